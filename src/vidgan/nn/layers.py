@@ -1,0 +1,137 @@
+"""The weight layers of every network: linear, embedding and convolutions, with spectral normalisation.
+
+A layer computes in the dtype of its input. The master weight, the singular vectors and sigma keep their
+own dtype (float32 in training); only the normalised weight is cast.
+"""
+
+from abc import ABC, abstractmethod
+from typing import Final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+EPSILON: Final = 1e-12
+
+
+class WeightLayer(nn.Module, ABC):
+    """A layer with one weight (out, ...), an optional bias (out) and optional spectral normalisation.
+
+    ``u`` and ``v`` approximate the first singular vectors of the weight flattened to (out, rest). They
+    change only in :func:`power_iterate`, never in ``forward``: accumulation, settling of statistics and
+    checkpointed recomputation must not change the weights.
+    """
+
+    def __init__(self, shape: tuple[int, ...], *, bias: bool, spectral: bool) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(shape))
+        self.bias = nn.Parameter(torch.zeros(shape[0])) if bias else None
+        self.spectral = spectral
+        if spectral:
+            rest = self.weight[0].numel()
+            self.register_buffer("u", torch.full((shape[0],), shape[0] ** -0.5))
+            self.register_buffer("v", torch.full((rest,), rest**-0.5))
+
+    def sigma(self) -> Tensor:
+        """The largest singular value as the current ``u`` and ``v`` see it: u^T W v."""
+        u, v = self.get_buffer("u"), self.get_buffer("v")
+        return torch.dot(u, torch.mv(self.weight.flatten(1), v))
+
+    def effective_weight(self, dtype: torch.dtype) -> Tensor:
+        """The weight to compute with: W / sigma(W) (Miyato et al. 2018, Eq. 8), or W, cast to ``dtype``."""
+        weight = self.weight / self.sigma() if self.spectral else self.weight
+        return weight.to(dtype)
+
+    def effective_bias(self, dtype: torch.dtype) -> Tensor | None:
+        """The bias cast to ``dtype``."""
+        return None if self.bias is None else self.bias.to(dtype)
+
+    @abstractmethod
+    def apply_weight(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """The layer's operation with explicit weights; pure."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.apply_weight(x, self.effective_weight(x.dtype), self.effective_bias(x.dtype))
+
+    def bind(self, dtype: torch.dtype) -> "Bound":
+        """The layer with its weight normalised and cast once, for use inside a loop over time."""
+        return Bound(self, self.effective_weight(dtype), self.effective_bias(dtype))
+
+
+class Bound:
+    """A :class:`WeightLayer` whose weight has been normalised and cast; call it like the layer."""
+
+    def __init__(self, layer: WeightLayer, weight: Tensor, bias: Tensor | None) -> None:
+        self._layer = layer
+        self._weight = weight
+        self._bias = bias
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self._layer.apply_weight(x, self._weight, self._bias)
+
+
+class Linear(WeightLayer):
+    """Affine map of the last axis: (..., in) -> (..., out)."""
+
+    def __init__(self, inputs: int, outputs: int, *, bias: bool = True, spectral: bool = True) -> None:
+        super().__init__((outputs, inputs), bias=bias, spectral=spectral)
+
+    def apply_weight(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return F.linear(x, weight, bias)
+
+
+class Embedding(WeightLayer):
+    """A learnt vector per class: labels (B,) of int64 -> (B, features), in the weight's dtype."""
+
+    def __init__(self, classes: int, features: int, *, spectral: bool = True) -> None:
+        super().__init__((classes, features), bias=False, spectral=spectral)
+
+    def apply_weight(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return F.embedding(x, weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.apply_weight(x, self.effective_weight(self.weight.dtype), None)
+
+
+class Conv2d(WeightLayer):
+    """Size-preserving 2-D convolution of frames: (N, in, H, W) -> (N, out, H, W); ``kernel`` is odd."""
+
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int = 3, *, bias: bool = True, spectral: bool = True
+    ) -> None:
+        super().__init__((outputs, inputs, kernel, kernel), bias=bias, spectral=spectral)
+        self.padding = kernel // 2
+
+    def apply_weight(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return F.conv2d(x, weight, bias, padding=self.padding)
+
+
+class Conv3d(WeightLayer):
+    """Size-preserving 3-D convolution of clips: (B, in, T, H, W) -> (B, out, T, H, W); odd kernel sizes."""
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: tuple[int, int, int] = (3, 3, 3),
+        *,
+        bias: bool = True,
+        spectral: bool = True,
+    ) -> None:
+        super().__init__((outputs, inputs, *kernel), bias=bias, spectral=spectral)
+        self.padding = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
+
+    def apply_weight(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return F.conv3d(x, weight, bias, padding=self.padding)
+
+
+@torch.no_grad()
+def power_iterate(module: nn.Module, iterations: int = 1) -> None:
+    """Power iterations for every spectral-normed weight in ``module``; once per optimiser update."""
+    for layer in module.modules():
+        if isinstance(layer, WeightLayer) and layer.spectral:
+            u, v = layer.get_buffer("u"), layer.get_buffer("v")
+            matrix = layer.weight.flatten(1)
+            for _ in range(iterations):
+                v.copy_(F.normalize(torch.mv(matrix.t(), u), dim=0, eps=EPSILON))
+                u.copy_(F.normalize(torch.mv(matrix, v), dim=0, eps=EPSILON))

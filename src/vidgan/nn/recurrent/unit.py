@@ -1,0 +1,68 @@
+"""The contract of a recurrent unit, and the loop over time that runs any of them."""
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from vidgan.shapes import stack_time
+
+State = tuple[Tensor, ...]
+"""What a unit carries from step to step, each (B, ?, H, W): one tensor for a GRU, two for an LSTM."""
+
+
+class Output(NamedTuple):
+    """What a unit gives at one step."""
+
+    y: Tensor
+    """features (B, hidden, H, W)"""
+    state: State
+    """the state for the next step"""
+    kernels: Tensor | None
+    """the warp's weights per position (B, k*k, H, W) where the unit warps; else None. They make motion fields."""
+
+
+class Step(Protocol):
+    """One time step with weights that are already normalised and cast."""
+
+    def __call__(self, x: Tensor, state: State) -> Output: ...
+
+
+class Unit(nn.Module, ABC):
+    """A convolutional recurrent unit: ``inputs`` channels in, ``hidden`` channels out, size kept."""
+
+    def __init__(self, inputs: int, hidden: int) -> None:
+        super().__init__()
+        self.inputs = inputs
+        self.hidden = hidden
+
+    @abstractmethod
+    def bind(self, dtype: torch.dtype) -> Step:
+        """The step function, its weights normalised and cast to ``dtype`` once for the whole loop."""
+
+    @abstractmethod
+    def start(self, encoding: Tensor) -> State:
+        """The first state from an encoding (B, hidden, H, W); all zeros where nothing conditions the unit."""
+
+
+def unroll(unit: Unit, x: Tensor, encoding: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Run ``unit`` over all steps of ``x``.
+
+    Args:
+        x: inputs (B T inputs H W).
+        encoding: what the first state is made from (B hidden H W).
+
+    Returns:
+        features (B T hidden H W), and the warp's weights (B T k*k H W) where the unit warps, else None.
+    """
+    step = unit.bind(x.dtype)
+    state = unit.start(encoding)
+    features: list[Tensor] = []
+    kernels: list[Tensor] = []
+    for x_t in x.unbind(dim=1):
+        y, state, kernel = step(x_t, state)
+        features.append(y)
+        if kernel is not None:
+            kernels.append(kernel)
+    return stack_time(features), stack_time(kernels) if kernels else None

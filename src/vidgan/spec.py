@@ -1,0 +1,139 @@
+"""Experiments are plain data: the base of every spec, and JSON both ways.
+
+A spec is a frozen, keyword-only dataclass that stands beside the class it describes. Its JSON is an
+object of its fields; where a field may hold one of several spec classes, the object carries the class
+name under ``"is"``. Nothing is looked up by name outside a field's declared classes.
+"""
+
+import dataclasses
+import functools
+import types
+import typing
+from collections.abc import Iterator
+from typing import Any, Self, TypeVar, dataclass_transform
+
+from vidgan.errors import UserError, nearest
+
+TAG = "is"
+
+
+class SpecError(UserError):
+    """A value that a spec does not allow, an unknown field or an unknown class."""
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+class Spec:
+    """Base of all specs. Subclasses become frozen, keyword-only dataclasses by being defined."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        dataclasses.dataclass(frozen=True, kw_only=True)(cls)
+
+    def __post_init__(self) -> None:
+        self.validate()
+
+    def validate(self) -> None:
+        """Raise :class:`SpecError` if the values do not fit together. Called on construction."""
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with ``changes``; raises :class:`SpecError` for an unknown field."""
+        known = [field.name for field in dataclasses.fields(self)]  # type: ignore[arg-type]
+        for name in changes:
+            if name not in known:
+                raise SpecError(f"{type(self).__name__} has no field {name!r}{nearest(name, known)}")
+        return dataclasses.replace(self, **changes)  # type: ignore[type-var]
+
+
+S = TypeVar("S", bound=Spec)
+
+
+def require(condition: bool, message: str) -> None:
+    """Raise :class:`SpecError` with ``message`` unless ``condition`` holds."""
+    if not condition:
+        raise SpecError(message)
+
+
+def to_json(value: Any) -> Any:
+    """A spec (or a value inside one) as JSON data; every spec carries its class name."""
+    if isinstance(value, Spec):
+        fields = dataclasses.fields(value)  # type: ignore[arg-type]
+        return {TAG: type(value).__name__} | {f.name: to_json(getattr(value, f.name)) for f in fields}
+    if isinstance(value, tuple):
+        return [to_json(item) for item in value]
+    return value
+
+
+def from_json(cls: type[S], data: Any) -> S:
+    """The spec of class ``cls`` that ``data`` describes.
+
+    Raises:
+        SpecError: for an unknown or missing field, an unknown class or a value of the wrong type; the
+            message names the place and the nearest name.
+    """
+    return typing.cast(S, _parse(cls, data, cls.__name__))
+
+
+def differences(old: Any, new: Any, place: str = "") -> Iterator[str]:
+    """Lines ``place: old -> new`` for every value in which two JSON trees of specs differ."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in old | new:
+            inner = f"{place}.{key}" if place else key
+            yield from differences(old.get(key), new.get(key), inner)
+    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        for index, (a, b) in enumerate(zip(old, new, strict=True)):
+            yield from differences(a, b, f"{place}.{index}")
+    elif old != new:
+        yield f"{place}: {old} -> {new}"
+
+
+@functools.cache
+def _hints(cls: type[Spec]) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
+
+
+def _parse(kind: Any, data: Any, place: str) -> Any:
+    origin, choices = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        return _parse_union(choices, data, place)
+    if origin is tuple:
+        require(isinstance(data, list), f"{place}: expected a list, got {data!r}")
+        kinds = [choices[0]] * len(data) if choices[-1] is Ellipsis else list(choices)
+        require(len(kinds) == len(data), f"{place}: expected {len(kinds)} values, got {len(data)}")
+        return tuple(_parse(k, d, f"{place}.{i}") for i, (k, d) in enumerate(zip(kinds, data, strict=True)))
+    if isinstance(kind, type) and issubclass(kind, Spec):
+        return _parse_spec(kind, data, place)
+    if kind is float and type(data) is int:
+        return float(data)
+    require(type(data) is kind, f"{place}: expected {getattr(kind, '__name__', kind)}, got {data!r}")
+    return data
+
+
+def _parse_union(choices: tuple[Any, ...], data: Any, place: str) -> Any:
+    if data is None and type(None) in choices:
+        return None
+    specs = {c.__name__: c for c in choices if isinstance(c, type) and issubclass(c, Spec)}
+    if isinstance(data, dict):
+        name = data.get(TAG, next(iter(specs)) if len(specs) == 1 else None)
+        hint = nearest(str(name), list(specs))
+        require(name in specs, f"{place}: {name!r} is none of {', '.join(specs)}{hint}")
+        return _parse_spec(specs[str(name)], data, place)
+    plain = [c for c in choices if c is not type(None) and c not in specs.values()]
+    require(len(plain) == 1, f"{place}: {data!r} fits none of {choices}")
+    return _parse(plain[0], data, place)
+
+
+def _parse_spec(cls: type[Spec], data: Any, place: str) -> Spec:
+    require(isinstance(data, dict), f"{place}: expected an object, got {data!r}")
+    tag = data.get(TAG, cls.__name__)
+    require(tag == cls.__name__, f"{place}: expected {cls.__name__}, got {tag!r}")
+    hints = _hints(cls)
+    for name in data:
+        known = name == TAG or name in hints
+        require(known, f"{place}: {cls.__name__} has no field {name!r}{nearest(name, list(hints))}")
+    values = {name: _parse(hints[name], data[name], f"{place}.{name}") for name in data if name != TAG}
+    for field in dataclasses.fields(cls):  # type: ignore[arg-type]
+        optional = field.default is not dataclasses.MISSING or (
+            field.default_factory is not dataclasses.MISSING
+        )
+        require(field.name in values or optional, f"{place}: the field {field.name!r} is missing")
+    return cls(**values)
