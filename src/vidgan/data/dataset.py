@@ -1,0 +1,47 @@
+"""What a collection of labelled video clips offers, whatever it is stored in."""
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Frames = NDArray[np.uint8]
+"""Video frames (T, H, W, 3), uint8 RGB."""
+
+
+class ClipInfo(NamedTuple):
+    """What is known of a clip without reading its frames."""
+
+    label: int
+    """index into the dataset's classes; 0 where it has no classes"""
+    frames: int
+    """number of frames"""
+    height: int
+    """pixels"""
+    width: int
+    """pixels"""
+
+
+class Dataset(ABC):
+    """Random access to labelled clips. Instances can be sent to worker processes (they pickle small)."""
+
+    @property
+    @abstractmethod
+    def classes(self) -> tuple[str, ...]:
+        """Class names in label order; a dataset without classes has the single class ``("all",)``."""
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def info(self, index: int) -> ClipInfo:
+        """Facts of clip ``index``; raises ``IndexError`` outside ``range(len(self))``."""
+
+    @abstractmethod
+    def read(self, index: int, start: int, frames: int, stride: int = 1) -> Frames:
+        """Frames ``start, start + stride, ...`` (``frames`` of them) of clip ``index``: (T, H, W, 3) uint8.
+
+        Raises:
+            UserError: where the clip is too short or its bytes cannot be read; names the clip.
+        """
