@@ -1,0 +1,74 @@
+"""The trunk of every critic, which is also the encoder of conditioning frames."""
+
+import torch
+from torch import Tensor, nn
+
+from vidgan.nn.blocks import CriticBlock
+from vidgan.spec import Spec, require
+
+
+class BodySpec(Spec):
+    """A stack of residual blocks, each but the last halving height and width."""
+
+    width: int = 128
+    """base number of channels (the papers' ch)"""
+    channels: tuple[int, ...] = (2, 4, 8, 16, 16)
+    """channels after each block, in multiples of width, from input to output"""
+    volume_blocks: int = 0
+    """how many of the first blocks are 3-D"""
+    halve_time: bool = False
+    """whether 3-D blocks average pairs of steps (Du 2020, table 3.3); the other papers keep T"""
+    slope: float = 0.0
+    """negative slope of the rectifier; 0 is the papers' ReLU"""
+    input_mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """subtracted from each colour channel before the first block, in [-1, 1]; the papers subtract nothing"""
+    input_gain: float = 1.0
+    """factor on the input after the subtraction; 1 in the papers"""
+
+    def validate(self) -> None:
+        require(self.width >= 1, f"width must be at least 1, got {self.width}")
+        require(len(self.channels) >= 1, "channels must name at least one block")
+        fits = 0 <= self.volume_blocks <= len(self.channels)
+        require(fits, f"volume_blocks must be 0 to {len(self.channels)}, got {self.volume_blocks}")
+
+    @property
+    def features(self) -> int:
+        """Channels of the output."""
+        return self.width * self.channels[-1]
+
+    def build(self, inputs: int) -> "Body":
+        """A body for videos with ``inputs`` channels."""
+        return Body(self, inputs)
+
+
+class Body(nn.Module):
+    """Video (B T C H W) -> features of every block, the last not yet rectified."""
+
+    def __init__(self, spec: BodySpec, inputs: int) -> None:
+        super().__init__()
+        self.spec = spec
+        mean = torch.tensor(spec.input_mean).repeat(inputs // 3)[:, None, None]
+        self.register_buffer("mean", mean, persistent=False)
+        widths = [inputs, *(spec.width * c for c in spec.channels)]
+        last = len(spec.channels) - 1
+        self.blocks = nn.ModuleList(
+            CriticBlock(
+                widths[i],
+                widths[i + 1],
+                volume=i < spec.volume_blocks,
+                shrink=i != last,
+                halve_time=spec.halve_time and i < spec.volume_blocks,
+                first=i == 0,
+                slope=spec.slope,
+            )
+            for i in range(last + 1)
+        )
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """The output of each block (B T' C_i H/2^i W/2^i), i from 1; the last keeps the size before it."""
+        h = (x - self.get_buffer("mean").to(x.dtype)) * self.spec.input_gain
+        features = []
+        for block in self.blocks:
+            h = block(h)
+            features.append(h)
+        return features

@@ -1,0 +1,147 @@
+"""A level: a generator, the critics that judge it, and who sees what."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from vidgan.models.conditioning import NOTHING, Conditioning, from_below
+from vidgan.models.critic import Critic, CriticSpec
+from vidgan.models.generator import Generator, GeneratorSpec
+from vidgan.models.objective import ObjectiveSpec, SumThenHinge
+from vidgan.models.views import ClipShape, Evidence
+from vidgan.nn.statistics import Clock, Statistics
+from vidgan.shapes import as_video
+from vidgan.spec import Spec, require
+
+
+class LevelSpec(Spec):
+    """One level of a cascade; a model without a cascade has one."""
+
+    generator: GeneratorSpec
+    critics: tuple[CriticSpec, ...]
+    objective: ObjectiveSpec = SumThenHinge()
+    frames: int
+    """frames that the generator makes of a whole video"""
+    stride: int = 1
+    """source frames from one of them to the next"""
+    window: int | None = None
+    """frames of a training window on levels above the first; None trains on whole videos"""
+    context_frames: int = 0
+    """conditioning frames given in front; 0 for synthesis"""
+
+    def validate(self) -> None:
+        require(self.frames >= 1, f"frames must be at least 1, got {self.frames}")
+        require(self.stride >= 1, f"stride must be at least 1, got {self.stride}")
+        require(self.context_frames >= 0, f"context_frames must be at least 0, got {self.context_frames}")
+        require(len(self.critics) > 0, "a level needs at least one critic")
+        names = [critic.name for critic in self.critics]
+        require(len(set(names)) == len(names), f"critics need different names, got {', '.join(names)}")
+        if self.window is not None:
+            fits = 1 <= self.window <= self.frames
+            require(fits, f"window must be 1 to {self.frames} frames, got {self.window}")
+
+    @property
+    def size(self) -> int:
+        """Height and width, pixels."""
+        return self.generator.size
+
+    @property
+    def trained_frames(self) -> int:
+        """Frames that the generator makes in a training step."""
+        return self.frames if self.window is None else self.window
+
+    @property
+    def seen_frames(self) -> int:
+        """Frames of a clip that critics see: given and generated."""
+        return self.context_frames + self.trained_frames
+
+
+class Below(NamedTuple):
+    """What a level's input looks like."""
+
+    size: int
+    """pixels"""
+    factor: int
+    """output frames per input frame"""
+
+
+class Level(nn.Module):
+    """Generator and critics of one level, built for a number of classes."""
+
+    def __init__(self, spec: LevelSpec, classes: int, below: Below | None) -> None:
+        super().__init__()
+        self.spec = spec
+        self.below = below
+        self.generator: Generator = spec.generator.build(
+            classes, spec.context_frames, None if below is None else below.size
+        )
+        self.critics = nn.ModuleDict({critic.name: critic.build(classes) for critic in spec.critics})
+
+    def critic(self, name: str) -> Critic:
+        """The critic called ``name``."""
+        module = self.critics[name]
+        assert isinstance(module, Critic)
+        return module
+
+    @property
+    def clip_shape(self) -> ClipShape:
+        """Size of the clips that critics see."""
+        return ClipShape(self.spec.seen_frames, self.spec.size, self.spec.size)
+
+    def draws(self, clips: int, rng: torch.Generator) -> dict[str, Tensor]:
+        """Every critic's random numbers for ``clips`` clips."""
+        return {name: self.critic(name).draw(clips, self.clip_shape, rng) for name in self.critics}
+
+    def condition(self, real: Evidence, below: Tensor | None) -> Conditioning:
+        """What the generator is given: the real clip's first frames, or the level below's video."""
+        if self.spec.context_frames:
+            return self.generator.encode(real.clip[:, : self.spec.context_frames])
+        return NOTHING if below is None else from_below(below)
+
+    def imitate(
+        self,
+        real: Evidence,
+        z: Tensor,
+        below: Tensor | None,
+        statistics: Statistics,
+        dtype: torch.dtype | None = None,
+    ) -> Evidence:
+        """The fake counterpart of ``real``: same labels, same conditioning frames, new noise.
+
+        Args:
+            real: a batch from the data.
+            z: noise (B, latent).
+            below: what the level below made for it (B T' 3 h w); None on the first level.
+            statistics: where normalisation gets its moments from.
+            dtype: what to compute in.
+        """
+        given = real.clip[:, : self.spec.context_frames]
+        conditioning = self.condition(
+            real._replace(clip=real.clip.to(dtype or real.clip.dtype)), below
+        )
+        made = self.generator.generate(
+            z,
+            self.generator.embed_label(real.label),
+            self.spec.trained_frames,
+            statistics,
+            conditioning,
+            Clock(),
+            dtype,
+        )
+        # Critics are not told that the first frames were given (Clark et al. 2019, A.4).
+        clip = as_video(torch.cat([given, made.video], dim=1)) if self.spec.context_frames else made.video
+        return Evidence(clip, below, real.label)
+
+    def judge(
+        self,
+        batches: Sequence[Evidence],
+        draws: Sequence[dict[str, Tensor]],
+        dtype: torch.dtype | None = None,
+    ) -> list[list[Tensor]]:
+        """Scores, first by batch, then by critic."""
+        by_critic = [
+            self.critic(name)(batches, [draw[name] for draw in draws], dtype) for name in self.critics
+        ]
+        return [list(scores) for scores in zip(*by_critic, strict=True)]

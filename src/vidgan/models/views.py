@@ -1,0 +1,134 @@
+"""What a critic sees of a clip: frames, a smaller clip, a crop, a pair. Randomness is data, drawn per clip."""
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vidgan.shapes import as_video, fold_time, unfold_time
+from vidgan.spec import Spec, require
+
+
+class Evidence(NamedTuple):
+    """All that a critic may see of a batch."""
+
+    clip: Tensor
+    """(B T 3 H W) in [-1, 1]; conditioning frames are joined in front"""
+    below: Tensor | None
+    """the lower level's video in the same window (B T' 3 h w); for real clips the data's own view"""
+    label: Tensor
+    """(B,) int64; class-free data has one class"""
+
+
+class ClipShape(NamedTuple):
+    """Size of a clip."""
+
+    frames: int
+    height: int
+    width: int
+
+
+class View(Spec, ABC):
+    """A pure function of the evidence and of numbers that were drawn beforehand."""
+
+    @property
+    def channels(self) -> int:
+        """Colour channels of what is seen."""
+        return 3
+
+    def draw(self, clips: int, shape: ClipShape, rng: torch.Generator) -> Tensor:
+        """Random numbers for ``clips`` clips: int64 (clips, m), drawn on the CPU; m is 0 where nothing is random."""
+        return torch.zeros((clips, 0), dtype=torch.int64)
+
+    @abstractmethod
+    def apply(self, seen: Evidence, draw: Tensor) -> Tensor:
+        """What the critic sees (B T' C' H' W')."""
+
+
+class Frames(View):
+    """``k`` frames of each clip at full size, without replacement (Clark et al. 2019, 3.1)."""
+
+    k: int = 8
+    """number of frames"""
+    scale: int = 1
+    """average pooling of each frame by this factor: downsampled frames (Luc et al. 2020, 3.1)"""
+
+    def validate(self) -> None:
+        require(self.k >= 1, f"k must be at least 1, got {self.k}")
+        require(self.scale >= 1, f"scale must be at least 1, got {self.scale}")
+
+    def draw(self, clips: int, shape: ClipShape, rng: torch.Generator) -> Tensor:
+        require(self.k <= shape.frames, f"k = {self.k} frames cannot be drawn from {shape.frames}")
+        order = torch.rand((clips, shape.frames), generator=rng).argsort(dim=1)
+        return order[:, : self.k].sort(dim=1).values
+
+    def apply(self, seen: Evidence, draw: Tensor) -> Tensor:
+        rows = torch.arange(len(draw), device=draw.device)[:, None]
+        # Indexed in B T H W C order, so that the result is in memory order too.
+        picked = seen.clip.permute(0, 1, 3, 4, 2)[rows, draw].permute(0, 1, 4, 2, 3)
+        return shrink(picked, self.scale)
+
+
+class Clip(View):
+    """The whole clip, average-pooled in space by ``scale``; 1 is the identity (Clark et al. 2019, 3.1)."""
+
+    scale: int = 2
+    """factor of the pooling"""
+
+    def validate(self) -> None:
+        require(self.scale >= 1, f"scale must be at least 1, got {self.scale}")
+
+    def apply(self, seen: Evidence, draw: Tensor) -> Tensor:
+        return shrink(seen.clip, self.scale)
+
+
+class Crop(View):
+    """One random H/s x W/s window per clip, the same for all its frames (Luc et al. 2020, 3.1)."""
+
+    scale: int = 2
+    """height and width of the clip over those of the window"""
+
+    def validate(self) -> None:
+        require(self.scale >= 1, f"scale must be at least 1, got {self.scale}")
+
+    def draw(self, clips: int, shape: ClipShape, rng: torch.Generator) -> Tensor:
+        high = torch.tensor([side - side // self.scale + 1 for side in shape[1:]])
+        return (torch.rand((clips, 2), generator=rng) * high).long()
+
+    def apply(self, seen: Evidence, draw: Tensor) -> Tensor:
+        _, _, _, height, width = seen.clip.shape
+        rows = draw[:, 0, None] + torch.arange(height // self.scale, device=draw.device)
+        columns = draw[:, 1, None] + torch.arange(width // self.scale, device=draw.device)
+        clip = torch.arange(len(draw), device=draw.device)[:, None, None]
+        picked = seen.clip.permute(0, 3, 4, 1, 2)[clip, rows[:, :, None], columns[:, None, :]]
+        return as_video(picked.permute(0, 3, 4, 1, 2))
+
+
+class MatchingPair(View):
+    """The lower level's video and the clip resized to it in space and time, joined on channels (SSW-GAN, 4)."""
+
+    @property
+    def channels(self) -> int:
+        return 6
+
+    def apply(self, seen: Evidence, draw: Tensor) -> Tensor:
+        if seen.below is None:
+            raise ValueError("a matching pair needs the video of a level below")
+        below = seen.below.to(seen.clip.dtype)
+        steps, height, width = below.shape[1], *below.shape[3:]
+        every = seen.clip.shape[1] // steps
+        # Our choice: in time the first frame of each group, as frames are repeated upwards; in space the mean.
+        small = F.adaptive_avg_pool2d(fold_time(seen.clip[:, ::every]), (height, width))
+        return as_video(torch.cat([below, unfold_time(small, steps)], dim=2))
+
+
+ViewSpec = Frames | Clip | Crop | MatchingPair
+
+
+def shrink(x: Tensor, scale: int) -> Tensor:
+    """Average-pool every frame of a video (B T C H W) by ``scale``."""
+    if scale == 1:
+        return x
+    return unfold_time(F.avg_pool2d(fold_time(x), scale), x.shape[1])

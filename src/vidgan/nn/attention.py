@@ -1,0 +1,79 @@
+"""One-head self-attention over T x H x W, and its separable form along one axis after another."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vidgan.nn.layers import Linear
+from vidgan.shapes import as_video
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """softmax(q k^T) v for (N, L, C): no scaling of the logits, as in BigGAN and in Clark et al. 2019, Fig. 3.
+
+    Args:
+        query, key: (N, L, C_k).
+        value: (N, L, C_v).
+    """
+    if query.is_cuda:
+        return F.scaled_dot_product_attention(query, key, value, scale=1.0)
+    # On the CPU the fused kernel falls back to its slow path where value and key widths differ.
+    weights = torch.softmax(torch.bmm(query, key.transpose(1, 2)), dim=-1)
+    return torch.bmm(weights, value)
+
+
+class Attention(nn.Module):
+    """x + gain * o(attend(q(x), k(x), v(x))) on tokens (N, L, C); the gain is learnt from zero.
+
+    Widths are BigGAN's: C/8 for query and key, C/2 for the value.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        narrow, half = max(1, channels // 8), max(1, channels // 2)
+        self.query = Linear(channels, narrow, bias=False)
+        self.key = Linear(channels, narrow, bias=False)
+        self.value = Linear(channels, half, bias=False)
+        self.out = Linear(half, channels, bias=False)
+        self.gain = nn.Parameter(torch.zeros(()))
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        seen = attend(self.query(tokens), self.key(tokens), self.value(tokens))
+        return tokens + self.gain.to(tokens.dtype) * self.out(seen)
+
+
+class FullAttention(nn.Module):
+    """Non-causal, one head, over all T x H x W positions of a clip (Clark et al. 2019, A.2)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.attention = Attention(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        b, t, c, h, w = x.shape
+        tokens = x.permute(0, 1, 3, 4, 2).reshape(b, t * h * w, c)
+        return self.attention(tokens).reshape(b, t, h, w, c).permute(0, 1, 4, 2, 3)
+
+
+class SeparableAttention(nn.Module):
+    """Attention over height, then width, then time (Clark et al. 2019, 3.2).
+
+    The largest tensor is max(H^2 W T, H W^2 T, H W T^2) instead of (H W T)^2 per clip.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.height = Attention(channels)
+        self.width = Attention(channels)
+        self.time = Attention(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = attend_along(self.height, x, axis=3)
+        x = attend_along(self.width, x, axis=4)
+        return as_video(attend_along(self.time, x, axis=1))
+
+
+def attend_along(attention: Attention, x: Tensor, axis: int) -> Tensor:
+    """Apply ``attention`` along one axis of ``x`` (B T C H W), every other position apart."""
+    tokens = x.movedim((axis, 2), (3, 4))  # the attended axis and the channels come last
+    return attention(tokens.flatten(0, 2)).reshape(tokens.shape).movedim((3, 4), (axis, 2))

@@ -1,0 +1,161 @@
+"""An experiment is a model, data and an optimiser, written down as plain data."""
+
+from vidgan.models.cascade import below_of
+from vidgan.models.level import LevelSpec
+from vidgan.nn.initialise import Initialiser, Orthogonal
+from vidgan.spec import Spec, require
+
+
+class AdamSpec(Spec):
+    """Adam for generator and critics (Clark et al. 2019, A.3)."""
+
+    generator_rate: float = 1e-4
+    """learning rate of the generator"""
+    critic_rate: float = 2e-4
+    """learning rate of the critics"""
+    beta1: float = 0.0
+    """decay of the gradient's mean"""
+    beta2: float = 0.999
+    """decay of the gradient's square"""
+    epsilon: float = 1e-8
+    """added to the denominator"""
+
+
+class AverageSpec(Spec):
+    """Exponential moving average of the generator's weights; sampling uses it."""
+
+    decay: float = 0.9999
+    """weight of the old average at each step"""
+    start: int = 20_000
+    """steps before averaging begins; until then the average is the latest weights"""
+
+    def validate(self) -> None:
+        require(0 <= self.decay < 1, f"decay must be in [0, 1), got {self.decay}")
+
+
+class SettleSpec(Spec):
+    """Standing statistics: forward passes whose batch statistics are averaged (Luc et al. 2020, E.2)."""
+
+    batches: int = 100
+    """number of forward passes"""
+    clips: int = 256
+    """clips per pass"""
+    sigma: float = 1.0
+    """standard deviation of their noise"""
+
+
+class BatchSpec(Spec):
+    """How a batch is put together."""
+
+    global_batch: int = 512
+    """clips per update, over all replicas"""
+    micro_batch: int = 512
+    """clips per forward pass of one replica; fewer than its share means accumulated gradients, which is not the
+    same as a big batch: batch statistics and mixed projection see one micro-batch"""
+    replicas: int = 1
+    """processes that share a batch"""
+    statistics_group: int = 1
+    """replicas that share batch statistics; the papers use all of them"""
+
+    def validate(self) -> None:
+        for name in ("global_batch", "micro_batch", "replicas", "statistics_group"):
+            require(getattr(self, name) >= 1, f"{name} must be at least 1, got {getattr(self, name)}")
+        require(
+            self.global_batch % self.replicas == 0,
+            f"global_batch {self.global_batch} cannot be shared by {self.replicas} replicas",
+        )
+        require(
+            self.share % min(self.micro_batch, self.share) == 0,
+            f"a replica's {self.share} clips cannot be cut into micro-batches of {self.micro_batch}",
+        )
+        require(
+            self.statistics_group in (1, self.replicas),
+            f"statistics_group must be 1 or all {self.replicas} replicas, got {self.statistics_group}",
+        )
+
+    @property
+    def share(self) -> int:
+        """Clips per update and replica."""
+        return self.global_batch // self.replicas
+
+    @property
+    def micro(self) -> int:
+        """Clips per forward pass."""
+        return min(self.micro_batch, self.share)
+
+
+class TrainingSpec(Spec):
+    """How a level is trained."""
+
+    steps: int = 300_000
+    """generator updates"""
+    critic_updates: int = 2
+    """critic updates per generator update"""
+    batch: BatchSpec = BatchSpec()
+    adam: AdamSpec = AdamSpec()
+    average: AverageSpec | None = AverageSpec()
+    """moving average of the generator's weights; None samples the raw weights"""
+    orthogonal_penalty: float = 0.0
+    """weight of the generator's orthogonality penalty (Luc et al. 2020, E.2: 1e-4)"""
+    initial: Initialiser = Orthogonal()
+    settle: SettleSpec = SettleSpec()
+    bf16: bool = True
+    """compute in bfloat16 with float32 weights, statistics and losses"""
+    flip: bool = False
+    """mirror clips at random"""
+    seed: int = 0
+    """everything random derives from it"""
+
+    def validate(self) -> None:
+        require(self.steps >= 0, f"steps must be at least 0, got {self.steps}")
+        require(self.critic_updates >= 1, f"critic_updates must be at least 1, got {self.critic_updates}")
+
+
+class ReportingSpec(Spec):
+    """What a run writes and how often."""
+
+    tick: int = 100
+    """steps between lines of the log"""
+    checkpoint: int = 1000
+    """steps between checkpoints"""
+    keep: int = 3
+    """latest checkpoints that are kept"""
+    samples: int = 1000
+    """steps between samples from fixed latents"""
+
+    def validate(self) -> None:
+        for name in ("tick", "checkpoint", "keep", "samples"):
+            require(getattr(self, name) >= 1, f"{name} must be at least 1, got {getattr(self, name)}")
+
+
+class Experiment(Spec):
+    """All that is needed to train a model, except the data itself."""
+
+    name: str
+    """name of the preset"""
+    description: str = ""
+    """what it is, in a sentence or two"""
+    source: str = ""
+    """paper and section it follows"""
+    deviations: tuple[str, ...] = ()
+    """what it changes against its paper"""
+    levels: tuple[LevelSpec, ...]
+    classes: int = 1
+    """classes of the paper's data; the data at hand decide when a run starts"""
+    conditional: bool = True
+    """whether clips are generated by class; class-free data is one class"""
+    smooth_views: bool = False
+    """lower levels see the data resized bilinearly (CVG) instead of by nearest neighbour (SSW-GAN)"""
+    training: TrainingSpec = TrainingSpec()
+    reporting: ReportingSpec = ReportingSpec()
+
+    def validate(self) -> None:
+        require(len(self.levels) > 0, "an experiment needs at least one level")
+        require(self.classes >= 1, f"classes must be at least 1, got {self.classes}")
+        for index in range(len(self.levels)):
+            below_of(self.levels, index)
+
+    @property
+    def size(self) -> int:
+        """Height and width of the finished videos, pixels."""
+        return self.levels[-1].size
