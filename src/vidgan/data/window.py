@@ -1,0 +1,88 @@
+"""What training sees of a clip: a window in time and a square in space.
+
+Where a window lies is data (:class:`Place`), drawn by :mod:`vidgan.data.pipeline`; cutting it out is a
+pure function. This file imports no torch, so that worker processes start fast and stay small.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from vidgan.data.dataset import ClipInfo, Dataset, Frames
+from vidgan.errors import UserError
+from vidgan.spec import Spec, require
+
+
+class WindowSpec(Spec):
+    """The windows that are cut from clips: ``frames`` frames, ``stride`` apart, in a square of pixels."""
+
+    size: int = 64
+    """side of the square crop (pixels); clips are as high or wide as they were prepared"""
+    frames: int = 12
+    """frames per window"""
+    stride: int = 1
+    """source frames from one frame of the window to the next"""
+    flip: bool = False
+    """mirror half of the windows left to right; not for data where left and right differ in meaning"""
+
+    def validate(self) -> None:
+        require(self.size >= 1, f"size must be at least 1 pixel, got {self.size}")
+        require(self.frames >= 1, f"frames must be at least 1, got {self.frames}")
+        require(self.stride >= 1, f"stride must be at least 1, got {self.stride}")
+
+    @property
+    def span(self) -> int:
+        """Source frames from the first to the last frame of a window, both counted."""
+        return (self.frames - 1) * self.stride + 1
+
+    def fault(self, clip: ClipInfo) -> str | None:
+        """Why no window fits into ``clip`` (in words), or None where one does."""
+        if clip.frames < self.span:
+            return f"{clip.frames} frames, needs {self.span}"
+        if min(clip.height, clip.width) < self.size:
+            return f"{clip.width}x{clip.height} pixels, needs {self.size}x{self.size}"
+        return None
+
+
+class Place(NamedTuple):
+    """Where one window lies."""
+
+    clip: int
+    """index into the dataset"""
+    start: int
+    """first frame"""
+    top: int
+    """first row (pixels)"""
+    left: int
+    """first column (pixels)"""
+    flip: bool
+    """mirrored left to right"""
+
+
+def cut(dataset: Dataset, window: WindowSpec, place: Place) -> Frames:
+    """The window at ``place``: (T, size, size, 3) uint8, contiguous.
+
+    Raises:
+        UserError: where the clip cannot be read.
+    """
+    frames = dataset.read(place.clip, place.start, window.frames, window.stride)
+    rows = slice(place.top, place.top + window.size)
+    columns = slice(place.left, place.left + window.size)
+    crop = frames[:, rows, columns]
+    return np.ascontiguousarray(crop[:, :, ::-1] if place.flip else crop)
+
+
+def check_usable(dataset: Dataset, window: WindowSpec) -> None:
+    """Raise :class:`UserError` unless every clip of ``dataset`` holds a whole window; names up to five."""
+    if len(dataset) == 0:
+        raise UserError("the dataset holds no clips; prepare it again from a folder with videos")
+    faults = [(i, fault) for i in range(len(dataset)) if (fault := window.fault(dataset.info(i)))]
+    if not faults:
+        return
+    named = "; ".join(f"clip {i} ({fault})" for i, fault in faults[:5])
+    more = f"; and {len(faults) - 5} more" if len(faults) > 5 else ""
+    raise UserError(
+        f"{len(faults)} of {len(dataset)} clips hold no window of {window.frames} frames at stride "
+        f"{window.stride} and {window.size}x{window.size} pixels: {named}{more}. Ask for less, or leave "
+        "them out"
+    )

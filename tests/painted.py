@@ -1,0 +1,39 @@
+"""A dataset for tests whose pixels tell where they are from. Imports no torch: worker processes load it."""
+
+import os
+import signal
+
+import numpy as np
+
+from vidgan.data.dataset import ClipInfo, Dataset, Frames
+from vidgan.data.window import WindowSpec
+from vidgan.errors import UserError
+
+WINDOW = WindowSpec(size=6, frames=3, stride=2)
+
+
+class Painted(Dataset):
+    """Clips whose every pixel says where it is from: (clip * 16 + time, row, column)."""
+
+    def __init__(self, clips: int, broken: int | None = None, deadly: int | None = None) -> None:
+        self.clips, self.broken, self.deadly = clips, broken, deadly
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return ("even", "odd")
+
+    def __len__(self) -> int:
+        return self.clips
+
+    def info(self, index: int) -> ClipInfo:
+        return ClipInfo(index % 2, 7 + index % 3, 8, 11)
+
+    def read(self, index: int, start: int, frames: int, stride: int = 1) -> Frames:
+        if index == self.broken:
+            raise UserError(f"clip {index} has vanished")
+        if index == self.deadly:
+            os.kill(os.getpid(), signal.SIGKILL)
+        video = np.empty((frames, 8, 11, 3), np.uint8)
+        video[..., 0] = (index * 16 + start + stride * np.arange(frames))[:, None, None]
+        video[..., 1], video[..., 2] = np.arange(8)[:, None], np.arange(11)
+        return video
