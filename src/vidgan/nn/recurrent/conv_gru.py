@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 from vidgan.nn.activation import Activation, ReLU
+from vidgan.nn.gates import Gates, join, mix, require_odd
 from vidgan.nn.layers import Conv2d
-from vidgan.nn.recurrent.gates import Gates, join, mix, require_odd
 from vidgan.nn.recurrent.unit import Output, State, Step, Unit
 from vidgan.spec import Spec
 

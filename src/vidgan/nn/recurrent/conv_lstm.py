@@ -1,0 +1,73 @@
+"""The convolutional long short-term memory (Shi et al. 2015; Luc et al. 2020, F.3)."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from vidgan.nn.activation import Activation, ReLU
+from vidgan.nn.gates import Gates, join, require_odd
+from vidgan.nn.layers import Conv2d
+from vidgan.nn.recurrent.unit import Output, State, Step, Unit
+from vidgan.spec import Spec, require
+
+
+class ConvLSTM(Spec):
+    """Half of the channels are the hidden state, half the memory cell."""
+
+    kernel: int = 3
+    """size of the gates' convolutions (odd)"""
+    activation: Activation = ReLU()
+    """of the new content and of the cell on its way out; ReLU beat tanh (Luc et al. 2020, F.1)"""
+
+    def validate(self) -> None:
+        require_odd(self.kernel)
+
+    def build(self, inputs: int, hidden: int) -> Unit:
+        return ConvLSTMCell(self, inputs, hidden)
+
+
+class ConvLSTMCell(Unit):
+    """Its state is the hidden state and the cell, (B hidden/2 H W) each; its output joins them.
+
+    Our choice: no peephole connections; the paper prints no equations.
+    """
+
+    def __init__(self, spec: ConvLSTM, inputs: int, hidden: int) -> None:
+        super().__init__(inputs, hidden)
+        self.activation = spec.activation
+        half = half_of(hidden)
+        self.input = Conv2d(half + inputs, half, spec.kernel)
+        self.forget = Conv2d(half + inputs, half, spec.kernel)
+        self.output = Conv2d(half + inputs, half, spec.kernel)
+        self.candidate = Conv2d(half + inputs, half, spec.kernel)
+
+    def start(self, encoding: Tensor) -> State:
+        return encoding.chunk(2, dim=1)
+
+    def bind(self, dtype: torch.dtype) -> Step:
+        gates = Gates(dtype, self.input, self.forget, self.output, self.candidate)
+
+        def step(x: Tensor, state: State) -> Output:
+            h, cell = state
+            h, cell = remember(gates(join(h, x)), cell, self.activation)
+            return Output(join(h, cell), (h, cell), None)
+
+        return step
+
+
+def remember(gates: Sequence[Tensor], cell: Tensor, activation: Activation) -> tuple[Tensor, Tensor]:
+    """The next hidden state and cell from the four gates before their activations.
+
+    Args:
+        gates: input, forget and output gate, candidate; each as ``cell`` (B C H W).
+    """
+    i, f, o, c = gates
+    cell = torch.sigmoid(f) * cell + torch.sigmoid(i) * activation(c)
+    return torch.sigmoid(o) * activation(cell), cell
+
+
+def half_of(hidden: int) -> int:
+    """Channels of the hidden state and of the cell; raises :class:`vidgan.spec.SpecError` if it is odd."""
+    require(hidden % 2 == 0, f"an LSTM splits its channels in two halves, so they must be even, got {hidden}")
+    return hidden // 2

@@ -1,0 +1,136 @@
+"""The dynamic ConvLSTM of Xu et al. 2018 as Luc et al. 2020 (F.4) adapt it: its kernels are predicted.
+
+It is here for comparison. A step takes memory and time in proportion to the square of its channels times the
+positions; the paper finds it 22 times slower than a ConvGRU and too expensive to scale.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vidgan.nn.activation import Activation, ReLU
+from vidgan.nn.gates import join, require_odd
+from vidgan.nn.layers import Conv2d, Linear
+from vidgan.nn.recurrent.conv_lstm import half_of, remember
+from vidgan.nn.recurrent.unit import Output, State, Step, Unit
+from vidgan.spec import Spec, require
+
+GATES = 4
+POOLED = 4
+
+
+class DynamicConvLSTM(Spec):
+    """A ConvLSTM with eight predicted kernels: four gates, each on the input and on the hidden state."""
+
+    kernel: int = 3
+    """size of the predicted kernels (odd)"""
+    activation: Activation = ReLU()
+    """of the new content and of the cell on its way out"""
+    width: int = 8
+    """hidden channels, and hidden units, of the Kernel CNN"""
+
+    def validate(self) -> None:
+        require_odd(self.kernel)
+        require(self.width >= 1, f"width must be at least 1, got {self.width}")
+
+    def build(self, inputs: int, hidden: int) -> Unit:
+        return DynamicConvLSTMCell(self, inputs, hidden)
+
+
+class DynamicConvLSTMCell(Unit):
+    """Its state is the hidden state, the cell and the first channels of the previous input.
+
+    Each has ``ch`` channels, half of the output's. Without the original's fusion of
+    past states ("Fus-4"), as in F.4.
+    """
+
+    def __init__(self, spec: DynamicConvLSTM, inputs: int, hidden: int) -> None:
+        super().__init__(inputs, hidden)
+        self.activation = spec.activation
+        self.ch = half_of(hidden)
+        require(
+            inputs % self.ch == 0,
+            f"a dynamic ConvLSTM's inputs must be a multiple of {self.ch}, half its channels; got {inputs}",
+        )
+        # Luc et al. 2020, F.4: each difference of features is mapped to q + 1 kernels (per gate).
+        self.kernels = KernelCNN(spec.width, (GATES, 1 + inputs // self.ch, spec.kernel, spec.kernel))
+        # Our choice: the gates keep biases, which are learnt, not predicted.
+        self.bias = nn.Parameter(torch.zeros(GATES * self.ch))
+
+    def start(self, encoding: Tensor) -> State:
+        h, cell = encoding.chunk(2, dim=1)
+        return h, cell, encoding[:, : self.ch]
+
+    def bind(self, dtype: torch.dtype) -> Step:
+        predict = self.kernels.bind(dtype)
+        bias = self.bias.to(dtype)[:, None, None]
+
+        def step(x: Tensor, state: State) -> Output:
+            h, cell, previous = state
+            current = x[:, : self.ch]
+            weights = sparsify(predict(current, previous))
+            gates = convolve_each(join(h, x), weights) + bias
+            h, cell = remember(gates.chunk(GATES, dim=1), cell, self.activation)
+            return Output(join(h, cell), (h, cell, current), None)
+
+        return step
+
+
+class KernelCNN(nn.Module):
+    """Maps every difference of a current and a previous feature map to kernels, with shared weights.
+
+    Our choice, as F.4 names no layers: those of F.1's network for a basis (convolution, 4x4 adaptive maximum
+    pooling, perceptron with one hidden layer). Beside its result a step holds (B C C width H W).
+    """
+
+    def __init__(self, width: int, kernels: tuple[int, int, int, int]) -> None:
+        super().__init__()
+        self.shape = kernels
+        self.features = Conv2d(1, width)
+        self.hidden = Linear(width * POOLED**2, width)
+        self.last = Linear(width, kernels[0] * kernels[1] * kernels[2] * kernels[3])
+
+    def bind(self, dtype: torch.dtype) -> "BoundKernelCNN":
+        """The network with its weights normalised and cast once."""
+        return BoundKernelCNN(self, dtype)
+
+
+class BoundKernelCNN:
+    """A :class:`KernelCNN` with fixed weights."""
+
+    def __init__(self, network: KernelCNN, dtype: torch.dtype) -> None:
+        self._shape = network.shape
+        self._features = network.features.effective_weight(dtype)
+        self._bias = network.features.effective_bias(dtype)
+        self._hidden, self._last = network.hidden.bind(dtype), network.last.bind(dtype)
+
+    def __call__(self, current: Tensor, previous: Tensor) -> Tensor:
+        """Kernels (B, i, j, gates, q + 1, k, k) from the differences current[i] - previous[j]."""
+        # A convolution of a difference is the difference of two convolutions: of C maps, not of C * C.
+        difference = self._convolve(current, self._bias)[:, :, None] - self._convolve(previous, None)[:, None]
+        pooled = F.relu(F.adaptive_max_pool2d(difference.flatten(0, 2), POOLED)).flatten(1)
+        kernels = self._last(F.relu(self._hidden(pooled)))
+        return torch.unflatten(torch.unflatten(kernels, 1, self._shape), 0, difference.shape[:3])
+
+    def _convolve(self, x: Tensor, bias: Tensor | None) -> Tensor:
+        maps = F.conv2d(x.flatten(0, 1)[:, None], self._features, bias, padding=1)
+        return torch.unflatten(maps, 0, x.shape[:2])
+
+
+def sparsify(kernels: Tensor) -> Tensor:
+    """Kernels (B, i, j, gates, q + 1, k, k) -> weights (B, gates*C, (q + 1)*C, k, k) of [h; x] convolutions.
+
+    i is the input channel, j the output channel; the first of the q + 1 is for h, number p + 1 for channel
+    p*C + i of x. Each of the eight kernels has a softmax over its own input channels (Luc et al. 2020, F.4).
+    """
+    weights = kernels.permute(0, 3, 2, 4, 1, 5, 6)  # B, gates, j, q + 1, i, k, k
+    for_h, for_x = weights[:, :, :, :1], weights[:, :, :, 1:]
+    parts = [part.flatten(3, 4).softmax(dim=3) for part in (for_h, for_x)]
+    return torch.cat(parts, dim=3).flatten(1, 2)
+
+
+def convolve_each(x: Tensor, weights: Tensor) -> Tensor:
+    """Convolve each sample of x (B in H W) with its own weights (B out in k k), size kept by zeros."""
+    groups, k = x.shape[0], weights.shape[-1]
+    joined = F.conv2d(x.reshape(1, -1, *x.shape[2:]), weights.flatten(0, 1), padding=k // 2, groups=groups)
+    return torch.unflatten(joined[0], 0, (groups, -1))

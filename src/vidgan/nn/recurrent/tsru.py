@@ -1,0 +1,173 @@
+"""Transformation-based spatial recurrent units (Luc et al. 2020, 3.2): warp the past, mix in new content.
+
+The variants differ in what candidate and update gate see:
+
+=========  ============  ===========
+unit       candidate     update gate
+=========  ============  ===========
+TSRUc      [warped; x]   [h; x]
+TSRUp      [h; x]        [h; x]
+TSRUs      [warped; x]   [warped; c]
+PTSRU      as TSRUs, with a kernel of its own at every position
+=========  ============  ===========
+"""
+
+from abc import abstractmethod
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from vidgan.nn.activation import Activation, ReLU
+from vidgan.nn.gates import Gates, join, mix, require_odd
+from vidgan.nn.layers import Conv2d
+from vidgan.nn.recurrent.unit import Output, State, Step, Unit
+from vidgan.nn.warp import Factorised, Pixelwise, Warp, warp
+from vidgan.spec import Spec
+
+Content = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+"""(h, warped h, x) -> (candidate after its activation, update gate before its sigmoid)."""
+
+
+class TSRUc(Spec):
+    """The unit that follows ConvGRU (Eqs. 6-10)."""
+
+    kernel: int = 3
+    """size of the convolutions of candidate and update gate (odd)"""
+    activation: Activation = ReLU()
+    """of the candidate"""
+    warp: Factorised = Factorised()
+
+    def validate(self) -> None:
+        require_odd(self.kernel)
+
+    def build(self, inputs: int, hidden: int) -> Unit:
+        module = self.warp.build(hidden + inputs)
+        return TSRUcCell(self.kernel, self.activation, module, inputs, hidden)
+
+
+class TSRUp(Spec):
+    """Transformation, candidate and update gate in parallel."""
+
+    kernel: int = 3
+    """size of the convolutions of candidate and update gate (odd)"""
+    activation: Activation = ReLU()
+    """of the candidate"""
+    warp: Factorised = Factorised()
+
+    def validate(self) -> None:
+        require_odd(self.kernel)
+
+    def build(self, inputs: int, hidden: int) -> Unit:
+        module = self.warp.build(hidden + inputs)
+        return TSRUpCell(self.kernel, self.activation, module, inputs, hidden)
+
+
+class TSRUs(Spec):
+    """Transformation, candidate and update gate in sequence."""
+
+    kernel: int = 3
+    """size of the convolutions of candidate and update gate (odd)"""
+    activation: Activation = ReLU()
+    """of the candidate"""
+    warp: Factorised = Factorised()
+
+    def validate(self) -> None:
+        require_odd(self.kernel)
+
+    def build(self, inputs: int, hidden: int) -> Unit:
+        module = self.warp.build(hidden + inputs)
+        return TSRUsCell(self.kernel, self.activation, module, inputs, hidden)
+
+
+class PTSRU(Spec):
+    """TSRUs with pixelwise warping: the paper's PTSRU_s."""
+
+    kernel: int = 3
+    """size of the convolutions of candidate and update gate (odd)"""
+    activation: Activation = ReLU()
+    """of the candidate"""
+    warp: Pixelwise = Pixelwise()
+
+    def validate(self) -> None:
+        require_odd(self.kernel)
+
+    def build(self, inputs: int, hidden: int) -> Unit:
+        module = self.warp.build(hidden + inputs)
+        return TSRUsCell(self.kernel, self.activation, module, inputs, hidden)
+
+
+class TSRUCell(Unit):
+    """What the variants share: the warped state, mixed with a candidate. Its state is the last output."""
+
+    def __init__(self, kernel: int, activation: Activation, warp: Warp, inputs: int, hidden: int) -> None:
+        super().__init__(inputs, hidden)
+        self.activation = activation
+        self.warp = warp
+        self.candidate = Conv2d(hidden + inputs, hidden, kernel)
+        self.update = Conv2d(hidden + self.second(), hidden, kernel)
+
+    def second(self) -> int:
+        """Channels of the update gate's second input."""
+        return self.inputs
+
+    @abstractmethod
+    def content(self, dtype: torch.dtype) -> Content:
+        """Candidate and update gate, their weights normalised and cast once."""
+
+    def start(self, encoding: Tensor) -> State:
+        return (encoding,)
+
+    def bind(self, dtype: torch.dtype) -> Step:
+        predict, content = self.warp.bind(dtype), self.content(dtype)
+
+        def step(x: Tensor, state: State) -> Output:
+            (h,) = state
+            kernels = predict(join(h, x))  # Luc et al. 2020, Eq. 6
+            warped = warp(h, kernels)  # Eq. 7
+            c, u = content(h, warped, x)  # Eqs. 8-9
+            h = mix(torch.sigmoid(u), warped, c)  # Eq. 10
+            return Output(h, (h,), kernels)
+
+        return step
+
+
+class TSRUcCell(TSRUCell):
+    """The candidate sees the warped state."""
+
+    def content(self, dtype: torch.dtype) -> Content:
+        candidate, update = self.candidate.bind(dtype), self.update.bind(dtype)
+
+        def compute(h: Tensor, warped: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+            return self.activation(candidate(join(warped, x))), update(join(h, x))
+
+        return compute
+
+
+class TSRUpCell(TSRUCell):
+    """Neither sees the warped state."""
+
+    def content(self, dtype: torch.dtype) -> Content:
+        gates = Gates(dtype, self.candidate, self.update)
+
+        def compute(h: Tensor, warped: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+            c, u = gates(join(h, x))
+            return self.activation(c), u
+
+        return compute
+
+
+class TSRUsCell(TSRUCell):
+    """The candidate sees the warped state, the update gate sees both."""
+
+    def second(self) -> int:
+        return self.hidden
+
+    def content(self, dtype: torch.dtype) -> Content:
+        candidate, update = self.candidate.bind(dtype), self.update.bind(dtype)
+
+        def compute(h: Tensor, warped: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+            c = self.activation(candidate(join(warped, x)))
+            return c, update(join(warped, c))
+
+        return compute

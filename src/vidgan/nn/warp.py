@@ -1,0 +1,191 @@
+"""Kernel-based warping: dynamic depthwise filters and the networks that predict them (Luc et al. 2020, B)."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from vidgan.nn.gates import Gates, require_odd
+from vidgan.nn.layers import Conv2d, Linear
+from vidgan.spec import Spec, require
+
+POOLED = 4
+"""side of the pooled features from which a factorised warp's basis is predicted (Luc et al. 2020, F.1)"""
+
+Predict = Callable[[Tensor], Tensor]
+"""Features [h; x] (B ? H W) -> kernels (B k*k H W), each position's weights summing to one."""
+
+
+class Factorised(Spec):
+    """N kernels per sample and a map of their mixture (Luc et al. 2020, 3.2.1 and Eq. 12)."""
+
+    size: int = 3
+    """side k of the kernels, in positions (odd)"""
+    kernels: int = 9
+    """number N of kernels; the paper takes k*k"""
+
+    def validate(self) -> None:
+        require_odd(self.size)
+        require(self.kernels >= 1, f"kernels must be at least 1, got {self.kernels}")
+
+    def build(self, inputs: int) -> "Warp":
+        return FactorisedWarp(self, inputs)
+
+
+class Pixelwise(Spec):
+    """A kernel of its own for each position (Luc et al. 2020, 3.2.1)."""
+
+    size: int = 3
+    """side k of the kernels, in positions (odd)"""
+
+    def validate(self) -> None:
+        require_odd(self.size)
+
+    def build(self, inputs: int) -> "Warp":
+        return PixelwiseWarp(self, inputs)
+
+
+class Warp(nn.Module, ABC):
+    """Predicts the kernels of :func:`warp` from features: the paper's f."""
+
+    @abstractmethod
+    def bind(self, dtype: torch.dtype) -> Predict:
+        """The prediction, its weights normalised and cast to ``dtype`` once for the loop over time."""
+
+
+class FactorisedWarp(Warp):
+    """A basis w from convolution, pooling and a perceptron; a map S from one convolution (F.1).
+
+    Every hidden layer is half as wide as the input has channels. Our choice: 3x3 convolutions, as the gates'.
+    """
+
+    def __init__(self, spec: Factorised, inputs: int) -> None:
+        super().__init__()
+        self.taps, self.kernels = spec.size**2, spec.kernels
+        width = hidden_width(inputs)
+        self.features = Conv2d(inputs, width)
+        self.hidden = Linear(width * POOLED**2, width)
+        self.basis = Linear(width, self.taps * self.kernels)
+        self.selection = Conv2d(inputs, self.kernels)
+
+    def bind(self, dtype: torch.dtype) -> Predict:
+        convolutions = Gates(dtype, self.features, self.selection)
+        hidden, basis = self.hidden.bind(dtype), self.basis.bind(dtype)
+
+        def predict(x: Tensor) -> Tensor:
+            features, selection = convolutions(x)
+            # A maximum and ReLU commute: rectify the smaller map.
+            pooled = F.relu(F.adaptive_max_pool2d(features, POOLED)).flatten(1)
+            w = torch.unflatten(basis(F.relu(hidden(pooled))), 1, (self.taps, self.kernels))
+            return combine(w.softmax(dim=1), selection.softmax(dim=1))
+
+        return predict
+
+
+class PixelwiseWarp(Warp):
+    """A convolutional network with two hidden layers of half the input's width (F.1).
+
+    Our choice: 3x3 convolutions, as the gates'.
+    """
+
+    def __init__(self, spec: Pixelwise, inputs: int) -> None:
+        super().__init__()
+        width = hidden_width(inputs)
+        self.first = Conv2d(inputs, width)
+        self.second = Conv2d(width, width)
+        self.last = Conv2d(width, spec.size**2)
+
+    def bind(self, dtype: torch.dtype) -> Predict:
+        first, second, last = self.first.bind(dtype), self.second.bind(dtype), self.last.bind(dtype)
+
+        def predict(x: Tensor) -> Tensor:
+            return last(F.relu(second(F.relu(first(x))))).softmax(dim=1)
+
+        return predict
+
+
+def hidden_width(inputs: int) -> int:
+    """Half the input's channels (Luc et al. 2020, F.1), one at least."""
+    return max(inputs // 2, 1)
+
+
+def combine(w: Tensor, selection: Tensor) -> Tensor:
+    """Kernels per position from a basis and a map of coefficients (Luc et al. 2020, Eq. 12).
+
+    Args:
+        w: kernels (B k*k N).
+        selection: coefficients S (B N H W).
+
+    Returns:
+        W (B k*k H W).
+    """
+    return torch.unflatten(torch.bmm(w, selection.flatten(2)), 2, selection.shape[2:])
+
+
+def warp(h: Tensor, kernels: Tensor) -> Tensor:
+    """Filter every channel of ``h`` with its position's kernel (Luc et al. 2020, Eq. 11).
+
+    The k*k shifted views of ``h`` are summed one after the other. Beside input and output, one padded copy
+    of ``h`` lives meanwhile (backward: two padded maps and one product); only the two arguments are kept
+    for the backward pass. An unfolded copy would take k*k times the size of ``h``. It differentiates once.
+
+    Args:
+        h: features (B C H W). Our choice: zeros lie around them.
+        kernels: weights (B k*k H W), row by row; weight m*k + n multiplies ``h`` at row i + m - (k-1)/2 and
+            column j + n - (k-1)/2.
+
+    Returns:
+        warped features (B C H W).
+    """
+    warped: Tensor = _Warp.apply(h, kernels)  # type: ignore[no-untyped-call]
+    return warped
+
+
+class _Warp(torch.autograd.Function):
+    """:func:`warp`; plain autograd would pad the gradient of every tap to full size, 2.5 times slower."""
+
+    @staticmethod
+    def forward(ctx: Any, h: Tensor, kernels: Tensor) -> Tensor:
+        ctx.save_for_backward(h, kernels)
+        warped = torch.zeros_like(h)
+        for tap, view in enumerate(taps(pad(h, kernels), kernels)):
+            warped.addcmul_(kernels[:, tap : tap + 1], view)
+        return warped
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
+        h, kernels = ctx.saved_tensors
+        padded = pad(h, kernels)
+        grad_padded, grad_kernels = torch.zeros_like(padded), torch.empty_like(kernels)
+        views = zip(taps(padded, kernels), taps(grad_padded, kernels), strict=True)
+        for tap, (view, grad_view) in enumerate(views):
+            grad_kernels[:, tap] = (grad * view).sum(dim=1)
+            grad_view.addcmul_(kernels[:, tap : tap + 1], grad)
+        margin = side(kernels) // 2
+        height, width = h.shape[2:]
+        return grad_padded[:, :, margin : margin + height, margin : margin + width], grad_kernels
+
+
+def side(kernels: Tensor) -> int:
+    """k of kernels (..., k*k, H, W)."""
+    return math.isqrt(kernels.shape[-3])
+
+
+def pad(h: Tensor, kernels: Tensor) -> Tensor:
+    """``h`` with (k-1)/2 zeros on each side."""
+    margin = side(kernels) // 2
+    return F.pad(h, (margin, margin, margin, margin))
+
+
+def taps(padded: Tensor, kernels: Tensor) -> Iterator[Tensor]:
+    """The k*k shifted views of a padded map, each of the kernels' height and width, row by row."""
+    k, (height, width) = side(kernels), kernels.shape[2:]
+    for m in range(k):
+        for n in range(k):
+            yield padded[:, :, m : m + height, n : n + width]
