@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vidgan.nn.activation import Activation, ReLU
+from vidgan.nn.activation import Activation, Tanh
 from vidgan.nn.gates import join, require_odd
 from vidgan.nn.layers import Conv2d, Linear
 from vidgan.nn.recurrent.conv_lstm import half_of, remember
@@ -24,7 +24,9 @@ class DynamicConvLSTM(Spec):
 
     kernel: int = 3
     """size of the predicted kernels (odd)"""
-    activation: Activation = ReLU()
+    # Our choice: F.4 names none. After a softmax over input channels a convolution sums k*k averages, so that
+    # with ReLU the state grows about tenfold per step.
+    activation: Activation = Tanh()
     """of the new content and of the cell on its way out"""
     width: int = 8
     """hidden channels, and hidden units, of the Kernel CNN"""
