@@ -11,20 +11,18 @@ from torch import Tensor
 
 def convolve(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """A k x k convolution of x (C H W) with zeros around it."""
-    outputs, _, k, _ = weight.shape
+    outputs, inputs, k, _ = weight.shape
     _, height, width = x.shape
-    rows = []
+    reach = k // 2
+    around = torch.zeros(inputs, height + 2 * reach, width + 2 * reach, dtype=x.dtype)
+    around[:, reach : reach + height, reach : reach + width] = x
+    values = []
     for o in range(outputs):
         for i in range(height):
             for j in range(width):
-                total = torch.zeros((), dtype=x.dtype) if bias is None else bias[o]
-                for m in range(k):
-                    for n in range(k):
-                        y, z = i + m - k // 2, j + n - k // 2
-                        if 0 <= y < height and 0 <= z < width:
-                            total = total + torch.dot(weight[o, :, m, n], x[:, y, z])
-                rows.append(total)
-    return torch.stack(rows).reshape(outputs, height, width)
+                total = (weight[o] * around[:, i : i + k, j : j + k]).sum()
+                values.append(total if bias is None else total + bias[o])
+    return torch.stack(values).reshape(outputs, height, width)
 
 
 def normalise(weight: Tensor) -> Tensor:
