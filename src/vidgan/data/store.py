@@ -1,0 +1,259 @@
+"""A prepared dataset on disk, and reading any window of any clip from it.
+
+The folder holds (``docs/data-format.md`` has the details)
+
+- ``index.json``: format, version, how it was prepared, class names, what was left out, a fingerprint;
+  written last, so a folder with it is complete;
+- ``clips.npy``: one row of :data:`CLIP` per clip;
+- ``sources.json``: the clips' source names, in the same order;
+- ``shard-00000.bin``, ...: the frames of one clip after the other. Frames of ``raw`` clips stand without
+  gaps; packed ones (png, jpeg) are followed by their T + 1 byte offsets in the clip, little-endian uint64.
+
+Reading opens the shard, reads the bytes of the frames asked for and closes it: no state to pickle or to
+lose, and a file that is cut off under a running reader is an error, where a memory map would end the process.
+"""
+
+import hashlib
+import json
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidgan.data.codecs import Codec, Raw
+from vidgan.data.dataset import ClipInfo, Dataset, Frames
+from vidgan.data.layouts import LeftOut
+from vidgan.data.prepare_spec import PrepareSpec
+from vidgan.errors import UserError
+from vidgan.spec import SpecError, from_json
+
+FORMAT = "vidgan clips"
+VERSION = 1
+INDEX, CLIPS, SOURCES = "index.json", "clips.npy", "sources.json"
+UNFINISHED = "unfinished"
+"""folder with the state of a preparation that is under way"""
+
+CLIP = np.dtype(
+    [
+        ("label", "<i4"),  # index into the classes
+        ("frames", "<i4"),
+        ("height", "<i4"),  # pixels
+        ("width", "<i4"),  # pixels
+        ("rate", "<f8"),  # frames per second; NaN where the source does not say
+        ("shard", "<i4"),  # number of the shard file
+        ("offset", "<i8"),  # of the clip's first byte in the shard
+        ("bytes", "<i8"),  # of the clip, offsets included
+        ("crc", "<u4"),  # CRC-32 of these bytes
+    ]
+)
+"""A clip's row in ``clips.npy``."""
+
+
+def shard_name(shard: int) -> str:
+    """File name of a shard."""
+    return f"shard-{shard:05d}.bin"
+
+
+class Index(NamedTuple):
+    """All that is known of a prepared dataset without its frames."""
+
+    spec: PrepareSpec
+    """how it was prepared"""
+    classes: tuple[str, ...]
+    """class names in label order"""
+    left_out: tuple[LeftOut, ...]
+    """sources that could not be used"""
+    clips: NDArray[np.void]
+    """rows of :data:`CLIP`"""
+    sources: tuple[str, ...]
+    """source name of every clip"""
+    fingerprint: str
+    """hash of everything above, checksums included"""
+
+
+def fingerprint_of(header: dict[str, Any], clips: bytes, sources: bytes) -> str:
+    """Hash of a dataset's contents: the header (less its fingerprint) and the other two files."""
+    plain = {key: value for key, value in header.items() if key != "fingerprint"}
+    digest = hashlib.blake2b(json.dumps(plain, sort_keys=True).encode(), digest_size=16)
+    digest.update(clips)
+    digest.update(sources)
+    return digest.hexdigest()
+
+
+class PreparedDataset(Dataset):
+    """The clips of a prepared folder; :func:`open_dataset` makes it. Pickles as its path and fingerprint."""
+
+    def __init__(self, folder: Path, fingerprint: str) -> None:
+        self.folder, self.fingerprint = folder, fingerprint
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"folder": self.folder, "fingerprint": self.fingerprint}
+
+    @cached_property
+    def index(self) -> Index:
+        """The index, read on first use; raises :class:`UserError` where another dataset took its place."""
+        index = read_index(self.folder)
+        if index.fingerprint != self.fingerprint:
+            raise UserError(f"{self.folder} was prepared anew while it was in use; start again")
+        return index
+
+    @cached_property
+    def _infos(self) -> NDArray[np.int32]:
+        clips = self.index.clips
+        return np.stack([clips[name] for name in ClipInfo._fields], axis=1)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.index.classes
+
+    def __len__(self) -> int:
+        return len(self.index.clips)
+
+    def info(self, index: int) -> ClipInfo:
+        if not 0 <= index < len(self):
+            raise IndexError(f"clip {index} of {len(self)}")
+        return ClipInfo(*self._infos[index].tolist())
+
+    def name(self, index: int) -> str:
+        """The source that clip ``index`` was prepared from, relative to the source folder."""
+        return self.index.sources[index]
+
+    def rate(self, index: int) -> float | None:
+        """Frames per second of clip ``index``, or None where its source does not say."""
+        rate = float(self.index.clips[index]["rate"])
+        return None if np.isnan(rate) else rate
+
+    def read(self, index: int, start: int, frames: int, stride: int = 1) -> Frames:
+        clip = self.info(index)
+        last = start + (frames - 1) * stride
+        if start < 0 or frames < 1 or stride < 1 or last >= clip.frames:
+            raise UserError(
+                f"{self.name(index)} has {clip.frames} frames: no window {start}..{last} by {stride}"
+            )
+        wanted = range(start, last + 1, stride)
+        codec, video = self.index.spec.codec, np.empty((frames, clip.height, clip.width, 3), np.uint8)
+        try:
+            for row, piece in zip(video, self._pieces(index, wanted), strict=True):
+                row[:] = codec.unpack(piece, clip.height, clip.width)
+        except (OSError, ValueError) as error:
+            self._broken(index, error)
+        return video
+
+    def clip_bytes(self, index: int) -> bytes:
+        """All bytes of clip ``index`` as stored; raises :class:`UserError` where they cannot be read."""
+        row = self.index.clips[index]
+        try:
+            with self._shard(row).open("rb") as file:
+                return _read(file.fileno(), int(row["bytes"]), int(row["offset"]))
+        except OSError as error:
+            self._broken(index, error)
+
+    def _pieces(self, index: int, wanted: range) -> list[memoryview]:
+        row = self.index.clips[index]
+        with self._shard(row).open("rb", buffering=0) as file:
+            starts = _offsets(file.fileno(), row, self.index.spec.codec, wanted)
+            spans = starts[:, 1] - starts[:, 0]
+            if wanted.step > 1:
+                places = starts[:, 0] + row["offset"]
+                return [
+                    memoryview(_read(file.fileno(), int(length), int(place)))
+                    for length, place in zip(spans, places, strict=True)
+                ]
+            first = int(starts[0, 0])
+            data = memoryview(_read(file.fileno(), int(starts[-1, 1]) - first, int(row["offset"]) + first))
+            return [data[int(a) - first : int(b) - first] for a, b in starts]
+
+    def _shard(self, row: np.void) -> Path:
+        return self.folder / shard_name(int(row["shard"]))
+
+    def _broken(self, index: int, error: Exception) -> NoReturn:
+        shard = shard_name(int(self.index.clips[index]["shard"]))
+        raise UserError(
+            f"{self.name(index)} cannot be read from {self.folder / shard}: {error}; prepare the data again"
+        ) from error
+
+
+def _offsets(file: int, row: np.void, codec: Codec, wanted: range) -> NDArray[np.int64]:
+    """(T, 2): where the frames ``wanted`` begin and end within the clip (bytes)."""
+    numbers = np.arange(wanted.start, wanted.stop, wanted.step)
+    if isinstance(codec, Raw):
+        size = 3 * int(row["height"]) * int(row["width"])
+        return np.stack([numbers, numbers + 1], axis=1) * size
+    table = int(row["offset"]) + int(row["bytes"]) - 8 * (int(row["frames"]) + 1)
+    stored = _read(file, 8 * (numbers[-1] - numbers[0] + 2), table + 8 * int(numbers[0]))
+    offsets = np.frombuffer(stored, "<u8").astype(np.int64)
+    places = numbers - numbers[0]
+    return np.stack([offsets[places], offsets[places + 1]], axis=1)
+
+
+def _read(file: int, length: int, offset: int) -> bytes:
+    data = os.pread(file, length, offset)
+    if len(data) != length:
+        raise OSError("the file is cut off")
+    return data
+
+
+def open_dataset(path: Path) -> PreparedDataset:
+    """The prepared dataset in the folder ``path``.
+
+    Raises:
+        UserError: where the folder is missing, empty, unfinished, not a prepared dataset, of another
+            version, damaged or cut off.
+    """
+    index = read_index(path)
+    clips = index.clips
+    for shard in np.unique(clips["shard"]):
+        rows = clips[clips["shard"] == shard]
+        size, file = int((rows["offset"] + rows["bytes"]).max()), path / shard_name(int(shard))
+        if not file.is_file():
+            raise UserError(f"{file} is missing; prepare the data again")
+        if (found := file.stat().st_size) != size:
+            raise UserError(f"{file} is cut off: {found} bytes instead of {size}; prepare the data again")
+    dataset = PreparedDataset(path, index.fingerprint)
+    dataset.index = index
+    return dataset
+
+
+def read_index(path: Path) -> Index:
+    """The index of the prepared dataset in ``path``; raises :class:`UserError` as :func:`open_dataset`."""
+    header = read_header(path)
+    try:
+        table, names = (path / CLIPS).read_bytes(), (path / SOURCES).read_bytes()
+        if fingerprint_of(header, table, names) != header["fingerprint"]:
+            raise ValueError("the fingerprint does not fit")
+        clips = np.load(path / CLIPS, allow_pickle=False)
+        left_out = tuple(LeftOut(*pair) for pair in header["left_out"])
+        spec = from_json(PrepareSpec, header["prepared"])
+        return Index(
+            spec, tuple(header["classes"]), left_out, clips, tuple(json.loads(names)), header["fingerprint"]
+        )
+    except (OSError, ValueError, KeyError, TypeError, SpecError) as error:
+        raise UserError(f"the index of {path} is damaged ({error}); prepare the data again") from error
+
+
+def read_header(path: Path) -> dict[str, Any]:
+    """``index.json`` of ``path``, of this version; raises :class:`UserError` as :func:`open_dataset`."""
+    if not path.is_dir():
+        raise UserError(f"no folder at {path}: make one with `vidgan prepare SOURCE {path}`")
+    if not any(path.iterdir()):
+        raise UserError(f"{path} is empty: fill it with `vidgan prepare SOURCE {path}`")
+    if not (path / INDEX).is_file():
+        if (path / UNFINISHED).is_dir():
+            raise UserError(
+                f"{path} is not prepared to the end: run the same `vidgan prepare` again to go on"
+            )
+        raise UserError(f"{path} is not a prepared dataset: make one with `vidgan prepare {path} DEST`")
+    try:
+        header = json.loads((path / INDEX).read_bytes())
+    except ValueError as error:
+        raise UserError(f"the index of {path} is damaged ({error}); prepare the data again") from error
+    if not isinstance(header, dict) or header.get("format") != FORMAT:
+        raise UserError(f"{path} is not a prepared dataset: its {INDEX} is of something else")
+    if header.get("version") != VERSION:
+        raise UserError(
+            f"{path} is of format version {header.get('version')}, not {VERSION}: prepare the data again"
+        )
+    return header

@@ -1,0 +1,111 @@
+"""Reading a video file: upright, its pixels square, at a constant frame rate.
+
+Variable frame rate: the rate of the result is that of the file's usual interval between frames, and its
+frame k shows what the file shows at k / rate after its start: a frame that stays longer is repeated, of
+several frames within one interval the last is kept. A file of constant rate passes unchanged, frame by
+frame, also where its container rounds time stamps.
+"""
+
+import itertools
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av import VideoFrame
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from vidgan.data.codecs import Frame
+from vidgan.data.resize import Resizer
+
+COMPLETE = 0.9
+"""a file is cut off if it yields less than this part of the frames that its header declares"""
+
+
+def read_video(path: Path, resizer: Resizer) -> tuple[float | None, Iterator[Frame]]:
+    """The frame rate (per second; None where unknown) and the resized frames of a video file.
+
+    Raises:
+        av.FFmpegError, OSError, ValueError: here or while frames are read, with what is wrong with
+            the file.
+    """
+    interval = usual_interval(_times(path))
+    rate = None if interval is None else float(1 / interval)
+    return rate, _frames(path, resizer, interval)
+
+
+def usual_interval(times: list[Fraction]) -> Fraction | None:
+    """The usual time from one frame to the next (seconds), or None with fewer than two frames.
+
+    That is the mean of the intervals that are within a factor of 1.5 of their median: the mean undoes a
+    container's rounding, the bound keeps pauses and gaps out of it.
+    """
+    gaps = [b - a for a, b in itertools.pairwise(times) if b > a]
+    if not gaps:
+        return None
+    median = sorted(gaps)[len(gaps) // 2]
+    usual = [gap for gap in gaps if median / Fraction(3, 2) < gap < median * Fraction(3, 2)]
+    return sum(usual, Fraction(0)) / len(usual)
+
+
+def _open(path: Path) -> tuple[InputContainer, VideoStream]:
+    container = av.open(str(path))
+    if not container.streams.video:
+        container.close()
+        raise ValueError("holds no video stream")
+    stream = container.streams.best("video")
+    assert isinstance(stream, VideoStream)
+    stream.thread_count = 1  # the worker processes fill the cores
+    return container, stream
+
+
+def _times(path: Path) -> list[Fraction]:
+    # The packets' time stamps, which cost no decoding. AVI and other formats of constant rate may lack them.
+    container, stream = _open(path)
+    with container:
+        packets = [packet for packet in container.demux(stream) if packet.size and not packet.is_discard]
+        base, rate = stream.time_base, stream.average_rate or stream.guessed_rate
+    stamps = [packet.pts for packet in packets if packet.pts is not None]
+    if base is not None and len(stamps) == len(packets):
+        return sorted(stamp * base for stamp in stamps)
+    return [] if not rate else [index / rate for index in range(len(packets))]
+
+
+def _frames(path: Path, resizer: Resizer, interval: Fraction | None) -> Iterator[Frame]:
+    container, stream = _open(path)
+    with container:
+        shown: Frame | None = None
+        origin, decoded, position = Fraction(0), 0, 0
+        aspect = stream.sample_aspect_ratio or Fraction(1)
+        size: tuple[int, int] | None = None
+        for frame in container.decode(stream):
+            if frame.is_corrupt:
+                raise ValueError(f"frame {decoded} is damaged")
+            time = _time(frame)
+            if shown is None:
+                origin = time or Fraction(0)
+            slot = decoded if time is None or interval is None else round((time - origin) / interval)
+            if shown is not None:
+                yield from itertools.repeat(shown, max(0, slot - position))
+            position = max(position, slot)
+            size = size or resizer.target(frame.height, frame.width, aspect)
+            shown = _upright(resizer.video_frame(frame, *size), frame.rotation)
+            decoded += 1
+        if shown is None:
+            raise ValueError("holds no frames")
+        if decoded < COMPLETE * stream.frames:
+            raise ValueError(f"cut off: {decoded} of {stream.frames} frames")
+        yield shown
+
+
+def _time(frame: VideoFrame) -> Fraction | None:
+    if frame.pts is None or frame.time_base is None:
+        return None
+    return frame.pts * frame.time_base
+
+
+def _upright(frame: Frame, rotation: int) -> Frame:
+    # The display matrix's angle counts anticlockwise, as numpy's quarter turns do.
+    return np.ascontiguousarray(np.rot90(frame, round(rotation / 90) % 4))
