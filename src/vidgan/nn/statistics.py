@@ -101,12 +101,11 @@ def batch_moments(x: Tensor, over_time: bool, group: dist.ProcessGroup | None) -
     """Mean and biased variance of ``x`` (B T C H W) over (B, H, W), and T too if ``over_time``."""
     axes = (0, 1, 3, 4) if over_time else (0, 3, 4)
     x = x.to(torch.promote_types(x.dtype, torch.float32))
-    if group is None:
-        variance, mean = torch.var_mean(x, axes, correction=0)
-        return Moments(_with_time(mean), _with_time(variance))
-    # Equal shares per replica, so the mean of replica moments is the moment of the joined batch.
-    first = average_over_replicas(torch.mean(x, axes), group)
-    second = average_over_replicas(torch.mean(x.square(), axes), group)
+    # Two plain means: over these strides ``var_mean`` is three to five times slower.
+    first, second = torch.mean(x, axes), torch.mean(x.square(), axes)
+    if group is not None:
+        # Replicas hold equal shares, so the mean of their moments is the moment of the joined batch.
+        first, second = average_over_replicas(torch.stack([first, second]), group).unbind()
     return Moments(_with_time(first), _with_time((second - first.square()).clamp_min(0)))
 
 

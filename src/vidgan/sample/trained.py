@@ -1,0 +1,80 @@
+"""A trained run, ready to be sampled: settled generators of every level, and how to play them."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from vidgan.models.cascade import Settled, sample_window
+from vidgan.models.conditioning import Conditioning
+from vidgan.nn.statistics import Clock
+from vidgan.run.experiment import Experiment
+from vidgan.sample.latents import Scaled, Truncation, latents
+
+CLIPS_AT_ONCE = 16
+
+
+class Trained(NamedTuple):
+    """Frozen, settled levels of a run."""
+
+    experiment: Experiment
+    levels: tuple[Settled, ...]
+    class_names: tuple[str, ...]
+    step: int
+    """generator updates of the top level"""
+    device: torch.device
+
+
+@torch.no_grad()
+def synthesise(
+    model: Trained, seed: int, clips: Sequence[int], labels: Sequence[int], truncation: Truncation = Scaled()
+) -> Tensor:
+    """Whole videos (n T 3 H W) in [-1, 1] on the CPU: clip i is a function of (seed, i, its label).
+
+    Args:
+        clips: numbers of the clips; each has noise of its own.
+        labels: their classes.
+        truncation: how noise is drawn.
+    """
+    parts = []
+    for first in range(0, len(clips), CLIPS_AT_ONCE):
+        numbers = clips[first : first + CLIPS_AT_ONCE]
+        label = torch.tensor(labels[first : first + CLIPS_AT_ONCE], device=model.device)
+
+        def noise(level: int, dimension: int, numbers: Sequence[int] = numbers) -> Tensor:
+            return latents(seed, level, numbers, dimension, truncation).to(model.device)
+
+        start = torch.zeros(len(numbers), dtype=torch.int64)
+        frames = model.levels[-1].spec.frames
+        parts.append(sample_window(model.levels, noise, label, start, frames).cpu())
+    return torch.cat(parts)
+
+
+@torch.no_grad()
+def continue_clips(
+    model: Trained, given: Tensor, seed: int, clips: Sequence[int], truncation: Truncation = Scaled()
+) -> Tensor:
+    """Continuations (n T 3 H W) in [-1, 1] of conditioning frames, one future per number in ``clips``.
+
+    Args:
+        given: conditioning frames (n C 3 H W) in [-1, 1].
+    """
+    level = model.levels[0]
+    parts = []
+    for first in range(0, len(clips), CLIPS_AT_ONCE):
+        numbers = clips[first : first + CLIPS_AT_ONCE]
+        z = latents(seed, 0, numbers, level.spec.generator.latent, truncation).to(model.device)
+        frames = given[first : first + CLIPS_AT_ONCE].to(model.device)
+        conditioning: Conditioning = level.generator.encode(frames)
+        embedded = level.generator.embed_label(torch.zeros(len(numbers), dtype=torch.int64, device=model.device))
+        made = level.generator.generate(
+            z, embedded, level.spec.frames, level.statistics, conditioning, Clock()
+        )
+        parts.append(made.video.cpu())
+    return torch.cat(parts)
+
+
+def to_bytes(video: Tensor) -> Tensor:
+    """Video (n T 3 H W) in [-1, 1] -> uint8 (n T H W 3), rounded to the nearest value."""
+    return ((video.permute(0, 1, 3, 4, 2) + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)

@@ -1,0 +1,77 @@
+"""Everything a level needs to go on training exactly: networks, optimisers, average, step."""
+
+import torch
+from torch import Tensor
+
+from vidgan.models.cascade import below_of
+from vidgan.models.generator import Generator
+from vidgan.models.level import Level
+from vidgan.nn.initialise import initialise
+from vidgan.run.checkpoints import load_optimiser_state, optimiser_state
+from vidgan.run.experiment import AdamSpec, Experiment
+from vidgan.seeds import stream
+from vidgan.train.average import WeightAverage
+from vidgan.train.step import Optimisers
+
+
+class LevelState:
+    """A level in training. Levels count from 0 here and from 1 wherever people read."""
+
+    def __init__(self, experiment: Experiment, index: int, device: torch.device) -> None:
+        training = experiment.training
+        spec = experiment.levels[index]
+        self.index = index
+        self.level = Level(spec, experiment.classes, below_of(experiment.levels, index))
+        initialise(self.level, training.initial, stream(training.seed, "weights", index))
+        self.level.to(device)
+        self.optimisers = Optimisers(
+            adam(self.level.generator, training.adam, training.adam.generator_rate),
+            adam(self.level.critics, training.adam, training.adam.critic_rate),
+        )
+        self.average = None
+        if training.average is not None:
+            self.average = WeightAverage(self.level.generator, training.average)
+        self.step = 0
+
+    def published(self) -> Generator:
+        """The generator that sampling uses: the average where there is one, else the raw weights."""
+        if self.average is None:
+            return self.level.generator
+        generator = self.average.publish(self.level.generator)
+        assert isinstance(generator, Generator)
+        return generator
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All state as named tensors."""
+        table = {f"level/{name}": t for name, t in self.level.state_dict().items()}
+        if self.average is not None:
+            table |= {f"average/{name}": t for name, t in self.average.module.state_dict().items()}
+        generator, critics = self._names()
+        table |= optimiser_state("adam/generator", self.optimisers.generator, generator)
+        table |= optimiser_state("adam/critics", self.optimisers.critics, critics)
+        return table
+
+    def restore(self, tensors: dict[str, Tensor], step: int) -> None:
+        """Continue from :meth:`tensors` of a level with the same spec."""
+        self.level.load_state_dict(part(tensors, "level/"))
+        if self.average is not None:
+            self.average.module.load_state_dict(part(tensors, "average/"))
+        generator, critics = self._names()
+        load_optimiser_state("adam/generator", self.optimisers.generator, generator, tensors)
+        load_optimiser_state("adam/critics", self.optimisers.critics, critics, tensors)
+        self.step = step
+
+    def _names(self) -> tuple[list[str], list[str]]:
+        generator = [name for name, _ in self.level.generator.named_parameters()]
+        return generator, [name for name, _ in self.level.critics.named_parameters()]
+
+
+def adam(module: torch.nn.Module, spec: AdamSpec, rate: float) -> torch.optim.Adam:
+    """Adam over the parameters of ``module``."""
+    betas = (spec.beta1, spec.beta2)
+    return torch.optim.Adam(module.parameters(), lr=rate, betas=betas, eps=spec.epsilon)
+
+
+def part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The entries under ``prefix``, without it."""
+    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}

@@ -1,0 +1,141 @@
+"""The training loop of one level: steps, ticks, samples and checkpoints, until it is done or told to stop."""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from vidgan.data.dataset import Dataset
+from vidgan.data.loader import Loader, to_float
+from vidgan.errors import UserError
+from vidgan.nn.statistics import BatchStatistics
+from vidgan.run.experiment import Experiment
+from vidgan.seeds import derive
+from vidgan.train.batches import BelowSource, Randomness, data_indices, evidence
+from vidgan.train.level_state import LevelState
+from vidgan.train.replicas import Replicas
+from vidgan.train.settling import window_of
+from vidgan.train.step import training_step
+
+
+class Watcher(Protocol):
+    """What happens around the steps of a level: the run directory's side of training."""
+
+    def tick(self, step: int, clips: int, scalars: Mapping[str, float]) -> None:
+        """Means of the scalars since the last tick."""
+
+    def checkpoint(self, state: LevelState) -> None:
+        """Save everything."""
+
+    def samples(self, state: LevelState) -> None:
+        """Show samples from fixed latents."""
+
+    def stop(self, step: int) -> bool:
+        """Whether to end after this step though more were asked for."""
+
+
+class Outcome(NamedTuple):
+    """How the loop ended."""
+
+    step: int
+    finished: bool
+    """False where it was told to stop early"""
+
+
+def train_level(
+    experiment: Experiment,
+    state: LevelState,
+    dataset: Dataset,
+    source: BelowSource | None,
+    replicas: Replicas,
+    watcher: Watcher,
+    workers: int,
+    device: torch.device,
+) -> Outcome:
+    """Train a level from ``state.step`` to the last step.
+
+    Args:
+        source: makes the lower level's videos; None on the first level.
+        workers: processes that read clips.
+
+    Raises:
+        UserError: if a loss is not finite; nothing is saved then, so the last checkpoint is a good one.
+    """
+    training, reporting = experiment.training, experiment.reporting
+    level = state.level
+    statistics = BatchStatistics(replicas.group if training.batch.statistics_group > 1 else None)
+    randomness = Randomness(training, state.index, level, replicas)
+    seed = derive(training.seed, "data", state.index)
+    meter = Meter()
+    with Loader(dataset, window_of(experiment, state.index), seed, workers) as loader:
+        batches = loader.batches(data_indices(training, replicas, state.step))
+        while state.step < training.steps:
+            reals = []
+            for _ in range(training.critic_updates):
+                batch = next(batches)
+                clip = to_float(batch.video.to(device, non_blocking=True))
+                label = batch.label.to(device) if experiment.conditional else torch.zeros_like(batch.label).to(device)
+                reals.append(evidence(level, clip, label, experiment.smooth_views))
+            updates = [
+                randomness.micros(state.step, update, real, source, device)
+                # Our choice: the generator's update takes labels and conditioning frames of the last real batch.
+                for update, real in enumerate([*reals, reals[-1]])
+            ]
+            scalars = training_step(
+                level, state.optimisers, training, updates[:-1], updates[-1], statistics, replicas
+            )
+            state.step += 1
+            if state.average is not None:
+                state.average.update(level.generator, state.step)
+            meter.add(scalars)
+            last = state.step == training.steps
+            stopping = replicas.any(watcher.stop(state.step))
+            if state.step % reporting.tick == 0 or last or stopping or state.step % reporting.checkpoint == 0:
+                means = meter.take(replicas)
+                check_finite(means, state.step)
+                if means:
+                    watcher.tick(state.step, state.step * training.critic_updates * training.batch.global_batch, means)
+            if state.step % reporting.samples == 0 or last:
+                watcher.samples(state)
+            if state.step % reporting.checkpoint == 0 or last or stopping:
+                watcher.checkpoint(state)
+            if stopping and not last:
+                return Outcome(state.step, finished=False)
+    return Outcome(state.step, finished=True)
+
+
+class Meter:
+    """Sums of scalars on the device; looked at only at a tick, so that no step waits."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, Tensor] = {}
+        self._steps = 0
+        self._since = time.perf_counter()
+
+    def add(self, scalars: Mapping[str, Tensor]) -> None:
+        """Add one step's scalars."""
+        for name, value in scalars.items():
+            self._sums[name] = self._sums[name] + value if name in self._sums else value
+        self._steps += 1
+
+    def take(self, replicas: Replicas) -> dict[str, float]:
+        """Means over the steps since the last call, and over replicas."""
+        means = {name: total / self._steps for name, total in replicas.average(self._sums).items()}
+        self._sums, self._steps = {}, 0
+        return means
+
+
+def check_finite(scalars: Mapping[str, float], step: int) -> None:
+    """Raise :class:`UserError` for the first scalar that is NaN or infinite."""
+    for name, value in scalars.items():
+        if not math.isfinite(value):
+            raise UserError(
+                f"training diverged: {name} is {value} at step {step}; the last checkpoint before it is kept. "
+                "Try lower learning rates, or resume from an earlier checkpoint with another seed"
+            )
+
+
+SaveStep = Callable[[LevelState], None]

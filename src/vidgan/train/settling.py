@@ -1,0 +1,90 @@
+"""Settling the levels of a run: what each generator is conditioned on while its statistics are taken."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from vidgan.data.dataset import Dataset
+from vidgan.data.loader import to_float
+from vidgan.data.pipeline import random_item
+from vidgan.data.window import WindowSpec
+from vidgan.models.cascade import Settled, sample_window
+from vidgan.models.conditioning import NOTHING, Conditioning, from_below
+from vidgan.models.generator import Generator
+from vidgan.nn.statistics import SettledStatistics
+from vidgan.run.experiment import Experiment, SettleSpec
+from vidgan.sample.latents import Scaled, latents
+from vidgan.sample.settle import Given, settle
+from vidgan.seeds import derive
+
+
+def window_of(experiment: Experiment, index: int) -> WindowSpec:
+    """What a level's training reads of the data: clips at the top level's size, the level's own frames."""
+    level = experiment.levels[index]
+    return WindowSpec(
+        size=experiment.size, frames=level.seen_frames, stride=level.stride, flip=experiment.training.flip
+    )
+
+
+def settle_level(
+    experiment: Experiment,
+    index: int,
+    generator: Generator,
+    below: Sequence[Settled],
+    dataset: Dataset | None,
+    spec: SettleSpec,
+    device: torch.device,
+) -> Settled:
+    """``generator`` with statistics for the whole length of its videos.
+
+    Args:
+        below: the settled levels underneath; empty for the first.
+        dataset: where conditioning frames come from; only a frame-conditional level needs it.
+    """
+    level = experiment.levels[index]
+    seed = experiment.training.seed
+    given: Given
+    if level.context_frames:
+        assert dataset is not None, "settling a frame-conditional level reads conditioning frames from the data"
+        given = _frames_of(experiment, index, generator, dataset, device)
+    elif below:
+        given = _videos_of(below, seed, spec)
+    else:
+        given = _nothing
+    table = settle(generator, level.frames, experiment.classes, spec, derive(seed, "level", index), given, device)
+    return Settled(level, generator, SettledStatistics(table))
+
+
+def _nothing(batch: int, label: Tensor) -> Conditioning:
+    return NOTHING
+
+
+def _frames_of(
+    experiment: Experiment, index: int, generator: Generator, dataset: Dataset, device: torch.device
+) -> Given:
+    window = window_of(experiment, index)
+    seed = derive(experiment.training.seed, "settle on", index)
+
+    def given(batch: int, label: Tensor) -> Conditioning:
+        numbers = range(batch * len(label), (batch + 1) * len(label))
+        clips = torch.stack(
+            [torch.from_numpy(random_item(dataset, window, seed, n).frames) for n in numbers]
+        )
+        return generator.encode(to_float(clips)[:, : experiment.levels[index].context_frames].to(device))
+
+    return given
+
+
+def _videos_of(below: Sequence[Settled], seed: int, spec: SettleSpec) -> Given:
+    def given(batch: int, label: Tensor) -> Conditioning:
+        clips = range(batch * len(label), (batch + 1) * len(label))
+
+        def noise(level: int, dimension: int) -> Tensor:
+            drawn = latents(derive(seed, "settle"), level, clips, dimension, Scaled(sigma=spec.sigma))
+            return drawn.to(label.device)
+
+        start = torch.zeros(len(label), dtype=torch.int64)
+        return from_below(sample_window(below, noise, label, start, below[-1].spec.frames))
+
+    return given

@@ -1,0 +1,131 @@
+"""One training step: the critics' updates, then the generator's; it reads like the papers' equations."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from vidgan.models.level import Level
+from vidgan.models.views import Evidence
+from vidgan.nn.layers import power_iterate
+from vidgan.nn.statistics import Statistics
+from vidgan.run.experiment import TrainingSpec
+from vidgan.train.penalty import orthogonal_penalty
+from vidgan.train.replicas import Replicas, trainable
+
+Draws = dict[str, Tensor]
+"""Each critic's random numbers."""
+
+
+class Micro(NamedTuple):
+    """What one forward and backward pass works on: a micro-batch and all that was drawn for it."""
+
+    real: Evidence
+    z: Tensor
+    """(B, latent)"""
+    below: Callable[[], Tensor | None]
+    """makes the lower level's video (B T' 3 h w) for the fake clips"""
+    real_draws: Draws
+    fake_draws: Draws
+
+
+class Optimisers(NamedTuple):
+    """Adam for each side."""
+
+    generator: torch.optim.Optimizer
+    critics: torch.optim.Optimizer
+
+
+Scalars = dict[str, Tensor]
+"""Numbers to log, still on the device."""
+
+
+def training_step(
+    level: Level,
+    optimisers: Optimisers,
+    spec: TrainingSpec,
+    critic_batches: Sequence[Sequence[Micro]],
+    generator_batch: Sequence[Micro],
+    statistics: Statistics,
+    replicas: Replicas,
+) -> Scalars:
+    """All updates of one step.
+
+    Args:
+        critic_batches: the micro-batches of each critic update.
+        generator_batch: the micro-batches of the generator's update.
+        statistics: batch statistics over this replica's group.
+    """
+    scalars: Scalars = {}
+    for batch in critic_batches:
+        scalars |= update_critics(level, optimisers, spec, batch, statistics, replicas)
+    return scalars | update_generator(level, optimisers, spec, generator_batch, statistics, replicas)
+
+
+def update_critics(
+    level: Level,
+    optimisers: Optimisers,
+    spec: TrainingSpec,
+    batch: Sequence[Micro],
+    statistics: Statistics,
+    replicas: Replicas,
+) -> Scalars:
+    """min over D of E[relu(1 - D(x))] + E[relu(1 + D(G(z)))] (Clark et al. 2019, 2.2), for all critics."""
+    dtype = torch.bfloat16 if spec.bf16 else None
+    trainable(level.critics.values(), True)
+    optimisers.critics.zero_grad(set_to_none=True)
+    logged: list[Scalars] = []
+    for micro in batch:
+        with torch.no_grad():
+            fake = level.imitate(micro.real, micro.z, micro.below(), statistics, dtype)
+        on_real, on_fake = level.judge([micro.real, fake], [micro.real_draws, micro.fake_draws], dtype)
+        loss = level.spec.objective.critic_loss(on_real, on_fake)
+        (loss / len(batch)).backward()  # type: ignore[no-untyped-call]
+        logged.append({"loss/critics": loss} | critic_scalars(level, on_real, on_fake))
+    replicas.average_gradients(level.critics)
+    optimisers.critics.step()
+    power_iterate(level.critics)
+    return mean_scalars(logged)
+
+
+def update_generator(
+    level: Level,
+    optimisers: Optimisers,
+    spec: TrainingSpec,
+    batch: Sequence[Micro],
+    statistics: Statistics,
+    replicas: Replicas,
+) -> Scalars:
+    """max over G of E[D(G(z))] (Clark et al. 2019, 2.2); the critics stand still."""
+    dtype = torch.bfloat16 if spec.bf16 else None
+    trainable(level.critics.values(), False)
+    optimisers.generator.zero_grad(set_to_none=True)
+    logged: list[Scalars] = []
+    for micro in batch:
+        fake = level.imitate(micro.real, micro.z, micro.below(), statistics, dtype)
+        (on_fake,) = level.judge([fake], [micro.fake_draws], dtype)
+        loss = level.spec.objective.generator_loss(on_fake)
+        (loss / len(batch)).backward()  # type: ignore[no-untyped-call]
+        logged.append({"loss/generator": loss.detach()})
+    if spec.orthogonal_penalty:
+        penalty = orthogonal_penalty(level.generator)
+        (spec.orthogonal_penalty * penalty).backward()  # type: ignore[no-untyped-call]
+    replicas.average_gradients(level.generator)
+    optimisers.generator.step()
+    power_iterate(level.generator)
+    return mean_scalars(logged)
+
+
+def critic_scalars(level: Level, on_real: Sequence[Tensor], on_fake: Sequence[Tensor]) -> Scalars:
+    """Each critic's mean output on real and fake clips."""
+    table = {}
+    for name, real, fake in zip(level.critics, on_real, on_fake, strict=True):
+        table[f"critic/{name}/real"] = real.detach().mean()
+        table[f"critic/{name}/fake"] = fake.detach().mean()
+    return table
+
+
+def mean_scalars(logged: Sequence[Scalars]) -> Scalars:
+    """Means over micro-batches."""
+    return {name: torch.stack([scalars[name].detach() for scalars in logged]).mean() for name in logged[0]}
