@@ -30,7 +30,11 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """``text`` as UTF-8, whole or not at all."""
-    write_whole(path, lambda part: part.write_bytes(text.encode()) and None)
+
+    def write(part: Path) -> None:
+        part.write_bytes(text.encode())
+
+    write_whole(path, write)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -6,7 +6,6 @@ name under ``"is"``. Nothing is looked up by name outside a field's declared cla
 """
 
 import dataclasses
-import functools
 import types
 import typing
 from collections.abc import Iterator
@@ -86,11 +85,6 @@ def differences(old: Any, new: Any, place: str = "") -> Iterator[str]:
         yield f"{place}: {old} -> {new}"
 
 
-@functools.cache
-def _hints(cls: type[Spec]) -> dict[str, Any]:
-    return typing.get_type_hints(cls)
-
-
 def _parse(kind: Any, data: Any, place: str) -> Any:
     origin, choices = typing.get_origin(kind), typing.get_args(kind)
     if origin in (typing.Union, types.UnionType):
@@ -126,7 +120,7 @@ def _parse_spec(cls: type[Spec], data: Any, place: str) -> Spec:
     require(isinstance(data, dict), f"{place}: expected an object, got {data!r}")
     tag = data.get(TAG, cls.__name__)
     require(tag == cls.__name__, f"{place}: expected {cls.__name__}, got {tag!r}")
-    hints = _hints(cls)
+    hints = typing.get_type_hints(cls)
     for name in data:
         known = name == TAG or name in hints
         require(known, f"{place}: {cls.__name__} has no field {name!r}{nearest(name, list(hints))}")

@@ -28,8 +28,10 @@ def below_of(levels: Sequence[LevelSpec], index: int) -> Below | None:
     require(high.frames % low.frames == 0, f"level {index + 1} needs a multiple of the frames: {shapes}")
     require(high.size >= low.size, f"level {index + 1} is smaller than the one below: {shapes}")
     factor = high.frames // low.frames
-    require(low.stride == factor * high.stride, f"strides of levels {index} and {index + 1} do not fit: "
-            f"{low.stride} is not {factor} x {high.stride}")
+    require(
+        low.stride == factor * high.stride,
+        f"strides of levels {index} and {index + 1} do not fit: {low.stride} is not {factor} x {high.stride}",
+    )
     whole = high.trained_frames % factor == 0
     require(whole, f"window of level {index + 1} must be a multiple of {factor} frames, got {high.window}")
     return Below(low.size, factor)

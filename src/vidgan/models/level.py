@@ -118,9 +118,7 @@ class Level(nn.Module):
             dtype: what to compute in.
         """
         given = real.clip[:, : self.spec.context_frames]
-        conditioning = self.condition(
-            real._replace(clip=real.clip.to(dtype or real.clip.dtype)), below
-        )
+        conditioning = self.condition(real._replace(clip=real.clip.to(dtype or real.clip.dtype)), below)
         made = self.generator.generate(
             z,
             self.generator.embed_label(real.label),

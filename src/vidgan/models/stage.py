@@ -84,9 +84,7 @@ class Stage(nn.Module):
             for i in range(spec.blocks)
         )
 
-    def forward(
-        self, x: Tensor, context: Context, conditioning: Conditioning
-    ) -> tuple[Tensor, list[Tensor]]:
+    def forward(self, x: Tensor, context: Context, conditioning: Conditioning) -> tuple[Tensor, list[Tensor]]:
         """Features, and the warps' weights of units that warp."""
         warps = []
         for layer, add_below in zip(self.temporal, self.after_temporal, strict=True):

@@ -34,5 +34,5 @@ def scale_shift_relu(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
         shift: (B T C).
     """
     scale, shift = (s.to(x.dtype)[..., None, None] for s in (scale, shift))
-    y: Tensor = _ScaleShiftReLU.apply(x, scale, shift)  # type: ignore[no-untyped-call]
+    y: Tensor = _ScaleShiftReLU.apply(x, scale, shift)
     return y

@@ -76,7 +76,9 @@ class NoNorm(Normaliser):
     """No normalisation: gain and bias alone."""
 
     def moments(self, key: str, x: Tensor, context: Context) -> Moments:
-        zero = torch.zeros((1, x.shape[2]), dtype=torch.promote_types(x.dtype, torch.float32), device=x.device)
+        zero = torch.zeros(
+            (1, x.shape[2]), dtype=torch.promote_types(x.dtype, torch.float32), device=x.device
+        )
         return Moments(zero, torch.ones_like(zero))
 
 

@@ -91,7 +91,9 @@ class SettledStatistics(Statistics):
             start = torch.as_tensor(clock.start, device=mean.device)
             steps = start[..., None] + torch.arange(x.shape[1], device=mean.device)
             if int(steps.max()) >= len(mean):
-                raise ValueError(f"{key}: statistics settled for {len(mean)} steps, asked for {int(steps.max()) + 1}")
+                raise ValueError(
+                    f"{key}: statistics settled for {len(mean)} steps, asked for {int(steps.max()) + 1}"
+                )
             mean, variance = mean[steps], variance[steps]
         kind = torch.promote_types(x.dtype, torch.float32)
         return Moments(mean.to(x.device, kind), variance.to(x.device, kind))
@@ -136,5 +138,5 @@ def _all_mean(x: Tensor, group: dist.ProcessGroup) -> Tensor:
 
 def average_over_replicas(x: Tensor, group: dist.ProcessGroup) -> Tensor:
     """The mean of ``x`` over the replicas of ``group``, differentiable."""
-    averaged: Tensor = _AverageOverReplicas.apply(x, group)  # type: ignore[no-untyped-call]
+    averaged: Tensor = _AverageOverReplicas.apply(x, group)
     return averaged

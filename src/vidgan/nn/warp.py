@@ -142,7 +142,7 @@ def warp(h: Tensor, kernels: Tensor) -> Tensor:
     Returns:
         warped features (B C H W).
     """
-    warped: Tensor = _Warp.apply(h, kernels)  # type: ignore[no-untyped-call]
+    warped: Tensor = _Warp.apply(h, kernels)
     return warped
 
 

@@ -1,0 +1,36 @@
+"""Every published experiment by name, as plain data; to add one, edit its paper's file and this list."""
+
+from collections.abc import Callable
+
+from vidgan.errors import UserError, nearest
+from vidgan.presets import demo, dvd_gan, ssw_gan, trivd_gan
+from vidgan.run.experiment import Experiment
+
+ALL: tuple[Callable[[], Experiment], ...] = (
+    demo.demo,
+    dvd_gan.dvd_gan_k600_12x64,
+    dvd_gan.dvd_gan_k600_48x64,
+    dvd_gan.dvd_gan_k600_12x128,
+    dvd_gan.dvd_gan_k600_48x128,
+    dvd_gan.dvd_gan_k600_12x256,
+    dvd_gan.dvd_gan_ucf101_16x128,
+    dvd_gan.dvd_gan_fp_k600,
+    dvd_gan.dvd_gan_fp_bair,
+    trivd_gan.trivd_gan_fp_k600,
+    ssw_gan.ssw_gan_k600,
+)
+
+
+def presets() -> dict[str, Experiment]:
+    """All experiments by name."""
+    return {experiment.name: experiment for experiment in (make() for make in ALL)}
+
+
+def preset(name: str) -> Experiment:
+    """The experiment called ``name``; raises :class:`UserError` that names the nearest one."""
+    table = presets()
+    if name not in table:
+        raise UserError(
+            f"there is no preset {name!r}{nearest(name, list(table))}; `vidgan presets` lists them"
+        )
+    return table[name]

@@ -1,23 +1,16 @@
-"""DVD-GAN (Clark, Donahue and Simonyan 2019): experiments of the paper, and the demo that derives from them."""
+"""DVD-GAN (Clark, Donahue and Simonyan 2019)."""
 
 from vidgan.models.body import BodySpec
 from vidgan.models.critic import CriticSpec
+from vidgan.models.encoder import EncoderSpec
 from vidgan.models.generator import GeneratorSpec
 from vidgan.models.level import LevelSpec
 from vidgan.models.objective import SumThenHinge
 from vidgan.models.stage import StageSpec
 from vidgan.models.views import Clip, Frames
-from vidgan.nn.recurrent import MultiplicativeConvGRU
+from vidgan.nn.recurrent import ConvGRU, MultiplicativeConvGRU, UnitSpec
 from vidgan.nn.temporal import Recurrent, SelfAttention, SeparableSelfAttention
-from vidgan.run.experiment import (
-    AdamSpec,
-    AverageSpec,
-    BatchSpec,
-    Experiment,
-    ReportingSpec,
-    SettleSpec,
-    TrainingSpec,
-)
+from vidgan.run.experiment import Experiment
 
 KINETICS_600_CLASSES = 600
 
@@ -25,17 +18,23 @@ PIXELS_64 = (8, 8, 8, 4, 2)
 """Generator widths at stage boundaries for 64x64 (A.2)."""
 CRITIC_64 = (2, 4, 8, 16, 16)
 """Critic widths after each block for 64x64 (A.2)."""
+PIXELS_128 = (16, 16, 8, 4, 2, 1)
+CRITIC_128 = (1, 2, 4, 8, 16, 16)
+PIXELS_256 = (16, 16, 8, 8, 4, 2, 1)
+"""BigGAN's at 256x256; the paper prints none."""
+CRITIC_256 = (1, 2, 4, 8, 8, 16, 16)
 
 
-def generator(widths: tuple[int, ...], width: int) -> GeneratorSpec:
+def generator(widths: tuple[int, ...], width: int, unit: UnitSpec = MultiplicativeConvGRU()) -> GeneratorSpec:
     """The generator of A.2: a recurrent unit at 4x4, attention over T x 4 x 4, then the tower.
 
     Args:
         widths: multipliers at stage boundaries, as BigGAN prints them: n + 1 numbers for n stages.
         width: base number of channels.
+        unit: multiplicative below 48 frames, plain ConvGRU at 48 (A.2).
     """
     last = len(widths) - 2
-    first_layers = (Recurrent(unit=MultiplicativeConvGRU()), SelfAttention())
+    first_layers = (Recurrent(unit=unit), SelfAttention())
     stages = tuple(
         StageSpec(
             channels=outputs,
@@ -75,50 +74,89 @@ def dvd_gan_k600_12x64() -> Experiment:
     )
 
 
-def demo() -> Experiment:
-    """A small DVD-GAN that learns eight synthetic classes in minutes on two cores."""
-    paper = dvd_gan_k600_12x64()
-    (level,) = paper.levels
-    tower = level.generator
-    stages = (
-        tower.stages[0].replace(channels=8),
-        tower.stages[1].replace(channels=4),
-        tower.stages[3].replace(channels=2),
+def dvd_gan_k600_48x64() -> Experiment:
+    """48 frames: a plain ConvGRU does better, and the generator is half as wide (A.2)."""
+    short = dvd_gan_k600_12x64()
+    (level,) = short.levels
+    return short.replace(
+        name="dvd-gan-k600-48x64",
+        description="DVD-GAN on Kinetics-600: 48 frames, 64x64, every second frame, 600 classes.",
+        levels=(level.replace(generator=generator(PIXELS_64, 64, ConvGRU()), frames=48),),
     )
-    body = BodySpec(width=8, channels=(2, 4, 8, 8), slope=0.2, input_mean=(0.0, 0.0, 0.0), input_gain=2.0)
-    frames, clip = level.critics
-    return paper.replace(
-        name="demo",
-        description="The tour: eight classes of moving shapes, 8 frames of 24x24, minutes on two cores.",
-        deviations=(
-            "24x24 and 8 frames instead of 64x64 and 12; three stages from a 3x3 map; width 8 instead of 128",
-            "batch 16 instead of 512; one critic update per generator update instead of two",
-            "learning rates 5e-4 and 1e-3 instead of 1e-4 and 2e-4; Adam beta2 0.99 instead of 0.999",
-            "moving average with decay 0.995 from the start instead of 0.9999 from step 20,000",
-            "critics take means over positions and steps instead of sums",
-            "critics see their input centred and doubled, and use leaky ReLU 0.2 instead of ReLU",
-        ),
-        levels=(
-            level.replace(
-                generator=tower.replace(width=8, side=3, stages=stages),
-                critics=(
-                    frames.replace(view=Frames(k=4), body=body, mean_pool=True),
-                    clip.replace(body=body.replace(volume_blocks=2, channels=(2, 4, 8)), mean_pool=True),
-                ),
-                objective=SumThenHinge(mean=True),
-                frames=8,
-                stride=1,
-            ),
-        ),
-        classes=8,
-        training=TrainingSpec(
-            steps=100_000,
-            critic_updates=1,
-            batch=BatchSpec(global_batch=16, micro_batch=16),
-            adam=AdamSpec(generator_rate=5e-4, critic_rate=1e-3, beta2=0.99),
-            average=AverageSpec(decay=0.995, start=0),
-            settle=SettleSpec(batches=16, clips=64),
-            bf16=False,
-        ),
-        reporting=ReportingSpec(tick=25, checkpoint=250, keep=2, samples=250),
+
+
+def dvd_gan_k600_12x128() -> Experiment:
+    """128x128: wider lists, a generator half as wide (A.2)."""
+    small = dvd_gan_k600_12x64()
+    (level,) = small.levels
+    large = level.replace(generator=generator(PIXELS_128, 64), critics=critics(CRITIC_128, 128))
+    return small.replace(
+        name="dvd-gan-k600-12x128",
+        description="DVD-GAN on Kinetics-600: 12 frames, 128x128, every second frame, 600 classes.",
+        levels=(large,),
+    )
+
+
+def dvd_gan_k600_48x128() -> Experiment:
+    """48 frames of 128x128."""
+    short = dvd_gan_k600_12x128()
+    (level,) = short.levels
+    return short.replace(
+        name="dvd-gan-k600-48x128",
+        description="DVD-GAN on Kinetics-600: 48 frames, 128x128, every second frame, 600 classes.",
+        levels=(level.replace(generator=generator(PIXELS_128, 64, ConvGRU()), frames=48),),
+    )
+
+
+def dvd_gan_k600_12x256() -> Experiment:
+    """256x256."""
+    small = dvd_gan_k600_12x128()
+    (level,) = small.levels
+    large = level.replace(generator=generator(PIXELS_256, 64), critics=critics(CRITIC_256, 128))
+    return small.replace(
+        name="dvd-gan-k600-12x256",
+        description="DVD-GAN on Kinetics-600: 12 frames, 256x256, every second frame, 600 classes.",
+        levels=(large,),
+    )
+
+
+def dvd_gan_ucf101_16x128() -> Experiment:
+    """UCF-101: the Kinetics model on 16 frames without skipping (B.2)."""
+    kinetics = dvd_gan_k600_12x128()
+    (level,) = kinetics.levels
+    return kinetics.replace(
+        name="dvd-gan-ucf101-16x128",
+        description="DVD-GAN on UCF-101: 16 frames, 128x128, 101 classes.",
+        source="Clark et al. 2019, 4.1.2 and B.2, Table 2",
+        levels=(level.replace(frames=16, stride=1),),
+        classes=101,
+    )
+
+
+def dvd_gan_fp_k600() -> Experiment:
+    """DVD-GAN-FP: 11 frames of Kinetics-600 given 5, without frame skipping (4.2.1, A.4)."""
+    synthesis = dvd_gan_k600_12x64()
+    (level,) = synthesis.levels
+    encoder = EncoderSpec(body=level.critics[0].body, kernel=1, rectify=False, skips=True)
+    # The encoding has 512 channels (A.4), which is the state of a generator of width 64.
+    given = generator(PIXELS_64, 64).replace(encoder=encoder)
+    return synthesis.replace(
+        name="dvd-gan-fp-k600",
+        description="DVD-GAN-FP on Kinetics-600: 11 frames given 5, 64x64, no frame skipping, class-free.",
+        source="Clark et al. 2019, 4.2.1 and A.4, Table 3",
+        levels=(level.replace(generator=given, frames=11, stride=1, context_frames=5),),
+        classes=1,
+        conditional=False,
+    )
+
+
+def dvd_gan_fp_bair() -> Experiment:
+    """DVD-GAN-FP on BAIR: 15 frames given one (B.1)."""
+    kinetics = dvd_gan_fp_k600()
+    (level,) = kinetics.levels
+    return kinetics.replace(
+        name="dvd-gan-fp-bair",
+        description="DVD-GAN-FP on BAIR robot pushing: 15 frames given 1, 64x64, class-free.",
+        source="Clark et al. 2019, 4.2.2 and B.1, Table 4",
+        levels=(level.replace(frames=15, context_frames=1),),
     )

@@ -17,7 +17,13 @@ Given = Callable[[int, Tensor], Conditioning]
 
 @torch.no_grad()
 def settle(
-    generator: Generator, steps: int, classes: int, spec: SettleSpec, seed: int, given: Given, device: torch.device
+    generator: Generator,
+    steps: int,
+    classes: int,
+    spec: SettleSpec,
+    seed: int,
+    given: Given,
+    device: torch.device,
 ) -> dict[str, Tensor]:
     """Average means and variances of all normalisation layers (Luc et al. 2020, E.2; SSW-GAN, A).
 

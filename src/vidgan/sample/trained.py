@@ -67,7 +67,9 @@ def continue_clips(
         z = latents(seed, 0, numbers, level.spec.generator.latent, truncation).to(model.device)
         frames = given[first : first + CLIPS_AT_ONCE].to(model.device)
         conditioning: Conditioning = level.generator.encode(frames)
-        embedded = level.generator.embed_label(torch.zeros(len(numbers), dtype=torch.int64, device=model.device))
+        embedded = level.generator.embed_label(
+            torch.zeros(len(numbers), dtype=torch.int64, device=model.device)
+        )
         made = level.generator.generate(
             z, embedded, level.spec.frames, level.statistics, conditioning, Clock()
         )

@@ -56,7 +56,9 @@ class Randomness:
         micros = []
         for start in range(0, batch.share, batch.micro):
             rows = slice(start, start + batch.micro)
-            part = Evidence(real.clip[rows], None if real.below is None else real.below[rows], real.label[rows])
+            part = Evidence(
+                real.clip[rows], None if real.below is None else real.below[rows], real.label[rows]
+            )
             first = self.replicas.rank * batch.share + start
             micros.append(
                 Micro(

@@ -77,7 +77,11 @@ def train_level(
             for _ in range(training.critic_updates):
                 batch = next(batches)
                 clip = to_float(batch.video.to(device, non_blocking=True))
-                label = batch.label.to(device) if experiment.conditional else torch.zeros_like(batch.label).to(device)
+                label = (
+                    batch.label.to(device)
+                    if experiment.conditional
+                    else torch.zeros_like(batch.label).to(device)
+                )
                 reals.append(evidence(level, clip, label, experiment.smooth_views))
             updates = [
                 randomness.micros(state.step, update, real, source, device)
@@ -97,7 +101,9 @@ def train_level(
                 means = meter.take(replicas)
                 check_finite(means, state.step)
                 if means:
-                    watcher.tick(state.step, state.step * training.critic_updates * training.batch.global_batch, means)
+                    watcher.tick(
+                        state.step, state.step * training.critic_updates * training.batch.global_batch, means
+                    )
             if state.step % reporting.samples == 0 or last:
                 watcher.samples(state)
             if state.step % reporting.checkpoint == 0 or last or stopping:

@@ -46,13 +46,17 @@ def settle_level(
     seed = experiment.training.seed
     given: Given
     if level.context_frames:
-        assert dataset is not None, "settling a frame-conditional level reads conditioning frames from the data"
+        assert dataset is not None, (
+            "settling a frame-conditional level reads conditioning frames from the data"
+        )
         given = _frames_of(experiment, index, generator, dataset, device)
     elif below:
         given = _videos_of(below, seed, spec)
     else:
         given = _nothing
-    table = settle(generator, level.frames, experiment.classes, spec, derive(seed, "level", index), given, device)
+    table = settle(
+        generator, level.frames, experiment.classes, spec, derive(seed, "level", index), given, device
+    )
     return Settled(level, generator, SettledStatistics(table))
 
 
@@ -68,9 +72,7 @@ def _frames_of(
 
     def given(batch: int, label: Tensor) -> Conditioning:
         numbers = range(batch * len(label), (batch + 1) * len(label))
-        clips = torch.stack(
-            [torch.from_numpy(random_item(dataset, window, seed, n).frames) for n in numbers]
-        )
+        clips = torch.stack([torch.from_numpy(random_item(dataset, window, seed, n).frames) for n in numbers])
         return generator.encode(to_float(clips)[:, : experiment.levels[index].context_frames].to(device))
 
     return given

@@ -81,7 +81,7 @@ def update_critics(
             fake = level.imitate(micro.real, micro.z, micro.below(), statistics, dtype)
         on_real, on_fake = level.judge([micro.real, fake], [micro.real_draws, micro.fake_draws], dtype)
         loss = level.spec.objective.critic_loss(on_real, on_fake)
-        (loss / len(batch)).backward()  # type: ignore[no-untyped-call]
+        (loss / len(batch)).backward()
         logged.append({"loss/critics": loss} | critic_scalars(level, on_real, on_fake))
     replicas.average_gradients(level.critics)
     optimisers.critics.step()
@@ -106,11 +106,11 @@ def update_generator(
         fake = level.imitate(micro.real, micro.z, micro.below(), statistics, dtype)
         (on_fake,) = level.judge([fake], [micro.fake_draws], dtype)
         loss = level.spec.objective.generator_loss(on_fake)
-        (loss / len(batch)).backward()  # type: ignore[no-untyped-call]
+        (loss / len(batch)).backward()
         logged.append({"loss/generator": loss.detach()})
     if spec.orthogonal_penalty:
         penalty = orthogonal_penalty(level.generator)
-        (spec.orthogonal_penalty * penalty).backward()  # type: ignore[no-untyped-call]
+        (spec.orthogonal_penalty * penalty).backward()
     replicas.average_gradients(level.generator)
     optimisers.generator.step()
     power_iterate(level.generator)
