@@ -1,0 +1,67 @@
+"""The ``vidgan`` command: finds the verb, runs it, turns errors a user can mend into one line."""
+
+import errno
+import importlib
+import os
+import sys
+
+from vidgan.errors import UserError, nearest
+
+# Help stands here, not in the verbs' modules: those import torch, and `vidgan --help` must answer at once.
+VERBS = {
+    "demo": "train a small model on built-in clips, sample, evaluate and write a report: the tour",
+    "presets": "list the experiments, or show one of them in full",
+    "prepare": "turn a folder of videos into a prepared dataset",
+    "inspect": "show what is in a prepared dataset and name every problem",
+    "train": "train a preset on a dataset; --resume goes on exactly",
+    "sample": "make videos with a trained model",
+    "predict": "continue a video with a frame-conditional model",
+    "evaluate": "measure a trained model by a named protocol",
+    "report": "write one self-contained page that shows a run",
+}
+
+USAGE = "usage: vidgan VERB [options]      (vidgan VERB --help explains a verb)"
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line; the exit status: 0 fine, 2 for bad input, 130 when interrupted."""
+    args = sys.argv[1:] if argv is None else argv
+    if not args or args[0] in ("-h", "--help"):
+        print(help_text())
+        return 0
+    if args[0] == "--version":
+        from vidgan import __version__
+
+        print(f"vidgan {__version__}")
+        return 0
+    verb = args[0]
+    if verb not in VERBS:
+        return _fail(f"there is no verb {verb!r}{nearest(verb, list(VERBS))}; vidgan --help lists them")
+    try:
+        run = importlib.import_module(f"vidgan.cli.{verb}").run
+        return int(run(args[1:]))
+    except UserError as error:
+        if os.environ.get("VIDGAN_TRACEBACK"):
+            raise
+        return _fail(str(error))
+    except KeyboardInterrupt:
+        print("vidgan: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT):
+            raise
+        return _fail(f"{error.strerror}: {error.filename or 'while writing'}")
+
+
+def help_text() -> str:
+    """What ``vidgan --help`` prints."""
+    lines = [f"  {verb:<10}{text}" for verb, text in VERBS.items()]
+    return "\n".join(["vidgan: large-scale video GANs", "", USAGE, "", *lines])
+
+
+def _fail(message: str) -> int:
+    print(f"vidgan: error: {message}", file=sys.stderr)
+    return 2

@@ -1,0 +1,138 @@
+"""The run directory: where an experiment, its logs, checkpoints and samples stand."""
+
+import datetime
+import json
+import platform
+import subprocess
+import sys
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import numpy
+import torch
+
+import vidgan
+from vidgan.errors import UserError
+from vidgan.files import write_json
+from vidgan.run.experiment import Experiment
+from vidgan.run.logs import Log
+from vidgan.spec import differences, from_json, to_json
+
+
+class DataRecord(NamedTuple):
+    """What a run knows of its data."""
+
+    source: str
+    """path of the prepared dataset, or ``synthetic``"""
+    class_names: tuple[str, ...]
+    clips: int
+    fingerprint: str
+    """hash of its contents"""
+
+
+class RunDirectory:
+    """Paths and records of one run. Use :meth:`create` or :meth:`open`."""
+
+    def __init__(self, path: Path, experiment: Experiment, data: DataRecord) -> None:
+        self.path = path
+        self.experiment = experiment
+        self.data = data
+        self.log = Log(path / "log.jsonl")
+        self.metrics = Log(path / "metrics.jsonl")
+        self.checkpoints = path / "checkpoints"
+        self.samples = path / "samples"
+        self.statistics = path / "statistics"
+        self.manifest = path / "manifest.json"
+
+    @classmethod
+    def create(cls, path: Path, experiment: Experiment, data: DataRecord, command: Sequence[str]) -> Self:
+        """Start a run in a folder that is new or empty.
+
+        Raises:
+            UserError: if it holds anything.
+        """
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise UserError(f"{path} exists and is not empty; choose another --out, or go on with --resume")
+        run = cls(path, experiment, data)
+        for folder in (run.checkpoints, run.samples / "fixed", run.statistics):
+            folder.mkdir(parents=True, exist_ok=True)
+        write_json(path / "experiment.json", _record(experiment, data, command))
+        return run
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """An existing run.
+
+        Raises:
+            UserError: if there is none, or its experiment cannot be read.
+        """
+        record = path / "experiment.json"
+        if not record.is_file():
+            raise UserError(f"{path} is not a run directory: it holds no experiment.json")
+        try:
+            content = json.loads(record.read_text())
+            experiment = from_json(Experiment, content["experiment"])
+            data = content["data"]
+            known = DataRecord(data["source"], tuple(data["class_names"]), data["clips"], data["fingerprint"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{record} cannot be read: {error}") from error
+        return cls(path, experiment, known)
+
+    def require_same(self, experiment: Experiment, data: DataRecord, may_change: Collection[str]) -> None:
+        """Refuse to resume with a changed experiment or other data.
+
+        Args:
+            may_change: dotted fields, and everything under them, that may differ.
+
+        Raises:
+            UserError: names the fields that changed.
+        """
+        changed = [
+            line
+            for line in differences(to_json(self.experiment), to_json(experiment))
+            if not any(line.split(":")[0].startswith(prefix) for prefix in may_change)
+        ]
+        if changed:
+            raise UserError(f"cannot resume {self.path}: the experiment has changed: {'; '.join(changed)}")
+        if data.fingerprint != self.data.fingerprint:
+            raise UserError(
+                f"cannot resume {self.path}: the data have changed since it started ({self.data.source})"
+            )
+
+
+def _record(experiment: Experiment, data: DataRecord, command: Sequence[str]) -> dict[str, Any]:
+    return {
+        "experiment": to_json(experiment),
+        "data": data._asdict(),
+        "seed": experiment.training.seed,
+        "vidgan": vidgan.__version__,
+        "commit": _commit(),
+        "torch": torch.__version__,
+        "numpy": numpy.__version__,
+        "python": platform.python_version(),
+        "threads": torch.get_num_threads(),
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine(),
+        "command": list(command),
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _commit() -> str | None:
+    try:
+        answer = subprocess.run(
+            ["git", "rev-parse", "HEAD"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=5,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip()
+
+
+def command_line() -> list[str]:
+    """The command this process was started with, without the folder of the program."""
+    return [Path(sys.argv[0]).name, *sys.argv[1:]]
