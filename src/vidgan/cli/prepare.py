@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,7 +15,7 @@ from rich.text import Text
 
 from vidgan.data.codecs import Jpeg, Png, Raw
 from vidgan.data.layouts import Folder, Strips
-from vidgan.data.prepare import Advance, prepare
+from vidgan.data.prepare import Advance, Begin, prepare
 from vidgan.data.prepare_spec import PrepareSpec
 
 HELP: str = "turn a folder of videos into a dataset to train on"
@@ -76,7 +76,7 @@ def _prepare(
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[int], Advance]]:
+def _progress() -> Iterator[Begin]:
     console = Console(stderr=True)
     if not console.is_terminal:
         yield _Lines
@@ -84,8 +84,8 @@ def _progress() -> Iterator[Callable[[int], Advance]]:
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("clips"), _Rate(), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:
 
-        def begin(total: int) -> Advance:
-            task = progress.add_task("clips", total=total)
+        def begin(total: int, kept: int) -> Advance:
+            task = progress.add_task("clips", total=total, completed=kept)
             return lambda done: progress.advance(task, done)
 
         yield begin
@@ -105,8 +105,10 @@ class _Rate(TextColumn):
 class _Lines:
     """Progress as plain lines, one every :data:`LINE_EVERY` seconds and one at the end."""
 
-    def __init__(self, total: int) -> None:
-        self._total, self._done, self._fresh = total, 0, 0
+    def __init__(self, total: int, kept: int) -> None:
+        self._total, self._kept, self._done = total, kept, kept
+        if kept:
+            print(f"{kept} of {total} clips were done before: going on", file=sys.stderr, flush=True)
         self._start = self._shown = time.monotonic()
 
     def __call__(self, done: int) -> None:
@@ -115,7 +117,7 @@ class _Lines:
         if self._done < self._total and now - self._shown < LINE_EVERY:
             return
         self._shown = now
-        rate = self._done / max(now - self._start, 1e-9)
+        rate = (self._done - self._kept) / max(now - self._start, 1e-9)
         left = (self._total - self._done) / max(rate, 1e-9)
         print(
             f"{self._done}/{self._total} clips, {rate:.1f} clips/s, {left:.0f} s left",

@@ -20,7 +20,7 @@ import numpy as np
 
 from vidgan.data.layouts import Found, LeftOut
 from vidgan.data.prepare_spec import PrepareSpec
-from vidgan.data.shards import Shard, Stored, fingerprints, serve_shards, write_shard
+from vidgan.data.shards import Shard, Stored, fingerprints, serve_shards, write_shard, writing_to
 from vidgan.data.store import (
     CLIP,
     CLIPS,
@@ -44,6 +44,8 @@ PLAN = "plan.json"
 
 Advance = Callable[[int], None]
 """called with a number of sources that are done"""
+Begin = Callable[[int, int], Advance]
+"""called with the number of sources and of those that an earlier run has done"""
 
 
 def prepare(
@@ -51,11 +53,11 @@ def prepare(
     dest: Path,
     spec: PrepareSpec,
     workers: int = 0,
-    begin: Callable[[int], Advance] = lambda total: lambda done: None,
+    begin: Begin = lambda total, kept: lambda done: None,
 ) -> PreparedDataset:
     """Prepare ``source`` into ``dest``, or go on where an interrupted run stopped.
 
-    ``begin`` is called with the number of sources and returns what to call as they are done.
+    ``begin`` is called once there is something to do.
 
     Raises:
         UserError: where the source is not usable, the destination holds something else, another run works
@@ -73,14 +75,15 @@ def prepare(
             part.unlink(missing_ok=True)
         shards = _shards(found)
         missing = [shard for shard in shards if not _is_written(shard, dest, records)]
-        advance = begin(len(found.sources))
-        advance(len(found.sources) - sum(len(shard.sources) for shard in missing))
+        total = len(found.sources)
+        advance = begin(total, total - sum(len(shard.sources) for shard in missing))
         if workers == 0:
             for shard in missing:
                 write_shard(shard, spec, dest, records, lambda: advance(1))
         else:
             _write_all(missing, spec, dest, records, min(workers, len(missing)), advance)
-        _write_index(found, shards, spec, dest, records)
+        with writing_to(dest):
+            _write_index(found, shards, spec, dest, records)
     shutil.rmtree(records)
     return open_dataset(dest)
 
@@ -104,15 +107,13 @@ def _finished(dest: Path, spec: PrepareSpec) -> PreparedDataset:
 def _claim(dest: Path, spec: PrepareSpec) -> None:
     plan: dict[str, Any] = {"format": FORMAT, "version": VERSION, "prepared": to_json(spec)}
     records = dest / UNFINISHED
-    try:
+    with writing_to(dest):
         if not (records / PLAN).exists():
             if dest.exists() and (not dest.is_dir() or {path.name for path in dest.iterdir()} - {UNFINISHED}):
                 raise UserError(f"{dest} exists and is not empty: choose another folder")
             records.mkdir(parents=True, exist_ok=True)
             write_json(records / PLAN, plan)
         old = json.loads((records / PLAN).read_bytes())
-    except OSError as error:
-        raise UserError(f"cannot write to {dest}: {error.strerror or error}") from error
     if changes := list(differences(old, plan)):
         raise UserError(
             f"{dest} holds an unfinished preparation with other options ({'; '.join(changes)}): "

@@ -1,7 +1,8 @@
 """Writing one shard of a prepared dataset: a fixed group of sources, so its bytes depend on nothing else."""
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -62,9 +63,16 @@ def write_shard(
                 outcomes.append(_store(source, resizer, spec.codec, file))
                 advance()
 
-    try:
+    with writing_to(dest):
         write_whole(dest / shard_name(shard.number), fill)
         write_json(shard.record(records), [fingerprints(shard), outcomes])
+
+
+@contextmanager
+def writing_to(dest: Path) -> Iterator[None]:
+    """Turns an ``OSError`` while writing to ``dest`` (a full disk) into a ``UserError``."""
+    try:
+        yield
     except OSError as error:
         raise UserError(
             f"cannot write to {dest}: {error.strerror or error}; mend that, then the same command goes on"
