@@ -4,9 +4,13 @@ A stream never depends on the number of devices, on micro-batches or on what was
 run can be resumed, split over processes or replayed from any step.
 """
 
-import hashlib
+from __future__ import annotations
 
-import torch
+import hashlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
 
 
 def derive(seed: int, purpose: str, *indices: int) -> int:
@@ -17,4 +21,7 @@ def derive(seed: int, purpose: str, *indices: int) -> int:
 
 def stream(seed: int, purpose: str, *indices: int) -> torch.Generator:
     """A CPU generator for one ``purpose`` and its ``indices``."""
+    # Here, so that the processes that read clips need not load torch.
+    import torch
+
     return torch.Generator().manual_seed(derive(seed, purpose, *indices))

@@ -45,3 +45,7 @@ class Dataset(ABC):
         Raises:
             UserError: where the clip is too short or its bytes cannot be read; names the clip.
         """
+
+    def name(self, index: int) -> str:
+        """What messages call clip ``index``."""
+        return f"clip {index}"

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidgan.data.dataset import Dataset, Frames
-from vidgan.data.window import Place, WindowSpec, clip_name, cut
+from vidgan.data.window import Place, WindowSpec, cut
 from vidgan.errors import UserError
 from vidgan.seeds import derive
 
@@ -48,7 +48,7 @@ def random_place(dataset: Dataset, window: WindowSpec, seed: int, n: int) -> Pla
     index = int(_order(len(dataset), seed, epoch)[position])
     clip = dataset.info(index)
     if fault := window.fault(clip):
-        raise UserError(f"{clip_name(dataset, index)} holds no window: {fault}")
+        raise UserError(f"{dataset.name(index)} holds no window: {fault}")
 
     def draw(purpose: str, choices: int) -> int:
         return derive(seed, f"data window {purpose}", n) % choices
@@ -70,7 +70,7 @@ def centre_place(dataset: Dataset, window: WindowSpec, index: int) -> Place:
     """
     clip = dataset.info(index)
     if fault := window.fault(clip):
-        raise UserError(f"{clip_name(dataset, index)} holds no window: {fault}")
+        raise UserError(f"{dataset.name(index)} holds no window: {fault}")
     top, left = (clip.height - window.size) // 2, (clip.width - window.size) // 2
     return Place(clip=index, start=0, top=top, left=left, flip=False)
 

@@ -72,13 +72,6 @@ def cut(dataset: Dataset, window: WindowSpec, place: Place) -> Frames:
     return np.ascontiguousarray(crop[:, :, ::-1] if place.flip else crop)
 
 
-def clip_name(dataset: Dataset, index: int) -> str:
-    """What to call clip ``index`` before a user: its source, where it was prepared from one."""
-    from vidgan.data.store import PreparedDataset  # only where a name is needed: it brings the video reader
-
-    return dataset.name(index) if isinstance(dataset, PreparedDataset) else f"clip {index}"
-
-
 def check_usable(dataset: Dataset, window: WindowSpec) -> None:
     """Raise :class:`UserError` unless every clip of ``dataset`` holds a whole window; names up to five."""
     if len(dataset) == 0:
@@ -86,7 +79,7 @@ def check_usable(dataset: Dataset, window: WindowSpec) -> None:
     faults = [(i, fault) for i in range(len(dataset)) if (fault := window.fault(dataset.info(i)))]
     if not faults:
         return
-    named = "; ".join(f"{clip_name(dataset, i)} ({fault})" for i, fault in faults[:5])
+    named = "; ".join(f"{dataset.name(i)} ({fault})" for i, fault in faults[:5])
     more = f"; and {len(faults) - 5} more" if len(faults) > 5 else ""
     raise UserError(
         f"{len(faults)} of {len(dataset)} clips hold no window of {window.frames} frames at stride "

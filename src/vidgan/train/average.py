@@ -3,13 +3,9 @@
 import copy
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from vidgan.nn.layers import WeightLayer, power_iterate
 from vidgan.run.experiment import AverageSpec
-
-# Our choice: the average moves slowly, but its singular vectors were copied from other weights.
-POWER_ITERATIONS = 8
 
 
 class WeightAverage:
@@ -25,18 +21,9 @@ class WeightAverage:
 
         Until then the average is the module's weights (Luc et al. 2020, E.2: initialised with their value).
         """
-        ours, theirs = list(self.module.parameters()), list(module.parameters())
+        ours: list[Tensor] = list(self.module.parameters())
+        theirs: list[Tensor] = list(module.parameters())
         if step <= self.spec.start:
             torch._foreach_copy_(ours, theirs)
         else:
             torch._foreach_lerp_(ours, theirs, 1 - self.spec.decay)
-
-    @torch.no_grad()
-    def publish(self, module: nn.Module) -> nn.Module:
-        """The average, its singular vectors brought up to date starting from those of ``module``."""
-        for ours, theirs in zip(self.module.modules(), module.modules(), strict=True):
-            if isinstance(ours, WeightLayer) and ours.spectral:
-                ours.get_buffer("u").copy_(theirs.get_buffer("u"))
-                ours.get_buffer("v").copy_(theirs.get_buffer("v"))
-        power_iterate(self.module, POWER_ITERATIONS)
-        return self.module

@@ -9,6 +9,7 @@ from vidgan.models.level import Level
 from vidgan.nn.initialise import initialise
 from vidgan.run.checkpoints import load_optimiser_state, optimiser_state
 from vidgan.run.experiment import AdamSpec, Experiment
+from vidgan.sample.published import freshen
 from vidgan.seeds import stream
 from vidgan.train.average import WeightAverage
 from vidgan.train.step import Optimisers
@@ -37,9 +38,9 @@ class LevelState:
         """The generator that sampling uses: the average where there is one, else the raw weights."""
         if self.average is None:
             return self.level.generator
-        generator = self.average.publish(self.level.generator)
-        assert isinstance(generator, Generator)
-        return generator
+        average = self.average.module
+        assert isinstance(average, Generator)
+        return freshen(average, self.level.generator)
 
     def tensors(self) -> dict[str, Tensor]:
         """All state as named tensors."""

@@ -1,9 +1,8 @@
 """The training loop of one level: steps, ticks, samples and checkpoints, until it is done or told to stop."""
 
 import math
-import time
-from collections.abc import Callable, Mapping
-from typing import NamedTuple, Protocol
+from collections.abc import Mapping
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -13,36 +12,28 @@ from vidgan.data.loader import Loader, to_float
 from vidgan.errors import UserError
 from vidgan.nn.statistics import BatchStatistics
 from vidgan.run.experiment import Experiment
+from vidgan.sample.settling import window_of
 from vidgan.seeds import derive
 from vidgan.train.batches import BelowSource, Randomness, data_indices, evidence
 from vidgan.train.level_state import LevelState
 from vidgan.train.replicas import Replicas
-from vidgan.train.settling import window_of
 from vidgan.train.step import training_step
 
 
 class Watcher(Protocol):
     """What happens around the steps of a level: the run directory's side of training."""
 
-    def tick(self, step: int, clips: int, scalars: Mapping[str, float]) -> None:
+    def tick(self, index: int, step: int, clips: int, scalars: Mapping[str, float]) -> None:
         """Means of the scalars since the last tick."""
 
-    def checkpoint(self, state: LevelState) -> None:
-        """Save everything."""
+    def checkpoint(self, state: LevelState, finished: bool) -> None:
+        """Save everything; ``finished`` after the last step."""
 
     def samples(self, state: LevelState) -> None:
         """Show samples from fixed latents."""
 
     def stop(self, step: int) -> bool:
         """Whether to end after this step though more were asked for."""
-
-
-class Outcome(NamedTuple):
-    """How the loop ended."""
-
-    step: int
-    finished: bool
-    """False where it was told to stop early"""
 
 
 def train_level(
@@ -54,8 +45,8 @@ def train_level(
     watcher: Watcher,
     workers: int,
     device: torch.device,
-) -> Outcome:
-    """Train a level from ``state.step`` to the last step.
+) -> None:
+    """Train a level from ``state.step`` to the last step, or until the watcher says stop.
 
     Args:
         source: makes the lower level's videos; None on the first level.
@@ -69,6 +60,7 @@ def train_level(
     statistics = BatchStatistics(replicas.group if training.batch.statistics_group > 1 else None)
     randomness = Randomness(training, state.index, level, replicas)
     seed = derive(training.seed, "data", state.index)
+    clips_per_step = training.critic_updates * training.batch.global_batch
     meter = Meter()
     with Loader(dataset, window_of(experiment, state.index), seed, workers) as loader:
         batches = loader.batches(data_indices(training, replicas, state.step))
@@ -101,16 +93,13 @@ def train_level(
                 means = meter.take(replicas)
                 check_finite(means, state.step)
                 if means:
-                    watcher.tick(
-                        state.step, state.step * training.critic_updates * training.batch.global_batch, means
-                    )
-            if state.step % reporting.samples == 0 or last:
+                    watcher.tick(state.index, state.step, state.step * clips_per_step, means)
+            if state.step % reporting.samples == 0 or last or stopping:
                 watcher.samples(state)
             if state.step % reporting.checkpoint == 0 or last or stopping:
-                watcher.checkpoint(state)
+                watcher.checkpoint(state, finished=last)
             if stopping and not last:
-                return Outcome(state.step, finished=False)
-    return Outcome(state.step, finished=True)
+                return
 
 
 class Meter:
@@ -119,7 +108,6 @@ class Meter:
     def __init__(self) -> None:
         self._sums: dict[str, Tensor] = {}
         self._steps = 0
-        self._since = time.perf_counter()
 
     def add(self, scalars: Mapping[str, Tensor]) -> None:
         """Add one step's scalars."""
@@ -142,6 +130,3 @@ def check_finite(scalars: Mapping[str, float], step: int) -> None:
                 f"training diverged: {name} is {value} at step {step}; the last checkpoint before it is kept. "
                 "Try lower learning rates, or resume from an earlier checkpoint with another seed"
             )
-
-
-SaveStep = Callable[[LevelState], None]

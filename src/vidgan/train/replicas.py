@@ -15,7 +15,7 @@ class Replicas(NamedTuple):
     """This process among those that share every batch."""
 
     rank: int = 0
-    count: int = 1
+    size: int = 1
     group: dist.ProcessGroup | None = None
     """None for a single process"""
 
@@ -26,7 +26,7 @@ class Replicas(NamedTuple):
 
     def slice(self, x: Tensor) -> Tensor:
         """This replica's share of something drawn for the global batch (B, ...)."""
-        share = len(x) // self.count
+        share = len(x) // self.size
         return x[self.rank * share : (self.rank + 1) * share]
 
     def average_gradients(self, module: nn.Module) -> None:
@@ -36,7 +36,7 @@ class Replicas(NamedTuple):
         gradients = [p.grad for p in module.parameters() if p.grad is not None]
         flat = torch.cat([g.flatten() for g in gradients])
         dist.all_reduce(flat, group=self.group)
-        flat /= self.count
+        flat /= self.size
         for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
             gradient.copy_(part.view_as(gradient))
 
@@ -47,7 +47,7 @@ class Replicas(NamedTuple):
         stacked = torch.stack([v.detach().double() for v in values.values()])
         if self.group is not None:
             dist.all_reduce(stacked, group=self.group)
-            stacked /= self.count
+            stacked /= self.size
         return dict(zip(values, stacked.tolist(), strict=True))
 
     def wait(self) -> None:

@@ -12,7 +12,6 @@ from vidgan.data.window import WindowSpec
 from vidgan.models.cascade import Settled, sample_window
 from vidgan.models.conditioning import NOTHING, Conditioning, from_below
 from vidgan.models.generator import Generator
-from vidgan.nn.statistics import SettledStatistics
 from vidgan.run.experiment import Experiment, SettleSpec
 from vidgan.sample.latents import Scaled, latents
 from vidgan.sample.settle import Given, settle
@@ -27,7 +26,7 @@ def window_of(experiment: Experiment, index: int) -> WindowSpec:
     )
 
 
-def settle_level(
+def settle_table(
     experiment: Experiment,
     index: int,
     generator: Generator,
@@ -35,12 +34,15 @@ def settle_level(
     dataset: Dataset | None,
     spec: SettleSpec,
     device: torch.device,
-) -> Settled:
-    """``generator`` with statistics for the whole length of its videos.
+) -> dict[str, Tensor]:
+    """Statistics of a level's generator for the whole length of its videos.
 
     Args:
         below: the settled levels underneath; empty for the first.
         dataset: where conditioning frames come from; only a frame-conditional level needs it.
+
+    Raises:
+        UserError: if a frame-conditional level has no dataset.
     """
     level = experiment.levels[index]
     seed = experiment.training.seed
@@ -54,10 +56,9 @@ def settle_level(
         given = _videos_of(below, seed, spec)
     else:
         given = _nothing
-    table = settle(
+    return settle(
         generator, level.frames, experiment.classes, spec, derive(seed, "level", index), given, device
     )
-    return Settled(level, generator, SettledStatistics(table))
 
 
 def _nothing(batch: int, label: Tensor) -> Conditioning:

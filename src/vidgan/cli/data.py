@@ -1,0 +1,44 @@
+"""What ``--data`` names: a prepared dataset, or the built-in synthetic clips."""
+
+from pathlib import Path
+
+from vidgan.data.dataset import Dataset
+from vidgan.data.store import open_dataset
+from vidgan.data.synthetic import SyntheticDataset, demo_like
+from vidgan.errors import UserError
+from vidgan.run.directory import DataRecord, RunDirectory
+from vidgan.run.experiment import Experiment
+from vidgan.sample.settling import window_of
+
+SYNTHETIC = "synthetic"
+
+
+def open_data(source: str, experiment: Experiment) -> tuple[Dataset, DataRecord]:
+    """The dataset called ``source`` and its record for a run.
+
+    ``synthetic`` makes clips as large and as long as ``experiment`` needs.
+
+    Raises:
+        UserError: if there is no usable dataset.
+    """
+    if source == SYNTHETIC:
+        spans = [window_of(experiment, index).span for index in range(len(experiment.levels))]
+        made = SyntheticDataset(demo_like(experiment.size, max(spans)))
+        return made, DataRecord(SYNTHETIC, made.classes, len(made), made.fingerprint)
+    stored = open_dataset(Path(source))
+    place = str(Path(source).resolve())
+    return stored, DataRecord(place, stored.classes, len(stored), stored.fingerprint)
+
+
+def data_of_run(run: RunDirectory, source: str | None) -> Dataset:
+    """The dataset at ``source``, or else the one that the run was trained on.
+
+    Raises:
+        UserError: if it is not there any more.
+    """
+    try:
+        return open_data(source or run.data.source, run.experiment)[0]
+    except UserError as error:
+        if source is not None:
+            raise
+        raise UserError(f"the data of this run cannot be opened ({error}); name them by --data") from error

@@ -1,0 +1,96 @@
+"""``vidgan demo``: trains a small model in minutes, samples it, evaluates it and shows it."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import torch
+import tyro
+
+from vidgan.cli.data import open_data
+from vidgan.cli.evaluate import show
+from vidgan.data.pipeline import centre_item
+from vidgan.evaluate.protocols import protocol
+from vidgan.evaluate.record import evaluate
+from vidgan.presets.demo import demo
+from vidgan.report.page import write_report
+from vidgan.run.directory import RunDirectory, command_line
+from vidgan.sample.files import write_clip
+from vidgan.sample.grids import grid
+from vidgan.sample.published import open_trained
+from vidgan.sample.settling import window_of
+from vidgan.sample.trained import Trained, synthesise, to_bytes
+from vidgan.train.replicas import Replicas
+from vidgan.train.run import train_run
+
+PER_CLASS = 4
+"""samples of each class in the report"""
+FPS = 8.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """Trains a small DVD-GAN on built-in clips of moving shapes, samples, evaluates and writes a report."""
+
+    out: Path = Path("runs/demo")
+    """run directory; new or empty"""
+    minutes: float = 5.0
+    """training time"""
+    seed: int = 0
+    """seed of the run"""
+    resume: bool = False
+    """go on with a demo that was interrupted"""
+
+
+def run(args: list[str]) -> int:
+    """Parse ``args`` and give the tour."""
+    options = tyro.cli(Options, prog="vidgan demo", args=args)
+    base = demo()
+    experiment = base.replace(training=base.training.replace(seed=options.seed))
+    dataset, record = open_data("synthetic", experiment)
+    if options.resume and (options.out / "experiment.json").exists():
+        directory = RunDirectory.open(options.out)
+        directory.require_same(experiment, record, ())
+    else:
+        directory = RunDirectory.create(options.out, experiment, record, command_line())
+    print(
+        f"{experiment.description}\nTraining for {options.minutes:g} minutes; watch {options.out}/samples/fixed."
+    )
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if not train_run(directory, dataset, Replicas(), device, 1, options.minutes * 60):
+        return 0
+    model = open_trained(directory, device=device)
+    for name in ("oracle-accuracy", "pixel-statistics"):
+        show(evaluate(directory, model, dataset, name, protocol(name)))
+    write_samples(directory, model)
+    reals = [centre_item(dataset, window_of(experiment, 0), i).frames for i in range(8 * PER_CLASS)]
+    for i, frames in enumerate(reals):
+        name = record.class_names[i % len(record.class_names)]
+        write_clip(class_folder(directory, name) / f"real-{i // 8}.webp", frames, FPS)
+    page = write_report(directory.path)
+    print(
+        f"\nThe report: {page}\nThe samples: {directory.samples}\n\nWhat to try next:\n"
+        f"  vidgan sample {options.out} --out {options.out}/more --classes disc-right square-grow --grid\n"
+        "  vidgan prepare YOUR_VIDEOS data/mine --layout folder --size 64\n"
+        "  vidgan presets"
+    )
+    return 0
+
+
+def write_samples(directory: RunDirectory, model: Trained) -> None:
+    """Samples of every class, as files of their own and as one grid."""
+    names = model.class_names
+    labels = [i % len(names) for i in range(len(names) * PER_CLASS)]
+    videos = to_bytes(synthesise(model, 1, range(len(labels)), labels)).numpy()
+    for i, (video, label) in enumerate(zip(videos, labels, strict=True)):
+        write_clip(class_folder(directory, names[label]) / f"fake-{i // len(names)}.webp", video, FPS)
+    # A column per class, so that a look down a column compares samples of one class.
+    large = np.repeat(np.repeat(videos, 4, axis=2), 4, axis=3)
+    write_clip(directory.samples / "samples.mp4", grid(large, len(names)), FPS)
+
+
+def class_folder(directory: RunDirectory, name: str) -> Path:
+    """Where the report looks for clips of a class."""
+    folder = directory.samples / "classes" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

@@ -1,0 +1,67 @@
+"""``vidgan presets [NAME]``: what can be trained."""
+
+import dataclasses
+import json
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from vidgan.presets import preset, presets
+from vidgan.run.experiment import Experiment
+from vidgan.spec import Spec, to_json
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """Lists the experiments, or shows one of them in full."""
+
+    name: Annotated[str | None, tyro.conf.Positional] = None
+    """a preset; all are listed without it"""
+    json: bool = False
+    """print JSON: the whole experiment, or of all presets the name and description"""
+
+
+def run(args: list[str]) -> int:
+    """Parse ``args`` and print."""
+    options = tyro.cli(Options, prog="vidgan presets", args=args)
+    if options.name is not None:
+        experiment = preset(options.name)
+        print(json.dumps(to_json(experiment), indent=2) if options.json else in_words(experiment))
+        return 0
+    if options.json:
+        print(json.dumps({name: each.description for name, each in presets().items()}, indent=2))
+        return 0
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for title in ("preset", "what it is", "after"):
+        table.add_column(title, no_wrap=title == "preset")
+    for name, each in presets().items():
+        table.add_row(name, each.description, each.source)
+    Console().print(table)
+    return 0
+
+
+def in_words(experiment: Experiment) -> str:
+    """All values of an experiment, one per line, indented by depth."""
+    lines = [experiment.name, experiment.description, f"after: {experiment.source}", ""]
+    if experiment.deviations:
+        lines += ["What it changes against its paper:", *(f"  - {d}" for d in experiment.deviations), ""]
+    skipped = ("name", "description", "source", "deviations")
+    for field in dataclasses.fields(experiment):  # type: ignore[arg-type]
+        if field.name not in skipped:
+            lines += _lines(field.name, getattr(experiment, field.name), 0)
+    return "\n".join(lines)
+
+
+def _lines(name: str, value: object, depth: int) -> list[str]:
+    pad = "  " * depth
+    if isinstance(value, Spec):
+        fields = dataclasses.fields(value)  # type: ignore[arg-type]
+        head = f"{pad}{name}: {type(value).__name__}"
+        return [head, *(line for f in fields for line in _lines(f.name, getattr(value, f.name), depth + 1))]
+    if isinstance(value, tuple) and any(isinstance(item, Spec) for item in value):
+        return [line for i, item in enumerate(value) for line in _lines(f"{name}.{i}", item, depth)]
+    if isinstance(value, tuple):
+        return [f"{pad}{name}: {' '.join(map(str, value)) or '-'}"]
+    return [f"{pad}{name}: {value}"]

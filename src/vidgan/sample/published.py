@@ -1,0 +1,142 @@
+"""From a run directory to settled generators: which checkpoint, which weights, which statistics."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from vidgan.data.dataset import Dataset
+from vidgan.errors import UserError
+from vidgan.models.cascade import Settled, below_of
+from vidgan.models.generator import Generator
+from vidgan.nn.layers import WeightLayer, power_iterate
+from vidgan.nn.statistics import SettledStatistics
+from vidgan.run.checkpoints import State, checkpoint_path, latest, load, steps_of
+from vidgan.run.directory import RunDirectory
+from vidgan.run.experiment import Experiment, SettleSpec
+from vidgan.run.statistics_file import load_statistics, save_statistics, weights_hash
+from vidgan.sample.settling import settle_table
+from vidgan.sample.trained import Trained
+from vidgan.spec import Spec, to_json
+
+# Our choice: the average moves slowly, but its singular vectors were copied from other weights.
+POWER_ITERATIONS = 8
+
+
+class Choice(Spec, ABC):
+    """Which checkpoint of a run to use."""
+
+    @abstractmethod
+    def find(self, run: RunDirectory, level: int) -> State:
+        """The checkpoint of ``level`` (from 1); raises :class:`UserError` if there is none."""
+
+
+class Last(Choice):
+    """The newest whole checkpoint."""
+
+    def find(self, run: RunDirectory, level: int) -> State:
+        found = latest(run.checkpoints, level)
+        if found is None:
+            raise UserError(f"{run.path} has no checkpoint of level {level} yet; train it first")
+        return found.state
+
+
+class AtStep(Choice):
+    """The checkpoint of one step; on a cascade, of its top level."""
+
+    step: int
+    """generator updates"""
+
+    def find(self, run: RunDirectory, level: int) -> State:
+        if level < len(run.experiment.levels):
+            return Last().find(run, level)
+        known = steps_of(run.checkpoints, level)
+        if self.step not in known:
+            there = ", ".join(map(str, known)) or "none"
+            raise UserError(f"{run.path} has no checkpoint of step {self.step}; there are: {there}")
+        return load(checkpoint_path(run.checkpoints, level, self.step))
+
+
+def open_trained(
+    run: RunDirectory,
+    choice: Choice = Last(),
+    averaged: bool = True,
+    device: torch.device | None = None,
+    dataset: Dataset | None = None,
+) -> Trained:
+    """The levels of ``run``, frozen and settled, ready to be sampled.
+
+    Statistics that were settled before are read from the run; others are settled now and kept there.
+
+    Args:
+        averaged: use the moving average of the weights where the run has one.
+        dataset: where settling a frame-conditional level takes conditioning frames from.
+
+    Raises:
+        UserError: if a checkpoint is missing or cannot be read.
+    """
+    device = device or torch.device("cpu")
+    experiment = run.experiment
+    levels: list[Settled] = []
+    step = 0
+    for index in range(len(experiment.levels)):
+        state = choice.find(run, index + 1)
+        generator = load_generator(experiment, index, state, averaged).to(device)
+        levels.append(settled(run, index, generator, levels, dataset, experiment.training.settle, device))
+        step = int(state.facts["step"])
+    return Trained(experiment, tuple(levels), run.data.class_names, step, device)
+
+
+def load_generator(experiment: Experiment, index: int, state: State, averaged: bool) -> Generator:
+    """A level's generator with the weights of a checkpoint, ready to sample."""
+    level = experiment.levels[index]
+    below = below_of(experiment.levels, index)
+    below_size = None if below is None else below.size
+    raw = level.generator.build(experiment.classes, level.context_frames, below_size)
+    raw.load_state_dict(_part(state, "level/generator."))
+    raw.requires_grad_(False)
+    if not averaged or experiment.training.average is None:
+        return raw
+    average = level.generator.build(experiment.classes, level.context_frames, below_size)
+    average.load_state_dict(_part(state, "average/"))
+    return freshen(average.requires_grad_(False), raw)
+
+
+def _part(state: State, prefix: str) -> dict[str, torch.Tensor]:
+    return {name.removeprefix(prefix): t for name, t in state.tensors.items() if name.startswith(prefix)}
+
+
+@torch.no_grad()
+def freshen(average: Generator, raw: Generator) -> Generator:
+    """Bring an average's singular vectors up to date, starting from those of the raw weights."""
+    for ours, theirs in zip(average.modules(), raw.modules(), strict=True):
+        if isinstance(ours, WeightLayer) and ours.spectral:
+            ours.get_buffer("u").copy_(theirs.get_buffer("u"))
+            ours.get_buffer("v").copy_(theirs.get_buffer("v"))
+    power_iterate(average, POWER_ITERATIONS)
+    return average
+
+
+def settled(
+    run: RunDirectory,
+    index: int,
+    generator: Generator,
+    below: Sequence[Settled],
+    dataset: Dataset | None,
+    spec: SettleSpec,
+    device: torch.device,
+) -> Settled:
+    """``generator`` with the statistics that the run keeps for these weights, settled now if it keeps none."""
+    level = run.experiment.levels[index]
+    facts: dict[str, Any] = {
+        "weights": [weights_hash(generator), *(weights_hash(lower.generator) for lower in below)],
+        "frames": level.frames,
+        "settle": to_json(spec),
+        "seed": run.experiment.training.seed,
+    }
+    table = load_statistics(run.statistics, facts)
+    if table is None:
+        table = settle_table(run.experiment, index, generator, below, dataset, spec, device)
+        save_statistics(run.statistics, facts, table)
+    return Settled(level, generator, SettledStatistics(table))

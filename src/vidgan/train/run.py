@@ -1,0 +1,232 @@
+"""Training a run: its levels one after another, each resumed from its newest whole checkpoint."""
+
+import signal
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import FrameType
+
+import torch
+
+from vidgan.data.dataset import Dataset
+from vidgan.data.window import check_usable
+from vidgan.files import write_json
+from vidgan.models.cascade import Settled
+from vidgan.run.checkpoints import Found, State, checkpoint_path, latest, prune, save
+from vidgan.run.directory import RunDirectory
+from vidgan.run.experiment import Experiment
+from vidgan.run.statistics_file import weights_hash
+from vidgan.sample.previews import write_previews
+from vidgan.sample.published import settled
+from vidgan.sample.settling import window_of
+from vidgan.train.below import frozen_source
+from vidgan.train.level_state import LevelState
+from vidgan.train.loop import train_level
+from vidgan.train.progress import Progress, open_progress
+from vidgan.train.replicas import Replicas
+
+
+def train_run(
+    run: RunDirectory,
+    dataset: Dataset,
+    replicas: Replicas,
+    device: torch.device,
+    workers: int,
+    seconds: float | None = None,
+) -> bool:
+    """Train every level of ``run`` from where it stands.
+
+    Args:
+        dataset: the clips.
+        workers: processes that read clips.
+        seconds: stop a level after this time and count it as finished; None trains all steps.
+
+    Returns:
+        True if the run is finished, False if it was told to stop (SIGTERM or Ctrl-C) and saved.
+
+    Raises:
+        UserError: if the data do not fit, or a loss is not finite.
+    """
+    experiment = run.experiment
+    for index in range(len(experiment.levels)):
+        check_usable(dataset, window_of(experiment, index))
+    below: list[Settled] = []
+    with stop_requests() as requests:
+        cut_logs(run, replicas)
+        for index in range(len(experiment.levels)):
+            state = LevelState(experiment, index, device)
+            found = restore(run, state)
+            if found is not None and replicas.main:
+                for message in found.broken:
+                    print(f"skipped a broken checkpoint: {message}", flush=True)
+                print(f"level {index + 1} goes on from step {state.step} ({found.path.name})", flush=True)
+            finished = found is not None and found.state.facts["finished"]
+            if not finished:
+                finished = _train(run, state, dataset, below, replicas, device, workers, seconds, requests)
+            if not finished:
+                return False
+            generator = state.published().requires_grad_(False)
+            spec = experiment.training.settle
+            if replicas.main:
+                below.append(settled(run, index, generator, below, dataset, spec, device))
+            replicas.wait()
+            if not replicas.main:  # the statistics were written by the main replica
+                below.append(settled(run, index, generator, below, dataset, spec, device))
+            write_manifest(run, below, replicas)
+    return True
+
+
+def _train(
+    run: RunDirectory,
+    state: LevelState,
+    dataset: Dataset,
+    below: Sequence[Settled],
+    replicas: Replicas,
+    device: torch.device,
+    workers: int,
+    seconds: float | None,
+    requests: "StopRequests",
+) -> bool:
+    experiment = run.experiment
+    training = experiment.training
+    level = state.level
+    source = None
+    if level.below is not None:
+        source = frozen_source(below, level.spec, level.below, training)
+    label = f"{experiment.name} level {state.index + 1}" if len(experiment.levels) > 1 else experiment.name
+    clips_per_step = training.critic_updates * training.batch.global_batch
+    shown = open_progress(label, training.steps, seconds, state.step, clips_per_step, replicas.main)
+    with shown as progress:
+        watcher = RunWatcher(run, dataset, below, replicas, progress, seconds, requests, state.step)
+        train_level(experiment, state, dataset, source, replicas, watcher, workers, device)
+    if requests.name is not None and replicas.main:
+        print(f"stopped by {requests.name} at step {state.step}, all saved; go on with --resume", flush=True)
+    return requests.name is None
+
+
+class RunWatcher:
+    """Writes logs, checkpoints and samples of a level in training; see :class:`vidgan.train.loop.Watcher`."""
+
+    def __init__(
+        self,
+        run: RunDirectory,
+        dataset: Dataset,
+        below: Sequence[Settled],
+        replicas: Replicas,
+        progress: Progress,
+        seconds: float | None,
+        requests: "StopRequests",
+        first: int,
+    ) -> None:
+        self.run, self.dataset, self.below = run, dataset, below
+        self.replicas, self.progress, self.requests = replicas, progress, requests
+        self.began = time.monotonic()
+        self.deadline = None if seconds is None else self.began + seconds
+        self.first = first
+
+    def tick(self, index: int, step: int, clips: int, scalars: Mapping[str, float]) -> None:
+        """Append a line to the log and show it."""
+        if self.replicas.main:
+            self.run.log.append(
+                {
+                    "level": index + 1,
+                    "step": step,
+                    "clips": clips,
+                    "seconds": round(time.monotonic() - self.began, 2),
+                    "scalars": dict(scalars),
+                }
+            )
+            self.progress.tick(step, clips, scalars)
+
+    def checkpoint(self, state: LevelState, finished: bool) -> None:
+        """Save all state, whole or not at all, and remove old checkpoints."""
+        if not self.replicas.main:
+            return
+        facts = {
+            "level": state.index + 1,
+            "step": state.step,
+            "finished": finished or (self.over() and self.requests.name is None),
+            "log": self.run.log.offset,
+            "metrics": self.run.metrics.offset,
+        }
+        path = checkpoint_path(self.run.checkpoints, state.index + 1, state.step)
+        save(path, State(state.tensors(), facts))
+        prune(self.run.checkpoints, state.index + 1, self.run.experiment.reporting.keep)
+
+    def samples(self, state: LevelState) -> None:
+        """Write a grid of samples from fixed latents."""
+        if self.replicas.main:
+            write_previews(self.run, state.index, state.published(), state.step, self.below, self.dataset)
+
+    def over(self) -> bool:
+        """Whether the time budget is used up."""
+        return self.deadline is not None and time.monotonic() >= self.deadline
+
+    def stop(self, step: int) -> bool:
+        """Whether a signal came or the time is over."""
+        return self.requests.name is not None or self.over()
+
+
+class StopRequests:
+    """Remembers the signal that asks to stop."""
+
+    name: str | None = None
+
+    def note(self, number: int, frame: FrameType | None) -> None:
+        """Signal handler: stop after the current step; a second signal acts at once."""
+        if self.name is not None:
+            raise KeyboardInterrupt
+        self.name = signal.Signals(number).name
+
+
+@contextmanager
+def stop_requests() -> Iterator[StopRequests]:
+    """SIGTERM and Ctrl-C end training after the current step while this is open."""
+    requests = StopRequests()
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = [signal.signal(number, requests.note) for number in numbers]
+    try:
+        yield requests
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+def restore(run: RunDirectory, state: LevelState) -> Found | None:
+    """Load the newest whole checkpoint of a level into ``state``; None where there is none."""
+    found = latest(run.checkpoints, state.index + 1)
+    if found is not None:
+        state.restore(found.state.tensors, found.state.facts["step"])
+    return found
+
+
+def cut_logs(run: RunDirectory, replicas: Replicas) -> None:
+    """Drop what was logged after the newest whole checkpoint: those steps will be done again."""
+    newest = [latest(run.checkpoints, index + 1) for index in range(len(run.experiment.levels))]
+    facts = next((found.state.facts for found in reversed(newest) if found is not None), None)
+    replicas.wait()
+    if replicas.main:
+        run.log.cut(0 if facts is None else facts["log"])
+        run.metrics.cut(0 if facts is None else facts["metrics"])
+    replicas.wait()
+
+
+def write_manifest(run: RunDirectory, levels: Sequence[Settled], replicas: Replicas) -> None:
+    """Pin by hash which weights and statistics stand for each finished level."""
+    if not replicas.main:
+        return
+    entries = [
+        {
+            "level": index + 1,
+            "checkpoint": found.path.name if (found := latest(run.checkpoints, index + 1)) else None,
+            "averaged": run.experiment.training.average is not None,
+            "weights": weights_hash(level.generator),
+        }
+        for index, level in enumerate(levels)
+    ]
+    write_json(run.manifest, entries)
+
+
+def with_data(experiment: Experiment, classes: int) -> Experiment:
+    """The experiment for data with this many classes; a class-free one stays at one."""
+    return experiment.replace(classes=classes if experiment.conditional else 1)
