@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import tyro
 
 from vidgan.cli.data import open_data
 from vidgan.cli.evaluate import show
+from vidgan.cli.parse import parse
 from vidgan.data.pipeline import centre_item
 from vidgan.evaluate.protocols import protocol
 from vidgan.evaluate.record import evaluate
@@ -44,7 +44,7 @@ class Options:
 
 def run(args: list[str]) -> int:
     """Parse ``args`` and give the tour."""
-    options = tyro.cli(Options, prog="vidgan demo", args=args)
+    options = parse(Options, "demo", args)
     base = demo()
     experiment = base.replace(training=base.training.replace(seed=options.seed))
     dataset, record = open_data("synthetic", experiment)

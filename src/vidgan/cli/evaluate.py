@@ -8,6 +8,7 @@ import torch
 import tyro
 
 from vidgan.cli.data import data_of_run
+from vidgan.cli.parse import parse
 from vidgan.evaluate.protocols import protocol
 from vidgan.evaluate.record import evaluate
 from vidgan.run.directory import RunDirectory
@@ -38,7 +39,7 @@ class Options:
 
 def run(args: list[str]) -> int:
     """Parse ``args`` and measure."""
-    options = tyro.cli(Options, prog="vidgan evaluate", args=args)
+    options = parse(Options, "evaluate", args)
     chosen = {name: protocol(name) for name in options.protocol}
     directory = RunDirectory.open(options.run)
     dataset = data_of_run(directory, options.data)

@@ -10,6 +10,7 @@ import torch
 import tyro
 
 from vidgan.cli.data import data_of_run
+from vidgan.cli.parse import parse
 from vidgan.data.dataset import Frames
 from vidgan.data.loader import to_float
 from vidgan.data.resize import Resizer
@@ -49,7 +50,7 @@ class Options:
 
 def run(args: list[str]) -> int:
     """Parse ``args`` and write continuations."""
-    options = tyro.cli(Options, prog="vidgan predict", args=args)
+    options = parse(Options, "predict", args)
     directory = RunDirectory.open(options.run)
     level = directory.experiment.levels[0]
     if not level.context_frames:

@@ -8,6 +8,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from vidgan.cli.parse import parse
 from vidgan.presets import preset, presets
 from vidgan.run.experiment import Experiment
 from vidgan.spec import Spec, to_json
@@ -25,7 +26,7 @@ class Options:
 
 def run(args: list[str]) -> int:
     """Parse ``args`` and print."""
-    options = tyro.cli(Options, prog="vidgan presets", args=args)
+    options = parse(Options, "presets", args)
     if options.name is not None:
         experiment = preset(options.name)
         print(json.dumps(to_json(experiment), indent=2) if options.json else in_words(experiment))

@@ -7,7 +7,7 @@ from typing import Annotated
 import torch
 import tyro
 
-from vidgan.cli.data import data_of_run
+from vidgan.cli.parse import parse
 from vidgan.errors import UserError, nearest
 from vidgan.run.directory import RunDirectory
 from vidgan.sample.files import FORMATS, write_clip
@@ -49,7 +49,7 @@ class Options:
 
 def run(args: list[str]) -> int:
     """Parse ``args`` and write videos."""
-    options = tyro.cli(Options, prog="vidgan sample", args=args)
+    options = parse(Options, "sample", args)
     directory = RunDirectory.open(options.run)
     if directory.experiment.levels[0].context_frames:
         raise UserError("this model continues videos: use vidgan predict")

@@ -9,6 +9,7 @@ import torch
 import tyro
 
 from vidgan.cli.data import open_data
+from vidgan.cli.parse import parse
 from vidgan.errors import UserError
 from vidgan.presets import preset
 from vidgan.run.directory import DataRecord, RunDirectory, command_line
@@ -61,19 +62,8 @@ def run(args: list[str]) -> int:
     experiment = preset(name)
     if "--tiny" in rest:
         experiment = tiny(experiment)
-    options = parse(name, experiment, rest)
-    return train(options)
-
-
-def parse(name: str, experiment: Experiment, args: list[str]) -> Options:
-    """Options with ``experiment`` as the default of every value."""
-    return tyro.cli(
-        Options,
-        prog=f"vidgan train {name}",
-        args=args,
-        default=Options(data=tyro.MISSING, out=tyro.MISSING, experiment=experiment),
-        config=(tyro.conf.AvoidSubcommands,),
-    )
+    default = Options(data=tyro.MISSING, out=tyro.MISSING, experiment=experiment)
+    return train(parse(Options, f"train {name}", rest, default))
 
 
 def train(options: Options) -> int:
