@@ -40,10 +40,11 @@ class RandomConv3d(nn.Module):
 
 
 def _weight(index: int, inputs: int, outputs: int) -> Tensor:
-    """He-uniform filters; of each four, one sees no constant colour, one no still picture, two see all."""
+    """He-uniform filters; of each four, one sees no constant colour, two no still picture, one all."""
     shape = (outputs, inputs, 3, 3, 3)
     weight = torch.from_numpy(2 * uniform(f"random-conv3d/{index}", shape) - 1)
     weight[0::4] -= weight[0::4].mean((1, 2, 3, 4), keepdim=True)
-    weight[1::4] -= weight[1::4].mean(2, keepdim=True)
+    for still in (1, 2):
+        weight[still::4] -= weight[still::4].mean(2, keepdim=True)
     weight /= weight.square().mean((1, 2, 3, 4), keepdim=True).sqrt()
     return (weight * math.sqrt(2 / (27 * inputs))).float()

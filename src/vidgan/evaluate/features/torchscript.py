@@ -2,6 +2,7 @@
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -32,7 +33,8 @@ class TorchScriptI3D:
             )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # The format is old; so is the file.
-            self._module = torch.jit.load(str(self.weights.path), map_location="cpu").eval()  # type: ignore[no-untyped-call]
+            load: Any = torch.jit.load
+            self._module = load(str(self.weights.path), map_location="cpu").eval()
 
     def to(self, device: torch.device | str) -> "TorchScriptI3D":
         """Move the program to ``device``."""

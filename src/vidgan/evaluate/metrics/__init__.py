@@ -1,0 +1,1 @@
+"""Metrics as plain functions of arrays, and statistics that stream and merge."""
