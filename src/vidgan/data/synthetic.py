@@ -1,0 +1,214 @@
+"""Built-in clips: coloured shapes that move over a softly shaded background, drawn from (seed, index) alone.
+
+A class is a shape and a motion. Shapes of one size have the same area, so that size says nothing about
+the shape; edges are anti-aliased by the distance to the outline.
+"""
+
+import colorsys
+import hashlib
+import json
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidgan.data.dataset import ClipInfo, Dataset, Frames
+from vidgan.errors import UserError, nearest
+from vidgan.seeds import derive
+from vidgan.spec import Spec, require, to_json
+
+Plane = NDArray[np.float32]
+
+# Signed distance (pixels) from the outline of a shape as large as a disc of radius r, negative inside.
+HALF_SQUARE: Final = float(np.sqrt(np.pi) / 2)
+"""half the side of a square over the radius of the disc of its area"""
+TRIANGLE_RADIUS: Final = float(np.sqrt(np.pi / (3 * np.sqrt(3))))
+"""inner radius of an equilateral triangle over the radius of the disc of its area"""
+CROSS_ARM: Final = float(np.sqrt(np.pi / 5) / 2)
+"""half the width of a cross of five squares over the radius of the disc of its area"""
+
+
+def _disc(x: Plane, y: Plane, r: Plane) -> Plane:
+    return np.sqrt(x * x + y * y) - r
+
+
+def _square(x: Plane, y: Plane, r: Plane) -> Plane:
+    return np.maximum(np.abs(x), np.abs(y)) - HALF_SQUARE * r
+
+
+def _triangle(x: Plane, y: Plane, r: Plane) -> Plane:
+    sides = np.maximum(np.abs(x) * np.float32(np.sqrt(3) / 2) - y * np.float32(0.5), y)
+    return sides - TRIANGLE_RADIUS * r
+
+
+def _cross(x: Plane, y: Plane, r: Plane) -> Plane:
+    x, y, arm = np.abs(x), np.abs(y), CROSS_ARM * r
+    return np.minimum(np.maximum(x - 3 * arm, y - arm), np.maximum(x - arm, y - 3 * arm))
+
+
+SHAPES: Final[dict[str, Callable[[Plane, Plane, Plane], Plane]]] = {
+    "disc": _disc,
+    "square": _square,
+    "triangle": _triangle,
+    "cross": _cross,
+}
+MOTIONS: Final = ("right", "left", "down", "up", "circle", "grow")
+
+REACH: Final = 1.15
+"""no part of a square, triangle or cross but corners is farther from the centre than this many radii"""
+LARGEST: Final = 0.25
+"""radius at which growing shapes end, as part of the side"""
+
+
+class SyntheticSpec(Spec):
+    """A set of built-in clips."""
+
+    shapes: tuple[str, ...] = ("disc", "square")
+    """of disc, square, triangle, cross"""
+    motions: tuple[str, ...] = ("right", "left", "down", "grow")
+    """of right, left, down, up, circle, grow"""
+    size: int = 24
+    """height and width (pixels)"""
+    frames: int = 8
+    """frames per clip"""
+    clips: int = 10_000
+    """number of clips"""
+    seed: int = 0
+    """everything in a clip derives from it and the clip's number"""
+    textured: bool = False
+    """stripes on the shape, and a second, still shape that may hide it"""
+
+    def validate(self) -> None:
+        for kind, given, known in (
+            ("shape", self.shapes, list(SHAPES)),
+            ("motion", self.motions, list(MOTIONS)),
+        ):
+            require(len(given) > 0, f"name at least one {kind}")
+            for name in given:
+                require(name in known, f"there is no {kind} {name!r}{nearest(name, known)}")
+        require(self.size >= 8, f"size must be at least 8 pixels, got {self.size}")
+        require(self.frames >= 1, f"frames must be at least 1, got {self.frames}")
+        require(self.clips >= 1, f"clips must be at least 1, got {self.clips}")
+
+
+class Scene(NamedTuple):
+    """All that was drawn for a clip; lengths are parts of the side."""
+
+    radius: float
+    hue: float
+    travel: float
+    place: tuple[float, float]
+    """where in the room left over the motion takes place, in [0, 1]"""
+    phase: float
+    base: NDArray[np.float32]
+    """background colour (3,), in [0, 1]"""
+    slope: NDArray[np.float32]
+    """change of brightness from one side to the other, right and down (2,)"""
+    hider: NDArray[np.float32]
+    """for textured clips: place of the second shape and stripes' width (3,), in [0, 1]"""
+
+
+class SyntheticDataset(Dataset):
+    """The clips of a :class:`SyntheticSpec`; classes take turns."""
+
+    def __init__(self, spec: SyntheticSpec) -> None:
+        self.spec = spec
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return tuple(f"{shape}-{motion}" for shape in self.spec.shapes for motion in self.spec.motions)
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the spec, which decides every pixel."""
+        return hashlib.blake2b(json.dumps(to_json(self.spec)).encode(), digest_size=16).hexdigest()
+
+    def __len__(self) -> int:
+        return self.spec.clips
+
+    def info(self, index: int) -> ClipInfo:
+        if not 0 <= index < len(self):
+            raise IndexError(f"clip {index} of {len(self)}")
+        return ClipInfo(index % len(self.classes), self.spec.frames, self.spec.size, self.spec.size)
+
+    def read(self, index: int, start: int, frames: int, stride: int = 1) -> Frames:
+        self.info(index)
+        last = start + (frames - 1) * stride
+        if not 0 <= start <= last < self.spec.frames:
+            raise UserError(f"{self.name(index)} has {self.spec.frames} frames, asked for {start} to {last}")
+        return render(self.spec, index, np.arange(start, last + 1, stride))
+
+
+def demo_like(size: int, frames: int) -> SyntheticSpec:
+    """The demo's task at another size and length: eight classes of discs and squares."""
+    return SyntheticSpec(size=size, frames=frames)
+
+
+DEMO = demo_like(size=24, frames=8)
+
+
+def draw_scene(spec: SyntheticSpec, index: int) -> Scene:
+    """The random numbers of clip ``index``, always drawn in this order."""
+    rng = np.random.Generator(np.random.PCG64(derive(spec.seed, "synthetic", index)))
+    return Scene(
+        radius=rng.uniform(0.11, 0.19),
+        hue=rng.uniform(),
+        travel=rng.uniform(0.25, 0.45),
+        place=(rng.uniform(), rng.uniform()),
+        phase=rng.uniform(),
+        base=rng.uniform(0.15, 0.3, 3).astype(np.float32),
+        slope=rng.uniform(-0.075, 0.075, 2).astype(np.float32),
+        hider=rng.uniform(0, 1, 3).astype(np.float32),
+    )
+
+
+def path(motion: str, scene: Scene, when: Plane) -> tuple[Plane, Plane, Plane]:
+    """Centre (x, y) and radius at the times ``when`` in [0, 1], as parts of the side; it stays inside the frame."""
+    largest = LARGEST if motion == "grow" else scene.radius
+    dx = {"right": scene.travel, "left": -scene.travel}.get(motion, 0.0)
+    dy = {"down": scene.travel, "up": -scene.travel}.get(motion, 0.0)
+    swing = min(scene.travel, 1 - 2 * REACH * largest) / 2 if motion == "circle" else 0.0
+    margin = REACH * largest + swing
+    x, y = (
+        margin + max(0.0, 1 - 2 * margin - abs(d)) * part + max(0.0, -d)
+        for d, part in zip((dx, dy), scene.place, strict=True)
+    )
+    angle = 2 * np.pi * (when + scene.phase)
+    first = 0.6 * scene.radius if motion == "grow" else scene.radius
+    return (
+        x + dx * when + swing * np.cos(angle),
+        y + dy * when + swing * np.sin(angle),
+        first + (largest - first) * when,
+    )
+
+
+def render(spec: SyntheticSpec, index: int, steps: NDArray[np.int64]) -> Frames:
+    """Frames ``steps`` of clip ``index``: (T, size, size, 3) uint8."""
+    scene, side = draw_scene(spec, index), spec.size
+    shape, motion = divmod(index % (len(spec.shapes) * len(spec.motions)), len(spec.motions))
+    when = (steps / max(1, spec.frames - 1)).astype(np.float32)
+    x, y, radius = (side * part[:, None, None] for part in path(spec.motions[motion], scene, when))
+    grid = np.arange(side, dtype=np.float32) + np.float32(0.5)
+    right, down = (grid / side - np.float32(0.5))[None, :], (grid / side - np.float32(0.5))[:, None]
+    shade = scene.slope[0] * right + scene.slope[1] * down
+    picture = np.broadcast_to(scene.base + shade[:, :, None], (len(steps), side, side, 3))
+    colour = np.asarray(colorsys.hsv_to_rgb(scene.hue, 0.9, 0.95), np.float32)
+    local_x, local_y = grid[None, None, :] - x, grid[None, :, None] - y
+    covered = coverage(SHAPES[spec.shapes[shape]](local_x, local_y, radius))
+    paint = np.broadcast_to(colour, picture.shape)
+    if spec.textured:
+        stripes = np.sin((local_x + local_y) * (2 + 4 * scene.hider[2]) * np.pi / side * 4)
+        paint = colour * (0.75 + 0.25 * stripes)[..., None]
+    picture = picture + (paint - picture) * covered[..., None]
+    if spec.textured:
+        hide_x, hide_y = (side * (0.2 + 0.6 * part) for part in scene.hider[:2])
+        size = np.full((1, 1, 1), 0.12 * side, np.float32)
+        front = coverage(_square(grid[None, None, :] - hide_x, grid[None, :, None] - hide_y, size))
+        picture = picture + (1 - colour - picture) * front[..., None]
+    return (picture.clip(0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+def coverage(distance: Plane) -> Plane:
+    """Share of a pixel that lies inside an outline at this signed distance (pixels)."""
+    return (0.5 - distance).clip(0, 1).astype(np.float32)
