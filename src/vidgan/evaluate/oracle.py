@@ -1,0 +1,188 @@
+"""An oracle for the built-in clips: from pixels alone, which shape moves and how.
+
+It knows the demo's task - discs and squares that go right, left, up or down, or grow - and nothing of how
+clips are made. What it cannot tell is None, so that a clip counts only if it plainly shows its class.
+"""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Videos = NDArray[np.uint8]
+"""Clips (N, T, H, W, 3)."""
+Array = NDArray[np.float64]
+
+NONE: Final = "none"
+
+# Thresholds. The clips' own values, over thousands of real ones, are given beside each.
+CONTRAST: Final = 0.18
+"""least colour distance of the object from the background, in [0, 1] colours (real: 0.45 and more)"""
+SOLID: Final = (0.25, 0.85)
+"""part of the object's contrast at which a pixel begins to count, and counts fully"""
+LEAST_AREA: Final = 0.008
+"""least area of the object in every frame, as part of the frame (real: 0.013 and more)"""
+MOST_AREA: Final = 0.35
+"""largest area in any frame (real: up to 0.2)"""
+SPECKS: Final = 0.25
+"""largest part of the counted pixels outside the object's surroundings (real: 0)"""
+DISC: Final = (0.68, 0.86)
+"""area over that of the box around it; a disc has pi / 4 = 0.785 (real: 0.75 to 0.84)"""
+SQUARE: Final = (0.90, 1.08)
+"""the same for a square, which fills its box (real: 0.99 to 1.02)"""
+TRAVEL: Final = 0.12
+"""least way of the centre from first to last frame, as part of the side (real: 0.25 to 0.45)"""
+STRAIGHT: Final = 0.95
+"""least correlation of the centre with time along the way (real: 0.999)"""
+ASIDE: Final = 0.4
+"""largest way across the direction of motion, as part of the way along it"""
+GROWTH: Final = 1.4
+"""least ratio of last to first area of what grows (real: 4 and more), and of what does not, most"""
+FAITHFUL: Final = 0.5
+"""largest relative change of area in what moves (real: 0.1)"""
+
+
+class Verdict(NamedTuple):
+    """What the oracle sees in a clip; None for what it cannot tell."""
+
+    shape: str | None
+    motion: str | None
+
+
+class Score(NamedTuple):
+    """How often the oracle saw what was asked for."""
+
+    accuracy: float
+    """share of all clips"""
+    per_class: dict[str, float]
+    rows: tuple[str, ...]
+    """classes asked for"""
+    columns: tuple[str, ...]
+    """classes seen, and none"""
+    counts: NDArray[np.int64]
+    """(rows, columns)"""
+
+
+def judge(videos: Videos) -> list[Verdict]:
+    """The oracle's verdict on each clip of (N, T, H, W, 3) uint8, at least two frames long."""
+    seen = measure(videos)
+    verdicts = []
+    for i in range(len(videos)):
+        if not seen.clear[i]:
+            verdicts.append(Verdict(None, None))
+        else:
+            motion = motion_of(seen.x[i], seen.y[i], seen.area[i], videos.shape[2])
+            verdicts.append(Verdict(shape_of(seen.fill[i]), motion))
+    return verdicts
+
+
+def score(videos: Videos, labels: NDArray[np.int64], classes: Sequence[str]) -> Score:
+    """Compare verdicts with the classes (``shape-motion``) that were asked for."""
+    columns = (*classes, NONE)
+    counts = np.zeros((len(classes), len(columns)), np.int64)
+    for verdict, label in zip(judge(videos), labels, strict=True):
+        name = f"{verdict.shape}-{verdict.motion}"
+        counts[label, columns.index(name) if name in classes else len(classes)] += 1
+    asked, right = counts.sum(1), counts[:, : len(classes)].diagonal()
+    per_class = {
+        name: float(hits / number) if number else float("nan")
+        for name, hits, number in zip(classes, right, asked, strict=True)
+    }
+    return Score(float(right.sum() / max(1, asked.sum())), per_class, tuple(classes), columns, counts)
+
+
+class Measures(NamedTuple):
+    """What is measured of the object in every frame, each (N, T) except ``clear`` (N,)."""
+
+    clear: NDArray[np.bool_]
+    """there is one object of plausible size in every frame"""
+    x: Array
+    y: Array
+    """centre (pixels)"""
+    area: Array
+    """pixels"""
+    fill: Array
+    """area over that of the box around it"""
+
+
+def measure(videos: Videos) -> Measures:
+    """Separate the object from the background by colour and measure it."""
+    pixels = videos.astype(np.float64) / 255
+    side = videos.shape[2] * videos.shape[3]
+    distance = np.linalg.norm(pixels - background(pixels), axis=-1)
+    flat = np.sort(distance.reshape(*distance.shape[:2], -1), axis=-1)
+    # The object's own contrast: the median over about as many pixels as the smallest object has.
+    contrast = flat[..., -max(3, int(LEAST_AREA * side)) :].mean(-1)
+    low, high = SOLID
+    share = distance / np.maximum(contrast, 1e-6)[..., None, None]
+    mask = ((share - low) / (high - low)).clip(0, 1)
+    area = mask.sum((2, 3))
+    safe = np.maximum(area, 1e-6)
+    columns, rows = np.arange(videos.shape[3]), np.arange(videos.shape[2])
+    x, y = (mask.sum(2) * columns).sum(2) / safe, (mask.sum(3) * rows).sum(2) / safe
+    width, height = mask.max(2).sum(2), mask.max(3).sum(2)
+    # Whatever is farther from the centre than a square's corner could be is not part of the object.
+    reach = 1.6 * np.sqrt(safe / np.pi) + 1
+    far = np.hypot(columns - x[..., None, None], (rows - y[..., None])[..., None]) > reach[..., None, None]
+    stray = (mask * far).sum((2, 3)) / safe
+    clear = (
+        (contrast.min(1) > CONTRAST)
+        & (area.min(1) > LEAST_AREA * side)
+        & (area.max(1) < MOST_AREA * side)
+        & (stray.max(1) < SPECKS)
+    )
+    return Measures(clear, x, y, area, area / np.maximum(width * height, 1e-6))
+
+
+def background(pixels: Array) -> Array:
+    """Each clip's background, a plane per colour fitted to the frames' borders: (N, 1, H, W, 3).
+
+    The fit is repeated without the pixels that the first left far off: an object may touch the border.
+    """
+    clips, _, height, width, _ = pixels.shape
+    still = np.median(pixels, axis=1)
+    v, u = np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij")
+    border = np.zeros((height, width), bool)
+    border[:2], border[-2:], border[:, :2], border[:, -2:] = True, True, True, True
+    design = np.stack([np.ones_like(u), u, v], axis=-1)
+    fitted = np.empty((clips, 1, height, width, 3))
+    for i in range(clips):
+        a, b = design[border], still[i][border]
+        near = np.linalg.norm(b - np.median(b, axis=0), axis=1)
+        keep = near <= np.quantile(near, 0.7) + 0.02
+        plane, *_ = np.linalg.lstsq(a[keep], b[keep], rcond=None)
+        fitted[i, 0] = design @ plane
+    return fitted
+
+
+def shape_of(fill: Array) -> str | None:
+    """Disc or square by the median share of its box that the object fills."""
+    middle = float(np.median(fill))
+    if DISC[0] <= middle <= DISC[1]:
+        return "disc"
+    if SQUARE[0] <= middle <= SQUARE[1]:
+        return "square"
+    return None
+
+
+def motion_of(x: Array, y: Array, area: Array, side: int) -> str | None:
+    """Right, left, down, up or grow, from centre (pixels) and area over time (T,)."""
+    dx, dy = (x[-1] - x[0]) / side, (y[-1] - y[0]) / side
+    time = np.arange(len(x), dtype=np.float64)
+    if max(abs(dx), abs(dy)) < TRAVEL:
+        grows = area[-1] > GROWTH * area[0] and _correlation(time, area) > STRAIGHT - 0.05
+        return "grow" if grows else None
+    along, way, across = (x, dx, dy) if abs(dx) > abs(dy) else (y, dy, dx)
+    steady = abs(_correlation(time, along)) > STRAIGHT and abs(across) < ASIDE * abs(way)
+    if not steady or np.ptp(area) > FAITHFUL * area.mean():
+        return None
+    if along is x:
+        return "right" if dx > 0 else "left"
+    return "down" if dy > 0 else "up"
+
+
+def _correlation(a: Array, b: Array) -> float:
+    if np.ptp(b) == 0:
+        return 0.0
+    return float(np.corrcoef(a, b)[0, 1])
