@@ -1,0 +1,86 @@
+"""Writing clips to files that people can open; each file appears whole or not at all."""
+
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Final
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from vidgan.errors import UserError
+from vidgan.files import write_whole
+
+Clip = NDArray[np.uint8]
+"""Frames (T, H, W, 3), uint8 RGB."""
+
+
+def write_clip(path: Path, clip: Clip, fps: float) -> None:
+    """Write frames (T, H, W, 3) in the format of ``path``'s suffix.
+
+    ``.mp4`` is H.264 with halved colour resolution and is lossy; ``.gif`` keeps 256 colours; ``.webp``,
+    ``.png`` (a strip: frames side by side) and ``.npy`` are lossless.
+
+    Args:
+        fps: frames per second; strips and arrays do not keep it.
+
+    Raises:
+        UserError: for an unknown suffix; names the known ones.
+    """
+    if path.suffix not in FORMATS:
+        raise UserError(f"cannot write {path.name}: known formats are {', '.join(FORMATS)}")
+    write_whole(path, lambda part: FORMATS[path.suffix](part, clip, fps))
+
+
+def write_frames(folder: Path, clip: Clip) -> None:
+    """Write every frame as ``00000.png``, ``00001.png``, ... into ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for i, frame in enumerate(clip):
+        write_image(folder / f"{i:05d}.png", frame)
+
+
+def write_image(path: Path, image: NDArray[np.uint8]) -> None:
+    """Write one RGB image (H, W, 3) as PNG."""
+    write_whole(path, lambda part: Image.fromarray(image).save(part, format="PNG"))
+
+
+def _mp4(path: Path, clip: Clip, fps: float) -> None:
+    # Colours are kept for 2x2 pixels, so odd sides are made even by repeating the last row or column.
+    even = np.pad(clip, ((0, 0), (0, clip.shape[1] % 2), (0, clip.shape[2] % 2), (0, 0)), mode="edge")
+    with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
+        stream = container.add_stream("h264", rate=Fraction(fps).limit_denominator(1001))
+        stream.height, stream.width = even.shape[1:3]
+        stream.pix_fmt = "yuv420p"
+        stream.options = {"crf": "14"}  # visually lossless for small videos
+        for frame in even:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), "rgb24")))
+        container.mux(stream.encode(None))
+
+
+def _animation(kind: str, **options: bool) -> Callable[[Path, Clip, float], None]:
+    def write(path: Path, clip: Clip, fps: float) -> None:
+        first, *rest = (Image.fromarray(frame) for frame in clip)
+        first.save(
+            path, format=kind, save_all=True, append_images=rest, duration=round(1000 / fps), loop=0, **options
+        )
+
+    return write
+
+
+def _strip(path: Path, clip: Clip, fps: float) -> None:
+    Image.fromarray(np.concatenate(list(clip), axis=1)).save(path, format="PNG")
+
+
+def _array(path: Path, clip: Clip, fps: float) -> None:
+    np.save(path, clip, allow_pickle=False)
+
+
+FORMATS: Final[dict[str, Callable[[Path, Clip, float], None]]] = {
+    ".mp4": _mp4,
+    ".gif": _animation("GIF", optimize=False),
+    ".webp": _animation("WEBP", lossless=True),
+    ".png": _strip,
+    ".npy": _array,
+}
