@@ -8,7 +8,7 @@ from vidgan.data.synthetic import SyntheticDataset, demo_like
 from vidgan.errors import UserError
 from vidgan.run.directory import DataRecord, RunDirectory
 from vidgan.run.experiment import Experiment
-from vidgan.sample.settling import window_of
+from vidgan.sample.settling import whole_window
 
 SYNTHETIC = "synthetic"
 
@@ -22,8 +22,7 @@ def open_data(source: str, experiment: Experiment) -> tuple[Dataset, DataRecord]
         UserError: if there is no usable dataset.
     """
     if source == SYNTHETIC:
-        spans = [window_of(experiment, index).span for index in range(len(experiment.levels))]
-        made = SyntheticDataset(demo_like(experiment.size, max(spans)))
+        made = SyntheticDataset(demo_like(experiment.size, whole_window(experiment).span))
         return made, DataRecord(SYNTHETIC, made.classes, len(made), made.fingerprint)
     stored = open_dataset(Path(source))
     place = str(Path(source).resolve())

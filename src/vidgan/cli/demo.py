@@ -18,7 +18,7 @@ from vidgan.run.directory import RunDirectory, command_line
 from vidgan.sample.files import write_clip
 from vidgan.sample.grids import grid
 from vidgan.sample.published import open_trained
-from vidgan.sample.settling import window_of
+from vidgan.sample.settling import whole_window
 from vidgan.sample.trained import Trained, synthesise, to_bytes
 from vidgan.train.replicas import Replicas
 from vidgan.train.run import train_run
@@ -63,7 +63,7 @@ def run(args: list[str]) -> int:
     for name in ("oracle-accuracy", "pixel-statistics"):
         show(evaluate(directory, model, dataset, name, protocol(name)))
     write_samples(directory, model)
-    reals = [centre_item(dataset, window_of(experiment, 0), i).frames for i in range(8 * PER_CLASS)]
+    reals = [centre_item(dataset, whole_window(experiment), i).frames for i in range(8 * PER_CLASS)]
     for i, frames in enumerate(reals):
         name = record.class_names[i % len(record.class_names)]
         write_clip(class_folder(directory, name) / f"real-{i // 8}.webp", frames, FPS)

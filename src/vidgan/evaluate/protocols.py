@@ -13,7 +13,7 @@ from vidgan.data.synthetic import SyntheticDataset
 from vidgan.errors import UserError, nearest
 from vidgan.evaluate.oracle import score
 from vidgan.sample.latents import Scaled
-from vidgan.sample.settling import window_of
+from vidgan.sample.settling import whole_window
 from vidgan.sample.trained import Trained, continue_clips, synthesise, to_bytes
 from vidgan.spec import Spec, require
 
@@ -130,6 +130,5 @@ def generated(chosen: Protocol, model: Trained, dataset: Dataset, labels: Sequen
 
 def real_clips(model: Trained, dataset: Dataset, count: int) -> Videos:
     """The first ``count`` clips of the data, their first windows and central squares; in turns if there are fewer."""
-    window = window_of(model.experiment, len(model.levels) - 1)
-    window = window.replace(frames=model.levels[0].spec.context_frames + model.levels[-1].spec.frames)
+    window = whole_window(model.experiment)
     return np.stack([centre_item(dataset, window, i % len(dataset)).frames for i in range(count)])

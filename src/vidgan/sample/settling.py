@@ -26,6 +26,13 @@ def window_of(experiment: Experiment, index: int) -> WindowSpec:
     )
 
 
+def whole_window(experiment: Experiment) -> WindowSpec:
+    """A finished video's worth of the data: conditioning frames and all frames of the top level."""
+    top = experiment.levels[-1]
+    frames = top.context_frames + top.frames
+    return WindowSpec(size=experiment.size, frames=frames, stride=top.stride)
+
+
 def settle_table(
     experiment: Experiment,
     index: int,

@@ -1,0 +1,144 @@
+"""Each kind of bad input ends with one line, status 2, nothing lost and nothing half-written."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from commands import require_one_line, snapshot, vidgan
+
+from vidgan.run import checkpoints
+from vidgan.run.logs import read_lines
+
+TRAIN = ("train", "demo", "--tiny", "--data", "synthetic", "--workers", 0, "--steps", 2)
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from vidgan.cli import main
+
+    out = tmp_path_factory.mktemp("bad") / "run"
+    assert main([*map(str, TRAIN), "--out", str(out)]) == 0
+    return out
+
+
+def test_unknown_preset(capsys: Capture, tmp_path: Path) -> None:
+    answer = vidgan(capsys, "train", "dvd-gan-k600-12x46", "--data", "synthetic", "--out", tmp_path / "x")
+    require_one_line(answer, "dvd-gan-k600-12x46", "did you mean 'dvd-gan-k600-12x64'")
+    assert not (tmp_path / "x").exists()
+
+
+def test_unknown_verb(capsys: Capture) -> None:
+    require_one_line(vidgan(capsys, "trian"), "trian", "did you mean 'train'")
+
+
+def test_unknown_field(capsys: Capture, tmp_path: Path) -> None:
+    answer = vidgan(capsys, *TRAIN, "--out", tmp_path / "x", "--levels.0.generator.widht", 4)
+    require_one_line(answer, "--levels.0.generator.widht", "--levels.0.generator.width")
+    assert not (tmp_path / "x").exists()
+
+
+def test_impossible_value(capsys: Capture, tmp_path: Path) -> None:
+    answer = vidgan(capsys, *TRAIN, "--out", tmp_path / "x", "--training.batch.micro-batch", 2)
+    require_one_line(answer, "micro-batches of 2")
+    assert not (tmp_path / "x").exists()
+
+
+def test_unknown_class(capsys: Capture, run: Path, tmp_path: Path) -> None:
+    answer = vidgan(capsys, "sample", run, "--out", tmp_path / "x", "--classes", "disc-rigth")
+    require_one_line(answer, "disc-rigth", "did you mean 'disc-right'")
+    assert not (tmp_path / "x").exists()
+
+
+def test_unknown_protocol(capsys: Capture, run: Path) -> None:
+    require_one_line(vidgan(capsys, "evaluate", run, "--protocol", "orcale-accuracy"), "oracle-accuracy")
+
+
+def test_data_missing(capsys: Capture, tmp_path: Path) -> None:
+    answer = vidgan(capsys, "train", "demo", "--data", tmp_path / "none", "--out", tmp_path / "x")
+    require_one_line(answer, str(tmp_path / "none"))
+    assert not (tmp_path / "x").exists()
+
+
+def test_data_empty_or_not_prepared(capsys: Capture, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    require_one_line(vidgan(capsys, "train", "demo", "--data", folder, "--out", tmp_path / "x"), str(folder))
+    (folder / "holiday.txt").write_text("not a video")
+    require_one_line(vidgan(capsys, "train", "demo", "--data", folder, "--out", tmp_path / "x"), str(folder))
+    assert not (tmp_path / "x").exists()
+
+
+def test_run_directory_taken(capsys: Capture, run: Path) -> None:
+    before = snapshot(run)
+    require_one_line(vidgan(capsys, *TRAIN, "--out", run), "not empty", "--resume")
+    assert snapshot(run) == before
+
+
+def test_resume_with_a_changed_experiment(capsys: Capture, run: Path) -> None:
+    before = snapshot(run)
+    answer = vidgan(capsys, *TRAIN, "--out", run, "--resume", "--training.adam.critic-rate", 0.5)
+    require_one_line(answer, "training.adam.critic_rate", "0.5")
+    assert snapshot(run) == before
+
+
+def test_foreign_checkpoint(capsys: Capture, run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "copy"
+    copy(run, out)
+    for path in (out / "checkpoints").iterdir():
+        torch.save({"weights": torch.zeros(3)}, path)
+    require_one_line(vidgan(capsys, "sample", out, "--out", tmp_path / "x"), "checkpoint")
+    require_one_line(vidgan(capsys, *TRAIN, "--out", out, "--resume"), "no checkpoint of level 1 can be read")
+
+
+def test_not_a_run(capsys: Capture, tmp_path: Path) -> None:
+    for verb in ("report", "evaluate", "sample"):
+        more = {"report": [], "evaluate": ["--protocol", "pixel-statistics"], "sample": ["--out", tmp_path / "x"]}
+        require_one_line(vidgan(capsys, verb, tmp_path, *more[verb]), str(tmp_path))
+
+
+def test_loss_turned_nan(capsys: Capture, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    assert vidgan(capsys, *TRAIN, "--out", out).status == 0
+    before = sorted(path.name for path in (out / "checkpoints").iterdir())
+    found = checkpoints.latest(out / "checkpoints", 1)
+    assert found is not None
+    # A checkpoint whose next step diverges: one weight of the generator is infinite.
+    found.state.tensors["level/generator.to_pixels.weight"].fill_(float("inf"))
+    checkpoints.save(found.path, found.state)
+    answer = vidgan(capsys, *TRAIN[:-1], 4, "--out", out, "--resume")
+    require_one_line(answer, "diverged", "step 3")
+    assert sorted(path.name for path in (out / "checkpoints").iterdir()) == before
+    assert [line["step"] for line in read_lines(out / "log.jsonl")] == [1, 2]
+
+
+def test_disk_full_while_saving(capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "run"
+    assert vidgan(capsys, *TRAIN, "--out", out).status == 0
+    before = snapshot(out / "checkpoints")
+
+    def full(*args: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoints, "save_file", full)
+    answer = vidgan(capsys, *TRAIN[:-1], 4, "--out", out, "--resume")
+    require_one_line(answer, "disk is full")
+    assert snapshot(out / "checkpoints") == before
+    monkeypatch.undo()
+    assert vidgan(capsys, *TRAIN[:-1], 4, "--out", out, "--resume").status == 0
+
+
+def copy(source: Path, target: Path) -> None:
+    for name, content in snapshot(source).items():
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        (target / name).write_bytes(content)
+
+
+def test_broken_experiment_file(capsys: Capture, run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "copy"
+    copy(run, out)
+    record = json.loads((out / "experiment.json").read_text())
+    record["experiment"]["training"]["stepz"] = 3
+    (out / "experiment.json").write_text(json.dumps(record))
+    require_one_line(vidgan(capsys, "sample", out, "--out", tmp_path / "x"), "stepz", "did you mean 'steps'")
