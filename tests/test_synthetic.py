@@ -60,7 +60,7 @@ def test_coverage_equals_supersampling(shape: str) -> None:
     spec = SyntheticSpec(shapes=(shape,), motions=("right",), size=32)
     index, frame = 4, 2
     scene = draw_scene(spec, index)
-    x, y, radius = (32 * float(part[0]) for part in path("right", scene, np.array([2 / 7], np.float32)))
+    x, y, radius = (32 * float(part[0]) for part in path(spec, "right", scene, np.array([2 / 7], np.float32)))
     points = (np.arange(32 * 16) + 0.5) / 16
     u, v = points[None, :] - x, points[:, None] - y
     half = radius * math.sqrt(math.pi) / 2
@@ -80,8 +80,10 @@ def test_coverage_equals_supersampling(shape: str) -> None:
     at = (np.arange(32) + 0.5) / 32 - 0.5
     back = scene.base[channel] + scene.slope[0] * at[None, :] + scene.slope[1] * at[:, None]
     seen = (frames[..., channel] - back) / (colour[channel] - back)
-    # A pixel that a corner cuts is the worst case for coverage by distance.
-    assert np.abs(seen - expected).max() < 0.3
+    # Distance is not coverage in the pixel that a corner cuts, least so at the triangle's tip; it is elsewhere.
+    error = np.abs(seen - expected)
+    assert error.max() < 0.4
+    assert np.sort(error.ravel())[-13] < 0.07
     assert seen.sum() == pytest.approx(expected.sum(), rel=0.05)
 
 
@@ -91,12 +93,10 @@ def test_shapes_stay_inside_and_do_what_their_class_says(motion: str) -> None:
     for index in range(60):
         scene = draw_scene(DEMO, index)
         assert 0.11 <= scene.radius <= 0.19
-        x, y, radius = path(motion, scene, when)
-        edge = radius * math.sqrt(math.pi) / 2  # a square's side
-        assert (x - edge > -1e-6).all()
-        assert (x + edge < 1 + 1e-6).all()
-        assert (y - edge > -1e-6).all()
-        assert (y + edge < 1 + 1e-6).all()
+        x, y, radius = path(DEMO, motion, scene, when)
+        for centre in (x, y):  # a disc is wider than a square of its area; the soft edge takes half a pixel
+            assert (centre - radius > 0.5 / 24 - 1e-6).all()
+            assert (centre + radius < 1 - 0.5 / 24 + 1e-6).all()
         dx, dy = x[-1] - x[0], y[-1] - y[0]
         if motion in ("right", "left"):
             assert 0.2499 <= dx * (1 if motion == "right" else -1) <= 0.4501
@@ -109,6 +109,42 @@ def test_shapes_stay_inside_and_do_what_their_class_says(motion: str) -> None:
             assert dx == pytest.approx(0, abs=1e-6)
         else:
             assert np.hypot(np.diff(x), np.diff(y)).min() > 0
+
+
+def test_no_shape_is_cut_by_the_frame() -> None:
+    """What is drawn has the area of its disc in every frame, so nothing of it lies outside."""
+    spec = SyntheticSpec(shapes=("disc", "square", "triangle", "cross"), motions=MOTIONS, size=48)
+    dataset, when = SyntheticDataset(spec), np.linspace(0, 1, 8, dtype=np.float32)
+    for index in range(96):
+        scene = draw_scene(spec, index)
+        radius = 48 * path(spec, MOTIONS[index % 6], scene, when)[2].astype(float)
+        colour = np.array(colorsys.hsv_to_rgb(scene.hue, 0.9, 0.95))
+        channel = int(np.argmax(np.abs(colour - scene.base)))
+        at = (np.arange(48) + 0.5) / 48 - 0.5
+        back = scene.base[channel] + scene.slope[0] * at[None, :] + scene.slope[1] * at[:, None]
+        frames = dataset.read(index, 0, 8)[..., channel].astype(float) / 255
+        area = ((frames - back) / (colour[channel] - back)).sum((1, 2))
+        assert area == pytest.approx(math.pi * radius**2, rel=0.04)
+
+
+def test_textured_clips_have_a_second_still_object_in_front() -> None:
+    plain = SyntheticDataset(DEMO.replace(size=48))
+    textured = SyntheticDataset(DEMO.replace(size=48, textured=True))
+    hidden = 0
+    for index in range(40):
+        scene = draw_scene(DEMO, index)
+        x, y = (int(48 * (0.2 + 0.6 * part)) for part in scene.hider[:2])
+        opposite = 1 - np.array(colorsys.hsv_to_rgb(scene.hue, 0.9, 0.95))
+        seen = textured.read(index, 0, 8)[:, y, x] / 255
+        assert np.abs(seen - opposite).max() < 0.01  # in front in every frame
+        own = np.array(colorsys.hsv_to_rgb(scene.hue, 0.9, 0.95))
+        hidden += bool((np.abs(plain.read(index, 0, 8)[:, y, x] / 255 - own).max(-1) < 0.01).any())
+    assert hidden >= 3  # and it does hide the moving one in some clips
+
+
+def test_a_shape_named_twice_is_refused() -> None:
+    with pytest.raises(SpecError, match="once"):
+        SyntheticSpec(shapes=("disc", "disc"))
 
 
 def test_labels_take_turns() -> None:

@@ -47,16 +47,25 @@ def _cross(x: Plane, y: Plane, r: Plane) -> Plane:
     return np.minimum(np.maximum(x - 3 * arm, y - arm), np.maximum(x - arm, y - 3 * arm))
 
 
-SHAPES: Final[dict[str, Callable[[Plane, Plane, Plane], Plane]]] = {
-    "disc": _disc,
-    "square": _square,
-    "triangle": _triangle,
-    "cross": _cross,
+class Shape(NamedTuple):
+    """An outline."""
+
+    distance: Callable[[Plane, Plane, Plane], Plane]
+    """signed distance (pixels) at offsets (x, y) from the centre of mass, for the radius of the disc of its area"""
+    reach: float
+    """farthest it goes from its centre along an axis, over that radius"""
+
+
+SHAPES: Final[dict[str, Shape]] = {
+    "disc": Shape(_disc, 1.0),
+    "square": Shape(_square, HALF_SQUARE),
+    "triangle": Shape(_triangle, 2 * TRIANGLE_RADIUS),
+    "cross": Shape(_cross, 3 * CROSS_ARM),
 }
 MOTIONS: Final = ("right", "left", "down", "up", "circle", "grow")
 
-REACH: Final = 1.15
-"""no part of a square, triangle or cross but corners is farther from the centre than this many radii"""
+FIRST: Final = 0.6
+"""radius at which growing shapes begin, over the drawn radius: growth is as plain to see as the other motions"""
 LARGEST: Final = 0.25
 """radius at which growing shapes end, as part of the side"""
 
@@ -87,6 +96,7 @@ class SyntheticSpec(Spec):
             require(len(given) > 0, f"name at least one {kind}")
             for name in given:
                 require(name in known, f"there is no {kind} {name!r}{nearest(name, known)}")
+            require(len(set(given)) == len(given), f"each {kind} can be named once, got {', '.join(given)}")
         require(self.size >= 8, f"size must be at least 8 pixels, got {self.size}")
         require(self.frames >= 1, f"frames must be at least 1, got {self.frames}")
         require(self.clips >= 1, f"clips must be at least 1, got {self.clips}")
@@ -163,19 +173,23 @@ def draw_scene(spec: SyntheticSpec, index: int) -> Scene:
     )
 
 
-def path(motion: str, scene: Scene, when: Plane) -> tuple[Plane, Plane, Plane]:
+def path(spec: SyntheticSpec, motion: str, scene: Scene, when: Plane) -> tuple[Plane, Plane, Plane]:
     """Centre (x, y) and radius at the times ``when`` in [0, 1], as parts of the side; it stays inside the frame."""
     largest = LARGEST if motion == "grow" else scene.radius
-    dx = {"right": scene.travel, "left": -scene.travel}.get(motion, 0.0)
-    dy = {"down": scene.travel, "up": -scene.travel}.get(motion, 0.0)
-    swing = min(scene.travel, 1 - 2 * REACH * largest) / 2 if motion == "circle" else 0.0
-    margin = REACH * largest + swing
+    # The room is that of the set's widest shape, so that a place says nothing about the shape; half a pixel
+    # is for the soft edge.
+    edge = largest * max(SHAPES[shape].reach for shape in spec.shapes) + 0.5 / spec.size
+    travel = max(0.0, min(scene.travel, 1 - 2 * edge))
+    dx = {"right": travel, "left": -travel}.get(motion, 0.0)
+    dy = {"down": travel, "up": -travel}.get(motion, 0.0)
+    swing = travel / 2 if motion == "circle" else 0.0
+    margin = edge + swing
     x, y = (
         margin + max(0.0, 1 - 2 * margin - abs(d)) * part + max(0.0, -d)
         for d, part in zip((dx, dy), scene.place, strict=True)
     )
     angle = 2 * np.pi * (when + scene.phase)
-    first = 0.6 * scene.radius if motion == "grow" else scene.radius
+    first = FIRST * scene.radius if motion == "grow" else scene.radius
     return (
         x + dx * when + swing * np.cos(angle),
         y + dy * when + swing * np.sin(angle),
@@ -188,14 +202,14 @@ def render(spec: SyntheticSpec, index: int, steps: NDArray[np.int64]) -> Frames:
     scene, side = draw_scene(spec, index), spec.size
     shape, motion = divmod(index % (len(spec.shapes) * len(spec.motions)), len(spec.motions))
     when = (steps / max(1, spec.frames - 1)).astype(np.float32)
-    x, y, radius = (side * part[:, None, None] for part in path(spec.motions[motion], scene, when))
+    x, y, radius = (side * part[:, None, None] for part in path(spec, spec.motions[motion], scene, when))
     grid = np.arange(side, dtype=np.float32) + np.float32(0.5)
     right, down = (grid / side - np.float32(0.5))[None, :], (grid / side - np.float32(0.5))[:, None]
     shade = scene.slope[0] * right + scene.slope[1] * down
     picture = np.broadcast_to(scene.base + shade[:, :, None], (len(steps), side, side, 3))
     colour = np.asarray(colorsys.hsv_to_rgb(scene.hue, 0.9, 0.95), np.float32)
     local_x, local_y = grid[None, None, :] - x, grid[None, :, None] - y
-    covered = coverage(SHAPES[spec.shapes[shape]](local_x, local_y, radius))
+    covered = coverage(SHAPES[spec.shapes[shape]].distance(local_x, local_y, radius))
     paint = np.broadcast_to(colour, picture.shape)
     if spec.textured:
         stripes = np.sin((local_x + local_y) * (2 + 4 * scene.hider[2]) * np.pi / side * 4)
