@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from commands import require_one_line, snapshot, vidgan
 
+from commands import require_one_line, snapshot, vidgan
 from vidgan.run import checkpoints
 from vidgan.run.logs import read_lines
 
@@ -94,7 +94,11 @@ def test_foreign_checkpoint(capsys: Capture, run: Path, tmp_path: Path) -> None:
 
 def test_not_a_run(capsys: Capture, tmp_path: Path) -> None:
     for verb in ("report", "evaluate", "sample"):
-        more = {"report": [], "evaluate": ["--protocol", "pixel-statistics"], "sample": ["--out", tmp_path / "x"]}
+        more = {
+            "report": [],
+            "evaluate": ["--protocol", "pixel-statistics"],
+            "sample": ["--out", tmp_path / "x"],
+        }
         require_one_line(vidgan(capsys, verb, tmp_path, *more[verb]), str(tmp_path))
 
 

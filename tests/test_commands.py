@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import vidgan
 
+from commands import vidgan
 from vidgan.run.logs import read_lines
 from vidgan.sample.files import write_clip
 
@@ -55,7 +55,9 @@ def test_synthesis(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         a, b = (np.load(folder / name).astype(int) for folder in folders)
         assert np.abs(a - b).max() <= 1  # sums over another batch size may round differently
     for kind in ("mp4", "gif", "webp", "png"):
-        answer = vidgan(capsys, "sample", out, "--out", tmp_path / kind, "--clips", 2, "--format", kind, "--grid")
+        answer = vidgan(
+            capsys, "sample", out, "--out", tmp_path / kind, "--clips", 2, "--format", kind, "--grid"
+        )
         assert answer.status == 0, answer.err
         assert len(list((tmp_path / kind).glob(f"*.{kind}"))) == 3
 

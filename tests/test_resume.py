@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from commands import start, vidgan
 
+from commands import start, vidgan
 from vidgan.run.checkpoints import latest
 from vidgan.run.logs import read_lines
 
@@ -63,7 +63,15 @@ def test_kill_and_resume_is_bit_exact(tmp_path: Path) -> None:
 def test_sigterm_saves_and_stops(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "run"
     process = start(
-        *COMMAND[:-4], "--steps", 100_000, "--out", out, "--reporting.checkpoint", 100_000, "--reporting.samples", 10**6
+        *COMMAND[:-4],
+        "--steps",
+        100_000,
+        "--out",
+        out,
+        "--reporting.checkpoint",
+        100_000,
+        "--reporting.samples",
+        10**6,
     )
     while len(read_lines(out / "log.jsonl")) < 2:
         assert process.poll() is None, process.communicate()

@@ -63,7 +63,13 @@ def _animation(kind: str, **options: bool) -> Callable[[Path, Clip, float], None
     def write(path: Path, clip: Clip, fps: float) -> None:
         first, *rest = (Image.fromarray(frame) for frame in clip)
         first.save(
-            path, format=kind, save_all=True, append_images=rest, duration=round(1000 / fps), loop=0, **options
+            path,
+            format=kind,
+            save_all=True,
+            append_images=rest,
+            duration=round(1000 / fps),
+            loop=0,
+            **options,
         )
 
     return write

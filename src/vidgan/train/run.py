@@ -60,7 +60,7 @@ def train_run(
                 for message in found.broken:
                     print(f"skipped a broken checkpoint: {message}", flush=True)
                 print(f"level {index + 1} goes on from step {state.step} ({found.path.name})", flush=True)
-            finished = found is not None and found.state.facts["finished"]
+            finished = found is not None and is_finished(found, experiment)
             if not finished:
                 finished = _train(run, state, dataset, below, replicas, device, workers, seconds, requests)
             if not finished:
@@ -146,6 +146,7 @@ class RunWatcher:
             "level": state.index + 1,
             "step": state.step,
             "finished": finished or (self.over() and self.requests.name is None),
+            "asked": self.run.experiment.training.steps,
             "log": self.run.log.offset,
             "metrics": self.run.metrics.offset,
         }
@@ -198,6 +199,12 @@ def restore(run: RunDirectory, state: LevelState) -> Found | None:
     if found is not None:
         state.restore(found.state.tensors, found.state.facts["step"])
     return found
+
+
+def is_finished(found: Found, experiment: Experiment) -> bool:
+    """Whether a level ended by its last step or its time, and no more steps have been asked for since."""
+    facts = found.state.facts
+    return bool(facts["finished"]) and facts["asked"] == experiment.training.steps
 
 
 def cut_logs(run: RunDirectory, replicas: Replicas) -> None:
