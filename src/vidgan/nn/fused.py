@@ -50,7 +50,9 @@ class _MeanAndSquare(torch.autograd.Function):
         wide = torch.promote_types(x.dtype, torch.float32)
         # Two plain means: over these strides ``var_mean`` is three to five times slower.
         first = x.mean(axes, keepdim=True, dtype=wide)
-        return first, (x * x).mean(axes, keepdim=True, dtype=wide)
+        # Squares rounded to bfloat16 would lose the variance of a channel whose mean is large beside it.
+        square = x * x if x.dtype == wide else x.to(wide).square_()
+        return first, square.mean(axes, keepdim=True)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
