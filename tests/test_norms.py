@@ -237,12 +237,16 @@ def test_an_input_that_is_used_twice_keeps_its_gradient() -> None:
     torch.testing.assert_close(*gradients)
 
 
-def test_moments_of_bfloat16_are_taken_in_float32() -> None:
-    x = (100 + video()).to(torch.bfloat16)
+@pytest.mark.parametrize("spread", [1.0, 0.05, 0.01])
+def test_moments_of_bfloat16_are_those_of_its_values(spread: float) -> None:
+    """Sums, and the squares that are summed, are wider than bfloat16."""
+    x = (1.2 + spread * random(8, T, C, 16, 16)).to(torch.bfloat16)
     taken = BatchStatistics().moments("", x, Clock(), over_time=False)
     assert taken.mean.dtype == taken.variance.dtype == torch.float32
     wide = x.double()
     torch.testing.assert_close(taken.mean.double(), wide.mean((0, 3, 4)), rtol=1e-5, atol=0)
+    expected = wide.var((0, 3, 4), correction=0)
+    torch.testing.assert_close(taken.variance.double(), expected, rtol=1e-2, atol=0)
 
 
 def passes(over_time: bool) -> tuple[RecordedStatistics, list[Tensor]]:
