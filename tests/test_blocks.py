@@ -1,0 +1,226 @@
+"""Residual blocks written out with plain convolutions, in the order of the papers' figures."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vidgan.models.body import BodySpec
+from vidgan.nn.blocks import CriticBlock, GeneratorBlock, SeparableBlock, SeparableConv, pair_mean, upsample
+from vidgan.nn.layers import WeightLayer
+from vidgan.nn.norm import BatchNorm, ConditionalNormReLU, Context
+from vidgan.nn.statistics import BatchStatistics, Clock
+
+F64 = torch.float64
+B, T, H, W, K = 2, 3, 4, 6, 5
+
+
+def random(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=F64)
+
+
+def filled(module: nn.Module, seed: int = 1) -> nn.Module:
+    """The module in float64 with Gaussian parameters and settled singular vectors."""
+    rng = torch.Generator().manual_seed(seed)
+    module.double()
+    with torch.no_grad():
+        for tensor in module.parameters():
+            tensor.copy_(torch.randn(tensor.shape, generator=rng, dtype=F64))
+        for layer in module.modules():
+            if isinstance(layer, WeightLayer):
+                left, _, right = torch.linalg.svd(layer.weight.reshape(layer.weight.shape[0], -1))
+                layer.u.copy_(left[:, 0])
+                layer.v.copy_(right[0])
+    return module
+
+
+def weight(layer: nn.Module) -> Tensor:
+    return layer.weight / torch.linalg.svdvals(layer.weight.reshape(layer.weight.shape[0], -1))[0]
+
+
+def frames(layer: nn.Module, x: Tensor) -> Tensor:
+    """A 2-D convolution of every frame; size is kept."""
+    reach = layer.weight.shape[-1] // 2
+    steps = [F.conv2d(x[:, t], weight(layer), layer.bias, padding=reach) for t in range(x.shape[1])]
+    return torch.stack(steps, dim=1)
+
+
+def volume(layer: nn.Module, x: Tensor) -> Tensor:
+    """A 3-D convolution as a sum of 2-D ones of the neighbouring frames; frames outside are zero."""
+    kernel = weight(layer)
+    depth, reach = kernel.shape[2], kernel.shape[-1] // 2
+    steps = []
+    for t in range(x.shape[1]):
+        total = layer.bias[:, None, None].expand(x.shape[0], -1, x.shape[3], x.shape[4])
+        for d in range(depth):
+            s = t + d - depth // 2
+            if 0 <= s < x.shape[1]:
+                total = total + F.conv2d(x[:, s], kernel[:, :, d], padding=reach)
+        steps.append(total)
+    return torch.stack(steps, dim=1)
+
+
+def norm_relu(layer: ConditionalNormReLU, x: Tensor, condition: Tensor) -> Tensor:
+    """Per-step batch normalisation with gain 1 + W c + b, then ReLU."""
+    gain = 1 + condition @ weight(layer.gain).T + layer.gain.bias
+    bias = condition @ weight(layer.bias).T + layer.bias.bias
+    y = torch.zeros_like(x)
+    for t in range(x.shape[1]):
+        mean = x[:, t].mean((0, 2, 3), keepdim=True)
+        deviation = torch.sqrt(((x[:, t] - mean) ** 2).mean((0, 2, 3), keepdim=True) + 1e-5)
+        y[:, t] = (x[:, t] - mean) / deviation * gain[:, :, None, None] + bias[:, :, None, None]
+    return y.clamp_min(0)
+
+
+def double(x: Tensor) -> Tensor:
+    """Each pixel becomes two by two of them."""
+    y = torch.zeros(*x.shape[:-2], 2 * x.shape[-2], 2 * x.shape[-1], dtype=x.dtype)
+    for i in range(y.shape[-2]):
+        for j in range(y.shape[-1]):
+            y[..., i, j] = x[..., i // 2, j // 2]
+    return y
+
+
+def halve(x: Tensor) -> Tensor:
+    """Means of two by two pixels."""
+    y = torch.zeros(*x.shape[:-2], x.shape[-2] // 2, x.shape[-1] // 2, dtype=x.dtype)
+    for i in range(y.shape[-2]):
+        for j in range(y.shape[-1]):
+            y[..., i, j] = sum(x[..., 2 * i + a, 2 * j + b] for a in (0, 1) for b in (0, 1)) / 4
+    return y
+
+
+def halve_steps(x: Tensor) -> Tensor:
+    """Means of two successive frames; an odd last one is left out, a single one kept."""
+    if x.shape[1] == 1:
+        return x
+    return torch.stack([(x[:, 2 * t] + x[:, 2 * t + 1]) / 2 for t in range(x.shape[1] // 2)], dim=1)
+
+
+def told() -> Context:
+    return Context(random(B, K, seed=3), BatchStatistics(), Clock())
+
+
+@pytest.mark.parametrize("grow", [False, True])
+@pytest.mark.parametrize(("inputs", "outputs"), [(4, 4), (4, 3)])
+def test_generator_block(grow: bool, inputs: int, outputs: int) -> None:
+    """norm-ReLU-(up)-conv-norm-ReLU-conv, plus the (upsampled, projected) input (BigGAN, Figure 15 b)."""
+    block = filled(GeneratorBlock(inputs, outputs, K, BatchNorm(), grow=grow))
+    x, context = random(B, T, inputs, H, W), told()
+    up = double if grow else torch.clone
+    h = frames(block.conv1, up(norm_relu(block.norm1, x, context.condition)))
+    h = frames(block.conv2, norm_relu(block.norm2, h, context.condition))
+    skip = up(x)  # upsampled first, as the figure has it
+    if grow or inputs != outputs:
+        skip = frames(block.shortcut, skip)
+    else:
+        assert block.shortcut is None
+    torch.testing.assert_close(block(x, context), h + skip)
+
+
+def test_separable_convolution() -> None:
+    """First over time with three taps, then 3x3 over every frame (SSW-GAN, B.2)."""
+    layer, x = filled(SeparableConv(4, 3)), random(B, T, 4, H, W)
+    assert layer.time.weight.shape == (3, 4, 3, 1, 1)
+    torch.testing.assert_close(layer(x), frames(layer.space, volume(layer.time, x)))
+
+
+def test_separable_block() -> None:
+    block = filled(SeparableBlock(4, K, BatchNorm()))
+    x, context = random(B, T, 4, H, W), told()
+    h = norm_relu(block.norm1, x, context.condition)
+    h = frames(block.conv1.space, volume(block.conv1.time, h))
+    h = norm_relu(block.norm2, h, context.condition)
+    h = frames(block.conv2.space, volume(block.conv2.time, h))
+    torch.testing.assert_close(block(x, context), x + h)
+
+
+def critic_block(block: CriticBlock, x: Tensor, shrink: bool, halve_time: bool, slope: float) -> Tensor:
+    """(ReLU)-conv-ReLU-conv-(down), plus the (projected, downsampled) input (BigGAN, Figure 15 c)."""
+
+    def rectify(x: Tensor) -> Tensor:
+        return torch.where(x > 0, x, slope * x)
+
+    def down(x: Tensor) -> Tensor:
+        x = halve(x) if shrink else x
+        return halve_steps(x) if halve_time else x
+
+    convolve = volume if block.volume else frames
+    h = convolve(block.conv1, x if block.first else rectify(x))
+    h = down(convolve(block.conv2, rectify(h)))
+    skip = x if block.shortcut is None else frames(block.shortcut, x)
+    return h + down(skip)
+
+
+@pytest.mark.parametrize("is_volume", [False, True])
+@pytest.mark.parametrize(
+    ("shrink", "inputs", "outputs"), [(True, 3, 4), (True, 3, 3), (False, 3, 4), (False, 3, 3)]
+)
+@pytest.mark.parametrize("first", [False, True])
+@pytest.mark.parametrize("slope", [0.0, 0.2])
+def test_critic_block(
+    is_volume: bool, shrink: bool, inputs: int, outputs: int, first: bool, slope: float
+) -> None:
+    settings = {"volume": is_volume, "shrink": shrink, "first": first, "slope": slope}
+    block = filled(CriticBlock(inputs, outputs, halve_time=False, **settings))
+    assert (block.shortcut is None) == (not shrink and inputs == outputs)
+    x = random(B, T, inputs, H, W)
+    torch.testing.assert_close(block(x), critic_block(block, x, shrink, False, slope))
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 4, 5])
+def test_critic_block_that_halves_time(steps: int) -> None:
+    """Du 2020, table 3.3: 12 steps become 6; the skip connection halves too."""
+    block = filled(CriticBlock(3, 4, volume=True, shrink=True, halve_time=True, first=False, slope=0.0))
+    x = random(B, steps, 3, H, W)
+    made = block(x)
+    assert made.shape == (B, max(1, steps // 2), 4, H // 2, W // 2)
+    torch.testing.assert_close(made, critic_block(block, x, shrink=True, halve_time=True, slope=0.0))
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 6, 7])
+def test_pair_mean(steps: int) -> None:
+    x = random(B, steps, 2, 1, 3)
+    torch.testing.assert_close(pair_mean(x), halve_steps(x))
+
+
+def test_upsample() -> None:
+    x = random(B, 3, 2, 3)
+    assert torch.equal(upsample(x), double(x))
+
+
+def test_frames_of_a_2d_block_do_not_meet_and_those_of_a_3d_block_do() -> None:
+    """Two 3x3x3 convolutions: a change of one step reaches two steps to either side."""
+    x = random(1, 7, 3, H, W)
+    changed = x.clone()
+    changed[:, 3] = random(1, 3, H, W, seed=5)
+    for is_volume, reached in ((False, [3]), (True, [1, 2, 3, 4, 5])):
+        settings = {"volume": is_volume, "shrink": True, "halve_time": False, "first": False, "slope": 0.0}
+        block = filled(CriticBlock(3, 4, **settings))
+        moved = (block(x) - block(changed)).abs().amax((0, 2, 3, 4)) > 0
+        assert moved.nonzero().flatten().tolist() == reached
+
+
+@pytest.mark.parametrize("halve_time", [False, True])
+def test_a_body_is_its_blocks_in_turn(halve_time: bool) -> None:
+    """All but the last block shrink; the first ``volume_blocks`` are 3-D; only the first does not rectify."""
+    spec = BodySpec(
+        width=2,
+        channels=(1, 2, 2),
+        volume_blocks=2,
+        halve_time=halve_time,
+        input_mean=(0.1, -0.2, 0.3),
+        input_gain=2.0,
+    )
+    body = filled(spec.build(3))
+    body.mean.copy_(torch.tensor(spec.input_mean, dtype=F64)[:, None, None])
+    x = random(1, 5, 3, 8, 8)
+    h = torch.stack([(x[:, :, c] - spec.input_mean[c]) * 2 for c in range(3)], dim=2)
+    features = body(x)
+    assert len(features) == 3
+    for i, block in enumerate(body.blocks):
+        assert (block.volume, block.first) == (i < 2, i == 0)
+        h = critic_block(block, h, shrink=i < 2, halve_time=halve_time and i < 2, slope=0.0)
+        torch.testing.assert_close(features[i], h)
+    assert [f.shape[1] for f in features] == ([2, 1, 1] if halve_time else [5, 5, 5])
+    assert [f.shape[-1] for f in features] == [4, 2, 2]
