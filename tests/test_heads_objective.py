@@ -1,0 +1,242 @@
+"""Scores, hinge objectives and the orthogonal penalty against loops over samples and outputs."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from vidgan.models.body import BodySpec
+from vidgan.models.critic import CriticSpec
+from vidgan.models.heads import Head, MixedProjection, Projection
+from vidgan.models.objective import HingeEach, HingeJoined, Objective, SumThenHinge
+from vidgan.models.views import Clip, Evidence
+from vidgan.nn.layers import Conv2d, Conv3d, Embedding, Linear
+from vidgan.train.penalty import orthogonal_penalty
+
+F64 = torch.float64
+B, T, C = 3, 4, 5
+LABELS = torch.tensor([2, 0, 2])
+
+
+def random(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=F64)
+
+
+def filled(module: nn.Module, seed: int = 1) -> nn.Module:
+    """The module in float64 with Gaussian parameters and settled singular vectors."""
+    rng = torch.Generator().manual_seed(seed)
+    module.double()
+    with torch.no_grad():
+        for tensor in module.parameters():
+            tensor.copy_(torch.randn(tensor.shape, generator=rng, dtype=F64))
+        for layer in module.modules():
+            if "u" in dict(layer.named_buffers(recurse=False)):
+                left, _, right = torch.linalg.svd(layer.weight.reshape(layer.weight.shape[0], -1))
+                layer.u.copy_(left[:, 0])
+                layer.v.copy_(right[0])
+    return module
+
+
+def scores(head: Head, h: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+    """r_x[b, t] = w . h[b, t] + bias and r_xy[b, t] = e(y[b]) . h[b, t], sums over channels."""
+    w = head.score.weight[0] / torch.linalg.svdvals(head.score.weight)[0]
+    table = head.embed.weight / torch.linalg.svdvals(head.embed.weight)[0]
+    free, classy = torch.zeros(h.shape[:2], dtype=F64), torch.zeros(h.shape[:2], dtype=F64)
+    for b in range(h.shape[0]):
+        for t in range(h.shape[1]):
+            free[b, t] = sum(w[c] * h[b, t, c] for c in range(h.shape[2])) + head.score.bias[0]
+            classy[b, t] = sum(table[label[b], c] * h[b, t, c] for c in range(h.shape[2]))
+    return free, classy
+
+
+def test_projection() -> None:
+    """linear(h) + e(y) . h per frame or step (Clark et al. 2019, A.3; Du 2020, tables 3.2 and 3.3)."""
+    head, h = filled(Projection().build(C, 4)), random(B, T, C)
+    free, classy = scores(head, h, LABELS)
+    torch.testing.assert_close(head(h, LABELS), free + classy)
+
+
+def test_mixed_projection() -> None:
+    """o[b, b', t] = r_x[b, t] + sum over t' of r_xy[b', t'] (Luc et al. 2020, Eq. 15)."""
+    head, h = filled(MixedProjection().build(C, 4)), random(B, T, C)
+    free, classy = scores(head, h, LABELS)
+    expected = torch.zeros(B, B, T, dtype=F64)
+    for b in range(B):
+        for other in range(B):
+            for t in range(T):
+                expected[b, other, t] = free[b, t] + sum(classy[other, step] for step in range(T))
+    torch.testing.assert_close(head(h, LABELS), expected)
+
+
+def test_mixed_projection_never_mixes_real_and_fake() -> None:
+    spec = CriticSpec(
+        name="clip", view=Clip(scale=1), body=BodySpec(width=2, channels=(1, 2)), head=MixedProjection()
+    )
+    critic = filled(spec.build(classes=3))
+    nothing = torch.zeros((B, 0), dtype=torch.int64)
+    real, fake, other = (Evidence(random(B, T, 3, 4, 4, seed=s), None, LABELS) for s in (1, 2, 3))
+    on_real, on_fake = critic([real, fake], [nothing, nothing])
+    assert on_real.shape == on_fake.shape == (B, B, T)
+    torch.testing.assert_close(critic([real, other], [nothing, nothing])[0], on_real)
+    torch.testing.assert_close(critic([fake], [nothing])[0], on_fake)
+
+
+@pytest.mark.parametrize("mean_pool", [False, True])
+def test_features_are_rectified_and_summed_over_positions(mean_pool: bool) -> None:
+    """ReLU, then the sum over height and width, then the head (Luc et al. 2020, A; Du 2020, table 3.2)."""
+    spec = CriticSpec(
+        name="clip", view=Clip(scale=1), body=BodySpec(width=2, channels=(1, 2)), mean_pool=mean_pool
+    )
+    critic = filled(spec.build(classes=3))
+    clip = random(B, T, 3, 4, 4)
+    (made,) = critic([Evidence(clip, None, LABELS)], [torch.zeros((B, 0), dtype=torch.int64)])
+    features = critic.body(clip)[-1]
+    h = torch.zeros(B, T, features.shape[2], dtype=F64)
+    for i in range(2):
+        for j in range(2):
+            h += features[..., i, j].clamp_min(0) / (4 if mean_pool else 1)
+    assert features.min() < 0
+    torch.testing.assert_close(made, sum(scores(critic.head, h, LABELS)))
+
+
+def rho(x: float) -> float:
+    return max(x, 0.0)
+
+
+def sum_then_hinge(real: list[Tensor], fake: list[Tensor]) -> float:
+    """Sum over frames or steps, one hinge per critic, mean over clips (Clark et al. 2019, 3.1; Du 2020, Eq. 4.2)."""
+    total = 0.0
+    for on_real, on_fake in zip(real, fake, strict=True):
+        clips = len(on_real)
+        for b in range(clips):
+            total += rho(1 - sum(on_real[b].tolist())) / clips + rho(1 + sum(on_fake[b].tolist())) / clips
+    return total
+
+
+def hinge_each(real: list[Tensor], fake: list[Tensor]) -> float:
+    """1/D sum over d of rho(1 + D(G(z))) + rho(1 - D(x)) for each critic (Luc et al. 2020, Eq. 13)."""
+    total = 0.0
+    for on_real, on_fake in zip(real, fake, strict=True):
+        reals, fakes = on_real.flatten().tolist(), on_fake.flatten().tolist()
+        total += sum(rho(1 - r) + rho(1 + f) for r, f in zip(reals, fakes, strict=True)) / len(reals)
+    return total
+
+
+def hinge_joined(real: list[Tensor], fake: list[Tensor]) -> float:
+    """All critics' outputs in one list; the loss is their mean (SSW-GAN, B.1)."""
+    reals = [value for critic in real for value in critic.flatten().tolist()]
+    fakes = [value for critic in fake for value in critic.flatten().tolist()]
+    return sum(rho(1 - r) + rho(1 + f) for r, f in zip(reals, fakes, strict=True)) / len(reals)
+
+
+def outputs(seed: int, mixed: bool = False) -> list[Tensor]:
+    """Scores of two critics that see eight frames and four steps."""
+    shapes = [(B, B, 8), (B, B, 4)] if mixed else [(B, 8), (B, 4)]
+    return [random(*shape, seed=seed + i).requires_grad_() for i, shape in enumerate(shapes)]
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+@pytest.mark.parametrize(
+    ("objective", "naive"), [(HingeEach(), hinge_each), (HingeJoined(), hinge_joined)], ids=["each", "joined"]
+)
+def test_critic_loss_with_a_hinge_per_output(objective: Objective, naive, mixed: bool) -> None:
+    real, fake = outputs(0, mixed), outputs(10, mixed)
+    expected = naive(real, fake)
+    assert objective.critic_loss(real, fake).item() == pytest.approx(expected, rel=1e-12)
+
+
+def test_critic_loss_with_a_hinge_per_critic() -> None:
+    real, fake = outputs(0), outputs(10)
+    expected = sum_then_hinge(real, fake)
+    assert SumThenHinge().critic_loss(real, fake).item() == pytest.approx(expected, rel=1e-12)
+    means = [[s / s.shape[-1] for s in side] for side in (real, fake)]
+    made = SumThenHinge(mean=True).critic_loss(real, fake).item()
+    assert made == pytest.approx(sum_then_hinge(*means), rel=1e-12)
+    kinds = (SumThenHinge(), SumThenHinge(mean=True), HingeEach(), HingeJoined())
+    losses = [kind.critic_loss(real, fake).item() for kind in kinds]
+    assert len({round(loss, 6) for loss in losses}) == 4
+
+
+def test_generator_loss() -> None:
+    """-E[D(G(z))], no hinge (Clark et al. 2019, 2.2; Luc et al. 2020, Eq. 14)."""
+    fake = outputs(0)
+    sums = [[sum(row.tolist()) for row in critic] for critic in fake]
+    each = [[v for row in critic for v in row.tolist()] for critic in fake]
+    joined = each[0] + each[1]
+    expected = {
+        SumThenHinge(): -sum(sum(s) / B for s in sums),
+        SumThenHinge(mean=True): -sum(sum(s) / B / n for s, n in zip(sums, (8, 4), strict=True)),
+        HingeEach(): -sum(sum(e) / len(e) for e in each),
+        HingeJoined(): -sum(joined) / len(joined),
+    }
+    for objective, value in expected.items():
+        assert objective.generator_loss(fake).item() == pytest.approx(value, rel=1e-12)
+
+
+@pytest.mark.parametrize("objective", [SumThenHinge(), HingeEach(), HingeJoined()], ids=repr)
+def test_signs_of_the_gradients(objective: Objective) -> None:
+    """Critics raise real and lower fake scores until the margin is met; the generator raises fake ones always."""
+    small = [torch.full((B, 8), 0.01, dtype=F64), torch.full((B, 4), 0.01, dtype=F64)]
+    met = [torch.full((B, 8), 5.0, dtype=F64), torch.full((B, 4), 5.0, dtype=F64)]
+
+    def gradients(real: list[Tensor], fake: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        real, fake = ([s.clone().requires_grad_() for s in side] for side in (real, fake))
+        objective.critic_loss(real, fake).backward()
+        return [s.grad for s in real], [s.grad for s in fake]
+
+    on_real, on_fake = gradients(small, small)
+    assert all((g < 0).all() for g in on_real)
+    assert all((g > 0).all() for g in on_fake)
+    on_real, on_fake = gradients(met, [-s for s in met])
+    assert all((g == 0).all() for g in [*on_real, *on_fake])
+    fake = [s.clone().requires_grad_() for s in [met[0], -met[1]]]
+    objective.generator_loss(fake).backward()
+    assert all((s.grad < 0).all() for s in fake)
+
+
+def test_how_far_frames_share_a_hinge() -> None:
+    """A clip whose sum has met the margin teaches SumThenHinge nothing, each lagging frame still teaches HingeEach."""
+    scores = torch.tensor([[3.0, -1.0]], dtype=F64)
+    for objective, expected in ((SumThenHinge(), [0.0, 0.0]), (HingeEach(), [0.0, -0.5])):
+        real = scores.clone().requires_grad_()
+        objective.critic_loss([real], [-scores]).backward()
+        assert real.grad.tolist() == [expected]
+
+
+def off_diagonal(weight: Tensor) -> Tensor:
+    """Squares of the dot products of different rows of the weight as a matrix (out, rest)."""
+    rows = [row.reshape(-1) for row in weight]
+    total = torch.zeros((), dtype=weight.dtype)
+    for i, first in enumerate(rows):
+        for j, second in enumerate(rows):
+            if i != j:
+                total = total + (first * second).sum() ** 2
+    return total
+
+
+def test_orthogonal_penalty() -> None:
+    """||W W^T * (1 - I)||^2 over weights, before spectral normalisation (Luc et al. 2020, E.2)."""
+    module = filled(nn.ModuleList([Linear(3, 5), Conv2d(2, 4), Conv3d(2, 3, (3, 1, 1)), Linear(2, 1)]))
+    weights = [layer.weight for layer in module]
+    expected = sum(off_diagonal(w) for w in weights)
+    made = orthogonal_penalty(module)
+    torch.testing.assert_close(made, expected)
+    ours = torch.autograd.grad(made, weights)
+    theirs = torch.autograd.grad(expected, weights, materialize_grads=True)
+    for first, second in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(first, second)
+    assert not ours[-1].any()  # a single row is orthogonal to nothing
+
+
+def test_orthogonal_rows_are_not_penalised_whatever_their_length() -> None:
+    layer = Linear(4, 3).double()
+    with torch.no_grad():
+        layer.weight.copy_(torch.tensor([[2.0, 0, 0, 0], [0, 0, -5, 0], [0, 0.1, 0, 0]]))
+    assert orthogonal_penalty(layer).item() == 0
+    with torch.no_grad():
+        layer.weight[2, 0] = 1.0
+    assert orthogonal_penalty(layer).item() == pytest.approx(2 * (2 * 1) ** 2)
+
+
+def test_class_embeddings_and_biases_are_not_penalised() -> None:
+    module = filled(nn.ModuleList([Embedding(4, 3), Linear(3, 2)]))
+    torch.testing.assert_close(orthogonal_penalty(module), off_diagonal(module[1].weight))
