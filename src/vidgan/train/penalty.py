@@ -9,7 +9,7 @@ from vidgan.nn.layers import Embedding, WeightLayer
 def orthogonal_penalty(module: nn.Module) -> Tensor:
     """sum over weights of ||W W^T * (1 - I)||^2 (Brock et al. 2018, Eq. 3; Luc et al. 2020, E.2).
 
-    W is the weight flattened to (out, rest), or its transpose where that is the smaller matrix to form.
+    W is the weight flattened to (out, rest), before spectral normalisation.
     Our choice: class embeddings are left out, as BigGAN's public code leaves its shared embedding.
     """
     total: list[Tensor] = []
