@@ -25,7 +25,7 @@ class State(NamedTuple):
 
     tensors: dict[str, Tensor]
     facts: dict[str, Any]
-    """JSON data: step, level, offsets of logs, hashes"""
+    """JSON data: step, level, hashes"""
 
 
 def checkpoint_path(folder: Path, level: int, step: int) -> Path:

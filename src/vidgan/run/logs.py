@@ -3,8 +3,11 @@
 import json
 import math
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from vidgan.files import write_text
 
 
 class Log:
@@ -12,11 +15,6 @@ class Log:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-
-    @property
-    def offset(self) -> int:
-        """Length in bytes."""
-        return self.path.stat().st_size if self.path.exists() else 0
 
     def append(self, line: dict[str, Any]) -> None:
         """Add a line; numbers that JSON cannot hold become null."""
@@ -26,20 +24,21 @@ class Log:
             file.flush()
             os.fsync(file.fileno())
 
-    def cut(self, offset: int) -> int:
-        """Drop everything after ``offset`` bytes; the number of bytes dropped."""
-        dropped = max(0, self.offset - offset)
-        if dropped:
-            os.truncate(self.path, offset)
-        return dropped
+    def cut(self, stays: Callable[[dict[str, Any]], bool]) -> None:
+        """Drop the lines for which ``stays`` is false, and a last line that was half-written."""
+        kept = [line for line in _whole_lines(self.path) if stays(json.loads(line))]
+        text = "".join(f"{line}\n" for line in kept)
+        if self.path.exists() and self.path.stat().st_size != len(text.encode()):
+            write_text(self.path, text)
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
     """All whole lines of a log; a half-written last line is left out, a missing file has none."""
-    if not path.exists():
-        return []
-    lines = path.read_bytes().split(b"\n")[:-1]
-    return [json.loads(line) for line in lines]
+    return [json.loads(line) for line in _whole_lines(path)]
+
+
+def _whole_lines(path: Path) -> list[str]:
+    return path.read_text("utf-8").split("\n")[:-1] if path.exists() else []
 
 
 def _plain(value: Any) -> Any:

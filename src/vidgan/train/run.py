@@ -147,8 +147,6 @@ class RunWatcher:
             "step": state.step,
             "finished": finished or (self.over() and self.requests.name is None),
             "asked": self.run.experiment.training.steps,
-            "log": self.run.log.offset,
-            "metrics": self.run.metrics.offset,
         }
         path = checkpoint_path(self.run.checkpoints, state.index + 1, state.step)
         save(path, State(state.tensors(), facts))
@@ -208,13 +206,15 @@ def is_finished(found: Found, experiment: Experiment) -> bool:
 
 
 def cut_logs(run: RunDirectory, replicas: Replicas) -> None:
-    """Drop what was logged after the newest whole checkpoint: those steps will be done again."""
-    newest = [latest(run.checkpoints, index + 1) for index in range(len(run.experiment.levels))]
-    facts = next((found.state.facts for found in reversed(newest) if found is not None), None)
-    replicas.wait()
+    """Drop what was logged after each level's newest whole checkpoint: those steps will be done again.
+
+    Evaluations up to the top level's checkpoint stay: training does not write them anew.
+    """
     if replicas.main:
-        run.log.cut(0 if facts is None else facts["log"])
-        run.metrics.cut(0 if facts is None else facts["metrics"])
+        newest = [latest(run.checkpoints, index + 1) for index in range(len(run.experiment.levels))]
+        steps = [0 if found is None else int(found.state.facts["step"]) for found in newest]
+        run.log.cut(lambda line: bool(line["step"] <= steps[line["level"] - 1]))
+        run.metrics.cut(lambda line: bool(line["step"] <= steps[-1]))
     replicas.wait()
 
 

@@ -1,0 +1,76 @@
+"""What stays in a run's logs when it is resumed."""
+
+from pathlib import Path
+
+import pytest
+
+from commands import vidgan
+from vidgan.presets import preset
+from vidgan.run.checkpoints import State, checkpoint_path, save
+from vidgan.run.directory import DataRecord, RunDirectory
+from vidgan.run.logs import Log, read_lines
+from vidgan.train.replicas import Replicas
+from vidgan.train.run import cut_logs
+
+Capture = pytest.CaptureFixture[str]
+
+
+def test_cutting_keeps_chosen_lines_and_drops_half_a_line(tmp_path: Path) -> None:
+    log = Log(tmp_path / "log.jsonl")
+    log.cut(lambda line: False)  # there is no file yet
+    assert not log.path.exists()
+    for step in (1, 2, 3):
+        log.append({"step": step, "value": float("nan")})
+    before = log.path.read_bytes()
+    log.path.write_bytes(before + b'{"step": 4, "val')
+    log.cut(lambda line: True)
+    assert log.path.read_bytes() == before
+    log.cut(lambda line: line["step"] != 2)
+    assert read_lines(log.path) == [{"step": 1, "value": None}, {"step": 3, "value": None}]
+
+
+def cascade(path: Path, *steps: int) -> RunDirectory:
+    """A run of two levels whose checkpoints stand at ``steps``, level by level, and hold nothing."""
+    run = RunDirectory.create(path, preset("ssw-gan-k600"), DataRecord("synthetic", (), 0, ""), [])
+    for index, step in enumerate(steps):
+        file = checkpoint_path(run.checkpoints, index + 1, step)
+        save(file, State({}, {"level": index + 1, "step": step}))
+    return run
+
+
+def test_each_level_is_cut_at_its_own_checkpoint(tmp_path: Path) -> None:
+    run = cascade(tmp_path / "run", 6, 4)
+    # Both levels were trained to 4; then more steps were asked for, and level 1 was killed at 7.
+    for level, steps in ((1, (2, 4)), (2, (2, 4)), (1, (6, 7))):
+        for step in steps:
+            run.log.append({"level": level, "step": step})
+    for step in (4, 5):
+        run.metrics.append({"protocol": "p", "step": step})
+    cut_logs(run, Replicas())
+    lines = [(line["level"], line["step"]) for line in read_lines(run.log.path)]
+    assert lines == [(1, 2), (1, 4), (2, 2), (2, 4), (1, 6)]
+    assert [line["step"] for line in read_lines(run.metrics.path)] == [4]
+
+
+def test_a_level_without_checkpoints_starts_over(tmp_path: Path) -> None:
+    run = cascade(tmp_path / "run", 6)
+    for level, step in ((1, 6), (2, 1)):
+        run.log.append({"level": level, "step": step})
+    cut_logs(run, Replicas())
+    assert [line["level"] for line in read_lines(run.log.path)] == [1]
+
+
+@pytest.mark.slow
+def test_evaluations_survive_resuming(tmp_path: Path, capsys: Capture) -> None:
+    out = tmp_path / "run"
+    train = ("train", "demo", "--tiny", "--data", "synthetic", "--out", out, "--workers", 0)
+    assert vidgan(capsys, *train, "--steps", 2).status == 0
+    answer = vidgan(capsys, "evaluate", out, "--protocol", "pixel-statistics", "--clips", 4)
+    assert answer.status == 0, answer.err
+    files = (out / "metrics.jsonl", out / "log.jsonl")
+    before = [path.read_bytes() for path in files]
+    assert vidgan(capsys, *train, "--steps", 2, "--resume").status == 0
+    assert [path.read_bytes() for path in files] == before
+    assert vidgan(capsys, *train, "--steps", 3, "--resume").status == 0
+    assert files[0].read_bytes() == before[0]
+    assert [line["step"] for line in read_lines(files[1])] == [1, 2, 3]
