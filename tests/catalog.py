@@ -1,0 +1,196 @@
+"""One of everything: each unit, layer, normalisation, view, head, objective and network structure, tiny.
+
+Shared tests walk these tables; ``test_catalog.py`` fails where one of the package's classes is in none of them.
+"""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vidgan.models.body import BodySpec
+from vidgan.models.critic import CriticSpec
+from vidgan.models.heads import HeadSpec, MixedProjection, Projection
+from vidgan.models.level import LevelSpec
+from vidgan.models.objective import HingeEach, HingeJoined, ObjectiveSpec, SumThenHinge
+from vidgan.models.views import Clip, Crop, Frames, MatchingPair, ViewSpec
+from vidgan.nn.activation import Activation, ReLU, Tanh
+from vidgan.nn.initialise import Initialiser, Normal, Orthogonal
+from vidgan.nn.layers import WeightLayer, power_iterate
+from vidgan.nn.norm import BatchNorm, BatchNormAllFrames, GroupNorm, InstanceNorm, NoNorm, NormSpec
+from vidgan.nn.recurrent import (
+    PTSRU,
+    ConvGRU,
+    ConvLSTM,
+    DynamicConvLSTM,
+    KTrajGRU,
+    MultiplicativeConvGRU,
+    TSRUc,
+    TSRUp,
+    TSRUs,
+    UnitSpec,
+)
+from vidgan.nn.temporal import (
+    Recurrent,
+    SelfAttention,
+    SeparableConvolution,
+    SeparableSelfAttention,
+    TemporalSpec,
+)
+from vidgan.nn.warp import Factorised, Pixelwise
+from vidgan.presets import presets
+from vidgan.run.experiment import Experiment
+from vidgan.run.tiny import tiny
+from vidgan.spec import Spec
+
+ACTIVATIONS: Mapping[str, Activation] = {"relu": ReLU(), "tanh": Tanh()}
+
+INITIALISERS: Mapping[str, Initialiser] = {"orthogonal": Orthogonal(), "normal": Normal()}
+
+NORMS: Mapping[str, NormSpec] = {
+    "batch": BatchNorm(),
+    "batch, all frames": BatchNormAllFrames(),
+    "group": GroupNorm(groups=2),
+    "instance": InstanceNorm(),
+    "none": NoNorm(),
+}
+
+WARPS: Mapping[str, Factorised | Pixelwise] = {
+    "factorised": Factorised(kernels=4),
+    "pixelwise": Pixelwise(),
+}
+
+UNITS: Mapping[str, UnitSpec] = {
+    "ConvGRU": ConvGRU(),
+    "multiplicative ConvGRU": MultiplicativeConvGRU(),
+    "ConvLSTM": ConvLSTM(),
+    "TSRU_c": TSRUc(),
+    "TSRU_p": TSRUp(),
+    "TSRU_s": TSRUs(),
+    "PTSRU": PTSRU(),
+    "K-TrajGRU": KTrajGRU(),
+    "dynamic ConvLSTM": DynamicConvLSTM(width=2),
+}
+
+TEMPORAL: Mapping[str, TemporalSpec] = {
+    **{name: Recurrent(unit=unit) for name, unit in UNITS.items()},
+    "self-attention": SelfAttention(),
+    "separable self-attention": SeparableSelfAttention(),
+    "separable convolution": SeparableConvolution(),
+}
+
+VIEWS: Mapping[str, ViewSpec] = {
+    "frames": Frames(k=2),
+    "downsampled frames": Frames(k=2, scale=2),
+    "clip": Clip(scale=1),
+    "downsampled clip": Clip(scale=2),
+    "crop": Crop(scale=2),
+    "matching pair": MatchingPair(),
+}
+
+HEADS: Mapping[str, HeadSpec] = {"projection": Projection(), "mixed projection": MixedProjection()}
+
+OBJECTIVES: Mapping[str, ObjectiveSpec] = {
+    "sum then hinge": SumThenHinge(),
+    "mean then hinge": SumThenHinge(mean=True),
+    "hinge each": HingeEach(),
+    "hinge joined": HingeJoined(),
+}
+
+BODIES: Mapping[str, BodySpec] = {
+    "frames": BodySpec(width=2, channels=(1, 2)),
+    "clips": BodySpec(width=2, channels=(1, 2, 2), volume_blocks=1),
+    "clips, halving time": BodySpec(width=2, channels=(1, 2, 2), volume_blocks=1, halve_time=True),
+    "leaky": BodySpec(width=2, channels=(1, 2), slope=0.2, input_mean=(0.1, 0.0, -0.1), input_gain=2.0),
+}
+
+
+def experiments() -> dict[str, Experiment]:
+    """Every preset, tiny."""
+    return {name: tiny(experiment) for name, experiment in presets().items()}
+
+
+def critics() -> dict[str, tuple[LevelSpec, CriticSpec]]:
+    """The distinct critics of all tiny presets, each with its level."""
+    table: dict[str, tuple[LevelSpec, CriticSpec]] = {}
+    seen = set()
+    for name, index, level in each_level():
+        for critic in level.critics:
+            shape = (structure(critic), level.size if isinstance(critic.view, MatchingPair) else None)
+            if shape not in seen:
+                seen.add(shape)
+                table[f"{name} level {index + 1} {critic.name}"] = level, critic
+    return table
+
+
+def structures() -> dict[str, Experiment]:
+    """Tiny presets that differ in more than numbers: each tree of classes once, the smallest of it."""
+    table: dict[str, Experiment] = {}
+    for experiment in sorted(experiments().values(), key=lambda e: e.size):
+        table.setdefault(structure(experiment.levels), experiment)
+    return {experiment.name: experiment for experiment in table.values()}
+
+
+def each_level() -> Iterator[tuple[str, int, LevelSpec]]:
+    """Preset, index and level of every distinct structure."""
+    for name, experiment in structures().items():
+        for index, level in enumerate(experiment.levels):
+            yield name, index, level
+
+
+def structure(value: Any) -> str:
+    """The tree of classes of a spec, with the switches that add or drop layers and without sizes."""
+    if isinstance(value, Spec):
+        fields = dataclasses.fields(value)  # type: ignore[arg-type]
+        inner = ", ".join(
+            f"{field.name}={structure(getattr(value, field.name))}"
+            for field in fields
+            if not isinstance(getattr(value, field.name), str)
+        )
+        return f"{type(value).__name__}({inner})"
+    if isinstance(value, tuple):
+        # A tower of equal stages is one structure, however high.
+        parts = [structure(item) for item in value]
+        return f"[{'; '.join(part for i, part in enumerate(parts) if i == 0 or part != parts[i - 1])}]"
+    if isinstance(value, bool) or value is None:
+        return str(value)
+    return "some" if value else "zero"
+
+
+def specs_in(value: Any) -> Iterator[type]:
+    """The classes of all specs inside ``value``."""
+    if isinstance(value, Spec):
+        yield type(value)
+        for field in dataclasses.fields(value):  # type: ignore[arg-type]
+            yield from specs_in(getattr(value, field.name))
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from specs_in(item)
+
+
+def random(*shape: int, seed: int = 0) -> Tensor:
+    """Gaussian numbers in float64."""
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def filled(module: nn.Module, seed: int = 1) -> nn.Module:
+    """``module`` in float64 with random weights everywhere: no gain of attention or bias stays at zero.
+
+    Weights are scaled by their inputs, so that deep networks neither die out nor saturate.
+    """
+    rng = torch.Generator().manual_seed(seed)
+    module.double()
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=rng, dtype=torch.float64))
+            if parameter.dim() == 1:
+                parameter.mul_(0.3)
+            elif parameter.dim() == 0:
+                parameter.fill_(1.0)
+        for layer in module.modules():
+            if isinstance(layer, WeightLayer) and layer.spectral:
+                layer.get_buffer("u").copy_(torch.randn(layer.get_buffer("u").shape, generator=rng))
+    power_iterate(module, 20)
+    return module

@@ -1,0 +1,146 @@
+"""The catalog is complete: whatever the package offers is in it, so shared tests cover what is added later."""
+
+import importlib
+import pkgutil
+import typing
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+import catalog
+from vidgan.models.body import BodySpec
+from vidgan.models.heads import HeadSpec
+from vidgan.models.objective import ObjectiveSpec
+from vidgan.models.views import ViewSpec
+from vidgan.nn.activation import Activation
+from vidgan.nn.initialise import Initialiser
+from vidgan.nn.norm import NormSpec
+from vidgan.nn.recurrent import UnitSpec
+from vidgan.nn.temporal import Recurrent, TemporalSpec
+from vidgan.presets import presets
+from vidgan.spec import Spec
+
+TABLES = (
+    catalog.ACTIVATIONS,
+    catalog.INITIALISERS,
+    catalog.NORMS,
+    catalog.WARPS,
+    catalog.UNITS,
+    catalog.TEMPORAL,
+    catalog.VIEWS,
+    catalog.HEADS,
+    catalog.OBJECTIVES,
+    catalog.BODIES,
+)
+
+NOT_IN_NETWORKS = {
+    # Base classes, of which nothing is built.
+    "vidgan.models.objective.Objective",
+    "vidgan.models.views.View",
+    "vidgan.nn.norm.Normaliser",
+}
+
+
+def descendants(cls: type) -> Iterator[type]:
+    for child in cls.__subclasses__():
+        yield child
+        yield from descendants(child)
+
+
+def import_networks() -> None:
+    """Import every module of the packages that hold networks, so that their specs exist."""
+    for package in ("nn", "models"):
+        root = importlib.import_module(f"vidgan.{package}")
+        for found in pkgutil.walk_packages(root.__path__, f"vidgan.{package}."):
+            importlib.import_module(found.name)
+
+
+def members(union: Any) -> set[type]:
+    """The classes of a union of specs."""
+    return set(typing.get_args(union)) or {union}
+
+
+@pytest.mark.parametrize(
+    ("union", "table"),
+    [
+        (Activation, catalog.ACTIVATIONS),
+        (Initialiser, catalog.INITIALISERS),
+        (NormSpec, catalog.NORMS),
+        (UnitSpec, catalog.UNITS),
+        (TemporalSpec, catalog.TEMPORAL),
+        (ViewSpec, catalog.VIEWS),
+        (HeadSpec, catalog.HEADS),
+        (ObjectiveSpec, catalog.OBJECTIVES),
+        (BodySpec, catalog.BODIES),
+    ],
+    ids=str,
+)
+def test_every_member_of_a_union_is_in_its_table(union: Any, table: Mapping[str, Spec]) -> None:
+    assert {type(spec) for spec in table.values()} == members(union)
+
+
+def test_every_unit_is_run_as_a_temporal_layer() -> None:
+    units = {type(spec.unit) for spec in catalog.TEMPORAL.values() if isinstance(spec, Recurrent)}
+    assert units == members(UnitSpec)
+
+
+def test_every_spec_of_a_network_is_in_the_catalog() -> None:
+    import_networks()
+    ours = [cls for cls in descendants(Spec) if cls.__module__.startswith(("vidgan.nn.", "vidgan.models."))]
+    assert len(ours) > 30, "the walk finds too few specs to prove anything"
+    known = {cls for table in TABLES for spec in table.values() for cls in catalog.specs_in(spec)}
+    for experiment in catalog.experiments().values():
+        known |= set(catalog.specs_in(experiment))
+    names = {f"{cls.__module__}.{cls.__qualname__}" for cls in set(ours) - known}
+    assert names == NOT_IN_NETWORKS
+
+
+def test_unions_name_every_spec_of_their_kind() -> None:
+    """A view, objective or normaliser that its union forgets cannot be asked for from an experiment."""
+    import_networks()
+    from vidgan.models.objective import Objective
+    from vidgan.models.views import View
+    from vidgan.nn.norm import Normaliser
+
+    for base, union in ((View, ViewSpec), (Objective, ObjectiveSpec), (Normaliser, NormSpec)):
+        ours = {cls for cls in descendants(base) if cls.__module__.startswith("vidgan.")}
+        assert ours == members(union)
+
+
+def test_every_module_with_a_unit_is_in_the_union() -> None:
+    """One file per unit: each module under nn/recurrent but the contract defines a member of the union."""
+    import_networks()
+    root = importlib.import_module("vidgan.nn.recurrent")
+    files = {found.name for found in pkgutil.iter_modules(root.__path__, "vidgan.nn.recurrent.")}
+    assert files - {"vidgan.nn.recurrent.unit"} == {cls.__module__ for cls in members(UnitSpec)}
+
+
+def test_every_preset_has_a_structure_in_the_catalog() -> None:
+    trees = {catalog.structure(experiment.levels) for experiment in catalog.structures().values()}
+    assert set(catalog.experiments()) == set(presets())
+    for name, experiment in catalog.experiments().items():
+        assert catalog.structure(experiment.levels) in trees, name
+
+
+def test_shrinking_keeps_the_tree_of_classes() -> None:
+    for name, experiment in presets().items():
+        small = catalog.experiments()[name]
+        assert catalog.structure(small.levels) == catalog.structure(experiment.levels), name
+        for level in small.levels:
+            assert level.trained_frames >= 3 or level.window is not None
+            assert level.window is None or level.window < level.frames
+        assert small.training.batch.global_batch >= 3
+        assert not small.conditional or small.classes >= 2
+
+
+def test_different_classes_and_switches_are_different_structures() -> None:
+    """What the walks above rest on."""
+    all_specs = [spec for table in TABLES for spec in table.values()]
+    by_type: dict[type, set[str]] = {}
+    for spec in all_specs:
+        by_type.setdefault(type(spec), set()).add(catalog.structure(spec))
+    trees = [tree for group in by_type.values() for tree in group]
+    assert len(trees) == len(set(trees))
+    objectives = by_type[type(catalog.OBJECTIVES["sum then hinge"])]
+    assert len(objectives) == 2
