@@ -22,6 +22,10 @@ class Painted(Dataset):
     def classes(self) -> tuple[str, ...]:
         return ("even", "odd")
 
+    @property
+    def fingerprint(self) -> str:
+        return f"painted {self.clips}"
+
     def __len__(self) -> int:
         return self.clips
 

@@ -31,6 +31,11 @@ class Dataset(ABC):
     def classes(self) -> tuple[str, ...]:
         """Class names in label order; a dataset without classes has the single class ``("all",)``."""
 
+    @property
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Hash of the contents; equal for equal data."""
+
     @abstractmethod
     def __len__(self) -> int: ...
 

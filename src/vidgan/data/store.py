@@ -87,10 +87,14 @@ class PreparedDataset(Dataset):
     """The clips of a prepared folder; :func:`open_dataset` makes it. Pickles as its path and fingerprint."""
 
     def __init__(self, folder: Path, fingerprint: str) -> None:
-        self.folder, self.fingerprint = folder, fingerprint
+        self.folder, self._fingerprint = folder, fingerprint
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"folder": self.folder, "fingerprint": self.fingerprint}
+        return {"folder": self.folder, "_fingerprint": self._fingerprint}
+
+    @property
+    def fingerprint(self) -> str:
+        return self._fingerprint
 
     @cached_property
     def index(self) -> Index:

@@ -25,7 +25,7 @@ def evaluate(
         "seed": protocol.seed,
         "values": dict(result.values),
         "settings": to_json(protocol),
-        "data": run.data.fingerprint,
+        "data": dataset.fingerprint,
         "vidgan": __version__,
         "seconds": round(time.monotonic() - began, 2),
     }
