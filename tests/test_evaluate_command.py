@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from commands import require_one_line, snapshot, vidgan
+from commands import vidgan
 from vidgan.data.layouts import Folder
 from vidgan.data.prepare import prepare
 from vidgan.data.prepare_spec import PrepareSpec
