@@ -136,6 +136,7 @@ WRONG: list[tuple[dict[str, Any] | Any, str]] = [
     (broken(title=None), r"Drawing\.title: expected str, got None"),
     (broken(middle=[1]), r"Drawing\.middle: expected 2 values, got 1"),
     (broken(middle=[1, 2, 3]), r"Drawing\.middle: expected 2 values, got 3"),
+    (broken(middle=[1, True]), r"Drawing\.middle\.1: expected float, got True"),
     (broken(middle=[1.5, 2]), r"Drawing\.middle\.0: expected int, got 1\.5"),
     (broken(shape={"is": "Circle", "radius": -1}), r"radius must be positive, got -1"),
     ({"is": "Circle", "title": "x"}, r"Drawing: expected Drawing, got 'Circle'"),
