@@ -4,7 +4,6 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from vidgan.cli.data import open_data
 from vidgan.cli.evaluate import show
@@ -14,6 +13,7 @@ from vidgan.evaluate.protocols import protocol
 from vidgan.evaluate.record import evaluate
 from vidgan.presets.demo import demo
 from vidgan.report.page import write_report
+from vidgan.run.device import choose_device
 from vidgan.run.directory import RunDirectory, command_line
 from vidgan.sample.files import write_clip
 from vidgan.sample.grids import grid
@@ -56,7 +56,7 @@ def run(args: list[str]) -> int:
     print(
         f"{experiment.description}\nTraining for {options.minutes:g} minutes; watch {options.out}/samples/fixed."
     )
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = choose_device()
     if not train_run(directory, dataset, Replicas(), device, 1, options.minutes * 60):
         return 0
     model = open_trained(directory, device=device)

@@ -4,13 +4,13 @@ import dataclasses
 from pathlib import Path
 from typing import Annotated, Any
 
-import torch
 import tyro
 
 from vidgan.cli.data import data_of_run
 from vidgan.cli.parse import parse
 from vidgan.evaluate.protocols import protocol
 from vidgan.evaluate.record import evaluate
+from vidgan.run.device import choose_device
 from vidgan.run.directory import RunDirectory
 from vidgan.sample.published import AtStep, Last, open_trained
 
@@ -43,7 +43,7 @@ def run(args: list[str]) -> int:
     chosen = {name: protocol(name) for name in options.protocol}
     directory = RunDirectory.open(options.run)
     dataset = data_of_run(directory, options.data)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = choose_device()
     choice = Last() if options.step is None else AtStep(step=options.step)
     model = open_trained(directory, choice, not options.raw, device, dataset)
     for name, each in chosen.items():

@@ -16,6 +16,7 @@ from vidgan.data.loader import to_float
 from vidgan.data.resize import Resizer
 from vidgan.data.video import read_video
 from vidgan.errors import UserError
+from vidgan.run.device import choose_device
 from vidgan.run.directory import RunDirectory
 from vidgan.sample.files import write_clip
 from vidgan.sample.grids import grid
@@ -56,7 +57,7 @@ def run(args: list[str]) -> int:
     if not level.context_frames:
         raise UserError("this model makes videos from noise: use vidgan sample")
     given = read_given(options.video, level.size, options.start, level.context_frames, level.stride)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = choose_device()
     model = open_trained(directory, device=device, dataset=data_of_run(directory, options.data))
     frames = to_float(torch.from_numpy(given)[None]).expand(options.futures, -1, -1, -1, -1)
     made = continue_clips(model, frames, options.seed, range(options.futures), Scaled(sigma=options.sigma))

@@ -4,11 +4,11 @@ import dataclasses
 from pathlib import Path
 from typing import Annotated
 
-import torch
 import tyro
 
 from vidgan.cli.parse import parse
 from vidgan.errors import UserError, nearest
+from vidgan.run.device import choose_device
 from vidgan.run.directory import RunDirectory
 from vidgan.sample.files import FORMATS, write_clip
 from vidgan.sample.grids import grid
@@ -62,7 +62,7 @@ def run(args: list[str]) -> int:
     labels = [chosen[i % len(chosen)] for i in range(options.clips)]
     if not directory.experiment.conditional:
         labels = [0] * options.clips
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = choose_device()
     choice = Last() if options.step is None else AtStep(step=options.step)
     model = open_trained(directory, choice, not options.raw, device)
     videos = to_bytes(

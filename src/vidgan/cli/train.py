@@ -12,6 +12,7 @@ from vidgan.cli.data import open_data
 from vidgan.cli.parse import parse
 from vidgan.errors import UserError
 from vidgan.presets import preset
+from vidgan.run.device import choose_device
 from vidgan.run.directory import DataRecord, RunDirectory, command_line
 from vidgan.run.experiment import Experiment
 from vidgan.run.tiny import tiny
@@ -77,8 +78,8 @@ def train(options: Options) -> int:
     experiment = experiment.replace(training=training)
     dataset, record = open_data(options.data, experiment)
     experiment = with_data(experiment, len(dataset.classes))
+    device = choose_device()
     replicas = join_replicas(training.batch.replicas)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if replicas.main:
         open_run(options, experiment, record)
     replicas.wait()

@@ -52,20 +52,21 @@ class Replicas(NamedTuple):
 
     def wait(self) -> None:
         """Return when all replicas have come here."""
-        if self.group is not None:
-            dist.barrier(group=self.group)
+        self.any(False)
 
     def any(self, flag: bool) -> bool:
-        """Whether ``flag`` holds on some replica."""
+        """Whether ``flag`` holds on some replica; does not wait for work on the device."""
         if self.group is None:
             return flag
-        value = torch.tensor(float(flag))
+        value = torch.tensor(float(flag), device="cpu")
         dist.all_reduce(value, op=dist.ReduceOp.MAX, group=self.group)
         return bool(value.item())
 
 
 def join_replicas(expected: int) -> Replicas:
     """The replicas that torchrun started; a plain process is alone.
+
+    On GPUs, each process has chosen its own before.
 
     Raises:
         UserError: if their number is not what the experiment says.
@@ -79,7 +80,8 @@ def join_replicas(expected: int) -> Replicas:
     if count == 1:
         return Replicas()
     if not dist.is_initialized():
-        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+        # Gradients and statistics meet on the GPUs, flags on the CPU: NCCL reduces no CPU tensors.
+        dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
     return Replicas(dist.get_rank(), count, dist.group.WORLD)
 
 
