@@ -39,9 +39,13 @@ class SettleSpec(Spec):
     batches: int = 100
     """number of forward passes"""
     clips: int = 256
-    """clips per pass"""
+    """clips per pass; a pass gives the statistics of one batch and is never cut, so it has to fit into memory"""
     sigma: float = 1.0
     """standard deviation of their noise"""
+
+    def validate(self) -> None:
+        for name in ("batches", "clips"):
+            require(getattr(self, name) >= 1, f"{name} must be at least 1, got {getattr(self, name)}")
 
 
 class BatchSpec(Spec):

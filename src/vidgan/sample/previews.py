@@ -11,6 +11,7 @@ from vidgan.models.cascade import Settled
 from vidgan.models.generator import Generator
 from vidgan.nn.statistics import SettledStatistics
 from vidgan.run.directory import RunDirectory
+from vidgan.run.experiment import SettleSpec, TrainingSpec
 from vidgan.sample.files import write_clip
 from vidgan.sample.grids import grid
 from vidgan.sample.settling import settle_table, window_of
@@ -28,12 +29,11 @@ def write_previews(
 ) -> None:
     """Write ``samples/fixed/levelL-stepN.webp`` with the generator as it is now.
 
-    Its statistics are settled on a tenth of the passes that finished models get: enough to look at.
+    Its statistics are settled on a tenth of the clips that finished models get: enough to look at.
     """
     experiment = run.experiment
     device = next(generator.parameters()).device
-    full = experiment.training.settle
-    brief = full.replace(batches=max(2, full.batches // 10))
+    brief = brief_settling(experiment.training)
     table = settle_table(experiment, index, generator, below, dataset, brief, device)
     top = Settled(experiment.levels[index], generator, SettledStatistics(table))
     model = Trained(experiment, (*below, top), run.data.class_names, step, device)
@@ -50,3 +50,13 @@ def write_previews(
         video = synthesise(model, seed, clips, [i % experiment.classes for i in clips])
     path = run.samples / "fixed" / f"level{index + 1}-step{step:08d}.webp"
     write_clip(path, grid(to_bytes(video).numpy(), COLUMNS), FPS)
+
+
+def brief_settling(training: TrainingSpec) -> SettleSpec:
+    """A tenth of the clips that settle a finished model, in passes no larger than those of training.
+
+    Our choice: a preview must fit wherever training fits, even if settling a finished model would not.
+    """
+    full = training.settle
+    clips = min(full.clips, training.batch.micro)
+    return full.replace(batches=max(2, -(-full.batches * full.clips // (10 * clips))), clips=clips)

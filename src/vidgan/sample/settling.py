@@ -10,11 +10,12 @@ from vidgan.data.loader import to_float
 from vidgan.data.pipeline import random_item
 from vidgan.data.window import WindowSpec
 from vidgan.models.cascade import Settled, sample_window
-from vidgan.models.conditioning import NOTHING, Conditioning, from_below
+from vidgan.models.conditioning import NOTHING, Conditioning, from_below, join
 from vidgan.models.generator import Generator
 from vidgan.run.experiment import Experiment, SettleSpec
 from vidgan.sample.latents import Scaled, latents
 from vidgan.sample.settle import Given, settle
+from vidgan.sample.trained import parts_of
 from vidgan.seeds import derive
 
 
@@ -44,6 +45,9 @@ def settle_table(
 ) -> dict[str, Tensor]:
     """Statistics of a level's generator for the whole length of its videos.
 
+    The level's own passes are not cut, because their statistics are those of a whole batch; what it is
+    conditioned on is made in parts.
+
     Args:
         below: the settled levels underneath; empty for the first.
         dataset: where conditioning frames come from; only a frame-conditional level needs it.
@@ -60,7 +64,7 @@ def settle_table(
         )
         given = _frames_of(experiment, index, generator, dataset, device)
     elif below:
-        given = _videos_of(below, seed, spec)
+        given = _videos_of(experiment, below, spec.sigma)
     else:
         given = _nothing
     return settle(
@@ -78,23 +82,30 @@ def _frames_of(
     window = window_of(experiment, index)
     seed = derive(experiment.training.seed, "settle on", index)
 
-    def given(batch: int, label: Tensor) -> Conditioning:
-        numbers = range(batch * len(label), (batch + 1) * len(label))
+    def encoded(numbers: range) -> Conditioning:
         clips = torch.stack([torch.from_numpy(random_item(dataset, window, seed, n).frames) for n in numbers])
         return generator.encode(to_float(clips)[:, : experiment.levels[index].context_frames].to(device))
+
+    def given(batch: int, label: Tensor) -> Conditioning:
+        numbers = range(batch * len(label), (batch + 1) * len(label))
+        return join([encoded(numbers[rows]) for rows in parts_of(len(numbers), experiment)])
 
     return given
 
 
-def _videos_of(below: Sequence[Settled], seed: int, spec: SettleSpec) -> Given:
-    def given(batch: int, label: Tensor) -> Conditioning:
-        clips = range(batch * len(label), (batch + 1) * len(label))
+def _videos_of(experiment: Experiment, below: Sequence[Settled], sigma: float) -> Given:
+    seed = derive(experiment.training.seed, "settle")
 
+    def made(numbers: range, label: Tensor) -> Tensor:
         def noise(level: int, dimension: int) -> Tensor:
-            drawn = latents(derive(seed, "settle"), level, clips, dimension, Scaled(sigma=spec.sigma))
-            return drawn.to(label.device)
+            return latents(seed, level, numbers, dimension, Scaled(sigma=sigma)).to(label.device)
 
         start = torch.zeros(len(label), dtype=torch.int64)
-        return from_below(sample_window(below, noise, label, start, below[-1].spec.frames))
+        return sample_window(below, noise, label, start, below[-1].spec.frames)
+
+    def given(batch: int, label: Tensor) -> Conditioning:
+        numbers = range(batch * len(label), (batch + 1) * len(label))
+        parts = parts_of(len(numbers), experiment)
+        return from_below(torch.cat([made(numbers[rows], label[rows]) for rows in parts]))
 
     return given

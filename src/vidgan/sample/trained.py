@@ -1,18 +1,18 @@
 """A trained run, ready to be sampled: settled generators of every level, and how to play them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from vidgan.models.cascade import Settled, sample_window
-from vidgan.models.conditioning import Conditioning
 from vidgan.nn.statistics import Clock
 from vidgan.run.experiment import Experiment
 from vidgan.sample.latents import Scaled, Truncation, latents
 
-CLIPS_AT_ONCE = 16
+MOST_AT_ONCE = 16
+"""clips per pass of settled generators, where training takes as many"""
 
 
 class Trained(NamedTuple):
@@ -24,6 +24,15 @@ class Trained(NamedTuple):
     step: int
     """generator updates of the top level"""
     device: torch.device
+
+
+def parts_of(clips: int, experiment: Experiment) -> Iterator[slice]:
+    """Cuts a number of clips into passes of settled generators that take no more memory than a training step.
+
+    What is generated does not depend on the cutting, up to rounding: settled statistics know no batch.
+    """
+    most = min(MOST_AT_ONCE, experiment.training.batch.micro)
+    return (slice(first, min(first + most, clips)) for first in range(0, clips, most))
 
 
 @torch.no_grad()
@@ -38,9 +47,9 @@ def synthesise(
         truncation: how noise is drawn.
     """
     parts = []
-    for first in range(0, len(clips), CLIPS_AT_ONCE):
-        numbers = clips[first : first + CLIPS_AT_ONCE]
-        label = torch.tensor(labels[first : first + CLIPS_AT_ONCE], device=model.device)
+    for rows in parts_of(len(clips), model.experiment):
+        numbers = clips[rows]
+        label = torch.tensor(labels[rows], device=model.device)
 
         def noise(level: int, dimension: int, numbers: Sequence[int] = numbers) -> Tensor:
             return latents(seed, level, numbers, dimension, truncation).to(model.device)
@@ -62,11 +71,10 @@ def continue_clips(
     """
     level = model.levels[0]
     parts = []
-    for first in range(0, len(clips), CLIPS_AT_ONCE):
-        numbers = clips[first : first + CLIPS_AT_ONCE]
+    for rows in parts_of(len(clips), model.experiment):
+        numbers = clips[rows]
         z = latents(seed, 0, numbers, level.spec.generator.latent, truncation).to(model.device)
-        frames = given[first : first + CLIPS_AT_ONCE].to(model.device)
-        conditioning: Conditioning = level.generator.encode(frames)
+        conditioning = level.generator.encode(given[rows].to(model.device))
         embedded = level.generator.embed_label(
             torch.zeros(len(numbers), dtype=torch.int64, device=model.device)
         )

@@ -1,0 +1,122 @@
+"""Passes of settled generators are cut to fit into memory, and what comes out does not depend on it."""
+
+import pytest
+import torch
+
+from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
+from vidgan.models.cascade import Settled
+from vidgan.models.conditioning import Conditioning, join
+from vidgan.models.generator import Generator
+from vidgan.nn.statistics import SettledStatistics
+from vidgan.presets import preset
+from vidgan.run.experiment import BatchSpec, Experiment, SettleSpec, TrainingSpec
+from vidgan.run.tiny import tiny
+from vidgan.sample.previews import brief_settling
+from vidgan.sample.settling import settle_table, whole_window
+from vidgan.sample.trained import Trained, continue_clips, parts_of, synthesise
+from vidgan.train.level_state import LevelState
+
+CPU = torch.device("cpu")
+SETTLE = SettleSpec(batches=2, clips=6)
+
+
+def with_micro(experiment: Experiment, micro: int) -> Experiment:
+    batch = BatchSpec(global_batch=6, micro_batch=micro)
+    return experiment.replace(training=experiment.training.replace(batch=batch, settle=SETTLE))
+
+
+def trained(experiment: Experiment) -> Trained:
+    """Untrained generators of all levels, settled."""
+    data = SyntheticDataset(
+        SyntheticSpec(size=experiment.size, frames=whole_window(experiment).span, clips=20)
+    )
+    levels: list[Settled] = []
+    for index, spec in enumerate(experiment.levels):
+        generator = LevelState(experiment, index, CPU).level.generator
+        table = settle_table(experiment, index, generator, levels, data, SETTLE, CPU)
+        levels.append(Settled(spec, generator, SettledStatistics(table)))
+    return Trained(experiment, tuple(levels), data.classes, 0, CPU)
+
+
+def table_of(level: Settled) -> dict[str, torch.Tensor]:
+    assert isinstance(level.statistics, SettledStatistics)
+    return dict(level.statistics.table)
+
+
+@pytest.fixture
+def passes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, bool]]:
+    """Clips of every pass of a generator, and whether its statistics were settled."""
+    seen: list[tuple[int, bool]] = []
+    real = Generator.generate
+
+    def generate(self: Generator, z: torch.Tensor, *args: object, **more: object) -> object:
+        statistics = args[2]
+        seen.append((len(z), isinstance(statistics, SettledStatistics)))
+        return real(self, z, *args, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Generator, "generate", generate)
+    return seen
+
+
+def five_clips(model: Trained) -> torch.Tensor:
+    size, context = model.experiment.size, model.experiment.levels[0].context_frames
+    if context == 0:
+        return synthesise(model, 3, range(5), [0, 1, 2, 0, 1])
+    given = torch.linspace(-1, 1, 5 * context * 3 * size * size).view(5, context, 3, size, size)
+    return continue_clips(model, given, 3, range(5))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["ssw-gan-k600", "trivd-gan-fp-k600"])
+def test_cutting_changes_nothing(name: str, passes: list[tuple[int, bool]]) -> None:
+    made: list[tuple[list[dict[str, torch.Tensor]], torch.Tensor]] = []
+    for micro in (6, 2):
+        passes.clear()
+        model = trained(with_micro(tiny(preset(name)), micro))
+        made.append(([table_of(level) for level in model.levels], five_clips(model)))
+        assert max(clips for clips, settled in passes if settled) <= micro
+        # A level's own passes, whose statistics are taken, are whole.
+        assert {clips for clips, settled in passes if not settled} == {6}
+    (tables, videos), (cut_tables, cut_videos) = made
+    torch.testing.assert_close(cut_tables, tables, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(cut_videos, videos, rtol=1e-4, atol=1e-4)
+
+
+def test_parts_cover_all_clips_in_order() -> None:
+    base = preset("demo")  # micro-batch 16
+    small = base.replace(training=base.training.replace(batch=BatchSpec(global_batch=12, micro_batch=4)))
+    for experiment, most in ((base, 16), (small, 4)):
+        for clips in (0, 1, 4, 16, 33):
+            parts = [list(range(clips))[rows] for rows in parts_of(clips, experiment)]
+            assert [clip for part in parts for clip in part] == list(range(clips))
+            assert all(len(part) <= most for part in parts)
+            assert len(parts) == -(-clips // most)
+
+
+@pytest.mark.parametrize(
+    ("settle", "batch", "expected"),
+    [
+        ((100, 256), (512, 512), (10, 256)),  # the papers': a tenth of the passes
+        ((100, 256), (512, 32), (80, 32)),  # as many clips in smaller passes
+        ((16, 64), (16, 16), (7, 16)),
+        ((2, 3), (3, 3), (2, 3)),  # never fewer than two
+    ],
+)
+def test_previews_settle_in_passes_that_fit(
+    settle: tuple[int, int], batch: tuple[int, int], expected: tuple[int, int]
+) -> None:
+    training = TrainingSpec(
+        settle=SettleSpec(batches=settle[0], clips=settle[1]),
+        batch=BatchSpec(global_batch=batch[0], micro_batch=batch[1]),
+    )
+    brief = brief_settling(training)
+    assert (brief.batches, brief.clips) == expected
+
+
+def test_joined_conditioning_keeps_the_order() -> None:
+    state, skip = torch.arange(5.0).view(5, 1, 1, 1), torch.arange(5.0, 10.0).view(5, 1, 1, 1)
+    parts = [Conditioning({4: state[rows]}, {8: skip[rows]}, None) for rows in (slice(0, 3), slice(3, 5))]
+    whole = join(parts)
+    assert torch.equal(whole.states[4], state)
+    assert torch.equal(whole.skips[8], skip)
+    assert whole.below is None
