@@ -74,3 +74,16 @@ def test_evaluations_survive_resuming(tmp_path: Path, capsys: Capture) -> None:
     assert vidgan(capsys, *train, "--steps", 3, "--resume").status == 0
     assert files[0].read_bytes() == before[0]
     assert [line["step"] for line in read_lines(files[1])] == [1, 2, 3]
+
+
+@pytest.mark.slow
+def test_reporting_may_change_on_resume(tmp_path: Path, capsys: Capture) -> None:
+    out = tmp_path / "run"
+    train = ("train", "demo", "--tiny", "--data", "synthetic", "--out", out, "--workers", 0, "--steps", 4)
+    assert vidgan(capsys, *train).status == 0
+    newest = checkpoint_path(out / "checkpoints", 1, 4)
+    for path in (newest, checkpoint_path(out / "checkpoints", 1, 3)):
+        path.unlink()
+    answer = vidgan(capsys, *train, "--resume", "--reporting.tick", 2, "--reporting.checkpoint", 10)
+    assert answer.status == 0, answer.err
+    assert [line["step"] for line in read_lines(out / "log.jsonl")] == [1, 2, 4]

@@ -85,8 +85,7 @@ def train(options: Options) -> int:
     replicas.wait()
     directory = RunDirectory.open(options.out)
     seconds = None if options.minutes is None else options.minutes * 60
-    if directory.experiment.training.steps != experiment.training.steps:
-        directory.experiment = experiment
+    directory.experiment = experiment  # what may change does: number of steps, reporting
     finished = train_run(directory, dataset, replicas, device, options.workers, seconds)
     if replicas.main and finished:
         print(f"trained: {options.out}; next: vidgan sample {options.out} --out samples")
