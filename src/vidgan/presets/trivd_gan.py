@@ -63,7 +63,7 @@ def trivd_gan_fp_k600() -> Experiment:
         levels=(level,),
         conditional=False,
         training=TrainingSpec(
-            steps=1_000_000,
+            steps=700_000,
             adam=AdamSpec(generator_rate=1e-4, critic_rate=5e-4),
             orthogonal_penalty=1e-4,
         ),
