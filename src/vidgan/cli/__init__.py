@@ -20,6 +20,18 @@ VERBS = {
     "report": "write one self-contained page that shows a run",
 }
 
+MENDABLE = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EACCES,
+    errno.EROFS,
+    errno.EEXIST,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.ENAMETOOLONG,
+)
+"""System errors that say what the user can do"""
+
 USAGE = "usage: vidgan VERB [options]      (vidgan VERB --help explains a verb)"
 
 
@@ -51,7 +63,7 @@ def main(argv: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT):
+        if error.errno not in MENDABLE:
             raise
         return _fail(f"{error.strerror}: {error.filename or 'while writing'}")
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vidgan.cli.checks import positive
 from vidgan.cli.data import open_data
 from vidgan.cli.evaluate import show
 from vidgan.cli.parse import parse
@@ -45,6 +46,7 @@ class Options:
 def run(args: list[str]) -> int:
     """Parse ``args`` and give the tour."""
     options = parse(Options, "demo", args)
+    positive("--minutes", options.minutes)
     base = demo()
     experiment = base.replace(training=base.training.replace(seed=options.seed))
     dataset, record = open_data("synthetic", experiment)

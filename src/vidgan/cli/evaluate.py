@@ -8,7 +8,8 @@ import tyro
 
 from vidgan.cli.data import data_of_run
 from vidgan.cli.parse import parse
-from vidgan.evaluate.protocols import protocol
+from vidgan.errors import UserError
+from vidgan.evaluate.protocols import ALL, Protocol, protocol
 from vidgan.evaluate.record import evaluate
 from vidgan.run.device import choose_device
 from vidgan.run.directory import RunDirectory
@@ -40,21 +41,27 @@ class Options:
 def run(args: list[str]) -> int:
     """Parse ``args`` and measure."""
     options = parse(Options, "evaluate", args)
-    chosen = {name: protocol(name) for name in options.protocol}
+    if not options.protocol:
+        raise UserError(f"--protocol takes one or more of: {', '.join(ALL)}")
+    chosen = {name: with_options(protocol(name), options) for name in options.protocol}
     directory = RunDirectory.open(options.run)
     dataset = data_of_run(directory, options.data)
     device = choose_device()
     choice = Last() if options.step is None else AtStep(step=options.step)
     model = open_trained(directory, choice, not options.raw, device, dataset)
     for name, each in chosen.items():
-        settings = each.replace(
-            clips=options.clips or each.clips,
-            seed=options.seed,
-            sigma=options.sigma,
-            averaged=not options.raw,
-        )
-        show(evaluate(directory, model, dataset, name, settings))
+        show(evaluate(directory, model, dataset, name, each))
     return 0
+
+
+def with_options(named: Protocol, options: Options) -> Protocol:
+    """A protocol with the settings that were given."""
+    return named.replace(
+        clips=named.clips if options.clips is None else options.clips,
+        seed=options.seed,
+        sigma=options.sigma,
+        averaged=not options.raw,
+    )
 
 
 def show(line: dict[str, Any]) -> None:

@@ -6,11 +6,12 @@ from typing import Annotated
 
 import tyro
 
+from vidgan.cli.checks import at_least, output_folder
 from vidgan.cli.parse import parse
 from vidgan.errors import UserError, nearest
 from vidgan.run.device import choose_device
 from vidgan.run.directory import RunDirectory
-from vidgan.sample.files import FORMATS, write_clip
+from vidgan.sample.files import FORMATS, check_rate, write_clip
 from vidgan.sample.grids import grid
 from vidgan.sample.latents import Scaled, Threshold, Truncation
 from vidgan.sample.published import AtStep, Last, open_trained
@@ -55,8 +56,10 @@ def run(args: list[str]) -> int:
         raise UserError("this model continues videos: use vidgan predict")
     if f".{options.format}" not in FORMATS:
         raise UserError(f"unknown format {options.format!r}; there are: {', '.join(f[1:] for f in FORMATS)}")
-    if options.clips < 1:
-        raise UserError(f"--clips must be at least 1, got {options.clips}")
+    at_least("--clips", options.clips, 1)
+    check_rate(options.fps)
+    noise = truncation(options)
+    output_folder(options.out)
     names = directory.data.class_names
     chosen = [class_number(text, names) for text in options.classes] or list(range(len(names)))
     labels = [chosen[i % len(chosen)] for i in range(options.clips)]
@@ -65,9 +68,7 @@ def run(args: list[str]) -> int:
     device = choose_device()
     choice = Last() if options.step is None else AtStep(step=options.step)
     model = open_trained(directory, choice, not options.raw, device)
-    videos = to_bytes(
-        synthesise(model, options.seed, range(options.clips), labels, truncation(options))
-    ).numpy()
+    videos = to_bytes(synthesise(model, options.seed, range(options.clips), labels, noise)).numpy()
     options.out.mkdir(parents=True, exist_ok=True)
     for i, (video, label) in enumerate(zip(videos, labels, strict=True)):
         name = f"{i:05d}-{names[label]}" if len(names) > 1 else f"{i:05d}"

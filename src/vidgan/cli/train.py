@@ -8,6 +8,7 @@ from typing import Annotated
 import torch
 import tyro
 
+from vidgan.cli.checks import at_least, positive
 from vidgan.cli.data import open_data
 from vidgan.cli.parse import parse
 from vidgan.errors import UserError
@@ -69,6 +70,9 @@ def run(args: list[str]) -> int:
 
 def train(options: Options) -> int:
     """Train as ``options`` say; 0 when finished or stopped by a signal with all saved."""
+    at_least("--workers", options.workers, 0)
+    if options.minutes is not None:
+        positive("--minutes", options.minutes)
     experiment = options.experiment
     training = experiment.training
     if options.steps is not None:

@@ -46,6 +46,7 @@ class Protocol(Spec, ABC):
 
     def validate(self) -> None:
         require(self.clips >= 1, f"clips must be at least 1, got {self.clips}")
+        require(self.sigma >= 0, f"sigma must be at least 0, got {self.sigma}")
 
     @abstractmethod
     def measure(self, model: Trained, dataset: Dataset) -> Result:

@@ -15,6 +15,8 @@ from vidgan.files import write_whole
 
 Clip = NDArray[np.uint8]
 """Frames (T, H, W, 3), uint8 RGB."""
+RATES: Final = (0.1, 1000.0)
+"""Slowest and fastest, in frames per second: animations count whole milliseconds, of at least one."""
 
 
 def write_clip(path: Path, clip: Clip, fps: float) -> None:
@@ -27,11 +29,19 @@ def write_clip(path: Path, clip: Clip, fps: float) -> None:
         fps: frames per second; strips and arrays do not keep it.
 
     Raises:
-        UserError: for an unknown suffix; names the known ones.
+        UserError: for an unknown suffix (names the known ones) or an impossible frame rate.
     """
     if path.suffix not in FORMATS:
         raise UserError(f"cannot write {path.name}: known formats are {', '.join(FORMATS)}")
+    check_rate(fps)
     write_whole(path, lambda part: FORMATS[path.suffix](part, clip, fps))
+
+
+def check_rate(fps: float) -> None:
+    """Raise :class:`UserError` for a frame rate that files cannot hold."""
+    low, high = RATES
+    if not low <= fps <= high:
+        raise UserError(f"frames per second must be {low:g} to {high:g}, got {fps:g}")
 
 
 def write_frames(folder: Path, clip: Clip) -> None:

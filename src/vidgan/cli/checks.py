@@ -1,0 +1,26 @@
+"""Checks of single options, made before anything is computed."""
+
+from pathlib import Path
+
+from vidgan.errors import UserError
+
+
+def at_least(option: str, value: float, least: int) -> None:
+    """Raise :class:`UserError` if ``value`` is less than ``least``."""
+    if value < least:
+        raise UserError(f"{option} must be at least {least}, got {value:g}")
+
+
+def positive(option: str, value: float) -> None:
+    """Raise :class:`UserError` unless ``value`` is above 0."""
+    if not value > 0:
+        raise UserError(f"{option} must be above 0, got {value:g}")
+
+
+def output_folder(path: Path) -> None:
+    """Raise :class:`UserError` if ``path`` cannot become a folder, because it or what it lies in is a file."""
+    for place in (path, *path.parents):
+        if place.exists():
+            if not place.is_dir():
+                raise UserError(f"--out {path}: {place} is a file; name a folder")
+            return

@@ -1,0 +1,89 @@
+"""Options whose value makes no sense end with one line, status 2 and nothing written."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from commands import require_one_line, snapshot, vidgan
+from vidgan.errors import UserError
+from vidgan.sample.files import FORMATS, RATES, write_clip
+
+Capture = pytest.CaptureFixture[str]
+TRAIN = ("train", "demo", "--tiny", "--data", "synthetic", "--workers", 0, "--steps", 1)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from vidgan.cli import main
+
+    out = tmp_path_factory.mktemp("options") / "run"
+    assert main([*map(str, TRAIN), "--out", str(out)]) == 0
+    return out
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--fps", 0, "--format", "gif"), ("frames per second", "got 0")),
+        (("--fps", 0), ("frames per second", "got 0")),
+        (("--fps", "nan", "--format", "webp"), ("frames per second", "nan")),
+        (("--fps", 5000, "--format", "webp"), ("frames per second", "1000")),
+        (("--clips", 0), ("--clips", "at least 1")),
+        (("--sigma", -1), ("sigma", "-1")),
+        (("--threshold", 0), ("threshold", "positive")),
+    ],
+)
+def test_sample(
+    run: Path, tmp_path: Path, capsys: Capture, options: tuple[object, ...], words: tuple[str, ...]
+) -> None:
+    before = snapshot(run)
+    require_one_line(vidgan(capsys, "sample", run, "--out", tmp_path / "x", *options), *words)
+    assert not (tmp_path / "x").exists()
+    assert snapshot(run) == before
+
+
+def test_output_that_is_a_file(run: Path, tmp_path: Path, capsys: Capture) -> None:
+    file = tmp_path / "file"
+    file.write_text("mine")
+    for out in (file, file / "below"):
+        require_one_line(vidgan(capsys, "sample", run, "--out", out), str(file), "folder")
+        require_one_line(vidgan(capsys, *TRAIN, "--out", out), str(file))
+    assert file.read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--workers", -1), ("--workers", "at least 0")),
+        (("--minutes", 0), ("--minutes", "above 0")),
+        (("--minutes", "nan"), ("--minutes", "above 0")),
+    ],
+)
+def test_train(tmp_path: Path, capsys: Capture, options: tuple[object, ...], words: tuple[str, ...]) -> None:
+    require_one_line(vidgan(capsys, *TRAIN, "--out", tmp_path / "x", *options), *words)
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--protocol",), ("--protocol", "oracle-accuracy", "pixel-statistics")),
+        (("--protocol", "pixel-statistics", "--clips", 0), ("clips", "at least 1")),
+        (("--protocol", "pixel-statistics", "--sigma", -0.5), ("sigma", "-0.5")),
+    ],
+)
+def test_evaluate(run: Path, capsys: Capture, options: tuple[object, ...], words: tuple[str, ...]) -> None:
+    before = snapshot(run)
+    require_one_line(vidgan(capsys, "evaluate", run, *options), *words)
+    assert snapshot(run) == before
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_every_format_takes_the_slowest_and_the_fastest_rate(tmp_path: Path, suffix: str) -> None:
+    clip = np.zeros((3, 16, 16, 3), np.uint8)
+    for fps in (*RATES, 29.97):
+        write_clip(tmp_path / f"clip{suffix}", clip, fps)
+    with pytest.raises(UserError, match="got 0"):
+        write_clip(tmp_path / f"none{suffix}", clip, 0)
+    assert not (tmp_path / f"none{suffix}").exists()
