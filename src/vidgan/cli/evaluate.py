@@ -48,7 +48,7 @@ def run(args: list[str]) -> int:
     dataset = data_of_run(directory, options.data)
     device = choose_device()
     choice = Last() if options.step is None else AtStep(step=options.step)
-    model = open_trained(directory, choice, not options.raw, device, dataset)
+    model = open_trained(directory, choice, not options.raw, device, lambda: dataset)
     for name, each in chosen.items():
         show(evaluate(directory, model, dataset, name, each))
     return 0

@@ -2,13 +2,14 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import av
 import numpy as np
 import torch
 import tyro
 
+from vidgan.cli.checks import at_least, output_folder
 from vidgan.cli.data import data_of_run
 from vidgan.cli.parse import parse
 from vidgan.data.dataset import Frames
@@ -16,29 +17,33 @@ from vidgan.data.loader import to_float
 from vidgan.data.resize import Resizer
 from vidgan.data.video import read_video
 from vidgan.errors import UserError
+from vidgan.models.level import LevelSpec
 from vidgan.run.device import choose_device
 from vidgan.run.directory import RunDirectory
-from vidgan.sample.files import write_clip
+from vidgan.sample.files import check_rate, write_clip
 from vidgan.sample.grids import grid
 from vidgan.sample.latents import Scaled
 from vidgan.sample.published import open_trained
 from vidgan.sample.trained import continue_clips, to_bytes
 
+COLUMNS = 4
+"""clips in a row where all are side by side"""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options:
-    """Continues a video: several futures from its first frames, side by side with what really followed."""
+    """Continues a video: several futures from its first frames, after what really followed if it goes on."""
 
-    run: Annotated[Path, tyro.conf.Positional]
+    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """run directory of a frame-conditional model"""
-    video: Annotated[Path, tyro.conf.Positional]
+    video: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="VIDEO")]
     """video file whose first frames are given"""
     out: Path
     """folder for the continuations"""
     futures: int = 4
     """number of continuations"""
     start: int = 0
-    """first given frame of the video"""
+    """first given frame of the video, counted from 0"""
     seed: int = 0
     """seed of the noise"""
     sigma: float = 1.0
@@ -52,44 +57,65 @@ class Options:
 def run(args: list[str]) -> int:
     """Parse ``args`` and write continuations."""
     options = parse(Options, "predict", args)
+    at_least("--futures", options.futures, 1)
+    at_least("--start", options.start, 0)
+    check_rate(options.fps)
+    output_folder(options.out)
+    noise = Scaled(sigma=options.sigma)
     directory = RunDirectory.open(options.run)
     level = directory.experiment.levels[0]
     if not level.context_frames:
         raise UserError("this model makes videos from noise: use vidgan sample")
-    given = read_given(options.video, level.size, options.start, level.context_frames, level.stride)
-    device = choose_device()
-    model = open_trained(directory, device=device, dataset=data_of_run(directory, options.data))
-    frames = to_float(torch.from_numpy(given)[None]).expand(options.futures, -1, -1, -1, -1)
-    made = continue_clips(model, frames, options.seed, range(options.futures), Scaled(sigma=options.sigma))
+    source = read_source(options.video, level, options.start)
+    model = open_trained(directory, device=choose_device(), data=lambda: data_of_run(directory, options.data))
+    frames = to_float(torch.from_numpy(source.given)[None]).expand(options.futures, -1, -1, -1, -1)
+    made = to_bytes(continue_clips(model, frames, options.seed, range(options.futures), noise)).numpy()
     options.out.mkdir(parents=True, exist_ok=True)
-    videos = np.stack([np.concatenate([given, future]) for future in to_bytes(made).numpy()])
+    videos = [np.concatenate([source.given, future]) for future in made]
     for i, video in enumerate(videos):
         write_clip(options.out / f"future-{i:03d}.mp4", video, options.fps)
-    write_clip(options.out / "futures.mp4", grid(videos, columns=min(4, options.futures)), options.fps)
+    if source.truth is not None:
+        videos.insert(0, np.concatenate([source.given, source.truth]))
+        write_clip(options.out / "truth.mp4", videos[0], options.fps)
+    side_by_side = grid(np.stack(videos), columns=min(COLUMNS, len(videos)))
+    write_clip(options.out / "futures.mp4", side_by_side, options.fps)
     print(f"wrote {options.futures} continuations of {options.video.name} to {options.out}")
+    if source.truth is None:
+        print(f"{options.video.name} ends before they do, so there is nothing to compare them with")
     return 0
 
 
-def read_given(path: Path, size: int, start: int, count: int, stride: int) -> Frames:
-    """The conditioning frames (count, size, size, 3) of a video, resized and cropped to the centre.
+class Source(NamedTuple):
+    """What is taken from a video: frames (T, size, size, 3)."""
+
+    given: Frames
+    """conditioning frames"""
+    truth: Frames | None
+    """as many frames as the model makes after them; None where the video ends before"""
+
+
+def read_source(path: Path, level: LevelSpec, start: int) -> Source:
+    """What ``level`` is given of a video from frame ``start`` on, and what follows; resized, cropped to the centre.
 
     Raises:
         UserError: if the video is missing, broken or too short.
     """
     if not path.is_file():
         raise UserError(f"there is no video {path}")
-    frames = read_given_frames(path, size)
+    frames = read_frames(path, level.size)
+    count, stride = level.context_frames, level.stride
     needed = start + (count - 1) * stride + 1
     if len(frames) < needed:
         raise UserError(
             f"{path.name} has {len(frames)} frames; the model is given frames up to number {needed}"
         )
-    picked = frames[start:needed:stride]
-    top, left = ((side - size) // 2 for side in picked.shape[1:3])
-    return np.ascontiguousarray(picked[:, top : top + size, left : left + size])
+    top, left = ((side - level.size) // 2 for side in frames.shape[1:3])
+    square = frames[start::stride, top : top + level.size, left : left + level.size]
+    given, after = square[:count], square[count : count + level.frames]
+    return Source(np.ascontiguousarray(given), after if len(after) == level.frames else None)
 
 
-def read_given_frames(path: Path, size: int) -> Frames:
+def read_frames(path: Path, size: int) -> Frames:
     """All frames of a video with the shorter side at ``size`` pixels.
 
     Raises:

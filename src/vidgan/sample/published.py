@@ -1,7 +1,7 @@
 """From a run directory to settled generators: which checkpoint, which weights, which statistics."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -63,7 +63,7 @@ def open_trained(
     choice: Choice = Last(),
     averaged: bool = True,
     device: torch.device | None = None,
-    dataset: Dataset | None = None,
+    data: Callable[[], Dataset] | None = None,
 ) -> Trained:
     """The levels of ``run``, frozen and settled, ready to be sampled.
 
@@ -71,7 +71,7 @@ def open_trained(
 
     Args:
         averaged: use the moving average of the weights where the run has one.
-        dataset: where settling a frame-conditional level takes conditioning frames from.
+        data: opens what settling a frame-conditional level takes conditioning frames from; called only for that.
 
     Raises:
         UserError: if a checkpoint is missing or cannot be read.
@@ -83,7 +83,7 @@ def open_trained(
     for index in range(len(experiment.levels)):
         state = choice.find(run, index + 1)
         generator = load_generator(experiment, index, state, averaged).to(device)
-        levels.append(settled(run, index, generator, levels, dataset, experiment.training.settle, device))
+        levels.append(settled(run, index, generator, levels, data, experiment.training.settle, device))
         step = int(state.facts["step"])
     return Trained(experiment, tuple(levels), run.data.class_names, step, device)
 
@@ -123,7 +123,7 @@ def settled(
     index: int,
     generator: Generator,
     below: Sequence[Settled],
-    dataset: Dataset | None,
+    data: Callable[[], Dataset] | None,
     spec: SettleSpec,
     device: torch.device,
 ) -> Settled:
@@ -137,6 +137,7 @@ def settled(
     }
     table = load_statistics(run.statistics, facts)
     if table is None:
+        dataset = data() if data is not None and level.context_frames else None
         table = settle_table(run.experiment, index, generator, below, dataset, spec, device)
         save_statistics(run.statistics, facts, table)
     return Settled(level, generator, SettledStatistics(table))

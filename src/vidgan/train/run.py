@@ -68,10 +68,10 @@ def train_run(
             generator = state.published().requires_grad_(False)
             spec = experiment.training.settle
             if replicas.main:
-                below.append(settled(run, index, generator, below, dataset, spec, device))
+                below.append(settled(run, index, generator, below, lambda: dataset, spec, device))
             replicas.wait()
             if not replicas.main:  # the statistics were written by the main replica
-                below.append(settled(run, index, generator, below, dataset, spec, device))
+                below.append(settled(run, index, generator, below, lambda: dataset, spec, device))
             write_manifest(run, below, replicas)
     return True
 

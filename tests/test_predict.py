@@ -1,0 +1,116 @@
+"""``vidgan predict``: what it takes of a video, needs and writes."""
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from commands import require_one_line, vidgan
+from vidgan.cli.predict import read_source
+from vidgan.data.layouts import Folder
+from vidgan.data.prepare import prepare
+from vidgan.data.prepare_spec import PrepareSpec
+from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
+from vidgan.presets import preset
+from vidgan.sample.files import write_clip
+
+Capture = pytest.CaptureFixture[str]
+GIVEN = 2
+MADE = 4
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny frame-conditional model whose data are no longer there."""
+    from vidgan.cli import main
+
+    folder = tmp_path_factory.mktemp("predict")
+    made = SyntheticDataset(SyntheticSpec(size=64, frames=8, clips=4))
+    (folder / "videos").mkdir()
+    for i in range(len(made)):
+        write_clip(folder / "videos" / f"{i}.mp4", made.read(i, 0, 8), 8.0)
+    prepare(folder / "videos", folder / "data", PrepareSpec(layout=Folder(), size=64), workers=0)
+    command = ["train", "trivd-gan-fp-k600", "--tiny", "--workers", "0", "--steps", "1"]
+    assert main([*command, "--data", str(folder / "data"), "--out", str(folder / "run")]) == 0
+    (folder / "data").rename(folder / "elsewhere")
+    return folder / "run"
+
+
+def video(path: Path, frames: int) -> Path:
+    """A video whose frame i is grey of value 10 * i."""
+    values = (10 * np.arange(frames, dtype=np.uint8))[:, None, None, None]
+    write_clip(path, np.broadcast_to(values, (frames, 64, 80, 3)), 12.0)
+    return path
+
+
+def decoded(path: Path) -> NDArray[np.uint8]:
+    with av.open(str(path)) as container:
+        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+
+
+def greys(frames: NDArray[np.uint8]) -> list[int]:
+    return [round(float(frame.mean()) / 10) for frame in frames]
+
+
+def test_given_and_following_frames(tmp_path: Path) -> None:
+    level = preset("trivd-gan-fp-k600").levels[0].replace(context_frames=2, frames=3, stride=2)
+    source = read_source(video(tmp_path / "a.mp4", 11), level, 1)
+    assert source.given.shape == (2, 64, 64, 3)
+    assert greys(source.given) == [1, 3]
+    assert source.truth is not None
+    assert greys(source.truth) == [5, 7, 9]
+    short = read_source(tmp_path / "a.mp4", level, 2)
+    assert greys(short.given) == [2, 4]
+    assert short.truth is not None
+    assert read_source(tmp_path / "a.mp4", level, 3).truth is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_a_settled_model_needs_no_data(run: Path, tmp_path: Path, capsys: Capture, goes_on: bool) -> None:
+    source = video(tmp_path / "in.mp4", GIVEN + MADE - (not goes_on))
+    answer = vidgan(capsys, "predict", run, source, "--out", tmp_path / "out", "--futures", 2)
+    assert answer.status == 0, answer.err
+    assert ("ends before" in answer.out) != goes_on
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {"future-000.mp4", "future-001.mp4", "futures.mp4"} | (
+        {"truth.mp4"} if goes_on else set()
+    )
+    together = decoded(tmp_path / "out" / "futures.mp4")
+    clips = 2 + goes_on
+    assert together.shape == (GIVEN + MADE, 64, 64 * clips + 2 * (clips - 1), 3)
+    # All begin with the given frames, and the truth stands first.
+    assert greys(together[:GIVEN, :, -60:]) == [0, 1]
+    if goes_on:
+        assert greys(together[:, :, :60]) == list(range(GIVEN + MADE))
+
+
+@pytest.mark.slow
+def test_a_model_that_has_not_settled_says_what_is_missing(
+    run: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    for path in (run / "statistics").iterdir():
+        path.rename(tmp_path / path.name)
+    source = video(tmp_path / "in.mp4", 6)
+    answer = vidgan(capsys, "predict", run, source, "--out", tmp_path / "out")
+    for path in tmp_path.glob("*.safetensors"):
+        path.rename(run / "statistics" / path.name)
+    require_one_line(answer, "--data")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_impossible_options(run: Path, tmp_path: Path, capsys: Capture) -> None:
+    source = video(tmp_path / "in.mp4", 6)
+    for options, words in (
+        (("--start", -5), ("--start", "at least 0")),
+        (("--start", 5), ("6 frames", "number 7")),
+        (("--futures", 0), ("--futures", "at least 1")),
+        (("--fps", 0), ("frames per second",)),
+        (("--sigma", -1), ("sigma",)),
+    ):
+        answer = vidgan(capsys, "predict", run, source, "--out", tmp_path / "out", *options)
+        require_one_line(answer, *words)
+        assert not (tmp_path / "out").exists()
