@@ -46,6 +46,8 @@ def run(args: list[str]) -> int:
     chosen = {name: with_options(protocol(name), options) for name in options.protocol}
     directory = RunDirectory.open(options.run)
     dataset = data_of_run(directory, options.data)
+    for each in chosen.values():  # before anything is computed
+        each.check(directory, dataset)
     device = choose_device()
     choice = Last() if options.step is None else AtStep(step=options.step)
     model = open_trained(directory, choice, not options.raw, device, lambda: dataset)

@@ -60,11 +60,11 @@ def run(args: list[str]) -> int:
     check_rate(options.fps)
     noise = truncation(options)
     output_folder(options.out)
-    names = directory.data.class_names
+    names = directory.class_names
+    if options.classes and not directory.experiment.conditional:
+        raise UserError("this model was trained without classes: leave out --classes")
     chosen = [class_number(text, names) for text in options.classes] or list(range(len(names)))
     labels = [chosen[i % len(chosen)] for i in range(options.clips)]
-    if not directory.experiment.conditional:
-        labels = [0] * options.clips
     device = choose_device()
     choice = Last() if options.step is None else AtStep(step=options.step)
     model = open_trained(directory, choice, not options.raw, device)

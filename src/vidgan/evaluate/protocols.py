@@ -12,6 +12,7 @@ from vidgan.data.pipeline import centre_item
 from vidgan.data.synthetic import SyntheticDataset
 from vidgan.errors import UserError, nearest
 from vidgan.evaluate.oracle import score
+from vidgan.run.directory import RunDirectory
 from vidgan.sample.latents import Scaled
 from vidgan.sample.settling import whole_window
 from vidgan.sample.trained import Trained, continue_clips, synthesise, to_bytes
@@ -48,12 +49,15 @@ class Protocol(Spec, ABC):
         require(self.clips >= 1, f"clips must be at least 1, got {self.clips}")
         require(self.sigma >= 0, f"sigma must be at least 0, got {self.sigma}")
 
+    def check(self, run: RunDirectory, dataset: Dataset) -> None:
+        """Raise :class:`UserError` if the protocol does not apply to this model and these data."""
+
     @abstractmethod
     def measure(self, model: Trained, dataset: Dataset) -> Result:
-        """Measure ``model`` against ``dataset``.
+        """Measure ``model`` against ``dataset``, which :meth:`check` has allowed.
 
         Raises:
-            UserError: if the protocol does not apply to them.
+            UserError: if the data cannot be read.
         """
 
 
@@ -63,9 +67,24 @@ class OracleAccuracy(Protocol):
     Classes take turns, so each has the same number of clips. The oracle looks at pixels and needs no network.
     """
 
-    def measure(self, model: Trained, dataset: Dataset) -> Result:
+    def check(self, run: RunDirectory, dataset: Dataset) -> None:
         if not isinstance(dataset, SyntheticDataset):
             raise UserError("oracle-accuracy knows the built-in clips only; use --data synthetic")
+        if run.experiment.levels[0].context_frames:
+            raise UserError(
+                "oracle-accuracy does not apply to a model that continues videos: their first frames show the class"
+            )
+        if not run.experiment.conditional:
+            raise UserError(
+                "oracle-accuracy does not apply to a model without classes: none can be asked for"
+            )
+        if run.class_names != dataset.classes:
+            raise UserError(
+                f"oracle-accuracy knows {', '.join(dataset.classes)}; "
+                f"the model was trained on {', '.join(run.class_names[:8])}"
+            )
+
+    def measure(self, model: Trained, dataset: Dataset) -> Result:
         labels = [i % model.experiment.classes for i in range(self.clips)]
         seen = score(generated(self, model, dataset, labels), np.asarray(labels), model.class_names)
         table = {"rows": list(seen.rows), "columns": list(seen.columns), "counts": seen.counts.tolist()}

@@ -14,7 +14,12 @@ from vidgan.spec import to_json
 def evaluate(
     run: RunDirectory, model: Trained, dataset: Dataset, name: str, protocol: Protocol
 ) -> dict[str, Any]:
-    """Measure ``model`` and append the result to the run's ``metrics.jsonl``; the line that was written."""
+    """Measure ``model`` and append the result to the run's ``metrics.jsonl``; the line that was written.
+
+    Raises:
+        UserError: if the protocol does not apply to the model and the data.
+    """
+    protocol.check(run, dataset)
     began = time.monotonic()
     result = protocol.measure(model, dataset)
     line: dict[str, Any] = {

@@ -45,6 +45,11 @@ class RunDirectory:
         self.statistics = path / "statistics"
         self.manifest = path / "manifest.json"
 
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Classes that the model can be asked for; a class-free one has the single class ``all``."""
+        return self.data.class_names if self.experiment.conditional else ("all",)
+
     @classmethod
     def create(cls, path: Path, experiment: Experiment, data: DataRecord, command: Sequence[str]) -> Self:
         """Start a run in a folder that is new or empty.

@@ -36,7 +36,7 @@ def write_previews(
     brief = brief_settling(experiment.training)
     table = settle_table(experiment, index, generator, below, dataset, brief, device)
     top = Settled(experiment.levels[index], generator, SettledStatistics(table))
-    model = Trained(experiment, (*below, top), run.data.class_names, step, device)
+    model = Trained(experiment, (*below, top), run.class_names, step, device)
     clips = range(COLUMNS * ROWS)
     seed = derive(experiment.training.seed, "previews")
     given = experiment.levels[index].context_frames

@@ -85,7 +85,7 @@ def open_trained(
         generator = load_generator(experiment, index, state, averaged).to(device)
         levels.append(settled(run, index, generator, levels, data, experiment.training.settle, device))
         step = int(state.facts["step"])
-    return Trained(experiment, tuple(levels), run.data.class_names, step, device)
+    return Trained(experiment, tuple(levels), run.class_names, step, device)
 
 
 def load_generator(experiment: Experiment, index: int, state: State, averaged: bool) -> Generator:
