@@ -147,8 +147,9 @@ class Generator(nn.Module):
         first = self.start(condition).unflatten(1, (-1, self.spec.side, self.spec.side))
         h = repeat_time(as_frames(first.to(dtype)), steps)
         kernels = []
+        recompute = self.spec.checkpointing and torch.is_grad_enabled() and statistics.repeatable
         for stage in self.stages:
-            if self.spec.checkpointing and torch.is_grad_enabled():
+            if recompute:
                 h, warps = checkpoint(
                     stage, h, context, conditioning, use_reentrant=False, preserve_rng_state=False
                 )

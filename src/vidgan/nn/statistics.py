@@ -34,6 +34,9 @@ class Moments(NamedTuple):
 class Statistics(ABC):
     """Gives each normalisation layer its moments."""
 
+    repeatable: bool = True
+    """whether a layer may ask again for the same input, as checkpointed recomputation does"""
+
     @abstractmethod
     def moments(self, key: str, x: Tensor, clock: Clock, over_time: bool) -> Moments:
         """Moments of layer ``key`` for its input ``x`` (B T C H W).
@@ -57,6 +60,8 @@ class RecordedStatistics(Statistics):
 
     Luc et al. 2020, E.2: run many batches and record the average means and variances.
     """
+
+    repeatable = False
 
     def __init__(self, group: dist.ProcessGroup | None = None) -> None:
         self.group = group
