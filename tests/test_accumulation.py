@@ -1,0 +1,89 @@
+"""A batch in four micro-batches is the batch, wherever nothing is shared inside a batch."""
+
+import pytest
+import torch
+from torch import Tensor
+
+import catalog
+import steps
+from vidgan.models.heads import Projection
+from vidgan.nn.statistics import BatchStatistics, RecordedStatistics, SettledStatistics
+from vidgan.run.experiment import Experiment
+from vidgan.train.level_state import LevelState
+from vidgan.train.replicas import Replicas
+
+CLIPS = 4
+
+
+def unmixed(experiment: Experiment) -> Experiment:
+    """With projection heads: mixed projection joins the clips of a micro-batch, by design."""
+    levels = tuple(
+        level.replace(critics=tuple(critic.replace(head=Projection()) for critic in level.critics))
+        for level in experiment.levels
+    )
+    return experiment.replace(levels=levels)
+
+
+def settled(experiment: Experiment, index: int) -> SettledStatistics:
+    recorded = RecordedStatistics()
+    state = steps.level_state(experiment, index)
+    for micro in steps.micros(experiment, state, 0, Replicas(), torch.float64)[0]:
+        state.level.imitate(micro.real, micro.z, micro.below(), recorded)
+    return SettledStatistics(recorded.averages())
+
+
+def after_a_step(
+    experiment: Experiment, index: int, micro_batch: int, statistics: SettledStatistics | BatchStatistics
+) -> tuple[LevelState, dict[str, Tensor]]:
+    state = steps.level_state(experiment, index)
+    scalars = steps.run_step(
+        steps.batched(experiment, CLIPS, micro_batch=micro_batch), state, statistics=statistics
+    )
+    return state, scalars
+
+
+def largest_difference(ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> float:
+    assert ours.keys() == theirs.keys()
+    return max(float((ours[n] - theirs[n]).abs().max() / (1e-3 + theirs[n].abs().max())) for n in ours)
+
+
+NAMES = [
+    pytest.param(name, index, marks=() if name == "demo" else pytest.mark.slow, id=f"{name} {index + 1}")
+    for name, index in [("demo", 0), ("dvd-gan-fp-k600", 0), ("trivd-gan-fp-k600", 0), ("ssw-gan-k600", 1)]
+]
+
+
+@pytest.mark.parametrize(("name", "index"), NAMES)
+def test_four_micro_batches_are_one_batch_where_statistics_are_settled(name: str, index: int) -> None:
+    experiment = steps.one_critic_update(steps.batched(unmixed(catalog.experiments()[name]), CLIPS))
+    fixed = settled(experiment, index)
+    whole, scalars = after_a_step(experiment, index, CLIPS, fixed)
+    parts, partial = after_a_step(experiment, index, CLIPS // 4, fixed)
+    assert largest_difference(steps.gradients(parts), steps.gradients(whole)) < 1e-6
+    assert partial.keys() == scalars.keys()
+    for key, value in scalars.items():
+        torch.testing.assert_close(partial[key], value, rtol=1e-7, atol=1e-9)
+    assert any(g.abs().max() > 1e-6 for g in steps.gradients(whole).values())
+
+
+def test_micro_batches_have_batch_statistics_of_their_own() -> None:
+    """The test above could not fail if statistics played no part: here they are the micro-batches'."""
+    experiment = steps.batched(unmixed(catalog.experiments()["demo"]), CLIPS)
+    whole, _ = after_a_step(experiment, 0, CLIPS, BatchStatistics())
+    parts, _ = after_a_step(experiment, 0, CLIPS // 2, BatchStatistics())
+    assert largest_difference(steps.gradients(parts), steps.gradients(whole)) > 1e-3
+
+
+def test_micro_batches_draw_the_numbers_of_the_whole_batch() -> None:
+    experiment = steps.batched(catalog.experiments()["demo"], CLIPS)
+    state = steps.level_state(experiment, 0)
+    (whole,) = steps.micros(experiment, state, 3, Replicas(), torch.float64)[1]
+    cut = steps.micros(steps.batched(experiment, CLIPS, micro_batch=1), state, 3, Replicas(), torch.float64)[
+        1
+    ]
+    assert len(cut) == CLIPS
+    torch.testing.assert_close(torch.cat([m.z for m in cut]), whole.z, rtol=0, atol=0)
+    for name in whole.fake_draws:
+        torch.testing.assert_close(torch.cat([m.fake_draws[name] for m in cut]), whole.fake_draws[name])
+        torch.testing.assert_close(torch.cat([m.real_draws[name] for m in cut]), whole.real_draws[name])
+    torch.testing.assert_close(torch.cat([m.real.clip for m in cut]), whole.real.clip, rtol=0, atol=0)
