@@ -87,3 +87,20 @@ def test_every_format_takes_the_slowest_and_the_fastest_rate(tmp_path: Path, suf
     with pytest.raises(UserError, match="got 0"):
         write_clip(tmp_path / f"none{suffix}", clip, 0)
     assert not (tmp_path / f"none{suffix}").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("prepare", "a", "b", "--layuot", "strips"), ("--layuot", "did you mean '--layout'")),
+        (("prepare", "a", "b", "--codec", "jpg"), ("jpg", "raw", "jpeg")),
+        (("prepare", "a"), ("DEST",)),
+        (("prepare", "a", "b", "--workers", -1), ("--workers", "at least 0")),
+        (("prepare", "a", "b", "--codec", "jpeg", "--quality", 0), ("quality",)),
+        (("inspect", "a", "--skip-cheksums"), ("--skip-cheksums", "did you mean '--skip-checksums'")),
+        (("inspect", "a", "--size", "large"), ("large",)),
+        (("inspect",), ("DEST",)),
+    ],
+)
+def test_prepare_and_inspect(capsys: Capture, words: tuple[object, ...], said: tuple[str, ...]) -> None:
+    require_one_line(vidgan(capsys, *words), *said)

@@ -132,13 +132,6 @@ def test_nothing_usable_is_refused(tmp_path: Path) -> None:
     assert run([str(tmp_path / "videos"), str(tmp_path / "made"), "--workers", "1"]) == 0
 
 
-def test_typing_error_ends_with_status_2(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        run(["a", "b", "--laoyut", "strips"])
-    assert ended.value.code == 2
-    assert "--layout" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize("codec", ["raw", "png", "jpeg"])
 def test_bytes_do_not_depend_on_workers(tmp_path: Path, codec: str) -> None:
     strips(tmp_path / "source", 12)

@@ -1,5 +1,6 @@
 """``vidgan inspect``: what is in a prepared dataset, and what is wrong with it."""
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated
 
@@ -8,43 +9,40 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from vidgan.cli.parse import parse
 from vidgan.data.inspect import class_counts, problems
 from vidgan.data.store import PreparedDataset, open_dataset
 from vidgan.data.window import WindowSpec
 from vidgan.spec import to_json
 
-HELP: str = "show what a prepared dataset holds and what is wrong with it"
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """Shows what a prepared dataset holds, and names every clip that is short, small or damaged."""
+
+    dest: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DEST")]
+    """folder made by `vidgan prepare`"""
+    frames: int = 1
+    """frames per window that every clip must hold"""
+    stride: int = 1
+    """source frames from one frame of the window to the next"""
+    size: int = 1
+    """side of the square that every clip must hold (pixels)"""
+    skip_checksums: bool = False
+    """do not read all data to compare it with the checksums taken while preparing"""
 
 
 def run(args: list[str]) -> int:
-    """Run the command; returns its exit status: 2 if a clip is short, small or damaged."""
-    return tyro.cli(_inspect, args=args, prog="vidgan inspect")
-
-
-def _inspect(
-    dest: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DEST")],
-    frames: int = 1,
-    stride: int = 1,
-    size: int = 1,
-    skip_checksums: bool = False,
-) -> int:
-    """Show what a prepared dataset holds, and name every clip that is short, small or damaged.
-
-    Args:
-        dest: folder made by `vidgan prepare`.
-        frames: frames per window that every clip must hold.
-        stride: source frames from one frame of the window to the next.
-        size: side of the square that every clip must hold (pixels).
-        skip_checksums: do not read all data to compare it with the checksums taken while preparing.
-    """
-    window = WindowSpec(size=size, frames=frames, stride=stride)
-    dataset = open_dataset(dest)
+    """Parse ``args`` and show; the exit status is 2 if a clip is short, small or damaged."""
+    options = parse(Options, "inspect", args)
+    window = WindowSpec(size=options.size, frames=options.frames, stride=options.stride)
+    dataset = open_dataset(options.dest)
     console = Console()
-    _show(dataset, dest, console)
-    found = list(problems(dataset, window, checksums=not skip_checksums))
+    _show(dataset, options.dest, console)
+    found = list(problems(dataset, window, checksums=not options.skip_checksums))
     for problem in found:
         console.print(f"problem: {problem.name}: {problem.reason}", markup=False, soft_wrap=True)
-    read = "checksums not read" if skip_checksums else "checksums fit"
+    read = "checksums not read" if options.skip_checksums else "checksums fit"
     console.print(f"{len(found)} problems" if found else f"no problems ({read})")
     return 2 if found else 0
 

@@ -1,5 +1,6 @@
 """``vidgan prepare``: videos on disk -> a prepared dataset."""
 
+import dataclasses
 import os
 import sys
 import time
@@ -13,61 +14,65 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from vidgan.cli.checks import at_least
+from vidgan.cli.parse import parse
 from vidgan.data.codecs import Jpeg, Png, Raw
 from vidgan.data.layouts import Folder, Strips
 from vidgan.data.prepare import Advance, Begin, prepare
 from vidgan.data.prepare_spec import PrepareSpec
 
-HELP: str = "turn a folder of videos into a dataset to train on"
 LINE_EVERY = 10.0
 """seconds between progress lines where there is no terminal"""
 
 
-def run(args: list[str]) -> int:
-    """Run the command; returns its exit status. Raises ``UserError`` for bad input."""
-    return tyro.cli(_prepare, args=args, prog="vidgan prepare")
-
-
-def _prepare(
-    source: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")],
-    dest: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DEST")],
-    layout: Literal["folder", "strips"] = "folder",
-    size: int = 64,
-    resize: Literal["bilinear", "area"] = "bilinear",
-    codec: Literal["raw", "png", "jpeg"] = "raw",
-    quality: int = 95,
-    workers: int | None = None,
-) -> int:
-    """Turn a folder of videos into a dataset to train on.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """Turns a folder of videos into a dataset to train on.
 
     The shorter side is resized, the aspect kept; training crops squares and picks frames as it reads.
     Broken files are left out and listed. An interrupted run goes on where it stopped.
-
-    Args:
-        source: folder with the data as it lies on disk.
-        dest: folder to make; a preparation that was interrupted there is continued.
-        layout: folder: a folder of videos (mp4, avi, webm, mkv, mov, gif) per class, or videos without
-            classes. strips: the same with an image per clip, its square frames side by side.
-        size: shorter side of the stored frames (pixels).
-        resize: filter: bilinear (antialiased) or area (exact average).
-        codec: how frames are stored: raw and png keep every bit, jpeg is smaller and lossy.
-        quality: of jpeg, 1 to 100.
-        workers: worker processes; None is one per core, 0 works in this process.
     """
-    codecs: dict[str, Raw | Png | Jpeg] = {"raw": Raw(), "png": Png(), "jpeg": Jpeg(quality=quality)}
+
+    source: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
+    """folder with the data as it lies on disk"""
+    dest: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DEST")]
+    """folder to make; a preparation that was interrupted there is continued"""
+    layout: Literal["folder", "strips"] = "folder"
+    """folder: a folder of videos (mp4, avi, webm, mkv, mov, gif) per class, or videos without classes;
+    strips: the same with an image per clip, its square frames side by side"""
+    size: int = 64
+    """shorter side of the stored frames (pixels)"""
+    resize: Literal["bilinear", "area"] = "bilinear"
+    """filter: bilinear (antialiased) or area (exact average)"""
+    codec: Literal["raw", "png", "jpeg"] = "raw"
+    """how frames are stored: raw and png keep every bit, jpeg is smaller and lossy"""
+    quality: int = 95
+    """of jpeg, 1 to 100"""
+    workers: int | None = None
+    """worker processes; one per core without it, 0 works in this process"""
+
+
+def run(args: list[str]) -> int:
+    """Parse ``args`` and prepare."""
+    options = parse(Options, "prepare", args)
+    if options.workers is not None:
+        at_least("--workers", options.workers, 0)
+    codecs: dict[str, Raw | Png | Jpeg] = {"raw": Raw(), "png": Png(), "jpeg": Jpeg(quality=options.quality)}
     spec = PrepareSpec(
-        layout=Strips() if layout == "strips" else Folder(), size=size, resize=resize, codec=codecs[codec]
+        layout=Strips() if options.layout == "strips" else Folder(),
+        size=options.size,
+        resize=options.resize,
+        codec=codecs[options.codec],
     )
-    if workers is None:
-        workers = os.cpu_count() or 1
+    workers = (os.cpu_count() or 1) if options.workers is None else options.workers
     try:
         with _progress() as begin:
-            dataset = prepare(source, dest, spec, workers, begin)
+            dataset = prepare(options.source, options.dest, spec, workers, begin)
     except KeyboardInterrupt:
-        print(f"stopped; the same command goes on in {dest}", file=sys.stderr)
+        print(f"stopped; the same command goes on in {options.dest}", file=sys.stderr)
         return 130
     frames = int(dataset.index.clips["frames"].sum())
-    print(f"{dest}: {len(dataset)} clips, {frames} frames, {len(dataset.classes)} classes")
+    print(f"{options.dest}: {len(dataset)} clips, {frames} frames, {len(dataset.classes)} classes")
     if left_out := dataset.index.left_out:
         print(f"left out ({len(left_out)}):")
         for name, reason in left_out:
