@@ -7,6 +7,8 @@ import pytest
 
 from commands import require_one_line, snapshot, vidgan
 from vidgan.errors import UserError
+from vidgan.presets import preset, presets
+from vidgan.run.tiny import tiny
 from vidgan.sample.files import FORMATS, RATES, write_clip
 
 Capture = pytest.CaptureFixture[str]
@@ -104,3 +106,27 @@ def test_every_format_takes_the_slowest_and_the_fastest_rate(tmp_path: Path, suf
 )
 def test_prepare_and_inspect(capsys: Capture, words: tuple[object, ...], said: tuple[str, ...]) -> None:
     require_one_line(vidgan(capsys, *words), *said)
+
+
+def test_batches_that_do_not_divide_name_both_fields(tmp_path: Path, capsys: Capture) -> None:
+    # The demo's micro-batch is 16.
+    answer = vidgan(
+        capsys,
+        "train",
+        "demo",
+        "--data",
+        "synthetic",
+        "--out",
+        tmp_path / "x",
+        "--training.batch.global-batch",
+        24,
+    )
+    require_one_line(answer, "global_batch 24", "micro-batches of 16", "micro_batch")
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("name", presets())
+def test_shrunk_presets_take_another_batch(name: str) -> None:
+    small = tiny(preset(name))
+    for clips in (1, 8, 32):
+        assert small.training.batch.replace(global_batch=clips).micro == clips

@@ -70,7 +70,8 @@ class BatchSpec(Spec):
         )
         require(
             self.share % min(self.micro_batch, self.share) == 0,
-            f"a replica's {self.share} clips cannot be cut into micro-batches of {self.micro_batch}",
+            f"global_batch {self.global_batch} gives each of {self.replicas} replicas {self.share} clips, which cannot "
+            f"be cut into micro-batches of {self.micro_batch}; change global_batch or micro_batch",
         )
         require(
             self.statistics_group in (1, self.replicas),

@@ -21,7 +21,7 @@ def tiny(experiment: Experiment) -> Experiment:
         levels=tiny_levels(experiment.levels),
         training=training.replace(
             steps=2,
-            batch=BatchSpec(global_batch=BATCH, micro_batch=BATCH),
+            batch=BatchSpec(global_batch=BATCH),
             average=None if training.average is None else AverageSpec(decay=0.5, start=1),
             settle=SettleSpec(batches=2, clips=BATCH),
             bf16=False,
