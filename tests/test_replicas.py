@@ -1,84 +1,150 @@
-"""Processes that train as one: each on a device of its own, together the same as one process."""
+"""Two processes that share a batch are one process with the whole batch."""
 
-import socket
-import subprocess
-import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.multiprocessing.spawn import spawn
 
-from commands import ENVIRONMENT
-from vidgan.errors import UserError
-from vidgan.run.device import choose_device
-from vidgan.run.logs import read_lines
+import catalog
+import steps
+from vidgan.models.heads import Projection
+from vidgan.nn.statistics import BatchStatistics, RecordedStatistics
+from vidgan.run.experiment import Experiment
+from vidgan.train.replicas import Replicas
 
-
-def gpus(patch: pytest.MonkeyPatch, count: int) -> list[torch.device]:
-    """Pretend that torch sees ``count`` GPUs; the devices that are made current."""
-    current: list[torch.device] = []
-    patch.setattr(torch.cuda, "is_available", lambda: count > 0)
-    patch.setattr(torch.cuda, "device_count", lambda: count)
-    patch.setattr(torch.cuda, "set_device", current.append)
-    return current
+CLIPS = 4
 
 
-def test_each_process_takes_its_own_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    current = gpus(monkeypatch, 2)
-    monkeypatch.delenv("LOCAL_RANK", raising=False)
-    assert choose_device() == torch.device("cuda:0")
-    monkeypatch.setenv("LOCAL_RANK", "1")
-    assert choose_device() == torch.device("cuda:1")
-    assert current == [torch.device("cuda:0"), torch.device("cuda:1")]
-    monkeypatch.setenv("LOCAL_RANK", "2")
-    with pytest.raises(UserError, match="at most 2 processes"):
-        choose_device()
+class Case(NamedTuple):
+    """What both sides train."""
+
+    preset: str
+    level: int
+    shared: bool = True
+    """whether the replicas share batch statistics"""
+    steps: int = 2
+
+    @property
+    def name(self) -> str:
+        return f"{self.preset}-{self.level + 1}{'' if self.shared else '-apart'}"
 
 
-def test_without_gpus_all_processes_share_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    gpus(monkeypatch, 0)
-    monkeypatch.setenv("LOCAL_RANK", "3")
-    assert choose_device() == torch.device("cpu")
+CASES = (
+    Case("demo", 0),
+    Case("demo", 0, shared=False),
+    Case("trivd-gan-fp-k600", 0),
+    Case("ssw-gan-k600", 0),
+    Case("ssw-gan-k600", 1, steps=1),
+)
+
+Results = dict[str, Tensor]
 
 
-def train(out: Path, replicas: int) -> list[dict[str, float]]:
-    """Train two steps in ``replicas`` processes; the logged scalars."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    options = (
-        f"--steps 2 --workers 0 --training.batch.global-batch 4 --training.batch.micro-batch {4 // replicas}"
+def experiment_of(case: Case, replicas: int) -> Experiment:
+    """With projection heads: mixed projection joins the clips of one micro-batch, by design."""
+    experiment = catalog.experiments()[case.preset]
+    levels = tuple(
+        level.replace(critics=tuple(critic.replace(head=Projection()) for critic in level.critics))
+        for level in experiment.levels
     )
-    several = f"--training.batch.replicas {replicas} --training.batch.statistics-group {replicas}"
-    command = [sys.executable, "-m", "vidgan", "train", "demo", "--tiny", "--data", "synthetic"]
-    processes = [
-        subprocess.Popen(
-            [*command, "--out", str(out), *options.split(), *several.split()],
-            env=ENVIRONMENT
-            | {
-                "RANK": str(rank),
-                "LOCAL_RANK": str(rank),
-                "WORLD_SIZE": str(replicas),
-                "MASTER_ADDR": "127.0.0.1",
-                "MASTER_PORT": str(port),
-                "CUDA_VISIBLE_DEVICES": "",
-            },
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(replicas)
-    ]
-    for process in processes:
-        _, err = process.communicate(timeout=240)
-        assert process.returncode == 0, err
-    return [line["scalars"] for line in read_lines(out / "log.jsonl")]
+    batch = {"replicas": replicas, "statistics_group": replicas if case.shared else 1}
+    return steps.one_critic_update(steps.batched(experiment.replace(levels=levels), CLIPS, **batch))
+
+
+def train(case: Case, replicas: Replicas) -> Results:
+    """Some steps: batch statistics before them, gradients of the first, scalars, weights and average after them."""
+    experiment = experiment_of(case, replicas.size)
+    state = steps.level_state(experiment, case.level)
+    group = replicas.group if case.shared else None
+    recorded = RecordedStatistics(group)
+    with torch.no_grad():
+        for micro in steps.micros(experiment, state, 0, replicas, torch.float64)[0]:
+            state.level.imitate(micro.real, micro.z, micro.below(), recorded)
+    results = {f"statistics/{name}": t for name, t in recorded.averages().items()}
+    for step in range(case.steps):
+        scalars = steps.run_step(experiment, state, replicas, BatchStatistics(group))
+        for name, value in replicas.average(scalars).items():
+            results[f"scalar {step}/{name}"] = torch.tensor(value)
+        for name, gradient in steps.gradients(state).items():
+            results[f"gradient {step}/{name}"] = gradient
+    for name, tensor in state.tensors().items():
+        results[f"state/{name}"] = tensor
+    return results
+
+
+def replica(rank: int, folder: str) -> None:
+    """One of two processes; they meet through a file, so no port is taken."""
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
+    try:
+        replicas = Replicas(rank, 2, dist.group.WORLD)
+        for case in CASES:
+            torch.save(train(case, replicas), f"{folder}/{case.name}-{rank}.pt")
+    finally:
+        dist.destroy_process_group()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where both replicas have left their results of all cases."""
+    folder = tmp_path_factory.mktemp("replicas")
+    spawn(replica, (str(folder),), nprocs=2)
+    return folder
+
+
+def results_of(folder: Path, case: Case, rank: int) -> Results:
+    results: Results = torch.load(folder / f"{case.name}-{rank}.pt", weights_only=True)
+    return results
 
 
 @pytest.mark.slow
-def test_two_replicas_train_like_one(tmp_path: Path) -> None:
-    one, two = (train(tmp_path / str(replicas), replicas) for replicas in (1, 2))
-    assert len(one) == len(two) == 2
-    for alone, together in zip(one, two, strict=True):
-        # Adam's first steps are nearly signs of gradients, so rounding of tiny ones shows at the second step.
-        assert alone == pytest.approx(together, rel=1e-3, abs=1e-3)
+@pytest.mark.parametrize("case", [case for case in CASES if case.shared], ids=lambda case: case.name)
+def test_two_replicas_are_one_process(folder: Path, case: Case) -> None:
+    alone = train(case, Replicas())
+    for rank in (0, 1):
+        ours = results_of(folder, case, rank)
+        assert ours.keys() == alone.keys()
+        for name, expected in alone.items():
+            assert torch.allclose(ours[name], expected, rtol=1e-6, atol=1e-9), name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_replicas_keep_the_same_weights_bit_for_bit(folder: Path, case: Case) -> None:
+    one, two = results_of(folder, case, 0), results_of(folder, case, 1)
+    for name in one:
+        if not name.startswith("statistics/"):
+            assert torch.equal(one[name], two[name]), name
+
+
+@pytest.mark.slow
+def test_replicas_with_statistics_of_their_own_are_another_game(folder: Path) -> None:
+    """The comparison above sees whether statistics are shared."""
+    apart = Case("demo", 0, shared=False)
+    alone, ours = train(apart, Replicas()), results_of(folder, apart, 0)
+    gradients = [name for name in alone if name.startswith("gradient 0/generator")]
+    assert max(float((ours[n] - alone[n]).abs().max()) for n in gradients) > 1e-4
+
+
+def test_shares_are_consecutive_rows_of_the_global_batch() -> None:
+    x = torch.arange(6)
+    assert [Replicas(rank, 3).slice(x).tolist() for rank in range(3)] == [[0, 1], [2, 3], [4, 5]]
+
+
+def test_replicas_draw_their_rows_of_one_global_draw() -> None:
+    case = Case("demo", 0)
+    experiment = experiment_of(case, 1)
+    state = steps.level_state(experiment, 0)
+    (whole,) = steps.micros(experiment, state, 5, Replicas(), torch.float64)[1]
+    for rank in (0, 1):
+        parts = steps.micros(experiment_of(case, 2), state, 5, Replicas(rank, 2), torch.float64)[1]
+        (part,) = parts
+        rows = slice(2 * rank, 2 * rank + 2)
+        assert torch.equal(part.z, whole.z[rows])
+        assert torch.equal(part.real.label, whole.real.label[rows])
+        for name, draw in whole.real_draws.items():
+            assert torch.equal(part.real_draws[name], draw[rows])
