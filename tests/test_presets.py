@@ -1,0 +1,238 @@
+"""Every preset trains, tiny; says the same after JSON; and differs from its parent as its paper says."""
+
+import fnmatch
+import json
+import math
+from collections.abc import Iterable, Mapping
+
+import pytest
+import torch
+from torch import Tensor
+
+import catalog
+from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
+from vidgan.models.cascade import Settled
+from vidgan.nn.statistics import SettledStatistics
+from vidgan.presets import preset, presets
+from vidgan.run.experiment import Experiment
+from vidgan.sample.settling import settle_table, whole_window
+from vidgan.spec import differences, from_json, to_json
+from vidgan.train.below import frozen_source
+from vidgan.train.level_state import LevelState
+from vidgan.train.loop import train_level
+from vidgan.train.replicas import Replicas
+
+CPU = torch.device("cpu")
+
+MAY_REST = ("critics.*.head.score.bias",)
+"""While every hinge is open, the gradients of this bias by real and fake scores cancel exactly."""
+
+UNUSED = {
+    "trivd-gan-fp-k600 level 1": (
+        # Luc et al. 2020, A: the encoder is "identical to the spatial discriminator network", but the generator
+        # begins at 8x8, so that no state is made from the features at 4x4. Of the last two blocks the
+        # orthogonal penalty alone moves the weights.
+        "generator.encoder.body.blocks.3.*",
+        "generator.encoder.body.blocks.4.*",
+    )
+}
+"""Parameters without influence on anything, and why."""
+
+
+class Listener:
+    """Hears what a level reports; writes nothing."""
+
+    def __init__(self) -> None:
+        self.ticks: list[Mapping[str, float]] = []
+        self.saved: list[int] = []
+        self.shown: list[int] = []
+
+    def tick(self, index: int, step: int, clips: int, scalars: Mapping[str, float]) -> None:
+        self.ticks.append(scalars)
+
+    def checkpoint(self, state: LevelState, finished: bool) -> None:
+        self.saved.append(state.step)
+
+    def samples(self, state: LevelState) -> None:
+        self.shown.append(state.step)
+
+    def stop(self, step: int) -> bool:
+        return False
+
+
+def dataset_for(experiment: Experiment) -> SyntheticDataset:
+    frames = whole_window(experiment).span
+    # As many classes as the experiment has.
+    motions = ("right", "left", "grow")[: experiment.classes]
+    return SyntheticDataset(
+        SyntheticSpec(shapes=("disc",), motions=motions, size=experiment.size, frames=frames, clips=60)
+    )
+
+
+def matches(name: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatch.fnmatch(name, pattern) for pattern in patterns)
+
+
+def weights(state: LevelState) -> dict[str, Tensor]:
+    return {name: p.detach().clone() for name, p in state.level.named_parameters()}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=() if n == "demo" else pytest.mark.slow, id=n) for n in presets()]
+)
+def test_tiny_presets_train_two_steps(name: str) -> None:
+    experiment = catalog.experiments()[name]
+    dataset = dataset_for(experiment)
+    below: list[Settled] = []
+    for index, spec in enumerate(experiment.levels):
+        state, listener = LevelState(experiment, index, CPU), Listener()
+        before = weights(state)
+        source = None
+        if state.level.below is not None:
+            source = frozen_source(below, spec, state.level.below, experiment.training)
+        train_level(experiment, state, dataset, source, Replicas(), listener, 0, CPU)
+        assert state.step == 2
+        assert listener.saved == [1, 2]
+        assert listener.shown == [2]
+        assert len(listener.ticks) == 2
+        for scalars in listener.ticks:
+            assert {"loss/critics", "loss/generator"} <= scalars.keys()
+            assert {f"critic/{critic.name}/real" for critic in spec.critics} <= scalars.keys()
+            assert all(math.isfinite(value) for value in scalars.values())
+        still = {n for n, p in weights(state).items() if torch.equal(p, before[n])}
+        unused = UNUSED.get(f"{name} level {index + 1}", ())
+        assert {n for n in still if not matches(n, (*MAY_REST, *unused))} == set()
+        for pattern in unused:
+            assert fnmatch.filter(still, pattern), f"{pattern} is listed as unused but moves"
+        generator = state.published()
+        table = settle_table(experiment, index, generator, below, dataset, experiment.training.settle, CPU)
+        below.append(Settled(spec, generator, SettledStatistics(table)))
+
+
+@pytest.mark.parametrize("name", presets())
+def test_presets_survive_json(name: str) -> None:
+    for experiment in (preset(name), catalog.experiments()[name]):
+        text = json.dumps(to_json(experiment))
+        assert from_json(Experiment, json.loads(text)) == experiment
+        assert list(differences(to_json(experiment), json.loads(text))) == []
+
+
+def leaves(experiment: Experiment) -> dict[str, object]:
+    """Every value of the experiment by its place, without the texts that describe it."""
+    table: dict[str, object] = {}
+
+    def walk(value: object, place: str) -> None:
+        if isinstance(value, dict):
+            for key, inner in value.items():
+                walk(inner, f"{place}.{key}" if place else key)
+        elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
+            for index, item in enumerate(value):
+                walk(item, f"{place}.{index}")
+        else:
+            table[place] = value
+
+    walk(to_json(experiment), "")
+    return {k: v for k, v in table.items() if k not in ("name", "description", "source", "deviations")}
+
+
+def changed(child: str, parent: str) -> dict[str, object]:
+    """What ``child`` changes or adds, and None for what it drops."""
+    ours, theirs = leaves(preset(child)), leaves(preset(parent))
+    return {place: ours.get(place) for place in ours | theirs if ours.get(place) != theirs.get(place)}
+
+
+def fields(child: str, parent: str) -> set[str]:
+    """Top places of what changes: the level's field, or the training's."""
+    cut = {place.removeprefix("levels.0.") for place in changed(child, parent)}
+    return {".".join(place.split(".")[:2]) for place in cut}
+
+
+def test_long_clips_take_another_unit_and_half_the_width() -> None:
+    """Clark et al. 2019, A.2: a plain ConvGRU at 48 frames; the generator is half as wide."""
+    assert changed("dvd-gan-k600-48x64", "dvd-gan-k600-12x64") == {
+        "levels.0.frames": 48,
+        "levels.0.generator.width": 64,
+        "levels.0.generator.stages.0.temporal.0.unit.is": "ConvGRU",
+    }
+    assert changed("dvd-gan-k600-48x128", "dvd-gan-k600-12x128") == {
+        "levels.0.frames": 48,
+        "levels.0.generator.stages.0.temporal.0.unit.is": "ConvGRU",
+    }
+
+
+def test_ucf101_is_the_kinetics_model_on_16_frames() -> None:
+    """Clark et al. 2019, B.2: 16 frames without skipping, 101 classes."""
+    parent = "dvd-gan-k600-12x128"
+    expected = {"levels.0.frames": 16, "levels.0.stride": 1, "classes": 101}
+    assert changed("dvd-gan-ucf101-16x128", parent) == expected
+
+
+def test_bair_differs_from_kinetics_prediction_in_frames_alone() -> None:
+    """Clark et al. 2019, B.1: 15 frames given one."""
+    expected = {"levels.0.frames": 15, "levels.0.context_frames": 1}
+    assert changed("dvd-gan-fp-bair", "dvd-gan-fp-k600") == expected
+
+
+def test_larger_frames_change_the_towers_alone() -> None:
+    towers = {"generator.stages", "critics.0", "critics.1"}
+    assert fields("dvd-gan-k600-12x256", "dvd-gan-k600-12x128") == towers
+    # A.2: the generator at 128x128 is half as wide as at 64x64.
+    more = {"generator.width", "generator.channels"}
+    assert fields("dvd-gan-k600-12x128", "dvd-gan-k600-12x64") == towers | more
+
+
+def test_prediction_adds_an_encoder_and_keeps_critics_and_training() -> None:
+    """Clark et al. 2019, 4.2.1 and A.4: 11 frames given 5, class-free; the state has 512 channels."""
+    assert fields("dvd-gan-fp-k600", "dvd-gan-k600-12x64") == {
+        "generator.width",
+        "generator.encoder",
+        "frames",
+        "stride",
+        "context_frames",
+        "classes",
+        "conditional",
+    }
+    (level,) = preset("dvd-gan-fp-k600").levels
+    assert level.generator.channels * level.generator.width == 512
+    assert level.generator.encoder is not None
+    assert level.generator.encoder.body == level.critics[0].body
+
+
+def test_the_demo_keeps_the_papers_classes_of_layers() -> None:
+    """It changes numbers and named switches; the kinds of layers, views, heads and objective stay."""
+    swapped = {
+        place: value
+        for place, value in changed("demo", "dvd-gan-k600-12x64").items()
+        if place.endswith(".is") and value is not None and not place.startswith("levels.0.generator.stages")
+    }
+    assert swapped == {}
+    assert fields("demo", "dvd-gan-k600-12x64") <= {
+        "generator.width",
+        "generator.side",
+        "generator.stages",
+        "critics.0",
+        "critics.1",
+        "objective.mean",
+        "frames",
+        "stride",
+        "classes",
+        "training.steps",
+        "training.critic_updates",
+        "training.batch",
+        "training.adam",
+        "training.average",
+        "training.settle",
+        "training.bf16",
+        "reporting.tick",
+        "reporting.checkpoint",
+        "reporting.keep",
+        "reporting.samples",
+    }
+    assert preset("demo").deviations
+
+
+def test_names_are_the_keys_and_sources_are_given() -> None:
+    for name, experiment in presets().items():
+        assert experiment.name == name
+        assert experiment.source, name
+        assert experiment.description, name
