@@ -111,7 +111,7 @@ def test_fvd_is_the_distance_of_reference_logits(tmp_path):
 
 def test_fvd_errors():
     clips = np.zeros((2, 16, 8, 8, 3), np.uint8)
-    with pytest.raises(UserError, match="--weights PATH"):
+    with pytest.raises(UserError, match="name their file"):
         fvd(clips, clips)
     with pytest.raises(UserError, match="no I3D weights at"):
         fvd(clips, clips, weights="absent.pt")

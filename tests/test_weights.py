@@ -245,7 +245,7 @@ def test_known_hashes_are_named():
 
 
 def test_errors_say_what_to_do(tmp_path):
-    with pytest.raises(UserError, match="--weights PATH"):
+    with pytest.raises(UserError, match="name their file"):
         weights.load_i3d(None)
     with pytest.raises(UserError, match=r"no I3D weights at .*absent"):
         weights.load_i3d(tmp_path / "absent.pt")

@@ -83,6 +83,6 @@ def check_usable(dataset: Dataset, window: WindowSpec) -> None:
     more = f"; and {len(faults) - 5} more" if len(faults) > 5 else ""
     raise UserError(
         f"{len(faults)} of {len(dataset)} clips hold no window of {window.frames} frames at stride "
-        f"{window.stride} and {window.size}x{window.size} pixels: {named}{more}. Ask for less, or leave "
-        "them out"
+        f"{window.stride} and {window.size}x{window.size} pixels: {named}{more}. Ask for less, "
+        "or prepare the data again without them"
     )

@@ -127,6 +127,7 @@ def check_finite(scalars: Mapping[str, float], step: int) -> None:
     for name, value in scalars.items():
         if not math.isfinite(value):
             raise UserError(
-                f"training diverged: {name} is {value} at step {step}; the last checkpoint before it is kept. "
-                "Try lower learning rates, or resume from an earlier checkpoint with another seed"
+                f"training diverged: {name} is {value} at step {step}; the checkpoints before it are kept and can "
+                "be sampled. Start a new run with lower learning rates or another --seed: resumed, this one would "
+                "diverge again"
             )

@@ -47,7 +47,7 @@ def describe(path: StrPath | None, network: str) -> Weights:
         UserError: if no path is given or nothing is there.
     """
     if path is None:
-        raise UserError(f"{network} needs trained weights: name their file (--weights PATH)")
+        raise UserError(f"{network} needs trained weights: name their file")
     place = Path(path)
     files = checkpoint_files(place) if is_checkpoint(place) else [place]
     digest = hashlib.sha256()
