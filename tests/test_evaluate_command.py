@@ -47,7 +47,7 @@ def test_the_data_measured_are_on_record(run: Path, tmp_path: Path, capsys: Capt
 
 @pytest.mark.slow
 def test_oracle_accuracy_refuses_other_models(run: Path, tmp_path: Path, capsys: Capture) -> None:
-    class_free = train(tmp_path / "free", "demo", "--no-conditional")
+    class_free = train(tmp_path / "free", "demo", "--conditional", "False")
     predicting = train(tmp_path / "predicting", "trivd-gan-fp-k600")
     for out, word in ((class_free, "without classes"), (predicting, "continues videos")):
         before = snapshot(out)
@@ -70,7 +70,7 @@ def test_oracle_accuracy_refuses_other_classes(run: Path) -> None:
 
 @pytest.mark.slow
 def test_class_free_models_name_no_classes(tmp_path: Path, capsys: Capture) -> None:
-    class_free = train(tmp_path / "free", "demo", "--no-conditional")
+    class_free = train(tmp_path / "free", "demo", "--conditional", "False")
     answer = vidgan(capsys, "sample", class_free, "--out", tmp_path / "a", "--clips", 2, "--format", "npy")
     assert answer.status == 0, answer.err
     assert sorted(path.name for path in (tmp_path / "a").iterdir()) == ["00000.npy", "00001.npy"]

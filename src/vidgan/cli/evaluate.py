@@ -20,7 +20,7 @@ from vidgan.sample.published import AtStep, Last, open_trained
 class Options:
     """Measures a trained model by a named protocol and appends the result to the run's metrics.jsonl."""
 
-    run: Annotated[Path, tyro.conf.Positional]
+    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """run directory"""
     protocol: tuple[str, ...]
     """one or more protocols, such as oracle-accuracy or pixel-statistics"""

@@ -3,15 +3,21 @@
 import contextlib
 import dataclasses
 import io
+import itertools
 import re
+import textwrap
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
 import tyro
 
+from vidgan.cli.values import readers
 from vidgan.errors import UserError, nearest
 
 T = TypeVar("T")
+
+UNNAMED = "values"
+"""a field of options whose own fields are options without a prefix"""
 
 
 def parse(kind: type[T], verb: str, args: list[str], default: T | None = None) -> T:
@@ -27,26 +33,46 @@ def parse(kind: type[T], verb: str, args: list[str], default: T | None = None) -
     try:
         with contextlib.redirect_stderr(said):
             options, unknown = tyro.cli(
-                kind, prog=f"vidgan {verb}", args=args, config=config, return_unknown_args=True, **given
+                kind,
+                prog=f"vidgan {verb}",
+                args=args,
+                config=config,
+                registry=readers(),
+                return_unknown_args=True,
+                **given,
             )
     except SystemExit as end:
         if end.code in (0, None):
             raise
-        raise UserError(f"vidgan {verb}: {in_one_line(said.getvalue())}") from None
+        box = lines_of(said.getvalue())
+        word = unrecognized(box)
+        known = [field.name.replace("_", "-") for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
+        names = known if default is None else list(flags(default))
+        said_of = f": {in_one_line(box)}" if word is None else not_understood(word, args, names)
+        raise UserError(f"vidgan {verb}{said_of}") from None
     if unknown:
-        flag = unknown[0]
-        if not flag.startswith("-"):
-            raise UserError(f"vidgan {verb}: {flag!r} belongs to no option")
-        known = [f"--{name}" for name in flags(options)]
-        raise UserError(f"vidgan {verb} has no option {flag}{nearest(flag.split('=')[0], known)}")
+        raise UserError(f"vidgan {verb}{not_understood(unknown[0], args, list(flags(options)))}")
     return options
+
+
+def not_understood(word: str, args: list[str], names: list[str]) -> str:
+    """What is wrong with a word that no option took, after the name of the verb; ``names`` are the options'."""
+    known = [f"--{name}" for name in names]
+    if word.startswith("-"):
+        flag = word.split("=")[0]
+        return f" has no option {flag}{nearest(flag, known)}"
+    joined = [arg.split("=")[0] for arg in args if arg.startswith("--") and arg.endswith(f"={word}")]
+    before = joined or args[: args.index(word)][-1:]
+    if before and before[0] in known:
+        return f": {before[0]} takes no value, got {word!r}"
+    return f": {word!r} belongs to no option"
 
 
 def flags(options: object, place: str = "") -> Iterator[str]:
     """Every option's name without dashes, from an instance of the options."""
     for field in dataclasses.fields(options):  # type: ignore[arg-type]
         value = getattr(options, field.name)
-        inner = place if field.name == "experiment" else f"{place}{field.name.replace('_', '-')}"
+        inner = place if field.name == UNNAMED else f"{place}{field.name.replace('_', '-')}"
         nested = [value] if dataclasses.is_dataclass(value) else []
         if isinstance(value, tuple) and value and dataclasses.is_dataclass(value[0]):
             for i, item in enumerate(value):
@@ -57,8 +83,30 @@ def flags(options: object, place: str = "") -> Iterator[str]:
             yield inner
 
 
-def in_one_line(box: str) -> str:
-    """The first message in one of tyro's boxes, without its frame."""
-    lines = [line.strip(" │╭╰╮╯─") for line in box.splitlines()]
-    words = [line for line in lines if line and "full helptext" not in line]
-    return re.sub(r"\s+", " ", " ".join(words[1:] or words)) or "the options do not fit"
+def lines_of(box: str) -> list[str]:
+    """What one of tyro's boxes says, without its frame and its title; drawn in ASCII, a rule follows the title."""
+    inside = [line.strip("│╭╰╮╯").rstrip() for line in box.splitlines()[1:]]
+    written = list(itertools.dropwhile(is_rule, inside))
+    # What is left of a frame below is not indented and would keep dedent from its work.
+    return textwrap.dedent("\n".join(line for line in written if line.startswith(" "))).splitlines()
+
+
+def is_rule(line: str) -> bool:
+    """Whether a line is drawn, not written."""
+    return bool(line.strip()) and set(line.strip()) <= {"─", "-"}
+
+
+def unrecognized(lines: list[str]) -> str | None:
+    """The first word that a box calls unrecognized."""
+    heads = [i for i, line in enumerate(lines) if line.startswith("Unrecognized options")]
+    return lines[heads[0] + 1].strip() if heads else None
+
+
+def in_one_line(lines: list[str]) -> str:
+    """The first message in a box: what stands before its first rule."""
+    message = list(itertools.takewhile(lambda line: not is_rule(line), lines))
+    if message and message[0].startswith("Missing from"):
+        # An option is indented by four, what it means by more.
+        return "missing " + ", ".join(line.strip() for line in message if re.match(r" {4}\S", line))
+    words = re.sub(r"\s+", " ", " ".join(message)).strip()
+    return words.removeprefix("Error parsing ") or "the options do not fit"

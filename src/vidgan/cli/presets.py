@@ -18,7 +18,7 @@ from vidgan.spec import Spec, to_json
 class Options:
     """Lists the experiments, or shows one of them in full."""
 
-    name: Annotated[str | None, tyro.conf.Positional] = None
+    name: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="[NAME]")] = None
     """a preset; all are listed without it"""
     json: bool = False
     """print JSON: the whole experiment, or of all presets the name and description"""
@@ -34,11 +34,12 @@ def run(args: list[str]) -> int:
     if options.json:
         print(json.dumps({name: each.description for name, each in presets().items()}, indent=2))
         return 0
+    # Two columns, so that it can be read at 80 characters; the paper's section is shown for one preset.
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for title in ("preset", "what it is", "after"):
+    for title in ("preset", "what it is"):
         table.add_column(title, no_wrap=title == "preset")
     for name, each in presets().items():
-        table.add_row(name, each.description, each.source)
+        table.add_row(name, each.description)
     Console().print(table)
     return 0
 
@@ -49,7 +50,7 @@ def in_words(experiment: Experiment) -> str:
     if experiment.deviations:
         lines += ["What it changes against its paper:", *(f"  - {d}" for d in experiment.deviations), ""]
     skipped = ("name", "description", "source", "deviations")
-    for field in dataclasses.fields(experiment):  # type: ignore[arg-type]
+    for field in dataclasses.fields(experiment):
         if field.name not in skipped:
             lines += _lines(field.name, getattr(experiment, field.name), 0)
     return "\n".join(lines)

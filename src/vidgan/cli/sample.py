@@ -22,14 +22,14 @@ from vidgan.sample.trained import synthesise, to_bytes
 class Options:
     """Makes videos. Clip i depends on --seed, i and its class alone, whatever else is made."""
 
-    run: Annotated[Path, tyro.conf.Positional]
+    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """run directory"""
     out: Path
     """folder for the videos"""
     clips: int = 16
     """number of videos"""
-    classes: tuple[str, ...] = ()
-    """classes by name or number, in turns; all without it"""
+    classes: Annotated[tuple[str, ...], tyro.conf.arg(help_behavior_hint="(default: all)")] = ()
+    """classes by name or number, in turns"""
     seed: int = 0
     """seed of the noise"""
     sigma: float = 1.0

@@ -1,0 +1,78 @@
+"""Options: what help offers, and one line for what cannot be understood."""
+
+import re
+
+import pytest
+
+from commands import require_one_line, vidgan
+from vidgan.cli import main
+
+Capture = pytest.CaptureFixture[str]
+
+
+def helped(capsys: Capture, *command: str) -> str:
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as end:
+        main([*command, "--help"])
+    assert end.value.code in (0, None)
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("sample --clips 3", ("missing", "RUN")),
+        ("sample run", ("missing", "--out")),
+        ("sample run --otu x", ("--otu", "did you mean '--out'")),
+        ("sample run --out x --clips 2.5", ("--clips", "'2.5' is not a whole number")),
+        ("sample run --out x --sigma big", ("--sigma", "'big' is not a number")),
+        ("sample run --out x --step x", ("--step", "'x' is not a whole number")),
+        ("sample run --out x --step", ("--step", "Missing value")),
+        ("sample run --out x --grid yes", ("--grid takes no value", "'yes'")),
+        ("sample run --out x --grid=yes", ("--grid takes no value", "'yes'")),
+        ("sample run other --out x", ("'other' belongs to no option",)),
+        ("train demo --data synthetic --out x --training.bf16 maybe", ("--training.bf16", "True", "False")),
+        ("train demo --data synthetic --out x --training.bf61 True", ("did you mean '--training.bf16'",)),
+        ("train demo --data synthetic --out x --levels.0.window x", ("--levels.0.window", "whole number")),
+        ("train demo --data synthetic --out x --name mine", ("no option --name",)),
+        ("train demo --tiny", ("missing", "--data", "--out")),
+        ("train --tiny demo", ("the preset comes first",)),
+    ],
+)
+def test_what_cannot_be_understood(capsys: Capture, command: str, said: tuple[str, ...]) -> None:
+    answer = vidgan(capsys, *command.split())
+    require_one_line(answer, *said)
+    assert not re.search("─|---", answer.err)
+    assert "Argument helptext" not in answer.err
+
+
+@pytest.mark.parametrize("verb", ["sample", "predict", "evaluate", "prepare", "inspect", "train demo"])
+def test_help_calls_values_by_plain_names(capsys: Capture, verb: str) -> None:
+    said = helped(capsys, *verb.split())
+    assert "{None}" not in said
+    assert "[STR" not in said
+    usage = said.splitlines()[0]
+    assert "PATH" not in usage
+
+
+def test_help_of_a_preset_offers_its_values_only(capsys: Capture) -> None:
+    said = helped(capsys, "train", "demo")
+    offered = set(re.findall(r"--([a-z][\w.-]*)", said))
+    assert {"resume", "tiny", "minutes", "conditional", "levels.0.generator.width"} <= offered
+    assert not {"name", "description", "source", "deviations", "classes", "no-conditional"} & offered
+
+
+def test_help_without_a_preset_shows_the_common_options(capsys: Capture) -> None:
+    answer = vidgan(capsys, "train", "--help")
+    assert answer.status == 0
+    for word in ("--resume", "--tiny", "--minutes", "--steps", "vidgan train PRESET --help"):
+        assert word in answer.out
+
+
+def test_the_list_of_presets_fits_80_columns(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    from vidgan.presets import presets
+
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = vidgan(capsys, "presets").out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert len(lines) <= 1 + 2 * len(presets())
