@@ -43,7 +43,8 @@ NOT_IN_NETWORKS = {
 
 
 def descendants(cls: type) -> Iterator[type]:
-    for child in cls.__subclasses__():
+    children: list[type] = cls.__subclasses__()
+    for child in children:
         yield child
         yield from descendants(child)
 
@@ -144,3 +145,10 @@ def test_different_classes_and_switches_are_different_structures() -> None:
     assert len(trees) == len(set(trees))
     objectives = by_type[type(catalog.OBJECTIVES["sum then hinge"])]
     assert len(objectives) == 2
+
+
+def test_halving_keeps_the_structure() -> None:
+    for name, experiment in catalog.experiments().items():
+        half = catalog.halved()[name]
+        assert catalog.structure(half.levels) == catalog.structure(experiment.levels), name
+        assert name == "demo" or half.size == experiment.size // 2

@@ -67,7 +67,7 @@ class Made(NamedTuple):
 def make(name: str) -> Made:
     """The level of that name."""
     preset, index = LEVELS[name]
-    experiment = catalog.experiments()[preset]
+    experiment = catalog.halved()[preset]
     spec = experiment.levels[index]
     below = below_of(experiment.levels, index)
     level = Level(spec, CLASSES, below)
