@@ -1,0 +1,177 @@
+"""What a run directory has to show: its records, log, results and pictures, however little there is yet."""
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from PIL import Image
+
+from vidgan.run.directory import RunDirectory
+
+LARGEST = 1e300
+"""Numbers beyond this cannot be drawn: differences of two would overflow."""
+
+
+class Tick(NamedTuple):
+    """A line of the training log."""
+
+    level: int
+    step: int
+    clips: int
+    """clips seen so far"""
+    seconds: float
+    """since the process that trains was started"""
+    scalars: Mapping[str, float | None]
+    """None where the number was not finite"""
+
+
+class Picture(NamedTuple):
+    """An image or animation to be shown."""
+
+    path: Path
+    width: int
+    height: int
+    bytes: int
+
+
+class FixedSample(NamedTuple):
+    """Clips from the latents that stay the same throughout training."""
+
+    level: int
+    step: int
+    picture: Picture
+
+
+class ClassClips(NamedTuple):
+    """Generated and real clips of a class."""
+
+    name: str
+    fake: Sequence[Picture]
+    real: Sequence[Picture]
+
+
+class Collected(NamedTuple):
+    """Everything the report shows."""
+
+    run: RunDirectory
+    record: Mapping[str, Any]
+    """experiment.json as it is: experiment, data, versions, command"""
+    ticks: Sequence[Tick]
+    metrics: Sequence[Mapping[str, Any]]
+    fixed: Sequence[FixedSample]
+    classes: Sequence[ClassClips]
+    finished: Sequence[int]
+    """levels that are trained to their end"""
+    problems: Sequence[str]
+    """what could not be read, a sentence each"""
+
+
+def collect(path: Path) -> Collected:
+    """Everything there is to show of the run in ``path``.
+
+    Files that are missing count as empty; lines and pictures that cannot be read are left out and named.
+
+    Raises:
+        UserError: if ``path`` is no run directory.
+    """
+    run = RunDirectory.open(path)
+    problems: list[str] = []
+    ticks = [tick for line in read_log(run.log.path, problems) if (tick := as_tick(line)) is not None]
+    metrics = [line for line in read_log(run.metrics.path, problems) if "protocol" in line]
+    fixed = [
+        FixedSample(int(name[1]), int(name[2]), picture)
+        for file in sorted((run.samples / "fixed").glob("level*-step*.webp"))
+        if (name := re.fullmatch(r"level(\d+)-step(\d+)\.webp", file.name))
+        and (picture := read_picture(file, problems))
+    ]
+    return Collected(
+        run,
+        json.loads((path / "experiment.json").read_text("utf-8")),
+        ticks,
+        metrics,
+        sorted(fixed, key=lambda sample: (sample.level, sample.step)),
+        list(class_clips(run, problems)),
+        finished_levels(run.manifest),
+        problems,
+    )
+
+
+def read_log(path: Path, problems: list[str]) -> list[dict[str, Any]]:
+    """The objects of a file of JSON lines; a line that a killed process left half-written is left out."""
+    if not path.exists():
+        return []
+    lines = [line for line in path.read_text("utf-8", errors="replace").split("\n") if line.strip()]
+    found = [value for line in lines if isinstance(value := parsed(line), dict)]
+    if len(found) < len(lines):
+        problems.append(f"{path.name}: {len(lines) - len(found)} of {len(lines)} lines cannot be read")
+    return found
+
+
+def parsed(text: str) -> Any:
+    """The value of a JSON text; None if it is none."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
+
+
+def as_tick(line: Mapping[str, Any]) -> Tick | None:
+    """A log line; None if it lacks what every line has."""
+    numbers = [finite(line.get(name)) for name in ("level", "step", "clips", "seconds")]
+    scalars = line.get("scalars")
+    level, step, clips, seconds = numbers
+    if level is None or step is None or clips is None or seconds is None or not isinstance(scalars, dict):
+        return None
+    return Tick(int(level), int(step), int(clips), seconds, {k: finite(v) for k, v in scalars.items()})
+
+
+def finite(value: Any) -> float | None:
+    """A number that can be drawn, or None."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if number and math.isfinite(value) and abs(value) < LARGEST else None
+
+
+def class_clips(run: RunDirectory, problems: list[str]) -> Iterator[ClassClips]:
+    """Clips by class, in the order of the data's classes.
+
+    ``samples/classes`` holds a folder per class with ``fake-I.webp`` and ``real-I.webp``, or what
+    ``vidgan sample --format webp`` writes, ``NUMBER-CLASS.webp``.
+    """
+    folder = run.samples / "classes"
+    loose: dict[str, list[Path]] = {}
+    for file in sorted(folder.glob("*.webp")):
+        if match := re.fullmatch(r"\d{5,}(?:-(.+))?\.webp", file.name):
+            loose.setdefault(match[1] or run.class_names[0], []).append(file)
+    names = {path.name for path in folder.iterdir() if path.is_dir()} if folder.is_dir() else set()
+    known = {name: place for place, name in enumerate(run.class_names)}
+    for name in sorted(names | set(loose), key=lambda name: (known.get(name, len(known)), name)):
+        fake = [*sorted((folder / name).glob("fake-*.webp"), key=in_order), *loose.get(name, [])]
+        real = sorted((folder / name).glob("real-*.webp"), key=in_order)
+        shown = [[p for file in files if (p := read_picture(file, problems))] for files in (fake, real)]
+        if shown[0] or shown[1]:
+            yield ClassClips(name, shown[0], shown[1])
+
+
+def in_order(path: Path) -> tuple[int, str]:
+    """Sorts ``fake-10`` after ``fake-9``."""
+    return (len(path.name), path.name)
+
+
+def read_picture(path: Path, problems: list[str]) -> Picture | None:
+    """An image's size; None, and a problem, if it cannot be read."""
+    try:
+        with Image.open(path) as image:
+            return Picture(path, image.width, image.height, path.stat().st_size)
+    except (OSError, ValueError, SyntaxError):
+        problems.append(f"{path.parent.name}/{path.name} cannot be read as an image")
+        return None
+
+
+def finished_levels(manifest: Path) -> list[int]:
+    """Levels that the manifest lists."""
+    entries = parsed(manifest.read_text("utf-8")) if manifest.exists() else []
+    listed = entries if isinstance(entries, list) else []
+    return [int(entry["level"]) for entry in listed if isinstance(entry, dict) and "level" in entry]

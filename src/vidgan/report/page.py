@@ -1,0 +1,169 @@
+"""The report: one page that shows a run, needs no network and can be kept beside a paper."""
+
+import itertools
+from datetime import datetime
+from html import escape
+from importlib import resources
+from pathlib import Path
+from string import Template
+
+from vidgan.files import write_text
+from vidgan.report.collect import Collected, Tick, collect
+from vidgan.report.curves import Panel, panels, seconds_trained
+from vidgan.report.pictures import by_class, over_training
+from vidgan.report.results import results
+from vidgan.report.svg import chart, summary
+from vidgan.report.words import command, count, duration, number, rows, spec_lines
+
+NAME = "report.html"
+
+
+def write_report(run_path: Path) -> Path:
+    """Write ``report.html`` into a run directory, whole or not at all; its path.
+
+    What the run has not made yet is named on the page with the command that makes it.
+
+    Raises:
+        UserError: if ``run_path`` is no run directory.
+    """
+    path = run_path / NAME
+    write_text(path, page(collect(run_path)))
+    return path
+
+
+def page(shown: Collected) -> str:
+    """The page as HTML text."""
+    files = resources.files("vidgan.report")
+    texts = {name: (files / name).read_text("utf-8") for name in ("page.html", "style.css", "script.js")}
+    experiment = shown.run.experiment
+    return Template(texts["page.html"]).substitute(
+        style=texts["style.css"],
+        script=texts["script.js"],
+        name=escape(experiment.name),
+        description=escape(experiment.description),
+        source=f"<p class=source>After {escape(experiment.source)}.</p>" if experiment.source else "",
+        facts=facts(shown),
+        problems="".join(f"<p class=missing>{escape(problem)}; left out.</p>" for problem in shown.problems),
+        deviations=deviations(shown),
+        results=results(shown),
+        classes=by_class(shown),
+        fixed=over_training(shown),
+        curves=curves(shown),
+        spec=escape("\n".join(spec_lines("experiment", shown.record["experiment"]))),
+        origin=origin(shown),
+    )
+
+
+def facts(shown: Collected) -> str:
+    """What was trained, on what, how long."""
+    data, training = shown.run.data, shown.run.experiment.training
+    top = shown.run.experiment.levels[-1]
+    classes = count(len(data.class_names), "class").replace("classs", "classes")
+    return rows(
+        [
+            ("Videos", f"{top.frames} frames of {top.size} × {top.size}"),
+            ("Data", f"{escape(data.source)}: {count(data.clips, 'clip')}, {classes}"),
+            *(
+                (f"Level {level}" if several else "Training", text)
+                for level, several, text in progress(shown)
+            ),
+            ("Batch", f"{training.batch.global_batch} clips"),
+            ("Seed", str(training.seed)),
+        ]
+    )
+
+
+def progress(shown: Collected) -> list[tuple[int, bool, str]]:
+    """How far each level is."""
+    levels = range(1, len(shown.run.experiment.levels) + 1)
+    planned = number(shown.run.experiment.training.steps)
+    found = []
+    for level in levels:
+        ticks = [tick for tick in shown.ticks if tick.level == level]
+        if ticks:
+            last = ticks[-1]
+            state = "finished" if level in shown.finished else "not finished"
+            seen = f"{count(last.step, 'step')} (of at most {planned}), {count(last.clips, 'clip')}"
+            text = f"{seen}, {duration(seconds_trained(ticks))}; {state}"
+        else:
+            text = f"not begun, or not yet at its first log line; {planned} steps at most"
+        found.append((level, len(levels) > 1, text))
+    return found
+
+
+def origin(shown: Collected) -> str:
+    """How the run was made."""
+    record = shown.record
+    words = record.get("command")
+    versions = [
+        f"{name} {record[name]}" for name in ("vidgan", "torch", "numpy", "python") if record.get(name)
+    ]
+    machine = [str(record["device"])] if record.get("device") else []
+    machine += [count(int(record["threads"]), "thread")] if record.get("threads") else []
+    known = [
+        ("Command", command(*map(str, words)) if isinstance(words, list) and words else ""),
+        ("Versions", escape(", ".join(versions))),
+        ("Commit", f"<code>{escape(str(record['commit']))}</code>" if record.get("commit") else ""),
+        ("Machine", escape(", ".join(machine))),
+        ("Started", escape(when(str(record.get("created", ""))))),
+        ("Data hash", f"<code>{escape(shown.run.data.fingerprint)}</code>"),
+    ]
+    return rows([(term, text) for term, text in known if text])
+
+
+def when(stamp: str) -> str:
+    """A time stamp for people."""
+    try:
+        return f"{datetime.fromisoformat(stamp):%d %B %Y, %H:%M %Z}".lstrip("0")
+    except ValueError:
+        return stamp
+
+
+def deviations(shown: Collected) -> str:
+    """What the experiment changes against its paper."""
+    listed = "".join(f"<li>{escape(text)}</li>" for text in shown.run.experiment.deviations)
+    return f"<ul>{listed}</ul>" if listed else "<p>In nothing that the experiment names.</p>"
+
+
+def curves(shown: Collected) -> str:
+    """Charts of every level."""
+    if not shown.ticks:
+        tick = number(shown.run.experiment.reporting.tick)
+        return (
+            f'<p class="missing">The log is empty: training writes a line every {tick} steps; '
+            f"{command('vidgan', 'train', '--resume')} with the options of this run goes on.</p>"
+        )
+    found = ""
+    ordered = sorted(shown.ticks, key=lambda tick: tick.level)
+    for level, ticks in itertools.groupby(ordered, key=lambda tick: tick.level):
+        heading = f"<h3>Level {level}</h3>" if len(shown.run.experiment.levels) > 1 else ""
+        found += heading + level_curves(list(ticks))
+    every = number(shown.run.experiment.reporting.tick)
+    note = f"Each point is the mean over the steps since the one before it, {every} as a rule."
+    return (
+        f"{found}<p class=note>{note} Long curves keep the least and the greatest value of every stretch.</p>"
+    )
+
+
+def level_curves(ticks: list[Tick]) -> str:
+    """Charts of one level, side by side where there is room."""
+    return f"<div class=charts>{''.join(figure(panel) for panel in panels(ticks))}</div>"
+
+
+def figure(panel: Panel) -> str:
+    """A chart with its title, its legend and what it cannot show."""
+    legend = "".join(
+        f'<li class="c{i % 6}" title="{escape(summary(series))}"><i></i>{escape(series.name)} '
+        f"<b>{number(series.points[-1][1])}</b></li>"
+        for i, series in enumerate(panel.series)
+    )
+    lost = [
+        f"{series.name} is not finite at {count(len(gaps), 'point')}, first at step {number(gaps[0])}"
+        for series in panel.series
+        if (gaps := [step for step, value in series.points if value is None])
+    ]
+    said = f"<p class=missing>{escape('; '.join(lost))}.</p>" if lost else ""
+    return (
+        f"<figure class=chart><figcaption><h4>{escape(panel.title)}</h4><ul class=legend>{legend}</ul></figcaption>"
+        f"{chart(panel)}{said}</figure>"
+    )
