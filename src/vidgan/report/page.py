@@ -13,7 +13,7 @@ from vidgan.report.curves import Panel, panels, seconds_trained
 from vidgan.report.pictures import by_class, over_training
 from vidgan.report.results import results
 from vidgan.report.svg import chart, summary
-from vidgan.report.words import command, count, duration, number, rows, spec_lines
+from vidgan.report.words import command, count, duration, number, resuming, rows, spec_lines
 
 NAME = "report.html"
 
@@ -42,7 +42,7 @@ def page(shown: Collected) -> str:
         name=escape(experiment.name),
         description=escape(experiment.description),
         source=f"<p class=source>After {escape(experiment.source)}.</p>" if experiment.source else "",
-        facts=facts(shown),
+        facts=facts(shown) + origin(shown),
         problems="".join(f"<p class=missing>{escape(problem)}; left out.</p>" for problem in shown.problems),
         deviations=deviations(shown),
         results=results(shown),
@@ -50,7 +50,6 @@ def page(shown: Collected) -> str:
         fixed=over_training(shown),
         curves=curves(shown),
         spec=escape("\n".join(spec_lines("experiment", shown.record["experiment"]))),
-        origin=origin(shown),
     )
 
 
@@ -58,7 +57,7 @@ def facts(shown: Collected) -> str:
     """What was trained, on what, how long."""
     data, training = shown.run.data, shown.run.experiment.training
     top = shown.run.experiment.levels[-1]
-    classes = count(len(data.class_names), "class").replace("classs", "classes")
+    classes = count(len(data.class_names), "class", "classes")
     return rows(
         [
             ("Videos", f"{top.frames} frames of {top.size} × {top.size}"),
@@ -131,7 +130,7 @@ def curves(shown: Collected) -> str:
         tick = number(shown.run.experiment.reporting.tick)
         return (
             f'<p class="missing">The log is empty: training writes a line every {tick} steps; '
-            f"{command('vidgan', 'train', '--resume')} with the options of this run goes on.</p>"
+            f"{resuming(shown.record)} goes on.</p>"
         )
     found = ""
     ordered = sorted(shown.ticks, key=lambda tick: tick.level)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from vidgan.report.collect import ClassClips, Collected, FixedSample, Picture
-from vidgan.report.words import command, number
+from vidgan.report.words import command, number, resuming
 from vidgan.sample.previews import COLUMNS, ROWS
 
 BUDGET = 12_000_000
@@ -98,7 +98,7 @@ def over_training(shown: Collected) -> str:
         every = shown.run.experiment.reporting.samples
         return (
             f'<p class="missing">No samples from fixed latents yet: training writes them every {number(every)} steps '
-            f"and at its end; {command('vidgan', 'train', '--resume')} with the options of this run goes on.</p>"
+            f"and at its end; {resuming(shown.record)} goes on.</p>"
         )
     levels = sorted({sample.level for sample in shown.fixed})
     found = ""
@@ -134,13 +134,21 @@ def pick(samples: Sequence[FixedSample]) -> Sequence[FixedSample]:
 
 
 def fixed_row(sample: FixedSample) -> str:
-    """A step: the first row of its grid, cut out of it by the style sheet."""
+    """A step: the style sheet cuts the first row of clips out of the grid, and the gaps between clips."""
     picture = sample.picture
-    row = (picture.height + GAP) / ROWS - GAP
+    across, down = (picture.width + GAP) / COLUMNS, (picture.height + GAP) / ROWS
+    shares = {
+        "clip-x": (across - GAP) / picture.width,
+        "next-x": across / picture.width,
+        "clip-y": (down - GAP) / picture.height,
+        "next-y": down / picture.height,
+    }
+    style = "".join(f"--{name}:{share:.4%};" for name, share in shares.items())
+    style += f"--row:{picture.width}/{down - GAP:g};--whole:{picture.width}/{picture.height}"
+    shown = image(picture, f"fixed latents at step {sample.step}", picture.width)
     return (
         f"<div class=step><span>{number(sample.step)}</span>"
-        f'<div class=crop style="--row:{picture.width}/{row:g};--whole:{picture.width}/{picture.height}">'
-        f"{image(picture, f'fixed latents at step {sample.step}', picture.width)}</div></div>"
+        f'<div class=crop style="{style}">{shown}</div></div>'
     )
 
 

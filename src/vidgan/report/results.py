@@ -23,7 +23,9 @@ def results(shown: Collected) -> str:
         made_by = command("vidgan", "evaluate", run, "--protocol", name)
         return f'<p class="missing">Nothing has been measured yet. Measure with {made_by}.</p>'
     newest = {str(line["protocol"]): line for line in shown.metrics}
-    return overview(shown.metrics) + "".join(detail(name, line) for name, line in newest.items())
+    order = {name: place for place, name in enumerate(newest)}
+    together = sorted(shown.metrics, key=lambda line: order[str(line["protocol"])])
+    return overview(together) + "".join(detail(name, line) for name, line in newest.items())
 
 
 def overview(lines: Sequence[Mapping[str, Any]]) -> str:

@@ -2,7 +2,7 @@
 
 import json
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -33,13 +33,13 @@ def plain(value: Any) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, list) and not any(isinstance(item, dict | list) for item in value):
-        return " ".join(plain(item) for item in value) or "–"
+        return ", ".join(number(v, 3) if isinstance(v, float) else plain(v) for v in value) or "–"
     return json.dumps(value)
 
 
-def count(how_many: int, noun: str) -> str:
+def count(how_many: int, noun: str, plural: str | None = None) -> str:
     """``1 clip``, ``2 clips``."""
-    return f"{number(how_many)} {noun}{'' if how_many == 1 else 's'}"
+    return f"{number(how_many)} {noun if how_many == 1 else plural or noun + 's'}"
 
 
 def duration(seconds: float) -> str:
@@ -54,6 +54,13 @@ def duration(seconds: float) -> str:
 def command(*words: str) -> str:
     """A command line as markup."""
     return f"<code>{escape(shlex.join(words))}</code>"
+
+
+def resuming(record: Mapping[str, Any]) -> str:
+    """The command that goes on with a run, as markup."""
+    words = record.get("command")
+    known = list(map(str, words)) if isinstance(words, list) and words else ["vidgan", "train", "..."]
+    return command(*known, *(["--resume"] if "--resume" not in known else []))
 
 
 def spec_lines(name: str, value: Any, depth: int = 0) -> Iterator[str]:
