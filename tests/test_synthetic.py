@@ -38,6 +38,10 @@ def test_windows_are_parts_of_the_whole() -> None:
     assert (dataset.read(5, 1, 3, stride=2) == whole[1:6:2]).all()
 
 
+AREAS = {"disc": math.pi, "square": 4.0, "triangle": 4 / math.sqrt(3), "cross": 20 / 9}
+"""areas of shapes of radius 1: a triangle 2 high is 4 / sqrt(3) wide, a cross is five squares of side 2 / 3"""
+
+
 def test_out_of_range() -> None:
     dataset = SyntheticDataset(DEMO)
     with pytest.raises(IndexError):
@@ -63,17 +67,15 @@ def test_coverage_equals_supersampling(shape: str) -> None:
     x, y, radius = (32 * float(part[0]) for part in path(spec, "right", scene, np.array([2 / 7], np.float32)))
     points = (np.arange(32 * 16) + 0.5) / 16
     u, v = points[None, :] - x, points[:, None] - y
-    half = radius * math.sqrt(math.pi) / 2
-    arm = radius * math.sqrt(math.pi / 5) / 2
-    inner = radius * math.sqrt(math.pi / (3 * math.sqrt(3)))
+    arm, inner = radius / 3, radius * 2 / 3
     inside = {
         "disc": u**2 + v**2 <= radius**2,
-        "square": (abs(u) <= half) & (abs(v) <= half),
+        "square": (abs(u) <= radius) & (abs(v) <= radius),
         "cross": ((abs(u) <= 3 * arm) & (abs(v) <= arm)) | ((abs(u) <= arm) & (abs(v) <= 3 * arm)),
         "triangle": (v <= inner) & (abs(u) * math.sqrt(3) - v <= 2 * inner),
     }[shape]
     expected = inside.reshape(32, 16, 32, 16).mean((1, 3))
-    assert expected.sum() == pytest.approx(math.pi * radius**2, rel=0.01)  # equal areas
+    assert expected.sum() == pytest.approx(AREAS[shape] * radius**2, rel=0.02)
     frames = SyntheticDataset(spec).read(index, frame, 1)[0].astype(float) / 255
     colour = np.array(colorsys.hsv_to_rgb(scene.hue, 0.9, 0.95))
     channel = int(np.argmax(np.abs(colour - scene.base)))
@@ -94,7 +96,7 @@ def test_shapes_stay_inside_and_do_what_their_class_says(motion: str) -> None:
         scene = draw_scene(DEMO, index)
         assert 0.11 <= scene.radius <= 0.19
         x, y, radius = path(DEMO, motion, scene, when)
-        for centre in (x, y):  # a disc is wider than a square of its area; the soft edge takes half a pixel
+        for centre in (x, y):  # the soft edge takes half a pixel
             assert (centre - radius > 0.5 / 24 - 1e-6).all()
             assert (centre + radius < 1 - 0.5 / 24 + 1e-6).all()
         dx, dy = x[-1] - x[0], y[-1] - y[0]
@@ -112,8 +114,8 @@ def test_shapes_stay_inside_and_do_what_their_class_says(motion: str) -> None:
 
 
 def test_no_shape_is_cut_by_the_frame() -> None:
-    """What is drawn has the area of its disc in every frame, so nothing of it lies outside."""
-    spec = SyntheticSpec(shapes=("disc", "square", "triangle", "cross"), motions=MOTIONS, size=48)
+    """What is drawn has its whole area in every frame, so nothing of it lies outside."""
+    spec = SyntheticSpec(shapes=tuple(AREAS), motions=MOTIONS, size=48)
     dataset, when = SyntheticDataset(spec), np.linspace(0, 1, 8, dtype=np.float32)
     for index in range(96):
         scene = draw_scene(spec, index)
@@ -124,7 +126,7 @@ def test_no_shape_is_cut_by_the_frame() -> None:
         back = scene.base[channel] + scene.slope[0] * at[None, :] + scene.slope[1] * at[:, None]
         frames = dataset.read(index, 0, 8)[..., channel].astype(float) / 255
         area = ((frames - back) / (colour[channel] - back)).sum((1, 2))
-        assert area == pytest.approx(math.pi * radius**2, rel=0.04)
+        assert area == pytest.approx(AREAS[spec.shapes[index // 6 % 4]] * radius**2, rel=0.04)
 
 
 def test_textured_clips_have_a_second_still_object_in_front() -> None:

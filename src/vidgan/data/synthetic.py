@@ -1,7 +1,7 @@
 """Built-in clips: coloured shapes that move over a softly shaded background, drawn from (seed, index) alone.
 
-A class is a shape and a motion. Shapes of one size have the same area, so that size says nothing about
-the shape; edges are anti-aliased by the distance to the outline.
+A class is a shape and a motion. The radius of every shape is half its height, so a square of radius r is
+2r wide; edges are anti-aliased by the distance to the outline.
 """
 
 import colorsys
@@ -20,47 +20,40 @@ from vidgan.spec import Spec, require, to_json
 
 Plane = NDArray[np.float32]
 
-# Signed distance (pixels) from the outline of a shape as large as a disc of radius r, negative inside.
-HALF_SQUARE: Final = float(np.sqrt(np.pi) / 2)
-"""half the side of a square over the radius of the disc of its area"""
-TRIANGLE_RADIUS: Final = float(np.sqrt(np.pi / (3 * np.sqrt(3))))
-"""inner radius of an equilateral triangle over the radius of the disc of its area"""
-CROSS_ARM: Final = float(np.sqrt(np.pi / 5) / 2)
-"""half the width of a cross of five squares over the radius of the disc of its area"""
 
-
+# Signed distance (pixels) from the outline of a shape of radius r, negative inside.
 def _disc(x: Plane, y: Plane, r: Plane) -> Plane:
     return np.sqrt(x * x + y * y) - r
 
 
 def _square(x: Plane, y: Plane, r: Plane) -> Plane:
-    return np.maximum(np.abs(x), np.abs(y)) - HALF_SQUARE * r
+    return np.maximum(np.abs(x), np.abs(y)) - r
 
 
 def _triangle(x: Plane, y: Plane, r: Plane) -> Plane:
     sides = np.maximum(np.abs(x) * np.float32(np.sqrt(3) / 2) - y * np.float32(0.5), y)
-    return sides - TRIANGLE_RADIUS * r
+    return sides - r * np.float32(2 / 3)
 
 
 def _cross(x: Plane, y: Plane, r: Plane) -> Plane:
-    x, y, arm = np.abs(x), np.abs(y), CROSS_ARM * r
-    return np.minimum(np.maximum(x - 3 * arm, y - arm), np.maximum(x - arm, y - 3 * arm))
+    x, y, arm = np.abs(x), np.abs(y), r / 3
+    return np.minimum(np.maximum(x - r, y - arm), np.maximum(x - arm, y - r))
 
 
 class Shape(NamedTuple):
     """An outline."""
 
     distance: Callable[[Plane, Plane, Plane], Plane]
-    """signed distance (pixels) at offsets (x, y) from the centre of mass, for the radius of the disc of its area"""
+    """signed distance (pixels) at offsets (x, y) from the centre of mass, for the radius"""
     reach: float
-    """farthest it goes from its centre along an axis, over that radius"""
+    """farthest it goes from its centre along an axis, over the radius"""
 
 
 SHAPES: Final[dict[str, Shape]] = {
     "disc": Shape(_disc, 1.0),
-    "square": Shape(_square, HALF_SQUARE),
-    "triangle": Shape(_triangle, 2 * TRIANGLE_RADIUS),
-    "cross": Shape(_cross, 3 * CROSS_ARM),
+    "square": Shape(_square, 1.0),
+    "triangle": Shape(_triangle, 4 / 3),
+    "cross": Shape(_cross, 1.0),
 }
 MOTIONS: Final = ("right", "left", "down", "up", "circle", "grow")
 

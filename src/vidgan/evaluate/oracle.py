@@ -24,7 +24,7 @@ SOLID: Final = (0.25, 0.85)
 LEAST_AREA: Final = 0.008
 """least area of the object in every frame, as part of the frame (real: 0.013 and more)"""
 MOST_AREA: Final = 0.35
-"""largest area in any frame (real: up to 0.2)"""
+"""largest area in any frame (real: up to 0.25)"""
 SPECKS: Final = 0.25
 """largest part of the counted pixels outside the object's surroundings (real: 0)"""
 DISC: Final = (0.68, 0.86)
