@@ -4,6 +4,7 @@ Shared tests walk these tables; ``test_catalog.py`` fails where one of the packa
 """
 
 import dataclasses
+import functools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -107,11 +108,13 @@ BODIES: Mapping[str, BodySpec] = {
 }
 
 
+@functools.cache
 def experiments() -> dict[str, Experiment]:
     """Every preset, tiny."""
     return {name: tiny(experiment) for name, experiment in presets().items()}
 
 
+@functools.cache
 def halved() -> dict[str, Experiment]:
     """Every preset, tiny and at half its size, for tests that run whole networks many times."""
     return {name: halve(experiment) for name, experiment in experiments().items()}
@@ -134,6 +137,7 @@ def halve(experiment: Experiment) -> Experiment:
     return experiment.replace(levels=levels)
 
 
+@functools.cache
 def critics() -> dict[str, tuple[LevelSpec, CriticSpec]]:
     """The distinct critics of all tiny presets, each with its level."""
     table: dict[str, tuple[LevelSpec, CriticSpec]] = {}
@@ -147,6 +151,7 @@ def critics() -> dict[str, tuple[LevelSpec, CriticSpec]]:
     return table
 
 
+@functools.cache
 def structures() -> dict[str, Experiment]:
     """Tiny presets that differ in more than numbers: each tree of classes once, the smallest of it."""
     table: dict[str, Experiment] = {}

@@ -66,6 +66,7 @@ def test_four_micro_batches_are_one_batch_where_statistics_are_settled(name: str
     assert any(g.abs().max() > 1e-6 for g in steps.gradients(whole).values())
 
 
+@pytest.mark.slow
 def test_micro_batches_have_batch_statistics_of_their_own() -> None:
     """The test above could not fail if statistics played no part: here they are the micro-batches'."""
     experiment = steps.batched(unmixed(catalog.halved()["demo"]), CLIPS)

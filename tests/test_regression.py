@@ -128,6 +128,7 @@ def test_generators_reproduce_four_clips(case: Case) -> None:
     assert errors[-1] < GOOD, f"after {len(errors)} steps: {errors[::20]}"
 
 
+@pytest.mark.slow
 def test_clips_that_nothing_tells_apart_cannot_be_learnt() -> None:
     """The error of equal outputs is never below one: what is learnt above came through the input named."""
     errors = Lesson(DEMO_BY_NOISE, "nothing").learn(DEMO_BY_NOISE.rate, 10)
