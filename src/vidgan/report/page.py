@@ -8,6 +8,7 @@ from pathlib import Path
 from string import Template
 
 from vidgan.files import write_text
+from vidgan.report.changes import deviations
 from vidgan.report.collect import Collected, Tick, collect
 from vidgan.report.curves import Panel, panels, seconds_trained
 from vidgan.report.pictures import by_class, over_training
@@ -116,12 +117,6 @@ def when(stamp: str) -> str:
         return f"{datetime.fromisoformat(stamp):%d %B %Y, %H:%M %Z}".lstrip("0")
     except ValueError:
         return stamp
-
-
-def deviations(shown: Collected) -> str:
-    """What the experiment changes against its paper."""
-    listed = "".join(f"<li>{escape(text)}</li>" for text in shown.run.experiment.deviations)
-    return f"<ul>{listed}</ul>" if listed else "<p>In nothing that the experiment names.</p>"
 
 
 def curves(shown: Collected) -> str:

@@ -36,7 +36,8 @@ def overview(lines: Sequence[Mapping[str, Any]]) -> str:
         f"<td class=n>{told(line, 'seed')}</td><td class=settings>{settings(line)}</td></tr>"
         for line in lines
     )
-    head = "<th>Protocol<th class=n>Value<th class=n>Step<th class=n>Clips<th class=n>Seed<th>Settings"
+    names = ("Value", "Step", "Clips", "Seed")
+    head = f"<th>Protocol</th>{''.join(f'<th class=n>{name}</th>' for name in names)}<th>Settings</th>"
     return f"<div class=wide><table class=results><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
 
 
@@ -107,9 +108,9 @@ def confusion(table: Mapping[str, Any], when: str) -> str:
     )
     if max(len(names), len(columns)) > LARGEST:
         return commonest(table)
-    head = "".join(f"<th scope=col><span>{escape(str(name))}</span></th>" for name in columns)
+    head = "".join(header(str(name), "col") for name in columns)
     body = "".join(
-        f"<tr><th scope=row>{escape(str(name))}</th>{cells(name, columns, row)}</tr>"
+        f"<tr>{header(str(name), 'row')}{cells(name, columns, row)}</tr>"
         for name, row in zip(names, counts, strict=True)
     )
     return (
@@ -117,6 +118,11 @@ def confusion(table: Mapping[str, Any], when: str) -> str:
         f"<thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody></table></div>"
         f"<figcaption>{caption}</figcaption></figure>"
     )
+
+
+def header(name: str, scope: str) -> str:
+    """The head of a row or a column; a long name is cut by the style sheet."""
+    return f'<th scope={scope} title="{escape(name)}"><span>{escape(name)}</span></th>'
 
 
 def cells(name: str, columns: Sequence[str], row: Sequence[int]) -> str:

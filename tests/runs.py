@@ -1,0 +1,102 @@
+"""Run directories for tests of the report, made by hand: no training."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vidgan.presets.demo import demo
+from vidgan.run.directory import DataRecord, RunDirectory
+from vidgan.run.experiment import Experiment
+from vidgan.sample.files import write_clip
+
+CLASSES = ("disc-right", '<b>bold & "co"')
+
+
+def make_run(
+    path: Path, experiment: Experiment | None = None, classes: Sequence[str] = CLASSES
+) -> RunDirectory:
+    """A run that has only been started."""
+    chosen = (experiment or demo()).replace(classes=len(classes))
+    data = DataRecord("synthetic", tuple(classes), 1234, "0123abcd")
+    return RunDirectory.create(path, chosen, data, ["vidgan", "train", "demo", "--out", "a b"])
+
+
+def tick(
+    step: int, scalars: Mapping[str, float | None], level: int = 1, seconds: float | None = None
+) -> dict[str, Any]:
+    """A line of the log, at 0.1 s per step and 16 clips per step."""
+    return {
+        "level": level,
+        "step": step,
+        "clips": 16 * step,
+        "seconds": 0.1 * step if seconds is None else seconds,
+        "scalars": dict(scalars),
+    }
+
+
+def write_log(run: RunDirectory, lines: Sequence[Mapping[str, Any]]) -> None:
+    run.log.path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def paint(path: Path, size: int = 8, columns: int = 1, rows: int = 1, seed: int = 0) -> None:
+    """A small animation in the format of previews: clips with two pixels between them."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shape = (3, rows * (size + 2) - 2, columns * (size + 2) - 2, 3)
+    write_clip(path, np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8), 8)
+
+
+def confusion(
+    counts: Sequence[Sequence[int]], classes: Sequence[str] = CLASSES, step: int = 40
+) -> dict[str, Any]:
+    """A result with a table of counts."""
+    return {
+        "protocol": "oracle-accuracy",
+        "value": 0.625,
+        "step": step,
+        "clips": sum(map(sum, counts)),
+        "seed": 3,
+        "values": {
+            "per_class": {
+                name: row[i] / sum(row) for i, (name, row) in enumerate(zip(classes, counts, strict=True))
+            }
+        },
+        "settings": {"is": "OracleAccuracy", "clips": 16, "sigma": 0.75, "averaged": False, "seed": 3},
+        "table": {
+            "rows": list(classes),
+            "columns": [*classes, "none"],
+            "counts": [list(row) for row in counts],
+        },
+    }
+
+
+def full_run(path: Path) -> RunDirectory:
+    """A run with something in every section."""
+    run = make_run(path)
+    steps = range(25, 25 * 41, 25)
+    write_log(
+        run,
+        [
+            tick(
+                s,
+                {
+                    "loss/critics": 2 - s / 2000,
+                    "loss/generator": s / 3000,
+                    "critic/clip/real": 1.5,
+                    "critic/clip/fake": -0.5,
+                },
+            )
+            for s in steps
+        ],
+    )
+    run.metrics.append(confusion([[7, 1, 0], [2, 3, 3]]))
+    for step in (25, 500, 1000):
+        paint(run.samples / "fixed" / f"level1-step{step:08d}.webp", columns=8, rows=4, seed=step)
+    for name in CLASSES:
+        for i in range(4):
+            folder = run.samples / "classes" / name
+            paint(folder / f"fake-{i}.webp", seed=i)
+            paint(folder / f"real-{i}.webp", seed=10 + i)
+    return run

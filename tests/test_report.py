@@ -1,0 +1,347 @@
+"""The report: whole, self-contained, true to the log, and honest about what is missing."""
+
+import base64
+import io
+import json
+import math
+import re
+import shlex
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from commands import require_one_line, vidgan
+from pages import Element, Page
+from runs import CLASSES, confusion, full_run, make_run, paint, tick, write_log
+from vidgan.presets import preset
+from vidgan.presets.demo import demo
+from vidgan.report.curves import MOST, thin
+from vidgan.report.page import write_report
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Page:
+    return Page.read(write_report(full_run(tmp_path_factory.mktemp("report") / "run").path))
+
+
+def read(text: str) -> float:
+    return float(text.replace("−", "-").replace(",", ""))
+
+
+def scale(chart: Element, axis: str, coordinate: str) -> tuple[float, float]:
+    """Slope and offset from places to values, as a reader would find them from the numbers beside an axis."""
+    labels = chart.all("text", axis)
+    places = [float(label.attributes[coordinate]) for label in labels]
+    assert len(places) >= 2
+    values = [read(label.text) for label in labels]
+    slope, offset = np.polyfit(places, values, 1)
+    assert np.allclose(np.polyval([slope, offset], places), values, atol=2e-3 * (max(values) - min(values)))
+    return float(slope), float(offset)
+
+
+def drawn(chart: Element, name: str) -> list[list[tuple[float, float]]]:
+    """Values of a curve, read off the chart: a list per unbroken line."""
+    (mx, bx), (my, by) = scale(chart, "x", "x"), scale(chart, "y", "y")
+    (curve,) = [group for group in chart.all("g", "curve") if group.attributes["data-name"] == name]
+    lines = []
+    for part in curve.all("polyline"):
+        pairs = [pair.split(",") for pair in part.attributes["points"].split()]
+        lines.append([(mx * float(a) + bx, my * float(b) + by) for a, b in pairs])
+    for dot in curve.all("circle"):
+        lines.append([(mx * float(dot.attributes["cx"]) + bx, my * float(dot.attributes["cy"]) + by)])
+    return lines
+
+
+def charts(page: Page) -> dict[str, Element]:
+    return {figure.all("h4")[0].text: figure for figure in page.root.all("figure", "chart")}
+
+
+def test_needs_nothing_from_outside(page: Page) -> None:
+    addresses = [
+        element.attributes[name]
+        for element in page.root.walk()
+        for name in ("src", "href", "srcset", "data", "action", "poster", "xlink:href")
+        if name in element.attributes and not (name == "data" and element.name != "object")
+    ]
+    assert len(addresses) > 10
+    assert [address[:40] for address in addresses if not address.startswith("data:")] == []
+    style = "".join(element.text for element in page.root.all("style"))
+    assert "url(" not in style
+    assert "@import" not in style
+    (policy,) = [m.attributes["content"] for m in page.root.all("meta") if "http-equiv" in m.attributes]
+    assert "default-src 'none'" in policy
+
+
+def test_every_image_is_whole_and_is_the_file(page: Page) -> None:
+    images = page.root.all("img")
+    assert len(images) == 2 * 4 * len(CLASSES) + 3
+    for image in images:
+        kind, text = image.attributes["src"].split(",")
+        assert kind == "data:image/webp;base64"
+        with Image.open(io.BytesIO(base64.b64decode(text, validate=True))) as opened:
+            assert opened.n_frames == 3  # type: ignore[attr-defined]
+            opened.seek(2)
+            opened.load()
+            ratio = int(image.attributes["width"]) / int(image.attributes["height"])
+            assert math.isclose(ratio, opened.width / opened.height, rel_tol=0.01)
+        assert image.attributes["alt"]
+    style = "".join(element.text for element in page.root.all("style"))
+    assert re.search(r"img \{[^}]*image-rendering: pixelated", style)
+
+
+def test_clips_stand_beside_their_class(page: Page) -> None:
+    found = page.section("Samples").all("div", "class")[1:]
+    assert [row.all("h3")[0].text for row in found] == list(CLASSES)
+    for row in found:
+        for kind, seed in (("fake", 0), ("real", 10)):
+            (clips,) = row.all("div", kind)
+            first = base64.b64decode(clips.all("img")[0].attributes["src"].split(",")[1])
+            with Image.open(io.BytesIO(first)) as opened:
+                opened.seek(1)
+                shown = np.asarray(opened.convert("RGB"))
+            expected = np.random.default_rng(seed).integers(0, 256, (3, 8, 8, 3), dtype=np.uint8)[1]
+            assert (shown == expected).all()
+
+
+def test_names_are_escaped(page: Page) -> None:
+    assert page.root.all("b") != []  # the legends' own; none of them holds a class name
+    assert not any("bold" in element.text for element in page.root.all("b"))
+    assert '<b>bold & "co"' in page.section("Samples").text
+    assert '<b>bold & "co"' in page.section("Results").text
+
+
+def test_header_says_what_was_run(page: Page) -> None:
+    (header,) = page.root.all("header")
+    facts = dict(zip([t.text for t in header.all("dt")], [d.text for d in header.all("dd")], strict=True))
+    assert header.all("h1")[0].text == "demo"
+    assert demo().description in header.text
+    assert facts["Seed"] == "0"
+    assert facts["Videos"] == "8 frames of 24 × 24"
+    assert facts["Training"].startswith("1,000 steps (of at most 100,000), 16,000 clips, 2 min; not finished")
+    assert shlex.split(facts["Command"]) == ["vidgan", "train", "demo", "--out", "a b"]
+    assert "torch" in facts["Versions"]
+
+
+def test_differences_from_the_paper(page: Page) -> None:
+    section = page.section("Differs from the paper")
+    assert [item.text for item in section.all("li")] == list(demo().deviations)
+
+
+def test_changes_of_the_preset_are_shown(tmp_path: Path) -> None:
+    base = demo()
+    training = base.training.replace(seed=9, steps=7, batch=base.training.batch.replace(global_batch=32))
+    run = make_run(tmp_path / "run", base.replace(training=training))
+    section = Page.read(write_report(run.path)).section("Differs from the paper")
+    extra = [item.text for item in section.all("li")][len(base.deviations) :]
+    assert extra == ["training.steps: 100000 → 7", "training.batch.global_batch: 16 → 32"]
+
+
+def test_results_with_protocol_and_settings(page: Page) -> None:
+    section = page.section("Results")
+    cells = [
+        cell.text
+        for cell in section.all("table", "results")[0].all("tbody")[0].walk()
+        if cell.name in ("td", "th")
+    ]
+    assert cells == ["oracle-accuracy", "0.625", "40", "16", "3", "sigma 0.75 · averaged no"]
+    (figure,) = section.all("figure", "confusion")
+    rows = [[cell.text for cell in row.all("td")] for row in figure.all("tbody")[0].all("tr")]
+    assert rows == [["7", "1", "0"], ["2", "3", "3"]]
+    shares = [c.attributes["style"] for c in figure.all("tbody")[0].all("td")]
+    assert shares == [f"--share:{s}%" for s in (88, 12, 0, 25, 38, 38)]
+    assert [c.text for c in figure.all("td", "right")] == ["7", "3"]
+
+
+def test_large_tables_name_the_commonest_confusions(tmp_path: Path) -> None:
+    names = [f"class {i}" for i in range(40)]
+    counts = [[8 if i == j else 0 for j in range(41)] for i in range(40)]
+    counts[3][5], counts[7][40], counts[1][0] = 6, 9, 2
+    run = make_run(tmp_path / "run", classes=names)
+    run.metrics.append(confusion(counts, names))
+    section = Page.read(write_report(run.path)).section("Results")
+    assert section.all("figure", "confusion") == []
+    assert [item.text for item in section.all("li")] == [
+        "class 7 seen as none: 9",
+        "class 3 seen as class 5: 6",
+        "class 1 seen as class 0: 2",
+    ]
+
+
+def test_curves_are_the_logged_values(page: Page) -> None:
+    found = charts(page)
+    assert list(found) == ["Losses", "Critic “clip”", "Speed"]
+    steps = range(25, 25 * 41, 25)
+    logged = {
+        ("Losses", "critics"): [2 - s / 2000 for s in steps],
+        ("Losses", "generator"): [s / 3000 for s in steps],
+        ("Critic “clip”", "real"): [1.5] * 40,
+        ("Critic “clip”", "fake"): [-0.5] * 40,
+        ("Speed", "clips / s"): [160.0] * 40,
+    }
+    for (title, name), values in logged.items():
+        (line,) = drawn(found[title], name)
+        np.testing.assert_allclose([x for x, _ in line], steps, atol=1)
+        spread = max(2 * max(map(abs, values)), 0.1)
+        np.testing.assert_allclose([y for _, y in line], values, atol=2e-3 * spread)
+    for figure in found.values():
+        assert any(text.text == "step" for text in figure.all("text", "axis"))
+        assert len(figure.all("text", "axis")) == 2
+        assert all(curve.all("title")[0].text for curve in figure.all("g", "curve"))
+    legend = [item.text for item in found["Losses"].all("li")]
+    assert legend == ["critics 1.5", "generator 0.3333"]
+
+
+@pytest.mark.parametrize(("low", "high"), [(-3e-6, 4e-6), (1e7, 5e7), (0.25, 0.26), (-1e5, 3.0), (2.0, 2.0)])
+def test_axes_of_any_range_can_be_read(tmp_path: Path, low: float, high: float) -> None:
+    run = make_run(tmp_path / "run")
+    values = [low, high, (low + high) / 2]
+    write_log(run, [tick(100 * (i + 1), {"a/b": value}) for i, value in enumerate(values)])
+    (line,) = drawn(charts(Page.read(write_report(run.path)))["a"], "b")
+    np.testing.assert_allclose([y for _, y in line], values, atol=0.01 * ((high - low) or abs(high)))
+
+
+def test_thousands_of_points_keep_their_spikes(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    values = np.sin(np.arange(5000) / 50)
+    values[1234], values[4321] = 9.0, -7.0
+    write_log(run, [tick(i + 1, {"loss/generator": float(v)}) for i, v in enumerate(values)])
+    (line,) = drawn(charts(Page.read(write_report(run.path)))["Losses"], "generator")
+    assert 300 < len(line) <= MOST
+    assert math.isclose(max(line, key=lambda p: p[1])[0], 1235, abs_tol=15)
+    assert math.isclose(max(y for _, y in line), 9.0, abs_tol=0.05)
+    assert math.isclose(min(y for _, y in line), -7.0, abs_tol=0.05)
+
+
+def test_thinning_keeps_the_extremes_of_every_stretch() -> None:
+    noise = np.random.default_rng(0).normal(size=3001)
+    points = [(i, float(v)) for i, v in enumerate(noise)]
+    kept = thin(points, 100)
+    assert len(kept) <= 100
+    assert kept[0] == points[0]
+    assert kept[-1] == points[-1]
+    assert set(kept) <= set(points)
+    assert [i for i, _ in kept] == sorted(i for i, _ in kept)
+    # Any stretch twice as long as a bucket holds a whole one; it cannot lie beyond what was kept near it.
+    bucket = math.ceil(3001 / 49)
+    for begin in range(0, 3001 - 2 * bucket, 17):
+        near = [v for i, v in kept if begin - bucket <= i <= begin + 2 * bucket and v is not None]
+        stretch = noise[begin : begin + bucket]
+        assert min(near) <= stretch.min()
+        assert max(near) >= stretch.max()
+    assert thin(points[:100], 100) == points[:100]
+
+
+def test_numbers_that_are_not_finite_leave_a_gap_and_are_said(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    values: list[float | None] = [1.0, 2.0, None, None, 3.0, None, 4.0, 5.0, math.inf, math.nan]
+    write_log(
+        run, [tick(10 * (i + 1), {"loss/critics": v, "loss/generator": 0.5}) for i, v in enumerate(values)]
+    )
+    figure = charts(Page.read(write_report(run.path)))["Losses"]
+    lines = sorted(drawn(figure, "critics"))
+    assert [[round(x) for x, _ in line] for line in lines] == [[10, 20], [50], [70, 80]]
+    assert "critics is not finite at 5 points, first at step 30" in figure.text
+    assert "generator is not finite" not in figure.text
+
+
+def test_gaps_stay_when_points_are_thinned() -> None:
+    points = [(i, None if 1000 <= i < 1003 else 1.0) for i in range(4000)]
+    kept = thin(points)
+    assert any(v is None for _, v in kept)
+    assert all(b - a < 60 for (a, _), (b, _) in pairwise(kept))
+
+
+def test_speed_leaves_out_what_a_resumed_process_cannot_know(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    lines = [tick(100, {"a/b": 1.0}, seconds=10.0), tick(200, {"a/b": 1.0}, seconds=30.0)]
+    lines += [tick(300, {"a/b": 1.0}, seconds=5.0), tick(400, {"a/b": 1.0}, seconds=25.0)]
+    write_log(run, lines)
+    page = Page.read(write_report(run.path))
+    (line,) = drawn(charts(page)["Speed"], "clips / s")
+    np.testing.assert_allclose(line, [(100, 160), (200, 80), (400, 80)], rtol=0.01)
+    assert "6,400 clips, 55 s;" in page.root.all("header")[0].text
+
+
+def test_levels_have_charts_of_their_own(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", preset("ssw-gan-k600"))
+    write_log(run, [tick(10, {"loss/generator": 1.0}), tick(5, {"loss/generator": 9.0}, level=2)])
+    page = Page.read(write_report(run.path))
+    curves = page.section("Training curves")
+    assert [heading.text for heading in curves.all("h3")] == ["Level 1", "Level 2"]
+    first, second = curves.all("div", "charts")
+    for charts_of, value, step in ((first, 1.0, 10), (second, 9.0, 5)):
+        (line,) = drawn(charts_of.all("figure", "chart")[0], "generator")
+        np.testing.assert_allclose(line, [(step, value)], rtol=0.01)
+
+
+def test_early_run_says_what_is_missing_and_how_to_make_it(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    page = Page.read(write_report(run.path))
+    asked = {
+        "Samples": f"vidgan sample {run.path} --out {run.path}/samples/classes --clips 8 --format webp",
+        "Results": f"vidgan evaluate {run.path} --protocol oracle-accuracy",
+        "Fixed latents over training": "vidgan train demo --out 'a b' --resume",
+        "Training curves": "vidgan train demo --out 'a b' --resume",
+    }
+    for title, command in asked.items():
+        section = page.section(title)
+        assert len(section.all("p", "missing")) == 1
+        assert [code.text for code in section.all("code")] == [command]
+    assert page.root.all("img") == []
+
+
+def test_clips_of_the_sample_command_are_shown(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", classes=("a-b", "c"))
+    for i, name in enumerate(("a-b", "c", "a-b")):
+        paint(run.samples / "classes" / f"{i:05d}-{name}.webp", seed=i)
+    rows = Page.read(write_report(run.path)).section("Samples").all("div", "class")[1:]
+    assert [(row.all("h3")[0].text, len(row.all("img"))) for row in rows] == [("a-b", 2), ("c", 1)]
+    assert "no real clips" in rows[0].text
+
+
+def test_broken_files_are_left_out_and_named(tmp_path: Path) -> None:
+    run = full_run(tmp_path / "run")
+    with run.log.path.open("a") as file:
+        file.write('{"level": 1, "step": 9')
+    (run.samples / "fixed" / "level1-step00000500.webp").write_bytes(b"RIFF nothing")
+    page = Page.read(write_report(run.path))
+    (header,) = page.root.all("header")
+    assert "log.jsonl: 1 of 41 lines cannot be read" in header.text
+    assert "fixed/level1-step00000500.webp cannot be read" in header.text
+    shown = [step.all("span")[0].text for step in page.root.all("div", "step")]
+    assert [text for text in shown if text[:1].isdigit()] == ["25", "1,000"]
+
+
+def test_many_previews_are_shown_from_first_to_last(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    for step in range(10, 510, 10):
+        paint(run.samples / "fixed" / f"level1-step{step:08d}.webp", columns=8, rows=4)
+    section = Page.read(write_report(run.path)).section("Fixed latents over training")
+    steps = [int(s.all("span")[0].text) for s in section.all("div", "step") if s.all("img")]
+    assert len(steps) == 10
+    assert (steps[0], steps[-1]) == (10, 500)
+    assert max(b - a for a, b in pairwise(steps)) <= 60
+    assert "10 of 50 steps" in section.text
+
+
+def test_all_settings_are_there(page: Page) -> None:
+    (listing,) = page.section("The experiment").all("pre")
+    assert "generator_rate: 0.0005" in listing.text
+    assert "name: clip" in listing.text
+
+
+def test_the_verb(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    answer = vidgan(capsys, "report", run.path)
+    assert answer.status == 0
+    assert answer.out.strip() == str(run.path / "report.html")
+    before = (run.path / "report.html").read_bytes()
+    record = json.loads((run.path / "experiment.json").read_text())
+    record["experiment"]["levels"] = 3
+    (run.path / "experiment.json").write_text(json.dumps(record))
+    require_one_line(vidgan(capsys, "report", run.path), "levels", "expected a list")
+    assert (run.path / "report.html").read_bytes() == before
+    assert sorted(path.name for path in run.path.glob("*report*")) == ["report.html"]
