@@ -111,6 +111,29 @@ def test_conditioning_frames_reach_all_frames_of_their_clip(name: str) -> None:
     dependence.require(lambda x: made.video(made.settled, frames=x), frames, whole)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in LEVELS if "-fp-" in name])
+def test_every_state_and_every_skip_carries_the_conditioning_frames(name: str) -> None:
+    """One path at a time: the others keep what they had from the original frames."""
+    made = make(name)
+    generator, frames = made.level.generator, made.real.clip[:, : made.level.spec.context_frames]
+    embedded = generator.embed_label(made.real.label)
+    steps = made.level.spec.trained_frames
+    sides = [stage.output_side for stage in generator.stages]
+    with torch.no_grad():
+        old, new = made.given(), made.given(frames.flip(0))
+        before = generator.generate(made.z, embedded, steps, made.settled, old).video
+        changes = [old._replace(states={**old.states, side: state}) for side, state in new.states.items()] + [
+            old._replace(skips={**old.skips, side: x}) for side, x in new.skips.items() if side in sides
+        ]
+        assert len(changes) >= 3
+        for change in changes:
+            after = generator.generate(made.z, embedded, steps, made.settled, change).video
+            moved = (after - before).abs().flatten(2).amax(2) > 1e-10
+            # Flipping the batch exchanges the first and the last clip; the one in the middle stays.
+            assert torch.equal(moved, torch.tensor([True, False, True])[:, None].expand(B, steps))
+
+
 @pytest.mark.parametrize("name", EACH_LEVEL)
 def test_clips_meet_in_training_through_batch_statistics_alone(name: str) -> None:
     made = make(name)
