@@ -10,7 +10,7 @@ import pytest
 
 from vidgan.cli import main
 
-ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+ENVIRONMENT = os.environ | {"PYTHONUNBUFFERED": "1"}
 
 
 class Answer(NamedTuple):
