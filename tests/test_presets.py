@@ -56,7 +56,10 @@ class Listener:
     def samples(self, state: LevelState) -> None:
         self.shown.append(state.step)
 
-    def stop(self, step: int) -> bool:
+    def interrupted(self) -> bool:
+        return False
+
+    def over(self) -> bool:
         return False
 
 

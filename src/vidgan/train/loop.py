@@ -27,13 +27,16 @@ class Watcher(Protocol):
         """Means of the scalars since the last tick."""
 
     def checkpoint(self, state: LevelState, finished: bool) -> None:
-        """Save everything; ``finished`` after the last step."""
+        """Save everything; ``finished`` where the level ends here and wants no more steps."""
 
     def samples(self, state: LevelState) -> None:
         """Show samples from fixed latents."""
 
-    def stop(self, step: int) -> bool:
-        """Whether to end after this step though more were asked for."""
+    def interrupted(self) -> bool:
+        """Whether this process was asked to stop, so that training goes on another time."""
+
+    def over(self) -> bool:
+        """Whether this process has used up the level's time, which finishes the level."""
 
 
 def train_level(
@@ -46,7 +49,7 @@ def train_level(
     workers: int,
     device: torch.device,
 ) -> None:
-    """Train a level from ``state.step`` to the last step, or until the watcher says stop.
+    """Train a level from ``state.step`` to the last step, or until the watcher of some replica ends it.
 
     Args:
         source: makes the lower level's videos; None on the first level.
@@ -87,18 +90,20 @@ def train_level(
             if state.average is not None:
                 state.average.update(level.generator, state.step)
             meter.add(scalars)
-            last = state.step == training.steps
-            stopping = replicas.any(watcher.stop(state.step))
-            if state.step % reporting.tick == 0 or last or stopping or state.step % reporting.checkpoint == 0:
+            # Decided once, by all replicas together: what is saved must be what happens, whatever time samples take.
+            interrupted, over = replicas.any(watcher.interrupted()), replicas.any(watcher.over())
+            finished = state.step == training.steps or (over and not interrupted)
+            ending = finished or interrupted
+            if state.step % reporting.tick == 0 or ending or state.step % reporting.checkpoint == 0:
                 means = meter.take(replicas)
                 check_finite(means, state.step)
                 if means:
                     watcher.tick(state.index, state.step, state.step * clips_per_step, means)
-            if state.step % reporting.samples == 0 or last or stopping:
+            if state.step % reporting.samples == 0 or ending:
                 watcher.samples(state)
-            if state.step % reporting.checkpoint == 0 or last or stopping:
-                watcher.checkpoint(state, finished=last)
-            if stopping and not last:
+            if state.step % reporting.checkpoint == 0 or ending:
+                watcher.checkpoint(state, finished)
+            if ending:
                 return
 
 

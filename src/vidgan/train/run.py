@@ -99,9 +99,12 @@ def _train(
     with shown as progress:
         watcher = RunWatcher(run, dataset, below, replicas, progress, seconds, requests, state.step)
         train_level(experiment, state, dataset, source, replicas, watcher, workers, device)
-    if requests.name is not None and replicas.main:
-        print(f"stopped by {requests.name} at step {state.step}, all saved; go on with --resume", flush=True)
-    return requests.name is None
+    # Asked of all: a replica that went on alone would wait for one that has left.
+    interrupted = replicas.any(requests.name is not None)
+    if interrupted and replicas.main:
+        cause = requests.name or "a signal to another process"
+        print(f"stopped by {cause} at step {state.step}, all saved; go on with --resume", flush=True)
+    return not interrupted
 
 
 class RunWatcher:
@@ -145,7 +148,7 @@ class RunWatcher:
         facts = {
             "level": state.index + 1,
             "step": state.step,
-            "finished": finished or (self.over() and self.requests.name is None),
+            "finished": finished,
             "asked": self.run.experiment.training.steps,
         }
         path = checkpoint_path(self.run.checkpoints, state.index + 1, state.step)
@@ -157,13 +160,13 @@ class RunWatcher:
         if self.replicas.main:
             write_previews(self.run, state.index, state.published(), state.step, self.below, self.dataset)
 
+    def interrupted(self) -> bool:
+        """Whether a signal came."""
+        return self.requests.name is not None
+
     def over(self) -> bool:
         """Whether the time budget is used up."""
         return self.deadline is not None and time.monotonic() >= self.deadline
-
-    def stop(self, step: int) -> bool:
-        """Whether a signal came or the time is over."""
-        return self.requests.name is not None or self.over()
 
 
 class StopRequests:

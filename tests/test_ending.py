@@ -1,0 +1,153 @@
+"""How a level ends: what its last checkpoint says is what happened, on every replica alike."""
+
+import os
+import signal
+from datetime import timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import torch
+import torch.distributed as dist
+from torch.multiprocessing.spawn import spawn
+
+import catalog
+from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
+from vidgan.run.checkpoints import checkpoint_path, load, steps_of
+from vidgan.run.directory import DataRecord, RunDirectory
+from vidgan.run.experiment import BatchSpec, Experiment
+from vidgan.train import run as training
+from vidgan.train.replicas import Replicas
+
+CPU = torch.device("cpu")
+STEPS = 5
+
+
+def experiment(replicas: int = 1) -> Experiment:
+    """A checkpoint at every step, samples at every second."""
+    tiny = catalog.experiments()["demo"]
+    batch = BatchSpec(global_batch=2, replicas=replicas, statistics_group=replicas)
+    return tiny.replace(
+        classes=2,
+        training=tiny.training.replace(steps=STEPS, batch=batch),
+        reporting=tiny.reporting.replace(keep=STEPS, samples=2),
+    )
+
+
+def data(asked: Experiment) -> SyntheticDataset:
+    (level,) = asked.levels
+    return SyntheticDataset(
+        SyntheticSpec(
+            shapes=("disc",), motions=("right", "left"), size=level.size, frames=level.frames, clips=8
+        )
+    )
+
+
+def create(path: Path, asked: Experiment) -> RunDirectory:
+    made = data(asked)
+    return RunDirectory.create(
+        path, asked, DataRecord("synthetic", made.classes, len(made), made.fingerprint), ["train"]
+    )
+
+
+def finished(run: Path) -> dict[int, bool]:
+    """What every checkpoint of the level says of it."""
+    folder = run / "checkpoints"
+    return {
+        step: bool(load(checkpoint_path(folder, 1, step)).facts["finished"]) for step in steps_of(folder, 1)
+    }
+
+
+class Clock:
+    """Time that stands still until it is told to pass."""
+
+    now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+def test_time_that_runs_out_during_samples_ends_the_next_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, asked = Clock(), experiment()
+
+    def slow_samples(*_: object) -> None:
+        clock.now = 100.0
+
+    monkeypatch.setattr(training, "time", clock)
+    monkeypatch.setattr(training, "write_previews", slow_samples)
+    run = create(tmp_path / "run", asked)
+    assert training.train_run(run, data(asked), Replicas(), CPU, 0, seconds=10.0)
+    assert finished(run.path) == {1: False, 2: False, 3: True}
+
+
+def test_a_level_that_ends_with_its_steps_is_finished(tmp_path: Path) -> None:
+    asked = experiment()
+    run = create(tmp_path / "run", asked)
+    assert training.train_run(run, data(asked), Replicas(), CPU, 0)
+    assert finished(run.path) == {1: False, 2: False, 3: False, 4: False, STEPS: True}
+
+
+class Case(NamedTuple):
+    """What happens to the second of two processes."""
+
+    name: str
+    signalled: bool
+    """it gets SIGTERM in its second step"""
+    seconds: float | None
+    """its own time budget; the first process has none"""
+
+
+SIGNAL = Case("signal", True, None)
+TIME = Case("time", False, 0.0)
+
+
+def replica(rank: int, folder: str, case: Case) -> None:
+    """One of two processes; they meet through a file, so no port is taken."""
+    place = Path(folder)
+    dist.init_process_group(
+        "gloo",
+        init_method=f"file://{folder}/meeting",
+        rank=rank,
+        world_size=2,
+        timeout=timedelta(seconds=60),
+    )
+    tick = training.RunWatcher.tick
+
+    def signalled_tick(self: training.RunWatcher, index: int, step: int, *more: object) -> None:
+        tick(self, index, step, *more)  # type: ignore[arg-type]
+        if step == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    if rank == 1 and case.signalled:
+        training.RunWatcher.tick = signalled_tick  # type: ignore[assignment,method-assign]
+    try:
+        asked = experiment(replicas=2)
+        replicas = Replicas(rank, 2, dist.group.WORLD)
+        run = RunDirectory.open(place / "run")
+        seconds = case.seconds if rank == 1 else None
+        answer = training.train_run(run, data(asked), replicas, CPU, 0, seconds)
+        (place / f"answer-{rank}").write_text(str(answer))
+    finally:
+        dist.destroy_process_group()
+
+
+def two_processes(folder: Path, case: Case) -> list[str]:
+    """What both said when asked whether the run is finished."""
+    create(folder / "run", experiment(replicas=2))
+    spawn(replica, (str(folder), case), nprocs=2)
+    return [(folder / f"answer-{rank}").read_text() for rank in (0, 1)]
+
+
+@pytest.mark.slow
+def test_a_signal_to_one_process_stops_all(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert two_processes(tmp_path, SIGNAL) == ["False", "False"]
+    assert finished(tmp_path / "run") == {1: False, 2: False, 3: False}
+    assert "at step 3, all saved" in capfd.readouterr().out
+
+
+@pytest.mark.slow
+def test_time_that_runs_out_on_one_process_finishes_the_level_on_all(tmp_path: Path) -> None:
+    assert two_processes(tmp_path, TIME) == ["True", "True"]
+    assert finished(tmp_path / "run") == {1: True}
