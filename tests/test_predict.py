@@ -1,5 +1,6 @@
 """``vidgan predict``: what it takes of a video, needs and writes."""
 
+import shutil
 from pathlib import Path
 
 import av
@@ -114,3 +115,27 @@ def test_impossible_options(run: Path, tmp_path: Path, capsys: Capture) -> None:
         answer = vidgan(capsys, "predict", run, source, "--out", tmp_path / "out", *options)
         require_one_line(answer, *words)
         assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_statistics_of_other_data_are_kept_apart(run: Path, tmp_path: Path, capsys: Capture) -> None:
+    other, mine = tmp_path / "other", tmp_path / "run"
+    shutil.copytree(run, mine)
+    (mine / "videos").mkdir()
+    for i in range(3):
+        video(mine / "videos" / f"{i}.mp4", 8)
+    prepare(mine / "videos", other, PrepareSpec(layout=Folder(), size=64), workers=0)
+    source = video(tmp_path / "in.mp4", 6)
+    (own,) = (mine / "statistics").iterdir()
+    # Measured against other data, a model keeps the statistics of its own.
+    measure = ("evaluate", mine, "--protocol", "pixel-statistics", "--clips", 2, "--data", other)
+    assert vidgan(capsys, *measure).status == 0
+    assert list((mine / "statistics").iterdir()) == [own]
+    own.unlink()
+    options = ("--futures", 1, "--out", tmp_path / "out")
+    assert vidgan(capsys, "predict", mine, source, *options, "--data", other).status == 0
+    (theirs,) = (mine / "statistics").iterdir()
+    assert theirs.name != own.name
+    # Its own data are gone, and those of others do not stand in for them.
+    require_one_line(vidgan(capsys, "predict", mine, source, *options), "--data")
+    require_one_line(vidgan(capsys, *measure), "--data")

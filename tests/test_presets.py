@@ -15,7 +15,7 @@ from vidgan.models.cascade import Settled
 from vidgan.nn.statistics import SettledStatistics
 from vidgan.presets import preset, presets
 from vidgan.run.experiment import Experiment
-from vidgan.sample.settling import settle_table, whole_window
+from vidgan.sample.settling import label_counts, settle_table, whole_window
 from vidgan.spec import differences, from_json, to_json
 from vidgan.train.below import frozen_source
 from vidgan.train.level_state import LevelState
@@ -108,7 +108,8 @@ def test_tiny_presets_train_two_steps(name: str) -> None:
         for pattern in unused:
             assert fnmatch.filter(still, pattern), f"{pattern} is listed as unused but moves"
         generator = state.published()
-        table = settle_table(experiment, index, generator, below, dataset, experiment.training.settle, CPU)
+        labels, spec_of_settling = label_counts(experiment, dataset), experiment.training.settle
+        table = settle_table(experiment, index, generator, below, labels, dataset, spec_of_settling, CPU)
         below.append(Settled(spec, generator, SettledStatistics(table)))
 
 

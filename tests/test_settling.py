@@ -3,16 +3,19 @@
 import pytest
 import torch
 
-from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
+import catalog
+from vidgan.data.dataset import ClipInfo
+from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec, demo_like
 from vidgan.models.cascade import Settled
-from vidgan.models.conditioning import Conditioning, join
+from vidgan.models.conditioning import NOTHING, Conditioning, join
 from vidgan.models.generator import Generator
 from vidgan.nn.statistics import SettledStatistics
 from vidgan.presets import preset
 from vidgan.run.experiment import BatchSpec, Experiment, SettleSpec, TrainingSpec
 from vidgan.run.tiny import tiny
-from vidgan.sample.previews import brief_settling
-from vidgan.sample.settling import settle_table, whole_window
+from vidgan.sample.previews import COLUMNS, ROWS, brief_settling, column_classes
+from vidgan.sample.settle import settle
+from vidgan.sample.settling import label_counts, settle_table, whole_window
 from vidgan.sample.trained import Trained, continue_clips, parts_of, synthesise
 from vidgan.train.level_state import LevelState
 
@@ -33,7 +36,8 @@ def trained(experiment: Experiment) -> Trained:
     levels: list[Settled] = []
     for index, spec in enumerate(experiment.levels):
         generator = LevelState(experiment, index, CPU).level.generator
-        table = settle_table(experiment, index, generator, levels, data, SETTLE, CPU)
+        labels = [1] * experiment.classes
+        table = settle_table(experiment, index, generator, levels, labels, data, SETTLE, CPU)
         levels.append(Settled(spec, generator, SettledStatistics(table)))
     return Trained(experiment, tuple(levels), data.classes, 0, CPU)
 
@@ -120,3 +124,50 @@ def test_joined_conditioning_keeps_the_order() -> None:
     assert torch.equal(whole.states[4], state)
     assert torch.equal(whole.skips[8], skip)
     assert whole.below is None
+
+
+def settled_labels(labels: tuple[int, ...]) -> torch.Tensor:
+    """The labels of 400 clips that a generator settles on."""
+    experiment = catalog.halved()["demo"].replace(classes=len(labels))
+    generator = LevelState(experiment, 0, CPU).level.generator
+    seen: list[torch.Tensor] = []
+
+    def given(batch: int, label: torch.Tensor) -> Conditioning:
+        seen.append(label)
+        return NOTHING
+
+    settle(generator, 1, labels, SettleSpec(batches=4, clips=100), 5, given, CPU)
+    return torch.cat(seen)
+
+
+def test_settling_draws_classes_as_often_as_the_data() -> None:
+    counts = torch.bincount(settled_labels((1, 0, 6, 3)), minlength=4)
+    assert counts[1] == 0
+    # Six deviations of a binomial with 400 draws.
+    for count, share in zip(counts.tolist(), (0.1, 0.0, 0.6, 0.3), strict=True):
+        assert abs(count - 400 * share) <= 6 * (400 * share * (1 - share)) ** 0.5
+
+
+class Unbalanced(SyntheticDataset):
+    """Twelve clips of the first class, none of the second and four of the third."""
+
+    def info(self, index: int) -> ClipInfo:
+        return super().info(index)._replace(label=0 if index < 12 else 2)
+
+
+def test_classes_are_counted_in_lowest_terms() -> None:
+    experiment = catalog.halved()["demo"].replace(classes=3)
+    spec = SyntheticSpec(shapes=("disc",), motions=("right", "left", "grow"), clips=16)
+    assert label_counts(experiment, Unbalanced(spec)) == (3, 0, 1)
+    assert label_counts(experiment.replace(classes=1, conditional=False), Unbalanced(spec)) == (1,)
+    # Balanced data draw labels as a single clip of each class would.
+    assert label_counts(preset("demo"), SyntheticDataset(demo_like(24, 8))) == (1,) * 8
+
+
+@pytest.mark.parametrize("classes", [1, 3, 8, 600])
+def test_a_column_of_previews_shows_one_class(classes: int) -> None:
+    made = column_classes(classes)
+    assert len(made) == COLUMNS * ROWS
+    columns = [set(made[i::COLUMNS]) for i in range(COLUMNS)]
+    assert all(len(column) == 1 for column in columns)
+    assert len(set().union(*columns)) == min(classes, COLUMNS)

@@ -8,6 +8,7 @@ from vidgan.data.synthetic import SyntheticDataset, demo_like
 from vidgan.errors import UserError
 from vidgan.run.directory import DataRecord, RunDirectory
 from vidgan.run.experiment import Experiment
+from vidgan.sample.published import GivenFrames
 from vidgan.sample.settling import whole_window
 
 SYNTHETIC = "synthetic"
@@ -41,3 +42,20 @@ def data_of_run(run: RunDirectory, source: str | None) -> Dataset:
         if source is not None:
             raise
         raise UserError(f"the data of this run cannot be opened ({error}); name them by --data") from error
+
+
+def given_frames(run: RunDirectory, named: Dataset | None) -> GivenFrames:
+    """What a frame-conditional run settles on: ``named`` data, or else those that it was trained on."""
+    if named is not None:
+        return GivenFrames.of(named)
+
+    def own() -> Dataset:
+        dataset = data_of_run(run, None)
+        if dataset.fingerprint != run.data.fingerprint:
+            raise UserError(
+                f"the data of this run have changed since it started ({run.data.source}); name those to settle on "
+                "by --data"
+            )
+        return dataset
+
+    return GivenFrames(run.data.fingerprint, own)

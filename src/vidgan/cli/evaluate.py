@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from vidgan.cli.data import data_of_run
+from vidgan.cli.data import data_of_run, given_frames
 from vidgan.cli.parse import parse
 from vidgan.errors import UserError
 from vidgan.evaluate.protocols import ALL, Protocol, protocol
@@ -50,7 +50,9 @@ def run(args: list[str]) -> int:
         each.check(directory, dataset)
     device = choose_device()
     choice = Last() if options.step is None else AtStep(step=options.step)
-    model = open_trained(directory, choice, not options.raw, device, lambda: dataset)
+    # A model is settled on the data it was trained on, whatever it is measured against.
+    own = dataset if dataset.fingerprint == directory.data.fingerprint else None
+    model = open_trained(directory, choice, not options.raw, device, given_frames(directory, own))
     for name, each in chosen.items():
         show(evaluate(directory, model, dataset, name, each))
     return 0

@@ -10,7 +10,7 @@ import torch
 import tyro
 
 from vidgan.cli.checks import at_least, output_folder
-from vidgan.cli.data import data_of_run
+from vidgan.cli.data import data_of_run, given_frames
 from vidgan.cli.parse import parse
 from vidgan.data.dataset import Frames
 from vidgan.data.loader import to_float
@@ -51,7 +51,7 @@ class Options:
     fps: float = 12.0
     """frames per second of the files"""
     data: str | None = None
-    """dataset for settling statistics, if the run has not settled yet"""
+    """dataset to settle statistics on; the run's own without it"""
 
 
 def run(args: list[str]) -> int:
@@ -67,7 +67,8 @@ def run(args: list[str]) -> int:
     if not level.context_frames:
         raise UserError("this model makes videos from noise: use vidgan sample")
     source = read_source(options.video, level, options.start)
-    model = open_trained(directory, device=choose_device(), data=lambda: data_of_run(directory, options.data))
+    named = None if options.data is None else data_of_run(directory, options.data)
+    model = open_trained(directory, device=choose_device(), data=given_frames(directory, named))
     frames = to_float(torch.from_numpy(source.given)[None]).expand(options.futures, -1, -1, -1, -1)
     made = to_bytes(continue_clips(model, frames, options.seed, range(options.futures), noise)).numpy()
     options.out.mkdir(parents=True, exist_ok=True)

@@ -108,7 +108,7 @@ class Level(nn.Module):
         statistics: Statistics,
         dtype: torch.dtype | None = None,
     ) -> Evidence:
-        """The fake counterpart of ``real``: same labels, same conditioning frames, new noise.
+        """The fake counterpart of ``real``: same labels (Our choice), same conditioning frames, new noise.
 
         Args:
             real: a batch from the data.

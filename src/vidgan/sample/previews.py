@@ -25,16 +25,25 @@ FPS = 8
 
 
 def write_previews(
-    run: RunDirectory, index: int, generator: Generator, step: int, below: Sequence[Settled], dataset: Dataset
+    run: RunDirectory,
+    index: int,
+    generator: Generator,
+    step: int,
+    below: Sequence[Settled],
+    labels: Sequence[int],
+    dataset: Dataset,
 ) -> None:
     """Write ``samples/fixed/levelL-stepN.webp`` with the generator as it is now.
 
     Its statistics are settled on a tenth of the clips that finished models get: enough to look at.
+
+    Args:
+        labels: how often each class is drawn for that.
     """
     experiment = run.experiment
     device = next(generator.parameters()).device
     brief = brief_settling(experiment.training)
-    table = settle_table(experiment, index, generator, below, dataset, brief, device)
+    table = settle_table(experiment, index, generator, below, labels, dataset, brief, device)
     top = Settled(experiment.levels[index], generator, SettledStatistics(table))
     model = Trained(experiment, (*below, top), run.class_names, step, device)
     clips = range(COLUMNS * ROWS)
@@ -46,10 +55,14 @@ def write_previews(
         real = to_float(torch.stack([torch.from_numpy(item.frames) for item in items]))[:, :given]
         video = torch.cat([real, continue_clips(model, real, seed, clips)], dim=1)
     else:
-        # Neighbours in a row have neighbouring classes, so that a look down a column compares one class.
-        video = synthesise(model, seed, clips, [i % experiment.classes for i in clips])
+        video = synthesise(model, seed, clips, column_classes(experiment.classes))
     path = run.samples / "fixed" / f"level{index + 1}-step{step:08d}.webp"
     write_clip(path, grid(to_bytes(video).numpy(), COLUMNS), FPS)
+
+
+def column_classes(classes: int) -> list[int]:
+    """A class for every clip of the grid: each column shows one, as many as there is room for."""
+    return [i % COLUMNS % classes for i in range(COLUMNS * ROWS)]
 
 
 def brief_settling(training: TrainingSpec) -> SettleSpec:

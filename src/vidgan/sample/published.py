@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import torch
 
@@ -14,7 +14,7 @@ from vidgan.nn.layers import WeightLayer, power_iterate
 from vidgan.nn.statistics import SettledStatistics
 from vidgan.run.checkpoints import State, checkpoint_path, latest, load, steps_of
 from vidgan.run.directory import RunDirectory
-from vidgan.run.experiment import Experiment, SettleSpec
+from vidgan.run.experiment import Experiment
 from vidgan.run.statistics_file import load_statistics, save_statistics, weights_hash
 from vidgan.sample.settling import settle_table
 from vidgan.sample.trained import Trained
@@ -58,12 +58,26 @@ class AtStep(Choice):
         return load(checkpoint_path(run.checkpoints, level, self.step))
 
 
+class GivenFrames(NamedTuple):
+    """The data whose frames a frame-conditional level is given while it settles; it settles apart for each."""
+
+    fingerprint: str
+    """of the data"""
+    open: Callable[[], Dataset]
+    """opens them; called only if the level has not settled on them yet"""
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> Self:
+        """Frames of data that are open already."""
+        return cls(dataset.fingerprint, lambda: dataset)
+
+
 def open_trained(
     run: RunDirectory,
     choice: Choice = Last(),
     averaged: bool = True,
     device: torch.device | None = None,
-    data: Callable[[], Dataset] | None = None,
+    data: GivenFrames | None = None,
 ) -> Trained:
     """The levels of ``run``, frozen and settled, ready to be sampled.
 
@@ -71,7 +85,7 @@ def open_trained(
 
     Args:
         averaged: use the moving average of the weights where the run has one.
-        data: opens what settling a frame-conditional level takes conditioning frames from; called only for that.
+        data: what a frame-conditional level settles on; others need none.
 
     Raises:
         UserError: if a checkpoint is missing or cannot be read.
@@ -83,7 +97,8 @@ def open_trained(
     for index in range(len(experiment.levels)):
         state = choice.find(run, index + 1)
         generator = load_generator(experiment, index, state, averaged).to(device)
-        levels.append(settled(run, index, generator, levels, data, experiment.training.settle, device))
+        labels = state.facts.get("labels", [1] * experiment.classes)  # old checkpoints keep none
+        levels.append(settled(run, index, generator, levels, labels, data, device))
         step = int(state.facts["step"])
     return Trained(experiment, tuple(levels), run.class_names, step, device)
 
@@ -123,21 +138,31 @@ def settled(
     index: int,
     generator: Generator,
     below: Sequence[Settled],
-    data: Callable[[], Dataset] | None,
-    spec: SettleSpec,
+    labels: Sequence[int],
+    data: GivenFrames | None,
     device: torch.device,
 ) -> Settled:
-    """``generator`` with the statistics that the run keeps for these weights, settled now if it keeps none."""
+    """``generator`` with the statistics that the run keeps for these weights, settled now if it keeps none.
+
+    Args:
+        labels: how often the run's data have each class; see :func:`vidgan.sample.settling.label_counts`.
+        data: what a frame-conditional level settles on; others need none.
+    """
     level = run.experiment.levels[index]
+    spec = run.experiment.training.settle
     facts: dict[str, Any] = {
         "weights": [weights_hash(generator), *(weights_hash(lower.generator) for lower in below)],
         "frames": level.frames,
         "settle": to_json(spec),
         "seed": run.experiment.training.seed,
+        "labels": list(labels),
     }
+    if level.context_frames:
+        assert data is not None, "a frame-conditional level settles on frames of data"
+        facts["data"] = data.fingerprint
     table = load_statistics(run.statistics, facts)
     if table is None:
-        dataset = data() if data is not None and level.context_frames else None
-        table = settle_table(run.experiment, index, generator, below, dataset, spec, device)
+        dataset = data.open() if data is not None and level.context_frames else None
+        table = settle_table(run.experiment, index, generator, below, labels, dataset, spec, device)
         save_statistics(run.statistics, facts, table)
     return Settled(level, generator, SettledStatistics(table))

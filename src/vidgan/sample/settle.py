@@ -1,6 +1,6 @@
 """Standing statistics: run a generator many times and keep the average batch statistics per layer and step."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -19,7 +19,7 @@ Given = Callable[[int, Tensor], Conditioning]
 def settle(
     generator: Generator,
     steps: int,
-    classes: int,
+    labels: Sequence[int],
     spec: SettleSpec,
     seed: int,
     given: Given,
@@ -29,16 +29,19 @@ def settle(
 
     Args:
         steps: frames that are generated; statistics are per step, so another length needs its own.
-        classes: labels are drawn uniformly from them. Our choice: the papers do not say.
+        labels: how often each class is drawn, over their sum. Our choice: as often as the data have it, since
+            training takes labels from the data too; the papers do not say.
 
     Returns:
         ``{layer/mean, layer/variance}`` -> (T, C), float64.
     """
     recorded = RecordedStatistics()
+    ends = torch.tensor(labels).cumsum(0)
     for batch in range(spec.batches):
         rng = stream(seed, "settle", batch)
         z = spec.sigma * torch.randn((spec.clips, generator.spec.latent), generator=rng)
-        label = torch.randint(0, classes, (spec.clips,), generator=rng).to(device)
+        tickets = torch.randint(0, int(ends[-1]), (spec.clips,), generator=rng)
+        label = torch.bucketize(tickets, ends, right=True).to(device)
         embedded = generator.embed_label(label)
         generator.generate(z.to(device), embedded, steps, recorded, given(batch, label))
     return recorded.averages()

@@ -1,5 +1,7 @@
 """Settling the levels of a run: what each generator is conditioned on while its statistics are taken."""
 
+import math
+from collections import Counter
 from collections.abc import Sequence
 
 import torch
@@ -34,11 +36,21 @@ def whole_window(experiment: Experiment) -> WindowSpec:
     return WindowSpec(size=experiment.size, frames=frames, stride=top.stride)
 
 
+def label_counts(experiment: Experiment, dataset: Dataset) -> tuple[int, ...]:
+    """How often the data have each class, in lowest terms; a class-free experiment has one."""
+    if not experiment.conditional:
+        return (1,)
+    found = Counter(dataset.info(index).label for index in range(len(dataset)))
+    counts = [found[label] for label in range(experiment.classes)]
+    return tuple(count // math.gcd(*counts) for count in counts)
+
+
 def settle_table(
     experiment: Experiment,
     index: int,
     generator: Generator,
     below: Sequence[Settled],
+    labels: Sequence[int],
     dataset: Dataset | None,
     spec: SettleSpec,
     device: torch.device,
@@ -50,6 +62,7 @@ def settle_table(
 
     Args:
         below: the settled levels underneath; empty for the first.
+        labels: how often each class is drawn; see :func:`label_counts`.
         dataset: where conditioning frames come from; only a frame-conditional level needs it.
 
     Raises:
@@ -67,9 +80,7 @@ def settle_table(
         given = _videos_of(experiment, below, spec.sigma)
     else:
         given = _nothing
-    return settle(
-        generator, level.frames, experiment.classes, spec, derive(seed, "level", index), given, device
-    )
+    return settle(generator, level.frames, labels, spec, derive(seed, "level", index), given, device)
 
 
 def _nothing(batch: int, label: Tensor) -> Conditioning:

@@ -80,7 +80,8 @@ def train_level(
                 reals.append(evidence(level, clip, label, experiment.smooth_views))
             updates = [
                 randomness.micros(state.step, update, real, source, device)
-                # Our choice: the generator's update takes labels and conditioning frames of the last real batch.
+                # Our choice: all fakes take labels (and conditioning frames) of real clips, the critics' of the batch
+                # that they are set against, the generator's of the last one: so they are as frequent as in the data.
                 for update, real in enumerate([*reals, reals[-1]])
             ]
             scalars = training_step(

@@ -17,8 +17,8 @@ from vidgan.run.directory import RunDirectory
 from vidgan.run.experiment import Experiment
 from vidgan.run.statistics_file import weights_hash
 from vidgan.sample.previews import write_previews
-from vidgan.sample.published import settled
-from vidgan.sample.settling import window_of
+from vidgan.sample.published import GivenFrames, settled
+from vidgan.sample.settling import label_counts, window_of
 from vidgan.train.below import frozen_source
 from vidgan.train.level_state import LevelState
 from vidgan.train.loop import train_level
@@ -51,6 +51,7 @@ def train_run(
     for index in range(len(experiment.levels)):
         check_usable(dataset, window_of(experiment, index))
     below: list[Settled] = []
+    labels, given = label_counts(experiment, dataset), GivenFrames.of(dataset)
     with stop_requests() as requests:
         cut_logs(run, replicas)
         for index in range(len(experiment.levels)):
@@ -62,16 +63,17 @@ def train_run(
                 print(f"level {index + 1} goes on from step {state.step} ({found.path.name})", flush=True)
             finished = found is not None and is_finished(found, experiment)
             if not finished:
-                finished = _train(run, state, dataset, below, replicas, device, workers, seconds, requests)
+                finished = _train(
+                    run, state, dataset, labels, below, replicas, device, workers, seconds, requests
+                )
             if not finished:
                 return False
             generator = state.published().requires_grad_(False)
-            spec = experiment.training.settle
             if replicas.main:
-                below.append(settled(run, index, generator, below, lambda: dataset, spec, device))
+                below.append(settled(run, index, generator, below, labels, given, device))
             replicas.wait()
             if not replicas.main:  # the statistics were written by the main replica
-                below.append(settled(run, index, generator, below, lambda: dataset, spec, device))
+                below.append(settled(run, index, generator, below, labels, given, device))
             write_manifest(run, below, replicas)
     return True
 
@@ -80,6 +82,7 @@ def _train(
     run: RunDirectory,
     state: LevelState,
     dataset: Dataset,
+    labels: Sequence[int],
     below: Sequence[Settled],
     replicas: Replicas,
     device: torch.device,
@@ -97,7 +100,7 @@ def _train(
     clips_per_step = training.critic_updates * training.batch.global_batch
     shown = open_progress(label, training.steps, seconds, state.step, clips_per_step, replicas.main)
     with shown as progress:
-        watcher = RunWatcher(run, dataset, below, replicas, progress, seconds, requests, state.step)
+        watcher = RunWatcher(run, dataset, labels, below, replicas, progress, seconds, requests, state.step)
         train_level(experiment, state, dataset, source, replicas, watcher, workers, device)
     # Asked of all: a replica that went on alone would wait for one that has left.
     interrupted = replicas.any(requests.name is not None)
@@ -114,6 +117,7 @@ class RunWatcher:
         self,
         run: RunDirectory,
         dataset: Dataset,
+        labels: Sequence[int],
         below: Sequence[Settled],
         replicas: Replicas,
         progress: Progress,
@@ -121,7 +125,7 @@ class RunWatcher:
         requests: "StopRequests",
         first: int,
     ) -> None:
-        self.run, self.dataset, self.below = run, dataset, below
+        self.run, self.dataset, self.labels, self.below = run, dataset, labels, below
         self.replicas, self.progress, self.requests = replicas, progress, requests
         self.began = time.monotonic()
         self.deadline = None if seconds is None else self.began + seconds
@@ -150,6 +154,7 @@ class RunWatcher:
             "step": state.step,
             "finished": finished,
             "asked": self.run.experiment.training.steps,
+            "labels": list(self.labels),
         }
         path = checkpoint_path(self.run.checkpoints, state.index + 1, state.step)
         save(path, State(state.tensors(), facts))
@@ -158,7 +163,10 @@ class RunWatcher:
     def samples(self, state: LevelState) -> None:
         """Write a grid of samples from fixed latents."""
         if self.replicas.main:
-            write_previews(self.run, state.index, state.published(), state.step, self.below, self.dataset)
+            generator = state.published()
+            write_previews(
+                self.run, state.index, generator, state.step, self.below, self.labels, self.dataset
+            )
 
     def interrupted(self) -> bool:
         """Whether a signal came."""
