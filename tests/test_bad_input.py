@@ -45,6 +45,12 @@ def test_impossible_value(capsys: Capture, tmp_path: Path) -> None:
     assert not (tmp_path / "x").exists()
 
 
+def test_a_critic_that_draws_more_frames_than_there_are(capsys: Capture, tmp_path: Path) -> None:
+    answer = vidgan(capsys, *TRAIN, "--out", tmp_path / "x", "--levels.0.critics.0.view.k", 9)
+    require_one_line(answer, "'frames' draws 9 frames")
+    assert not (tmp_path / "x").exists()
+
+
 def test_unknown_class(capsys: Capture, run: Path, tmp_path: Path) -> None:
     answer = vidgan(capsys, "sample", run, "--out", tmp_path / "x", "--classes", "disc-rigth")
     require_one_line(answer, "disc-rigth", "did you mean 'disc-right'")

@@ -21,6 +21,7 @@ from vidgan.models.critic import CriticSpec
 from vidgan.models.generator import GeneratorSpec
 from vidgan.models.level import Below, LevelSpec
 from vidgan.models.stage import StageSpec, nearest
+from vidgan.models.views import Frames
 from vidgan.nn.initialise import Normal, initialise
 from vidgan.nn.norm import BatchNormAllFrames, NormReLU
 from vidgan.nn.recurrent import ConvGRU
@@ -140,7 +141,7 @@ def level_spec(
     generator = GeneratorSpec(
         latent=3, embedding=2, width=4, side=side, channels=1, stages=stages(count, temporal)
     )
-    critics = (CriticSpec(name="frames"),)
+    critics = (CriticSpec(name="frames", view=Frames(k=1)),)
     return LevelSpec(generator=generator, critics=critics, frames=frames, stride=stride, window=window)
 
 

@@ -41,6 +41,12 @@ class LevelSpec(Spec):
         if self.window is not None:
             fits = 1 <= self.window <= self.frames
             require(fits, f"window must be 1 to {self.frames} frames, got {self.window}")
+        for critic in self.critics:
+            require(
+                critic.view.fewest_frames <= self.seen_frames,
+                f"the critic {critic.name!r} draws {critic.view.fewest_frames} frames of clips that have "
+                f"{self.seen_frames}; give it fewer or make clips longer",
+            )
 
     @property
     def size(self) -> int:

@@ -38,6 +38,11 @@ class View(Spec, ABC):
         """Colour channels of what is seen."""
         return 3
 
+    @property
+    def fewest_frames(self) -> int:
+        """Frames that a clip must have."""
+        return 1
+
     def draw(self, clips: int, shape: ClipShape, rng: torch.Generator) -> Tensor:
         """Random numbers for ``clips`` clips: int64 (clips, m), drawn on the CPU; m is 0 where nothing is random."""
         return torch.zeros((clips, 0), dtype=torch.int64)
@@ -48,7 +53,10 @@ class View(Spec, ABC):
 
 
 class Frames(View):
-    """``k`` frames of each clip at full size, without replacement (Clark et al. 2019, 3.1)."""
+    """``k`` frames of each clip at full size, drawn at random (Clark et al. 2019, 3.1).
+
+    Our choice: without replacement, so that k different frames are seen; the paper says "uniformly sampled".
+    """
 
     k: int = 8
     """number of frames"""
@@ -58,6 +66,10 @@ class Frames(View):
     def validate(self) -> None:
         require(self.k >= 1, f"k must be at least 1, got {self.k}")
         require(self.scale >= 1, f"scale must be at least 1, got {self.scale}")
+
+    @property
+    def fewest_frames(self) -> int:
+        return self.k
 
     def draw(self, clips: int, shape: ClipShape, rng: torch.Generator) -> Tensor:
         require(self.k <= shape.frames, f"k = {self.k} frames cannot be drawn from {shape.frames}")
