@@ -165,7 +165,7 @@ def test_long_clips_take_another_unit_and_half_the_width() -> None:
 
 
 def test_ucf101_is_the_kinetics_model_on_16_frames() -> None:
-    """Clark et al. 2019, B.2: 16 frames without skipping, 101 classes."""
+    """Clark et al. 2019, B.2: 16 frames, 101 classes; consecutive ones by A.1, though 2.4 skips by default."""
     parent = "dvd-gan-k600-12x128"
     expected = {"levels.0.frames": 16, "levels.0.stride": 1, "classes": 101}
     assert changed("dvd-gan-ucf101-16x128", parent) == expected
@@ -233,6 +233,23 @@ def test_the_demo_keeps_the_papers_classes_of_layers() -> None:
         "reporting.samples",
     }
     assert preset("demo").deviations
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("dvd-gan-k600-12x64", ("1x1", "order of the data")),
+        ("dvd-gan-k600-12x256", ("1x1", "order of the data", "BigGAN")),
+        ("dvd-gan-ucf101-16x128", ("1x1", "order of the data", "consecutive frames")),
+        ("dvd-gan-fp-k600", ("1x1", "order of the data", "width 64 instead of 128", "skip connections")),
+        ("dvd-gan-fp-bair", ("1x1", "order of the data", "width 64", "skip connections", "consecutive")),
+    ],
+)
+def test_presets_say_where_they_leave_their_paper(name: str, words: tuple[str, ...]) -> None:
+    said = preset(name).deviations
+    assert len(said) == len(words)
+    for line, word in zip(said, words, strict=True):
+        assert word in line
 
 
 def test_names_are_the_keys_and_sources_are_given() -> None:

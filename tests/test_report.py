@@ -130,6 +130,14 @@ def test_differences_from_the_paper(page: Page) -> None:
     assert [item.text for item in section.all("li")] == list(demo().deviations)
 
 
+def test_no_listed_difference_points_to_our_choices(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", demo().replace(deviations=()))
+    section = Page.read(write_report(run.path)).section("Differs from the paper")
+    assert not section.all("li")
+    assert "None listed" in section.text
+    assert "docs/papers.md" in section.text
+
+
 def test_changes_of_the_preset_are_shown(tmp_path: Path) -> None:
     base = demo()
     training = base.training.replace(seed=9, steps=7, batch=base.training.batch.replace(global_batch=32))

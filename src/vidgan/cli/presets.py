@@ -48,7 +48,10 @@ def in_words(experiment: Experiment) -> str:
     """All values of an experiment, one per line, indented by depth."""
     lines = [experiment.name, experiment.description, f"after: {experiment.source}", ""]
     if experiment.deviations:
-        lines += ["What it changes against its paper:", *(f"  - {d}" for d in experiment.deviations), ""]
+        lines += ["What it changes against its paper:", *(f"  - {d}" for d in experiment.deviations)]
+    else:
+        lines.append("What it changes against its paper: none listed")
+    lines += ["Where the paper is silent, see docs/papers.md, Our choices.", ""]
     skipped = ("name", "description", "source", "deviations")
     for field in dataclasses.fields(experiment):
         if field.name not in skipped:

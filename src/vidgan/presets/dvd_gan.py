@@ -20,9 +20,18 @@ CRITIC_64 = (2, 4, 8, 16, 16)
 """Critic widths after each block for 64x64 (A.2)."""
 PIXELS_128 = (16, 16, 8, 4, 2, 1)
 CRITIC_128 = (1, 2, 4, 8, 16, 16)
+# Our choice: the lists for 256x256 are BigGAN's, as those for 128x128 are; the paper prints none. Attention does
+# not follow BigGAN there: A.2 puts it before the last block, at 128x128, where BigGAN's stays at 64x64.
 PIXELS_256 = (16, 16, 8, 8, 4, 2, 1)
-"""BigGAN's at 256x256; the paper prints none."""
+"""Generator widths at stage boundaries for 256x256."""
 CRITIC_256 = (1, 2, 4, 8, 8, 16, 16)
+"""Critic widths after each block for 256x256."""
+
+DEVIATIONS = (
+    "shortcuts of 3-D blocks stay 1x1 convolutions of each frame; A.2 replaces every convolution",
+    "replicas share one order of the data, so that their number changes nothing; A.1 shuffles for each apart",
+)
+"""Where all presets of this file leave the paper's words; docs/papers.md has what the paper leaves open."""
 
 
 def generator(widths: tuple[int, ...], width: int, unit: UnitSpec = MultiplicativeConvGRU()) -> GeneratorSpec:
@@ -38,7 +47,8 @@ def generator(widths: tuple[int, ...], width: int, unit: UnitSpec = Multiplicati
     stages = tuple(
         StageSpec(
             channels=outputs,
-            # Separable attention stands "before the final residual block": before the last stage.
+            # Our choice: attention "before the final residual block" (A.2) stands before the last stage, as in
+            # BigGAN, whose blocks are single; here blocks come in pairs.
             temporal=first_layers if i == 0 else (SeparableSelfAttention(),) if i == last else (),
         )
         for i, outputs in enumerate(widths[1:])
@@ -61,6 +71,7 @@ def dvd_gan_k600_12x64() -> Experiment:
         name="dvd-gan-k600-12x64",
         description="DVD-GAN on Kinetics-600: 12 frames, 64x64, every second frame, 600 classes.",
         source="Clark et al. 2019, A.1-A.3, Table 1",
+        deviations=DEVIATIONS,
         levels=(
             LevelSpec(
                 generator=generator(PIXELS_64, 128),
@@ -109,25 +120,31 @@ def dvd_gan_k600_48x128() -> Experiment:
 
 
 def dvd_gan_k600_12x256() -> Experiment:
-    """256x256."""
+    """256x256: the largest of Table 1; the lists of channels are not printed."""
     small = dvd_gan_k600_12x128()
     (level,) = small.levels
     large = level.replace(generator=generator(PIXELS_256, 64), critics=critics(CRITIC_256, 128))
     return small.replace(
         name="dvd-gan-k600-12x256",
         description="DVD-GAN on Kinetics-600: 12 frames, 256x256, every second frame, 600 classes.",
+        deviations=(*DEVIATIONS, "lists of channels are BigGAN's for 256x256; the paper prints none"),
         levels=(large,),
     )
 
 
 def dvd_gan_ucf101_16x128() -> Experiment:
-    """UCF-101: the Kinetics model on 16 frames without skipping (B.2)."""
+    """UCF-101: the Kinetics model on 16 frames of 128x128 (B.2)."""
     kinetics = dvd_gan_k600_12x128()
     (level,) = kinetics.levels
+    # Our choice: "consecutive frames" (A.1); by 2.4, stride 2 is the default, and B.2 names none.
     return kinetics.replace(
         name="dvd-gan-ucf101-16x128",
         description="DVD-GAN on UCF-101: 16 frames, 128x128, 101 classes.",
         source="Clark et al. 2019, 4.1.2 and B.2, Table 2",
+        deviations=(
+            *DEVIATIONS,
+            "consecutive frames (A.1) instead of every second one, the default of 2.4; B.2 does not say",
+        ),
         levels=(level.replace(frames=16, stride=1),),
         classes=101,
     )
@@ -138,12 +155,18 @@ def dvd_gan_fp_k600() -> Experiment:
     synthesis = dvd_gan_k600_12x64()
     (level,) = synthesis.levels
     encoder = EncoderSpec(body=level.critics[0].body, kernel=1, rectify=False, skips=True)
-    # The encoding has 512 channels (A.4), which is the state of a generator of width 64.
+    # Our choice: width 64. The encoding has 512 channels and "exactly matches" the recurrent state (A.4), which has
+    # 8 * width; A.2 gives width 128 to models of 64x64 and fewer than 48 frames. Both cannot hold.
     given = generator(PIXELS_64, 64).replace(encoder=encoder)
     return synthesis.replace(
         name="dvd-gan-fp-k600",
         description="DVD-GAN-FP on Kinetics-600: 11 frames given 5, 64x64, no frame skipping, class-free.",
         source="Clark et al. 2019, 4.2.1 and A.4, Table 3",
+        deviations=(
+            *DEVIATIONS,
+            "generator width 64 instead of 128 (A.2), so that the state has the 512 channels of A.4",
+            "skip connections join once per stage, paired by resolution; A.4 pairs the i-th blocks",
+        ),
         levels=(level.replace(generator=given, frames=11, stride=1, context_frames=5),),
         classes=1,
         conditional=False,
@@ -154,9 +177,14 @@ def dvd_gan_fp_bair() -> Experiment:
     """DVD-GAN-FP on BAIR: 15 frames given one (B.1)."""
     kinetics = dvd_gan_fp_k600()
     (level,) = kinetics.levels
+    # Our choice: stride 1, "consecutive frames" (A.1), as in prediction on Kinetics; B.1 names none.
     return kinetics.replace(
         name="dvd-gan-fp-bair",
         description="DVD-GAN-FP on BAIR robot pushing: 15 frames given 1, 64x64, class-free.",
         source="Clark et al. 2019, 4.2.2 and B.1, Table 4",
+        deviations=(
+            *kinetics.deviations,
+            "consecutive frames instead of every second one, the default of 2.4; B.1 does not say",
+        ),
         levels=(level.replace(frames=15, context_frames=1),),
     )

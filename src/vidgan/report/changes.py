@@ -14,12 +14,15 @@ OF_NO_CONSEQUENCE = ("name", "description", "source", "deviations", "classes", "
 OPEN = 8
 """changes that are shown at once; more are folded away"""
 LONGEST = 90
+NONE_LISTED = (
+    "<p>None listed; where the paper is silent, see <code>docs/papers.md</code>, <em>Our choices</em>.</p>"
+)
 
 
 def deviations(shown: Collected) -> str:
     """What the experiment says it changes, and what was changed of it when the run was started."""
     named = [escape(text) for text in shown.run.experiment.deviations]
-    found = listed(named) if named else "<p>The preset names no difference.</p>"
+    found = listed(named) if named else NONE_LISTED
     changed = changes(shown.record["experiment"])
     if not changed:
         return found
