@@ -202,6 +202,17 @@ def test_how_far_frames_share_a_hinge() -> None:
         assert real.grad.tolist() == [expected]
 
 
+@pytest.mark.parametrize(
+    ("objective", "expected"),
+    [(SumThenHinge(), 2.0), (SumThenHinge(mean=True), 1.0), (HingeEach(), 1.0), (HingeJoined(), 1.0)],
+    ids=repr,
+)
+def test_what_is_logged_of_a_critic_enters_its_hinge(objective: Objective, expected: float) -> None:
+    first, second = torch.tensor([[3.0, -1.0], [2.0, 0.0]]), torch.zeros(2, 5)
+    logged = [values.mean().item() for values in objective.by_critic([first, second])]
+    assert logged == [expected, 0.0]
+
+
 def off_diagonal(weight: Tensor) -> Tensor:
     """Squares of the dot products of different rows of the weight as a matrix (out, rest)."""
     rows = [row.reshape(-1) for row in weight]

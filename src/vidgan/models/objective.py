@@ -19,6 +19,10 @@ class Objective(Spec, ABC):
     def outputs(self, scores: Scores) -> list[Tensor]:
         """What goes into each hinge; the losses are means of each, summed."""
 
+    def by_critic(self, scores: Scores) -> list[Tensor]:
+        """What each critic adds to the hinges' inputs."""
+        return list(scores)
+
     def critic_loss(self, real: Scores, fake: Scores) -> Tensor:
         """sum over outputs of E[relu(1 - real)] + E[relu(1 + fake)] (Clark et al. 2019, 2.2)."""
         reals, fakes = self.outputs(real), self.outputs(fake)
@@ -33,12 +37,15 @@ class Objective(Spec, ABC):
 
 
 class SumThenHinge(Objective):
-    """Sum over a critic's frames or steps, then one hinge per critic (Clark et al. 2019, 3.1)."""
+    """Sum over a critic's frames or steps, then one hinge per critic (Clark et al. 2019, 3.1; Du 2020, Eq. 4.2)."""
 
     mean: bool = False
     """mean over frames or steps instead of the sum"""
 
     def outputs(self, scores: Scores) -> list[Tensor]:
+        return self.by_critic(scores)
+
+    def by_critic(self, scores: Scores) -> list[Tensor]:
         return [s.mean(-1) if self.mean else s.sum(-1) for s in scores]
 
 

@@ -118,9 +118,10 @@ def update_generator(
 
 
 def critic_scalars(level: Level, on_real: Sequence[Tensor], on_fake: Sequence[Tensor]) -> Scalars:
-    """Each critic's mean output on real and fake clips."""
+    """What enters the hinge of each critic, in the mean over real and over fake clips."""
     table = {}
-    for name, real, fake in zip(level.critics, on_real, on_fake, strict=True):
+    by_critic = level.spec.objective.by_critic
+    for name, real, fake in zip(level.critics, by_critic(on_real), by_critic(on_fake), strict=True):
         table[f"critic/{name}/real"] = real.detach().mean()
         table[f"critic/{name}/fake"] = fake.detach().mean()
     return table
