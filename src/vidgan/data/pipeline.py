@@ -28,6 +28,8 @@ class Item:
     """clip it was cut from"""
 
 
+# Our choice: one order for all replicas, of which each takes its share, so that results do not depend on their number
+# and every clip comes once per epoch. Clark et al. 2019, A.1 shuffles for each replica independently.
 @functools.lru_cache(maxsize=4)
 def _order(length: int, seed: int, epoch: int) -> NDArray[np.intp]:
     # Sorting raw words, because numpy promises the bits of a bit generator for good, but not

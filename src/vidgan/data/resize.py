@@ -1,7 +1,8 @@
 """Resizing while preparing: the shorter side to a given size, the aspect kept.
 
-The scaling is FFmpeg's: ``bilinear`` is a triangle filter widened by the scale factor, so it does not
-alias (DVD-GAN's choice), ``area`` the exact average over each target pixel's area (Guide).
+The scaling is FFmpeg's: ``bilinear`` is a triangle filter widened by the scale factor, so it aliases less than
+one that looks at four pixels (DVD-GAN says "bilinear" and no more), ``area`` the average over each target
+pixel's area (Guide).
 """
 
 from fractions import Fraction

@@ -51,6 +51,8 @@ class Body(nn.Module):
         self.register_buffer("mean", mean, persistent=False)
         widths = [inputs, *(spec.width * c for c in spec.channels)]
         last = len(spec.channels) - 1
+        # Our choice: no attention in critics. Clark et al. 2019, A.2 speaks of it in the generator alone, though
+        # BigGAN's discriminator, which critics are to follow, has one layer of it.
         self.blocks = nn.ModuleList(
             CriticBlock(
                 widths[i],

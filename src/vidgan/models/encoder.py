@@ -21,7 +21,7 @@ class EncoderSpec(Spec):
     rectify: bool = True
     """ReLU after that convolution (Luc et al. 2020, F.3)"""
     skips: bool = False
-    """U-Net connections to the generator's stages, paired by resolution (Clark et al. 2019, A.4)"""
+    """U-Net connections to the generator (Clark et al. 2019, A.4): one per stage, see :class:`Stage`"""
 
     def validate(self) -> None:
         require(self.kernel % 2 == 1, f"kernel must be odd, got {self.kernel}")
@@ -50,7 +50,8 @@ class Encoder(nn.Module):
         )
 
     def forward(self, frames: Tensor) -> Conditioning:
-        # Several blocks may share a side: the deepest stands for it.
+        # Our choice: features are taken as blocks give them, not rectified, and of blocks that share a side the deepest
+        # stands for it; Clark et al. 2019, A.4 is silent on both.
         joined = {h.shape[-1]: frames_into_channels(h) for h in self.body(frames)}
         states = {}
         for side, layer in self.compress.items():

@@ -88,7 +88,8 @@ class Generator(nn.Module):
         self.spec = spec
         first = spec.channels * spec.width
         condition = spec.latent + spec.embedding
-        # A table of vectors is looked up, not multiplied with: BigGAN does not normalise it in its generator either.
+        # Our choice: no spectral normalisation of the class embedding, though Clark et al. 2019, A.3 has it "for all
+        # weight layers": a table is looked up, not multiplied with, and BigGAN's generator leaves it as it is.
         self.embed = Embedding(classes, spec.embedding, spectral=False)
         self.start = Linear(condition, first * spec.side**2, spectral=spec.spectral_start)
         skips = feature_channels(spec.encoder.body, spec.size) if spec.encoder and spec.encoder.skips else {}

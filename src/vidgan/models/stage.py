@@ -77,6 +77,8 @@ class Stage(nn.Module):
             )
             for i in range(spec.blocks)
         )
+        # Our choice: the encoder's features join once per stage, after its last block, paired by resolution. Clark et
+        # al. 2019, A.4 pairs the i-th blocks, but the generator has two per resolution and the encoder one.
         self.join = Conv2d(outputs + skip, outputs) if skip else None
         self.after_temporal = nn.ModuleList(AddBelow(inputs, side, below_size) for _ in spec.temporal)
         self.after_blocks = nn.ModuleList(

@@ -9,7 +9,7 @@ from vidgan.shapes import as_video
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """softmax(q k^T) v for (N, L, C): no scaling of the logits, as in BigGAN and in Clark et al. 2019, Fig. 3.
+    """softmax(q k^T) v for (N, L, C); the logits are not scaled.
 
     Args:
         query, key: (N, L, C_k).
@@ -25,7 +25,9 @@ def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 class Attention(nn.Module):
     """x + gain * o(attend(q(x), k(x), v(x))) on tokens (N, L, C); the gain is learnt from zero.
 
-    Widths are BigGAN's: C/8 for query and key, C/2 for the value.
+    Our choice: BigGAN's form, as Clark et al. 2019 prints none: C/8 channels for query and key, C/2 for the value,
+    logits not scaled, the gain from zero; but keys and values at all positions, without BigGAN's 2x2 max pooling, which
+    does not fit attention along one axis and would save little at 4x4.
     """
 
     def __init__(self, channels: int) -> None:

@@ -102,6 +102,8 @@ class CriticBlock(nn.Module):
         )
         self.conv1 = Conv3d(inputs, outputs) if volume else Conv2d(inputs, outputs)
         self.conv2 = Conv3d(outputs, outputs) if volume else Conv2d(outputs, outputs)
+        # Our choice: the shortcut of a 3-D block stays a 1x1 convolution of each frame: it only fits channels. By the
+        # words of Clark et al. 2019, A.2, "every convolution is replaced" by one of 3x3x3.
         self.shortcut = Conv2d(inputs, outputs, 1) if shrink or inputs != outputs else None
 
     def forward(self, x: Tensor) -> Tensor:

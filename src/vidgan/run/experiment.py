@@ -7,16 +7,18 @@ from vidgan.spec import Spec, require
 
 
 class AdamSpec(Spec):
-    """Adam for generator and critics (Clark et al. 2019, A.3)."""
+    """Adam for generator and critics."""
 
     generator_rate: float = 1e-4
-    """learning rate of the generator"""
+    """learning rate of the generator (Clark et al. 2019, A.3)"""
     critic_rate: float = 2e-4
-    """learning rate of the critics"""
+    """learning rate of the critics (Clark et al. 2019, A.3)"""
+    # Our choice for DVD-GAN, whose paper prints no betas: those of Luc et al. 2020, which are BigGAN's.
     beta1: float = 0.0
-    """decay of the gradient's mean"""
+    """decay of the gradient's mean (Luc et al. 2020, E.2)"""
     beta2: float = 0.999
-    """decay of the gradient's square"""
+    """decay of the gradient's square (Luc et al. 2020, E.2)"""
+    # Our choice: the usual value; no paper prints it.
     epsilon: float = 1e-8
     """added to the denominator"""
 
@@ -34,7 +36,10 @@ class AverageSpec(Spec):
 
 
 class SettleSpec(Spec):
-    """Standing statistics: forward passes whose batch statistics are averaged (Luc et al. 2020, E.2)."""
+    """Standing statistics: forward passes whose batch statistics are averaged (Luc et al. 2020, E.2).
+
+    Our choice for DVD-GAN: the same; its paper does not say what statistics sampling uses.
+    """
 
     batches: int = 100
     """number of forward passes"""
@@ -104,6 +109,7 @@ class TrainingSpec(Spec):
     """weight of the generator's orthogonality penalty (Luc et al. 2020, E.2: 1e-4)"""
     initial: Initialiser = Orthogonal()
     settle: SettleSpec = SettleSpec()
+    # Our choice: it halves memory and traffic; the papers do not say what they compute in.
     bf16: bool = True
     """compute in bfloat16 with float32 weights, statistics and losses"""
     flip: bool = False
