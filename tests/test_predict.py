@@ -15,6 +15,7 @@ from vidgan.data.prepare import prepare
 from vidgan.data.prepare_spec import PrepareSpec
 from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
 from vidgan.presets import preset
+from vidgan.run.tiny import tiny
 from vidgan.sample.files import write_clip
 
 Capture = pytest.CaptureFixture[str]
@@ -56,7 +57,8 @@ def greys(frames: NDArray[np.uint8]) -> list[int]:
 
 
 def test_given_and_following_frames(tmp_path: Path) -> None:
-    level = preset("trivd-gan-fp-k600").levels[0].replace(context_frames=2, frames=3, stride=2)
+    given = tiny(preset("trivd-gan-fp-k600")).levels[0]
+    level = given.replace(context_frames=2, frames=3, stride=2)
     source = read_source(video(tmp_path / "a.mp4", 11), level, 1)
     assert source.given.shape == (2, 64, 64, 3)
     assert greys(source.given) == [1, 3]
