@@ -1,0 +1,82 @@
+"""Clips per second that the loader reads from a prepared dataset, by codec and number of worker processes."""
+
+import itertools
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from interleaved import Case, Measure, Settings, interleave, options, show, show_machine
+from PIL import Image
+
+from vidgan.data.codecs import Jpeg, Png, Raw
+from vidgan.data.dataset import Dataset
+from vidgan.data.layouts import Strips
+from vidgan.data.loader import BATCHES_AHEAD, Loader
+from vidgan.data.prepare import prepare
+from vidgan.data.prepare_spec import PrepareSpec
+from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
+from vidgan.data.window import WindowSpec
+
+SIDE, FRAMES, STORED, CLIPS, BATCH = 64, 12, 16, 64, 16
+WINDOW = WindowSpec(size=SIDE, frames=FRAMES)
+SECONDS = 0.3
+"""that a measurement takes at least, once the first batches have come"""
+
+
+def write_strips(folder: Path) -> None:
+    """Built-in clips as images, each a row of frames."""
+    dataset = SyntheticDataset(SyntheticSpec(size=SIDE, frames=STORED, clips=CLIPS, textured=True))
+    for index in range(len(dataset)):
+        frames = dataset.read(index, 0, STORED)
+        path = folder / dataset.classes[dataset.info(index).label] / f"{index:04d}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(np.concatenate(list(frames), axis=1)).save(path)
+
+
+def numbers() -> Iterator[Sequence[int]]:
+    """Item numbers, batch after batch, without end."""
+    return (range(first, first + BATCH) for first in itertools.count(0, BATCH))
+
+
+def reading(dataset: Dataset, workers: int) -> Measure:
+    """Seconds per clip for a consumer that does nothing else.
+
+    A loader is opened for every measurement: one that stayed open would read ahead in the others' turn.
+    """
+
+    def measure() -> float:
+        with Loader(dataset, WINDOW, seed=0, workers=workers) as loader:
+            batches = loader.batches(numbers())
+            for _ in range(BATCHES_AHEAD + 2):
+                next(batches)
+            began, clips = time.perf_counter(), 0
+            while time.perf_counter() < began + SECONDS:
+                clips += len(next(batches).label)
+            return (time.perf_counter() - began) / clips
+
+    return measure
+
+
+def main(settings: Settings) -> None:
+    show_machine(settings.device)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "strips").mkdir()
+        write_strips(folder / "strips")
+        cases, notes = [], []
+        for codec in (Raw(), Jpeg(), Png()):
+            kind = type(codec).__name__
+            dest = folder / kind
+            dataset = prepare(folder / "strips", dest, PrepareSpec(layout=Strips(), size=SIDE, codec=codec))
+            stored = sum(path.stat().st_size for path in dest.glob("shard-*.bin")) / CLIPS
+            for workers in (0, 1, 2):
+                cases.append(Case(f"{kind}, {workers} workers", reading(dataset, workers)))
+                notes.append(f"{stored / 1024:.0f} KiB per clip")
+        title = f"reading windows of {FRAMES}x{SIDE}x{SIDE}, cached by the system; ms per clip"
+        show(title, interleave(cases, settings.rounds), items=1, notes=notes)
+
+
+if __name__ == "__main__":
+    main(options(str(__doc__), rounds=2).parse_args(namespace=Settings()))

@@ -1,0 +1,94 @@
+"""A whole training step of a preset: clips per second, memory, and its share of the matmul rate.
+
+Run it with another preset at full width on a GPU: ``--preset dvd-gan-k600-12x64 --batch 32``.
+"""
+
+import statistics
+
+import torch
+from interleaved import (
+    Case,
+    Measure,
+    Settings,
+    interleave,
+    mib,
+    options,
+    peak_bytes,
+    show_machine,
+    timed,
+)
+from torch.utils.flop_counter import FlopCounterMode
+from training import Trainee, with_batch, with_checkpointing
+
+from vidgan.presets import preset
+from vidgan.run.experiment import Experiment
+from vidgan.seeds import stream
+
+
+class StepSettings(Settings):
+    """Which step."""
+
+    preset: str
+    level: int
+    batch: int
+
+
+def step_flops(experiment: Experiment, index: int) -> int:
+    """Floating-point operations of a step (a multiply and an add are two), counted on the meta device.
+
+    Convolutions and matrix products alone, forward and backward. What checkpointing recomputes is not
+    counted: it is no progress.
+    """
+    trainee = Trainee(with_checkpointing(experiment, False), index, torch.device("meta"))
+    with FlopCounterMode(display=False) as counter:
+        trainee.step()
+    return counter.get_total_flops()
+
+
+def matmul(size: int, dtype: torch.dtype, device: torch.device) -> Measure:
+    """A square matrix product."""
+    a, b = (
+        torch.randn((size, size), generator=stream(0, name)).to(device, dtype) for name in ("left", "right")
+    )
+    return timed(lambda: a @ b, device)
+
+
+def main(settings: StepSettings) -> None:
+    device = settings.device
+    show_machine(device)
+    experiment = with_batch(preset(settings.preset), settings.batch)
+    index = settings.level - 1
+    dtype = torch.bfloat16 if experiment.training.bf16 else torch.float32
+    kind = str(dtype).removeprefix("torch.")
+    size = 8192 if device.type == "cuda" else 1024
+    flops = {"matmul": 2 * size**3, "step": step_flops(experiment, index)}
+    trainee = Trainee(experiment, index, device)
+    cases = [
+        Case("matmul", matmul(size, dtype, device)),
+        Case("step", timed(trainee.step, device)),
+    ]
+    memory = peak_bytes(trainee.step, device)
+    product, step = interleave(cases, settings.rounds)
+    median = statistics.median(step.seconds)
+    rates = [settings.batch / seconds for seconds in step.seconds]
+    shares = [100 * flops["step"] / flops["matmul"] / ratio for ratio in step.ratios]
+    rate = flops["matmul"] / statistics.median(product.seconds) / 1e12
+    counted = "all that is on the GPU" if device.type == "cuda" else "what the step makes, without weights"
+    print(
+        f"\na training step of {settings.preset}, level {settings.level}, {settings.batch} clips, {kind} "
+        f"(medians and least-most of {settings.rounds} rounds)\n"
+        f"  time         {1000 * median:.1f} ms\n"
+        f"  speed        {settings.batch / median:.2f} clips/s ({min(rates):.2f}-{max(rates):.2f})\n"
+        f"  work         {flops['step'] / settings.batch / 1e9:.2f} GFLOP per clip\n"
+        f"  peak memory  {mib(memory)}: {counted}\n"
+        f"  matmul rate  {rate:.3f} TFLOP/s for {size}x{size}, taken in turn with the step\n"
+        f"  share of it  {statistics.median(shares):.1f} % ({min(shares):.1f}-{max(shares):.1f})"
+    )
+
+
+if __name__ == "__main__":
+    parser = options(str(__doc__), rounds=7)
+    parser.add_argument("--preset", default="demo", help="which experiment (demo)")
+    parser.add_argument("--level", type=int, default=1, help="which level of a cascade, from 1 (1)")
+    parser.add_argument("--batch", type=int, default=16, help="clips per update and pass (16)")
+    main(parser.parse_args(namespace=StepSettings()))

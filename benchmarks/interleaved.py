@@ -1,0 +1,174 @@
+"""Times several ways of doing something in turn, again and again, and compares them round by round.
+
+A machine's speed drifts: other programs, heat, clocks. Runs that take turns drift together, so their ratio is
+worth more than either time. The first case is the reference.
+"""
+
+import argparse
+import platform
+import statistics
+import time
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_iter
+
+import vidgan
+from vidgan.run.device import choose_device
+
+LEAST = 0.05
+"""seconds that one measurement takes at least; shorter work is repeated"""
+WARM = 2
+"""calls before anything is measured"""
+
+Measure = Callable[[], float]
+"""Does the work and tells how many seconds one piece of it took."""
+
+
+class Case(NamedTuple):
+    """One way of doing it."""
+
+    name: str
+    measure: Measure
+
+
+class Result(NamedTuple):
+    """What was measured of a case."""
+
+    name: str
+    seconds: Sequence[float]
+    """one per round"""
+    ratios: Sequence[float]
+    """over the first case's seconds of the same round"""
+
+
+class Settings(argparse.Namespace):
+    """What every benchmark takes on its command line."""
+
+    rounds: int
+    device: torch.device
+
+
+def options(description: str, rounds: int) -> argparse.ArgumentParser:
+    """A parser of :class:`Settings`; a script may add options of its own."""
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=rounds, help=f"measurements per case ({rounds})")
+    parser.add_argument(
+        "--device", type=torch.device, default=choose_device(), help="the GPU if torch sees one, else the CPU"
+    )
+    return parser
+
+
+def interleave(cases: Sequence[Case], rounds: int) -> list[Result]:
+    """Measure all ``cases`` ``rounds`` times, every other round backwards."""
+    seconds: list[list[float]] = [[] for _ in cases]
+    for number in range(rounds):
+        order = range(len(cases)) if number % 2 == 0 else reversed(range(len(cases)))
+        for i in order:
+            seconds[i].append(cases[i].measure())
+    return [
+        Result(case.name, own, [a / b for a, b in zip(own, seconds[0], strict=True)])
+        for case, own in zip(cases, seconds, strict=True)
+    ]
+
+
+def timed(work: Callable[[], object], device: torch.device) -> Measure:
+    """Measures ``work`` itself, warm, and with the device's work done."""
+
+    def run(times: int) -> float:
+        synchronise(device)
+        began = time.perf_counter()
+        for _ in range(times):
+            work()
+        synchronise(device)
+        return (time.perf_counter() - began) / times
+
+    run(WARM)
+    times = max(1, round(LEAST / run(1)))
+    return lambda: run(times)
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait until a GPU has done all that it was told to."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def peak_bytes(work: Callable[[], object], device: torch.device) -> int:
+    """The most memory that tensors made by ``work`` hold at a time; on a GPU, also what was held before."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        work()
+        return torch.cuda.max_memory_allocated(device)
+    with LiveTensors() as live:
+        work()
+    return live.most
+
+
+class LiveTensors(TorchDispatchMode):
+    """Counts the bytes of tensors while they live: what the CPU's allocator does not tell."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = self.most = 0
+        self._known: set[int] = set()
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        given = {t.untyped_storage()._cdata for t in tree_iter((args, kwargs)) if isinstance(t, Tensor)}
+        made = func(*args, **(kwargs or {}))
+        for tensor in tree_iter(made):
+            if isinstance(tensor, Tensor) and tensor.untyped_storage()._cdata not in given | self._known:
+                self._add(tensor.untyped_storage())
+        return made
+
+    def _add(self, storage: torch.UntypedStorage) -> None:
+        size, name = storage.nbytes(), storage._cdata
+        self._known.add(name)
+        self.now += size
+        self.most = max(self.most, self.now)
+        weakref.finalize(storage, self._drop, name, size)
+
+    def _drop(self, name: int, size: int) -> None:
+        self._known.discard(name)
+        self.now -= size
+
+
+def show_machine(device: torch.device) -> None:
+    """Print what the numbers below depend on."""
+    if device.type == "cuda":
+        where = torch.cuda.get_device_name(device)
+    else:
+        where = f"CPU {platform.machine()}, {torch.get_num_threads()} threads"
+    print(
+        f"vidgan {vidgan.__version__}, torch {torch.__version__}, Python {platform.python_version()}; {where}"
+    )
+
+
+def show(title: str, results: Sequence[Result], items: int = 0, notes: Sequence[str] = ()) -> None:
+    """Print a table: the median time, and the ratio to the first case with its least and greatest value.
+
+    Args:
+        items: clips that one piece of work handles; with them, clips per second are shown.
+        notes: a remark per case, shown in a last column.
+    """
+    width = max(len(result.name) for result in results)
+    rounds = len(results[0].seconds)
+    rate = f"{'clips/s':>10}" if items else ""
+    print(f"\n{title} (medians of {rounds} interleaved rounds)")
+    print(f"  {'':{width}}{'ms':>10}{rate}{'ratio':>8}  least-most")
+    for result, note in zip(results, notes or [""] * len(results), strict=True):
+        median = statistics.median(result.seconds)
+        speed = f"{items / median:10.1f}" if items else ""
+        ratio = f"{statistics.median(result.ratios):8.2f}  {min(result.ratios):.2f}-{max(result.ratios):.2f}"
+        print(f"  {result.name:{width}}{1000 * median:10.3f}{speed}{ratio}  {note}".rstrip())
+
+
+def mib(size: int) -> str:
+    """A number of bytes, to be read."""
+    return f"{size / 2**20:.1f} MiB"
