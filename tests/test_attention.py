@@ -199,7 +199,7 @@ def test_as_temporal_layers(spec: SelfAttention | SeparableSelfAttention, kind: 
     told = Context(random(2, 4), BatchStatistics(), Clock())
     made, kernels = layer(x, told, None)
     assert kernels is None
-    assert layer.context is None
+    assert spec.context is None
     assert isinstance(layer.attention, kind)
     torch.testing.assert_close(made, layer.attention(x))
     assert math.isfinite(made.sum().item())

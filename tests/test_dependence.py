@@ -177,7 +177,7 @@ def test_temporal_layers(name: str) -> None:
     fixed = SettledStatistics(recorded.averages())
     pattern = causal if recurrent else near(2) if convolution else whole
     dependence.require(lambda x: layer(x, context(fixed), encoding)[0], VIDEO, pattern)
-    assert layer.context == (2 if convolution else None)
+    assert spec.context == (2 if convolution else None)
     in_training = near_any_clip(2) if convolution else pattern
     dependence.require(lambda x: layer(x, context(BatchStatistics()), encoding)[0], VIDEO, in_training)
 

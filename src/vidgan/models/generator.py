@@ -54,7 +54,7 @@ class GeneratorSpec(Spec):
     @property
     def context(self) -> int | None:
         """Frames that an output frame sees on either side; None where a layer sees the whole video."""
-        contexts = [layer for stage in self.stages for layer in stage.contexts]
+        contexts = [layer.context for stage in self.stages for layer in stage.temporal]
         return None if None in contexts else sum(c for c in contexts if c is not None)
 
     def build(self, classes: int, context_frames: int = 0, below_size: int | None = None) -> "Generator":

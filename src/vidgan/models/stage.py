@@ -8,7 +8,7 @@ from vidgan.models.conditioning import Conditioning
 from vidgan.nn.blocks import GeneratorBlock, on_frames
 from vidgan.nn.layers import Conv2d
 from vidgan.nn.norm import Context, NormSpec
-from vidgan.nn.temporal import Recurrent, SeparableConvolution, Size, TemporalSpec
+from vidgan.nn.temporal import Recurrent, Size, TemporalSpec
 from vidgan.shapes import as_video, fold_time, repeat_time, unfold_time
 from vidgan.spec import Spec, require
 
@@ -37,11 +37,6 @@ class StageSpec(Spec):
     def recurrent(self) -> bool:
         """Whether the stage has a recurrent unit, whose state an encoder may give."""
         return any(isinstance(layer, Recurrent) for layer in self.temporal)
-
-    @property
-    def contexts(self) -> list[int | None]:
-        """Frames of context of each temporal layer; None where a layer sees the whole video."""
-        return [2 if isinstance(layer, SeparableConvolution) else None for layer in self.temporal]
 
 
 class Stage(nn.Module):

@@ -25,8 +25,6 @@ class Size(NamedTuple):
 class Temporal(nn.Module, ABC):
     """A layer that mixes steps and keeps the shape (B T C H W)."""
 
-    context: int | None
-    """frames that an output sees on either side; None: all, so the layer runs whole and refuses chunks"""
     recurrent: bool = False
     """whether it starts from a state, which an encoder may give"""
 
@@ -41,31 +39,60 @@ class Temporal(nn.Module, ABC):
         """
 
 
-class Recurrent(Spec):
+class OverTime(Spec, ABC):
+    """What describes a temporal layer."""
+
+    @property
+    @abstractmethod
+    def context(self) -> int | None:
+        """Frames that an output sees on either side; None: all, so that the layer runs on whole videos only."""
+
+    @abstractmethod
+    def build(self, size: Size) -> Temporal:
+        """The layer."""
+
+
+class Recurrent(OverTime):
     """A recurrent unit over time with as many hidden channels as inputs."""
 
     unit: UnitSpec
+
+    @property
+    def context(self) -> None:
+        return None
 
     def build(self, size: Size) -> Temporal:
         return RecurrentLayer(self, size)
 
 
-class SelfAttention(Spec):
+class SelfAttention(OverTime):
     """Non-causal one-head attention over all positions (Clark et al. 2019, A.2)."""
+
+    @property
+    def context(self) -> None:
+        return None
 
     def build(self, size: Size) -> Temporal:
         return AttentionLayer(FullAttention(size.channels))
 
 
-class SeparableSelfAttention(Spec):
+class SeparableSelfAttention(OverTime):
     """Attention over height, width and time in turn (Clark et al. 2019, 3.2)."""
+
+    @property
+    def context(self) -> None:
+        return None
 
     def build(self, size: Size) -> Temporal:
         return AttentionLayer(SeparableAttention(size.channels))
 
 
-class SeparableConvolution(Spec):
+class SeparableConvolution(OverTime):
     """A residual block of separable 3-D convolutions (SSW-GAN, B.2): sees two frames on either side."""
+
+    @property
+    def context(self) -> int:
+        return 2
 
     def build(self, size: Size) -> Temporal:
         return ConvolutionLayer(size)
@@ -77,7 +104,6 @@ TemporalSpec = Recurrent | SelfAttention | SeparableSelfAttention | SeparableCon
 class RecurrentLayer(Temporal):
     """Runs a unit over time."""
 
-    context = None
     recurrent = True
 
     def __init__(self, spec: Recurrent, size: Size) -> None:
@@ -93,8 +119,6 @@ class RecurrentLayer(Temporal):
 class AttentionLayer(Temporal):
     """Runs one of the attention layers."""
 
-    context = None
-
     def __init__(self, attention: FullAttention | SeparableAttention) -> None:
         super().__init__()
         self.attention = attention
@@ -105,8 +129,6 @@ class AttentionLayer(Temporal):
 
 class ConvolutionLayer(Temporal):
     """Runs a separable block."""
-
-    context = 2
 
     def __init__(self, size: Size) -> None:
         super().__init__()
