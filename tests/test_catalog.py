@@ -39,6 +39,7 @@ NOT_IN_NETWORKS = {
     "vidgan.models.objective.Objective",
     "vidgan.models.views.View",
     "vidgan.nn.norm.Normaliser",
+    "vidgan.nn.temporal.OverTime",
 }
 
 
@@ -98,13 +99,20 @@ def test_every_spec_of_a_network_is_in_the_catalog() -> None:
 
 
 def test_unions_name_every_spec_of_their_kind() -> None:
-    """A view, objective or normaliser that its union forgets cannot be asked for from an experiment."""
+    """A view, objective, normaliser or temporal layer that its union forgets cannot be asked for from an experiment."""
     import_networks()
     from vidgan.models.objective import Objective
     from vidgan.models.views import View
     from vidgan.nn.norm import Normaliser
+    from vidgan.nn.temporal import OverTime
 
-    for base, union in ((View, ViewSpec), (Objective, ObjectiveSpec), (Normaliser, NormSpec)):
+    kinds = (
+        (View, ViewSpec),
+        (Objective, ObjectiveSpec),
+        (Normaliser, NormSpec),
+        (OverTime, TemporalSpec),
+    )
+    for base, union in kinds:
         ours = {cls for cls in descendants(base) if cls.__module__.startswith("vidgan.")}
         assert ours == members(union)
 
