@@ -1,5 +1,6 @@
 """What stays in a run's logs when it is resumed."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from commands import vidgan
 from vidgan.presets import preset
 from vidgan.run.checkpoints import State, checkpoint_path, save
 from vidgan.run.directory import DataRecord, RunDirectory
-from vidgan.run.logs import Log, read_lines
+from vidgan.run.logs import Log, read_lines, seconds_logged
 from vidgan.train.replicas import Replicas
 from vidgan.train.run import cut_logs
 
@@ -58,6 +59,36 @@ def test_a_level_without_checkpoints_starts_over(tmp_path: Path) -> None:
         run.log.append({"level": level, "step": step})
     cut_logs(run, Replicas())
     assert [line["level"] for line in read_lines(run.log.path)] == [1]
+
+
+def test_seconds_are_those_of_a_levels_last_line(tmp_path: Path) -> None:
+    log = Log(tmp_path / "log.jsonl")
+    assert seconds_logged(log.path, 1) == 0
+    for level, seconds in ((1, 5.5), (1, 8.25), (2, 1.5)):
+        log.append({"level": level, "seconds": seconds})
+    assert [seconds_logged(log.path, level) for level in (1, 2, 3)] == [8.25, 1.5, 0]
+
+
+def test_the_record_holds_what_a_resumed_run_changed(tmp_path: Path) -> None:
+    run = cascade(tmp_path / "run")
+    path = run.path / "experiment.json"
+    first = json.loads(path.read_text())
+    experiment = run.experiment
+    run.amend(experiment, ["nothing", "changes"])
+    assert json.loads(path.read_text()) == first
+    for steps in (11, 12):
+        training = experiment.training.replace(steps=steps)
+        RunDirectory.open(run.path).amend(experiment.replace(training=training), ["vidgan", str(steps)])
+    record = json.loads(path.read_text())
+    amended = record.pop("amended")
+    assert [entry["command"] for entry in amended] == [["vidgan", "11"], ["vidgan", "12"]]
+    before = experiment.training.steps
+    changes = [[f"training.steps: {before} -> 11"], ["training.steps: 11 -> 12"]]
+    assert [entry["changes"] for entry in amended] == changes
+    assert record["experiment"]["training"]["steps"] == 12
+    record["experiment"]["training"]["steps"] = before
+    assert record == first
+    assert RunDirectory.open(run.path).experiment.training.steps == 12
 
 
 @pytest.mark.slow

@@ -262,14 +262,22 @@ def test_gaps_stay_when_points_are_thinned() -> None:
     assert all(b - a < 60 for (a, _), (b, _) in pairwise(kept))
 
 
-def test_speed_leaves_out_what_a_resumed_process_cannot_know(tmp_path: Path) -> None:
+def test_an_empty_log_names_the_command_of_the_last_resumption(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run")
-    lines = [tick(100, {"a/b": 1.0}, seconds=10.0), tick(200, {"a/b": 1.0}, seconds=30.0)]
-    lines += [tick(300, {"a/b": 1.0}, seconds=5.0), tick(400, {"a/b": 1.0}, seconds=25.0)]
-    write_log(run, lines)
+    training = run.experiment.training.replace(steps=77)
+    run.amend(run.experiment.replace(training=training), ["vidgan", "train", "demo", "--steps", "77"])
+    text = Page.read(write_report(run.path)).root.text
+    assert "vidgan train demo --steps 77 --resume goes on" in text
+
+
+def test_speed_goes_on_where_a_run_was_resumed(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    # The seconds of a level count on over its processes; the second began at 30 s and was faster at first.
+    times = {100: 10.0, 200: 30.0, 300: 35.0, 400: 55.0}
+    write_log(run, [tick(step, {"a/b": 1.0}, seconds=seconds) for step, seconds in times.items()])
     page = Page.read(write_report(run.path))
     (line,) = drawn(charts(page)["Speed"], "clips / s")
-    np.testing.assert_allclose(line, [(100, 160), (200, 80), (400, 80)], rtol=0.01)
+    np.testing.assert_allclose(line, [(100, 160), (200, 80), (300, 320), (400, 80)], rtol=0.01)
     assert "6,400 clips, 55 s;" in page.root.all("header")[0].text
 
 

@@ -1,5 +1,6 @@
 """Killed and resumed equals uninterrupted, bit for bit; logs have no gap and no repeat."""
 
+import json
 import random
 import signal
 import time
@@ -83,6 +84,32 @@ def test_sigterm_saves_and_stops(tmp_path: Path, capsys: pytest.CaptureFixture[s
     found = latest(out / "checkpoints", 1)
     assert found is not None
     assert found.state.facts["step"] == read_lines(out / "log.jsonl")[-1]["step"]
+
+
+@pytest.mark.slow
+def test_more_steps_are_recorded_and_seconds_go_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    command = (*COMMAND[:-4], "--out", out, "--workers", 0)
+    assert vidgan(capsys, *command, "--steps", 2).status == 0
+    log = out / "log.jsonl"
+    lines = read_lines(log)
+    lines[-1]["seconds"] = 1000.0  # as if it had taken that long
+    log.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    began = time.monotonic()
+    assert vidgan(capsys, *command, "--steps", 4, "--resume").status == 0
+    most = 1000 + time.monotonic() - began
+    seconds = [line["seconds"] for line in read_lines(log)]
+    assert len(seconds) == 4
+    assert 1000 <= seconds[2] <= seconds[3] <= most
+    record = json.loads((out / "experiment.json").read_text())
+    assert record["experiment"]["training"]["steps"] == 4
+    assert [entry["changes"] for entry in record["amended"]] == [["training.steps: 2 -> 4"]]
+    before = (out / "experiment.json").read_bytes()
+    refused = vidgan(capsys, *command, "--steps", 5, "--training.adam.beta1", 0.5, "--resume")
+    assert refused.status == 2
+    assert (out / "experiment.json").read_bytes() == before
 
 
 def test_resume_skips_a_truncated_checkpoint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

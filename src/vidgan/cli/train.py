@@ -117,7 +117,6 @@ def train(options: Options, experiment: Experiment) -> int:
     replicas.wait()
     directory = RunDirectory.open(options.out)
     seconds = None if options.minutes is None else options.minutes * 60
-    directory.experiment = experiment  # what may change does: number of steps, reporting
     finished = train_run(directory, dataset, replicas, device, options.workers, seconds)
     if replicas.main and finished:
         predicts = experiment.levels[0].context_frames > 0
@@ -138,7 +137,9 @@ def open_run(options: Options, experiment: Experiment, record: DataRecord) -> No
         UserError: if the folder is taken, or the experiment has changed.
     """
     if options.resume and (options.out / "experiment.json").exists():
-        RunDirectory.open(options.out).require_same(experiment, record, MAY_CHANGE)
+        known = RunDirectory.open(options.out)
+        known.require_same(experiment, record, MAY_CHANGE)
+        known.amend(experiment, command_line())
         return
     if options.resume:
         print(f"no run in {options.out} yet: starting one", file=sys.stderr)

@@ -23,7 +23,7 @@ class Tick(NamedTuple):
     clips: int
     """clips seen so far"""
     seconds: float
-    """since the process that trains was started"""
+    """of training this level so far, over all processes"""
     scalars: Mapping[str, float | None]
     """None where the number was not finite"""
 

@@ -56,26 +56,13 @@ def unit_of(group: str) -> str:
 
 
 def speed(ticks: Sequence[Tick]) -> list[Point]:
-    """Clips per second between one log line and the next.
-
-    A resumed process counts its seconds from zero; there the curve has no point.
-    """
+    """Clips per second between one log line and the next of a level."""
     pairs = itertools.pairwise([Tick(0, 0, 0, 0.0, {}), *ticks])
     return [
         (tick.step, (tick.clips - before.clips) / (tick.seconds - before.seconds))
         for before, tick in pairs
         if tick.seconds > before.seconds and tick.clips >= before.clips
     ]
-
-
-def seconds_trained(ticks: Sequence[Tick]) -> float:
-    """Seconds of training, over all processes that took part."""
-    following = [*ticks[1:], None]
-    return sum(
-        tick.seconds
-        for tick, after in zip(ticks, following, strict=True)
-        if after is None or after.seconds < tick.seconds or after.level != tick.level
-    )
 
 
 def thin(points: Sequence[Point], most: int = MOST) -> Sequence[Point]:

@@ -10,7 +10,7 @@ from string import Template
 from vidgan.files import write_text
 from vidgan.report.changes import deviations
 from vidgan.report.collect import Collected, Tick, collect
-from vidgan.report.curves import Panel, panels, seconds_trained
+from vidgan.report.curves import Panel, panels
 from vidgan.report.pictures import by_class, over_training
 from vidgan.report.results import results
 from vidgan.report.svg import chart, summary
@@ -84,7 +84,7 @@ def progress(shown: Collected) -> list[tuple[int, bool, str]]:
             last = ticks[-1]
             state = "finished" if level in shown.finished else "not finished"
             seen = f"{count(last.step, 'step')} (of at most {planned}), {count(last.clips, 'clip')}"
-            text = f"{seen}, {duration(seconds_trained(ticks))}; {state}"
+            text = f"{seen}, {duration(last.seconds)}; {state}"
         else:
             text = f"not begun, or not yet at its first log line; {planned} steps at most"
         found.append((level, len(levels) > 1, text))

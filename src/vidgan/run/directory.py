@@ -105,6 +105,21 @@ class RunDirectory:
                 f"cannot resume {self.path}: the data have changed since it started ({self.data.source})"
             )
 
+    def amend(self, experiment: Experiment, command: Sequence[str]) -> None:
+        """Let ``experiment`` hold from now on; the record keeps what ``command`` changed, and when.
+
+        Nothing is written where nothing differs.
+        """
+        changes = list(differences(to_json(self.experiment), to_json(experiment)))
+        if not changes:
+            return
+        path = self.path / "experiment.json"
+        record = json.loads(path.read_text("utf-8"))
+        entry = {"when": _now(), "command": list(command), "changes": changes}
+        amended = [*record.get("amended", []), entry]
+        write_json(path, record | {"experiment": to_json(experiment), "amended": amended})
+        self.experiment = experiment
+
 
 def _record(experiment: Experiment, data: DataRecord, command: Sequence[str]) -> dict[str, Any]:
     return {
@@ -119,8 +134,12 @@ def _record(experiment: Experiment, data: DataRecord, command: Sequence[str]) ->
         "threads": torch.get_num_threads(),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine(),
         "command": list(command),
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "created": _now(),
     }
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 def _commit() -> str | None:

@@ -37,6 +37,11 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in _whole_lines(path)]
 
 
+def seconds_logged(path: Path, level: int) -> float:
+    """Seconds of training up to the last line of ``level``; 0 where there is none."""
+    return next((line["seconds"] for line in reversed(read_lines(path)) if line["level"] == level), 0.0)
+
+
 def _whole_lines(path: Path) -> list[str]:
     return path.read_text("utf-8").split("\n")[:-1] if path.exists() else []
 

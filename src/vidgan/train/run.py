@@ -15,6 +15,7 @@ from vidgan.models.cascade import Settled
 from vidgan.run.checkpoints import Found, State, checkpoint_path, latest, prune, save
 from vidgan.run.directory import RunDirectory
 from vidgan.run.experiment import Experiment
+from vidgan.run.logs import seconds_logged
 from vidgan.run.statistics_file import weights_hash
 from vidgan.sample.previews import write_previews
 from vidgan.sample.published import GivenFrames, settled
@@ -99,8 +100,9 @@ def _train(
     label = f"{experiment.name} level {state.index + 1}" if len(experiment.levels) > 1 else experiment.name
     clips_per_step = training.critic_updates * training.batch.global_batch
     shown = open_progress(label, training.steps, seconds, state.step, clips_per_step, replicas.main)
+    spent = seconds_logged(run.log.path, state.index + 1)
     with shown as progress:
-        watcher = RunWatcher(run, dataset, labels, below, replicas, progress, seconds, requests, state.step)
+        watcher = RunWatcher(run, dataset, labels, below, replicas, progress, seconds, requests, spent)
         train_level(experiment, state, dataset, source, replicas, watcher, workers, device)
     # Asked of all: a replica that went on alone would wait for one that has left.
     interrupted = replicas.any(requests.name is not None)
@@ -123,13 +125,13 @@ class RunWatcher:
         progress: Progress,
         seconds: float | None,
         requests: "StopRequests",
-        first: int,
+        spent: float,
     ) -> None:
         self.run, self.dataset, self.labels, self.below = run, dataset, labels, below
         self.replicas, self.progress, self.requests = replicas, progress, requests
         self.began = time.monotonic()
         self.deadline = None if seconds is None else self.began + seconds
-        self.first = first
+        self.spent = spent  # seconds that earlier processes trained this level
 
     def tick(self, index: int, step: int, clips: int, scalars: Mapping[str, float]) -> None:
         """Append a line to the log and show it."""
@@ -139,7 +141,7 @@ class RunWatcher:
                     "level": index + 1,
                     "step": step,
                     "clips": clips,
-                    "seconds": round(time.monotonic() - self.began, 2),
+                    "seconds": round(self.spent + time.monotonic() - self.began, 2),
                     "scalars": dict(scalars),
                 }
             )
