@@ -1,4 +1,4 @@
-"""Run directories for tests of the report, made by hand: no training."""
+"""Run directories made by hand: no training."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from vidgan.presets import preset
 from vidgan.presets.demo import demo
+from vidgan.run.checkpoints import State, checkpoint_path, save
 from vidgan.run.directory import DataRecord, RunDirectory
 from vidgan.run.experiment import Experiment
 from vidgan.sample.files import write_clip
@@ -22,6 +24,15 @@ def make_run(
     chosen = (experiment or demo()).replace(classes=len(classes))
     data = DataRecord("synthetic", tuple(classes), 1234, "0123abcd")
     return RunDirectory.create(path, chosen, data, ["vidgan", "train", "demo", "--out", "a b"])
+
+
+def cascade(path: Path, *steps: int) -> RunDirectory:
+    """A run of two levels whose checkpoints stand at ``steps``, level by level, and hold nothing."""
+    run = RunDirectory.create(path, preset("ssw-gan-k600"), DataRecord("synthetic", (), 0, ""), [])
+    for index, step in enumerate(steps):
+        file = checkpoint_path(run.checkpoints, index + 1, step)
+        save(file, State({}, {"level": index + 1, "step": step}))
+    return run
 
 
 def tick(

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from commands import vidgan
-from vidgan.presets import preset
-from vidgan.run.checkpoints import State, checkpoint_path, save
-from vidgan.run.directory import DataRecord, RunDirectory
+from runs import cascade
+from vidgan.run.checkpoints import checkpoint_path
+from vidgan.run.directory import RunDirectory
 from vidgan.run.logs import Log, read_lines, seconds_logged
 from vidgan.train.replicas import Replicas
 from vidgan.train.run import cut_logs
@@ -28,15 +28,6 @@ def test_cutting_keeps_chosen_lines_and_drops_half_a_line(tmp_path: Path) -> Non
     assert log.path.read_bytes() == before
     log.cut(lambda line: line["step"] != 2)
     assert read_lines(log.path) == [{"step": 1, "value": None}, {"step": 3, "value": None}]
-
-
-def cascade(path: Path, *steps: int) -> RunDirectory:
-    """A run of two levels whose checkpoints stand at ``steps``, level by level, and hold nothing."""
-    run = RunDirectory.create(path, preset("ssw-gan-k600"), DataRecord("synthetic", (), 0, ""), [])
-    for index, step in enumerate(steps):
-        file = checkpoint_path(run.checkpoints, index + 1, step)
-        save(file, State({}, {"level": index + 1, "step": step}))
-    return run
 
 
 def test_each_level_is_cut_at_its_own_checkpoint(tmp_path: Path) -> None:

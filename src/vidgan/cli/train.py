@@ -18,6 +18,7 @@ from vidgan.run.device import choose_device
 from vidgan.run.directory import DataRecord, RunDirectory, command_line
 from vidgan.run.experiment import Experiment, ReportingSpec, TrainingSpec
 from vidgan.run.tiny import tiny
+from vidgan.train.pins import require_below_stays
 from vidgan.train.replicas import Replicas, join_replicas
 from vidgan.train.run import train_run, with_data
 
@@ -139,6 +140,7 @@ def open_run(options: Options, experiment: Experiment, record: DataRecord) -> No
     if options.resume and (options.out / "experiment.json").exists():
         known = RunDirectory.open(options.out)
         known.require_same(experiment, record, MAY_CHANGE)
+        require_below_stays(known, experiment)
         known.amend(experiment, command_line())
         return
     if options.resume:

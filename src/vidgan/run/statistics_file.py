@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,16 @@ from vidgan.run.checkpoints import State, checksum, load, save
 
 def weights_hash(module: nn.Module) -> str:
     """A short hash of all weights and buffers of ``module``."""
-    tensors = {name: t.detach().cpu().contiguous() for name, t in module.state_dict().items()}
+    return _hash(module.state_dict())
+
+
+def parameters_hash(module: nn.Module) -> str:
+    """A short hash of the weights of ``module`` alone."""
+    return _hash(dict(module.named_parameters()))
+
+
+def _hash(table: Mapping[str, Tensor]) -> str:
+    tensors = {name: t.detach().cpu().contiguous() for name, t in table.items()}
     digest = hashlib.blake2b(digest_size=10)
     for name in sorted(tensors):
         digest.update(f"{name}:{checksum({name: tensors[name]})};".encode())

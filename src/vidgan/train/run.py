@@ -23,6 +23,7 @@ from vidgan.sample.settling import label_counts, window_of
 from vidgan.train.below import frozen_source
 from vidgan.train.level_state import LevelState
 from vidgan.train.loop import train_level
+from vidgan.train.pins import pins_of, require_same_below
 from vidgan.train.progress import Progress, open_progress
 from vidgan.train.replicas import Replicas
 
@@ -58,6 +59,8 @@ def train_run(
         for index in range(len(experiment.levels)):
             state = LevelState(experiment, index, device)
             found = restore(run, state)
+            if found is not None:
+                require_same_below(found, below)
             if found is not None and replicas.main:
                 for message in found.broken:
                     print(f"skipped a broken checkpoint: {message}", flush=True)
@@ -131,6 +134,7 @@ class RunWatcher:
         self.replicas, self.progress, self.requests = replicas, progress, requests
         self.began = time.monotonic()
         self.deadline = None if seconds is None else self.began + seconds
+        self.pins = pins_of(below)
         self.spent = spent  # seconds that earlier processes trained this level
 
     def tick(self, index: int, step: int, clips: int, scalars: Mapping[str, float]) -> None:
@@ -157,6 +161,7 @@ class RunWatcher:
             "finished": finished,
             "asked": self.run.experiment.training.steps,
             "labels": list(self.labels),
+            "below": self.pins,
         }
         path = checkpoint_path(self.run.checkpoints, state.index + 1, state.step)
         save(path, State(state.tensors(), facts))
