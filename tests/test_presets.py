@@ -211,6 +211,7 @@ def test_the_demo_keeps_the_papers_classes_of_layers() -> None:
     }
     assert swapped == {}
     assert fields("demo", "dvd-gan-k600-12x64") <= {
+        "generator.latent",
         "generator.width",
         "generator.side",
         "generator.channels",
@@ -238,6 +239,7 @@ def test_the_demo_keeps_the_papers_classes_of_layers() -> None:
 def test_the_demo_names_all_that_it_changes() -> None:
     """Nobody should take it for the paper's recipe."""
     words = {
+        "generator.latent": "32 numbers of noise",
         "generator.width": "width 8",
         "generator.side": "3x3 map",
         "generator.channels": "channels 4, 2, 1",

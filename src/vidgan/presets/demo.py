@@ -35,7 +35,7 @@ def demo() -> Experiment:
         deviations=(
             "8 classes of built-in clips instead of Kinetics-600; 8 consecutive frames of 24x24 instead of 12 of "
             "64x64, every second one",
-            "generator: width 8 instead of 128, three stages from a 3x3 map with one block each and channels "
+            "generator: 32 numbers of noise instead of 120, width 8 instead of 128, three stages from a 3x3 map with one block each and channels "
             "4, 2, 1 instead of four from 4x4 with two each",
             "critics: width 8 instead of 128, three blocks with channels 2, 8, 8 and 2, 4, 8 instead of five; "
             "4 frames instead of 8 for the frame critic",
@@ -50,7 +50,7 @@ def demo() -> Experiment:
         ),
         levels=(
             level.replace(
-                generator=tower.replace(width=8, side=3, channels=4, stages=stages),
+                generator=tower.replace(latent=32, width=8, side=3, channels=4, stages=stages),
                 critics=(
                     frames.replace(view=Frames(k=4), body=body, mean_pool=True),
                     clip.replace(body=body.replace(volume_blocks=2, channels=(2, 4, 8)), mean_pool=True),
