@@ -35,8 +35,8 @@ def demo() -> Experiment:
         deviations=(
             "8 classes of built-in clips instead of Kinetics-600; 8 consecutive frames of 24x24 instead of 12 of "
             "64x64, every second one",
-            "generator: 32 numbers of noise instead of 120, width 8 instead of 128, three stages from a 3x3 map with one block each and channels "
-            "4, 2, 1 instead of four from 4x4 with two each",
+            "generator: 32 numbers of noise instead of 120, width 8 instead of 128, three stages from a 3x3 map "
+            "with one block each and channels 4, 2, 1 instead of four from 4x4 with two each",
             "critics: width 8 instead of 128, three blocks with channels 2, 8, 8 and 2, 4, 8 instead of five; "
             "4 frames instead of 8 for the frame critic",
             "critics take means over positions, frames and steps instead of sums",
