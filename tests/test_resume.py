@@ -122,3 +122,5 @@ def test_resume_skips_a_truncated_checkpoint(tmp_path: Path, capsys: pytest.Capt
     assert newest.name in answer.out
     assert "goes on from step 2" in answer.out
     assert [line["step"] for line in read_lines(out / "log.jsonl")] == [1, 2, 3, 4]
+    again = vidgan(capsys, *COMMAND[:-4], "--steps", 4, "--out", out, "--workers", 0, "--resume")
+    assert "is finished at step 4" in again.out

@@ -64,7 +64,8 @@ def train_run(
             if found is not None and replicas.main:
                 for message in found.broken:
                     print(f"skipped a broken checkpoint: {message}", flush=True)
-                print(f"level {index + 1} goes on from step {state.step} ({found.path.name})", flush=True)
+                verb = "is finished at" if is_finished(found, experiment) else "goes on from"
+                print(f"level {index + 1} {verb} step {state.step} ({found.path.name})", flush=True)
             finished = found is not None and is_finished(found, experiment)
             if not finished:
                 finished = _train(
