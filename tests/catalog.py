@@ -33,6 +33,7 @@ from vidgan.nn.recurrent import (
     TSRUs,
     UnitSpec,
 )
+from vidgan.nn.residual import BigGANBlocks, BigGANDeepBlocks, ResidualSpec
 from vidgan.nn.temporal import (
     Recurrent,
     SelfAttention,
@@ -54,9 +55,12 @@ NORMS: Mapping[str, NormSpec] = {
     "batch": BatchNorm(),
     "batch, all frames": BatchNormAllFrames(),
     "group": GroupNorm(groups=2),
+    "layer": GroupNorm(groups=1),
     "instance": InstanceNorm(),
     "none": NoNorm(),
 }
+
+RESIDUALS: Mapping[str, ResidualSpec] = {"BigGAN": BigGANBlocks(), "BigGAN-deep": BigGANDeepBlocks()}
 
 WARPS: Mapping[str, Factorised | Pixelwise] = {
     "factorised": Factorised(kernels=4),
@@ -104,6 +108,7 @@ BODIES: Mapping[str, BodySpec] = {
     "frames": BodySpec(width=2, channels=(1, 2)),
     "clips": BodySpec(width=2, channels=(1, 2, 2), volume_blocks=1),
     "clips, halving time": BodySpec(width=2, channels=(1, 2, 2), volume_blocks=1, halve_time=True),
+    "deep": BodySpec(width=4, channels=(1, 2, 2), volume_blocks=1, residual=BigGANDeepBlocks()),
     "leaky": BodySpec(width=2, channels=(1, 2), slope=0.2, input_mean=(0.1, 0.0, -0.1), input_gain=2.0),
 }
 
@@ -112,6 +117,15 @@ BODIES: Mapping[str, BodySpec] = {
 def experiments() -> dict[str, Experiment]:
     """Every preset, tiny."""
     return {name: tiny(experiment) for name, experiment in presets().items()}
+
+
+@functools.cache
+def distinct() -> dict[str, Experiment]:
+    """Tiny presets that compute different things: some differ in nothing but what shrinking takes from them."""
+    table: dict[Experiment, str] = {}
+    for name, experiment in experiments().items():
+        table.setdefault(experiment.replace(name="", description="", source="", deviations=()), name)
+    return {name: experiments()[name] for name in table.values()}
 
 
 @functools.cache

@@ -49,7 +49,12 @@ def largest_difference(ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> fl
 
 NAMES = [
     pytest.param(name, index, marks=() if name == "demo" else pytest.mark.slow, id=f"{name} {index + 1}")
-    for name, index in [("demo", 0), ("dvd-gan-fp-k600", 0), ("trivd-gan-fp-k600", 0), ("ssw-gan-k600", 1)]
+    for name, index in [
+        ("demo", 0),
+        ("dvd-gan-fp-k600-16x64", 0),
+        ("trivd-gan-fp-k600", 0),
+        ("ssw-gan-k600", 1),
+    ]
 ]
 
 

@@ -16,7 +16,7 @@ from vidgan.nn.layers import Linear, WeightLayer, power_iterate
 from vidgan.nn.recurrent import ConvGRU
 from vidgan.nn.statistics import BatchStatistics
 from vidgan.nn.temporal import Recurrent
-from vidgan.presets.dvd_gan import dvd_gan_fp_bair, dvd_gan_k600_12x64, dvd_gan_k600_48x128
+from vidgan.presets.dvd_gan import dvd_gan_fp_bair_16x64, dvd_gan_k600_12x64, dvd_gan_k600_48x128
 from vidgan.presets.ssw_gan import ssw_gan_k600
 from vidgan.presets.trivd_gan import trivd_gan_fp_k600
 from vidgan.run.experiment import AdamSpec, AverageSpec, BatchSpec, Experiment, TrainingSpec
@@ -240,7 +240,7 @@ def test_what_is_published_is_the_average_over_its_own_sigma() -> None:
 
 def test_learning_rates_of_the_papers() -> None:
     """Clark et al. 2019, A.3; Luc et al. 2020, E.2; SSW-GAN, A."""
-    for preset in (dvd_gan_k600_12x64, dvd_gan_k600_48x128, dvd_gan_fp_bair):
+    for preset in (dvd_gan_k600_12x64, dvd_gan_k600_48x128, dvd_gan_fp_bair_16x64):
         spec = preset().training.adam
         assert (spec.generator_rate, spec.critic_rate) == (1e-4, 2e-4)
     for preset in (trivd_gan_fp_k600, ssw_gan_k600):

@@ -7,9 +7,11 @@ from torch import Tensor, nn
 
 from vidgan.models.body import BodySpec
 from vidgan.nn.blocks import CriticBlock, GeneratorBlock, SeparableBlock, SeparableConv, pair_mean, upsample
+from vidgan.nn.deep_blocks import DeepCriticBlock, DeepGeneratorBlock
 from vidgan.nn.layers import WeightLayer
 from vidgan.nn.norm import BatchNorm, ConditionalNormReLU, Context
 from vidgan.nn.statistics import BatchStatistics, Clock
+from vidgan.spec import SpecError
 
 F64 = torch.float64
 B, T, H, W, K = 2, 3, 4, 6, 5
@@ -118,6 +120,62 @@ def test_generator_block(grow: bool, inputs: int, outputs: int) -> None:
     torch.testing.assert_close(block(x, context), h + skip)
 
 
+@pytest.mark.parametrize("grow", [False, True])
+@pytest.mark.parametrize(("inputs", "outputs"), [(8, 8), (8, 3), (3, 2)])
+def test_deep_generator_block(grow: bool, inputs: int, outputs: int) -> None:
+    """A bottleneck of a quarter of the inputs; the shortcut drops the last channels (BigGAN, appendix B)."""
+    block = filled(DeepGeneratorBlock(inputs, outputs, K, BatchNorm(), grow=grow))
+    assert block.conv2.weight.shape[:2] == (max(1, inputs // 4), max(1, inputs // 4))
+    x, context = random(B, T, inputs, H, W), told()
+    up = double if grow else torch.clone
+    h = frames(block.conv1, norm_relu(block.norm1, x, context.condition))
+    h = frames(block.conv2, up(norm_relu(block.norm2, h, context.condition)))
+    h = frames(block.conv3, norm_relu(block.norm3, h, context.condition))
+    h = frames(block.conv4, norm_relu(block.norm4, h, context.condition))
+    torch.testing.assert_close(block(x, context), h + up(x[:, :, :outputs]))
+    kernels = {name: p.shape[-1] for name, p in block.named_parameters() if p.dim() == 4}
+    assert kernels == {"conv1.weight": 1, "conv2.weight": 3, "conv3.weight": 3, "conv4.weight": 1}
+
+
+@pytest.mark.parametrize("in_volume", [False, True])
+@pytest.mark.parametrize("halve_time", [False, True])
+@pytest.mark.parametrize(("shrink", "inputs", "outputs"), [(True, 3, 8), (True, 8, 8), (False, 3, 4)])
+@pytest.mark.parametrize(("first", "slope"), [(False, 0.0), (True, 0.0), (False, 0.2)])
+def test_deep_critic_block(
+    in_volume: bool, halve_time: bool, shrink: bool, inputs: int, outputs: int, first: bool, slope: float
+) -> None:
+    """The shortcut keeps its channels and gains the others by a 1x1 convolution (BigGAN, appendix B)."""
+    settings = {"volume": in_volume, "shrink": shrink, "halve_time": halve_time, "first": first}
+    block = filled(DeepCriticBlock(inputs, outputs, slope=slope, **settings))
+
+    def rectify(x: Tensor) -> Tensor:
+        return torch.where(x > 0, x, slope * x)
+
+    def down(x: Tensor) -> Tensor:
+        x = halve(x) if shrink else x
+        return halve_steps(x) if halve_time else x
+
+    x = random(B, T, inputs, H, W)
+    convolve = volume if in_volume else frames
+    h = frames(block.conv1, x if first else rectify(x))
+    h = convolve(block.conv3, rectify(convolve(block.conv2, rectify(h))))
+    h = frames(block.conv4, down(rectify(h)))
+    skip = down(x)
+    if outputs > inputs:
+        assert block.shortcut.weight.shape == (outputs - inputs, inputs, 1, 1)
+        skip = torch.cat([skip, frames(block.shortcut, skip)], dim=2)
+    else:
+        assert block.shortcut is None
+    torch.testing.assert_close(block(x), h + skip)
+
+
+def test_deep_shortcuts_refuse_what_they_cannot_do() -> None:
+    with pytest.raises(SpecError, match="4 channels of 3"):
+        DeepGeneratorBlock(3, 4, K, BatchNorm(), grow=False)
+    with pytest.raises(SpecError, match="3 channels of 4"):
+        DeepCriticBlock(4, 3, volume=False, shrink=False, halve_time=False, first=False, slope=0.0)
+
+
 def test_separable_convolution() -> None:
     """First over time with three taps, then 3x3 over every frame (SSW-GAN, B.2)."""
     layer, x = filled(SeparableConv(4, 3)), random(B, T, 4, H, W)
@@ -135,6 +193,10 @@ def test_separable_block() -> None:
     torch.testing.assert_close(block(x, context), x + h)
 
 
+def is_volume(block: CriticBlock) -> bool:
+    return block.conv1.weight.dim() == 5
+
+
 def critic_block(block: CriticBlock, x: Tensor, shrink: bool, halve_time: bool, slope: float) -> Tensor:
     """(ReLU)-conv-ReLU-conv-(down), plus the (projected, downsampled) input (BigGAN, Figure 15 c)."""
 
@@ -145,23 +207,23 @@ def critic_block(block: CriticBlock, x: Tensor, shrink: bool, halve_time: bool, 
         x = halve(x) if shrink else x
         return halve_steps(x) if halve_time else x
 
-    convolve = volume if block.volume else frames
+    convolve = volume if is_volume(block) else frames
     h = convolve(block.conv1, x if block.first else rectify(x))
     h = down(convolve(block.conv2, rectify(h)))
     skip = x if block.shortcut is None else frames(block.shortcut, x)
     return h + down(skip)
 
 
-@pytest.mark.parametrize("is_volume", [False, True])
+@pytest.mark.parametrize("in_volume", [False, True])
 @pytest.mark.parametrize(
     ("shrink", "inputs", "outputs"), [(True, 3, 4), (True, 3, 3), (False, 3, 4), (False, 3, 3)]
 )
 @pytest.mark.parametrize("first", [False, True])
 @pytest.mark.parametrize("slope", [0.0, 0.2])
 def test_critic_block(
-    is_volume: bool, shrink: bool, inputs: int, outputs: int, first: bool, slope: float
+    in_volume: bool, shrink: bool, inputs: int, outputs: int, first: bool, slope: float
 ) -> None:
-    settings = {"volume": is_volume, "shrink": shrink, "first": first, "slope": slope}
+    settings = {"volume": in_volume, "shrink": shrink, "first": first, "slope": slope}
     block = filled(CriticBlock(inputs, outputs, halve_time=False, **settings))
     assert (block.shortcut is None) == (not shrink and inputs == outputs)
     x = random(B, T, inputs, H, W)
@@ -219,7 +281,7 @@ def test_a_body_is_its_blocks_in_turn(halve_time: bool) -> None:
     features = body(x)
     assert len(features) == 3
     for i, block in enumerate(body.blocks):
-        assert (block.volume, block.first) == (i < 2, i == 0)
+        assert (is_volume(block), block.first) == (i < 2, i == 0)
         h = critic_block(block, h, shrink=i < 2, halve_time=halve_time and i < 2, slope=0.0)
         torch.testing.assert_close(features[i], h)
     assert [f.shape[1] for f in features] == ([2, 1, 1] if halve_time else [5, 5, 5])

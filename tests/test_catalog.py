@@ -17,6 +17,7 @@ from vidgan.nn.activation import Activation
 from vidgan.nn.initialise import Initialiser
 from vidgan.nn.norm import NormSpec
 from vidgan.nn.recurrent import UnitSpec
+from vidgan.nn.residual import ResidualSpec
 from vidgan.nn.temporal import Recurrent, TemporalSpec
 from vidgan.presets import presets
 from vidgan.spec import Spec
@@ -25,6 +26,7 @@ TABLES = (
     catalog.ACTIVATIONS,
     catalog.INITIALISERS,
     catalog.NORMS,
+    catalog.RESIDUALS,
     catalog.WARPS,
     catalog.UNITS,
     catalog.TEMPORAL,
@@ -39,6 +41,7 @@ NOT_IN_NETWORKS = {
     "vidgan.models.objective.Objective",
     "vidgan.models.views.View",
     "vidgan.nn.norm.Normaliser",
+    "vidgan.nn.residual.Residual",
     "vidgan.nn.temporal.OverTime",
 }
 
@@ -69,6 +72,7 @@ def members(union: Any) -> set[type]:
         (Activation, catalog.ACTIVATIONS),
         (Initialiser, catalog.INITIALISERS),
         (NormSpec, catalog.NORMS),
+        (ResidualSpec, catalog.RESIDUALS),
         (UnitSpec, catalog.UNITS),
         (TemporalSpec, catalog.TEMPORAL),
         (ViewSpec, catalog.VIEWS),
@@ -99,17 +103,19 @@ def test_every_spec_of_a_network_is_in_the_catalog() -> None:
 
 
 def test_unions_name_every_spec_of_their_kind() -> None:
-    """A view, objective, normaliser or temporal layer that its union forgets cannot be asked for from an experiment."""
+    """What its union forgets - a view, a kind of block, a temporal layer - cannot be asked for from an experiment."""
     import_networks()
     from vidgan.models.objective import Objective
     from vidgan.models.views import View
     from vidgan.nn.norm import Normaliser
+    from vidgan.nn.residual import Residual
     from vidgan.nn.temporal import OverTime
 
     kinds = (
         (View, ViewSpec),
         (Objective, ObjectiveSpec),
         (Normaliser, NormSpec),
+        (Residual, ResidualSpec),
         (OverTime, TemporalSpec),
     )
     for base, union in kinds:

@@ -21,7 +21,7 @@ from dependence import (
 from vidgan.models.heads import MixedProjection
 from vidgan.models.views import ClipShape, Evidence, Frames, MatchingPair
 from vidgan.nn.attention import FullAttention, SeparableAttention
-from vidgan.nn.blocks import CriticBlock, GeneratorBlock, SeparableBlock
+from vidgan.nn.blocks import SeparableBlock
 from vidgan.nn.motion import expected_motion
 from vidgan.nn.norm import (
     BatchNorm,
@@ -116,10 +116,11 @@ def test_attention_sees_the_whole_clip(attention: type[nn.Module]) -> None:
     dependence.require(filled(attention(C)), VIDEO, whole)
 
 
+@pytest.mark.parametrize("kind", catalog.RESIDUALS)
 @pytest.mark.parametrize("name", catalog.NORMS)
 @pytest.mark.parametrize("grow", [False, True])
-def test_generator_blocks_work_on_frames(name: str, grow: bool) -> None:
-    block = filled(GeneratorBlock(C, 6, K, catalog.NORMS[name], grow=grow))
+def test_generator_blocks_work_on_frames(name: str, grow: bool, kind: str) -> None:
+    block = filled(catalog.RESIDUALS[kind].generator(C, 3, K, catalog.NORMS[name], grow=grow))
     name_norms(block)
     fixed = settled(block)
     dependence.require(lambda x: block(x, context(fixed)), VIDEO, same)
@@ -145,18 +146,26 @@ def pairs(b2: int, t2: int, b: int, t: int) -> bool:
     return b2 == b and 2 * t2 - 2 <= t <= 2 * t2 + 3
 
 
+@pytest.mark.parametrize("kind", catalog.RESIDUALS)
 @pytest.mark.parametrize("shrink", [False, True])
 @pytest.mark.parametrize(
     ("volume", "halve_time", "pattern"), [(False, False, same), (True, False, near(2)), (True, True, pairs)]
 )
-def test_critic_blocks(shrink: bool, volume: bool, halve_time: bool, pattern: Pattern) -> None:
-    block = CriticBlock(C, 6, volume=volume, shrink=shrink, halve_time=halve_time, first=False, slope=0.0)
+def test_critic_blocks(kind: str, shrink: bool, volume: bool, halve_time: bool, pattern: Pattern) -> None:
+    make = catalog.RESIDUALS[kind].critic
+    block = make(C, 6, volume=volume, shrink=shrink, halve_time=halve_time, first=False, slope=0.0)
     dependence.require(filled(block), random(B, 7, C, S, S), pattern)
 
 
 @pytest.mark.parametrize(
     ("name", "pattern"),
-    [("frames", same), ("leaky", same), ("clips", near(2)), ("clips, halving time", pairs)],
+    [
+        ("frames", same),
+        ("leaky", same),
+        ("clips", near(2)),
+        ("deep", near(2)),
+        ("clips, halving time", pairs),
+    ],
 )
 def test_bodies(name: str, pattern: Pattern) -> None:
     body = filled(catalog.BODIES[name].build(3))

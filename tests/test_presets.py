@@ -12,6 +12,7 @@ from torch import Tensor
 import catalog
 from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
 from vidgan.models.cascade import Settled
+from vidgan.nn.norm import BatchNorm, BatchNormAllFrames, GroupNorm, InstanceNorm, NoNorm
 from vidgan.nn.statistics import SettledStatistics
 from vidgan.presets import preset, presets
 from vidgan.run.experiment import Experiment
@@ -28,13 +29,10 @@ MAY_REST = ("critics.*.head.score.bias",)
 """While every hinge is open, the gradients of this bias by real and fake scores cancel exactly."""
 
 UNUSED = {
-    "trivd-gan-fp-k600 level 1": (
-        # Luc et al. 2020, A: the encoder is "identical to the spatial discriminator network", but the generator
-        # begins at 8x8, so that no state is made from the features at 4x4. Of the last two blocks the
-        # orthogonal penalty alone moves the weights.
-        "generator.encoder.body.blocks.3.*",
-        "generator.encoder.body.blocks.4.*",
-    )
+    # Luc et al. 2020, A: the encoder is "identical to the spatial discriminator network", but the generator begins at
+    # 8x8, so that no state is made from the features at 4x4. At most the orthogonal penalty moves their weights.
+    f"{name} level 1": ("generator.encoder.body.blocks.3.*", "generator.encoder.body.blocks.4.*")
+    for name in ("trivd-gan-fp-k600", "dvd-gan-fp-k600-16x64-states")
 }
 """Parameters without influence on anything, and why."""
 
@@ -81,7 +79,8 @@ def weights(state: LevelState) -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=() if n == "demo" else pytest.mark.slow, id=n) for n in presets()]
+    "name",
+    [pytest.param(n, marks=() if n == "demo" else pytest.mark.slow, id=n) for n in catalog.distinct()],
 )
 def test_tiny_presets_train_two_steps(name: str) -> None:
     experiment = catalog.experiments()[name]
@@ -171,10 +170,96 @@ def test_ucf101_is_the_kinetics_model_on_16_frames() -> None:
     assert changed("dvd-gan-ucf101-16x128", parent) == expected
 
 
+def test_without_skipping_16_frames_are_made_of_nothing() -> None:
+    """Clark et al. 2019, 4.2.1: Table 3's last row, "without any frame skipping (no conditioning frames)"."""
+    expected = {"levels.0.frames": 16, "levels.0.stride": 1}
+    assert changed("dvd-gan-k600-16x64-noskip", "dvd-gan-k600-12x64") == expected
+
+
+CLIP = "levels.0.critics.1.view."
+FIGURE_7 = {
+    "dvd-gan-phi-avg2": {},
+    "dvd-gan-phi-avg4": {CLIP + "scale": 4},
+    "dvd-gan-phi-none": {CLIP + "scale": 1},
+    "dvd-gan-phi-crop": {CLIP + "is": "Crop"},
+    "dvd-gan-k1": {"levels.0.critics.0.view.k": 1},
+    "dvd-gan-k2": {"levels.0.critics.0.view.k": 2},
+    "dvd-gan-k8": {},
+    "dvd-gan-k10": {"levels.0.critics.0.view.k": 10},
+}
+
+
+@pytest.mark.parametrize("name", FIGURE_7)
+def test_ablations_change_one_view_and_take_100_000_steps(name: str) -> None:
+    """Clark et al. 2019, 4.3: phi is 2x2 and 4x4 pooling, the identity or a half-sized crop; k is 1, 2, 8 or 10."""
+    expected = FIGURE_7[name] | {"training.steps": 100_000}
+    assert changed(name, "dvd-gan-k600-12x64") == expected
+
+
+BLOCKS, FINAL = "levels.0.generator.norm.", "levels.0.generator.final_norm."
+APPENDIX_C = {
+    "dvd-gan-norm-group": {f"{place}{key}" for place in (BLOCKS, FINAL) for key in ("is", "groups")},
+    "dvd-gan-norm-layer": {f"{place}{key}" for place in (BLOCKS, FINAL) for key in ("is", "groups")},
+    "dvd-gan-norm-instance": {f"{BLOCKS}is", f"{FINAL}is"},
+    "dvd-gan-norm-none": {f"{BLOCKS}is", f"{FINAL}is"},
+    "dvd-gan-norm-all-frames": {f"{BLOCKS}is", f"{FINAL}is"},
+    "dvd-gan-norm-none-in-blocks": {f"{BLOCKS}is"},
+    "dvd-gan-norm-no-final": {f"{FINAL}is"},
+}
+
+
+@pytest.mark.parametrize("name", APPENDIX_C)
+def test_normalisations_change_nothing_else(name: str) -> None:
+    """Clark et al. 2019, C: everywhere, in the residual blocks alone, or the last one alone."""
+    assert set(changed(name, "dvd-gan-k600-12x64")) == APPENDIX_C[name]
+    (level,) = preset(name).levels
+    kinds = {
+        "group": (GroupNorm(), GroupNorm()),
+        "layer": (GroupNorm(groups=1), GroupNorm(groups=1)),
+        "instance": (InstanceNorm(), InstanceNorm()),
+        "none": (NoNorm(), NoNorm()),
+        "all-frames": (BatchNormAllFrames(), BatchNormAllFrames()),
+        "none-in-blocks": (NoNorm(), BatchNorm()),
+        "no-final": (BatchNorm(), NoNorm()),
+    }
+    assert (level.generator.norm, level.generator.final_norm) == kinds[name.removeprefix("dvd-gan-norm-")]
+
+
+def test_deep_blocks_are_in_every_stage_and_every_critic() -> None:
+    """Clark et al. 2019, C: "models based on the residual blocks of BigGAN-deep"."""
+    (level,) = preset("dvd-gan-deep-blocks").levels
+    places = {f"generator.stages.{i}.residual.is" for i in range(4)}
+    places |= {f"critics.{i}.body.residual.is" for i in range(2)}
+    expected = {f"levels.0.{place}": "BigGANDeepBlocks" for place in places}
+    assert changed("dvd-gan-deep-blocks", "dvd-gan-k600-12x64") == expected
+    assert len(level.generator.stages) == 4
+
+
+def test_the_model_for_one_gpu_names_what_it_changes() -> None:
+    """Nobody should take it for the paper's."""
+    one = preset("dvd-gan-ucf101-16x64-1gpu")
+    assert one.description.startswith("Not the paper's")
+    words = {
+        "width": "width 64",
+        "frames": "64x64 instead of 128x128",
+        "stride": "consecutive frames",
+        "classes": "UCF-101",
+        "steps": "100,000 steps",
+        "batch": "batch 64",
+        "average": "decay 0.999 from step 5,000",
+        "settle": "50 batches of 64",
+    }
+    said = " ".join([one.description, *one.deviations])
+    for place in changed("dvd-gan-ucf101-16x64-1gpu", "dvd-gan-k600-12x64"):
+        found = [word for part, word in words.items() if part in place]
+        assert found, f"{place} has no words here"
+        assert any(word in said for word in found), place
+
+
 def test_bair_differs_from_kinetics_prediction_in_frames_alone() -> None:
     """Clark et al. 2019, B.1: 15 frames given one."""
     expected = {"levels.0.frames": 15, "levels.0.context_frames": 1}
-    assert changed("dvd-gan-fp-bair", "dvd-gan-fp-k600") == expected
+    assert changed("dvd-gan-fp-bair-16x64", "dvd-gan-fp-k600-16x64") == expected
 
 
 def test_larger_frames_change_the_towers_alone() -> None:
@@ -187,7 +272,7 @@ def test_larger_frames_change_the_towers_alone() -> None:
 
 def test_prediction_adds_an_encoder_and_keeps_critics_and_training() -> None:
     """Clark et al. 2019, 4.2.1 and A.4: 11 frames given 5, class-free; the state has 512 channels."""
-    assert fields("dvd-gan-fp-k600", "dvd-gan-k600-12x64") == {
+    assert fields("dvd-gan-fp-k600-16x64", "dvd-gan-k600-12x64") == {
         "generator.width",
         "generator.encoder",
         "frames",
@@ -196,10 +281,28 @@ def test_prediction_adds_an_encoder_and_keeps_critics_and_training() -> None:
         "classes",
         "conditional",
     }
-    (level,) = preset("dvd-gan-fp-k600").levels
+    (level,) = preset("dvd-gan-fp-k600-16x64").levels
     assert level.generator.channels * level.generator.width == 512
     assert level.generator.encoder is not None
     assert level.generator.encoder.body == level.critics[0].body
+
+
+def test_a_state_per_resolution() -> None:
+    """Luc et al. 2020, A: from 8x8, states of 8x8, 16x16 and 32x32 from the encoder; critics and training stay."""
+    name = "dvd-gan-fp-k600-16x64-states"
+    changes = fields(name, "dvd-gan-fp-k600-16x64")
+    assert {place.split(".")[0] for place in changes} == {"generator"}
+    spec = preset(name).levels[0].generator
+    with torch.device("meta"):
+        encoder = spec.build(1, context_frames=5).encoder
+    assert encoder is not None
+    shapes = {side: tuple(layer.weight.shape) for side, layer in encoder.compress.items()}
+    # Five frames in the channels: 8, 4 and 2 times 128 of each; a state has the channels of its stage's input.
+    assert shapes == {
+        "8": (8 * 64, 5 * 8 * 128, 3, 3),
+        "16": (8 * 64, 5 * 4 * 128, 3, 3),
+        "32": (4 * 64, 5 * 2 * 128, 3, 3),
+    }
 
 
 def test_the_demo_keeps_the_papers_classes_of_layers() -> None:
@@ -279,9 +382,13 @@ def test_the_demo_names_all_that_it_changes() -> None:
     [
         ("dvd-gan-k600-12x64", ()),
         ("dvd-gan-k600-12x256", ("BigGAN",)),
+        ("dvd-gan-phi-crop", ()),
+        ("dvd-gan-k10", ()),
+        ("dvd-gan-norm-group", ()),
+        ("dvd-gan-deep-blocks", ("C names the blocks alone",)),
         ("dvd-gan-ucf101-16x128", ("consecutive frames",)),
-        ("dvd-gan-fp-k600", ("width 64 instead of 128", "skip connections")),
-        ("dvd-gan-fp-bair", ("width 64", "skip connections", "consecutive")),
+        ("dvd-gan-fp-k600-16x64", ("width 64 instead of 128", "skip connections")),
+        ("dvd-gan-fp-bair-16x64", ("width 64", "skip connections", "consecutive")),
     ],
 )
 def test_presets_say_where_they_leave_their_paper(name: str, words: tuple[str, ...]) -> None:

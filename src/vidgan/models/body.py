@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from vidgan.nn.blocks import CriticBlock
+from vidgan.nn.residual import BigGANBlocks, ResidualSpec
 from vidgan.spec import Spec, require
 
 
@@ -18,6 +18,8 @@ class BodySpec(Spec):
     """how many of the first blocks are 3-D"""
     halve_time: bool = False
     """whether 3-D blocks average pairs of steps (Du 2020, table 3.3); the other papers keep T"""
+    residual: ResidualSpec = BigGANBlocks()
+    """kind of blocks"""
     slope: float = 0.0
     """negative slope of the rectifier; 0 is the papers' ReLU"""
     input_mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
@@ -54,7 +56,7 @@ class Body(nn.Module):
         # Our choice: no attention in critics. Clark et al. 2019, A.2 speaks of it in the generator alone, though
         # BigGAN's discriminator, which critics are to follow, has one layer of it.
         self.blocks = nn.ModuleList(
-            CriticBlock(
+            spec.residual.critic(
                 widths[i],
                 widths[i + 1],
                 volume=i < spec.volume_blocks,

@@ -5,9 +5,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vidgan.models.conditioning import Conditioning
-from vidgan.nn.blocks import GeneratorBlock, on_frames
+from vidgan.nn.blocks import on_frames
 from vidgan.nn.layers import Conv2d
 from vidgan.nn.norm import Context, NormSpec
+from vidgan.nn.residual import BigGANBlocks, ResidualSpec
 from vidgan.nn.temporal import Recurrent, Size, TemporalSpec
 from vidgan.shapes import as_video, fold_time, repeat_time, unfold_time
 from vidgan.spec import Spec, require
@@ -26,6 +27,8 @@ class StageSpec(Spec):
     """a 3x3 convolution between the temporal layers and the blocks (Luc et al. 2020, A)"""
     blocks: int = 2
     """number of residual blocks: 2 by "we double the number of overall blocks" (Clark et al. 2019, A.2)"""
+    residual: ResidualSpec = BigGANBlocks()
+    """kind of those blocks"""
 
     def validate(self) -> None:
         require(self.channels >= 1, f"channels must be at least 1, got {self.channels}")
@@ -67,7 +70,7 @@ class Stage(nn.Module):
         # Our choice: the last block changes the number of channels, where it upsamples; as BigGAN-deep's pairs.
         last = spec.blocks - 1
         self.blocks = nn.ModuleList(
-            GeneratorBlock(
+            spec.residual.generator(
                 inputs, outputs if i == last else inputs, condition, norm, grow=spec.upsample and i == last
             )
             for i in range(spec.blocks)

@@ -93,13 +93,7 @@ class CriticBlock(nn.Module):
         slope: float,
     ) -> None:
         super().__init__()
-        self.volume, self.shrink, self.halve_time, self.first, self.slope = (
-            volume,
-            shrink,
-            halve_time,
-            first,
-            slope,
-        )
+        self.shrink, self.halve_time, self.first, self.slope = shrink, halve_time, first, slope
         self.conv1 = Conv3d(inputs, outputs) if volume else Conv2d(inputs, outputs)
         self.conv2 = Conv3d(outputs, outputs) if volume else Conv2d(outputs, outputs)
         # Our choice: the shortcut of a 3-D block stays a 1x1 convolution of each frame: it only fits channels. By the
@@ -107,22 +101,29 @@ class CriticBlock(nn.Module):
         self.shortcut = Conv2d(inputs, outputs, 1) if shrink or inputs != outputs else None
 
     def forward(self, x: Tensor) -> Tensor:
-        h = self._convolve(self.conv1, x if self.first else self._rectify(x))
-        h = self._pool(self._convolve(self.conv2, self._rectify(h)))
+        h = convolve(self.conv1, x if self.first else rectify(x, self.slope))
+        h = convolve(self.conv2, rectify(h, self.slope))
+        h = pool(h, self.shrink, self.halve_time)
         # A 1x1 convolution and average pooling commute: convolve at the lower resolution.
-        skip = self._pool(x)
+        skip = pool(x, self.shrink, self.halve_time)
         return h + (skip if self.shortcut is None else on_frames(self.shortcut, skip))
 
-    def _convolve(self, layer: nn.Module, x: Tensor) -> Tensor:
-        return from_clip(layer(to_clip(x))) if self.volume else on_frames(layer, x)
 
-    def _rectify(self, x: Tensor) -> Tensor:
-        return F.leaky_relu(x, self.slope) if self.slope else F.relu(x)
+def convolve(layer: Conv2d | Conv3d, x: Tensor) -> Tensor:
+    """A convolution of every frame of a video (B T C H W), or of the whole clip."""
+    return from_clip(layer(to_clip(x))) if isinstance(layer, Conv3d) else on_frames(layer, x)
 
-    def _pool(self, x: Tensor) -> Tensor:
-        if self.shrink:
-            x = unfold_time(F.avg_pool2d(fold_time(x), 2), x.shape[1])
-        return pair_mean(x) if self.halve_time else x
+
+def rectify(x: Tensor, slope: float) -> Tensor:
+    """ReLU, or leaky ReLU where ``slope`` is not 0."""
+    return F.leaky_relu(x, slope) if slope else F.relu(x)
+
+
+def pool(x: Tensor, shrink: bool, halve_time: bool) -> Tensor:
+    """A video (B T C H W) average-pooled in height and width by 2, in time by pairs, or as it is."""
+    if shrink:
+        x = unfold_time(F.avg_pool2d(fold_time(x), 2), x.shape[1])
+    return pair_mean(x) if halve_time else x
 
 
 def pair_mean(x: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from vidgan.errors import UserError, nearest
-from vidgan.presets import demo, dvd_gan, ssw_gan, trivd_gan
+from vidgan.presets import demo, dvd_gan, dvd_gan_variants, ssw_gan, trivd_gan
 from vidgan.run.experiment import Experiment
 
 ALL: tuple[Callable[[], Experiment], ...] = (
@@ -13,9 +13,13 @@ ALL: tuple[Callable[[], Experiment], ...] = (
     dvd_gan.dvd_gan_k600_12x128,
     dvd_gan.dvd_gan_k600_48x128,
     dvd_gan.dvd_gan_k600_12x256,
+    dvd_gan.dvd_gan_k600_16x64_noskip,
     dvd_gan.dvd_gan_ucf101_16x128,
-    dvd_gan.dvd_gan_fp_k600,
-    dvd_gan.dvd_gan_fp_bair,
+    dvd_gan.dvd_gan_ucf101_16x64_1gpu,
+    dvd_gan.dvd_gan_fp_k600_16x64,
+    dvd_gan.dvd_gan_fp_bair_16x64,
+    trivd_gan.dvd_gan_fp_k600_16x64_states,
+    *dvd_gan_variants.ALL,
     trivd_gan.trivd_gan_fp_k600,
     ssw_gan.ssw_gan_k600,
 )

@@ -10,9 +10,10 @@ from vidgan.models.stage import StageSpec
 from vidgan.models.views import Clip, Frames
 from vidgan.nn.recurrent import ConvGRU, MultiplicativeConvGRU, UnitSpec
 from vidgan.nn.temporal import Recurrent, SelfAttention, SeparableSelfAttention
-from vidgan.run.experiment import Experiment
+from vidgan.run.experiment import AverageSpec, BatchSpec, Experiment, SettleSpec
 
 KINETICS_600_CLASSES = 600
+UCF_101_CLASSES = 101
 
 PIXELS_64 = (8, 8, 8, 4, 2)
 """Generator widths at stage boundaries for 64x64 (A.2)."""
@@ -133,6 +134,18 @@ def dvd_gan_k600_12x256() -> Experiment:
     )
 
 
+def dvd_gan_k600_16x64_noskip() -> Experiment:
+    """16 consecutive frames, nothing given: what DVD-GAN-FP is compared with (Table 3, last row)."""
+    short = dvd_gan_k600_12x64()
+    (level,) = short.levels
+    return short.replace(
+        name="dvd-gan-k600-16x64-noskip",
+        description="DVD-GAN on Kinetics-600: 16 frames, 64x64, no frame skipping, 600 classes.",
+        source="Clark et al. 2019, 4.2.1, Table 3",
+        levels=(level.replace(frames=16, stride=1),),
+    )
+
+
 def dvd_gan_ucf101_16x128() -> Experiment:
     """UCF-101: the Kinetics model on 16 frames of 128x128 (B.2)."""
     kinetics = dvd_gan_k600_12x128()
@@ -147,11 +160,46 @@ def dvd_gan_ucf101_16x128() -> Experiment:
             "consecutive frames (A.1) instead of every second one, the default of 2.4; B.2 does not say",
         ),
         levels=(level.replace(frames=16, stride=1),),
-        classes=101,
+        classes=UCF_101_CLASSES,
     )
 
 
-def dvd_gan_fp_k600() -> Experiment:
+def dvd_gan_ucf101_16x64_1gpu() -> Experiment:
+    """Not the paper's: UCF-101 at a size that one GPU trains in days."""
+    paper = dvd_gan_k600_12x64()
+    (level,) = paper.levels
+    training = paper.training.replace(
+        steps=100_000,
+        batch=BatchSpec(global_batch=64, micro_batch=64),
+        average=AverageSpec(decay=0.999, start=5_000),
+        settle=SettleSpec(batches=50, clips=64),
+    )
+    return paper.replace(
+        name="dvd-gan-ucf101-16x64-1gpu",
+        description="Not the paper's: DVD-GAN on UCF-101 for one GPU: 16 frames, 64x64, half the width, batch 64.",
+        source="after Clark et al. 2019, A.1-A.3 and B.2; sizes are ours",
+        deviations=(
+            "64x64 instead of 128x128; consecutive frames (A.1)",
+            "width 64 in generator and critics instead of 128",
+            "batch 64 instead of 512; 100,000 steps instead of up to 300,000",
+            "moving average with decay 0.999 from step 5,000 instead of 0.9999 from step 20,000",
+            "statistics settle over 50 batches of 64 instead of 100 of 256",
+            *paper.deviations,
+        ),
+        levels=(
+            level.replace(
+                generator=level.generator.replace(width=64),
+                critics=critics(CRITIC_64, 64),
+                frames=16,
+                stride=1,
+            ),
+        ),
+        classes=UCF_101_CLASSES,
+        training=training,
+    )
+
+
+def dvd_gan_fp_k600_16x64() -> Experiment:
     """DVD-GAN-FP: 11 frames of Kinetics-600 given 5, without frame skipping (4.2.1, A.4)."""
     synthesis = dvd_gan_k600_12x64()
     (level,) = synthesis.levels
@@ -160,7 +208,7 @@ def dvd_gan_fp_k600() -> Experiment:
     # 8 * width; A.2 gives width 128 to models of 64x64 and fewer than 48 frames. Both cannot hold.
     given = generator(PIXELS_64, 64).replace(encoder=encoder)
     return synthesis.replace(
-        name="dvd-gan-fp-k600",
+        name="dvd-gan-fp-k600-16x64",
         description="DVD-GAN-FP on Kinetics-600: 11 frames given 5, 64x64, no frame skipping, class-free.",
         source="Clark et al. 2019, 4.2.1 and A.4, Table 3",
         deviations=(
@@ -174,13 +222,13 @@ def dvd_gan_fp_k600() -> Experiment:
     )
 
 
-def dvd_gan_fp_bair() -> Experiment:
+def dvd_gan_fp_bair_16x64() -> Experiment:
     """DVD-GAN-FP on BAIR: 15 frames given one (B.1)."""
-    kinetics = dvd_gan_fp_k600()
+    kinetics = dvd_gan_fp_k600_16x64()
     (level,) = kinetics.levels
     # Our choice: stride 1, "consecutive frames" (A.1), as in prediction on Kinetics; B.1 names none.
     return kinetics.replace(
-        name="dvd-gan-fp-bair",
+        name="dvd-gan-fp-bair-16x64",
         description="DVD-GAN-FP on BAIR robot pushing: 15 frames given 1, 64x64, class-free.",
         source="Clark et al. 2019, 4.2.2 and B.1, Table 4",
         deviations=(

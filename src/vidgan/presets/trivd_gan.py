@@ -9,9 +9,9 @@ from vidgan.models.level import LevelSpec
 from vidgan.models.objective import HingeEach
 from vidgan.models.stage import StageSpec
 from vidgan.models.views import Clip, Crop, Frames
-from vidgan.nn.recurrent import TSRUp, UnitSpec
+from vidgan.nn.recurrent import ConvGRU, TSRUp, UnitSpec
 from vidgan.nn.temporal import Recurrent
-from vidgan.presets.dvd_gan import CRITIC_64
+from vidgan.presets.dvd_gan import CRITIC_64, DEVIATIONS, dvd_gan_fp_k600_16x64
 from vidgan.run.experiment import AdamSpec, Experiment, TrainingSpec
 
 STAGES = (8, 4, 2)
@@ -44,6 +44,20 @@ def critics(width: int) -> tuple[CriticSpec, ...]:
         CriticSpec(name="frames", view=Frames(k=8, scale=2), body=body, head=head),
         CriticSpec(name="crop", view=Crop(scale=2), body=volume, head=head),
         CriticSpec(name="clip", view=Clip(scale=2), body=volume, head=head),
+    )
+
+
+def dvd_gan_fp_k600_16x64_states() -> Experiment:
+    """DVD-GAN-FP as Luc et al. 2020 describe it: a ConvGRU and a state of its own at every resolution."""
+    paper = dvd_gan_fp_k600_16x64()
+    (level,) = paper.levels
+    # Our choice: the widths of dvd-gan-fp-k600-16x64, so that the two generators can be compared; 001 trains others.
+    return paper.replace(
+        name="dvd-gan-fp-k600-16x64-states",
+        description="DVD-GAN-FP as TrIVD-GAN's paper has it: a ConvGRU and an encoded state per resolution, no skips.",
+        source="Luc et al. 2020, A; critics and training: Clark et al. 2019, A",
+        deviations=("generator width 64, critics 128; 001's own have one number for both", *DEVIATIONS),
+        levels=(level.replace(generator=generator(64, 128, ConvGRU())),),
     )
 
 
