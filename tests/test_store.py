@@ -182,7 +182,7 @@ def test_folder_that_is_no_dataset_is_refused(tmp_path: Path) -> None:
 def test_other_version_is_refused(made: Path) -> None:
     header = json.loads((made / "index.json").read_text())
     (made / "index.json").write_text(json.dumps(header | {"version": 99}))
-    assert "format version 99, not 1" in refused(made)
+    assert "format version 99, not 2" in refused(made)
 
 
 def test_damaged_index_is_refused(made: Path) -> None:

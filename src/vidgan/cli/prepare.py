@@ -18,11 +18,32 @@ from vidgan.cli.checks import at_least
 from vidgan.cli.parse import parse
 from vidgan.data.codecs import Jpeg, Png, Raw
 from vidgan.data.layouts import Folder, Strips
-from vidgan.data.prepare import Advance, Begin, prepare
-from vidgan.data.prepare_spec import PrepareSpec
+from vidgan.data.prepare import Advance, Begin, Share, prepare, prepare_share
+from vidgan.data.prepare_spec import AnyLayout, PrepareSpec
+from vidgan.data.published.bair import Bair
+from vidgan.data.published.bdd100k import Bdd100k
+from vidgan.data.published.folders import Split
+from vidgan.data.published.kinetics import Kinetics
+from vidgan.data.published.moving_mnist import MovingMnist
+from vidgan.data.published.ucf101 import Ucf101
+from vidgan.data.store import PreparedDataset
+from vidgan.errors import UserError
 
 LINE_EVERY = 10.0
 """seconds between progress lines where there is no terminal"""
+LISTED = 20
+"""sources left out that are listed; `vidgan inspect` lists all"""
+
+Name = Literal["folder", "strips", "ucf101", "kinetics", "bdd100k", "bair", "moving-mnist"]
+LAYOUTS: dict[Name, type[AnyLayout]] = {
+    "folder": Folder,
+    "strips": Strips,
+    "ucf101": Ucf101,
+    "kinetics": Kinetics,
+    "bdd100k": Bdd100k,
+    "bair": Bair,
+    "moving-mnist": MovingMnist,
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -37,9 +58,14 @@ class Options:
     """folder with the data as it lies on disk"""
     dest: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DEST")]
     """folder to make; a preparation that was interrupted there is continued"""
-    layout: Literal["folder", "strips"] = "folder"
+    layout: Name = "folder"
     """folder: a folder of videos (mp4, avi, webm, mkv, mov, gif) per class, or videos without classes;
-    strips: the same with an image per clip, its square frames side by side"""
+    strips: the same with an image per clip, its square frames side by side; the others: datasets as they are
+    published (docs/datasets.md)"""
+    split: str | None = None
+    """official split of a published dataset: train, test, ...; docs/datasets.md lists them"""
+    shard: str | None = None
+    """I/N: make only the I-th of N parts, for several machines; the same command without it joins them"""
     size: int = 64
     """shorter side of the stored frames (pixels)"""
     resize: Literal["bilinear", "area"] = "bilinear"
@@ -59,25 +85,56 @@ def run(args: list[str]) -> int:
         at_least("--workers", options.workers, 0)
     codecs: dict[str, Raw | Png | Jpeg] = {"raw": Raw(), "png": Png(), "jpeg": Jpeg(quality=options.quality)}
     spec = PrepareSpec(
-        layout=Strips() if options.layout == "strips" else Folder(),
+        layout=_layout(options.layout, options.split),
         size=options.size,
         resize=options.resize,
         codec=codecs[options.codec],
     )
+    share = None if options.shard is None else _share(options.shard)
     workers = (os.cpu_count() or 1) if options.workers is None else options.workers
     try:
         with _progress() as begin:
-            dataset = prepare(options.source, options.dest, spec, workers, begin)
+            if share is not None:
+                prepare_share(options.source, options.dest, spec, share, workers, begin)
+            else:
+                dataset = prepare(options.source, options.dest, spec, workers, begin)
     except KeyboardInterrupt:
         print(f"stopped; the same command goes on in {options.dest}", file=sys.stderr)
         return 130
+    if share is not None:
+        print(
+            f"{options.dest}: part {share.number} of {share.of} is done; without --shard the parts are joined"
+        )
+        return 0
+    _show(dataset, options.dest)
+    return 0
+
+
+def _layout(name: Name, split: str | None) -> AnyLayout:
+    kind = LAYOUTS[name]
+    if split is None:
+        return kind()
+    if not issubclass(kind, Split):
+        raise UserError(f"--layout {name} has no splits: leave out --split")
+    return kind(split=split)
+
+
+def _share(text: str) -> Share:
+    number, slash, of = text.partition("/")
+    if not (slash and number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of)):
+        raise UserError(f"--shard is I/N with I from 1 to N, such as 2/8, got {text!r}")
+    return Share(int(number), int(of))
+
+
+def _show(dataset: PreparedDataset, dest: Path) -> None:
     frames = int(dataset.index.clips["frames"].sum())
-    print(f"{options.dest}: {len(dataset)} clips, {frames} frames, {len(dataset.classes)} classes")
+    print(f"{dest}: {len(dataset)} clips, {frames} frames, {len(dataset.classes)} classes")
     if left_out := dataset.index.left_out:
         print(f"left out ({len(left_out)}):")
-        for name, reason in left_out:
+        for name, reason in left_out[:LISTED]:
             print(f"  {name}: {reason}")
-    return 0
+        if len(left_out) > LISTED:
+            print(f"  and {len(left_out) - LISTED} more; vidgan inspect {dest} lists them")
 
 
 @contextmanager

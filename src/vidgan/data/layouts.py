@@ -1,7 +1,7 @@
-"""How datasets lie on disk before they are prepared. To add a published dataset, add its layout here.
+"""How data lie on disk before they are prepared: the contract, and folders of one's own.
 
 A layout lists the clips of a source folder with their classes, without reading them; what a clip is read
-from stands in :mod:`vidgan.data.sources`.
+from stands in :mod:`vidgan.data.sources`. Published datasets have a file each in :mod:`vidgan.data.published`.
 """
 
 from abc import ABC, abstractmethod
@@ -34,7 +34,7 @@ class Found(NamedTuple):
     sources: list[ClipSource]
     """clips to be, in a fixed order"""
     left_out: list[LeftOut]
-    """files that look like clips but belong to no class"""
+    """what looks like a clip but belongs to no class, or is listed but not there"""
 
 
 class Layout(Spec, ABC):
@@ -64,17 +64,18 @@ class Strips(Layout):
 
 
 def _classes_of(source: Path, suffixes: tuple[str, ...], what: str, kind: type[ClipSource]) -> Found:
-    if not source.is_dir():
-        raise UserError(f"no folder at {source}: give the folder that holds the {what}")
+    require_folder(source, what)
     known = f"{what} ({', '.join(suffix[1:] for suffix in suffixes)})"
-    loose = _files(source.iterdir(), suffixes)
+    loose = files_of(source.iterdir(), suffixes)
     folders = {
-        folder.name: _files(folder.rglob("*"), suffixes)
+        folder.name: files_of(folder.rglob("*"), suffixes)
         for folder in sorted(source.iterdir())
         if folder.is_dir() and not folder.name.startswith(".")
     }
     if not loose and not any(folders.values()):
-        raise UserError(f"{source} holds no {known}, neither itself nor in folders, one per class")
+        raise UserError(
+            f"{source} holds no {known}, neither itself nor in folders, one per class; {contents(source)}"
+        )
     if not any(folders.values()):
         folders, loose = {"all": loose}, []
     if empty := [name for name, files in folders.items() if not files]:
@@ -88,7 +89,32 @@ def _classes_of(source: Path, suffixes: tuple[str, ...], what: str, kind: type[C
     return Found(tuple(folders), sources, left_out)
 
 
-def _files(paths: Iterable[Path], suffixes: tuple[str, ...]) -> list[Path]:
+def require_folder(source: Path, what: str) -> None:
+    """Raise :class:`UserError` unless ``source`` is a folder; ``what`` it should hold."""
+    if not source.is_dir():
+        raise UserError(f"no folder at {source}: give the folder that holds the {what}")
+
+
+def contents(folder: Path) -> str:
+    """What ``folder`` holds, in a few words: ``it holds the folders a, b and 12 .png files (x.png, ...)``."""
+    entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    folders = [path.name for path in entries if path.is_dir()]
+    kinds: dict[str, list[str]] = {}
+    for path in entries:
+        if not path.is_dir():
+            kinds.setdefault(path.suffix or "nameless", []).append(path.name)
+    parts = []
+    if folders:
+        more = f" and {len(folders) - 4} more" if len(folders) > 4 else ""
+        parts.append(f"the folder{'s' * (len(folders) > 1)} {', '.join(folders[:4])}{more}")
+    for kind, names in sorted(kinds.items(), key=lambda pair: -len(pair[1]))[:3]:
+        many = len(names) > 1
+        parts.append(f"{len(names)} {kind} file{'s' * many} ({names[0]}{', ...' * many})")
+    return f"it holds {' and '.join(parts) if parts else 'nothing'}"
+
+
+def files_of(paths: Iterable[Path], suffixes: tuple[str, ...]) -> list[Path]:
+    """The files among ``paths`` with one of these suffixes, sorted, hidden ones apart."""
     return sorted(
         path
         for path in paths

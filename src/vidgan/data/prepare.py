@@ -3,10 +3,12 @@
 Sources are taken in a fixed order in groups of :func:`shard_clips`, each of which becomes one shard with a
 record beside it, both written whole. Whatever ends the work, the next run keeps the shards that have a
 record and makes the others, and the result is the same bytes. ``index.json`` is written last of all.
+
+Several machines can share the work: each takes its :class:`Share` of the shards. A run without a share makes
+what is left and joins them all.
 """
 
 import fcntl
-import io
 import json
 import shutil
 from collections import Counter, deque
@@ -14,29 +16,24 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
-
-from vidgan.data.layouts import Found, LeftOut
+from vidgan.data.index_file import outcomes_of, write_index
+from vidgan.data.layouts import Found
 from vidgan.data.prepare_spec import PrepareSpec
-from vidgan.data.shards import Shard, Stored, fingerprints, serve_shards, write_shard, writing_to
+from vidgan.data.shards import Shard, Stored, serve_shards, write_shard, writing_to
 from vidgan.data.store import (
-    CLIP,
-    CLIPS,
     FORMAT,
     INDEX,
-    SOURCES,
     UNFINISHED,
     VERSION,
     PreparedDataset,
-    fingerprint_of,
     open_dataset,
     shard_name,
 )
 from vidgan.data.workers import Failure, Worker, start_worker
 from vidgan.errors import UserError
-from vidgan.files import write_json, write_whole
+from vidgan.files import write_json
 from vidgan.spec import differences, to_json
 
 PLAN = "plan.json"
@@ -48,6 +45,19 @@ Begin = Callable[[int, int], Advance]
 """called with the number of sources and of those that an earlier run has done"""
 
 
+class Share(NamedTuple):
+    """What one of several machines prepares."""
+
+    number: int
+    """which, from 1 to ``of``"""
+    of: int
+    """machines"""
+
+    def holds(self, shard: Shard) -> bool:
+        """Whether ``shard`` is for this machine."""
+        return shard.number % self.of == self.number - 1
+
+
 def prepare(
     source: Path,
     dest: Path,
@@ -55,7 +65,7 @@ def prepare(
     workers: int = 0,
     begin: Begin = lambda total, kept: lambda done: None,
 ) -> PreparedDataset:
-    """Prepare ``source`` into ``dest``, or go on where an interrupted run stopped.
+    """Prepare ``source`` into ``dest``, or go on where an interrupted run or some shares stopped.
 
     ``begin`` is called once there is something to do.
 
@@ -63,9 +73,7 @@ def prepare(
         UserError: where the source is not usable, the destination holds something else, another run works
             there, or a class has no usable clip. What was done until then is kept.
     """
-    if source.resolve() in [dest.resolve(), *dest.resolve().parents]:
-        raise UserError(f"{dest} lies in the source {source}: choose a folder outside of it")
-    found = spec.layout.find(source)
+    found = _find(source, dest, spec)
     if (dest / INDEX).exists():
         return _finished(dest, spec)
     _claim(dest, spec)
@@ -74,18 +82,59 @@ def prepare(
         for part in [*dest.glob(".*.part*"), *records.glob(".*.part*")]:
             part.unlink(missing_ok=True)
         shards = _shards(found)
-        missing = [shard for shard in shards if not _is_written(shard, dest, records)]
-        total = len(found.sources)
-        advance = begin(total, total - sum(len(shard.sources) for shard in missing))
-        if workers == 0:
-            for shard in missing:
-                write_shard(shard, spec, dest, records, lambda: advance(1))
-        else:
-            _write_all(missing, spec, dest, records, min(workers, len(missing)), advance)
+        _write(shards, spec, dest, workers, begin)
         with writing_to(dest):
-            _write_index(found, shards, spec, dest, records)
+            write_index(found, shards, spec, dest, records)
     shutil.rmtree(records)
     return open_dataset(dest)
+
+
+def prepare_share(
+    source: Path,
+    dest: Path,
+    spec: PrepareSpec,
+    share: Share,
+    workers: int = 0,
+    begin: Begin = lambda total, kept: lambda done: None,
+) -> None:
+    """Prepare this machine's share into ``dest``; :func:`prepare` joins the shares where they lie in one folder.
+
+    Raises:
+        UserError: as :func:`prepare`.
+    """
+    found = _find(source, dest, spec)
+    if (dest / INDEX).exists():
+        _finished(dest, spec)
+        return
+    _claim(dest, spec)
+    records = dest / UNFINISHED
+    own = records / f"share-{share.number}-of-{share.of}"
+    with writing_to(dest):
+        own.touch()
+    with _locked(records / PLAN, dest, shared=True), _locked(own, dest):
+        shards = [shard for shard in _shards(found) if share.holds(shard)]
+        for shard in shards:  # what other machines are writing stays
+            for part in dest.glob(f".{shard_name(shard.number)}.*.part*"):
+                part.unlink(missing_ok=True)
+        _write(shards, spec, dest, workers, begin)
+
+
+def _find(source: Path, dest: Path, spec: PrepareSpec) -> Found:
+    if source.resolve() in [dest.resolve(), *dest.resolve().parents]:
+        raise UserError(f"{dest} lies in the source {source}: choose a folder outside of it")
+    return spec.layout.find(source)
+
+
+def _write(shards: list[Shard], spec: PrepareSpec, dest: Path, workers: int, begin: Begin) -> None:
+    records = dest / UNFINISHED
+    missing = [shard for shard in shards if not _is_written(shard, dest, records)]
+    total = sum(len(shard.sources) for shard in shards)
+    advance = begin(total, total - sum(len(shard.sources) for shard in missing))
+    if workers == 0:
+        for shard in missing:
+            write_shard(shard, spec, dest, records, lambda: advance(1))
+    else:
+        _write_all(missing, spec, dest, records, min(workers, len(missing)), advance)
 
 
 def shard_clips(sources: int) -> int:
@@ -122,10 +171,10 @@ def _claim(dest: Path, spec: PrepareSpec) -> None:
 
 
 @contextmanager
-def _locked(path: Path, dest: Path) -> Iterator[None]:
+def _locked(path: Path, dest: Path, shared: bool = False) -> Iterator[None]:
     with path.open("rb") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except OSError as error:
             raise UserError(f"another `vidgan prepare` is at work in {dest}: wait for it") from error
         yield
@@ -137,19 +186,8 @@ def _shards(found: Found) -> list[Shard]:
     return [Shard(number, found.sources[start : start + each]) for number, start in enumerate(starts)]
 
 
-def _outcomes(shard: Shard, records: Path) -> list[Stored | str] | None:
-    # None where the record is missing or of sources that have changed since.
-    try:
-        sources, outcomes = json.loads(shard.record(records).read_bytes())
-    except (OSError, ValueError):
-        return None
-    if sources != fingerprints(shard):
-        return None
-    return [outcome if isinstance(outcome, str) else Stored(*outcome) for outcome in outcomes]
-
-
 def _is_written(shard: Shard, dest: Path, records: Path) -> bool:
-    outcomes, file = _outcomes(shard, records), dest / shard_name(shard.number)
+    outcomes, file = outcomes_of(shard, records), dest / shard_name(shard.number)
     if outcomes is None or not file.exists():
         return False
     return file.stat().st_size == sum(stored.bytes for stored in outcomes if isinstance(stored, Stored))
@@ -194,67 +232,3 @@ def _receive(worker: Worker, shard: Shard, done: Counter[int]) -> object:
             f"a worker died while it read {shard.sources[place].path}: out of memory, or a file that breaks "
             "the decoder? Run the same command again to go on; remove the file if it happens again"
         ) from None
-
-
-def _write_index(found: Found, shards: list[Shard], spec: PrepareSpec, dest: Path, records: Path) -> None:
-    rows, names, left_out = [], [], list(found.left_out)
-    for shard in shards:
-        outcomes = _outcomes(shard, records)
-        if outcomes is None:
-            raise UserError("the source changed while it was prepared: run the same command again")
-        for source, outcome in zip(shard.sources, outcomes, strict=True):
-            if isinstance(outcome, str):
-                left_out.append(LeftOut(source.name, outcome))
-                continue
-            rate = np.nan if outcome.rate is None else outcome.rate
-            rows.append((source.label, *outcome[:3], rate, shard.number, *outcome[4:]))
-            names.append(source.name)
-    clips = np.array(rows, CLIP)
-    try:
-        _check_classes(found, clips, left_out)
-    except UserError:
-        for shard in shards:  # read the broken ones again next time: they may have been mended
-            if any(isinstance(outcome, str) for outcome in _outcomes(shard, records) or []):
-                shard.record(records).unlink()
-        raise
-    used = {shard_name(number) for number in clips["shard"].tolist()}
-    for file in dest.glob("shard-*.bin"):
-        if file.name not in used:  # nothing usable in it, or of an earlier, longer source
-            file.unlink()
-    table = io.BytesIO()
-    np.save(table, clips, allow_pickle=False)
-    sources = json.dumps(names, indent=0).encode()
-    header: dict[str, Any] = {
-        "format": FORMAT,
-        "version": VERSION,
-        "prepared": to_json(spec),
-        "classes": list(found.classes),
-        "clips": len(clips),
-        "left_out": [list(entry) for entry in left_out],
-    }
-    header["fingerprint"] = fingerprint_of(header, table.getvalue(), sources)
-    _write_bytes(dest / CLIPS, table.getvalue())
-    _write_bytes(dest / SOURCES, sources)
-    write_json(dest / INDEX, header)
-
-
-def _write_bytes(path: Path, data: bytes) -> None:
-    def write(part: Path) -> None:
-        part.write_bytes(data)
-
-    write_whole(path, write)
-
-
-def _check_classes(
-    found: Found, clips: "np.ndarray[Any, np.dtype[np.void]]", left_out: list[LeftOut]
-) -> None:
-    empty = [name for label, name in enumerate(found.classes) if label not in set(clips["label"].tolist())]
-    if not empty:
-        return
-    reasons = "; ".join(f"{entry.name}: {entry.reason}" for entry in left_out[:5])
-    what = (
-        "nothing usable in the source"
-        if len(empty) == len(found.classes)
-        else "classes without a usable clip"
-    )
-    raise UserError(f"{what} ({', '.join(empty)}); broken: {reasons}. Mend or remove these, and run again")

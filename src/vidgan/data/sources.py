@@ -38,6 +38,8 @@ class ClipSource(ABC):
     """unique name within the dataset: the path below the source folder"""
     label: int
     """index into the layout's classes"""
+    group: str | None = None
+    """recording it was cut from, where several clips share one (clips of a group look alike)"""
 
     @abstractmethod
     def open(self, resizer: Resizer) -> Opened:
@@ -48,11 +50,20 @@ class VideoFile(ClipSource):
     """A video file that FFmpeg reads."""
 
     def open(self, resizer: Resizer) -> Opened:
-        try:
-            rate, frames = read_video(self.path, resizer)
-        except (av.FFmpegError, OSError, ValueError) as error:
-            raise BrokenClipError(_reason(error)) from error
-        return Opened(rate, _guarded(frames))
+        return _opened(self.path, resizer, None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoPart(ClipSource):
+    """A part of a longer video file."""
+
+    start: float
+    """seconds after the file's start"""
+    end: float
+    """seconds after the file's start"""
+
+    def open(self, resizer: Resizer) -> Opened:
+        return _opened(self.path, resizer, (self.start, self.end))
 
 
 class StripImage(ClipSource):
@@ -69,6 +80,14 @@ class StripImage(ClipSource):
             raise BrokenClipError(f"{width}x{side} pixels are not a whole number of square frames")
         frames = np.split(strip, width // side, axis=1)
         return Opened(None, (resizer.image(np.ascontiguousarray(frame)) for frame in frames))
+
+
+def _opened(path: Path, resizer: Resizer, part: tuple[float, float] | None) -> Opened:
+    try:
+        rate, frames = read_video(path, resizer, part)
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise BrokenClipError(_reason(error)) from error
+    return Opened(rate, _guarded(frames))
 
 
 def _guarded(frames: Iterator[Frame]) -> Iterator[Frame]:

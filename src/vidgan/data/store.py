@@ -31,7 +31,7 @@ from vidgan.errors import UserError
 from vidgan.spec import SpecError, from_json
 
 FORMAT = "vidgan clips"
-VERSION = 1
+VERSION = 2
 INDEX, CLIPS, SOURCES = "index.json", "clips.npy", "sources.json"
 UNFINISHED = "unfinished"
 """folder with the state of a preparation that is under way"""
@@ -39,6 +39,7 @@ UNFINISHED = "unfinished"
 CLIP = np.dtype(
     [
         ("label", "<i4"),  # index into the classes
+        ("group", "<i4"),  # clips with the same number were cut from one recording
         ("frames", "<i4"),
         ("height", "<i4"),  # pixels
         ("width", "<i4"),  # pixels
@@ -124,6 +125,10 @@ class PreparedDataset(Dataset):
     def name(self, index: int) -> str:
         """The source that clip ``index`` was prepared from, relative to the source folder."""
         return self.index.sources[index]
+
+    def group(self, index: int) -> int:
+        """Number of the recording that clip ``index`` was cut from; a clip of its own has a number of its own."""
+        return int(self.index.clips[index]["group"])
 
     def rate(self, index: int) -> float | None:
         """Frames per second of clip ``index``, or None where its source does not say."""

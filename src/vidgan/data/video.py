@@ -24,16 +24,35 @@ COMPLETE = 0.9
 """a file is cut off if it yields less than this part of the frames that its header declares"""
 
 
-def read_video(path: Path, resizer: Resizer) -> tuple[float | None, Iterator[Frame]]:
+def read_video(
+    path: Path, resizer: Resizer, part: tuple[float, float] | None = None
+) -> tuple[float | None, Iterator[Frame]]:
     """The frame rate (per second; None where unknown) and the resized frames of a video file.
+
+    Args:
+        part: from when to when (seconds after the file's first frame, the end not included); None: all of it.
 
     Raises:
         av.FFmpegError, OSError, ValueError: here or while frames are read, with what is wrong with
             the file.
     """
-    interval = usual_interval(_times(path))
-    rate = None if interval is None else float(1 / interval)
-    return rate, _frames(path, resizer, interval)
+    times = _times(path)
+    if part is None:
+        interval = usual_interval(times)
+        return _rate(interval), _whole(path, resizer, interval)
+    first = times[0] if times else Fraction(0)
+    start, end = (
+        first + Fraction(round(1000 * seconds), 1000) for seconds in part
+    )  # 0.2 s as a float is later
+    within = [time for time in times if start <= time < end]
+    if not within:
+        raise ValueError(f"holds no frames between second {part[0]:g} and {part[1]:g}")
+    interval = usual_interval(within)
+    return _rate(interval), _part(path, resizer, interval, start, end, len(within))
+
+
+def _rate(interval: Fraction | None) -> float | None:
+    return None if interval is None else float(1 / interval)
 
 
 def usual_interval(times: list[Fraction]) -> Fraction | None:
@@ -73,31 +92,61 @@ def _times(path: Path) -> list[Fraction]:
     return [] if not rate else [index / rate for index in range(len(packets))]
 
 
-def _frames(path: Path, resizer: Resizer, interval: Fraction | None) -> Iterator[Frame]:
+def _whole(path: Path, resizer: Resizer, interval: Fraction | None) -> Iterator[Frame]:
     container, stream = _open(path)
     with container:
-        shown: Frame | None = None
-        origin, decoded, position = Fraction(0), 0, 0
-        aspect = stream.sample_aspect_ratio or Fraction(1)
-        size: tuple[int, int] | None = None
-        for frame in container.decode(stream):
-            if frame.is_corrupt:
-                raise ValueError(f"frame {decoded} is damaged")
-            time = _time(frame)
-            if shown is None:
-                origin = time or Fraction(0)
-            slot = decoded if time is None or interval is None else round((time - origin) / interval)
-            if shown is not None:
-                yield from itertools.repeat(shown, max(0, slot - position))
-            position = max(position, slot)
-            size = size or resizer.target(frame.height, frame.width, aspect)
-            shown = _upright(resizer.video_frame(frame, *size), frame.rotation)
-            decoded += 1
+        yield from _constant(container.decode(stream), stream, resizer, interval, stream.frames)
+
+
+def _part(
+    path: Path, resizer: Resizer, interval: Fraction | None, start: Fraction, end: Fraction, frames: int
+) -> Iterator[Frame]:
+    container, stream = _open(path)
+    with container:
+        if stream.time_base is not None:  # to the last key frame before the part
+            container.seek(int(start / stream.time_base), stream=stream)
+        started = itertools.dropwhile(lambda frame: _before(frame, start), container.decode(stream))
+        within = itertools.takewhile(lambda frame: _before(frame, end), started)
+        yield from _constant(within, stream, resizer, interval, frames)
+
+
+def _before(frame: VideoFrame, time: Fraction) -> bool:
+    own = _time(frame)
+    if own is None:
+        raise ValueError("has no time stamps to cut it by")
+    return own < time
+
+
+def _constant(
+    frames: Iterator[VideoFrame],
+    stream: VideoStream,
+    resizer: Resizer,
+    interval: Fraction | None,
+    declared: int,
+) -> Iterator[Frame]:
+    # At a constant rate; ``declared``: frames that there should be.
+    shown: Frame | None = None
+    origin, decoded, position = Fraction(0), 0, 0
+    aspect = stream.sample_aspect_ratio or Fraction(1)
+    size: tuple[int, int] | None = None
+    for frame in frames:
+        if frame.is_corrupt:
+            raise ValueError(f"frame {decoded} is damaged")
+        time = _time(frame)
         if shown is None:
-            raise ValueError("holds no frames")
-        if decoded < COMPLETE * stream.frames:
-            raise ValueError(f"cut off: {decoded} of {stream.frames} frames")
-        yield shown
+            origin = time or Fraction(0)
+        slot = decoded if time is None or interval is None else round((time - origin) / interval)
+        if shown is not None:
+            yield from itertools.repeat(shown, max(0, slot - position))
+        position = max(position, slot)
+        size = size or resizer.target(frame.height, frame.width, aspect)
+        shown = _upright(resizer.video_frame(frame, *size), frame.rotation)
+        decoded += 1
+    if shown is None:
+        raise ValueError("holds no frames")
+    if decoded < COMPLETE * declared:
+        raise ValueError(f"cut off: {decoded} of {declared} frames")
+    yield shown
 
 
 def _time(frame: VideoFrame) -> Fraction | None:

@@ -1,0 +1,44 @@
+"""What the layouts of published datasets share: looking for the folders and lists that they come in."""
+
+from abc import ABC
+from pathlib import Path
+from typing import ClassVar
+
+from vidgan.data.layouts import Layout, contents, require_folder
+from vidgan.errors import UserError, nearest
+from vidgan.spec import require
+
+
+class Split(Layout, ABC):
+    """A layout whose clips come in official splits."""
+
+    splits: ClassVar[tuple[str, ...]]
+    """their names"""
+    split: str = "train"
+    """the split to prepare"""
+
+    def validate(self) -> None:
+        hint = nearest(self.split, list(self.splits))
+        known = ", ".join(self.splits)
+        require(self.split in self.splits, f"the splits are {known}, not {self.split!r}{hint}")
+
+
+def below(source: Path, dataset: str, *names: str) -> Path:
+    """The first of the folders ``names`` (below ``source``, ``.`` being itself) that is there.
+
+    Raises:
+        UserError: where none is, with what was found.
+    """
+    require_folder(source, dataset)
+    for name in names:
+        if (source / name).is_dir():
+            return source / name
+    raise not_this(source, dataset, f"no folder {' or '.join(names)}")
+
+
+def not_this(source: Path, dataset: str, lacks: str) -> UserError:
+    """The one line for a folder that is not the dataset it was said to be, with what was found."""
+    return UserError(
+        f"{source} is not {dataset} as it is published: {lacks}; {contents(source)}. Give the folder that "
+        "holds it, or another --layout"
+    )
