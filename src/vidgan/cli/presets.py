@@ -9,7 +9,9 @@ from rich.console import Console
 from rich.table import Table
 
 from vidgan.cli.parse import parse
+from vidgan.errors import UserError
 from vidgan.presets import preset, presets
+from vidgan.report.costs import layers, overview
 from vidgan.run.experiment import Experiment
 from vidgan.spec import Spec, to_json
 
@@ -22,11 +24,18 @@ class Options:
     """a preset; all are listed without it"""
     json: bool = False
     """print JSON: the whole experiment, or of all presets the name and description"""
+    costs: bool = False
+    """print parameters and operations of each network, or of all presets, as Markdown tables"""
 
 
 def run(args: list[str]) -> int:
     """Parse ``args`` and print."""
     options = parse(Options, "presets", args)
+    if options.json and options.costs:
+        raise UserError("--json and --costs exclude each other")
+    if options.costs:
+        print(overview(presets().values()) if options.name is None else layers(preset(options.name)), end="")
+        return 0
     if options.name is not None:
         experiment = preset(options.name)
         print(json.dumps(to_json(experiment), indent=2) if options.json else in_words(experiment))

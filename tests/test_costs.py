@@ -1,0 +1,118 @@
+"""Parameters and operations against formulas, and the tables of docs/costs.md against the commands that made them."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+import catalog
+from commands import require_one_line, vidgan
+from vidgan.models.body import BodySpec
+from vidgan.models.cascade import below_of
+from vidgan.models.costs import networks
+from vidgan.models.critic import CriticSpec
+from vidgan.models.level import Level
+from vidgan.models.views import Clip, Frames
+from vidgan.presets import preset, presets
+from vidgan.report.costs import layers, overview
+
+Capture = pytest.CaptureFixture[str]
+PAGE = Path(__file__).parents[1] / "docs" / "costs.md"
+
+
+def tables(page: str) -> dict[str, str]:
+    """The tables of a page by the command that the line above each names."""
+    found = re.findall(r"^<!-- made by: (.*) -->\n\n((?:\|.*\n|\n(?=\|))+)", page, flags=re.M)
+    return {command: table.strip() for command, table in found}
+
+
+def block(inputs: int, outputs: int, taps: int) -> int:
+    """Parameters of a critic's block: two convolutions of ``taps`` taps and a shortcut, with biases."""
+    return outputs * (taps * inputs + 1) + outputs * (taps * outputs + 1) + outputs * (inputs + 1)
+
+
+def work(inputs: int, outputs: int, taps: int, pixels: int, after: int) -> int:
+    """Operations of its convolutions at ``pixels`` positions; the shortcut's are those after pooling."""
+    return 2 * (
+        taps * inputs * outputs * pixels + taps * outputs * outputs * pixels + inputs * outputs * after
+    )
+
+
+def test_critics_cost_what_their_convolutions_do() -> None:
+    (level,) = catalog.experiments()["demo"].levels
+    body = BodySpec(width=4, channels=(1, 2))
+    critics = (
+        CriticSpec(name="frames", view=Frames(k=3), body=body),
+        CriticSpec(name="clip", view=Clip(scale=2), body=body.replace(volume_blocks=1)),
+    )
+    spec = level.replace(critics=critics)
+    _, frames, clip = networks((spec,), 0, classes=5)
+    side, steps = spec.size, spec.frames
+    head = 8 + 1 + 5 * 8
+    assert [part.name for part in frames.parts] == ["body.blocks.0", "body.blocks.1", "head"]
+    assert frames.parameters == block(3, 4, 9) + block(4, 8, 9) + head
+    assert clip.parameters == block(3, 4, 27) + block(4, 8, 9) + head
+    for network, count, pixels, taps in ((frames, 3, side**2, 9), (clip, steps, side**2 // 4, 27)):
+        first, second, _ = network.parts
+        assert first.shape == (count, 4, *[int(pixels**0.5) // 2] * 2)
+        assert first.flops == work(3, 4, taps, count * pixels, count * pixels // 4)
+        assert second.flops == work(4, 8, 9, count * pixels // 4, count * pixels // 4)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=() if n == "demo" else pytest.mark.slow, id=n) for n in catalog.structures()],
+)
+def test_parts_have_all_parameters(name: str) -> None:
+    experiment = catalog.structures()[name]
+    for index, spec in enumerate(experiment.levels):
+        level = Level(spec, experiment.classes, below_of(experiment.levels, index))
+        modules = [level.generator, *(level.critic(critic) for critic in level.critics)]
+        found = networks(experiment.levels, index, experiment.classes)
+        assert [network.parameters for network in found] == [
+            sum(p.numel() for p in module.parameters()) for module in modules
+        ]
+        assert all(part.shape is not None for network in found for part in network.parts)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", presets())
+def test_every_preset_is_built_at_its_papers_size(name: str) -> None:
+    """On the meta device; its rows are those of the page."""
+    rows = tables(PAGE.read_text())["vidgan presets --costs"].splitlines()
+    head, rule, *made = overview([preset(name)]).splitlines()
+    assert rows[:2] == [head, rule]
+    assert [row for row in rows if row.startswith(f"| `{name}`")] == made
+
+
+def test_the_page_names_every_preset() -> None:
+    made = tables(PAGE.read_text())["vidgan presets --costs"]
+    named = re.findall(r"^\| `([\w-]+)`", made, flags=re.M)
+    assert set(named) == set(presets()), "replace the table by what the command above it prints"
+
+
+@pytest.mark.slow
+def test_layers_of_the_main_model() -> None:
+    """Expected of width 128, 12 frames of 64x64: about 180, 158 and 166 M, and 807, 237 and 161 GFLOP."""
+    name = "dvd-gan-k600-12x64"
+    assert layers(preset(name)).strip() == tables(PAGE.read_text())[f"vidgan presets {name} --costs"]
+    found = networks(preset(name).levels, 0, 600)
+    assert [n.parameters / 1e6 for n in found] == pytest.approx([180, 158, 166], rel=0.03)
+    assert [n.flops / 1e9 for n in found] == pytest.approx([807, 237, 161], rel=0.02)
+
+
+def test_nothing_is_computed() -> None:
+    """Tensors of the paper's size would take gigabytes; the level is built without any."""
+    with torch.device("meta"):
+        level = Level(preset("dvd-gan-k600-12x64").levels[0], 600, None)
+    assert {p.device.type for p in level.parameters()} == {"meta"}
+    assert sum(p.numel() for p in level.parameters()) > 4e8
+
+
+def test_the_command_prints_them(capsys: Capture) -> None:
+    answer = vidgan(capsys, "presets", "demo", "--costs")
+    assert answer.status == 0
+    assert answer.out.strip() == layers(preset("demo")).strip()
+    assert answer.out.count("**all**") == 3
+    require_one_line(vidgan(capsys, "presets", "demo", "--costs", "--json"), "--costs", "exclude")
