@@ -5,5 +5,16 @@ depend on the number of threads: two processes equal one only where all use as m
 """
 
 import os
+from collections.abc import Iterator
+
+import pytest
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before anything imports torch
+
+
+@pytest.fixture(autouse=True, scope="session")
+def cache_of_features(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Features that evaluations keep go to a folder of the tests, not to the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield

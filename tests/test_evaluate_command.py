@@ -10,7 +10,8 @@ from vidgan.data.prepare import prepare
 from vidgan.data.prepare_spec import PrepareSpec
 from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
 from vidgan.errors import UserError
-from vidgan.evaluate.protocols import OracleAccuracy
+from vidgan.evaluate.protocols import protocol
+from vidgan.evaluate.record import subject_of
 from vidgan.run.directory import RunDirectory
 from vidgan.run.logs import read_lines
 from vidgan.sample.files import write_clip
@@ -65,7 +66,7 @@ def test_oracle_accuracy_refuses_other_classes(run: Path) -> None:
     opened = RunDirectory.open(run)
     data = SyntheticDataset(SyntheticSpec(shapes=("disc", "triangle")))
     with pytest.raises(UserError, match="triangle-left"):
-        OracleAccuracy().check(opened, data)
+        protocol("oracle-accuracy").check(subject_of(opened, data))
 
 
 @pytest.mark.slow

@@ -1,41 +1,87 @@
-"""``vidgan evaluate RUN --protocol NAME``: a number with its protocol on record."""
+"""``vidgan evaluate``: a number with its protocol on record, of a run or of files."""
 
 import dataclasses
+import os
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
-from vidgan.cli.data import data_of_run, given_frames
+from vidgan.cli.checks import at_least, positive
+from vidgan.cli.data import SYNTHETIC, data_of_run, given_frames
 from vidgan.cli.parse import parse
+from vidgan.cli.progress import clips_progress
+from vidgan.data.dataset import Dataset
+from vidgan.data.synthetic import SyntheticDataset, demo_like
+from vidgan.data.unprepared import open_videos
 from vidgan.errors import UserError
 from vidgan.evaluate.protocols import ALL, Protocol, protocol
-from vidgan.evaluate.record import evaluate
+from vidgan.evaluate.protocols.metrics import BestFuture
+from vidgan.evaluate.protocols.pixels import PowerSpectra
+from vidgan.evaluate.record import Setup, changes_of, evaluate, judge_files, open_real, subject_of
+from vidgan.evaluate.rows import Shares, forget
 from vidgan.run.device import choose_device
 from vidgan.run.directory import RunDirectory
+from vidgan.run.logs import Log
+from vidgan.sample.latents import Scaled, Threshold
 from vidgan.sample.published import AtStep, Last, open_trained
+from vidgan.train.replicas import join_replicas
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options:
-    """Measures a trained model by a named protocol and appends the result to the run's metrics.jsonl."""
+    """Measures a run, a folder of videos or an array of clips by named protocols.
 
-    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
-    """run directory"""
-    protocol: tuple[str, ...]
-    """one or more protocols, such as oracle-accuracy or pixel-statistics"""
+    A run's results are appended to its metrics.jsonl, those of files to --out. What is not given is as the
+    protocol says; what is given goes on record as a change of it. A run that was interrupted goes on where it
+    stopped.
+    """
+
+    judged: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN|FOLDER|FILE.npy")]
+    """run directory, folder of videos (files, or a folder per class), or uint8 clips (N, T, H, W, 3)"""
+    protocol: tuple[str, ...] = ()
+    """one or more protocols by name; docs/evaluation.md explains them"""
     data: str | None = None
-    """prepared dataset or "synthetic"; the run's own without it"""
+    """prepared dataset or "synthetic" to measure against; a run's own without it"""
+    real: Path | None = None
+    """folder of real videos, or .npy, as they lie: nothing need be prepared"""
+    weights: Path | None = None
+    """file of the network's weights"""
+    mean_clip: Path | None = None
+    """C3D's mean clip (mean2.npz)"""
+    run_foreign_code: bool = False
+    """allow weights that are a TorchScript program, which runs the code in it on this machine"""
     clips: int | None = None
-    """generated clips; the protocol's number without it"""
+    """judged clips"""
+    real_clips: int | None = None
+    """most real clips"""
+    frames: int | None = None
+    """frames per clip"""
+    stride: int | None = None
+    """source frames from one frame of a real clip to the next"""
+    size: int | None = None
+    """side of the clips (pixels), to which files are resized"""
+    futures: int | None = None
+    """continuations per real clip, for ssim-best-of-100"""
+    positions: tuple[int, ...] = ()
+    """frames whose power spectra are taken, counted from 1, for psd"""
+    runs: int | None = None
+    """repetitions with other noise, for a deviation over runs"""
     seed: int = 0
-    """seed of the noise"""
-    sigma: float = 1.0
-    """standard deviation of the noise"""
+    """seed of noise, draws and resampling"""
+    sigma: float | None = None
+    """standard deviation of the noise (1)"""
+    threshold: float | None = None
+    """truncate by drawing values beyond this again, instead of by --sigma"""
     step: int | None = None
     """evaluate the checkpoint of this step instead of the newest"""
     raw: bool = False
     """raw weights instead of their moving average"""
+    out: Path | None = None
+    """file to which results of files are appended; without it FOLDER.metrics.jsonl, beside the folder"""
+    cache: Path | None = None
+    """folder for features of real clips and of unfinished evaluations; without it in the user's cache folder"""
 
 
 def run(args: list[str]) -> int:
@@ -43,42 +89,177 @@ def run(args: list[str]) -> int:
     options = parse(Options, "evaluate", args)
     if not options.protocol:
         raise UserError(f"--protocol takes one or more of: {', '.join(ALL)}")
+    check(options)
     chosen = {name: with_options(protocol(name), options) for name in options.protocol}
-    directory = RunDirectory.open(options.run)
-    dataset = data_of_run(directory, options.data)
-    for each in chosen.values():  # before anything is computed
-        each.check(directory, dataset)
+    replicas = join_replicas(int(os.environ.get("WORLD_SIZE", "1")))
     device = choose_device()
-    choice = Last() if options.step is None else AtStep(step=options.step)
-    # A model is settled on the data it was trained on, whatever it is measured against.
-    own = dataset if dataset.fingerprint == directory.data.fingerprint else None
-    model = open_trained(directory, choice, not options.raw, device, given_frames(directory, own))
-    for name, each in chosen.items():
-        show(evaluate(directory, model, dataset, name, each))
+    shares = Shares(replicas.rank, replicas.size, replicas.wait)
+    with clips_progress() as begin:
+        setup = Setup(
+            weights=options.weights,
+            mean_clip=options.mean_clip,
+            run_foreign_code=options.run_foreign_code,
+            device=device,
+            cache=options.cache,
+            shares=shares,
+            begin=begin if shares.main else silent_begin,
+        )
+        if (options.judged / "experiment.json").is_file():
+            lines = judge_run(options, chosen, setup)
+        else:
+            lines = judge_videos(options, chosen, setup)
+    if shares.main:
+        for line in lines:
+            show(line)
+            alarm(line)
     return 0
+
+
+def silent_begin(what: str, total: int, kept: int) -> Any:
+    """Other processes show nothing."""
+    return lambda done: None
+
+
+def check(options: Options) -> None:
+    """Raise :class:`UserError` for numbers that make no sense, before anything is computed."""
+    for name in ("clips", "real_clips", "frames", "stride", "size", "futures", "runs"):
+        value = getattr(options, name)
+        if value is not None:
+            at_least(f"--{name.replace('_', '-')}", value, 1)
+    if options.threshold is not None:
+        positive("--threshold", options.threshold)
+        if options.sigma is not None:
+            raise UserError("--sigma and --threshold are two ways to truncate: give one of them")
+    if options.data is not None and options.real is not None:
+        raise UserError("--data and --real both name the real videos: give one of them")
 
 
 def with_options(named: Protocol, options: Options) -> Protocol:
     """A protocol with the settings that were given."""
-    return named.replace(
-        clips=named.clips if options.clips is None else options.clips,
-        seed=options.seed,
-        sigma=options.sigma,
-        averaged=not options.raw,
-    )
+    given = {name: getattr(options, name) for name in ("frames", "stride", "size")}
+    source = named.source.replace(**{name: value for name, value in given.items() if value is not None})
+    changed = named.replace(source=source, seed=options.seed)
+    if options.clips is not None:
+        changed = changed.replace(clips=options.clips)
+    if options.runs is not None:
+        changed = changed.replace(runs=options.runs)
+    if changed.real is not None and options.real_clips is not None:
+        changed = changed.replace(real=changed.real.replace(count=options.real_clips))
+    if isinstance(changed.metric, BestFuture) and options.futures is not None:
+        changed = changed.replace(metric=changed.metric.replace(futures=options.futures))
+    if isinstance(changed.features, PowerSpectra) and options.positions:
+        changed = changed.replace(features=changed.features.replace(positions=options.positions))
+    if changed.sampling is not None:
+        truncation = changed.sampling.truncation
+        if options.threshold is not None:
+            truncation = Threshold(limit=options.threshold)
+        elif options.sigma is not None:
+            truncation = Scaled(sigma=options.sigma)
+        sampling = changed.sampling.replace(truncation=truncation, averaged=not options.raw)
+        changed = changed.replace(sampling=sampling)
+    return changed
+
+
+def judge_run(options: Options, chosen: dict[str, Protocol], setup: Setup) -> list[dict[str, Any]]:
+    """Measure a run; the lines that were appended to its metrics.jsonl."""
+    if options.out is not None:
+        raise UserError("results of a run are kept in its metrics.jsonl: leave out --out")
+    directory = RunDirectory.open(options.judged)
+    if options.real is not None:
+        dataset: Dataset = open_real(options.real, directory.experiment.size)
+    else:
+        dataset = data_of_run(directory, options.data)
+    for each in chosen.values():  # before anything is computed
+        each.check(subject_of(directory, dataset))
+        setup.open(each, directory.class_names)
+    choice = Last() if options.step is None else AtStep(step=options.step)
+    # A model is settled on the data it was trained on, whatever it is measured against.
+    own = dataset if dataset.fingerprint == directory.data.fingerprint else None
+    if setup.shares.main:  # settles, and keeps the statistics for the others
+        model = open_trained(directory, choice, not options.raw, setup.device, given_frames(directory, own))
+    setup.shares.wait()
+    if not setup.shares.main:
+        model = open_trained(directory, choice, not options.raw, setup.device, given_frames(directory, own))
+    return [evaluate(directory, model, dataset, name, each, setup) for name, each in chosen.items()]
+
+
+def judge_videos(options: Options, chosen: dict[str, Protocol], setup: Setup) -> list[dict[str, Any]]:
+    """Measure files; the lines that were appended to the file of results."""
+    for name in ("sigma", "threshold", "step"):
+        if getattr(options, name) is not None:
+            raise UserError(f"--{name} says how a model is sampled; {options.judged} holds finished videos")
+    files = open_videos(options.judged, options.size)
+    for each in chosen.values():  # before anything is computed
+        setup.open(each, files.classes)
+    real: Path | Dataset | None = options.real
+    if options.data == SYNTHETIC:
+        frames = options.frames or files.info(0).frames
+        real = SyntheticDataset(demo_like(files.size, frames * (options.stride or 1)))
+    elif options.data is not None:
+        real = Path(options.data)
+    log = Log(options.out or results_beside(options.judged))
+    lines = []
+    rows: list[Path] = []
+    for name, each in chosen.items():
+        judged = judge_files(options.judged, real, name, each, setup)
+        lines.append(judged.line)
+        rows += judged.rows
+        if setup.shares.main:
+            log.append(judged.line)
+    if setup.shares.main:
+        for folder in rows:
+            forget(folder)
+        print(f"results: {log.path}", file=sys.stderr)
+    return lines
+
+
+def results_beside(judged: Path) -> Path:
+    """Where results of files are kept: beside them, so that the videos stay as they are."""
+    whole = judged.resolve()
+    return whole.with_name(f"{whole.stem if whole.is_file() else whole.name}.metrics.jsonl")
 
 
 def show(line: dict[str, Any]) -> None:
     """Print a result and its table."""
-    print(
-        f"{line['protocol']}: {line['value']:.4f}  ({line['clips']} clips, step {line['step']}, seed {line['seed']})"
-    )
+    step = "" if line["step"] is None else f", step {line['step']}"
+    print(f"{line['protocol']}: {number_of(line)}  ({line['clips']} clips{step}, seed {line['seed']})")
+    if (floor := line.get("two_real_halves")) is not None:
+        print(f"  two sets of {floor['clips']} real clips: {floor['value']:.4g}")
+    if (accuracy := line["network"].get("held_out_accuracy")) is not None:
+        print(f"  the classifier's accuracy on held-out clips: {accuracy:.4f}")
     for name, value in line["values"].items():
-        if name != "per_class":
+        if name != "per_class" and not is_long(value):
             print(f"  {name}: {value}")
+    if changes := changes_of(ALL[line["protocol"]].protocol, line):
+        print(f"  differs from the protocol of this name: {'; '.join(changes)}")
     table = line.get("table")
     if table is not None:
         width = max(len(name) for name in [*table["rows"], *table["columns"]]) + 2
         print("  asked \\ seen".ljust(width) + "".join(c.rjust(width) for c in table["columns"]))
         for name, counts in zip(table["rows"], table["counts"], strict=True):
             print(f"  {name}".ljust(width) + "".join(str(c).rjust(width) for c in counts))
+
+
+def is_long(value: object) -> bool:
+    """Whether a value is a curve, which is in the file and not on the screen."""
+    return isinstance(value, list) and (len(value) > 8 or any(isinstance(item, list) for item in value))
+
+
+def number_of(line: dict[str, Any]) -> str:
+    """The headline with its deviation."""
+    deviation = line.get("deviation")
+    if deviation is None:
+        return readable(line["value"])
+    of = {"runs": f"over {deviation['times']} runs", "bootstrap": "by bootstrap"}[deviation["over"]]
+    return f"{readable(line['value'])} ± {deviation['value']:.2g} {of}"
+
+
+def readable(value: float) -> str:
+    """Four decimals, or as many as show four digits."""
+    return f"{value:.4f}" if value == 0 or abs(value) >= 0.1 else f"{value:.4g}"
+
+
+def alarm(line: dict[str, Any]) -> None:
+    """Print a result's warnings where they cannot be overlooked."""
+    for text in line["warnings"]:
+        print(f"WARNING: {line['protocol']}: {text}", file=sys.stderr)

@@ -3,22 +3,17 @@
 import dataclasses
 import os
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TextColumn, TimeRemainingColumn
-from rich.text import Text
 
 from vidgan.cli.checks import at_least
 from vidgan.cli.parse import parse
+from vidgan.cli.progress import Advance, clips_progress
 from vidgan.data.codecs import Jpeg, Png, Raw
 from vidgan.data.layouts import Folder, Strips
-from vidgan.data.prepare import Advance, Begin, Share, prepare, prepare_share
+from vidgan.data.prepare import Share, prepare, prepare_share
 from vidgan.data.prepare_spec import AnyLayout, PrepareSpec
 from vidgan.data.published.bair import Bair
 from vidgan.data.published.bdd100k import Bdd100k
@@ -29,8 +24,6 @@ from vidgan.data.published.ucf101 import Ucf101
 from vidgan.data.store import PreparedDataset
 from vidgan.errors import UserError
 
-LINE_EVERY = 10.0
-"""seconds between progress lines where there is no terminal"""
 LISTED = 20
 """sources left out that are listed; `vidgan inspect` lists all"""
 
@@ -93,7 +86,11 @@ def run(args: list[str]) -> int:
     share = None if options.shard is None else _share(options.shard)
     workers = (os.cpu_count() or 1) if options.workers is None else options.workers
     try:
-        with _progress() as begin:
+        with clips_progress() as show:
+
+            def begin(total: int, kept: int) -> Advance:
+                return show("clips", total, kept)
+
             if share is not None:
                 prepare_share(options.source, options.dest, spec, share, workers, begin)
             else:
@@ -135,54 +132,3 @@ def _show(dataset: PreparedDataset, dest: Path) -> None:
             print(f"  {name}: {reason}")
         if len(left_out) > LISTED:
             print(f"  and {len(left_out) - LISTED} more; vidgan inspect {dest} lists them")
-
-
-@contextmanager
-def _progress() -> Iterator[Begin]:
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield _Lines
-        return
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("clips"), _Rate(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as progress:
-
-        def begin(total: int, kept: int) -> Advance:
-            task = progress.add_task("clips", total=total, completed=kept)
-            return lambda done: progress.advance(task, done)
-
-        yield begin
-
-
-class _Rate(TextColumn):
-    """Clips per second."""
-
-    def __init__(self) -> None:
-        super().__init__("")
-
-    def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:.1f} clips/s")
-
-
-class _Lines:
-    """Progress as plain lines, one every :data:`LINE_EVERY` seconds and one at the end."""
-
-    def __init__(self, total: int, kept: int) -> None:
-        self._total, self._kept, self._done = total, kept, kept
-        if kept:
-            print(f"{kept} of {total} clips were done before: going on", file=sys.stderr, flush=True)
-        self._start = self._shown = time.monotonic()
-
-    def __call__(self, done: int) -> None:
-        self._done += done
-        now = time.monotonic()
-        if self._done < self._total and now - self._shown < LINE_EVERY:
-            return
-        self._shown = now
-        rate = (self._done - self._kept) / max(now - self._start, 1e-9)
-        left = (self._total - self._done) / max(rate, 1e-9)
-        print(
-            f"{self._done}/{self._total} clips, {rate:.1f} clips/s, {left:.0f} s left",
-            file=sys.stderr,
-            flush=True,
-        )

@@ -3,6 +3,7 @@
 import types
 import typing
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
@@ -33,6 +34,7 @@ READERS: Final[dict[type, tuple[str, Callable[[str], Any]]]] = {
     int: ("INT", whole),
     float: ("FLOAT", number),
     str: ("STR", str),
+    Path: ("PATH", Path),
 }
 """Placeholder in help and function that reads a value, by type."""
 
@@ -89,6 +91,6 @@ def one_word(metavar: str, read: Callable[[str], Any], show: Callable[[Any], str
         nargs=1,
         metavar=metavar,
         instance_from_str=lambda words: read(words[0]),
-        is_instance=lambda value: value is None or isinstance(value, int | float | str),
+        is_instance=lambda value: value is None or isinstance(value, int | float | str | Path),
         str_from_instance=lambda value: [show(value)],
     )

@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import NamedTuple
 
 import av
 import numpy as np
@@ -158,3 +159,27 @@ def _time(frame: VideoFrame) -> Fraction | None:
 def _upright(frame: Frame, rotation: int) -> Frame:
     # The display matrix's angle counts anticlockwise, as numpy's quarter turns do.
     return np.ascontiguousarray(np.rot90(frame, round(rotation / 90) % 4))
+
+
+class Extent(NamedTuple):
+    """How much a video file shows, known without decoding all of it."""
+
+    frames: int
+    """at the constant rate of :func:`read_video`"""
+    height: int
+    """pixels, after resizing"""
+    width: int
+    """pixels, after resizing"""
+
+
+def video_extent(path: Path, resizer: Resizer) -> Extent:
+    """The length and size of what :func:`read_video` yields, from the packets' times and the first frame.
+
+    Raises:
+        av.FFmpegError, OSError, ValueError: with what is wrong with the file.
+    """
+    times = _times(path)
+    interval = usual_interval(times)
+    frames = len(times) if interval is None else 1 + round((times[-1] - times[0]) / interval)
+    first = next(_whole(path, resizer, interval))
+    return Extent(frames, *first.shape[:2])

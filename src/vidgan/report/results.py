@@ -1,8 +1,6 @@
 """Results with their protocols, and who was taken for whom."""
 
-import inspect
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -43,8 +41,11 @@ def overview(lines: Sequence[Mapping[str, Any]]) -> str:
 
 def value_of(line: Mapping[str, Any]) -> str:
     """The headline number."""
-    value = finite(line.get("value"))
-    return number(value)
+    text = number(finite(line.get("value")))
+    deviation = line.get("deviation")
+    if not isinstance(deviation, dict) or (spread := finite(deviation.get("value"))) is None:
+        return text
+    return f"{text}&nbsp;± {number(spread, 2)}"
 
 
 def told(line: Mapping[str, Any], name: str) -> str:
@@ -58,7 +59,17 @@ def settings(line: Mapping[str, Any]) -> str:
     left = (
         {k: v for k, v in given.items() if k not in (TAG, "clips", "seed")} if isinstance(given, dict) else {}
     )
-    return " · ".join(f"{escape(k)}&nbsp;{escape(plain(v))}" for k, v in left.items())
+    return " · ".join(f"{escape(k)}&nbsp;{escape(plain(v))}" for k, v in flat(left) if v is not None)
+
+
+def flat(tree: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested settings as dotted names with plain values; a spec in a field stands under the field's name."""
+    for key, value in tree.items():
+        name = place.rstrip(".") if key == TAG else f"{place}{key}"
+        if isinstance(value, dict):
+            yield from flat(value, f"{name}.")
+        else:
+            yield name, value
 
 
 def detail(name: str, line: Mapping[str, Any]) -> str:
@@ -67,6 +78,7 @@ def detail(name: str, line: Mapping[str, Any]) -> str:
     parts = [f"<h3>{escape(name)}</h3>"]
     if name in ALL:
         parts.append(f"<p class=note>{meaning(name)}</p>")
+    parts += [f"<p class=warning>{escape(str(text))}</p>" for text in line.get("warnings", [])]
     if isinstance(table, dict) and {"rows", "columns", "counts"} <= set(table):
         parts.append(confusion(table, f"step {told(line, 'step')}"))
     if isinstance(values, dict) and values:
@@ -76,8 +88,7 @@ def detail(name: str, line: Mapping[str, Any]) -> str:
 
 def meaning(name: str) -> str:
     """A protocol's own words about itself."""
-    text = inspect.getdoc(ALL[name]) or ""
-    return re.sub(r"``?([^`]+)``?", r"<code>\1</code>", escape(text.replace("\n", " "), quote=False))
+    return escape(ALL[name].about, quote=False)
 
 
 def further(values: Mapping[str, Any]) -> str:

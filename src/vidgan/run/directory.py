@@ -115,7 +115,7 @@ class RunDirectory:
             return
         path = self.path / "experiment.json"
         record = json.loads(path.read_text("utf-8"))
-        entry = {"when": _now(), "command": list(command), "changes": changes}
+        entry = {"when": now(), "command": list(command), "changes": changes}
         amended = [*record.get("amended", []), entry]
         write_json(path, record | {"experiment": to_json(experiment), "amended": amended})
         self.experiment = experiment
@@ -126,6 +126,15 @@ def _record(experiment: Experiment, data: DataRecord, command: Sequence[str]) ->
         "experiment": to_json(experiment),
         "data": data._asdict(),
         "seed": experiment.training.seed,
+        **versions(),
+        "command": list(command),
+        "created": now(),
+    }
+
+
+def versions() -> dict[str, Any]:
+    """The programs and the machine that a record was made with."""
+    return {
         "vidgan": vidgan.__version__,
         "commit": _commit(),
         "torch": torch.__version__,
@@ -133,12 +142,11 @@ def _record(experiment: Experiment, data: DataRecord, command: Sequence[str]) ->
         "python": platform.python_version(),
         "threads": torch.get_num_threads(),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine(),
-        "command": list(command),
-        "created": _now(),
     }
 
 
-def _now() -> str:
+def now() -> str:
+    """The time, to a second, as ISO 8601 has it."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 

@@ -5,11 +5,16 @@ the nuclear norm of ``A^T B`` (its singular values are the square roots of the e
 square root of a matrix is taken, so nothing is lost where covariances have no full rank.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
-from vidgan.evaluate.metrics.arrays import Floats, as_rows, check_same_width
+from vidgan.evaluate.metrics.arrays import Floats, Numbers, as_rows, check_same_width
 from vidgan.evaluate.metrics.statistics import Moments
+
+LARGE, CHUNK = 20_000, 4096
+"""rows from which a set is streamed, and rows taken at once"""
 
 
 def frechet_distance(features_a: npt.ArrayLike, features_b: npt.ArrayLike, *, biased: bool = False) -> float:
@@ -28,7 +33,9 @@ def frechet_distance(features_a: npt.ArrayLike, features_b: npt.ArrayLike, *, bi
     """
     a, b = as_rows(features_a, "features_a", least=2), as_rows(features_b, "features_b", least=2)
     check_same_width(a, b)
-    return _distance(a.mean(0), _factor_of_rows(a, biased), b.mean(0), _factor_of_rows(b, biased))
+    return distance(
+        Gaussian(a.mean(0), _factor_of_rows(a, biased)), Gaussian(b.mean(0), _factor_of_rows(b, biased))
+    )
 
 
 def frechet_from_moments(a: Moments, b: Moments, *, biased: bool = False) -> float:
@@ -38,13 +45,44 @@ def frechet_from_moments(a: Moments, b: Moments, *, biased: bool = False) -> flo
         UserError: if a set has fewer than two samples or the dimensions differ.
     """
     check_same_width(a.mean[None], b.mean[None])
-    return _distance(a.mean, _factor_of_moments(a, biased), b.mean, _factor_of_moments(b, biased))
+    return distance(
+        Gaussian(a.mean, _factor_of_moments(a, biased)), Gaussian(b.mean, _factor_of_moments(b, biased))
+    )
 
 
-def _distance(mean_a: Floats, a: Floats, mean_b: Floats, b: Floats) -> float:
-    """From the means and factors (d, r) of the covariances; all traces come from the factors."""
-    cross = np.linalg.svd(a.T @ b, compute_uv=False).sum()
-    return float(np.sum((mean_a - mean_b) ** 2) + np.sum(a**2) + np.sum(b**2) - 2 * cross)
+class Gaussian(NamedTuple):
+    """All that the distance needs of a set, so that it is computed once for many comparisons."""
+
+    mean: Floats
+    """(d,)"""
+    factor: Floats
+    """(d, r), A with A A^T the covariance"""
+
+
+def gaussian(features: Numbers, *, biased: bool = False) -> Gaussian:
+    """The Gaussian fitted to ``features`` (n, d), n >= 2; sets too large to be copied are streamed.
+
+    Raises:
+        UserError: if the shape does not fit or a number is not finite.
+    """
+    if features.ndim == 2 and len(features) > max(LARGE, features.shape[1]):
+        moments = Moments.empty(features.shape[1])
+        for start in range(0, len(features), CHUNK):
+            moments = moments.update(features[start : start + CHUNK])
+        return Gaussian(moments.mean, _factor_of_moments(moments, biased))
+    rows = as_rows(features, "features", least=2)
+    return Gaussian(rows.mean(0), _factor_of_rows(rows, biased))
+
+
+def distance(a: Gaussian, b: Gaussian) -> float:
+    """Frechet distance between two Gaussians; all traces come from the factors.
+
+    Raises:
+        UserError: if their dimensions differ.
+    """
+    check_same_width(a.mean[None], b.mean[None])
+    cross = np.linalg.svd(a.factor.T @ b.factor, compute_uv=False).sum()
+    return float(np.sum((a.mean - b.mean) ** 2) + np.sum(a.factor**2) + np.sum(b.factor**2) - 2 * cross)
 
 
 def _factor_of_rows(rows: Floats, biased: bool) -> Floats:

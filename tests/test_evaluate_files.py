@@ -1,0 +1,317 @@
+"""``vidgan evaluate`` on files: nothing prepared, restartable, never stale, loud where there are too few videos."""
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from commands import ENVIRONMENT, Answer, require_one_line, start, vidgan
+from vidgan.data.prepare import prepare
+from vidgan.data.prepare_spec import PrepareSpec
+from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
+from vidgan.data.unprepared import open_videos
+from vidgan.evaluate import frechet_distance
+from vidgan.evaluate.features.random_conv3d import RandomConv3d
+from vidgan.run.logs import read_lines
+from vidgan.sample.files import write_clip
+
+Capture = pytest.CaptureFixture[str]
+
+
+def clips(count: int, seed: int, size: int = 16, frames: int = 6) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    made = SyntheticDataset(SyntheticSpec(size=size, frames=frames, clips=count, seed=seed))
+    return np.stack([made.read(i, 0, frames) for i in range(count)])
+
+
+def write(folder: Path, videos: np.ndarray[Any, np.dtype[np.uint8]], suffix: str = ".npy") -> Path:
+    folder.mkdir(parents=True)
+    for number, video in enumerate(videos):
+        write_clip(folder / f"{number:04d}{suffix}", video, 8.0)
+    return folder
+
+
+def random_features(videos: np.ndarray[Any, np.dtype[np.uint8]]) -> np.ndarray[Any, np.dtype[np.float32]]:
+    video = torch.from_numpy(videos).permute(0, 1, 4, 2, 3).float() / 127.5 - 1
+    return RandomConv3d()(video).numpy()
+
+
+def value(answer: Answer, results: Path) -> float:
+    assert answer.status == 0, answer.err
+    return float(read_lines(results)[-1]["value"])
+
+
+@pytest.mark.parametrize("form", ["folder of arrays", "one array", "classes"])
+def test_the_number_is_the_distance_of_the_features(form: str, tmp_path: Path, capsys: Capture) -> None:
+    fake, real = clips(40, 0), clips(45, 1)
+    if form == "one array":
+        judged = tmp_path / "fake.npy"
+        np.save(judged, fake)
+    elif form == "classes":
+        judged = tmp_path / "fake"
+        write(judged / "a", fake[:15])
+        write(judged / "b", fake[15:])
+    else:
+        judged = write(tmp_path / "fake", fake)
+    answer = vidgan(
+        capsys, "evaluate", judged, "--real", write(tmp_path / "real", real), "--protocol", "frechet-random"
+    )
+    found = value(answer, tmp_path / "fake.metrics.jsonl")
+    expected = frechet_distance(random_features(fake), random_features(real))
+    assert found == pytest.approx(expected, rel=1e-4)
+    assert "40/40 judged clips" in answer.err
+
+
+def test_files_of_any_format_are_read_and_resized(tmp_path: Path) -> None:
+    video = clips(1, 0, size=24, frames=5)[0]
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    for suffix in (".mp4", ".gif", ".webp", ".npy"):
+        write_clip(folder / f"clip{suffix}", video, 8.0)
+    for size in (24, 12):
+        data = open_videos(folder, size)
+        assert len(data) == 4
+        for index in range(4):
+            assert data.info(index).frames == 5
+            assert data.info(index)[2:] == (size, size)
+            found = data.read(index, 0, 5).astype(float)
+            assert found.shape == (5, size, size, 3)
+            expected = video if size == 24 else video.reshape(5, 12, 2, 12, 2, 3).mean((2, 4))
+            assert np.abs(found - expected).mean() < 9, data.name(index)
+    names = [open_videos(folder).name(index) for index in range(4)]
+    assert names == sorted(names)
+
+
+def test_what_goes_on_record(tmp_path: Path, capsys: Capture) -> None:
+    fake, real = write(tmp_path / "fake", clips(20, 0)), write(tmp_path / "real", clips(20, 1))
+    out = tmp_path / "results.jsonl"
+    answer = vidgan(
+        capsys, "evaluate", fake, "--real", real, "--protocol", "frechet-random", "--out", out, "--frames", 4
+    )
+    assert answer.status == 0, answer.err
+    (line,) = read_lines(out)
+    assert line["settings"]["source"] | {"is": ""} == {
+        "is": "",
+        "frames": 4,
+        "stride": 1,
+        "size": 16,
+        "resize": "bilinear",
+        "crop": "centre",
+        "bits": 8,
+        "real_codec": "none",
+        "fake_codec": "none",
+    }
+    assert line["settings"]["real"]["count"] == line["counts"]["real"] == 20
+    assert line["settings"]["clips"] == line["clips"] == line["counts"]["judged"] == 20
+    assert line["deviation"]["over"] == "bootstrap"
+    assert line["deviation"]["value"] > 0
+    assert line["judged"]["fingerprint"] == open_videos(fake).fingerprint
+    assert line["data"] == line["real"]["fingerprint"] == open_videos(real).fingerprint
+    assert {"vidgan", "torch", "numpy", "device"} <= set(line["versions"])
+    assert line["seconds"] > 0
+    assert not list(fake.glob("*.jsonl"))
+
+
+def test_four_videos_give_a_number_and_a_loud_warning(tmp_path: Path, capsys: Capture) -> None:
+    fake, real = write(tmp_path / "fake", clips(4, 0)), write(tmp_path / "real", clips(30, 1))
+    answer = vidgan(capsys, "evaluate", fake, "--real", real, "--protocol", "frechet-random")
+    assert value(answer, tmp_path / "fake.metrics.jsonl") > 0
+    assert "WARNING: frechet-random: only 4 clips were judged; the protocol asks for 2048" in answer.err
+    assert "4 clips are too few for 128 dimensions" in answer.err
+    (line,) = read_lines(tmp_path / "fake.metrics.jsonl")
+    floor = line["two_real_halves"]
+    assert floor["clips"] == 4
+    assert f"two sets of 4 real clips that share none are {floor['value']:.4g} apart" in answer.err
+    assert len(line["warnings"]) == 3
+
+
+def test_changed_data_never_reuse_old_statistics(tmp_path: Path, capsys: Capture) -> None:
+    fake, real = write(tmp_path / "fake", clips(20, 0)), write(tmp_path / "real", clips(20, 1))
+    out = tmp_path / "results.jsonl"
+
+    def measured(cache: str, *more: object) -> float:
+        command = ("evaluate", fake, "--real", real, "--protocol", "frechet-random", "--out", out)
+        return value(vidgan(capsys, *command, "--cache", tmp_path / cache, *more), out)
+
+    first = measured("cache")
+    again = vidgan(
+        capsys,
+        "evaluate",
+        fake,
+        "--real",
+        real,
+        "--protocol",
+        "frechet-random",
+        "--cache",
+        tmp_path / "cache",
+    )
+    assert "real clips," not in again.err  # they were looked at before
+    assert value(again, tmp_path / "fake.metrics.jsonl") == first
+    limited = measured("cache", "--real-clips", 10)
+    assert limited == measured("other", "--real-clips", 10) != first
+    # One byte of one file, its time and length as before.
+    changed = real / "0007.npy"
+    state, content = changed.stat(), bytearray(changed.read_bytes())
+    content[-20] ^= 0xFF
+    changed.write_bytes(content)
+    os.utime(changed, ns=(state.st_atime_ns, state.st_mtime_ns))
+    after = measured("cache")
+    assert after == measured("fresh")
+    assert after != first
+
+
+def test_changed_bytes_of_prepared_data_are_noticed(tmp_path: Path, capsys: Capture) -> None:
+    fake = write(tmp_path / "fake", clips(20, 0))
+    source = write(tmp_path / "source", clips(20, 1), ".mp4")
+    prepare(source, tmp_path / "data", PrepareSpec(size=16), workers=0)
+    out = tmp_path / "results.jsonl"
+
+    def measured(cache: str) -> float:
+        command = (
+            "evaluate",
+            fake,
+            "--data",
+            tmp_path / "data",
+            "--protocol",
+            "frechet-random",
+            "--out",
+            out,
+        )
+        return value(vidgan(capsys, *command, "--cache", tmp_path / cache), out)
+
+    first = measured("cache")
+    shard = next((tmp_path / "data").glob("shard-*.bin"))
+    content = bytearray(shard.read_bytes())
+    content[:3000] = bytes(3000)
+    shard.write_bytes(content)
+    assert measured("cache") == measured("fresh") != first
+
+
+def test_a_damaged_part_is_computed_again(tmp_path: Path, capsys: Capture) -> None:
+    fake, real = write(tmp_path / "fake", clips(20, 0)), write(tmp_path / "real", clips(70, 1))
+    command = (
+        "evaluate",
+        fake,
+        "--real",
+        real,
+        "--protocol",
+        "frechet-random",
+        "--cache",
+        tmp_path / "cache",
+    )
+    out = tmp_path / "fake.metrics.jsonl"
+    first = value(vidgan(capsys, *command), out)
+    parts = sorted((tmp_path / "cache").rglob("rows-*.npz"))
+    assert len(parts) == 3
+    parts[1].write_bytes(parts[1].read_bytes()[:100])
+    answer = vidgan(capsys, *command)
+    assert "38 of 70 real clips were done before" in answer.err
+    assert value(answer, out) == first
+
+
+@pytest.mark.slow
+def test_killed_and_restarted_gives_the_same_number(tmp_path: Path, capsys: Capture) -> None:
+    fake, real = (
+        write(tmp_path / "fake", clips(300, 0, 32, 16)),
+        write(tmp_path / "real", clips(300, 1, 32, 16)),
+    )
+    out = tmp_path / "results.jsonl"
+    command = ("evaluate", fake, "--real", real, "--protocol", "frechet-random", "--out", out, "--cache")
+    whole = value(vidgan(capsys, *command, tmp_path / "whole"), out)
+    process = start(*command, tmp_path / "cut")
+    deadline = time.monotonic() + 120
+    while len(list((tmp_path / "cut").rglob("rows-*.npz"))) < 3:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert len(read_lines(out)) == 1
+    answer = vidgan(capsys, *command, tmp_path / "cut")
+    assert "clips were done before: going on" in answer.err
+    assert value(answer, out) == whole
+
+
+@pytest.mark.slow
+def test_two_processes_equal_one(tmp_path: Path, capsys: Capture) -> None:
+    import subprocess
+
+    fake, real = write(tmp_path / "fake", clips(70, 0)), write(tmp_path / "real", clips(100, 1))
+    out = tmp_path / "results.jsonl"
+    command = ["evaluate", fake, "--real", real, "--protocol", "frechet-random", "--out", out, "--cache"]
+    one = value(vidgan(capsys, *command, tmp_path / "one"), out)
+    torchrun = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node=2",
+        "-m",
+        "vidgan",
+    ]
+    done = subprocess.run(
+        [*torchrun, *map(str, command), str(tmp_path / "two")],
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    lines = read_lines(out)
+    assert len(lines) == 2
+    assert lines[1]["value"] == one
+    assert lines[1]["deviation"] == lines[0]["deviation"]
+
+
+def test_bad_input_ends_in_one_line(tmp_path: Path, capsys: Capture) -> None:
+    fake, real = write(tmp_path / "fake", clips(4, 0)), write(tmp_path / "real", clips(4, 1))
+
+    def refused(*args: object, words: tuple[str, ...]) -> None:
+        require_one_line(vidgan(capsys, "evaluate", *args), *words)
+        assert not list(tmp_path.glob("*.jsonl"))
+
+    random = ("--protocol", "frechet-random")
+    refused(fake, *random, words=("--real", "--data"))
+    refused(tmp_path / "none", "--real", real, *random, words=("none", "folder of videos"))
+    refused(fake, "--real", tmp_path / "none", *random, words=("none",))
+    refused(fake, "--real", real, "--data", real, *random, words=("--data and --real",))
+    refused(fake, "--real", real, *random, "--sigma", 0.5, words=("--sigma", "finished videos"))
+    refused(fake, "--real", real, *random, "--frames", 7, words=("6 frames", "--frames"))
+    refused(fake, "--real", real, "--protocol", "psd", words=("50",))
+    refused(fake, "--real", real, "--protocol", "fvd-refrence", words=("did you mean 'fvd-reference'",))
+    refused(fake, "--real", real, words=("--protocol",))
+    for name in (
+        "fvd-reference",
+        "fid-k600-avgpool",
+        "is-k400",
+        "is-ucf101-tgan",
+        "is-r2plus1d",
+        "frechet-house",
+    ):
+        more = ("--real", real) if "f" in name[:2] else ()
+        refused(fake, *more, "--protocol", name, words=("--weights PATH",))
+    refused(fake, "--protocol", "is-k400", "--weights", tmp_path / "no.pt", words=("no.pt",))
+    refused(fake, "--real", real, "--protocol", "oracle-accuracy", words=("built-in clips",))
+    (fake / "0001.npy").write_bytes(b"not an array")
+    refused(fake, "--real", real, *random, words=("0001.npy", "cannot be read"))
+    (fake / "0001.npy").unlink()
+    np.save(fake / "0001.npy", np.zeros((6, 16, 16, 3)))
+    refused(fake, "--real", real, *random, words=("0001.npy", "uint8", "float64"))
+    (fake / "0001.npy").unlink()
+    (fake / "0001.mp4").write_bytes(b"not a video")
+    refused(fake, "--real", real, *random, words=("0001.mp4", "cannot be read"))
+
+
+def test_a_prepared_set_of_another_size_is_not_cropped_in_silence(tmp_path: Path, capsys: Capture) -> None:
+    fake = write(tmp_path / "fake", clips(4, 0, size=16))
+    source = write(tmp_path / "source", clips(4, 1, size=32), ".mp4")
+    prepare(source, tmp_path / "data", PrepareSpec(size=32), workers=0)
+    command = ("evaluate", fake, "--data", tmp_path / "data", "--protocol", "frechet-random")
+    require_one_line(vidgan(capsys, *command), "prepared at 32", "--size 32")
+    assert vidgan(capsys, *command, "--size", 32).status == 0
