@@ -10,6 +10,7 @@ from vidgan.models.cascade import (
     Noise,
     Settled,
     below_of,
+    by_label,
     resize,
     sample_window,
     span_around,
@@ -226,7 +227,7 @@ def assert_windows_are_crops(levels: tuple[LevelSpec, ...], frames: int) -> None
         whole = whole_videos(cascade, same_noise(1), torch.tensor([1]))[-1][0]
         starts = torch.arange(levels[-1].frames - frames + 1)
         label = torch.ones(len(starts), dtype=torch.int64)
-        made = sample_window(cascade, same_noise(len(starts)), label, starts, frames)
+        made = sample_window(cascade, same_noise(len(starts)), by_label(label), starts, frames)
     assert made.shape[:2] == (len(starts), frames)
     for row, start in enumerate(starts.tolist()):
         torch.testing.assert_close(made[row], whole[start : start + frames], rtol=0, atol=1e-10)
@@ -286,7 +287,7 @@ def test_windows_of_the_preset_at_full_size() -> None:
         cascade = [settled_level(levels, i) for i in range(2)]
         whole = whole_videos(cascade, same_noise(1), torch.tensor([1]))[-1][0]
         starts = torch.tensor([13, 28])
-        made = sample_window(cascade, same_noise(2), torch.ones(2, dtype=torch.int64), starts, 4)
+        made = sample_window(cascade, same_noise(2), by_label(torch.ones(2, dtype=torch.int64)), starts, 4)
     assert made.shape == (2, 4, 3, 128, 128)
     for row, start in enumerate(starts.tolist()):
         torch.testing.assert_close(made[row], whole[start : start + 4], rtol=0, atol=1e-10)
@@ -321,7 +322,7 @@ def test_clips_of_a_batch_have_windows_of_their_own() -> None:
     with torch.no_grad():
         cascade = [settled_level(levels, i) for i in range(2)]
         whole = whole_videos(cascade, noise, label)[-1]
-        made = sample_window(cascade, noise, label, start, 3)
+        made = sample_window(cascade, noise, by_label(label), start, 3)
     for b in range(3):
         torch.testing.assert_close(made[b], whole[b, start[b] : start[b] + 3], rtol=0, atol=1e-10)
     assert math.isfinite(made.sum().item())

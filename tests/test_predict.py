@@ -6,6 +6,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from commands import require_one_line, vidgan
@@ -15,8 +16,14 @@ from vidgan.data.prepare import prepare
 from vidgan.data.prepare_spec import PrepareSpec
 from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
 from vidgan.presets import preset
+from vidgan.run.directory import RunDirectory
 from vidgan.run.tiny import tiny
 from vidgan.sample.files import write_clip
+from vidgan.sample.latents import Scaled, latents
+from vidgan.sample.published import GivenFrames, open_trained
+from vidgan.sample.rolling import roll_on
+from vidgan.seeds import derive
+from vidgan.shapes import as_video
 
 Capture = pytest.CaptureFixture[str]
 GIVEN = 2
@@ -59,15 +66,18 @@ def greys(frames: NDArray[np.uint8]) -> list[int]:
 def test_given_and_following_frames(tmp_path: Path) -> None:
     given = tiny(preset("trivd-gan-fp-k600")).levels[0]
     level = given.replace(context_frames=2, frames=3, stride=2)
-    source = read_source(video(tmp_path / "a.mp4", 11), level, 1)
+    source = read_source(video(tmp_path / "a.mp4", 11), level, 1, 3)
     assert source.given.shape == (2, 64, 64, 3)
     assert greys(source.given) == [1, 3]
     assert source.truth is not None
     assert greys(source.truth) == [5, 7, 9]
-    short = read_source(tmp_path / "a.mp4", level, 2)
+    short = read_source(tmp_path / "a.mp4", level, 2, 3)
     assert greys(short.given) == [2, 4]
     assert short.truth is not None
-    assert read_source(tmp_path / "a.mp4", level, 3).truth is None
+    assert read_source(tmp_path / "a.mp4", level, 3, 3).truth is None
+    longer = read_source(tmp_path / "a.mp4", level, 0, 4)
+    assert longer.truth is not None
+    assert greys(longer.truth) == [4, 6, 8, 10]
 
 
 @pytest.mark.slow
@@ -88,6 +98,35 @@ def test_a_settled_model_needs_no_data(run: Path, tmp_path: Path, capsys: Captur
     assert greys(together[:GIVEN, :, -60:]) == [0, 1]
     if goes_on:
         assert greys(together[:, :, :60]) == list(range(GIVEN + MADE))
+
+
+@pytest.mark.slow
+def test_rolling_on_goes_on_from_its_own_frames(run: Path, tmp_path: Path, capsys: Capture) -> None:
+    """Ten frames from a model that makes four: three times, each given the last two of what there is."""
+    source = video(tmp_path / "in.mp4", GIVEN + 10)
+    for name, options in (("short", ()), ("long", ("--frames", 10)), ("less", ("--frames", 3))):
+        out = ("--out", tmp_path / name, "--futures", 2, "--seed", 3)
+        answer = vidgan(capsys, "predict", run, source, *out, *options)
+        assert answer.status == 0, answer.err
+    films = {name: decoded(tmp_path / name / "futures.mp4") for name in ("short", "long", "less")}
+    assert [len(films[name]) for name in ("short", "long", "less")] == [GIVEN + n for n in (4, 10, 3)]
+    assert greys(decoded(tmp_path / "long" / "truth.mp4")) == list(range(GIVEN + 10))
+
+    directory = RunDirectory.open(run)
+    data = GivenFrames(directory.data.fingerprint, lambda: pytest.fail("it has settled already"))
+    model = open_trained(directory, data=data)
+    given = as_video(torch.rand((2, GIVEN, 3, 64, 64), generator=torch.Generator().manual_seed(1)) * 2 - 1)
+    rolled = roll_on(model, given, 10, 3, range(2))
+    level, seen = model.levels[0], given
+    for turn in range(3):
+        seed = 3 if turn == 0 else derive(3, "rolling on", turn)
+        z = latents(seed, 0, range(2), level.spec.generator.latent, Scaled())
+        with torch.no_grad():
+            state = level.generator.encode(seen[:, -2:])
+            e = level.generator.embed_label(torch.zeros(2, dtype=torch.int64))
+            made = level.generator.generate(z, e, MADE, level.statistics, state).video
+        seen = torch.cat([seen, made], dim=1)
+    torch.testing.assert_close(rolled, seen[:, GIVEN : GIVEN + 10])
 
 
 @pytest.mark.slow
@@ -112,6 +151,8 @@ def test_impossible_options(run: Path, tmp_path: Path, capsys: Capture) -> None:
         (("--start", 5), ("6 frames", "number 7")),
         (("--futures", 0), ("--futures", "at least 1")),
         (("--fps", 0), ("frames per second",)),
+        (("--frames", 0), ("--frames", "at least 1")),
+        (("--threshold", 0), ("threshold", "positive")),
         (("--sigma", -1), ("sigma",)),
     ):
         answer = vidgan(capsys, "predict", run, source, "--out", tmp_path / "out", *options)

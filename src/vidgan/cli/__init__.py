@@ -15,6 +15,7 @@ VERBS = {
     "inspect": "show what is in a prepared dataset and name every problem",
     "train": "train a preset on a dataset; --resume goes on exactly",
     "sample": "make videos with a trained model",
+    "interpolate": "make videos between two samples, or between two classes",
     "predict": "continue a video with a frame-conditional model",
     "evaluate": "measure a trained model by a named protocol",
     "report": "write one self-contained page that shows a run",
@@ -73,7 +74,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def help_text() -> str:
     """What ``vidgan --help`` prints."""
-    lines = [f"  {verb:<10}{text}" for verb, text in VERBS.items()]
+    lines = [f"  {verb:<13}{text}" for verb, text in VERBS.items()]
     return "\n".join(["vidgan: large-scale video GANs", "", USAGE, "", *lines])
 
 

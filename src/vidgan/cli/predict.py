@@ -12,6 +12,7 @@ import tyro
 from vidgan.cli.checks import at_least, output_folder
 from vidgan.cli.data import data_of_run, given_frames
 from vidgan.cli.parse import parse
+from vidgan.cli.sampling import truncation
 from vidgan.data.dataset import Frames
 from vidgan.data.loader import to_float
 from vidgan.data.resize import Resizer
@@ -22,9 +23,9 @@ from vidgan.run.device import choose_device
 from vidgan.run.directory import RunDirectory
 from vidgan.sample.files import check_rate, write_clip
 from vidgan.sample.grids import grid
-from vidgan.sample.latents import Scaled
 from vidgan.sample.published import open_trained
-from vidgan.sample.trained import continue_clips, to_bytes
+from vidgan.sample.rolling import roll_on
+from vidgan.sample.trained import to_bytes
 
 COLUMNS = 4
 """clips in a row where all are side by side"""
@@ -44,10 +45,14 @@ class Options:
     """number of continuations"""
     start: int = 0
     """first given frame of the video, counted from 0"""
+    frames: int | None = None
+    """frames of each continuation; beyond the trained length the model rolls on from its own frames"""
     seed: int = 0
     """seed of the noise"""
     sigma: float = 1.0
     """standard deviation of the noise"""
+    threshold: float | None = None
+    """truncate by drawing values beyond this again, instead of by --sigma"""
     fps: float = 12.0
     """frames per second of the files"""
     data: str | None = None
@@ -61,16 +66,19 @@ def run(args: list[str]) -> int:
     at_least("--start", options.start, 0)
     check_rate(options.fps)
     output_folder(options.out)
-    noise = Scaled(sigma=options.sigma)
+    if options.frames is not None:
+        at_least("--frames", options.frames, 1)
+    noise = truncation(options.sigma, options.threshold)
     directory = RunDirectory.open(options.run)
     level = directory.experiment.levels[0]
     if not level.context_frames:
         raise UserError("this model makes videos from noise: use vidgan sample")
-    source = read_source(options.video, level, options.start)
+    length = level.frames if options.frames is None else options.frames
+    source = read_source(options.video, level, options.start, length)
     named = None if options.data is None else data_of_run(directory, options.data)
     model = open_trained(directory, device=choose_device(), data=given_frames(directory, named))
-    frames = to_float(torch.from_numpy(source.given)[None]).expand(options.futures, -1, -1, -1, -1)
-    made = to_bytes(continue_clips(model, frames, options.seed, range(options.futures), noise)).numpy()
+    given = to_float(torch.from_numpy(source.given)[None]).expand(options.futures, -1, -1, -1, -1)
+    made = to_bytes(roll_on(model, given, length, options.seed, range(options.futures), noise)).numpy()
     options.out.mkdir(parents=True, exist_ok=True)
     videos = [np.concatenate([source.given, future]) for future in made]
     for i, video in enumerate(videos):
@@ -92,11 +100,13 @@ class Source(NamedTuple):
     given: Frames
     """conditioning frames"""
     truth: Frames | None
-    """as many frames as the model makes after them; None where the video ends before"""
+    """as many frames as are made after them; None where the video ends before"""
 
 
-def read_source(path: Path, level: LevelSpec, start: int) -> Source:
-    """What ``level`` is given of a video from frame ``start`` on, and what follows; resized, cropped to the centre.
+def read_source(path: Path, level: LevelSpec, start: int, length: int) -> Source:
+    """What ``level`` is given of a video from frame ``start`` on, and the ``length`` frames that follow.
+
+    Resized and cropped to the centre.
 
     Raises:
         UserError: if the video is missing, broken or too short.
@@ -112,8 +122,8 @@ def read_source(path: Path, level: LevelSpec, start: int) -> Source:
         )
     top, left = ((side - level.size) // 2 for side in frames.shape[1:3])
     square = frames[start::stride, top : top + level.size, left : left + level.size]
-    given, after = square[:count], square[count : count + level.frames]
-    return Source(np.ascontiguousarray(given), after if len(after) == level.frames else None)
+    given, after = square[:count], square[count : count + length]
+    return Source(np.ascontiguousarray(given), after if len(after) == length else None)
 
 
 def read_frames(path: Path, size: int) -> Frames:

@@ -107,12 +107,20 @@ def take(video: Tensor, start: Tensor, frames: int) -> Tensor:
 Noise = Callable[[int, int], Tensor]
 """(level index, latent dimension) -> z (B, latent)."""
 
+Embed = Callable[[Generator], Tensor]
+"""A level's generator -> what it takes for e(y) (B, embedding)."""
+
+
+def by_label(label: Tensor) -> Embed:
+    """The class embeddings of labels (B,)."""
+    return lambda generator: generator.embed_label(label)
+
 
 @torch.no_grad()
 def sample_window(
     levels: Sequence[Settled],
     noise: Noise,
-    label: Tensor,
+    embed: Embed,
     start: Tensor,
     frames: int,
     dtype: torch.dtype | None = None,
@@ -127,7 +135,7 @@ def sample_window(
     index = len(levels) - 1
     level = levels[index]
     z = noise(index, level.spec.generator.latent)
-    embedded = level.generator.embed_label(label)
+    embedded = embed(level.generator)
     total = level.spec.frames
     halo = level.spec.generator.context
     if halo is None or index == 0:
@@ -140,7 +148,7 @@ def sample_window(
         first = span.start // factor
         count = min(levels[index - 1].spec.frames, -(-span.frames // factor) + 1)
         first = first.clamp(max=levels[index - 1].spec.frames - count)
-        below = sample_window(levels[:index], noise, label, first, count, dtype)
+        below = sample_window(levels[:index], noise, embed, first, count, dtype)
         conditioning = from_below(below)
         span = Span(first * factor, count * factor)
         offset = span.start

@@ -14,7 +14,7 @@ PHI: tuple[tuple[str, ViewSpec, str], ...] = (
     ("avg2", Clip(scale=2), "pooled by 2x2, as everywhere else"),
     ("avg4", Clip(scale=4), "pooled by 4x4"),
     ("none", Clip(scale=1), "at full size"),
-    ("crop", Crop(scale=2), "in a random crop of half its height and width"),
+    ("crop", Crop(scale=2), "in a random half-sized crop"),
 )
 """phi of 4.3: the name, what the clip critic sees, and how that is said."""
 
@@ -33,7 +33,7 @@ NORMS: tuple[tuple[str, NormSpec, NormSpec, str], ...] = (
         "batch normalisation over all frames of all clips",
     ),
     ("none-in-blocks", NoNorm(), BatchNorm(), "no normalisation in the blocks"),
-    ("no-final", BatchNorm(), NoNorm(), "no last normalisation: learning fails, says the paper"),
+    ("no-final", BatchNorm(), NoNorm(), "no last normalisation; fails, says the paper"),
 )
 """Normalisations of C: the name, that of the blocks, the last one, and how that is said."""
 

@@ -54,7 +54,7 @@ def dvd_gan_fp_k600_16x64_states() -> Experiment:
     # Our choice: the widths of dvd-gan-fp-k600-16x64, so that the two generators can be compared; 001 trains others.
     return paper.replace(
         name="dvd-gan-fp-k600-16x64-states",
-        description="DVD-GAN-FP as TrIVD-GAN's paper has it: a ConvGRU and an encoded state per resolution, no skips.",
+        description="DVD-GAN-FP as TrIVD-GAN's paper has it: a ConvGRU and a state per resolution.",
         source="Luc et al. 2020, A; critics and training: Clark et al. 2019, A",
         deviations=("generator width 64, critics 128; 001's own have one number for both", *DEVIATIONS),
         levels=(level.replace(generator=generator(64, 128, ConvGRU())),),

@@ -52,5 +52,5 @@ def interpolate(first: Tensor, last: Tensor, count: int) -> Tensor:
 
     Clark et al. 2019, 4.4: of latents within a class, or of class embeddings at a fixed latent.
     """
-    weights = torch.linspace(0, 1, count, dtype=first.dtype)[:, None]
+    weights = torch.linspace(0, 1, count, dtype=first.dtype, device=first.device)[:, None]
     return (1 - weights) * first + weights * last

@@ -11,7 +11,7 @@ from vidgan.data.dataset import Dataset
 from vidgan.data.loader import to_float
 from vidgan.data.pipeline import random_item
 from vidgan.data.window import WindowSpec
-from vidgan.models.cascade import Settled, sample_window
+from vidgan.models.cascade import Settled, by_label, sample_window
 from vidgan.models.conditioning import NOTHING, Conditioning, from_below, join
 from vidgan.models.generator import Generator
 from vidgan.run.experiment import Experiment, SettleSpec
@@ -112,7 +112,7 @@ def _videos_of(experiment: Experiment, below: Sequence[Settled], sigma: float) -
             return latents(seed, level, numbers, dimension, Scaled(sigma=sigma)).to(label.device)
 
         start = torch.zeros(len(label), dtype=torch.int64)
-        return sample_window(below, noise, label, start, below[-1].spec.frames)
+        return sample_window(below, noise, by_label(label), start, below[-1].spec.frames)
 
     def given(batch: int, label: Tensor) -> Conditioning:
         numbers = range(batch * len(label), (batch + 1) * len(label))

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from vidgan.models.cascade import Settled, sample_window
+from vidgan.models.cascade import Settled, by_label, sample_window
 from vidgan.nn.statistics import Clock
 from vidgan.run.experiment import Experiment
 from vidgan.sample.latents import Scaled, Truncation, latents
@@ -56,7 +56,7 @@ def synthesise(
 
         start = torch.zeros(len(numbers), dtype=torch.int64)
         frames = model.levels[-1].spec.frames
-        parts.append(sample_window(model.levels, noise, label, start, frames).cpu())
+        parts.append(sample_window(model.levels, noise, by_label(label), start, frames).cpu())
     return torch.cat(parts)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from vidgan.models.cascade import Settled, sample_window
+from vidgan.models.cascade import Settled, by_label, sample_window
 from vidgan.models.level import Below, LevelSpec
 from vidgan.run.experiment import TrainingSpec
 from vidgan.seeds import stream
@@ -37,6 +37,6 @@ def frozen_source(
 
         rng = stream(training.seed, "window below", len(levels), step, update)
         start = torch.randint(0, places, (batch,), generator=rng)[rows]
-        return sample_window(levels, noise, label, start, frames)
+        return sample_window(levels, noise, by_label(label), start, frames)
 
     return sample

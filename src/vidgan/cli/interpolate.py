@@ -1,0 +1,89 @@
+"""``vidgan interpolate RUN --out DIR``: videos on the way from one sample to another."""
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from vidgan.cli.checks import at_least, output_folder
+from vidgan.cli.parse import parse
+from vidgan.cli.sampling import check_files, checkpoint, class_numbers, synthesis_run, truncation
+from vidgan.errors import UserError
+from vidgan.run.device import choose_device
+from vidgan.sample.files import write_clip, write_image
+from vidgan.sample.grids import grid
+from vidgan.sample.interpolation import End, between, columns_of_time
+from vidgan.sample.published import open_trained
+from vidgan.sample.trained import to_bytes
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """Makes videos between two samples: of one class between two latents, or of two classes at one latent.
+
+    Each interpolation is a video of its points side by side, and a strip: a column per point, time downwards.
+    """
+
+    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+    """run directory"""
+    out: Path
+    """folder for videos and strips"""
+    count: int = 4
+    """number of interpolations"""
+    points: int = 6
+    """videos in each, both ends included"""
+    rows: int = 4
+    """time steps that a strip shows"""
+    classes: Annotated[tuple[str, ...], tyro.conf.arg(help_behavior_hint="(default: all)")] = ()
+    """one class, by name or number: between latents of it; two: from the first to the second at one latent;
+    none: between latents, of each class in turn"""
+    seed: int = 0
+    """seed of the noise"""
+    sigma: float = 1.0
+    """standard deviation of the noise; below 1 is truncation"""
+    threshold: float | None = None
+    """truncate by drawing values beyond this again, instead of by --sigma"""
+    format: str = "mp4"
+    """of the videos: mp4, gif, webp, png (a strip of frames) or npy"""
+    fps: float = 12.0
+    """frames per second of the files"""
+    step: int | None = None
+    """use the checkpoint of this step instead of the newest"""
+    raw: bool = False
+    """raw weights instead of their moving average"""
+
+
+def run(args: list[str]) -> int:
+    """Parse ``args`` and write interpolations."""
+    options = parse(Options, "interpolate", args)
+    at_least("--count", options.count, 1)
+    at_least("--points", options.points, 2)
+    at_least("--rows", options.rows, 1)
+    check_files(options.format, options.fps)
+    noise = truncation(options.sigma, options.threshold)
+    output_folder(options.out)
+    directory = synthesis_run(options.run)
+    if len(options.classes) > 2:
+        raise UserError(f"--classes takes one class or two, got {len(options.classes)}")
+    chosen = class_numbers(directory, options.classes)
+    names = directory.class_names
+    model = open_trained(directory, checkpoint(options.step), not options.raw, choose_device())
+    options.out.mkdir(parents=True, exist_ok=True)
+    for i in range(options.count):
+        first, last = ends(i, chosen, len(names))
+        made = to_bytes(between(model, options.seed, first, last, options.points, noise)).numpy()
+        words = list(dict.fromkeys(names[end.label] for end in (first, last))) if len(names) > 1 else []
+        name = "-".join([f"{i:05d}", *words])
+        write_clip(options.out / f"{name}.{options.format}", grid(made, columns=options.points), options.fps)
+        write_image(options.out / f"{name}-strip.png", columns_of_time(made, options.rows))
+    print(f"wrote {options.count} interpolations to {options.out}")
+    return 0
+
+
+def ends(number: int, chosen: list[int], classes: int) -> tuple[End, End]:
+    """The two samples of an interpolation."""
+    if len(chosen) == 2:
+        return End(number, chosen[0]), End(number, chosen[1])
+    label = chosen[0] if chosen else number % classes
+    return End(2 * number, label), End(2 * number + 1, label)

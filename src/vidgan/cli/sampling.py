@@ -1,0 +1,65 @@
+"""What verbs that make videos from noise share: their model, classes, noise and formats."""
+
+from pathlib import Path
+
+from vidgan.errors import UserError, nearest
+from vidgan.run.directory import RunDirectory
+from vidgan.sample.files import FORMATS, check_rate
+from vidgan.sample.latents import Scaled, Threshold, Truncation
+from vidgan.sample.published import AtStep, Choice, Last
+
+
+def synthesis_run(path: Path) -> RunDirectory:
+    """A run whose model makes videos from noise.
+
+    Raises:
+        UserError: if there is none, or its model continues videos.
+    """
+    directory = RunDirectory.open(path)
+    if directory.experiment.levels[0].context_frames:
+        raise UserError("this model continues videos: use vidgan predict")
+    return directory
+
+
+def checkpoint(step: int | None) -> Choice:
+    """The checkpoint of ``step``, or the newest."""
+    return Last() if step is None else AtStep(step=step)
+
+
+def truncation(sigma: float, threshold: float | None) -> Truncation:
+    """How noise is drawn."""
+    return Scaled(sigma=sigma) if threshold is None else Threshold(limit=threshold)
+
+
+def check_files(format: str, fps: float) -> None:
+    """Raise :class:`UserError` for an unknown format or an impossible frame rate."""
+    if f".{format}" not in FORMATS:
+        raise UserError(f"unknown format {format!r}; there are: {', '.join(f[1:] for f in FORMATS)}")
+    check_rate(fps)
+
+
+def class_numbers(directory: RunDirectory, given: tuple[str, ...]) -> list[int]:
+    """The labels of classes given by name or number.
+
+    Raises:
+        UserError: if there is no such class, or the model has none.
+    """
+    if given and not directory.experiment.conditional:
+        raise UserError("this model was trained without classes: leave out --classes")
+    return [class_number(text, directory.class_names) for text in given]
+
+
+def class_number(text: str, names: tuple[str, ...]) -> int:
+    """The label of a class given by name or number.
+
+    Raises:
+        UserError: if there is none; names the nearest.
+    """
+    if text in names:
+        return names.index(text)
+    if text.isdecimal() and int(text) < len(names):
+        return int(text)
+    raise UserError(
+        f"there is no class {text!r}{nearest(text, list(names))}; "
+        f"there are {len(names)}: {', '.join(names[:20])}{' ...' if len(names) > 20 else ''}"
+    )

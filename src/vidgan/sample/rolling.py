@@ -1,0 +1,37 @@
+"""Rolling on: a frame-conditional model continues its own continuation."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from vidgan.sample.latents import Scaled, Truncation
+from vidgan.sample.trained import Trained, continue_clips
+from vidgan.seeds import derive
+
+
+def roll_on(
+    model: Trained,
+    given: Tensor,
+    frames: int,
+    seed: int,
+    clips: Sequence[int],
+    truncation: Truncation = Scaled(),
+) -> Tensor:
+    """``frames`` frames (n frames 3 H W) in [-1, 1] after conditioning frames, one future per number in ``clips``.
+
+    The model makes its trained length each time, with the statistics settled for that length, and is then given the
+    last frames of what there is by then: made ones, and given ones where it makes fewer than it takes. Each time has
+    noise of its own; the first is what :func:`continue_clips` makes.
+
+    Args:
+        given: conditioning frames (n C 3 H W) in [-1, 1].
+    """
+    level = model.levels[0].spec
+    video = given
+    for turn in range(-(-frames // level.frames)):
+        own = seed if turn == 0 else derive(seed, "rolling on", turn)
+        # Our choice: frames are passed on as they are made, not rounded to the 256 values that data have.
+        made = continue_clips(model, video[:, -level.context_frames :], own, clips, truncation)
+        video = torch.cat([video, made], dim=1)
+    return video[:, level.context_frames : level.context_frames + frames]
