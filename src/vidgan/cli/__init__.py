@@ -17,7 +17,9 @@ VERBS = {
     "sample": "make videos with a trained model",
     "interpolate": "make videos between two samples, or between two classes",
     "predict": "continue a video with a frame-conditional model",
-    "evaluate": "measure a trained model by a named protocol",
+    "evaluate": "measure a trained model, or videos, by a named protocol",
+    "compare": "show results side by side, unlike ones apart",
+    "train-classifier": "train a small classifier on your data, to measure with",
     "report": "write one self-contained page that shows a run",
 }
 
@@ -54,7 +56,7 @@ def main(argv: list[str] | None = None) -> int:
     if verb not in VERBS:
         return _fail(f"there is no verb {verb!r}{nearest(verb, list(VERBS))}; vidgan --help lists them")
     try:
-        run = importlib.import_module(f"vidgan.cli.{verb}").run
+        run = importlib.import_module(f"vidgan.cli.{verb.replace('-', '_')}").run
         return int(run(args[1:]))
     except UserError as error:
         if os.environ.get("VIDGAN_TRACEBACK"):
@@ -74,7 +76,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def help_text() -> str:
     """What ``vidgan --help`` prints."""
-    lines = [f"  {verb:<13}{text}" for verb, text in VERBS.items()]
+    lines = [f"  {verb:<18}{text}" for verb, text in VERBS.items()]
     return "\n".join(["vidgan: large-scale video GANs", "", USAGE, "", *lines])
 
 

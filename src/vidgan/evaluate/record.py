@@ -268,6 +268,7 @@ def facts_of(dataset: Dataset, clips: DataClips | None) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "fingerprint": dataset.fingerprint,
         "videos": len(dataset),
+        "classes": len(dataset.classes),
         "left_out": None if clips is None else clips.left_out,
     }
     if isinstance(dataset, PreparedDataset):

@@ -22,7 +22,7 @@ WIDTHS = (24, 48, 96, 128)
 
 
 class HouseClassifier(nn.Module):
-    """Four 3x3x3 convolutions with group normalisation, each followed by a pool; then the mean and a linear map.
+    """Four strided 3x3x3 convolutions, each with group normalisation and ReLU; then the mean and a linear map.
 
     ``network(video)`` gives ``(logits, features)`` for float ``video`` (B T 3 H W) in [-1, 1], at least 16x16:
     logits (B, classes), features (B, 128).
@@ -33,7 +33,9 @@ class HouseClassifier(nn.Module):
         super().__init__()
         inputs = (3, *WIDTHS[:-1])
         self.convolutions = nn.ModuleList(
-            nn.Conv3d(a, b, 3, padding=1, bias=False) for a, b in zip(inputs, WIDTHS, strict=True)
+            # The first halves height and width alone, so that fast motion stays visible.
+            nn.Conv3d(a, b, 3, stride=(1 if a == 3 else 2, 2, 2), padding=1, bias=False)
+            for a, b in zip(inputs, WIDTHS, strict=True)
         )
         self.norms = nn.ModuleList(nn.GroupNorm(8, width) for width in WIDTHS)
         self.head = nn.Linear(WIDTHS[-1], classes)
@@ -41,10 +43,8 @@ class HouseClassifier(nn.Module):
     def forward(self, video: Tensor) -> Outputs:
         check_video(video, channels=3, steps=1, side=16, network="the classifier")
         x = video.transpose(1, 2)
-        for index, (convolution, norm) in enumerate(zip(self.convolutions, self.norms, strict=True)):
+        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
             x = F.relu(norm(convolution(x)))
-            # The first pool halves height and width alone, so that fast motion stays visible.
-            x = F.max_pool3d(x, (1 if index == 0 or x.shape[2] < 2 else 2, 2, 2))
         features = x.mean((2, 3, 4))
         return Outputs(self.head(features), features)
 

@@ -1,0 +1,176 @@
+"""``vidgan compare A B ...``: results side by side, unlike ones apart, published ones beside their like."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from vidgan.cli.evaluate import readable, results_beside
+from vidgan.cli.parse import parse
+from vidgan.errors import UserError, nearest
+from vidgan.evaluate.compare import Entry, Group, groups
+from vidgan.evaluate.protocols import ALL
+from vidgan.evaluate.published import Published, beside, dataset_of, published
+from vidgan.evaluate.record import changes_of
+from vidgan.run.logs import read_lines
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """Shows results of runs, of judged folders and of files of results in tables.
+
+    Only results of one protocol, with the same settings, weights and real data, stand in one table; others stand
+    apart, with the fields in which they differ. Published numbers stand beside results of their protocol, unchanged.
+    """
+
+    results: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN|FOLDER|FILE.jsonl")]
+    """run directories, folders of videos that were judged, or files of results"""
+    protocol: tuple[str, ...] = ()
+    """only these protocols"""
+    dataset: str | None = None
+    """the published dataset that the data are, such as Kinetics-600, where the results do not say it"""
+
+
+def run(args: list[str]) -> int:
+    """Parse ``args`` and print tables."""
+    options = parse(Options, "compare", args)
+    if not options.results:
+        raise UserError("name what to compare: run directories, judged folders or files of results")
+    for name in options.protocol:
+        if name not in ALL:
+            raise UserError(
+                f"there is no protocol {name!r}{nearest(name, list(ALL))}; there are: {', '.join(ALL)}"
+            )
+    known = sorted({row.data for row in published()})
+    if options.dataset is not None and options.dataset.lower() not in [name.lower() for name in known]:
+        raise UserError(
+            f"no published numbers are for {options.dataset!r}{nearest(options.dataset, known)}; "
+            f"there are some for {', '.join(known)}"
+        )
+    entries = [entry for name in options.results for entry in read(Path(name))]
+    chosen = [e for e in entries if not options.protocol or e.line["protocol"] in options.protocol]
+    if not chosen:
+        raise UserError(
+            f"there are no results of {', '.join(options.protocol)} in {', '.join(options.results)}"
+        )
+    for number, group in enumerate(groups(chosen)):
+        print("" if number == 0 else "\n", end="")
+        show(group, options.dataset)
+    return 0
+
+
+def read(path: Path) -> list[Entry]:
+    """The results of a run, of a judged folder or array, or in a file.
+
+    Raises:
+        UserError: where there are none, or the file holds something else.
+    """
+    if (path / "experiment.json").is_file():
+        file = path / "metrics.jsonl"
+    elif path.suffix == ".jsonl":
+        file = path
+    else:
+        file = results_beside(path)
+    if not file.is_file():
+        raise UserError(f"there are no results of {path} at {file}: make some with vidgan evaluate {path}")
+    try:
+        lines = [line for line in read_lines(file) if {"protocol", "value", "settings"} <= set(line)]
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{file} is no file of results: {error}") from error
+    if not lines:
+        raise UserError(f"{file} holds no results: make some with vidgan evaluate")
+    return [Entry(str(path), line) for line in lines]
+
+
+def show(group: Group, dataset: str | None) -> None:
+    """Print a group: its name, in what it differs, a row per result, and published rows."""
+    first = group.entries[0].line
+    print(
+        f"{group.protocol}{'' if not group.differs else '   (apart from the above: ' + '; '.join(group.differs) + ')'}"
+    )
+    changed = changes(first)
+    if changed:
+        print(f"  differs from the protocol of this name: {'; '.join(changed)}")
+    rows: list[tuple[str, ...]] = [("result", "value", "±", "clips", "step", "sampling")]
+    rows += [row_of(entry) for entry in group.entries]
+    print_table(rows)
+    for entry in group.entries:
+        for text in entry.line.get("warnings", []):
+            print(f"  ! {entry.name}: {text}")
+    all_of_protocol = [row for row in published() if row.protocol == group.protocol]
+    if not all_of_protocol:
+        return
+    if changed:
+        print("  published numbers are not shown beside a changed protocol")
+    elif dataset_of(first) is None and dataset is None:
+        known = ", ".join(sorted({row.data for row in all_of_protocol}))
+        print(
+            f"  published numbers of this protocol are for {known}: say --dataset NAME if the data are one of them"
+        )
+    elif not (found := beside(first, dataset)):
+        print("  no published numbers of this protocol are for such clips")
+    else:
+        print_published(found)
+
+
+def changes(line: Any) -> list[str]:
+    """In what a result differs from the protocol of its name; the number of real clips is the data's."""
+    if line["protocol"] not in ALL or line["settings"].get("is") != "Protocol":
+        return ["an older form of the record"]
+    found = changes_of(ALL[line["protocol"]].protocol, line)
+    return [text for text in found if not text.startswith("real.count")]
+
+
+def row_of(entry: Entry) -> tuple[str, ...]:
+    """A result as cells."""
+    line = entry.line
+    deviation = line.get("deviation")
+    spread = "" if deviation is None else f"{deviation['value']:.2g} ({deviation['over']})"
+    step = "" if line.get("step") is None else str(line["step"])
+    value = "not finite" if line["value"] is None else readable(line["value"])
+    return (entry.name, value, spread, str(line.get("clips", "")), step, sampling_of(line))
+
+
+def sampling_of(line: Any) -> str:
+    """How a model was sampled, in a few words."""
+    sampling = line["settings"].get("sampling")
+    if not isinstance(sampling, dict):
+        return "files"
+    truncation = sampling["truncation"]
+    noise = (
+        f"sigma {truncation['sigma']:g}" if "sigma" in truncation else f"threshold {truncation['limit']:g}"
+    )
+    return f"{noise}, {'averaged' if sampling['averaged'] else 'raw'} weights"
+
+
+def print_published(found: Sequence[Published]) -> None:
+    """Print published rows under the papers that printed them."""
+    print("  published, by the same protocol:")
+    rows = []
+    for row in found:
+        spread = "" if row.deviation is None else f"{row.deviation:g}"
+        said = [f"split {row.split}" if row.split else "", f"cites {row.cited}" if row.cited else ""]
+        said += [f"presumed: {row.presumed}" if row.presumed else "", row.note or ""]
+        rows.append(
+            (
+                row.model,
+                f"{row.value:g}",
+                spread,
+                f"{row.printed_by}, {row.where}",
+                "; ".join(filter(None, said)),
+            )
+        )
+    print_table(rows)
+
+
+def print_table(rows: Sequence[tuple[str, ...]]) -> None:
+    """Print cells in columns, two spaces in."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for row in rows:
+        cells = [
+            row[0].ljust(widths[0]),
+            *(cell.rjust(w) for cell, w in zip(row[1:4], widths[1:4], strict=True)),
+        ]
+        print("  " + "  ".join([*cells, *row[4:]]).rstrip())

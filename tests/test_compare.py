@@ -1,0 +1,190 @@
+"""``vidgan compare``: only like results stand together, and published numbers beside their like."""
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from commands import require_one_line, vidgan
+from vidgan.evaluate.compare import Entry, groups
+from vidgan.evaluate.protocols import ALL
+from vidgan.evaluate.published import Published, beside, published
+from vidgan.spec import to_json
+
+Capture = pytest.CaptureFixture[str]
+
+
+def line(name: str, value: float = 1.0, **settings: Any) -> dict[str, Any]:
+    """A result as evaluation writes it; ``settings`` are dotted fields with ``__`` for the dot."""
+    made = {
+        "protocol": name,
+        "value": value,
+        "step": 10,
+        "clips": 4,
+        "seed": 0,
+        "values": {},
+        "deviation": {"value": 0.5, "over": "bootstrap", "times": 20},
+        "settings": to_json(ALL[name].protocol),
+        "network": {"sha256": "ab"},
+        "data": "d1",
+        "real": None,
+        "warnings": [],
+    }
+    for place, value_ in settings.items():
+        tree = made["settings"]
+        *inner, last = place.split("__")
+        for key in inner:
+            tree = tree[key]
+        tree[last] = value_
+    return made
+
+
+def together(*lines: dict[str, Any]) -> list[list[str]]:
+    entries = [Entry("abcdef"[place], one) for place, one in enumerate(lines)]
+    return [[entry.name for entry in group.entries] for group in groups(entries)]
+
+
+def test_like_results_stand_together() -> None:
+    a = line("fid-k600-avgpool")
+    assert together(a, line("fid-k600-avgpool", 2.0, seed=3, runs=4)) == [["a", "b"]]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("metric__layer", "logits"),
+        ("metric__biased", True),
+        ("features__short", None),
+        ("source__frames", 48),
+        ("source__size", 32),
+        ("source__stride", 2),
+        ("source__fake_codec", "mp4"),
+        ("real__count", 10),
+        ("real__split", "test"),
+        ("clips", 2048),
+        ("sampling__averaged", False),
+        ("sampling__truncation", {"is": "Scaled", "sigma": 0.44}),
+    ],
+)
+def test_any_other_field_sets_results_apart_and_is_named(field: str, value: Any) -> None:
+    a, b = line("fid-k600-avgpool"), line("fid-k600-avgpool", **{field: value})
+    found = groups([Entry("a", a), Entry("b", b)])
+    assert [[entry.name for entry in group.entries] for group in found] == [["a"], ["b"]]
+    assert found[0].differs == ()
+    assert any(field.replace("__", ".") in text for text in found[1].differs), found[1].differs
+
+
+def test_other_weights_and_other_real_data_set_apart() -> None:
+    a, b, c = line("fid-k600-avgpool"), line("fid-k600-avgpool"), line("fid-k600-avgpool")
+    b["network"], c["data"] = {"sha256": "cd"}, "d2"
+    assert together(a, b, c) == [["a"], ["b"], ["c"]]
+    score, other = line("is-k600"), line("is-k600")
+    other["data"] = "d2"  # an Inception Score compares with no data
+    assert together(score, other) == [["a", "b"]]
+
+
+def test_scores_by_unlike_networks_never_meet() -> None:
+    assert together(line("is-k600"), line("is-k400"), line("is-k600", 3.0)) == [["a", "c"], ["b"]]
+
+
+def test_files_stand_beside_any_sampling() -> None:
+    plain, truncated = line("is-k400"), line("is-k400", sampling__truncation={"is": "Scaled", "sigma": 0.5})
+    files = line("is-k400", sampling=None)
+    assert together(plain, truncated, files) == [["a", "c"], ["b", "c"]]
+    assert together(files, files) == [["a", "b"]]
+
+
+def rows(**wanted: Any) -> list[Published]:
+    return [row for row in published() if all(getattr(row, name) == value for name, value in wanted.items())]
+
+
+def test_published_rows_are_what_the_papers_print() -> None:
+    """A sample of rows, read in the papers by eye."""
+    assert {row.printed_by for row in published()} == {"DVD-GAN", "TrIVD-GAN", "SSW-GAN", "CVG", "Guide"}
+    assert all(row.protocol is None or row.protocol in ALL for row in published())
+    (row,) = rows(printed_by="DVD-GAN", where="Table 1", protocol="fid-k600-avgpool", frames=48, size=128)
+    assert row.value == 31.50
+    (row,) = rows(printed_by="DVD-GAN", where="Table 1", truncated=True, frames=12, size=256)
+    assert row.value == 64.05
+    (row,) = rows(printed_by="DVD-GAN", model="DVD-GAN-FP", split="test", data="Kinetics-600")
+    assert (row.value, row.deviation) == (103.78, 1.17)
+    (row,) = rows(printed_by="TrIVD-GAN", model="DVD-GAN-FP", where="Table 3")
+    assert (row.value, row.cited) == (69.15, "DVD-GAN, a later version")
+    (row,) = rows(printed_by="TrIVD-GAN", model="TrIVD-GAN-FP", where="Table 3", protocol="fvd-reference")
+    assert (row.value, row.deviation) == (25.74, 0.66)
+    (row,) = rows(printed_by="CVG", model="CVG", data="UCF-101")
+    assert row.value == 53.72
+    (row,) = rows(printed_by="SSW-GAN", model="SSW-GAN", data="BDD100K", frames=50, protocol="fvd-reference")
+    assert row.value == 326.78
+    assert [row.value for row in rows(printed_by="Guide")] == [11.92, 20.76]
+
+
+def test_a_table_never_merges_the_two_networks_of_kinetics() -> None:
+    """SSW-GAN and CVG tabulate DVD-GAN's scores by I3D-600 beside their own by I3D-400."""
+    for paper in ("SSW-GAN", "CVG"):
+        assert {row.value for row in rows(printed_by=paper, protocol="is-k600")} == {77.45, 81.41}
+        assert 104.00 in {row.value for row in rows(printed_by=paper, protocol="is-k400")}
+
+
+def test_published_numbers_stand_beside_their_like_only() -> None:
+    result = line("fid-k600-avgpool", source__frames=12, source__size=128)
+    values = {row.value for row in beside(result, "Kinetics-600")}
+    assert values == {2.16, 1.16, 2.09}
+    assert beside(result, None) == []
+    assert beside(result, "UCF-101") == []
+    assert {
+        row.value for row in beside(line("is-k600", source__frames=12, source__size=64), "kinetics-600")
+    } == {61.1}
+    truncated = line("is-k600", source__frames=12, source__size=64)
+    truncated["settings"]["sampling"]["truncation"] = {"is": "Scaled", "sigma": 0.44}
+    assert {row.value for row in beside(truncated, "kinetics-600")} == {129.9}
+    prepared = copy.deepcopy(result)
+    prepared["real"] = {"prepared": {"layout": {"is": "Kinetics"}}, "classes": 600}
+    assert {row.value for row in beside(prepared, None)} == values
+
+
+def write(path: Path, *lines: dict[str, Any]) -> Path:
+    path.write_text("".join(json.dumps(one) + "\n" for one in lines))
+    return path
+
+
+def test_the_table(tmp_path: Path, capsys: Capture) -> None:
+    a = write(
+        tmp_path / "a.jsonl", line("is-k600", 50.5, source__frames=12, source__size=64), line("psd", 0.25)
+    )
+    b = write(tmp_path / "b.jsonl", line("is-k600", 60.25, source__frames=48, source__size=64))
+    answer = vidgan(capsys, "compare", a, b, "--dataset", "Kinetics-600")
+    assert answer.status == 0
+    first, apart, psd = answer.out.strip().split("\n\n")
+    assert "50.5000" in first
+    assert "61.1" in first
+    assert "97.62" not in first
+    assert "source.frames: 12 -> 48" in apart
+    assert "60.2500" in apart
+    assert "97.62" in apart
+    assert "DVD-GAN, Table 1" in apart
+    assert "0.2500" in psd
+    assert "published" not in psd
+    unsaid = vidgan(capsys, "compare", a).out
+    assert "61.1" not in unsaid
+    assert "--dataset" in unsaid
+    changed = write(tmp_path / "c.jsonl", line("is-k600", source__frames=12, source__size=64, clips=10))
+    said = vidgan(capsys, "compare", changed, "--dataset", "Kinetics-600").out
+    assert "clips: 50000 -> 10" in said
+    assert "61.1" not in said
+
+
+def test_bad_input(tmp_path: Path, capsys: Capture) -> None:
+    require_one_line(vidgan(capsys, "compare"), "name what to compare")
+    require_one_line(vidgan(capsys, "compare", tmp_path / "none"), "no results")
+    foreign = tmp_path / "x.jsonl"
+    foreign.write_text("{not json\n")
+    require_one_line(vidgan(capsys, "compare", foreign), "x.jsonl")
+    foreign.write_text('{"a": 1}\n')
+    require_one_line(vidgan(capsys, "compare", foreign), "holds no results")
+    good = write(tmp_path / "a.jsonl", line("psd"))
+    require_one_line(vidgan(capsys, "compare", good, "--protocol", "psdd"), "did you mean 'psd'")
+    require_one_line(vidgan(capsys, "compare", good, "--protocol", "is-k400"), "no results of is-k400")
+    require_one_line(vidgan(capsys, "compare", good, "--dataset", "UCF-100"), "did you mean 'UCF-101'")
