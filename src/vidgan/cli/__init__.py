@@ -20,6 +20,8 @@ VERBS = {
     "evaluate": "measure a trained model, or videos, by a named protocol",
     "compare": "show results side by side, unlike ones apart",
     "train-classifier": "train a small classifier on your data, to measure with",
+    "truncation": "measure a trained model at several deviations of the noise, and draw the curve",
+    "curves": "draw how runs compare over training: mean and deviation over seeds",
     "report": "write one self-contained page that shows a run",
 }
 

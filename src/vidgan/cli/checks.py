@@ -24,3 +24,11 @@ def output_folder(path: Path) -> None:
             if not place.is_dir():
                 raise UserError(f"--out {path}: {place} is a file; name a folder")
             return
+
+
+def file_to_write(path: Path, suffix: str) -> None:
+    """Raise :class:`UserError` unless ``path`` ends in ``suffix`` and lies in a folder that is there."""
+    if path.suffix != suffix:
+        raise UserError(f"{path} must end in {suffix}")
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        raise UserError(f"{path} cannot be written: {path.parent} is not a folder, or {path.name} is one")

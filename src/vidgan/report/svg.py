@@ -1,6 +1,7 @@
 """Line charts as inline SVG."""
 
 import math
+from collections.abc import Sequence
 from html import escape
 from typing import NamedTuple
 
@@ -114,7 +115,7 @@ def x_ticks(x: Axis) -> list[float]:
 def tick_labels(x: Axis, y: Axis) -> str:
     """Numbers beside both axes."""
     beside = y.ticks(5)
-    decimals = max(0, -math.floor(math.log10(beside[1] - beside[0]) + 1e-9)) if len(beside) > 1 else 2
+    decimals = decimals_of(beside)
     labels = [
         f'<text class="y" x="{x.begin - 7}" y="{y.place(value):.2f}" dy="0.32em">{tick_text(value, decimals)}</text>'
         for value in beside
@@ -124,6 +125,11 @@ def tick_labels(x: Axis, y: Axis) -> str:
         for value in x_ticks(x)
     ]
     return "".join(labels)
+
+
+def decimals_of(ticks: Sequence[float]) -> int:
+    """Digits behind the point that tell neighbouring ticks apart."""
+    return max(0, -math.floor(math.log10(ticks[1] - ticks[0]) + 1e-9)) if len(ticks) > 1 else 2
 
 
 def tick_text(value: float, decimals: int) -> str:
