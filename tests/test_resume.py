@@ -1,15 +1,14 @@
 """Killed and resumed equals uninterrupted, bit for bit; logs have no gap and no repeat."""
 
 import json
-import random
 import signal
 import time
 from pathlib import Path
 
 import pytest
-import torch
 
-from commands import start, vidgan
+from commands import require_one_line, start, vidgan
+from kills import kill_often
 from vidgan.run.checkpoints import latest
 from vidgan.run.logs import read_lines
 
@@ -17,47 +16,11 @@ STEPS = 12
 COMMAND = ("train", "demo", "--tiny", "--data", "synthetic", "--steps", STEPS, "--reporting.samples", 100)
 
 
-def train(out: Path, *more: object, kill_after: float | None = None) -> int:
-    """Train in a process of its own; kill it that long after its first log line appeared."""
-    process = start(*COMMAND, "--out", out, *more)
-    if kill_after is not None:
-        known = len(read_lines(out / "log.jsonl"))
-        while process.poll() is None and len(read_lines(out / "log.jsonl")) <= known:
-            time.sleep(0.01)
-        time.sleep(kill_after)
-        process.send_signal(signal.SIGKILL)
-    _, err = process.communicate(timeout=240)
-    assert kill_after is not None or process.returncode == 0, err
-    return process.returncode
-
-
-def final(out: Path) -> dict[str, torch.Tensor]:
-    found = latest(out / "checkpoints", 1)
-    assert found is not None
-    assert found.state.facts["step"] == STEPS
-    return found.state.tensors
-
-
-def logged(out: Path) -> list[dict[str, object]]:
-    return [{k: v for k, v in line.items() if k != "seconds"} for line in read_lines(out / "log.jsonl")]
-
-
 @pytest.mark.slow
 def test_kill_and_resume_is_bit_exact(tmp_path: Path) -> None:
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    train(whole)
-    chance = random.Random(7)
-    kills = 0
-    for _ in range(4):
-        status = train(broken, "--resume", kill_after=chance.uniform(0.0, 0.25))
-        kills += status == -signal.SIGKILL
-    assert kills >= 2, "the run ended before it was killed; the test shows nothing"
-    train(broken, "--resume")
-    expected, seen = final(whole), final(broken)
-    assert expected.keys() == seen.keys()
-    assert all(torch.equal(expected[name], seen[name]) for name in expected)
-    assert logged(broken) == logged(whole)
-    assert [line["step"] for line in logged(broken)] == list(range(1, STEPS + 1))
+    """`python tests/kills.py` does it at twenty moments."""
+    struck = kill_often(tmp_path, kills=4, steps=24, seed=7)
+    assert len(set(struck)) >= 2, "all blows fell at one checkpoint; the test shows little"
 
 
 @pytest.mark.slow
@@ -84,6 +47,34 @@ def test_sigterm_saves_and_stops(tmp_path: Path, capsys: pytest.CaptureFixture[s
     found = latest(out / "checkpoints", 1)
     assert found is not None
     assert found.state.facts["step"] == read_lines(out / "log.jsonl")[-1]["step"]
+
+
+def test_resume_needs_a_run_unless_it_may_start_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    command = (*COMMAND[:-4], "--steps", 1, "--workers", 0, "--out", out)
+    require_one_line(vidgan(capsys, *command, "--resume"), str(out), "--resume auto")
+    assert not out.exists()
+    started = vidgan(capsys, *command, "--resume", "auto")
+    assert started.status == 0, started.err
+    assert "starting one" in started.err
+    again = vidgan(capsys, *command, "--resume", "auto")
+    assert "is finished at step 1" in again.out
+
+
+def test_a_run_killed_at_its_start_is_started_anew(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    for name in ("checkpoints", "samples/fixed", "statistics"):
+        (out / name).mkdir(parents=True)
+    (out / ".experiment.json.x1y2.part.json").write_text("{")
+    command = (*COMMAND[:-4], "--steps", 1, "--workers", 0, "--out", out)
+    assert vidgan(capsys, *command, "--resume", "auto").status == 0
+    (tmp_path / "other" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "other" / "checkpoints" / "mine").touch()
+    require_one_line(vidgan(capsys, *command[:-1], tmp_path / "other"), "not empty")
 
 
 @pytest.mark.slow

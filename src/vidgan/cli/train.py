@@ -3,7 +3,7 @@
 import dataclasses
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 import tyro
@@ -18,6 +18,7 @@ from vidgan.run.device import choose_device
 from vidgan.run.directory import DataRecord, RunDirectory, command_line
 from vidgan.run.experiment import Experiment, ReportingSpec, TrainingSpec
 from vidgan.run.tiny import tiny
+from vidgan.train.initial import newest_of
 from vidgan.train.pins import require_below_stays
 from vidgan.train.replicas import Replicas, join_replicas
 from vidgan.train.run import train_run, with_data
@@ -32,7 +33,8 @@ clips with --data synthetic.
 
   --data DEST   prepared dataset, or "synthetic"
   --out RUN     run directory; new or empty unless --resume is given
-  --resume      go on from the newest whole checkpoint, exactly
+  --resume      go on from the newest whole checkpoint, exactly; --resume auto starts if there is no run yet
+  --init-from RUN2   start from the newest weights of another run, as far as they fit
   --tiny        shrink the preset until steps take seconds; its structure stays
   --steps N     generator updates per level
   --minutes M   stop each level after this time and count it as finished
@@ -64,8 +66,11 @@ class Options:
     """prepared dataset, or "synthetic" for the built-in clips"""
     out: Path
     """run directory; new or empty unless --resume is given"""
-    resume: bool = False
-    """go on from the newest whole checkpoint, exactly; starts anew where there is no run yet"""
+    resume: Literal["no", "yes", "auto"] = "no"
+    """--resume alone goes on from the newest whole checkpoint, exactly; --resume auto starts a run where there is
+    none yet, so that a job that is queued again can repeat its command"""
+    init_from: Path | None = None
+    """start a new run from the newest weights of this one, as far as names and shapes match; Adam starts anew"""
     tiny: bool = False
     """shrink the experiment until steps take seconds; its structure stays"""
     workers: int = 1
@@ -89,6 +94,7 @@ def run(args: list[str]) -> int:
     if name.startswith("-"):
         raise UserError(f"the preset comes first: vidgan train PRESET {' '.join(args[:2])} ...")
     experiment = preset(name)
+    rest = resume_in_full(rest)
     if "--tiny" in rest:
         experiment = tiny(experiment)
     names = [field.name for field in dataclasses.fields(Values)]
@@ -96,6 +102,15 @@ def run(args: list[str]) -> int:
     default = Options(data=tyro.MISSING, out=tyro.MISSING, values=values)
     options = parse(Options, f"train {name}", rest, default)
     return train(options, experiment.replace(**{name: getattr(options.values, name) for name in names}))
+
+
+def resume_in_full(args: list[str]) -> list[str]:
+    """``--resume`` alone stands for ``--resume yes``."""
+    choices = ("no", "yes", "auto")
+    found = []
+    for arg, following in zip(args, [*args[1:], ""], strict=True):
+        found += [arg, "yes"] if arg == "--resume" and following not in choices else [arg]
+    return found
 
 
 def train(options: Options, experiment: Experiment) -> int:
@@ -135,17 +150,20 @@ def open_run(options: Options, experiment: Experiment, record: DataRecord) -> No
     """Create the run directory, or check that the existing one can go on.
 
     Raises:
-        UserError: if the folder is taken, or the experiment has changed.
+        UserError: if the folder is taken, there is nothing to go on with, or the experiment has changed.
     """
-    if options.resume and (options.out / "experiment.json").exists():
+    if options.resume != "no" and (options.out / "experiment.json").exists():
         known = RunDirectory.open(options.out)
         known.require_same(experiment, record, MAY_CHANGE)
         require_below_stays(known, experiment)
         known.amend(experiment, command_line())
         return
-    if options.resume:
+    if options.resume == "yes":
+        raise UserError(f"there is no run in {options.out} to go on with; --resume auto would start one")
+    if options.resume == "auto":
         print(f"no run in {options.out} yet: starting one", file=sys.stderr)
-    RunDirectory.create(options.out, experiment, record, command_line())
+    origin = None if options.init_from is None else newest_of(options.init_from)
+    RunDirectory.create(options.out, experiment, record, command_line(), origin)
 
 
 def leave(replicas: Replicas) -> None:

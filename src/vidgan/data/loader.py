@@ -17,10 +17,8 @@ from torch import Tensor
 
 from vidgan.data.dataset import Dataset
 from vidgan.data.pipeline import centre_place, random_place
-from vidgan.data.serve import serve_windows
+from vidgan.data.seat import Seat
 from vidgan.data.window import Place, WindowSpec, cut
-from vidgan.data.workers import Failure, Worker, start_worker
-from vidgan.errors import UserError
 
 BATCHES_AHEAD = 2
 """finished batches that wait for the consumer"""
@@ -58,7 +56,8 @@ class Loader:
         ``indices`` may be endless; it is read a few batches ahead, in another thread if there are workers.
 
         Raises:
-            UserError: where a clip cannot be read or a worker died; never waits for a dead worker.
+            UserError: where a clip cannot be read. A worker that dies is replaced, and only where its successor
+                dies at the same clip is this raised too; never waits for a dead worker.
         """
 
         def place(n: int) -> Place:
@@ -121,11 +120,11 @@ class _ReadAhead:
         self._dataset, self._window, self._wanted = dataset, window, wanted
         self._ready: queue.Queue[Batch | Exception | None] = queue.Queue(maxsize=BATCHES_AHEAD)
         self._stopped = threading.Event()
-        self._workers: list[Worker] = []
+        self._seats: list[Seat] = []
         self._thread = threading.Thread(target=self._run, name="vidgan loader", daemon=True)
         try:
             for _ in range(workers):
-                self._workers.append(start_worker(serve_windows, dataset, window))
+                self._seats.append(Seat(dataset, window))
         except BaseException:
             self.stop()
             raise
@@ -140,8 +139,8 @@ class _ReadAhead:
     def stop(self) -> None:
         """End the workers and the thread; the iterator ends."""
         self._stopped.set()
-        for worker in self._workers:
-            worker.stop()  # the thread, if it waits for a window, now finds the pipe closed
+        for seat in self._seats:
+            seat.stop()  # the thread, if it waits for a window, now finds the pipe closed
         self._drain()  # and if it waits for room, now finds some
         if self._thread.is_alive():
             self._thread.join(timeout=5)
@@ -165,50 +164,21 @@ class _ReadAhead:
 
     def _assemble(self) -> Iterator[Batch]:
         asked: deque[list[Place]] = deque()  # batches of which something was asked
-        sends, receives = itertools.cycle(self._workers), itertools.cycle(self._workers)
+        sends, receives = itertools.cycle(self._seats), itertools.cycle(self._seats)
         requests = self._ask(asked, sends)
-        for _ in itertools.islice(requests, ITEMS_AHEAD * len(self._workers)):
+        for _ in itertools.islice(requests, ITEMS_AHEAD * len(self._seats)):
             pass
         while asked:
             batch = empty_batch(self._dataset, self._window, asked[0])
             for row in batch.video.flatten(1).numpy():
-                _receive_into(next(receives), row.data)
+                next(receives).receive_into(row.data)
                 next(requests, None)  # one comes, one goes: as many stay under way
             asked.popleft()
             yield batch
 
-    def _ask(self, asked: deque[list[Place]], sends: Iterator[Worker]) -> Iterator[None]:
+    def _ask(self, asked: deque[list[Place]], sends: Iterator[Seat]) -> Iterator[None]:
         for places in self._wanted:
             asked.append(places)
             for place in places:
-                _send(next(sends), place)
+                next(sends).ask(place)
                 yield
-
-
-def _send(worker: Worker, place: Place) -> None:
-    try:
-        worker.pipe.send(place)
-    except OSError:
-        raise _death(worker) from None
-
-
-def _receive_into(worker: Worker, row: memoryview) -> None:
-    """The next window of ``worker`` into ``row``; raises what went wrong there."""
-    try:
-        failure = worker.pipe.recv()
-        if not isinstance(failure, Failure):
-            worker.pipe.recv_bytes_into(row)
-            return
-    except (EOFError, OSError):
-        raise _death(worker) from None
-    raise failure.error()
-
-
-def _death(worker: Worker) -> UserError:
-    worker.process.join(timeout=1)
-    code = worker.process.exitcode
-    how = f"signal {-code}" if code is not None and code < 0 else f"exit status {code}"
-    return UserError(
-        f"a data worker died ({how}): out of memory, or ended by someone? Start again, with fewer workers "
-        "if memory is short"
-    )

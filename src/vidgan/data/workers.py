@@ -1,8 +1,8 @@
 """Worker processes that leave nothing behind.
 
 Each worker is a fresh interpreter (never a fork: the parent may run threads) joined to the parent by one
-pipe. It ends when its end of the pipe closes, so none outlives its parent, whatever ends that. Ctrl-C is
-left to the parent. This file imports no torch.
+pipe. It ends when its end of the pipe closes, so none outlives its parent, whatever ends that. Ctrl-C and
+SIGTERM, which schedulers send to all processes of a job, are left to the parent. This file imports no torch.
 """
 
 import contextlib
@@ -16,6 +16,9 @@ from typing import Any, NamedTuple
 
 from vidgan.errors import UserError
 
+LEFT_TO_THE_PARENT = (signal.SIGINT, signal.SIGTERM)
+"""signals that do not end a worker"""
+
 Serve = Callable[..., None]
 """A worker's function, importable by name: ``serve(pipe, *arguments)``."""
 
@@ -28,11 +31,15 @@ class Worker(NamedTuple):
 
     def stop(self) -> None:
         """End the process at once and wait for it. Harmless when it has ended already."""
-        self.process.terminate()
-        self.process.join(timeout=5)
-        if self.process.is_alive():
-            self.process.kill()
-            self.process.join()
+        self.process.kill()
+        self.process.join()
+
+    def end(self) -> str:
+        """How the process ended, in words, where its pipe is closed; ends it if it lives."""
+        self.process.join(timeout=1)
+        code = self.process.exitcode
+        self.stop()
+        return f"signal {-code}" if code is not None and code < 0 else f"exit status {code}"
 
 
 class Failure(NamedTuple):
@@ -61,23 +68,24 @@ def start_worker(serve: Serve, *arguments: Any) -> Worker:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_main, args=(serve, theirs, arguments), daemon=True)
-    with _interrupts_blocked():
+    with _signals_blocked():
         process.start()
     theirs.close()
     return Worker(process, ours)
 
 
 def _main(serve: Serve, pipe: "Connection[Any, Any]", arguments: tuple[Any, ...]) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in LEFT_TO_THE_PARENT:
+        signal.signal(number, signal.SIG_IGN)
     # The parent closed the pipe or died: nobody is left to serve.
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         serve(pipe, *arguments)
 
 
 @contextlib.contextmanager
-def _interrupts_blocked() -> Iterator[None]:
+def _signals_blocked() -> Iterator[None]:
     # The child inherits the mask: Ctrl-C during its start must not end in a traceback of its imports.
-    old = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    old = signal.pthread_sigmask(signal.SIG_BLOCK, LEFT_TO_THE_PARENT)
     try:
         yield
     finally:

@@ -31,13 +31,25 @@ class DataRecord(NamedTuple):
     """hash of its contents"""
 
 
+class InitFrom(NamedTuple):
+    """Where a run takes its first weights from."""
+
+    run: str
+    """path of another run"""
+    checkpoints: tuple[str, ...]
+    """its file for each level, as many as it has"""
+
+
 class RunDirectory:
     """Paths and records of one run. Use :meth:`create` or :meth:`open`."""
 
-    def __init__(self, path: Path, experiment: Experiment, data: DataRecord) -> None:
+    def __init__(
+        self, path: Path, experiment: Experiment, data: DataRecord, init_from: InitFrom | None = None
+    ) -> None:
         self.path = path
         self.experiment = experiment
         self.data = data
+        self.init_from = init_from
         self.log = Log(path / "log.jsonl")
         self.metrics = Log(path / "metrics.jsonl")
         self.checkpoints = path / "checkpoints"
@@ -51,18 +63,27 @@ class RunDirectory:
         return self.data.class_names if self.experiment.conditional else ("all",)
 
     @classmethod
-    def create(cls, path: Path, experiment: Experiment, data: DataRecord, command: Sequence[str]) -> Self:
-        """Start a run in a folder that is new or empty.
+    def create(
+        cls,
+        path: Path,
+        experiment: Experiment,
+        data: DataRecord,
+        command: Sequence[str],
+        init_from: InitFrom | None = None,
+    ) -> Self:
+        """Start a run in a folder that is new or empty, or where starting one was interrupted.
 
         Raises:
-            UserError: if it holds anything.
+            UserError: if it holds anything else.
         """
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        if path.exists() and not _is_free(path):
             raise UserError(f"{path} exists and is not empty; choose another --out, or go on with --resume")
-        run = cls(path, experiment, data)
+        run = cls(path, experiment, data, init_from)
         for folder in (run.checkpoints, run.samples / "fixed", run.statistics):
             folder.mkdir(parents=True, exist_ok=True)
-        write_json(path / "experiment.json", _record(experiment, data, command))
+        record = _record(experiment, data, command)
+        origin = {} if init_from is None else {"init_from": init_from._asdict()}
+        write_json(path / "experiment.json", record | origin)
         return run
 
     @classmethod
@@ -80,9 +101,11 @@ class RunDirectory:
             experiment = from_json(Experiment, content["experiment"])
             data = content["data"]
             known = DataRecord(data["source"], tuple(data["class_names"]), data["clips"], data["fingerprint"])
+            origin = content.get("init_from")
+            init_from = None if origin is None else InitFrom(origin["run"], tuple(origin["checkpoints"]))
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"{record} cannot be read: {error}") from error
-        return cls(path, experiment, known)
+        return cls(path, experiment, known, init_from)
 
     def require_same(self, experiment: Experiment, data: DataRecord, may_change: Collection[str]) -> None:
         """Refuse to resume with a changed experiment or other data.
@@ -119,6 +142,16 @@ class RunDirectory:
         amended = [*record.get("amended", []), entry]
         write_json(path, record | {"experiment": to_json(experiment), "amended": amended})
         self.experiment = experiment
+
+
+def _is_free(path: Path) -> bool:
+    # Empty folders and half of experiment.json are what is left of a run that was killed at its start.
+    if not path.is_dir():
+        return False
+    known = {"checkpoints", "samples", "statistics"}
+    strange = any(entry.is_dir() and entry.name not in known for entry in path.iterdir())
+    files = [file for file in path.rglob("*") if not file.is_dir()]
+    return not strange and all(file.name.startswith(".experiment.json.") for file in files)
 
 
 def _record(experiment: Experiment, data: DataRecord, command: Sequence[str]) -> dict[str, Any]:

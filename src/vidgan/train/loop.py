@@ -1,20 +1,23 @@
 """The training loop of one level: steps, ticks, samples and checkpoints, until it is done or told to stop."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from vidgan.data.dataset import Dataset
-from vidgan.data.loader import Loader, to_float
+from vidgan.data.loader import Batch, Loader, to_float
 from vidgan.errors import UserError
+from vidgan.models.level import Level
+from vidgan.models.views import Evidence
 from vidgan.nn.statistics import BatchStatistics
 from vidgan.run.experiment import Experiment
 from vidgan.sample.settling import window_of
 from vidgan.seeds import derive
 from vidgan.train.batches import BelowSource, Randomness, data_indices, evidence
+from vidgan.train.faults import short_of_memory
 from vidgan.train.level_state import LevelState
 from vidgan.train.replicas import Replicas
 from vidgan.train.step import training_step
@@ -56,7 +59,8 @@ def train_level(
         workers: processes that read clips.
 
     Raises:
-        UserError: if a loss is not finite; nothing is saved then, so the last checkpoint is a good one.
+        UserError: if a loss is not finite or memory does not suffice; nothing is saved then, so the last checkpoint
+            is a good one. Or if clips cannot be read; then everything is saved before.
     """
     training, reporting = experiment.training, experiment.reporting
     level = state.level
@@ -64,29 +68,27 @@ def train_level(
     randomness = Randomness(training, state.index, level, replicas)
     seed = derive(training.seed, "data", state.index)
     clips_per_step = training.critic_updates * training.batch.global_batch
-    meter = Meter()
+    meter, first = Meter(), state.step
     with Loader(dataset, window_of(experiment, state.index), seed, workers) as loader:
         batches = loader.batches(data_indices(training, replicas, state.step))
         while state.step < training.steps:
-            reals = []
-            for _ in range(training.critic_updates):
-                batch = next(batches)
-                clip = to_float(batch.video.to(device, non_blocking=True))
-                label = (
-                    batch.label.to(device)
-                    if experiment.conditional
-                    else torch.zeros_like(batch.label).to(device)
+            read = read_batches(batches, training.critic_updates)
+            lost = read if isinstance(read, UserError) else None
+            if replicas.any(lost is not None):
+                raise save_and_stop(lost, state, first, meter, clips_per_step, replicas, watcher)
+            assert not isinstance(read, UserError)
+            with short_of_memory(training.batch, state.step + 1):
+                reals = [real_evidence(experiment, level, batch, device) for batch in read]
+                updates = [
+                    randomness.micros(state.step, update, real, source, device)
+                    # Our choice: all fakes take labels (and conditioning frames) of real clips, the critics' of the
+                    # batch that they are set against, the generator's of the last one: so they are as frequent as in
+                    # the data.
+                    for update, real in enumerate([*reals, reals[-1]])
+                ]
+                scalars = training_step(
+                    level, state.optimisers, training, updates[:-1], updates[-1], statistics, replicas
                 )
-                reals.append(evidence(level, clip, label, experiment.smooth_views))
-            updates = [
-                randomness.micros(state.step, update, real, source, device)
-                # Our choice: all fakes take labels (and conditioning frames) of real clips, the critics' of the batch
-                # that they are set against, the generator's of the last one: so they are as frequent as in the data.
-                for update, real in enumerate([*reals, reals[-1]])
-            ]
-            scalars = training_step(
-                level, state.optimisers, training, updates[:-1], updates[-1], statistics, replicas
-            )
             state.step += 1
             if state.average is not None:
                 state.average.update(level.generator, state.step)
@@ -106,6 +108,42 @@ def train_level(
                 watcher.checkpoint(state, finished)
             if ending:
                 return
+
+
+def read_batches(batches: Iterator[Batch], number: int) -> list[Batch] | UserError:
+    """The next batches, or what kept them from being read."""
+    try:
+        return [next(batches) for _ in range(number)]
+    except UserError as error:
+        return error
+
+
+def real_evidence(experiment: Experiment, level: Level, batch: Batch, device: torch.device) -> Evidence:
+    """Real clips and their labels on the device, as the level's critics see them."""
+    clip = to_float(batch.video.to(device, non_blocking=True))
+    label = batch.label.to(device) if experiment.conditional else torch.zeros_like(batch.label).to(device)
+    return evidence(level, clip, label, experiment.smooth_views)
+
+
+def save_and_stop(
+    lost: UserError | None,
+    state: LevelState,
+    first: int,
+    meter: "Meter",
+    clips_per_step: int,
+    replicas: Replicas,
+    watcher: Watcher,
+) -> UserError:
+    """Between two steps, where clips cannot be read: save all, and say so; ``lost`` on the replica that noticed."""
+    cause = lost or UserError("another process could not read its clips")
+    if state.step == first:  # nothing has been learnt since the last checkpoint
+        return cause
+    means = meter.take(replicas)
+    check_finite(means, state.step)
+    if means:
+        watcher.tick(state.index, state.step, state.step * clips_per_step, means)
+    watcher.checkpoint(state, False)
+    return UserError(f"{cause}. Training stopped at step {state.step}, all saved: then go on with --resume")
 
 
 class Meter:

@@ -21,6 +21,8 @@ from vidgan.sample.previews import write_previews
 from vidgan.sample.published import GivenFrames, settled
 from vidgan.sample.settling import label_counts, window_of
 from vidgan.train.below import frozen_source
+from vidgan.train.faults import full_disk
+from vidgan.train.initial import start_from
 from vidgan.train.level_state import LevelState
 from vidgan.train.loop import train_level
 from vidgan.train.pins import pins_of, require_same_below
@@ -54,7 +56,7 @@ def train_run(
         check_usable(dataset, window_of(experiment, index))
     below: list[Settled] = []
     labels, given = label_counts(experiment, dataset), GivenFrames.of(dataset)
-    with stop_requests() as requests:
+    with stop_requests() as requests, full_disk():
         cut_logs(run, replicas)
         for index in range(len(experiment.levels)):
             state = LevelState(experiment, index, device)
@@ -66,6 +68,10 @@ def train_run(
                     print(f"skipped a broken checkpoint: {message}", flush=True)
                 verb = "is finished at" if is_finished(found, experiment) else "goes on from"
                 print(f"level {index + 1} {verb} step {state.step} ({found.path.name})", flush=True)
+            if found is None and run.init_from is not None:
+                message = start_from(state, run.init_from)
+                if replicas.main:
+                    print(message, flush=True)
             finished = found is not None and is_finished(found, experiment)
             if not finished:
                 finished = _train(
@@ -191,9 +197,12 @@ class StopRequests:
     name: str | None = None
 
     def note(self, number: int, frame: FrameType | None) -> None:
-        """Signal handler: stop after the current step; a second signal acts at once."""
+        """Signal handler: stop after the current step. A second Ctrl-C acts at once; SIGTERM may come twice, from a
+        scheduler to all processes of a job and from a launcher that passes it on."""
         if self.name is not None:
-            raise KeyboardInterrupt
+            if number == signal.SIGINT:
+                raise KeyboardInterrupt
+            return
         self.name = signal.Signals(number).name
 
 

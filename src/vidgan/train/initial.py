@@ -1,0 +1,122 @@
+"""Starting a level from another run's weights: what fits is taken, and what does not is said in words."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from torch import Tensor
+
+from vidgan.errors import UserError
+from vidgan.run.checkpoints import State, latest, load
+from vidgan.run.directory import InitFrom, RunDirectory
+from vidgan.train.level_state import LevelState, part
+
+NAMED = 4
+"""tensors of each kind that are named"""
+
+
+class Transfer(NamedTuple):
+    """What became of the tensors of a level's networks."""
+
+    tensors: int
+    """how many the level has"""
+    taken: tuple[str, ...]
+    other_shape: tuple[str, ...]
+    """with both shapes"""
+    new: tuple[str, ...]
+    """there are none of these names in the other run"""
+    unused: tuple[str, ...]
+    """of the other run"""
+    share: float
+    """part of all numbers that was taken"""
+
+    def words(self) -> str:
+        """One line."""
+        said = [
+            f"{len(self.taken)} of {self.tensors} tensors match ({100 * self.share:.1f} % of the numbers)"
+        ]
+        for what, names in (
+            ("of another shape, so new", self.other_shape),
+            ("not there, so new", self.new),
+            ("not used", self.unused),
+        ):
+            if names:
+                more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+                said.append(f"{what}: {', '.join(names[:NAMED])}{more}")
+        return "; ".join(said)
+
+
+def newest_of(path: Path) -> InitFrom:
+    """The newest whole checkpoint of every level of the run at ``path``.
+
+    Raises:
+        UserError: where there is no run, or it has no checkpoint.
+    """
+    run = RunDirectory.open(path)
+    found = [latest(run.checkpoints, index + 1) for index in range(len(run.experiment.levels))]
+    names = [checkpoint.path.name for checkpoint in found if checkpoint is not None]
+    if not names:
+        raise UserError(f"--init-from {path}: this run has no checkpoints yet")
+    return InitFrom(str(path.resolve()), tuple(names))
+
+
+def start_from(state: LevelState, origin: InitFrom) -> str:
+    """Take the weights of the same level of another run; Adam starts anew. What was taken, in a line.
+
+    Raises:
+        UserError: where the checkpoint is gone, or nothing of it fits.
+    """
+    number = state.index + 1
+    if len(origin.checkpoints) <= state.index:
+        return f"level {number} starts at random: {origin.run} has no such level"
+    path = Path(origin.run) / "checkpoints" / origin.checkpoints[state.index]
+    transfer = take(state, load(path))
+    if not transfer.taken:
+        raise UserError(f"--init-from {origin.run}: nothing of it fits level {number}; {transfer.words()}")
+    return f"level {number} starts from {path.name} of {origin.run}: {transfer.words()}"
+
+
+def take(state: LevelState, other: State) -> Transfer:
+    """Copy every layer of the same name and shapes into the networks of ``state``, and into their average."""
+    theirs, own = part(other.tensors, "level/"), state.level.state_dict()
+    taken = copy_matching(own, theirs)
+    state.level.load_state_dict(own)
+    if state.average is not None:
+        table = state.average.module.state_dict()
+        copy_matching(table, part(own, "generator."))
+        copy_matching(table, part(other.tensors, "average/"))
+        state.average.module.load_state_dict(table)
+    other_shape = [
+        f"{name} ({shape(own[name])}, there {shape(theirs[name])})"
+        for name in own
+        if name in theirs and own[name].shape != theirs[name].shape
+    ]
+    return Transfer(
+        len(own),
+        tuple(taken),
+        tuple(other_shape),
+        tuple(name for name in own if name not in theirs),
+        tuple(name for name in theirs if name not in own),
+        sum(own[name].numel() for name in taken) / sum(tensor.numel() for tensor in own.values()),
+    )
+
+
+def copy_matching(own: dict[str, Tensor], theirs: dict[str, Tensor]) -> Sequence[str]:
+    """Put the layers of ``theirs`` into ``own`` that fit; names of their tensors.
+
+    A layer is taken whole or not at all: singular vectors of other weights would make a wrong norm.
+    """
+    misfits = {layer_of(name) for name in own if name not in theirs or own[name].shape != theirs[name].shape}
+    taken = [name for name in own if layer_of(name) not in misfits]
+    own.update({name: theirs[name].to(own[name].device) for name in taken})
+    return taken
+
+
+def layer_of(name: str) -> str:
+    """The module that a tensor belongs to."""
+    return name.rpartition(".")[0]
+
+
+def shape(tensor: Tensor) -> str:
+    """Sizes with crosses between them."""
+    return "x".join(map(str, tensor.shape)) or "a number"

@@ -1,0 +1,97 @@
+"""Starting from another run's weights: what fits is taken exactly, what does not is named."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+import catalog
+from commands import require_one_line, vidgan
+from vidgan.run.checkpoints import State, checkpoint_path, load
+from vidgan.run.experiment import Experiment
+from vidgan.train.initial import take
+from vidgan.train.level_state import LevelState
+
+Capture = pytest.CaptureFixture[str]
+CPU = torch.device("cpu")
+
+
+def state_of(experiment: Experiment, seed: int) -> LevelState:
+    return LevelState(experiment.replace(training=experiment.training.replace(seed=seed)), 0, CPU)
+
+
+def test_the_same_model_takes_everything_but_adam() -> None:
+    experiment = catalog.experiments()["demo"]
+    one, other = state_of(experiment, 1), state_of(experiment, 2)
+    assert one.average is not None
+    with torch.no_grad():
+        for parameter in one.average.module.parameters():  # an average of its own
+            parameter.add_(1)
+    transfer = take(other, State(one.tensors(), {}))
+    assert transfer.share == 1
+    assert transfer.other_shape == transfer.new == transfer.unused == ()
+    expected, seen = one.tensors(), other.tensors()
+    assert expected.keys() == seen.keys()
+    assert all(torch.equal(expected[name], seen[name]) for name in expected)
+    assert other.step == 0
+
+
+def test_what_does_not_fit_stays_and_is_named() -> None:
+    experiment = catalog.experiments()["demo"]
+    one, other = state_of(experiment.replace(classes=5), 1), state_of(experiment.replace(classes=2), 2)
+    before = {name: tensor.clone() for name, tensor in other.level.state_dict().items()}
+    theirs = one.level.state_dict()
+    tensors = {f"level/{name}": tensor for name, tensor in theirs.items()}
+    lost = next(name for name in before if name.endswith("to_pixels.weight"))
+    tensors["level/strange"] = tensors.pop(f"level/{lost}")
+    transfer = take(other, State(tensors, {}))
+    after = other.level.state_dict()
+    misfits = {name for name in before if before[name].shape != theirs[name].shape} | {lost}
+    layers = {name.rpartition(".")[0] for name in misfits}  # whole or not at all
+    equal = {name for name in before if name.rpartition(".")[0] not in layers}
+    assert set(transfer.taken) == equal
+    for name in before:
+        assert torch.equal(after[name], theirs[name] if name in equal else before[name])
+    assert transfer.new == (lost,)
+    assert transfer.unused == ("strange",)
+    by_classes = [text for text in transfer.other_shape if "(2" in text and "there 5" in text]
+    assert len(by_classes) == len(transfer.other_shape) == len(misfits) - 1 > 0
+    assert len(equal) < len(before) - len(misfits)  # their layers' other tensors stay too
+    numbers = sum(before[name].numel() for name in equal) / sum(tensor.numel() for tensor in before.values())
+    assert transfer.share == pytest.approx(numbers)
+    words = transfer.words()
+    for part in (
+        f"{len(equal)} of {len(before)} tensors match",
+        "of another shape",
+        f"not there, so new: {lost}",
+    ):
+        assert part in words
+    assert "\n" not in words
+
+
+def test_a_run_starts_from_another(tmp_path: Path, capsys: Capture) -> None:
+    command = ("train", "demo", "--tiny", "--data", "synthetic", "--workers", 0)
+    one, two = tmp_path / "one", tmp_path / "two"
+    frozen = ("--training.adam.generator-rate", 0.0, "--training.adam.critic-rate", 0.0)
+    require_one_line(vidgan(capsys, *command, "--out", two, "--init-from", one), str(one), "not a run")
+    assert vidgan(capsys, *command, "--out", one, "--steps", 1).status == 0
+    options = ("--init-from", one, "--seed", 5, "--steps", 1, *frozen)
+    answer = vidgan(capsys, *command, "--out", two, *options)
+    assert answer.status == 0, answer.err
+    assert "level 1 starts from level1-step00000001.safetensors" in answer.out
+    assert "(100.0 % of the numbers)" in answer.out
+    # At learning rates of 0, the weights after a step are those it started from.
+    weights = [load(checkpoint_path(run / "checkpoints", 1, 1)).tensors for run in (one, two)]
+    names = [name for name in weights[0] if name.startswith("level/") and name.endswith("weight")]
+    assert len(names) > 10
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in names)
+    record = json.loads((two / "experiment.json").read_text())
+    assert record["init_from"] == {"run": str(one), "checkpoints": ["level1-step00000001.safetensors"]}
+    # Killed before its first checkpoint, it starts from there again.
+    for path in (two / "checkpoints").iterdir():
+        path.unlink()
+    again = vidgan(capsys, *command, "--out", two, "--resume", *options[2:])
+    assert "level 1 starts from" in again.out
+    wide = vidgan(capsys, *command, "--out", tmp_path / "x", *options, "--levels.0.generator.width", 4)
+    assert "of another shape" in wide.out
