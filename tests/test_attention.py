@@ -13,6 +13,7 @@ from vidgan.nn.statistics import BatchStatistics, Clock
 from vidgan.nn.temporal import SelfAttention, SeparableSelfAttention, Size
 
 F64 = torch.float64
+TOLERANCE = {"rtol": 0.0, "atol": 1e-10}
 Position = tuple[int, int, int]
 
 
@@ -151,10 +152,18 @@ def test_widths_are_an_eighth_and_a_half() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "shape",
+    [(1, 1, 3, 5), (2, 2, 3, 2), (1, 3, 1, 1)],
+    ids=["one step, odd sides", "two clips", "one position"],
+)
 @pytest.mark.parametrize("kind", [FullAttention, SeparableAttention])
-def test_gradients(kind: type[nn.Module]) -> None:
-    layer, x = filled(kind(8)), random(1, 2, 8, 2, 1).requires_grad_()
-    weight = random(1, 2, 8, 2, 1, seed=4)
+def test_values_and_gradients_are_those_of_the_loops(
+    kind: type[nn.Module], shape: tuple[int, int, int, int]
+) -> None:
+    batch, steps, height, width = shape
+    layer, x = filled(kind(8)), random(batch, steps, 8, height, width).requires_grad_()
+    weight = random(*x.shape, seed=4)
 
     def naive(x: Tensor) -> Tensor:
         if isinstance(layer, FullAttention):
@@ -162,11 +171,12 @@ def test_gradients(kind: type[nn.Module]) -> None:
         y = naive_along(layer.height, x, axis=1)
         return naive_along(layer.time, naive_along(layer.width, y, axis=2), axis=0)
 
+    ours, theirs = layer(x), naive(x)
+    torch.testing.assert_close(ours, theirs, **TOLERANCE)
     leaves = [x, *layer.parameters()]
-    ours = torch.autograd.grad((layer(x) * weight).sum(), leaves)
-    theirs = torch.autograd.grad((naive(x) * weight).sum(), leaves)
-    for first, second in zip(ours, theirs, strict=True):
-        torch.testing.assert_close(first, second)
+    gradients = [torch.autograd.grad((y * weight).sum(), leaves) for y in (ours, theirs)]
+    for first, second in zip(*gradients, strict=True):
+        torch.testing.assert_close(first, second, **TOLERANCE)
 
 
 def test_the_largest_tensor_of_separable_attention_is_small() -> None:
