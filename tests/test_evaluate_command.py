@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from commands import require_one_line, snapshot, vidgan
 from vidgan.data.layouts import Folder
@@ -15,6 +17,7 @@ from vidgan.evaluate.record import subject_of
 from vidgan.run.directory import RunDirectory
 from vidgan.run.logs import read_lines
 from vidgan.sample.files import write_clip
+from vidgan.seeds import derive
 
 Capture = pytest.CaptureFixture[str]
 
@@ -67,6 +70,75 @@ def test_oracle_accuracy_refuses_other_classes(run: Path) -> None:
     data = SyntheticDataset(SyntheticSpec(shapes=("disc", "triangle")))
     with pytest.raises(UserError, match="triangle-left"):
         protocol("oracle-accuracy").check(subject_of(opened, data))
+
+
+def test_runs_are_repeated_with_other_noise(run: Path, capsys: Capture) -> None:
+    command = ("evaluate", run, "--protocol", "frechet-random", "--clips", 6, "--real-clips", 40)
+    single = []
+    for seed in (0, 1):
+        answer = vidgan(capsys, *command, "--seed", seed)
+        assert answer.status == 0, answer.err
+        single.append(read_lines(run / "metrics.jsonl")[-1])
+        assert single[-1]["deviation"]["over"] == "bootstrap"
+    assert single[0]["judged"]["weights"] == single[1]["judged"]["weights"]
+    assert single[0]["settings"]["sampling"]["statistics"]["is"] == "SettleSpec"
+    answer = vidgan(capsys, *command, "--runs", 3)
+    line = read_lines(run / "metrics.jsonl")[-1]
+    assert len(line["per_run"]) == 3
+    assert line["per_run"][0] == single[0]["value"]
+    # The other runs have the noise of seed 1 and 2; the real clips stay those of seed 0.
+    assert line["per_run"][1] != line["per_run"][0]
+    assert line["value"] == pytest.approx(np.mean(line["per_run"]))
+    assert line["deviation"]["value"] == pytest.approx(np.std(line["per_run"], ddof=1))
+    assert "over 3 runs" in answer.out
+
+
+def test_truncation_and_length_go_on_record(run: Path, capsys: Capture) -> None:
+    command = ("evaluate", run, "--protocol", "frechet-random", "--clips", 4, "--real-clips", 10)
+    answer = vidgan(capsys, *command, "--threshold", 0.5, "--frames", 3, "--raw")
+    assert answer.status == 0, answer.err
+    settings = read_lines(run / "metrics.jsonl")[-1]["settings"]
+    assert settings["sampling"]["truncation"] == {"is": "Threshold", "limit": 0.5}
+    assert settings["sampling"]["averaged"] is False
+    assert settings["source"]["frames"] == 3
+    require_one_line(vidgan(capsys, *command, "--sigma", 0.5, "--threshold", 0.5), "--sigma and --threshold")
+    require_one_line(vidgan(capsys, *command, "--frames", 99), "99 frames", "--frames")
+    require_one_line(vidgan(capsys, *command, "--size", 99), "99x99")
+    require_one_line(vidgan(capsys, *command, "--out", "x.jsonl"), "--out")
+
+
+@pytest.mark.slow
+def test_best_of_several_continuations_of_a_run(tmp_path: Path, capsys: Capture) -> None:
+    """The score again, from the model's own continuations."""
+    from vidgan.cli.data import data_of_run, given_frames
+    from vidgan.data.loader import to_float
+    from vidgan.evaluate.metrics.frames import best_of, ssim
+    from vidgan.sample.published import open_trained
+    from vidgan.sample.trained import continue_clips, to_bytes
+
+    out = train(tmp_path / "predicting", "trivd-gan-fp-k600")
+    command = ("evaluate", out, "--protocol", "ssim-best-of-100", "--clips", 2, "--futures", 3, "--size", 16)
+    size = RunDirectory.open(out).experiment.size
+    answer = vidgan(capsys, *command[:-1], size)
+    assert answer.status == 0, answer.err
+    line = read_lines(out / "metrics.jsonl")[-1]
+    opened = RunDirectory.open(out)
+    dataset = data_of_run(opened, None)
+    model = open_trained(opened, data=given_frames(opened, dataset))
+    level = model.experiment.levels[0]
+    context, frames = level.context_frames, level.frames
+    order = np.argsort(
+        np.random.PCG64(derive(0, "evaluation order")).random_raw(len(dataset)), kind="stable"
+    )[:2]
+    best = []
+    for place, index in enumerate(order.tolist()):
+        clip = dataset.read(index, 0, context + frames, level.stride)
+        given = to_float(torch.from_numpy(np.stack([clip[:context]] * 3)))
+        numbers = range(3 * place, 3 * place + 3)
+        futures = to_bytes(continue_clips(model, given, 0, numbers)).numpy()
+        best.append(best_of(np.stack([ssim(future, clip[context:])[None] for future in futures])))
+    assert line["value"] == pytest.approx(np.mean(best), abs=1e-5)
+    assert len(line["values"]["per_frame"]) == frames
 
 
 @pytest.mark.slow

@@ -31,6 +31,7 @@ class Means(NamedTuple):
     run_foreign_code: bool
     """whether TorchScript may be run"""
     device: torch.device
+    """where networks run"""
     classes: tuple[str, ...]
     """of the clips that are judged"""
 
@@ -39,6 +40,7 @@ class Subject(NamedTuple):
     """What is judged, as far as a protocol may refuse it."""
 
     classes: tuple[str, ...]
+    """that can be asked for, or that the files are sorted by"""
     generated: bool
     """by a run; else files"""
     conditional: bool
@@ -46,12 +48,14 @@ class Subject(NamedTuple):
     context: int
     """conditioning frames"""
     real: Dataset | None
+    """what it is compared with"""
 
 
 class Extractor(NamedTuple):
     """An open extractor."""
 
     rows: Callable[[Batch], Rows]
+    """what is computed of some clips"""
     facts: Mapping[str, Any]
     """what its rows depend on beside the spec: hash of the weights, accuracy of the classifier, ..."""
     spec: "Features"

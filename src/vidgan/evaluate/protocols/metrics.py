@@ -26,7 +26,9 @@ class Table(NamedTuple):
     rows: Mapping[str, NDArray[Any]]
     """arrays by name, a row per clip"""
     labels: NDArray[np.int64]
+    """of the clips, indices into ``classes``"""
     classes: tuple[str, ...]
+    """that the labels count"""
 
     def take(self, numbers: NDArray[np.int64]) -> "Table":
         """The rows with these numbers, which may repeat."""

@@ -1,0 +1,226 @@
+"""Protocols are complete data: they survive JSON, name everything, and give the numbers of their definitions."""
+
+import ast
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import vidgan.evaluate.protocols as package
+from commands import vidgan
+from vidgan.errors import UserError
+from vidgan.evaluate import C3D, I3D, R2Plus1D, frechet_distance, inception_score
+from vidgan.evaluate.batch import Batch
+from vidgan.evaluate.features import formula
+from vidgan.evaluate.features.c3d import tgan_input, tganv2_input
+from vidgan.evaluate.features.network import FeatureNetwork
+from vidgan.evaluate.features.r2plus1d import r2plus1d_input
+from vidgan.evaluate.features.resize import bilinear_half_pixel, bilinear_legacy
+from vidgan.evaluate.metrics.frames import best_of, ssim
+from vidgan.evaluate.protocols import ALL, Protocol, protocol
+from vidgan.evaluate.protocols.extractors import Means
+from vidgan.run.logs import read_lines
+from vidgan.spec import SpecError, from_json, to_json
+
+Capture = pytest.CaptureFixture[str]
+Videos = np.ndarray[Any, np.dtype[np.uint8]]
+
+ASKED_FOR = (
+    *("fvd-reference", "fvd-stylegan-v-2048-16f", "fid-k600-avgpool", "is-k600", "is-k400", "is-ucf101-tgan"),
+    *("is-ucf101-tganv2", "fid-r2plus1d", "is-r2plus1d", "ssim-best-of-100", "psd", "frechet-random"),
+    *("frechet-random-i3d", "frechet-house", "accuracy-house", "oracle-accuracy", "pixel-statistics"),
+)
+
+
+def test_all_protocols_are_there() -> None:
+    assert set(ASKED_FOR) <= set(ALL)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_protocol_survives_json(name: str) -> None:
+    text = json.dumps(to_json(protocol(name)))
+    assert from_json(Protocol, json.loads(text)) == protocol(name)
+
+
+def test_no_two_protocols_are_the_same() -> None:
+    texts = [json.dumps(to_json(named.protocol)) for named in ALL.values()]
+    assert len(set(texts)) == len(texts)
+
+
+def test_every_setting_is_documented() -> None:
+    """A field without a word about it cannot be judged by a reader."""
+    seen = 0
+    for path in Path(package.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef):
+                for field, after in zip(node.body, [*node.body[1:], None], strict=True):
+                    if isinstance(field, ast.AnnAssign):
+                        seen += 1
+                        if node.name == "Named":  # names protocols, is none
+                            continue
+                        words = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
+                        assert words, f"{path.name}: {node.name}.{ast.unparse(field.target)}"
+    assert seen > 30
+
+
+def test_a_protocol_names_weights_in_words_or_needs_none() -> None:
+    for named in ALL.values():
+        free = named.protocol.features.weights_of is None
+        assert free == ("eeds weights" not in named.about and "train-classifier" not in named.about), (
+            named.about
+        )
+
+
+def test_protocols_that_need_no_weights_say_so_in_their_names() -> None:
+    """No substitute ever has the name of a protocol with trained weights."""
+    for name, named in ALL.items():
+        if name.startswith(("fvd", "fid", "is-")):
+            assert named.protocol.features.weights_of is not None
+    assert [name for name in ALL if "random" in name] == ["frechet-random", "frechet-random-i3d"]
+
+
+def test_impossible_values_are_refused() -> None:
+    chosen = protocol("frechet-random")
+    for changes in ({"clips": 0}, {"runs": 0}, {"real": None}):
+        with pytest.raises(SpecError):
+            chosen.replace(**changes)
+    with pytest.raises(SpecError, match="layer"):
+        chosen.metric.replace(layer="last")
+    with pytest.raises(UserError, match="frechet-random"):
+        protocol("frechet-ramdom")
+
+
+def weights(network: FeatureNetwork, path: Path, state: Any = formula.plain_state) -> Path:
+    network.load_state_dict(state(network))
+    torch.save(network.state_dict(), path)
+    return path
+
+
+def noise(count: int, frames: int, side: int, seed: int) -> Videos:
+    shape = (count, frames, side, side, 3)
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+
+
+def result(capsys: Capture, tmp_path: Path, name: str, fake: Videos, *more: object) -> dict[str, Any]:
+    np.save(tmp_path / "fake.npy", fake)
+    out = tmp_path / "out.jsonl"
+    answer = vidgan(capsys, "evaluate", tmp_path / "fake.npy", "--protocol", name, "--out", out, *more)
+    assert answer.status == 0, answer.err
+    return read_lines(out)[-1]
+
+
+def as_video(videos: Videos) -> torch.Tensor:
+    return torch.from_numpy(videos).permute(0, 1, 4, 2, 3)
+
+
+@pytest.mark.slow
+def test_r2plus1d(tmp_path: Path, capsys: Capture) -> None:
+    network = R2Plus1D()
+    file = weights(network, tmp_path / "r.pt")
+    fake, real = noise(3, 4, 24, 0), noise(4, 4, 24, 1)
+    np.save(tmp_path / "real.npy", real)
+    a, b = (network(r2plus1d_input(2 * as_video(x).float() / 255 - 1)) for x in (fake, real))
+    line = result(capsys, tmp_path, "is-r2plus1d", fake, "--weights", file)
+    assert line["value"] == pytest.approx(inception_score(a.logits.numpy())[0], rel=1e-4)
+    more = ("--weights", file, "--real", tmp_path / "real.npy")
+    line = result(capsys, tmp_path, "fid-r2plus1d", fake, *more)
+    expected = frechet_distance(a.features.numpy(), b.features.numpy())
+    assert line["value"] == pytest.approx(expected, rel=1e-4)
+    assert len(line["network"]["sha256"]) == 64
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "prepare"), [("is-ucf101-tgan", tgan_input), ("is-ucf101-tganv2", tganv2_input)]
+)
+def test_c3d(name: str, prepare: Any, tmp_path: Path, capsys: Capture) -> None:
+    network = C3D()
+    file = weights(network, tmp_path / "c.pt")
+    mean = 255 * formula.uniform("c3d/mean", (3, 16, 128, 171))
+    np.savez(tmp_path / "mean.npz", mean=mean.astype(np.float32))
+    fake = noise(2, 16, 20, 0)
+    line = result(capsys, tmp_path, name, fake, "--weights", file, "--mean-clip", tmp_path / "mean.npz")
+    video = prepare(2 * as_video(fake).float() / 255 - 1, torch.from_numpy(mean).float())
+    epsilon = {"is-ucf101-tgan": 1e-7, "is-ucf101-tganv2": 1e-20}[name]
+    expected = inception_score(network(video).logits.numpy(), epsilon=epsilon)[0]
+    assert line["value"] == pytest.approx(expected, rel=1e-4)
+    assert {"sha256", "mean_sha256"} <= set(line["network"])
+    answer = vidgan(capsys, "evaluate", tmp_path / "fake.npy", "--protocol", name, "--weights", file)
+    assert answer.status == 2
+    assert "--mean-clip" in answer.err
+
+
+@pytest.mark.slow
+def test_i3d(tmp_path: Path, capsys: Capture) -> None:
+    network = I3D()
+    file = weights(network, tmp_path / "i.pt", formula.i3d_state)
+    fake, real = noise(2, 9, 16, 0), noise(2, 9, 16, 1)
+    np.save(tmp_path / "real.npy", real)
+    more = ("--weights", file, "--real", tmp_path / "real.npy", "--frames", 9)
+
+    def features(videos: Videos, resize: Any) -> Any:
+        return network(2 * resize(as_video(videos), 224, 224) / 255 - 1).logits.numpy()
+
+    reference = result(capsys, tmp_path, "fvd-reference", fake, *more)
+    expected = frechet_distance(features(real, bilinear_legacy), features(fake, bilinear_legacy))
+    assert reference["value"] == pytest.approx(expected, rel=1e-4)
+    stylegan = result(capsys, tmp_path, "fvd-stylegan-v-2048-16f", fake, *more)
+    logits = features(real, bilinear_half_pixel), features(fake, bilinear_half_pixel)
+    assert stylegan["value"] == pytest.approx(frechet_distance(*logits, biased=True), rel=1e-4)
+    assert stylegan["value"] != pytest.approx(reference["value"], rel=1e-3)
+
+
+@pytest.mark.slow
+def test_short_clips_are_lengthened_only_where_the_protocol_says_so(tmp_path: Path) -> None:
+    network = I3D()
+    file = weights(network, tmp_path / "i.pt", formula.i3d_state)
+    fake = noise(1, 6, 16, 0)
+    longer = np.concatenate([fake, *[fake[:, -1:]] * 3], axis=1)
+    logits = network(2 * bilinear_legacy(as_video(longer), 224, 224) / 255 - 1).logits.numpy()
+    means, batch = Means(file, None, False, torch.device("cpu"), ("all",)), Batch(fake, np.zeros(1, np.int64))
+    rows = protocol("is-k400").features.open(means).rows(batch)
+    np.testing.assert_allclose(rows["logits"], logits, atol=1e-3)
+    with pytest.raises(UserError, match="9 frames and the clips have 6"):
+        protocol("fvd-reference").features.open(means).rows(batch)
+
+
+def test_best_of_futures(tmp_path: Path, capsys: Capture) -> None:
+    """Files of futures beside what followed, three for each of four real clips."""
+    real = noise(4, 5, 16, 0)
+    mixed = [
+        real[i] * (0.4 + 0.2 * j) + noise(1, 5, 16, 9 + 3 * i + j)[0] * 0.2
+        for i in range(4)
+        for j in range(3)
+    ]
+    fake = np.stack(mixed).astype(np.uint8)
+    np.save(tmp_path / "real.npy", real)
+    more = ("--real", tmp_path / "real.npy", "--futures", 3)
+    line = result(capsys, tmp_path, "ssim-best-of-100", fake, *more)
+    scores = np.stack([[ssim(fake[3 * i + j], real[i]) for i in range(4)] for j in range(3)])
+    best = best_of(scores)
+    assert line["value"] == pytest.approx(best.mean(), abs=1e-6)
+    np.testing.assert_allclose(line["values"]["per_frame"], best.mean(0), atol=1e-6)
+    assert line["clips"] == 4
+    answer = vidgan(
+        capsys,
+        *("evaluate", tmp_path / "fake.npy", "--real", tmp_path / "real.npy", "--futures", 5),
+        *("--protocol", "ssim-best-of-100"),
+    )
+    assert answer.status == 2
+    assert "--futures" in answer.err
+
+
+def test_power_spectra(tmp_path: Path, capsys: Capture) -> None:
+    """Of white noise of half the contrast: a quarter of the power, log10(4) = 0.602 decades, but for the mean."""
+    real = noise(60, 2, 32, 0)
+    fake = (128 + (real.astype(float) - 128) / 2).round().astype(np.uint8)
+    np.save(tmp_path / "real.npy", real)
+    more = ("--real", tmp_path / "real.npy", "--frames", 2, "--positions", 1, 2)
+    line = result(capsys, tmp_path, "psd", fake, *more)
+    curves = {name: np.array(line["values"][name]) for name in ("fake", "real", "fake_deviation")}
+    assert curves["fake"].shape == curves["fake_deviation"].shape == (2, 16)
+    np.testing.assert_allclose(curves["real"][:, 1:] / curves["fake"][:, 1:], 4, rtol=0.05)
+    assert line["value"] == pytest.approx(np.log10(4) * 15 / 16, rel=0.05)
