@@ -8,17 +8,14 @@ import argparse
 import platform
 import statistics
 import time
-import weakref
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
-from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_iter
 
 import vidgan
 from vidgan.run.device import choose_device
+from vidgan.train.live import LiveTensors
 
 LEAST = 0.05
 """seconds that one measurement takes at least; shorter work is repeated"""
@@ -107,36 +104,6 @@ def peak_bytes(work: Callable[[], object], device: torch.device) -> int:
     with LiveTensors() as live:
         work()
     return live.most
-
-
-class LiveTensors(TorchDispatchMode):
-    """Counts the bytes of tensors while they live: what the CPU's allocator does not tell."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = self.most = 0
-        self._known: set[int] = set()
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        given = {t.untyped_storage()._cdata for t in tree_iter((args, kwargs)) if isinstance(t, Tensor)}
-        made = func(*args, **(kwargs or {}))
-        for tensor in tree_iter(made):
-            if isinstance(tensor, Tensor) and tensor.untyped_storage()._cdata not in given | self._known:
-                self._add(tensor.untyped_storage())
-        return made
-
-    def _add(self, storage: torch.UntypedStorage) -> None:
-        size, name = storage.nbytes(), storage._cdata
-        self._known.add(name)
-        self.now += size
-        self.most = max(self.most, self.now)
-        weakref.finalize(storage, self._drop, name, size)
-
-    def _drop(self, name: int, size: int) -> None:
-        self._known.discard(name)
-        self.now -= size
 
 
 def show_machine(device: torch.device) -> None:

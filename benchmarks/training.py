@@ -1,21 +1,9 @@
-"""A level in training on made-up clips: what the loop does in a step, without reading data."""
+"""A level in training on made-up clips, with another batch or with checkpointing switched."""
 
-import torch
-from torch import Tensor
-
-from vidgan.data.loader import to_float
-from vidgan.models.level import Below
-from vidgan.nn.initialise import Normal
-from vidgan.nn.statistics import BatchStatistics
 from vidgan.run.experiment import BatchSpec, Experiment
-from vidgan.seeds import stream
-from vidgan.shapes import as_video
-from vidgan.train.batches import BelowSource, Randomness, evidence
-from vidgan.train.level_state import LevelState
-from vidgan.train.replicas import Replicas
-from vidgan.train.step import Micro, Scalars, training_step, update_generator
+from vidgan.train.rehearsal import Rehearsal as Trainee
 
-ALONE = Replicas()
+__all__ = ["Trainee", "with_batch", "with_checkpointing"]
 
 
 def with_batch(experiment: Experiment, clips: int) -> Experiment:
@@ -32,58 +20,14 @@ def with_checkpointing(experiment: Experiment, on: bool) -> Experiment:
     return experiment.replace(levels=levels)
 
 
-class Trainee:
-    """A level whose steps can be repeated. On the meta device nothing is computed, only counted."""
-
-    def __init__(self, experiment: Experiment, index: int, device: torch.device) -> None:
-        # Orthogonal weights would take minutes at full width, and how fast a step is does not depend on them.
-        experiment = experiment.replace(training=experiment.training.replace(initial=Normal()))
-        self.experiment, self.device = experiment, device
-        self.state = LevelState(experiment, index, device)
-        self.statistics = BatchStatistics()
-        level, clips = self.state.level, experiment.training.batch.global_batch
-        side = experiment.size
-        rng = stream(0, "made-up clips")
-        shape = (clips, level.spec.seen_frames, side, side, 3)
-        self.video = torch.randint(0, 256, shape, generator=rng, dtype=torch.uint8)
-        self.label = torch.arange(clips) % experiment.classes
-        self.source = None
-        if level.below is not None:
-            self.source = noise_below(level.below, level.spec.trained_frames // level.below.factor)
-        self.randomness = Randomness(experiment.training, index, level, ALONE)
-
-    def micros(self, update: int) -> list[Micro]:
-        """The real clips, sent to the device, and all that is drawn for an update."""
-        clip = to_float(self.video.to(self.device, non_blocking=True))
-        real = evidence(self.state.level, clip, self.label.to(self.device), self.experiment.smooth_views)
-        return self.randomness.micros(self.state.step, update, real, self.source, self.device)
-
-    def step(self) -> Scalars:
-        """A whole training step, moving average included."""
-        state, training = self.state, self.experiment.training
-        updates = [self.micros(update) for update in range(training.critic_updates)]
-        last = self.micros(training.critic_updates)
-        scalars = training_step(
-            state.level, state.optimisers, training, updates, last, self.statistics, ALONE
-        )
-        state.step += 1
-        if state.average is not None:
-            state.average.update(state.level.generator, state.step)
-        return scalars
-
-    def generator_step(self) -> Scalars:
-        """The generator's update alone."""
-        state, training = self.state, self.experiment.training
-        batch = self.micros(training.critic_updates)
-        return update_generator(state.level, state.optimisers, training, batch, self.statistics, ALONE)
-
-
-def noise_below(below: Below, frames: int) -> BelowSource:
-    """Stands in for the levels below, whose cost is not that of this level."""
-
-    def sample(label: Tensor, step: int, update: int, first: int) -> Tensor:
-        rng = stream(0, "noise below", step, update)
-        shape = (len(label), frames, 3, below.size, below.size)
-        return as_video(torch.rand(shape, generator=rng).mul_(2).sub_(1).to(label.device))
-
-    return sample
+def with_width(experiment: Experiment, width: int) -> Experiment:
+    """``experiment`` with all networks of every level at one width."""
+    levels = []
+    for level in experiment.levels:
+        generator = level.generator.replace(width=width)
+        if generator.encoder is not None:
+            body = generator.encoder.body.replace(width=width)
+            generator = generator.replace(encoder=generator.encoder.replace(body=body))
+        critics = tuple(critic.replace(body=critic.body.replace(width=width)) for critic in level.critics)
+        levels.append(level.replace(generator=generator, critics=critics))
+    return experiment.replace(levels=tuple(levels))

@@ -56,7 +56,7 @@ def faults(words: list[str]) -> list[str]:
     if verb not in VERBS:
         return [verb]
     command = [verb]
-    if verb == "train":
+    if verb in ("train", "plan"):
         preset = "demo" if rest[0].isupper() else rest[0]
         if preset not in presets():
             return [preset]

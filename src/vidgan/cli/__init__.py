@@ -13,6 +13,7 @@ VERBS = {
     "presets": "list the experiments, or show one of them in full",
     "prepare": "turn a folder of videos into a prepared dataset",
     "inspect": "show what is in a prepared dataset and name every problem",
+    "plan": "tell parameters, memory and time of training a preset before anything is run",
     "train": "train a preset on a dataset; --resume goes on exactly",
     "sample": "make videos with a trained model",
     "interpolate": "make videos between two samples, or between two classes",

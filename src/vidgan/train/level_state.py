@@ -22,8 +22,11 @@ class LevelState:
         training = experiment.training
         spec = experiment.levels[index]
         self.index = index
-        self.level = Level(spec, experiment.classes, below_of(experiment.levels, index))
-        initialise(self.level, training.initial, stream(training.seed, "weights", index))
+        # On the meta device there is nothing to draw, and a large model takes no time and no memory.
+        with torch.device("meta" if device.type == "meta" else "cpu"):
+            self.level = Level(spec, experiment.classes, below_of(experiment.levels, index))
+        if device.type != "meta":
+            initialise(self.level, training.initial, stream(training.seed, "weights", index))
         self.level.to(device)
         self.optimisers = Optimisers(
             adam(self.level.generator, training.adam, training.adam.generator_rate),

@@ -1,0 +1,90 @@
+"""``vidgan plan PRESET``: what training will need, before anything is run."""
+
+import dataclasses
+import re
+from typing import Annotated
+
+import torch
+import tyro
+
+from vidgan.cli.checks import at_least, positive
+from vidgan.cli.parse import parse
+from vidgan.cli.train import Values
+from vidgan.errors import UserError
+from vidgan.presets import preset
+from vidgan.report.plan import days, fitting, level_plan
+from vidgan.run.experiment import Experiment
+from vidgan.run.tiny import tiny
+from vidgan.train.plan import plan_level
+
+UNITS = {"M": 1e6, "G": 1e9, "MB": 1e6, "GB": 1e9, "MIB": 2**20, "GIB": 2**30}
+"""bytes"""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """Tells parameters, operations and memory of training a preset, the micro-batch that fits and the days it takes.
+
+    Nothing is computed: the steps are rehearsed on torch's meta device.
+    """
+
+    device_memory: str | None = None
+    """memory of the device, such as 80G or 24GiB; that of the GPU without it, where torch sees one"""
+    clips_per_second: float | None = None
+    """training speed as benchmarks/bench_step.py prints it: clips of a step per second, to tell the days"""
+    classes: int | None = None
+    """classes of the data; the paper's without it"""
+    tiny: bool = False
+    """plan the shrunk experiment of `vidgan train --tiny`"""
+    values: Annotated[Values, tyro.conf.arg(name=""), tyro.conf.FlagConversionOff]
+
+
+def run(args: list[str]) -> int:
+    """Parse ``args`` and tell."""
+    if not args or args[0].startswith("-"):
+        if args and args[0] not in ("-h", "--help"):
+            raise UserError(f"the preset comes first: vidgan plan PRESET {' '.join(args[:2])} ...")
+        name, rest = "demo", ["--help"]
+    else:
+        name, rest = args[0], args[1:]
+    experiment = tiny(preset(name)) if "--tiny" in rest else preset(name)
+    names = [field.name for field in dataclasses.fields(Values)]
+    values = Values(**{name: getattr(experiment, name) for name in names})
+    options = parse(Options, f"plan {name}", rest, Options(values=values))
+    experiment = experiment.replace(**{name: getattr(options.values, name) for name in names})
+    if options.classes is not None:
+        at_least("--classes", options.classes, 1)
+        experiment = experiment.replace(classes=options.classes if experiment.conditional else 1)
+    if options.clips_per_second is not None:
+        positive("--clips-per-second", options.clips_per_second)
+    show(experiment, memory_of(options.device_memory), options.clips_per_second)
+    return 0
+
+
+def show(experiment: Experiment, memory: float | None, rate: float | None) -> None:
+    """Print the plan of every level."""
+    batch = experiment.training.batch
+    kind = "bfloat16" if experiment.training.bf16 else "float32"
+    replicas = f" on {batch.replicas} replicas" if batch.replicas > 1 else ""
+    print(f"{experiment.name}: {batch.global_batch} clips per update{replicas}, {kind}")
+    for index in range(len(experiment.levels)):
+        plan = plan_level(experiment, index)
+        print(f"\n{level_plan(experiment, index, plan)}")
+        if memory is not None:
+            print(fitting(experiment, index, plan, memory))
+        if rate is not None:
+            print(days(experiment, rate))
+    if memory is None:
+        print("\nGive --device-memory 80G to be told which micro-batch fits.")
+
+
+def memory_of(text: str | None) -> float | None:
+    """Bytes; raises :class:`UserError` for what is no size."""
+    if text is None:
+        return float(torch.cuda.mem_get_info()[1]) if torch.cuda.is_available() else None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+)", text)
+    if match is None or match[2].upper() not in UNITS:
+        raise UserError(f"--device-memory is a size such as 80G or 24GiB, got {text!r}")
+    size = float(match[1]) * UNITS[match[2].upper()]
+    positive("--device-memory", size)
+    return size

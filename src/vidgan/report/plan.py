@@ -1,0 +1,87 @@
+"""What training a level needs, in words and numbers for a terminal."""
+
+from vidgan.report.costs import giga, millions
+from vidgan.run.experiment import Experiment
+from vidgan.train.plan import MARGIN, LevelPlan
+
+PARTS = 8
+"""parts of the activations that are listed"""
+GIB, MIB = 2**30, 2**20
+
+
+def level_plan(experiment: Experiment, index: int, plan: LevelPlan) -> str:
+    """Parameters, operations, and memory at the micro-batch that the experiment has."""
+    level, training = experiment.levels[index], experiment.training
+    generator, *critics = plan.networks
+    updates, batch = training.critic_updates, training.batch
+    peak = max(plan.updates, key=lambda update: update.peak(batch.micro))
+    step = plan.flops * batch.global_batch
+    rows = [
+        ("weights and buffers", plan.weights),
+        ("moving average", plan.average),
+        ("Adam", plan.adam),
+        (f"real clips of a step ({updates} x {batch.share})", updates * batch.share * plan.clip),
+        (f"the peak of the {peak.name}' update, gradients included", peak.peak(batch.micro)),
+        ("all", plan.memory(batch, updates, batch.micro)),
+    ]
+    if peak.name == "generator":
+        rows[4] = ("the peak of the generator's update, gradients included", rows[4][1])
+    width = max(len(name) for name, _ in rows)
+    memory = "\n".join(f"    {name:{width}}{size / GIB:11.3f} GiB" for name, size in rows)
+    names = " + ".join(critic.name for critic in critics)
+    return (
+        f"level {index + 1}: {level.trained_frames} frames of {level.size}x{level.size}\n"
+        f"  parameters   generator {millions(generator.parameters)} M; "
+        f"critics ({names}) {' + '.join(millions(critic.parameters) for critic in critics)} M\n"
+        f"  forward      generator {giga(generator.flops)} GFLOP per clip; "
+        f"critics {' + '.join(giga(critic.flops) for critic in critics)}\n"
+        f"  a step       {plan.flops / 1e9:,.1f} GFLOP per clip "
+        f"({updates} updates of the critics, 1 of the generator), {step / 1e12:,.2f} TFLOP in all\n"
+        f"  memory with micro-batches of {batch.micro}\n{memory}\n"
+        f"{activations(plan)}"
+    )
+
+
+def activations(plan: LevelPlan) -> str:
+    """The parts that keep most for the backward pass."""
+    total = sum(size for _, size in plan.saved)
+    rows = [(name, size) for name, size in plan.saved[:PARTS]]
+    if rest := plan.saved[PARTS:]:
+        rows.append((f"{len(rest)} more", sum(size for _, size in rest)))
+    width = max(len(name) for name, _ in rows)
+    lines = "\n".join(
+        f"    {name:{width}}{size / MIB:10.2f} MiB  {100 * size / total:3.0f} %" for name, size in rows
+    )
+    return (
+        f"  kept for the generator's backward pass: {total / MIB:.1f} MiB per clip of a micro-batch\n{lines}"
+    )
+
+
+def fitting(experiment: Experiment, index: int, plan: LevelPlan, memory: float) -> str:
+    """The micro-batch that fits into ``memory`` bytes and the accumulation it needs."""
+    batch, updates = experiment.training.batch, experiment.training.critic_updates
+    size = f"{memory / 1e9:.4g} GB"
+    fits = plan.fitting(batch, updates, memory)
+    if fits is None:
+        least = plan.memory(batch, updates, 1) / (1 - MARGIN) / 1e9
+        return (
+            f"  with {size}: not even a single clip fits, which takes a device of {least:.3g} GB; try smaller widths, "
+            f"a smaller global batch or --levels.{index}.generator.checkpointing True"
+        )
+    needs = plan.memory(batch, updates, fits) / 1e9
+    if fits == batch.share:
+        return f"  with {size}: the whole batch of {fits} clips fits ({needs:.3g} GB)"
+    return (
+        f"  with {size}: --training.batch.micro-batch {fits} fits ({needs:.3g} GB), in {batch.share // fits} "
+        "accumulated passes per update, which is not the same as one large batch: batch statistics see a micro-batch"
+    )
+
+
+def days(experiment: Experiment, rate: float) -> str:
+    """How long all steps take at ``rate`` clips of a step per second."""
+    training = experiment.training
+    seconds = training.steps * training.batch.global_batch / rate
+    return (
+        f"  at {rate:g} clips/s: {training.steps:,} steps of {training.batch.global_batch} clips take "
+        f"{seconds / 86400:,.1f} days ({seconds / 3600:,.1f} hours)"
+    )

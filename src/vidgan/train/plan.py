@@ -1,0 +1,216 @@
+"""What training a level will need, found out on the meta device: parameters, operations, memory.
+
+A step is rehearsed without data: every tensor has its size but no content, and the bytes of those that live at a
+time are counted. What is not seen: the workspace of kernels, the allocator's rounding, the GPU's own context.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
+from torch.utils.flop_counter import FlopCounterMode
+
+from vidgan.models.costs import Network, named_networks, networks, parts_of
+from vidgan.models.level import Level
+from vidgan.run.experiment import BatchSpec, Experiment
+from vidgan.train.level_state import LevelState
+from vidgan.train.live import LiveTensors
+from vidgan.train.rehearsal import Rehearsal
+from vidgan.train.replicas import trainable
+
+META = torch.device("meta")
+SIZES = (2, 4)
+"""micro-batches that are rehearsed; memory is linear in between and beyond"""
+# Our choice: what a GPU's context, cuDNN's workspace and gaps between blocks take, as a share of its memory.
+MARGIN = 0.08
+
+
+class Update(NamedTuple):
+    """An update of the critics or of the generator."""
+
+    name: str
+    flops: int
+    """per clip; convolutions and matrix products, a multiply and an add are two; no recomputation"""
+    fixed: float
+    """bytes at its peak that do not depend on the micro-batch, weights and Adam apart"""
+    per_clip: float
+    """bytes at its peak per clip of the micro-batch"""
+
+    def peak(self, micro: int) -> float:
+        """Bytes that a micro-batch needs at the peak, weights and Adam apart."""
+        return self.fixed + self.per_clip * micro
+
+
+class LevelPlan(NamedTuple):
+    """What a level needs."""
+
+    networks: tuple[Network, ...]
+    """generator and critics: parameters, forward operations"""
+    updates: tuple[Update, ...]
+    """of the critics (one of them) and of the generator"""
+    flops: int
+    """operations of a whole step per clip"""
+    weights: int
+    """bytes of weights and buffers"""
+    average: int
+    """bytes of the moving average"""
+    adam: int
+    """bytes of both optimisers' state"""
+    clip: int
+    """bytes of a real clip on the device, as the level sees it"""
+    saved: tuple[tuple[str, float], ...]
+    """activations kept for the backward pass of the generator's update, bytes per clip by part, largest first"""
+
+    @property
+    def state(self) -> int:
+        """Bytes that stay between steps."""
+        return self.weights + self.average + self.adam
+
+    def memory(self, batch: BatchSpec, critic_updates: int, micro: int) -> float:
+        """Bytes at the peak of a step whose batches are cut into micro-batches of ``micro`` clips."""
+        waiting = critic_updates * batch.share * self.clip  # real clips of the whole step
+        return self.state + waiting + max(update.peak(micro) for update in self.updates)
+
+    def fitting(self, batch: BatchSpec, critic_updates: int, memory: float) -> int | None:
+        """The largest micro-batch that fits into ``memory`` bytes with :data:`MARGIN` to spare; None if none does."""
+        sizes = (size for size in range(batch.share, 0, -1) if batch.share % size == 0)
+        room = (1 - MARGIN) * memory
+        return next((size for size in sizes if self.memory(batch, critic_updates, size) <= room), None)
+
+
+def plan_level(experiment: Experiment, index: int) -> LevelPlan:
+    """Rehearse the updates of a level on the meta device."""
+    found = networks(experiment.levels, index, experiment.classes)
+    with LiveTensors() as live:
+        state = LevelState(experiment, index, META)
+        average = 0 if state.average is None else size_of(state.average.module)
+        weights = live.now - average
+        prime(state)
+        gradients = sum(p.numel() * p.element_size() for p in state.level.parameters())
+        adam = live.now - weights - average - gradients
+        base = weights + average + adam
+        runs = [rehearse(experiment, index, state, clips, live, base) for clips in SIZES]
+    spec = experiment.levels[index]
+    clip = 4 * 3 * spec.seen_frames * experiment.size**2
+    updates = tuple(
+        line(name, low, high, clip, flops)
+        for name, low, high, flops in zip(
+            ("critics", "generator"), *runs, step_flops(experiment, index), strict=True
+        )
+    )
+    critics, generator = updates
+    flops = experiment.training.critic_updates * critics.flops + generator.flops
+    saved = saved_by_part(experiment, index, state)
+    return LevelPlan(found, updates, flops, weights, average, adam, clip, saved)
+
+
+def prime(state: LevelState) -> None:
+    """Give Adam its state and all weights their gradients, as they are between two steps."""
+    for parameter in state.level.parameters():
+        parameter.requires_grad_(True).grad = torch.empty_like(parameter)
+    for optimiser in state.optimisers:
+        optimiser.step()
+
+
+def rehearse(
+    experiment: Experiment, index: int, state: LevelState, clips: int, live: LiveTensors, base: int
+) -> tuple[int, int]:
+    """Bytes above ``base`` at the peaks of the critics' and of the generator's update."""
+    rehearsal = Rehearsal(batched(experiment, clips), index, META, state)
+    peaks = []
+    for update in (rehearsal.critics_step, rehearsal.generator_step):
+        live.most = live.now
+        update()
+        peaks.append(live.most - base)
+    return peaks[0], peaks[1]
+
+
+def line(name: str, low: int, high: int, clip: int, flops: int) -> Update:
+    """An update from its peaks at both of :data:`SIZES`; its real clips are counted with those of the step."""
+    per_clip = (high - low) / (SIZES[1] - SIZES[0])
+    return Update(name, flops, low - per_clip * SIZES[0], per_clip - clip)
+
+
+def step_flops(experiment: Experiment, index: int) -> tuple[int, int]:
+    """Operations per clip of an update of the critics and of the generator; recomputation is no progress."""
+    plain = experiment.replace(
+        levels=tuple(
+            level.replace(generator=level.generator.replace(checkpointing=False))
+            for level in experiment.levels
+        )
+    )
+    rehearsal = Rehearsal(batched(plain, 1), index, META)
+    counts = []
+    for update in (rehearsal.critics_step, rehearsal.generator_step):
+        with FlopCounterMode(display=False) as counter:
+            update()
+        counts.append(counter.get_total_flops())
+    return counts[0], counts[1]
+
+
+def batched(experiment: Experiment, clips: int) -> Experiment:
+    """``experiment`` with ``clips`` clips per update, in one process and one pass."""
+    batch = BatchSpec(global_batch=clips, micro_batch=clips)
+    return experiment.replace(training=experiment.training.replace(batch=batch))
+
+
+def size_of(module: nn.Module) -> int:
+    """Bytes of parameters and buffers."""
+    tensors = [*module.parameters(), *module.buffers()]
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+def saved_by_part(experiment: Experiment, index: int, state: LevelState) -> tuple[tuple[str, float], ...]:
+    """Bytes per clip that the forward pass of the generator's update keeps, by part; the largest first."""
+    low, high = (saved(experiment, index, state, clips) for clips in SIZES)
+    per_clip = {name: (high[name] - low.get(name, 0)) / (SIZES[1] - SIZES[0]) for name in high}
+    return tuple(sorted(per_clip.items(), key=lambda entry: -entry[1]))
+
+
+def saved(experiment: Experiment, index: int, state: LevelState, clips: int) -> dict[str, int]:
+    """Bytes that the forward pass of the generator's update keeps, by part of generator and critics."""
+    level = state.level
+    dtype = torch.bfloat16 if experiment.training.bf16 else torch.float32
+    rehearsal = Rehearsal(batched(experiment, clips), index, META, state)
+    trainable(level.critics.values(), False)
+    (micro,) = rehearsal.micros(experiment.training.critic_updates)
+    with tally(level) as table:
+        fake = level.imitate(micro.real, micro.z, micro.below(), rehearsal.statistics, dtype)
+        level.judge([fake], [micro.fake_draws], dtype)
+    trainable(level.critics.values(), True)
+    return table
+
+
+@contextmanager
+def tally(level: Level) -> Iterator[dict[str, int]]:
+    """While it holds, adds up the bytes that autograd keeps, under the part that runs; weights are left out."""
+    table: dict[str, int] = {}
+    running = ["between parts"]
+    known = {tensor.untyped_storage()._cdata for tensor in (*level.parameters(), *level.buffers())}
+    kept: list[Tensor] = []  # so that no storage is mistaken for one that took its place
+
+    def pack(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage._cdata not in known:
+            known.add(storage._cdata)
+            kept.append(tensor)
+            table[running[-1]] = table.get(running[-1], 0) + storage.nbytes()
+        return tensor
+
+    def enter(name: str) -> Callable[[nn.Module, object], None]:
+        return lambda module, args: running.append(name)
+
+    hooks = []
+    for network, module in named_networks(level):
+        for path, inner in parts_of(module):
+            hooks.append(inner.register_forward_pre_hook(enter(f"{network}.{path}")))
+            hooks.append(inner.register_forward_hook(lambda module, args, made: running.pop() and None))
+    try:
+        with saved_tensors_hooks(pack, lambda tensor: tensor):
+            yield table
+    finally:
+        for hook in hooks:
+            hook.remove()

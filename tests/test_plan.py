@@ -1,0 +1,98 @@
+"""`vidgan plan` against what training steps really hold, on the CPU; the micro-batch that fits."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import catalog
+from commands import require_one_line, vidgan
+from vidgan.run.experiment import BatchSpec, Experiment
+from vidgan.train.live import LiveTensors
+from vidgan.train.plan import LevelPlan, Update, plan_level
+from vidgan.train.rehearsal import Rehearsal
+
+Capture = pytest.CaptureFixture[str]
+CPU = torch.device("cpu")
+
+
+def with_clips(experiment: Experiment, share: int, micro: int) -> Experiment:
+    batch = BatchSpec(global_batch=share, micro_batch=micro)
+    return experiment.replace(training=experiment.training.replace(batch=batch))
+
+
+def measured(experiment: Experiment, index: int) -> int:
+    """The most that tensors hold at a time in two training steps, the model and Adam included."""
+    with LiveTensors() as live:
+        rehearsal = Rehearsal(experiment, index, CPU)
+        for _ in range(2):
+            rehearsal.step()
+    return live.most
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "index", "share", "micro"),
+    [
+        ("demo", 0, 12, 12),
+        ("demo", 0, 12, 4),
+        ("trivd-gan-fp-k600", 0, 6, 6),
+        ("ssw-gan-k600", 1, 4, 2),
+    ],
+)
+def test_memory_is_what_training_steps_take(name: str, index: int, share: int, micro: int) -> None:
+    """At tiny width, at batches that were not rehearsed; `benchmarks/bench_plan.py` does it at larger ones."""
+    experiment = with_clips(catalog.experiments()[name], share, micro)
+    training = experiment.training
+    planned = plan_level(experiment, index).memory(training.batch, training.critic_updates, micro)
+    assert planned == pytest.approx(measured(experiment, index), rel=0.15)
+
+
+def test_live_tensors_count_what_lives() -> None:
+    with LiveTensors() as live:
+        a = torch.empty(1000)
+        b = a.view(10, 100)  # the same storage
+        assert live.now == 4000
+        c = a + 1
+        assert live.now == 8000
+        del a
+        assert live.now == 8000  # b holds it
+        del b, c
+        assert live.now == 0
+    assert live.most == 8000
+
+
+def test_the_largest_micro_batch_that_fits_divides_the_share() -> None:
+    updates = (Update("critics", 0, 100.0, 30.0), Update("generator", 0, 50.0, 40.0))
+    plan = LevelPlan((), updates, 0, 500, 200, 1000, 2, ())
+    batch = BatchSpec(global_batch=12)
+    # 1700 stay, 2 x 12 real clips of 2 bytes wait; the peaks cross at 5 clips.
+    assert plan.memory(batch, 2, 3) == 1700 + 48 + 100 + 90
+    assert plan.memory(batch, 2, 6) == 1700 + 48 + 50 + 240
+    exactly = plan.memory(batch, 2, 6) / 0.92
+    assert plan.fitting(batch, 2, exactly + 1) == 6
+    assert plan.fitting(batch, 2, exactly - 1) == 4
+    assert plan.fitting(batch, 2, 1e9) == 12
+    assert plan.fitting(batch, 2, 1000) is None
+
+
+def test_the_command_says_what_fits_and_how_long(capsys: Capture, tmp_path: Path) -> None:
+    options = ("--tiny", "--training.batch.global-batch", 1000, "--training.batch.micro-batch", 1000)
+    answer = vidgan(
+        capsys,
+        "plan",
+        "demo",
+        *options,
+        "--device-memory",
+        "100M",
+        "--clips-per-second",
+        10,
+        "--training.steps",
+        864,
+    )
+    assert answer.status == 0, answer.err
+    for part in ("GFLOP per clip", "Adam", "in all", "micro-batch", "accumulated passes", "take 1.0 days"):
+        assert part in answer.out, part
+    require_one_line(vidgan(capsys, "plan", "demo", "--device-memory", "much"), "80G", "much")
+    require_one_line(vidgan(capsys, "plan", "dmeo"), "did you mean 'demo'")
+    require_one_line(vidgan(capsys, "plan", "--tiny"), "the preset comes first")
