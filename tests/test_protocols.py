@@ -224,3 +224,27 @@ def test_power_spectra(tmp_path: Path, capsys: Capture) -> None:
     assert curves["fake"].shape == curves["fake_deviation"].shape == (2, 16)
     np.testing.assert_allclose(curves["real"][:, 1:] / curves["fake"][:, 1:], 4, rtol=0.05)
     assert line["value"] == pytest.approx(np.log10(4) * 15 / 16, rel=0.05)
+
+
+class Program(torch.nn.Module):
+    """A stand-in for the TorchScript I3D: 400 means of what it is given."""
+
+    def forward(self, x: torch.Tensor, rescale: bool, resize: bool, return_features: bool) -> torch.Tensor:
+        return x.flatten(1)[:, :3200].reshape(len(x), 400, 8).mean(2)
+
+
+def test_foreign_code_runs_only_by_its_flag(tmp_path: Path, capsys: Capture) -> None:
+    file = tmp_path / "i3d_torchscript.pt"
+    torch.jit.script(Program()).save(str(file))
+    fake, real = noise(3, 16, 16, 0), noise(4, 16, 16, 1)
+    np.save(tmp_path / "real.npy", real)
+    more = ("--weights", file, "--real", tmp_path / "real.npy")
+    np.save(tmp_path / "fake.npy", fake)
+    answer = vidgan(capsys, "evaluate", tmp_path / "fake.npy", "--protocol", "fvd-stylegan-v-2048-16f", *more)
+    assert answer.status == 2
+    assert "--run-foreign-code" in answer.err
+    line = result(capsys, tmp_path, "fvd-stylegan-v-2048-16f", fake, *more, "--run-foreign-code")
+    a, b = (Program()(as_video(x).transpose(1, 2).float(), True, True, True).numpy() for x in (real, fake))
+    assert line["value"] == pytest.approx(frechet_distance(a, b, biased=True), rel=1e-4)
+    # On record as what it is, so that it never stands beside numbers of our own network.
+    assert line["settings"]["features"] == {"is": "ForeignI3D"}
