@@ -342,16 +342,15 @@ def test_the_demo_keeps_the_papers_classes_of_layers() -> None:
 def test_the_demo_names_all_that_it_changes() -> None:
     """Nobody should take it for the paper's recipe."""
     words = {
-        "generator.latent": "32 numbers of noise",
         "generator.width": "width 8",
         "generator.side": "3x3 map",
         "generator.channels": "channels 4, 2, 1",
-        "generator.stages": "one block each",
+        "generator.stages": "one block each and channels 4, 2, 1",
         "body.width": "width 8",
-        "body.channels": "channels 2, 8, 8",
+        "body.channels": "channels 2, 4, 8",
         "body.input_mean": "centred",
-        "body.input_gain": "times 8",
-        "view.k": "4 frames instead of 8",
+        "body.input_gain": "times 32",
+        "view.k": "2 frames instead of 8",
         "mean_pool": "means over positions",
         "objective.mean": "means over positions, frames and steps",
         "frames": "8 consecutive frames",

@@ -4,9 +4,10 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from vidgan.cli.checks import positive
-from vidgan.cli.data import open_data
+from vidgan.cli.data import SYNTHETIC, open_data
 from vidgan.cli.evaluate import show
 from vidgan.cli.parse import parse
 from vidgan.data.pipeline import centre_item
@@ -16,6 +17,7 @@ from vidgan.presets.demo import demo
 from vidgan.report.page import write_report
 from vidgan.run.device import choose_device
 from vidgan.run.directory import RunDirectory, command_line
+from vidgan.run.experiment import BatchSpec, Experiment
 from vidgan.sample.files import write_clip
 from vidgan.sample.grids import grid
 from vidgan.sample.published import open_trained
@@ -23,6 +25,7 @@ from vidgan.sample.settling import whole_window
 from vidgan.sample.trained import Trained, synthesise, to_bytes
 from vidgan.train.replicas import Replicas
 from vidgan.train.run import train_run
+from vidgan.train.side_by_side import side_by_side
 
 PER_CLASS = 4
 """samples of each class in the report"""
@@ -47,10 +50,11 @@ def run(args: list[str]) -> int:
     """Parse ``args`` and give the tour."""
     options = parse(Options, "demo", args)
     positive("--minutes", options.minutes)
-    base = demo()
-    experiment = base.replace(training=base.training.replace(seed=options.seed))
-    dataset, record = open_data("synthetic", experiment)
-    if options.resume and (options.out / "experiment.json").exists():
+    known = options.resume and (options.out / "experiment.json").exists()
+    replicas = RunDirectory.open(options.out).experiment.training.batch.replicas if known else replicas_here()
+    experiment = shared_by(replicas, demo(), options.seed)
+    dataset, record = open_data(SYNTHETIC, experiment)
+    if known:
         directory = RunDirectory.open(options.out)
         directory.require_same(experiment, record, ())
     else:
@@ -58,10 +62,9 @@ def run(args: list[str]) -> int:
     print(
         f"{experiment.description}\nTraining for {options.minutes:g} minutes; watch {options.out}/samples/fixed."
     )
-    device = choose_device()
-    if not train_run(directory, dataset, Replicas(), device, 1, options.minutes * 60):
+    if not side_by_side(replicas, train, options.out, options.minutes * 60):
         return 0
-    model = open_trained(directory, device=device)
+    model = open_trained(directory, device=choose_device())
     for name in ("oracle-accuracy", "pixel-statistics"):
         show(evaluate(directory, model, dataset, name, protocol(name)))
     write_samples(directory, model)
@@ -77,6 +80,28 @@ def run(args: list[str]) -> int:
         "  vidgan presets"
     )
     return 0
+
+
+def replicas_here() -> int:
+    """Processes that train: two on a CPU of two cores or more, else one."""
+    return 2 if choose_device().type == "cpu" and torch.get_num_threads() > 1 else 1
+
+
+def shared_by(replicas: int, experiment: Experiment, seed: int) -> Experiment:
+    """``experiment`` with its batch cut into one part per replica: the same training, up to rounding."""
+    training = experiment.training
+    clips = training.batch.global_batch
+    batch = BatchSpec(
+        global_batch=clips, micro_batch=clips // replicas, replicas=replicas, statistics_group=replicas
+    )
+    return experiment.replace(training=training.replace(seed=seed, batch=batch))
+
+
+def train(replicas: Replicas, out: Path, seconds: float) -> bool:
+    """Train the run at ``out`` for so long, as one of ``replicas``; whether it finished."""
+    directory = RunDirectory.open(out)
+    dataset, _ = open_data(SYNTHETIC, directory.experiment)
+    return train_run(directory, dataset, replicas, choose_device(), 1, seconds)
 
 
 def write_samples(directory: RunDirectory, model: Trained) -> None:
