@@ -66,7 +66,7 @@ def test_defaults_and_none() -> None:
     assert from_json(Drawing, {"title": "a", "frame": {"side": 2}}).frame == Square(side=2)
 
 
-@pytest.mark.parametrize("preset", ALL, ids=lambda preset: preset.__name__)
+@pytest.mark.parametrize("preset", ALL, ids=lambda preset: preset().name)
 def test_every_preset_survives_json(preset: Any) -> None:
     experiment = preset()
     text = json.dumps(to_json(experiment))
