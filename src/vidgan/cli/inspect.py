@@ -11,8 +11,10 @@ from rich.table import Table
 
 from vidgan.cli.parse import parse
 from vidgan.data.inspect import class_counts, problems
+from vidgan.data.sheet import write_sheet
 from vidgan.data.store import PreparedDataset, open_dataset
 from vidgan.data.window import WindowSpec
+from vidgan.errors import UserError
 from vidgan.spec import to_json
 
 
@@ -28,6 +30,8 @@ class Options:
     """source frames from one frame of the window to the next"""
     size: int = 1
     """side of the square that every clip must hold (pixels)"""
+    sheet: Path | None = None
+    """write a contact sheet to this PNG file: clips of every class, frames over time"""
     skip_checksums: bool = False
     """do not read all data to compare it with the checksums taken while preparing"""
 
@@ -39,6 +43,11 @@ def run(args: list[str]) -> int:
     dataset = open_dataset(options.dest)
     console = Console()
     _show(dataset, options.dest, console)
+    if options.sheet is not None:
+        if options.sheet.suffix.lower() != ".png" or not options.sheet.absolute().parent.is_dir():
+            raise UserError(f"--sheet {options.sheet}: name a .png file in a folder that is there")
+        write_sheet(dataset, options.sheet)
+        console.print(f"contact sheet: {options.sheet}", markup=False, highlight=False, soft_wrap=True)
     found = list(problems(dataset, window, checksums=not options.skip_checksums))
     for problem in found:
         console.print(f"problem: {problem.name}: {problem.reason}", markup=False, soft_wrap=True)

@@ -1,11 +1,13 @@
 """``vidgan report RUN``: one page that shows a run."""
 
 import dataclasses
+import time
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
+from vidgan.cli.checks import at_least
 from vidgan.cli.parse import parse
 from vidgan.report.page import write_report
 
@@ -16,10 +18,38 @@ class Options:
 
     run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """run directory"""
+    watch: bool = False
+    """write the page again whenever the run has changed, until Ctrl-C; an open browser follows"""
+    every: int = 30
+    """seconds between two looks with --watch"""
 
 
 def run(args: list[str]) -> int:
     """Parse ``args`` and write the page."""
     options = parse(Options, "report", args)
-    print(write_report(options.run))
+    at_least("--every", options.every, 1)
+    if not options.watch:
+        print(write_report(options.run))
+        return 0
+    print(f"{write_report(options.run, options.every)}: open it in a browser; Ctrl-C ends", flush=True)
+    try:
+        watch(options.run, options.every)
+    except KeyboardInterrupt:
+        print(write_report(options.run))
     return 0
+
+
+def watch(run: Path, seconds: int) -> None:
+    """Write the page again whenever files of the run have changed, for ever."""
+    known = stamps(run)
+    while True:
+        time.sleep(seconds)
+        if (now := stamps(run)) != known:
+            write_report(run, seconds)
+            known = now
+
+
+def stamps(run: Path) -> dict[str, int]:
+    """When the files that the page shows were changed last."""
+    paths = [*run.glob("*.json*"), *(run / "samples").rglob("*.webp")]
+    return {str(path): path.stat().st_mtime_ns for path in paths if path.is_file()}

@@ -19,25 +19,27 @@ from vidgan.report.words import command, count, duration, number, resuming, rows
 NAME = "report.html"
 
 
-def write_report(run_path: Path) -> Path:
+def write_report(run_path: Path, refresh: int | None = None) -> Path:
     """Write ``report.html`` into a run directory, whole or not at all; its path.
 
-    What the run has not made yet is named on the page with the command that makes it.
+    What the run has not made yet is named on the page with the command that makes it. With ``refresh``, a
+    browser loads the page again after so many seconds.
 
     Raises:
         UserError: if ``run_path`` is no run directory.
     """
     path = run_path / NAME
-    write_text(path, page(collect(run_path)))
+    write_text(path, page(collect(run_path), refresh))
     return path
 
 
-def page(shown: Collected) -> str:
+def page(shown: Collected, refresh: int | None = None) -> str:
     """The page as HTML text."""
     files = resources.files("vidgan.report")
     texts = {name: (files / name).read_text("utf-8") for name in ("page.html", "style.css", "script.js")}
     experiment = shown.run.experiment
     return Template(texts["page.html"]).substitute(
+        refresh="" if refresh is None else f'<meta http-equiv="refresh" content="{refresh}">\n',
         style=texts["style.css"],
         script=texts["script.js"],
         name=escape(experiment.name),

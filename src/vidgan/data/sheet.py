@@ -1,0 +1,67 @@
+"""A contact sheet: what is in a prepared dataset, in one picture."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from vidgan.data.dataset import Dataset, Frames
+from vidgan.files import write_whole
+
+CLASSES, CLIPS, FRAMES = 40, 3, 4
+"""at most so many classes, clips of each, frames of each clip (evenly over its length)"""
+SIDE, GAP, TEXT = 64, 2, 14
+"""height of a frame, space between clips, height of a line of text (pixels)"""
+PAPER, INK = (250, 250, 248), (30, 30, 30)
+
+
+def write_sheet(dataset: Dataset, path: Path) -> None:
+    """Write a PNG with a row per class, its name above: the first clips and their frames over time.
+
+    Of more classes than :data:`CLASSES`, that many are shown, evenly over the list.
+
+    Raises:
+        UserError: where a clip cannot be read.
+        OSError: where the file cannot be written.
+    """
+    picture = sheet(dataset)
+
+    def write(part: Path) -> None:
+        picture.save(part, "PNG")
+
+    write_whole(path, write)
+
+
+def sheet(dataset: Dataset) -> Image.Image:
+    """The picture itself."""
+    labels = np.asarray([dataset.info(index).label for index in range(len(dataset))])
+    count = min(CLASSES, len(dataset.classes))
+    shown = np.linspace(0, len(dataset.classes) - 1, count).round().astype(int).tolist()
+    rows = [(label, np.flatnonzero(labels == label)) for label in shown]
+    strips = [[clip_strip(dataset, int(index)) for index in clips[:CLIPS]] for _, clips in rows]
+    width = max(sum(strip.shape[1] + 3 * GAP for strip in row) for row in strips)
+    canvas = Image.new("RGB", (max(width, 320) + 3 * GAP, (SIDE + TEXT + 3 * GAP) * count + GAP), PAPER)
+    draw, font = ImageDraw.Draw(canvas), ImageFont.load_default()
+    for number, ((label, clips), row) in enumerate(zip(rows, strips, strict=True)):
+        top = GAP + number * (SIDE + TEXT + 3 * GAP)
+        name = dataset.classes[label].encode("ascii", "replace").decode()  # what the built-in font can draw
+        draw.text((3 * GAP, top), f"{name}: {len(clips)} clips", INK, font)
+        left = 3 * GAP
+        for strip in row:
+            canvas.paste(Image.fromarray(strip), (left, top + TEXT))
+            left += strip.shape[1] + 3 * GAP
+    return canvas
+
+
+def clip_strip(dataset: Dataset, index: int) -> Frames:
+    """(SIDE, W, 3): frames evenly over clip ``index``, side by side."""
+    length = dataset.info(index).frames
+    places = np.linspace(0, length - 1, min(FRAMES, length)).round().astype(int).tolist()
+    frames = [Image.fromarray(dataset.read(index, place, 1)[0]) for place in places]
+    scaled = [
+        frame.resize((max(1, round(SIDE * frame.width / frame.height)), SIDE), Image.Resampling.BICUBIC)
+        for frame in frames
+    ]
+    gap = np.full((SIDE, GAP, 3), PAPER, np.uint8)
+    parts = [part for frame in scaled for part in (np.asarray(frame), gap)]
+    return np.concatenate(parts[:-1], axis=1)
