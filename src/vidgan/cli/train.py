@@ -39,6 +39,7 @@ clips with --data synthetic.
   --steps N     generator updates per level
   --minutes M   stop each level after this time and count it as finished
   --seed N      everything random derives from it
+  --tensorboard   write event files into RUN/tensorboard too
   --workers N   processes that read clips; 0 reads in the training process
 
 Every value of the experiment is an option too: vidgan train PRESET --help lists them with the
@@ -75,6 +76,8 @@ class Options:
     """shrink the experiment until steps take seconds; its structure stays"""
     workers: int = 1
     """processes that read clips; 0 reads in the training process"""
+    tensorboard: bool = False
+    """write scalars, histograms of the critics' scores and animated samples into RUN/tensorboard (extra: log)"""
     minutes: float | None = None
     """stop each level after this time and count it as finished"""
     steps: int | None = None
@@ -133,7 +136,7 @@ def train(options: Options, experiment: Experiment) -> int:
     replicas.wait()
     directory = RunDirectory.open(options.out)
     seconds = None if options.minutes is None else options.minutes * 60
-    finished = train_run(directory, dataset, replicas, device, options.workers, seconds)
+    finished = train_run(directory, dataset, replicas, device, options.workers, seconds, options.tensorboard)
     if replicas.main and finished:
         predicts = experiment.levels[0].context_frames > 0
         following = (

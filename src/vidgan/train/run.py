@@ -21,6 +21,7 @@ from vidgan.sample.previews import write_previews
 from vidgan.sample.published import GivenFrames, settled
 from vidgan.sample.settling import label_counts, window_of
 from vidgan.train.below import frozen_source
+from vidgan.train.events import FOLDER, Events
 from vidgan.train.faults import full_disk
 from vidgan.train.initial import start_from
 from vidgan.train.level_state import LevelState
@@ -37,6 +38,7 @@ def train_run(
     device: torch.device,
     workers: int,
     seconds: float | None = None,
+    tensorboard: bool = False,
 ) -> bool:
     """Train every level of ``run`` from where it stands.
 
@@ -44,6 +46,7 @@ def train_run(
         dataset: the clips.
         workers: processes that read clips.
         seconds: stop a level after this time and count it as finished; None trains all steps.
+        tensorboard: write event files too.
 
     Returns:
         True if the run is finished, False if it was told to stop (SIGTERM or Ctrl-C) and saved.
@@ -74,8 +77,11 @@ def train_run(
                     print(message, flush=True)
             finished = found is not None and is_finished(found, experiment)
             if not finished:
+                events = None
+                if tensorboard and replicas.main:
+                    events = Events(run.path / FOLDER, state.level, index, state.step)
                 finished = _train(
-                    run, state, dataset, labels, below, replicas, device, workers, seconds, requests
+                    run, state, dataset, labels, below, replicas, device, workers, seconds, requests, events
                 )
             if not finished:
                 return False
@@ -100,6 +106,7 @@ def _train(
     workers: int,
     seconds: float | None,
     requests: "StopRequests",
+    events: Events | None,
 ) -> bool:
     experiment = run.experiment
     training = experiment.training
@@ -112,8 +119,14 @@ def _train(
     shown = open_progress(label, training.steps, seconds, state.step, clips_per_step, replicas.main)
     spent = seconds_logged(run.log.path, state.index + 1)
     with shown as progress:
-        watcher = RunWatcher(run, dataset, labels, below, replicas, progress, seconds, requests, spent)
-        train_level(experiment, state, dataset, source, replicas, watcher, workers, device)
+        watcher = RunWatcher(
+            run, dataset, labels, below, replicas, progress, seconds, requests, spent, events
+        )
+        try:
+            train_level(experiment, state, dataset, source, replicas, watcher, workers, device)
+        finally:
+            if events is not None:
+                events.close()
     # Asked of all: a replica that went on alone would wait for one that has left.
     interrupted = replicas.any(requests.name is not None)
     if interrupted and replicas.main:
@@ -136,9 +149,11 @@ class RunWatcher:
         seconds: float | None,
         requests: "StopRequests",
         spent: float,
+        events: Events | None = None,
     ) -> None:
         self.run, self.dataset, self.labels, self.below = run, dataset, labels, below
         self.replicas, self.progress, self.requests = replicas, progress, requests
+        self.events = events
         self.began = time.monotonic()
         self.deadline = None if seconds is None else self.began + seconds
         self.pins = pins_of(below)
@@ -157,6 +172,8 @@ class RunWatcher:
                 }
             )
             self.progress.tick(step, clips, scalars)
+        if self.events is not None:
+            self.events.tick(step, scalars)
 
     def checkpoint(self, state: LevelState, finished: bool) -> None:
         """Save all state, whole or not at all, and remove old checkpoints."""
@@ -181,6 +198,9 @@ class RunWatcher:
             write_previews(
                 self.run, state.index, generator, state.step, self.below, self.labels, self.dataset
             )
+        if self.events is not None:
+            name = f"level{state.index + 1}-step{state.step:08d}.webp"
+            self.events.samples(state.step, self.run.samples / "fixed" / name)
 
     def interrupted(self) -> bool:
         """Whether a signal came."""

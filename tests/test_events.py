@@ -1,0 +1,49 @@
+"""What TensorBoard is given, read back by TensorBoard."""
+
+import io
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from commands import require_one_line, vidgan
+from vidgan.run.logs import read_lines
+
+Capture = pytest.CaptureFixture[str]
+TRAIN = ("train", "demo", "--tiny", "--data", "synthetic", "--workers", 0, "--tensorboard")
+
+
+@pytest.mark.slow
+def test_scalars_histograms_and_animations(tmp_path: Path, capsys: Capture) -> None:
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    out = tmp_path / "run"
+    assert vidgan(capsys, *TRAIN, "--out", out, "--steps", 2).status == 0
+    assert vidgan(capsys, *TRAIN, "--out", out, "--steps", 3, "--resume").status == 0
+    seen = accumulator.EventAccumulator(
+        str(out / "tensorboard" / "level1"), size_guidance={"histograms": 0, "images": 0}
+    )
+    seen.Reload()
+    lines = read_lines(out / "log.jsonl")
+    for name, value in lines[-1]["scalars"].items():
+        events = seen.Scalars(name)
+        assert [event.step for event in events] == [1, 2, 3]
+        assert events[-1].value == pytest.approx(value, rel=1e-6)
+    for critic in ("frames", "clip"):
+        for kind in ("real", "fake"):
+            histograms = seen.Histograms(f"critic/{critic}/{kind} scores")
+            assert [event.step for event in histograms] == [1, 2, 3]
+            assert histograms[-1].histogram_value.num >= 3  # a score per clip at least
+    image = seen.Images("samples")[-1]
+    with Image.open(io.BytesIO(image.encoded_image_string)) as animation:
+        assert animation.format == "GIF"
+        assert animation.n_frames > 1
+        assert animation.size == (image.width, image.height)
+
+
+def test_without_tensorboard_one_line_says_what_to_install(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    answer = vidgan(capsys, *TRAIN, "--out", tmp_path / "run", "--steps", 1)
+    require_one_line(answer, "vidgan[log]")
