@@ -21,6 +21,7 @@ from vidgan.spec import differences, from_json, to_json
 from vidgan.train.below import frozen_source
 from vidgan.train.level_state import LevelState
 from vidgan.train.loop import train_level
+from vidgan.train.plan import plan_level
 from vidgan.train.replicas import Replicas
 
 CPU = torch.device("cpu")
@@ -254,6 +255,15 @@ def test_the_model_for_one_gpu_names_what_it_changes() -> None:
         found = [word for part, word in words.items() if part in place]
         assert found, f"{place} has no words here"
         assert any(word in said for word in found), place
+
+
+@pytest.mark.slow
+def test_the_model_for_one_gpu_takes_the_memory_that_it_names() -> None:
+    one = preset("dvd-gan-ucf101-16x64-1gpu")
+    training = one.training
+    needed = plan_level(one, 0).memory(training.batch, training.critic_updates, training.batch.micro)
+    assert "14 GiB" in one.description
+    assert needed / 2**30 == pytest.approx(14, abs=0.5)
 
 
 def test_bair_differs_from_kinetics_prediction_in_frames_alone() -> None:
