@@ -26,6 +26,9 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_report(full_run(tmp_path_factory.mktemp("browser") / "run").path)
 
 
+ARTEFACTS = Path(__file__).parents[1] / "build" / "test-artefacts"
+"""screenshots stay here, to be looked at"""
+
 BEYOND = """
 [...document.querySelectorAll("body *")]
     .filter((e) => !e.closest(".wide table"))
@@ -46,8 +49,11 @@ def test_fits_and_is_silent(browser: Browser, report: Path, width: int, scheme: 
     assert browser.value(BEYOND) == []
     assert browser.value("[...document.images].every((i) => i.complete && i.naturalWidth > 0)") is True
     assert browser.value("document.images.length") > 10
+    assert browser.value("[...document.images].every((i) => i.alt.length > 3)") is True
     assert browser.complaints == []
     assert browser.requested == [report.absolute().as_uri()]
+    ARTEFACTS.mkdir(parents=True, exist_ok=True)
+    browser.picture(ARTEFACTS / f"report-{width}-{scheme}.png")
 
 
 def test_long_words_do_not_widen_a_phone(browser: Browser, tmp_path: Path) -> None:
