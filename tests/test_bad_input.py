@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from commands import require_one_line, snapshot, vidgan
 from vidgan.run import checkpoints
@@ -27,6 +28,22 @@ def test_unknown_preset(capsys: Capture, tmp_path: Path) -> None:
     answer = vidgan(capsys, "train", "dvd-gan-k600-12x46", "--data", "synthetic", "--out", tmp_path / "x")
     require_one_line(answer, "dvd-gan-k600-12x46", "did you mean 'dvd-gan-k600-12x64'")
     assert not (tmp_path / "x").exists()
+
+
+def test_a_preset_that_was_begun_and_not_finished(capsys: Capture) -> None:
+    require_one_line(vidgan(capsys, "presets", "dvd-gan-k600"), "did you mean 'dvd-gan-k600-12x64'")
+
+
+def test_clips_too_short_are_named_before_anything_is_written(capsys: Capture, tmp_path: Path) -> None:
+    (tmp_path / "strips" / "a").mkdir(parents=True)
+    Image.new("RGB", (3 * 24, 24)).save(tmp_path / "strips" / "a" / "short.png")
+    data = tmp_path / "data"
+    assert (
+        vidgan(capsys, "prepare", tmp_path / "strips", data, "--layout", "strips", "--size", 24).status == 0
+    )
+    answer = vidgan(capsys, "train", "demo", "--data", data, "--out", tmp_path / "run")
+    require_one_line(answer, "a/short.png (3 frames, needs 8)")
+    assert not (tmp_path / "run").exists()
 
 
 def test_unknown_verb(capsys: Capture) -> None:

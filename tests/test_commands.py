@@ -58,7 +58,8 @@ def test_synthesis(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
             capsys, "sample", out, "--out", tmp_path / kind, "--clips", 2, "--format", kind, "--grid"
         )
         assert answer.status == 0, answer.err
-        assert len(list((tmp_path / kind).glob(f"*.{kind}"))) == 3
+        assert len(list((tmp_path / kind).iterdir())) == 2
+        assert (tmp_path / f"{kind}-grid.{kind}").exists()
 
 
 @pytest.mark.slow

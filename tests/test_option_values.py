@@ -33,7 +33,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (("--fps", 5000, "--format", "webp"), ("frames per second", "1000")),
         (("--clips", 0), ("--clips", "at least 1")),
         (("--sigma", -1), ("sigma", "-1")),
-        (("--threshold", 0), ("threshold", "positive")),
+        (("--threshold", 0), ("--threshold", "above 0")),
+        (("--sigma", 0.5, "--threshold", 0.5), ("--sigma and --threshold", "one of them")),
     ],
 )
 def test_sample(
@@ -60,6 +61,7 @@ def test_output_that_is_a_file(run: Path, tmp_path: Path, capsys: Capture) -> No
         (("--workers", -1), ("--workers", "at least 0")),
         (("--minutes", 0), ("--minutes", "above 0")),
         (("--minutes", "nan"), ("--minutes", "above 0")),
+        (("--steps", 0), ("--steps", "at least 1")),
     ],
 )
 def test_train(tmp_path: Path, capsys: Capture, options: tuple[object, ...], words: tuple[str, ...]) -> None:

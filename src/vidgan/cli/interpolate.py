@@ -40,8 +40,8 @@ class Options:
     none: between latents, of each class in turn"""
     seed: int = 0
     """seed of the noise"""
-    sigma: float = 1.0
-    """standard deviation of the noise; below 1 is truncation"""
+    sigma: float | None = None
+    """standard deviation of the noise, 1 without it; below 1 is truncation"""
     threshold: float | None = None
     """truncate by drawing values beyond this again, instead of by --sigma"""
     format: str = "mp4"

@@ -49,7 +49,7 @@ class Options:
     """frames of each continuation; beyond the trained length the model rolls on from its own frames"""
     seed: int = 0
     """seed of the noise"""
-    sigma: float = 1.0
+    sigma: float | None = None
     """standard deviation of the noise"""
     threshold: float | None = None
     """truncate by drawing values beyond this again, instead of by --sigma"""

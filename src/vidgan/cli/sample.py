@@ -33,8 +33,8 @@ class Options:
     """frames of each video, at least as many as in training; statistics are settled at that length"""
     seed: int = 0
     """seed of the noise"""
-    sigma: float = 1.0
-    """standard deviation of the noise; below 1 is truncation"""
+    sigma: float | None = None
+    """standard deviation of the noise, 1 without it; below 1 is truncation"""
     threshold: float | None = None
     """truncate by drawing values beyond this again, instead of by --sigma"""
     format: str = "mp4"
@@ -42,7 +42,7 @@ class Options:
     fps: float = 12.0
     """frames per second of the files"""
     grid: bool = False
-    """also write all clips as one video"""
+    """also write all clips as one video, beside the folder"""
     step: int | None = None
     """use the checkpoint of this step instead of the newest"""
     raw: bool = False
@@ -70,6 +70,10 @@ def run(args: list[str]) -> int:
         write_clip(options.out / f"{name}.{options.format}", video, options.fps)
     if options.grid:
         columns = max(1, round(options.clips**0.5))
-        write_clip(options.out / f"grid.{options.format}", grid(videos, columns), options.fps)
+        # Beside the folder: what lies in it are clips, one by one, for whoever measures them.
+        out = options.out.resolve()
+        beside = out.with_name(f"{out.name}-grid.{options.format}")
+        write_clip(beside, grid(videos, columns), options.fps)
+        print(f"wrote the grid to {beside}")
     print(f"wrote {options.clips} videos to {options.out}")
     return 0

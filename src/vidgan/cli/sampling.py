@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from vidgan.cli.checks import at_least, positive
 from vidgan.errors import UserError, nearest
 from vidgan.run.directory import RunDirectory
 from vidgan.sample.files import FORMATS, check_rate
@@ -26,9 +27,21 @@ def checkpoint(step: int | None) -> Choice:
     return Last() if step is None else AtStep(step=step)
 
 
-def truncation(sigma: float, threshold: float | None) -> Truncation:
-    """How noise is drawn."""
-    return Scaled(sigma=sigma) if threshold is None else Threshold(limit=threshold)
+def truncation(sigma: float | None, threshold: float | None) -> Truncation:
+    """How noise is drawn: not truncated where neither is given.
+
+    Raises:
+        UserError: if both are, or one is out of range.
+    """
+    if sigma is not None and threshold is not None:
+        raise UserError("--sigma and --threshold are two ways to truncate: give one of them")
+    if sigma is not None:
+        at_least("--sigma", sigma, 0)
+        return Scaled(sigma=sigma)
+    if threshold is not None:
+        positive("--threshold", threshold)
+        return Threshold(limit=threshold)
+    return Scaled()
 
 
 def check_files(format: str, fps: float) -> None:

@@ -11,6 +11,7 @@ import tyro
 from vidgan.cli.checks import at_least, positive
 from vidgan.cli.data import open_data
 from vidgan.cli.parse import parse
+from vidgan.data.window import check_usable
 from vidgan.errors import UserError
 from vidgan.models.level import LevelSpec
 from vidgan.presets import preset
@@ -18,6 +19,7 @@ from vidgan.run.device import choose_device
 from vidgan.run.directory import DataRecord, RunDirectory, command_line
 from vidgan.run.experiment import Experiment, ReportingSpec, TrainingSpec
 from vidgan.run.tiny import tiny
+from vidgan.sample.settling import window_of
 from vidgan.train.initial import newest_of
 from vidgan.train.pins import require_below_stays
 from vidgan.train.replicas import Replicas, join_replicas
@@ -123,12 +125,15 @@ def train(options: Options, experiment: Experiment) -> int:
         positive("--minutes", options.minutes)
     training = experiment.training
     if options.steps is not None:
+        at_least("--steps", options.steps, 1)
         training = training.replace(steps=options.steps)
     if options.seed is not None:
         training = training.replace(seed=options.seed)
     experiment = experiment.replace(training=training)
     dataset, record = open_data(options.data, experiment)
     experiment = with_data(experiment, len(dataset.classes))
+    for index in range(len(experiment.levels)):  # before anything is written
+        check_usable(dataset, window_of(experiment, index))
     device = choose_device()
     replicas = join_replicas(training.batch.replicas)
     if replicas.main:
