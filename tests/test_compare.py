@@ -129,20 +129,34 @@ def test_a_table_never_merges_the_two_networks_of_kinetics() -> None:
 
 
 def test_published_numbers_stand_beside_their_like_only() -> None:
-    result = line("fid-k600-avgpool", source__frames=12, source__size=128)
+    result = line("fid-k600-avgpool", source__frames=12, source__stride=2, source__size=128)
     values = {row.value for row in beside(result, "Kinetics-600")}
     assert values == {2.16, 1.16, 2.09}
     assert beside(result, None) == []
     assert beside(result, "UCF-101") == []
-    assert {
-        row.value for row in beside(line("is-k600", source__frames=12, source__size=64), "kinetics-600")
-    } == {61.1}
-    truncated = line("is-k600", source__frames=12, source__size=64)
+    small = line("is-k600", source__frames=12, source__stride=2, source__size=64)
+    assert {row.value for row in beside(small, "kinetics-600")} == {61.1}
+    truncated = copy.deepcopy(small)
     truncated["settings"]["sampling"]["truncation"] = {"is": "Scaled", "sigma": 0.44}
     assert {row.value for row in beside(truncated, "kinetics-600")} == {129.9}
     prepared = copy.deepcopy(result)
     prepared["real"] = {"prepared": {"layout": {"is": "Kinetics"}}, "classes": 600}
     assert {row.value for row in beside(prepared, None)} == values
+
+
+def test_published_numbers_of_another_stride_stand_apart() -> None:
+    """DVD-GAN skips every other frame; SSW-GAN's windows of 12 frames are four frames apart, CVG's two."""
+
+    def found(stride: int) -> set[str]:
+        clips = {"source__frames": 12, "source__stride": stride, "source__size": 128}
+        return {row.model for row in beside(line("fid-k600-avgpool", **clips), "Kinetics-600")}
+
+    assert found(1) == set()
+    assert found(2) == {"DVD-GAN", "DVD-GAN 12 frames", "CVG, two levels"}
+    assert found(4) == {"SSW-GAN, window of 12"}
+    # Files that are compared with no real clips do not tell their stride.
+    files = line("is-k400", source__frames=12, source__stride=1, source__size=128, sampling=None)
+    assert {row.stride for row in beside(files, "Kinetics-600")} == {2, 4}
 
 
 def write(path: Path, *lines: dict[str, Any]) -> Path:

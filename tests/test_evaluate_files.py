@@ -130,6 +130,17 @@ def test_four_videos_give_a_number_and_a_loud_warning(tmp_path: Path, capsys: Ca
     assert len(line["warnings"]) == 3
 
 
+def test_a_short_video_does_not_cut_the_others_in_silence(tmp_path: Path, capsys: Capture) -> None:
+    fake, real = write(tmp_path / "fake", clips(6, 0)), write(tmp_path / "real", clips(8, 1))
+    np.save(fake / "0003.npy", clips(1, 2)[0][:4])
+    command = ("evaluate", fake, "--real", real, "--protocol", "frechet-random")
+    answer = vidgan(capsys, *command)
+    assert answer.status == 0, answer.err
+    assert "WARNING: frechet-random: only the first 4 frames of each clip" in answer.err
+    assert "as 0003.npy has no more and others have up to 6" in answer.err
+    assert "only the first" not in vidgan(capsys, *command, "--frames", 4).err
+
+
 def test_changed_data_never_reuse_old_statistics(tmp_path: Path, capsys: Capture) -> None:
     fake, real = write(tmp_path / "fake", clips(20, 0)), write(tmp_path / "real", clips(20, 1))
     out = tmp_path / "results.jsonl"
@@ -283,6 +294,7 @@ def test_bad_input_ends_in_one_line(tmp_path: Path, capsys: Capture) -> None:
     refused(fake, "--real", real, "--data", real, *random, words=("--data and --real",))
     refused(fake, "--real", real, *random, "--sigma", 0.5, words=("--sigma", "finished videos"))
     refused(fake, "--real", real, *random, "--frames", 7, words=("6 frames", "--frames"))
+    refused(fake, "--real", real, *random, "--out", tmp_path / "no" / "x.jsonl", words=("--out", "no folder"))
     refused(fake, "--real", real, "--protocol", "psd", words=("50",))
     refused(fake, "--real", real, "--protocol", "fvd-refrence", words=("did you mean 'fvd-reference'",))
     refused(fake, "--real", real, words=("--protocol",))

@@ -110,9 +110,15 @@ def show(group: Group, dataset: str | None) -> None:
             f"  published numbers of this protocol are for {known}: say --dataset NAME if the data are one of them"
         )
     elif not (found := beside(first, dataset)):
-        print("  no published numbers of this protocol are for such clips")
+        print(f"  no published numbers of this protocol are for such clips ({clips_of(first)})")
     else:
         print_published(found)
+
+
+def clips_of(line: Any) -> str:
+    """The form of the clips that were judged, in a few words."""
+    source = line["settings"]["source"]
+    return f"{source['frames']} frames at stride {source['stride']}, {source['size']} pixels"
 
 
 def changes(line: Any) -> list[str]:
@@ -151,7 +157,8 @@ def print_published(found: Sequence[Published]) -> None:
     rows = []
     for row in found:
         spread = "" if row.deviation is None else f"{row.deviation:g}"
-        said = [f"split {row.split}" if row.split else "", f"cites {row.cited}" if row.cited else ""]
+        said = [f"stride {row.stride}" if row.stride else "", f"split {row.split}" if row.split else ""]
+        said += [f"cites {row.cited}" if row.cited else ""]
         said += [f"presumed: {row.presumed}" if row.presumed else "", row.note or ""]
         rows.append(
             (

@@ -132,6 +132,8 @@ def check(options: Options) -> None:
             raise UserError("--sigma and --threshold are two ways to truncate: give one of them")
     if options.data is not None and options.real is not None:
         raise UserError("--data and --real both name the real videos: give one of them")
+    if options.out is not None and not options.out.parent.is_dir():
+        raise UserError(f"--out {options.out}: there is no folder {options.out.parent}")
 
 
 def with_options(named: Protocol, options: Options) -> Protocol:

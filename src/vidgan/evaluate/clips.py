@@ -66,7 +66,7 @@ class DataClips(Clips):
                 self.chosen.append(index)
         if not self.chosen:
             raise UserError(
-                f"no video holds a clip of {window.frames} frames at stride {window.stride} and "
+                f"no real video holds a clip of {window.frames} frames at stride {window.stride} and "
                 f"{window.size}x{window.size} pixels; {ADVICE}"
             )
         self.count = len(self.chosen)

@@ -21,6 +21,8 @@ class Published(NamedTuple):
     """name of the protocol; None where there is none of this kind here"""
     frames: int | None = None
     """frames per clip, as far as printed"""
+    stride: int | None = None
+    """source frames from one frame to the next, as far as printed; for cascades, that of their last level"""
     size: int | None = None
     """pixels, as far as printed"""
     deviation: float | None = None
@@ -56,9 +58,10 @@ def dataset_of(line: Mapping[str, Any]) -> str | None:
 
 
 def beside(line: Mapping[str, Any], data: str | None) -> list[Published]:
-    """The published numbers that a result may stand beside: of its protocol, data, length, size and truncation.
+    """The published numbers that a result may stand beside: of its protocol, data, length, stride, size and
+    truncation.
 
-    What a row leaves open fits anything.
+    What a row leaves open fits anything; so does the stride of files that are compared with no real clips.
 
     Args:
         data: the dataset, for results that do not tell it.
@@ -67,6 +70,7 @@ def beside(line: Mapping[str, Any], data: str | None) -> list[Published]:
     source, sampling = settings.get("source") or {}, settings.get("sampling")
     truncated = isinstance(sampling, dict) and sampling.get("truncation") != {"is": "Scaled", "sigma": 1.0}
     known = dataset_of(line) or data
+    stride = None if sampling is None and settings.get("real") is None else source.get("stride")
     return [
         row
         for row in published()
@@ -74,6 +78,7 @@ def beside(line: Mapping[str, Any], data: str | None) -> list[Published]:
         and known is not None
         and row.data.lower() == known.lower()
         and row.frames in (None, source.get("frames"))
+        and (stride is None or row.stride in (None, stride))
         and row.size in (None, source.get("size"))
         and row.truncated == truncated
     ]

@@ -153,7 +153,8 @@ def judge_files(
         raise UserError(f"{name} compares with real videos: name them by --real FOLDER or --data DEST")
     futures = metric.futures if isinstance(metric, BestFuture) else 1
     count = min(len(files), protocol.clips * futures)
-    frames = asked.frames or min(files.info(index).frames for index in range(count))
+    lengths = [files.info(index).frames for index in range(count)]
+    frames = asked.frames or min(lengths)
     judged = DataClips(files, WindowSpec(size=size, frames=frames), Draw(count=count), protocol.seed)
     clips: Clips = judged
     reals = None
@@ -184,7 +185,15 @@ def judge_files(
         "real": None if dataset is None else facts_of(dataset, reals) | {"drawn_at_random": random},
     }
     needed = reals if metric.needs_real else None
-    return judge(name, protocol, full, lambda number: clips, needed, extractor, setup, facts, began)
+    found = judge(name, protocol, full, lambda number: clips, needed, extractor, setup, facts, began)
+    if asked.frames is None and frames < max(lengths):
+        shortest = files.name(lengths.index(frames))
+        found.line["warnings"].insert(
+            0,
+            f"only the first {frames} frames of each clip were judged, as {shortest} has no more and others have up to "
+            f"{max(lengths)}: leave it out, or choose by --frames",
+        )
+    return found
 
 
 def judge(

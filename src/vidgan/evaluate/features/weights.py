@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -162,7 +163,13 @@ def _guarded(path: Path, read: Callable[[Path], object]) -> object:
 
 
 def _read_torch(path: Path) -> object:
-    return torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        # PyTorch's own words advise to load the file unsafely, or to report a fault to PyTorch.
+        found = re.search(r"GLOBAL (\S+)", str(error))
+        reason = f"it asks for {found[1]}" if found else "it is no file of torch.save, or is damaged"
+        raise ValueError(f"{reason}; accepted are tensors by torch.save or safetensors") from error
 
 
 def _read_safetensors(path: Path) -> object:
