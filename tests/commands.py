@@ -37,6 +37,13 @@ def start(*args: object) -> "subprocess.Popen[str]":
     )
 
 
+def two_processes(*args: object) -> "subprocess.CompletedProcess[str]":
+    """Run ``vidgan ARGS`` under torchrun with two processes."""
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    command = [sys.executable, *torchrun, "-m", "vidgan", *map(str, args)]
+    return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=200, check=False)
+
+
 def require_one_line(answer: Answer, *words: str) -> None:
     """The command failed with status 2 and one line on stderr that holds all ``words``."""
     lines = answer.err.strip().splitlines()

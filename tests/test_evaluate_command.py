@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from commands import require_one_line, snapshot, vidgan
+from commands import require_one_line, snapshot, two_processes, vidgan
 from vidgan.data.layouts import Folder
 from vidgan.data.prepare import prepare
 from vidgan.data.prepare_spec import PrepareSpec
@@ -91,6 +91,17 @@ def test_runs_are_repeated_with_other_noise(run: Path, capsys: Capture) -> None:
     assert line["value"] == pytest.approx(np.mean(line["per_run"]))
     assert line["deviation"]["value"] == pytest.approx(np.std(line["per_run"], ddof=1))
     assert "over 3 runs" in answer.out
+
+
+@pytest.mark.slow
+def test_two_processes_give_a_runs_number(tmp_path: Path, capsys: Capture) -> None:
+    run = train(tmp_path / "run", "demo")
+    command = ("evaluate", run, "--protocol", "frechet-random", "--clips", 40, "--real-clips", 40, "--cache")
+    assert vidgan(capsys, *command, tmp_path / "one").status == 0
+    done = two_processes(*command, tmp_path / "two")
+    assert done.returncode == 0, done.stderr
+    one, two = read_lines(run / "metrics.jsonl")
+    assert (two["value"], two["deviation"]) == (one["value"], one["deviation"])
 
 
 def test_truncation_and_length_go_on_record(run: Path, capsys: Capture) -> None:

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from commands import ENVIRONMENT, Answer, require_one_line, start, vidgan
+from commands import Answer, require_one_line, start, two_processes, vidgan
 from vidgan.data.prepare import prepare
 from vidgan.data.prepare_spec import PrepareSpec
 from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
@@ -250,29 +249,11 @@ def test_killed_and_restarted_gives_the_same_number(tmp_path: Path, capsys: Capt
 
 @pytest.mark.slow
 def test_two_processes_equal_one(tmp_path: Path, capsys: Capture) -> None:
-    import subprocess
-
     fake, real = write(tmp_path / "fake", clips(70, 0)), write(tmp_path / "real", clips(100, 1))
     out = tmp_path / "results.jsonl"
     command = ["evaluate", fake, "--real", real, "--protocol", "frechet-random", "--out", out, "--cache"]
     one = value(vidgan(capsys, *command, tmp_path / "one"), out)
-    torchrun = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc-per-node=2",
-        "-m",
-        "vidgan",
-    ]
-    done = subprocess.run(
-        [*torchrun, *map(str, command), str(tmp_path / "two")],
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
-    )
+    done = two_processes(*command, tmp_path / "two")
     assert done.returncode == 0, done.stderr
     lines = read_lines(out)
     assert len(lines) == 2
