@@ -121,11 +121,25 @@ def experiments() -> dict[str, Experiment]:
 
 @functools.cache
 def distinct() -> dict[str, Experiment]:
-    """Tiny presets that compute different things: some differ in nothing but what shrinking takes from them."""
-    table: dict[Experiment, str] = {}
+    """Tiny presets that bring something new: some are put together from parts that others have, or differ in nothing
+    but what shrinking takes from them.
+    """
+    table: dict[str, Experiment] = {}
+    seen: set[str] = set()
     for name, experiment in experiments().items():
-        table.setdefault(experiment.replace(name="", description="", source="", deviations=()), name)
-    return {name: experiments()[name] for name in table.values()}
+        if not (found := {repr(part) for part in parts(experiment)}) <= seen:
+            seen |= found
+            table[name] = experiment
+    return table
+
+
+def parts(experiment: Experiment) -> Iterator[object]:
+    """Generators, critics, objectives, and the numbers of every level and of training."""
+    for level in experiment.levels:
+        yield from (level.generator, *level.critics, level.objective)
+        yield level.frames, level.stride, level.window, level.context_frames
+    yield experiment.training
+    yield len(experiment.levels), experiment.classes, experiment.smooth_views
 
 
 @functools.cache
@@ -167,15 +181,23 @@ def critics() -> dict[str, tuple[LevelSpec, CriticSpec]]:
 
 @functools.cache
 def structures() -> dict[str, Experiment]:
-    """Tiny presets that differ in more than numbers: each tree of classes once, the smallest of it."""
+    """Tiny presets that differ in more than numbers: each part's tree of classes once, the smallest of it."""
     table: dict[str, Experiment] = {}
+    seen: set[str] = set()
     for experiment in sorted(experiments().values(), key=lambda e: e.size):
-        table.setdefault(structure(experiment.levels), experiment)
-    return {experiment.name: experiment for experiment in table.values()}
+        if not (found := trees(experiment)) <= seen:
+            seen |= found
+            table[experiment.name] = experiment
+    return table
+
+
+def trees(experiment: Experiment) -> set[str]:
+    """The trees of classes of the experiment's parts."""
+    return {structure(part) for part in parts(experiment)}
 
 
 def each_level() -> Iterator[tuple[str, int, LevelSpec]]:
-    """Preset, index and level of every distinct structure."""
+    """Preset, index and level of every preset that has a structure of its own."""
     for name, experiment in structures().items():
         for index, level in enumerate(experiment.levels):
             yield name, index, level

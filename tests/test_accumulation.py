@@ -52,7 +52,7 @@ NAMES = [
     for name, index in [
         ("demo", 0),
         ("dvd-gan-fp-k600-16x64", 0),
-        ("trivd-gan-fp-k600", 0),
+        ("trivd-gan-fp-k600-16x64", 0),
         ("ssw-gan-k600", 1),
     ]
 ]

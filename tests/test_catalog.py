@@ -132,10 +132,18 @@ def test_every_module_with_a_unit_is_in_the_union() -> None:
 
 
 def test_every_preset_has_a_structure_in_the_catalog() -> None:
-    trees = {catalog.structure(experiment.levels) for experiment in catalog.structures().values()}
+    known = set().union(*map(catalog.trees, catalog.structures().values()))
     assert set(catalog.experiments()) == set(presets())
     for name, experiment in catalog.experiments().items():
-        assert catalog.structure(experiment.levels) in trees, name
+        assert catalog.trees(experiment) <= known, name
+
+
+def test_every_part_of_a_preset_is_in_one_that_is_trained() -> None:
+    trained = {repr(part) for e in catalog.distinct().values() for part in catalog.parts(e)}
+    for name, experiment in catalog.experiments().items():
+        assert {repr(part) for part in catalog.parts(experiment)} <= trained, name
+    assert {"trivd-table1-clip", "trivd-gan-fp-bair-16x64"} <= set(catalog.distinct())
+    assert "trivd-projection-mixed" not in catalog.distinct()
 
 
 def test_shrinking_keeps_the_tree_of_classes() -> None:

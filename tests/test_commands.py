@@ -65,7 +65,7 @@ def test_synthesis(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.slow
 def test_frame_prediction(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "run"
-    cycle(capsys, "trivd-gan-fp-k600", out, "pixel-statistics")
+    cycle(capsys, "trivd-gan-fp-k600-16x64", out, "pixel-statistics")
     rng = np.random.default_rng(0)
     video = tmp_path / "input.mp4"
     write_clip(video, rng.integers(0, 255, (12, 80, 96, 3), dtype=np.uint8), 12.0)

@@ -52,7 +52,7 @@ def test_the_data_measured_are_on_record(run: Path, tmp_path: Path, capsys: Capt
 @pytest.mark.slow
 def test_oracle_accuracy_refuses_other_models(run: Path, tmp_path: Path, capsys: Capture) -> None:
     class_free = train(tmp_path / "free", "demo", "--conditional", "False")
-    predicting = train(tmp_path / "predicting", "trivd-gan-fp-k600")
+    predicting = train(tmp_path / "predicting", "trivd-gan-fp-k600-16x64")
     for out, word in ((class_free, "without classes"), (predicting, "continues videos")):
         before = snapshot(out)
         # Refused before the other protocol has measured anything.
@@ -127,7 +127,7 @@ def test_best_of_several_continuations_of_a_run(tmp_path: Path, capsys: Capture)
     from vidgan.sample.published import open_trained
     from vidgan.sample.trained import continue_clips, to_bytes
 
-    out = train(tmp_path / "predicting", "trivd-gan-fp-k600")
+    out = train(tmp_path / "predicting", "trivd-gan-fp-k600-16x64")
     command = ("evaluate", out, "--protocol", "ssim-best-of-100", "--clips", 2, "--futures", 3, "--size", 16)
     size = RunDirectory.open(out).experiment.size
     answer = vidgan(capsys, *command[:-1], size)

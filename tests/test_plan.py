@@ -36,7 +36,7 @@ def measured(experiment: Experiment, index: int) -> int:
     [
         ("demo", 0, 12, 12),
         ("demo", 0, 12, 4),
-        ("trivd-gan-fp-k600", 0, 6, 6),
+        ("trivd-gan-fp-k600-16x64", 0, 6, 6),
         ("ssw-gan-k600", 1, 4, 2),
     ],
 )

@@ -41,7 +41,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for i in range(len(made)):
         write_clip(folder / "videos" / f"{i}.mp4", made.read(i, 0, 8), 8.0)
     prepare(folder / "videos", folder / "data", PrepareSpec(layout=Folder(), size=64), workers=0)
-    command = ["train", "trivd-gan-fp-k600", "--tiny", "--workers", "0", "--steps", "1"]
+    command = ["train", "trivd-gan-fp-k600-16x64", "--tiny", "--workers", "0", "--steps", "1"]
     assert main([*command, "--data", str(folder / "data"), "--out", str(folder / "run")]) == 0
     (folder / "data").rename(folder / "elsewhere")
     return folder / "run"
@@ -64,7 +64,7 @@ def greys(frames: NDArray[np.uint8]) -> list[int]:
 
 
 def test_given_and_following_frames(tmp_path: Path) -> None:
-    given = tiny(preset("trivd-gan-fp-k600")).levels[0]
+    given = tiny(preset("trivd-gan-fp-k600-16x64")).levels[0]
     level = given.replace(context_frames=2, frames=3, stride=2)
     source = read_source(video(tmp_path / "a.mp4", 11), level, 1, 3)
     assert source.given.shape == (2, 64, 64, 3)
@@ -182,3 +182,28 @@ def test_statistics_of_other_data_are_kept_apart(run: Path, tmp_path: Path, caps
     # Its own data are gone, and those of others do not stand in for them.
     require_one_line(vidgan(capsys, "predict", mine, source, *options), "--data")
     require_one_line(vidgan(capsys, *measure), "--data")
+
+
+@pytest.mark.slow
+def test_motion_stands_under_each_future(run: Path, tmp_path: Path, capsys: Capture) -> None:
+    source = video(tmp_path / "in.mp4", GIVEN + MADE)
+    answer = vidgan(capsys, "predict", run, source, "--out", tmp_path / "out", "--futures", 2, "--motion")
+    assert answer.status == 0, answer.err
+    assert "pixels per frame" in answer.out
+    for i in range(2):
+        film = decoded(tmp_path / "out" / f"motion-{i:03d}.mp4")
+        assert film.shape == (GIVEN + MADE, 128, 64, 3)
+        alone = decoded(tmp_path / "out" / f"future-{i:03d}.mp4")
+        assert abs(film[:, :56].astype(int) - alone[:, :56]).mean() < 3  # both are lossy
+        assert abs(film[:GIVEN, 72:].astype(int) - 128).max() < 4
+    assert not (tmp_path / "out" / "motion-002.mp4").exists()
+
+
+@pytest.mark.slow
+def test_units_that_do_not_warp_have_no_motion(tmp_path: Path, capsys: Capture) -> None:
+    command = ("train", "trivd-table1-downsampled", "--tiny", "--workers", 0, "--steps", 1)
+    assert vidgan(capsys, *command, "--data", "synthetic", "--out", tmp_path / "run").status == 0
+    source = video(tmp_path / "in.mp4", GIVEN + MADE)
+    answer = vidgan(capsys, "predict", tmp_path / "run", source, "--out", tmp_path / "out", "--motion")
+    require_one_line(answer, "warps", "--motion")
+    assert not (tmp_path / "out").exists()

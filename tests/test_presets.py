@@ -12,7 +12,10 @@ from torch import Tensor
 import catalog
 from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
 from vidgan.models.cascade import Settled
+from vidgan.models.views import Clip, Crop, Frames
+from vidgan.nn.activation import Tanh
 from vidgan.nn.norm import BatchNorm, BatchNormAllFrames, GroupNorm, InstanceNorm, NoNorm
+from vidgan.nn.recurrent import PTSRU, ConvGRU, ConvLSTM, DynamicConvLSTM, KTrajGRU, TSRUc, TSRUp, TSRUs
 from vidgan.nn.statistics import SettledStatistics
 from vidgan.presets import preset, presets
 from vidgan.run.experiment import Experiment
@@ -33,7 +36,8 @@ UNUSED = {
     # Luc et al. 2020, A: the encoder is "identical to the spatial discriminator network", but the generator begins at
     # 8x8, so that no state is made from the features at 4x4. At most the orthogonal penalty moves their weights.
     f"{name} level 1": ("generator.encoder.body.blocks.3.*", "generator.encoder.body.blocks.4.*")
-    for name in ("trivd-gan-fp-k600", "dvd-gan-fp-k600-16x64-states")
+    for name, experiment in presets().items()
+    if experiment.source.startswith("Luc et al. 2020")
 }
 """Parameters without influence on anything, and why."""
 
@@ -313,6 +317,103 @@ def test_a_state_per_resolution() -> None:
         "16": (8 * 64, 5 * 4 * 128, 3, 3),
         "32": (4 * 64, 5 * 2 * 128, 3, 3),
     }
+
+
+FINAL_MODEL = "trivd-gan-fp-k600-16x64"
+TABLE_1 = {
+    # Luc et al. 2020, Table 1: (k, scale) of frames, scales of clips, of crops, and thousands of steps.
+    "clip": (None, 1, None, 758),
+    "downsampled": (None, 2, None, 1000),
+    "cropped": (None, None, 2, 997),
+    "cropped-downsampled": (None, 2, 2, 792),
+    "mocogan-k1": ((1, 1), 1, None, 651),
+    "mocogan-k8": ((8, 1), 1, None, 561),
+    "dvd-gan-fp": ((8, 1), 2, None, 689),
+    "faster": ((8, 2), None, 2, 817),
+    "stronger": ((8, 2), 2, 2, 675),
+}
+
+
+@pytest.mark.parametrize("name", TABLE_1)
+def test_decompositions_of_the_critics(name: str) -> None:
+    """Luc et al. 2020, Table 1: sub-critics and budgets; nothing else differs between its rows."""
+    frames, clip, crop, thousands = TABLE_1[name]
+    experiment = preset(f"trivd-table1-{name}")
+    views: set[object] = set()
+    if frames is not None:
+        views.add(Frames(k=frames[0], scale=frames[1]))
+    if clip is not None:
+        views.add(Clip(scale=clip))
+    if crop is not None:
+        views.add(Crop(scale=crop))
+    (level,) = experiment.levels
+    assert {critic.view for critic in level.critics} == views
+    assert len(level.critics) == len(views)
+    for critic in level.critics:
+        assert critic.body.volume_blocks == (0 if isinstance(critic.view, Frames) else 2)
+    assert experiment.training.steps == thousands * 1000
+    places = fields(experiment.name, "trivd-table1-dvd-gan-fp") - {"training.steps"}
+    assert {place.split(".")[0] for place in places} <= {"critics"}
+
+
+TABLE_2 = {
+    "convlstm": ConvLSTM(),
+    "convlstm-tanh": ConvLSTM(activation=Tanh()),
+    "convgru": ConvGRU(),
+    "k-trajgru": KTrajGRU(),
+    "tsru-c": TSRUc(),
+    "tsru-p": TSRUp(),
+    "tsru-s": TSRUs(),
+    "ptsru-s": PTSRU(),
+    "dynamic-convlstm": DynamicConvLSTM(),
+}
+
+
+@pytest.mark.parametrize("name", TABLE_2)
+def test_recurrent_units_on_the_faster_decomposition(name: str) -> None:
+    """Luc et al. 2020, 4.3: "the fastest of our discriminator decompositions", 500k steps, one unit everywhere."""
+    experiment = preset(f"trivd-table2-{name}")
+    (level,) = experiment.levels
+    units = [layer.unit for stage in level.generator.stages for layer in stage.temporal]  # type: ignore[union-attr]
+    assert units == [TABLE_2[name]] * 3
+    assert experiment.training.steps == 500_000
+    places = changed(experiment.name, "trivd-table1-faster")
+    assert all(".unit." in place or place == "training.steps" for place in places)
+
+
+def test_plain_and_mixed_projection_differ_in_heads_and_their_hinges() -> None:
+    """Luc et al. 2020, E.1: width 48, 700k steps."""
+    changes: dict[str, object] = {f"levels.0.critics.{i}.head.is": "Projection" for i in range(2)}
+    # "A single scalar per sample" instead of B x B x T outputs.
+    changes |= {"levels.0.objective.is": "SumThenHinge", "levels.0.objective.mean": False}
+    assert changed("trivd-projection-plain", "trivd-projection-mixed") == changes
+    assert changed("trivd-projection-mixed", "trivd-table1-dvd-gan-fp") == {"training.steps": 700_000}
+
+
+def test_the_final_model_at_other_sizes() -> None:
+    """Luc et al. 2020, 4.4, C.1 and C.2: widths, rates, frames; the encoder is as wide as the critics."""
+    bodies = ("generator.encoder.body", *(f"critics.{i}.body" for i in range(3)))
+
+    def widths(generator: int, critics: int) -> dict[str, object]:
+        places = {f"levels.0.{body}.width": critics for body in bodies}
+        return {"levels.0.generator.width": generator, **places}
+
+    steps = {"training.steps": 1_000_000}
+    assert changed(f"{FINAL_MODEL}-w48", FINAL_MODEL) == widths(48, 48) | steps
+    assert changed("trivd-gan-fp-ucf101-16x64", FINAL_MODEL) == widths(92, 92) | steps
+    assert changed("trivd-gan-fp-bair-16x64", FINAL_MODEL) == widths(48, 92) | {
+        "levels.0.frames": 15,
+        "levels.0.context_frames": 1,
+        "training.adam.generator_rate": 2e-5,
+        "training.adam.critic_rate": 3e-5,
+    }
+    final = preset(FINAL_MODEL)
+    assert final.levels[0].generator.width == 120
+    assert final.training.steps == 700_000
+    assert (final.training.adam.generator_rate, final.training.adam.critic_rate) == (1e-4, 5e-4)
+    # Put together from the tables' winners, at width 48 (4.4).
+    parts = fields(f"{FINAL_MODEL}-w48", "trivd-table1-stronger")
+    assert parts == {"generator.stages", "training.steps"}
 
 
 def test_the_demo_keeps_the_papers_classes_of_layers() -> None:

@@ -36,7 +36,7 @@ class Case(NamedTuple):
 CASES = (
     Case("demo", 0),
     Case("demo", 0, shared=False),
-    Case("trivd-gan-fp-k600", 0),
+    Case("trivd-gan-fp-k600-16x64", 0),
     Case("ssw-gan-k600", 0),
     Case("ssw-gan-k600", 1, steps=1),
 )

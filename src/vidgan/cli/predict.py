@@ -1,6 +1,7 @@
 """``vidgan predict RUN VIDEO``: continues a video with a frame-conditional model."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -8,6 +9,7 @@ import av
 import numpy as np
 import torch
 import tyro
+from torch import Tensor
 
 from vidgan.cli.checks import at_least, output_folder
 from vidgan.cli.data import data_of_run, given_frames
@@ -21,10 +23,11 @@ from vidgan.errors import UserError
 from vidgan.models.level import LevelSpec
 from vidgan.run.device import choose_device
 from vidgan.run.directory import RunDirectory
-from vidgan.sample.files import check_rate, write_clip
+from vidgan.sample.colour_wheel import under
+from vidgan.sample.files import Clip, check_rate, write_clip
 from vidgan.sample.grids import grid
 from vidgan.sample.published import open_trained
-from vidgan.sample.rolling import roll_on
+from vidgan.sample.rolling import roll_on_moving
 from vidgan.sample.trained import to_bytes
 
 COLUMNS = 4
@@ -55,6 +58,8 @@ class Options:
     """truncate by drawing values beyond this again, instead of by --sigma"""
     fps: float = 12.0
     """frames per second of the files"""
+    motion: bool = False
+    """also write how features move, as colours under each continuation, where the model's units warp"""
     data: str | None = None
     """dataset to settle statistics on; the run's own without it"""
 
@@ -73,16 +78,23 @@ def run(args: list[str]) -> int:
     level = directory.experiment.levels[0]
     if not level.context_frames:
         raise UserError("this model makes videos from noise: use vidgan sample")
+    if options.motion and not level.generator.warps:
+        raise UserError(
+            "no recurrent unit of this model warps, so it has no motion to show: leave --motion out"
+        )
     length = level.frames if options.frames is None else options.frames
     source = read_source(options.video, level, options.start, length)
     named = None if options.data is None else data_of_run(directory, options.data)
     model = open_trained(directory, device=choose_device(), data=given_frames(directory, named))
     given = to_float(torch.from_numpy(source.given)[None]).expand(options.futures, -1, -1, -1, -1)
-    made = to_bytes(roll_on(model, given, length, options.seed, range(options.futures), noise)).numpy()
+    futures = roll_on_moving(model, given, length, options.seed, range(options.futures), noise)
+    made = to_bytes(futures.video).numpy()
     options.out.mkdir(parents=True, exist_ok=True)
     videos = [np.concatenate([source.given, future]) for future in made]
     for i, video in enumerate(videos):
         write_clip(options.out / f"future-{i:03d}.mp4", video, options.fps)
+    if options.motion and futures.motion is not None:
+        write_motion(options.out, videos, futures.motion, options.fps)
     if source.truth is not None:
         videos.insert(0, np.concatenate([source.given, source.truth]))
         write_clip(options.out / "truth.mp4", videos[0], options.fps)
@@ -92,6 +104,14 @@ def run(args: list[str]) -> int:
     if source.truth is None:
         print(f"{options.video.name} ends before they do, so there is nothing to compare them with")
     return 0
+
+
+def write_motion(out: Path, videos: Sequence[Clip], motion: Tensor, fps: float) -> None:
+    """Write each video over its motion (n t 2 H W), in pixels per frame, and say what the colours mean."""
+    fastest = float(motion.norm(dim=2).max())
+    for i, (video, field) in enumerate(zip(videos, motion.numpy(), strict=True)):
+        write_clip(out / f"motion-{i:03d}.mp4", under(video, field, fastest), fps)
+    print(f"motion: the hue is the direction, full colour is {fastest:.3g} pixels per frame, white is rest")
 
 
 class Source(NamedTuple):

@@ -11,7 +11,9 @@ from vidgan.models.encoder import Encoder, EncoderSpec, feature_channels
 from vidgan.models.stage import Stage, StageSpec
 from vidgan.nn.layers import Conv2d, Embedding, Linear
 from vidgan.nn.norm import BatchNorm, Context, LearntNormReLU, NormSpec, name_norms
+from vidgan.nn.recurrent import WarpingUnit
 from vidgan.nn.statistics import Clock, Statistics
+from vidgan.nn.temporal import Recurrent
 from vidgan.shapes import as_frames, fold_time, repeat_time, unfold_time
 from vidgan.spec import Spec, require
 
@@ -50,6 +52,12 @@ class GeneratorSpec(Spec):
     def size(self) -> int:
         """Height and width of the output, pixels."""
         return self.side << sum(stage.upsample for stage in self.stages)
+
+    @property
+    def warps(self) -> bool:
+        """Whether a recurrent unit moves its state by kernels, so that there are motion fields."""
+        layers = [layer for stage in self.stages for layer in stage.temporal]
+        return any(isinstance(layer, Recurrent) and isinstance(layer.unit, WarpingUnit) for layer in layers)
 
     @property
     def context(self) -> int | None:

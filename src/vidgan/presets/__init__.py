@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from vidgan.errors import UserError, nearest
-from vidgan.presets import demo, dvd_gan, dvd_gan_variants, ssw_gan, trivd_gan
+from vidgan.presets import demo, dvd_gan, dvd_gan_variants, ssw_gan, trivd_gan, trivd_gan_tables
 from vidgan.run.experiment import Experiment
 
 ALL: tuple[Callable[[], Experiment], ...] = (
@@ -20,7 +20,11 @@ ALL: tuple[Callable[[], Experiment], ...] = (
     dvd_gan.dvd_gan_fp_bair_16x64,
     trivd_gan.dvd_gan_fp_k600_16x64_states,
     *dvd_gan_variants.ALL,
-    trivd_gan.trivd_gan_fp_k600,
+    trivd_gan.trivd_gan_fp_k600_16x64,
+    trivd_gan.trivd_gan_fp_k600_16x64_w48,
+    trivd_gan.trivd_gan_fp_ucf101_16x64,
+    trivd_gan.trivd_gan_fp_bair_16x64,
+    *trivd_gan_tables.ALL,
     ssw_gan.ssw_gan_k600,
 )
 

@@ -11,7 +11,7 @@ from vidgan.presets.dvd_gan import dvd_gan_k600_12x64
 from vidgan.run.experiment import Experiment
 
 PHI: tuple[tuple[str, ViewSpec, str], ...] = (
-    ("avg2", Clip(scale=2), "pooled by 2x2, as everywhere else"),
+    ("avg2", Clip(scale=2), "pooled by 2x2, as elsewhere"),
     ("avg4", Clip(scale=4), "pooled by 4x4"),
     ("none", Clip(scale=1), "at full size"),
     ("crop", Crop(scale=2), "in a random half-sized crop"),

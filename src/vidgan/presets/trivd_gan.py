@@ -8,7 +8,7 @@ from vidgan.models.heads import MixedProjection
 from vidgan.models.level import LevelSpec
 from vidgan.models.objective import HingeEach
 from vidgan.models.stage import StageSpec
-from vidgan.models.views import Clip, Crop, Frames
+from vidgan.models.views import Clip, Crop, Frames, ViewSpec
 from vidgan.nn.recurrent import ConvGRU, TSRUp, UnitSpec
 from vidgan.nn.temporal import Recurrent
 from vidgan.presets.dvd_gan import CRITIC_64, DEVIATIONS, dvd_gan_fp_k600_16x64
@@ -16,6 +16,13 @@ from vidgan.run.experiment import AdamSpec, Experiment, TrainingSpec
 
 STAGES = (8, 4, 2)
 """Widths after the stages at 8x8, 16x16 and 32x32; the paper prints none for its 8x8 start."""
+
+TRIVD_DEVIATIONS = (
+    "shortcuts of 3-D blocks stay 1x1 convolutions of each frame; A replaces all convolutions",
+    "critics have no attention; A follows BigGAN's discriminator, which has one layer of it",
+    "the generator's class embedding has no spectral normalisation; A leaves out the first linear layer alone",
+)
+"""Where all TrIVD-GAN presets leave the paper's words; docs/papers.md has what the paper leaves open."""
 
 
 def generator(width: int, critic_width: int, unit: UnitSpec) -> GeneratorSpec:
@@ -36,15 +43,26 @@ def generator(width: int, critic_width: int, unit: UnitSpec) -> GeneratorSpec:
     )
 
 
-def critics(width: int) -> tuple[CriticSpec, ...]:
-    """The "stronger" decomposition (3.1): downsampled frames, a cropped clip, a downsampled clip."""
+def frames(width: int, k: int = 8, scale: int = 1) -> CriticSpec:
+    """A critic of ``k`` frames: all five blocks are 2-D (A)."""
     body = BodySpec(width=width, channels=CRITIC_64)
-    volume, head = body.replace(volume_blocks=2), MixedProjection()
-    return (
-        CriticSpec(name="frames", view=Frames(k=8, scale=2), body=body, head=head),
-        CriticSpec(name="crop", view=Crop(scale=2), body=volume, head=head),
-        CriticSpec(name="clip", view=Clip(scale=2), body=volume, head=head),
-    )
+    return CriticSpec(name="frames", view=Frames(k=k, scale=scale), body=body, head=MixedProjection())
+
+
+def video(name: str, width: int, view: ViewSpec) -> CriticSpec:
+    """A spatio-temporal critic: the first two of its five blocks are 3-D (A)."""
+    body = BodySpec(width=width, channels=CRITIC_64, volume_blocks=2)
+    return CriticSpec(name=name, view=view, body=body, head=MixedProjection())
+
+
+def faster(width: int) -> tuple[CriticSpec, ...]:
+    """The "faster" decomposition (3.1): downsampled frames and a cropped clip."""
+    return frames(width, scale=2), video("crop", width, Crop(scale=2))
+
+
+def stronger(width: int) -> tuple[CriticSpec, ...]:
+    """The "stronger" decomposition (3.1): the faster one and a downsampled clip."""
+    return *faster(width), video("clip", width, Clip(scale=2))
 
 
 def dvd_gan_fp_k600_16x64_states() -> Experiment:
@@ -61,19 +79,20 @@ def dvd_gan_fp_k600_16x64_states() -> Experiment:
     )
 
 
-def trivd_gan_fp_k600() -> Experiment:
+def trivd_gan_fp_k600_16x64() -> Experiment:
     """The paper's final model on Kinetics-600 (4.4)."""
     level = LevelSpec(
         generator=generator(120, 120, TSRUp()),
-        critics=critics(120),
+        critics=stronger(120),
         objective=HingeEach(),
         frames=11,
         context_frames=5,
     )
     return Experiment(
-        name="trivd-gan-fp-k600",
-        description="TrIVD-GAN-FP on Kinetics-600: 11 frames given 5, 64x64, no frame skipping, class-free.",
-        source="Luc et al. 2020, 4.4 and A-F",
+        name="trivd-gan-fp-k600-16x64",
+        description="TrIVD-GAN-FP on Kinetics-600: 11 frames given 5, 64x64, no frame skipping.",
+        source="Luc et al. 2020, 4.4 and A-F, Table 3",
+        deviations=TRIVD_DEVIATIONS,
         levels=(level,),
         conditional=False,
         training=TrainingSpec(
@@ -81,4 +100,49 @@ def trivd_gan_fp_k600() -> Experiment:
             adam=AdamSpec(generator_rate=1e-4, critic_rate=5e-4),
             orthogonal_penalty=1e-4,
         ),
+    )
+
+
+def resized(width: int, critic_width: int) -> LevelSpec:
+    """The final model's level at other widths; the encoder is as wide as the critics."""
+    (level,) = trivd_gan_fp_k600_16x64().levels
+    return level.replace(generator=generator(width, critic_width, TSRUp()), critics=stronger(critic_width))
+
+
+def trivd_gan_fp_k600_16x64_w48() -> Experiment:
+    """The medium-sized model, trained for 1M steps (C.2, D.1)."""
+    large = trivd_gan_fp_k600_16x64()
+    return large.replace(
+        name="trivd-gan-fp-k600-16x64-w48",
+        description="TrIVD-GAN-FP on Kinetics-600 at width 48: 11 frames given 5, 64x64, class-free.",
+        source="Luc et al. 2020, 4.3, C.2 and D.1",
+        levels=(resized(48, 48),),
+        training=large.training.replace(steps=1_000_000),
+    )
+
+
+def trivd_gan_fp_ucf101_16x64() -> Experiment:
+    """UCF-101 "using the same hyperparameters as on Kinetics" (C.2)."""
+    large = trivd_gan_fp_k600_16x64()
+    # Our choice: 11 consecutive frames given 5 and no classes, all as on Kinetics; C.2 names none of them.
+    return large.replace(
+        name="trivd-gan-fp-ucf101-16x64",
+        description="TrIVD-GAN-FP on UCF-101 at width 92: 11 frames given 5, 64x64, class-free.",
+        source="Luc et al. 2020, C.2",
+        levels=(resized(92, 92),),
+        training=large.training.replace(steps=1_000_000),
+    )
+
+
+def trivd_gan_fp_bair_16x64() -> Experiment:
+    """BAIR robot pushing: 15 frames given one, critics wider than the generator, low rates (C.1)."""
+    large = trivd_gan_fp_k600_16x64()
+    adam = large.training.adam.replace(generator_rate=2e-5, critic_rate=3e-5)
+    # Our choice: the 700,000 steps of Kinetics and consecutive frames; C.1 names neither.
+    return large.replace(
+        name="trivd-gan-fp-bair-16x64",
+        description="TrIVD-GAN-FP on BAIR robot pushing: 15 frames given 1, 64x64, class-free.",
+        source="Luc et al. 2020, C.1, Table 4",
+        levels=(resized(48, 92).replace(frames=15, context_frames=1),),
+        training=large.training.replace(adam=adam),
     )

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from vidgan.sample.latents import Scaled, Truncation
-from vidgan.sample.trained import Trained, continue_clips
+from vidgan.sample.trained import Continued, Trained, continue_moving
 from vidgan.seeds import derive
 
 
@@ -27,11 +27,26 @@ def roll_on(
     Args:
         given: conditioning frames (n C 3 H W) in [-1, 1].
     """
+    return roll_on_moving(model, given, frames, seed, clips, truncation).video
+
+
+def roll_on_moving(
+    model: Trained,
+    given: Tensor,
+    frames: int,
+    seed: int,
+    clips: Sequence[int],
+    truncation: Truncation = Scaled(),
+) -> Continued:
+    """What :func:`roll_on` makes, with the motion of each frame since the one before."""
     level = model.levels[0].spec
-    video = given
+    video, fields = given, []
     for turn in range(-(-frames // level.frames)):
         own = seed if turn == 0 else derive(seed, "rolling on", turn)
         # Our choice: frames are passed on as they are made, not rounded to the 256 values that data have.
-        made = continue_clips(model, video[:, -level.context_frames :], own, clips, truncation)
-        video = torch.cat([video, made], dim=1)
-    return video[:, level.context_frames : level.context_frames + frames]
+        made = continue_moving(model, video[:, -level.context_frames :], own, clips, truncation)
+        video = torch.cat([video, made.video], dim=1)
+        if made.motion is not None:
+            fields.append(made.motion)
+    motion = torch.cat(fields, dim=1)[:, :frames] if fields else None
+    return Continued(video[:, level.context_frames : level.context_frames + frames], motion)

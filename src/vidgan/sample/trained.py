@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from vidgan.models.cascade import Settled, by_label, sample_window
+from vidgan.nn.motion import expected_motion, refine, upsample
 from vidgan.nn.statistics import Clock
 from vidgan.run.experiment import Experiment
 from vidgan.sample.latents import Scaled, Truncation, latents
@@ -60,7 +61,15 @@ def synthesise(
     return torch.cat(parts)
 
 
-@torch.no_grad()
+class Continued(NamedTuple):
+    """Continuations, and how their features move."""
+
+    video: Tensor
+    """(n T 3 H W) in [-1, 1]"""
+    motion: Tensor | None
+    """(n T 2 H W) in pixels per frame, to the right and downwards; None where no unit warps"""
+
+
 def continue_clips(
     model: Trained, given: Tensor, seed: int, clips: Sequence[int], truncation: Truncation = Scaled()
 ) -> Tensor:
@@ -69,8 +78,16 @@ def continue_clips(
     Args:
         given: conditioning frames (n C 3 H W) in [-1, 1].
     """
+    return continue_moving(model, given, seed, clips, truncation).video
+
+
+@torch.no_grad()
+def continue_moving(
+    model: Trained, given: Tensor, seed: int, clips: Sequence[int], truncation: Truncation = Scaled()
+) -> Continued:
+    """What :func:`continue_clips` makes, with the motion of each frame since the one before, on the CPU."""
     level = model.levels[0]
-    parts = []
+    videos, fields = [], []
     for rows in parts_of(len(clips), model.experiment):
         numbers = clips[rows]
         z = latents(seed, 0, numbers, level.spec.generator.latent, truncation).to(model.device)
@@ -81,8 +98,12 @@ def continue_clips(
         made = level.generator.generate(
             z, embedded, level.spec.frames, level.statistics, conditioning, Clock()
         )
-        parts.append(made.video.cpu())
-    return torch.cat(parts)
+        videos.append(made.video.cpu())
+        if made.kernels:
+            # Luc et al. 2020, 4.4. Our choice: the fields of all units; Figure 3 combines "the two lower levels".
+            motion = refine([expected_motion(kernels) for kernels in made.kernels])
+            fields.append(upsample(motion, made.video.shape[-2:]).cpu())
+    return Continued(torch.cat(videos), torch.cat(fields) if fields else None)
 
 
 def to_bytes(video: Tensor) -> Tensor:

@@ -8,9 +8,10 @@ from vidgan.nn.recurrent.multiplicative_conv_gru import MultiplicativeConvGRU
 from vidgan.nn.recurrent.tsru import PTSRU, TSRUc, TSRUp, TSRUs
 from vidgan.nn.recurrent.unit import Output, State, Step, Unit, unroll
 
-UnitSpec = (
-    ConvGRU | MultiplicativeConvGRU | ConvLSTM | TSRUc | TSRUp | TSRUs | PTSRU | KTrajGRU | DynamicConvLSTM
-)
+WarpingUnit = TSRUc | TSRUp | TSRUs | PTSRU | KTrajGRU
+"""Units that move their state by kernels, which motion fields are made of."""
+
+UnitSpec = ConvGRU | MultiplicativeConvGRU | ConvLSTM | WarpingUnit | DynamicConvLSTM
 
 __all__ = [
     "PTSRU",
@@ -27,5 +28,6 @@ __all__ = [
     "TSRUs",
     "Unit",
     "UnitSpec",
+    "WarpingUnit",
     "unroll",
 ]
