@@ -20,6 +20,7 @@ from vidgan.presets import preset
 from vidgan.presets.demo import demo
 from vidgan.report.curves import MOST, thin
 from vidgan.report.page import write_report
+from vidgan.run.tiny import tiny
 
 
 @pytest.fixture(scope="module")
@@ -147,6 +148,42 @@ def test_changes_of_the_preset_are_shown(tmp_path: Path) -> None:
     assert extra == ["training.steps: 100000 → 7", "training.batch.global_batch: 16 → 32"]
 
 
+def test_sharing_a_whole_batch_is_no_change(tmp_path: Path) -> None:
+    base = demo()
+    for name, cut, listed in (
+        ("whole", {"micro_batch": 8, "replicas": 2, "statistics_group": 2}, 0),
+        ("statistics", {"micro_batch": 8, "replicas": 2, "statistics_group": 1}, 2),
+        ("accumulated", {"micro_batch": 4, "replicas": 2, "statistics_group": 2}, 3),
+    ):
+        training = base.training.replace(batch=base.training.batch.replace(**cut))
+        run = make_run(tmp_path / name, base.replace(training=training))
+        section = Page.read(write_report(run.path)).section("Differs from the paper")
+        assert len(section.all("li")) - len(base.deviations) == listed
+        assert "Trained by 2 processes that share every batch" in section.text
+        assert ("up to rounding" in section.text) == (listed == 0)
+        assert ("This run changes" in section.text) == (listed > 0)
+
+
+def test_a_tiny_run_says_that_it_was_shrunk(tmp_path: Path) -> None:
+    small = tiny(preset("dvd-gan-k600-12x64"))
+    run = make_run(
+        tmp_path / "run", small.replace(training=small.training.replace(steps=3)), classes=("one",)
+    )
+    record = json.loads((run.path / "experiment.json").read_text())
+    record["command"] = ["vidgan", "train", "dvd-gan-k600-12x64", "--tiny", "--steps", "3"]
+    (run.path / "experiment.json").write_text(json.dumps(record))
+    page = Page.read(write_report(run.path))
+    (said,) = page.root.all("header")[0].all("p", "shrunk")
+    top = small.levels[-1]
+    assert f"{top.frames} frames of {top.size} × {top.size}, 1 class," in said.text
+    section = page.section("Differs from the paper")
+    (folded,) = section.all("details")
+    summary = folded.all("summary")[0].text
+    assert summary == f"--tiny changes {len(folded.all('li'))} settings of the preset; the structure stays."
+    assert "Besides, this run changes 1 setting more." in section.text
+    assert section.all("li")[-1].text == "training.steps: 2 → 3"
+
+
 def test_results_with_protocol_and_settings(page: Page) -> None:
     section = page.section("Results")
     cells = [
@@ -154,7 +191,11 @@ def test_results_with_protocol_and_settings(page: Page) -> None:
         for cell in section.all("table", "results")[0].all("tbody")[0].walk()
         if cell.name in ("td", "th")
     ]
-    assert cells == ["oracle-accuracy", "0.625", "40", "16", "3", "sigma 0.75 · averaged no"]
+    assert cells[:5] == ["oracle-accuracy", "0.625", "16", "40", "3"]
+    (folded,) = section.all("table", "results")[0].all("details")
+    assert folded.all("summary")[0].text == "2 settings"
+    terms = zip(folded.all("dt"), folded.all("dd"), strict=True)
+    assert [(a.text, b.text) for a, b in terms] == [("sigma", "0.75"), ("averaged", "no")]
     (figure,) = section.all("figure", "confusion")
     rows = [[cell.text for cell in row.all("td")] for row in figure.all("tbody")[0].all("tr")]
     assert rows == [["7", "1", "0"], ["2", "3", "3"]]

@@ -15,6 +15,7 @@ from vidgan.evaluate.protocols import protocol
 from vidgan.evaluate.record import evaluate
 from vidgan.presets.demo import demo
 from vidgan.report.page import write_report
+from vidgan.report.words import count
 from vidgan.run.device import choose_device
 from vidgan.run.directory import RunDirectory, command_line
 from vidgan.run.experiment import BatchSpec, Experiment
@@ -60,7 +61,8 @@ def run(args: list[str]) -> int:
     else:
         directory = RunDirectory.create(options.out, experiment, record, command_line())
     print(
-        f"{experiment.description}\nTraining for {options.minutes:g} minutes; watch {options.out}/samples/fixed."
+        f"{experiment.description}\nTraining for {count(options.minutes, 'minute')}; "
+        f"watch {options.out}/samples/fixed."
     )
     if not side_by_side(replicas, train, options.out, options.minutes * 60):
         return 0

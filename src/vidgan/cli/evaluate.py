@@ -21,6 +21,7 @@ from vidgan.evaluate.protocols.metrics import BestFuture
 from vidgan.evaluate.protocols.pixels import PowerSpectra
 from vidgan.evaluate.record import Setup, changes_of, evaluate, judge_files, open_real, subject_of
 from vidgan.evaluate.rows import Shares, forget
+from vidgan.report.words import count
 from vidgan.run.device import choose_device
 from vidgan.run.directory import RunDirectory
 from vidgan.run.logs import Log
@@ -224,9 +225,11 @@ def results_beside(judged: Path) -> Path:
 def show(line: dict[str, Any]) -> None:
     """Print a result and its table."""
     step = "" if line["step"] is None else f", step {line['step']}"
-    print(f"{line['protocol']}: {number_of(line)}  ({line['clips']} clips{step}, seed {line['seed']})")
+    print(
+        f"{line['protocol']}: {number_of(line)}  ({count(line['clips'], 'clip')}{step}, seed {line['seed']})"
+    )
     if (floor := line.get("two_real_halves")) is not None:
-        print(f"  two sets of {floor['clips']} real clips: {floor['value']:.4g}")
+        print(f"  two sets of {count(floor['clips'], 'real clip')}: {floor['value']:.4g}")
     if (accuracy := line["network"].get("held_out_accuracy")) is not None:
         print(f"  the classifier's accuracy on held-out clips: {accuracy:.4f}")
     for name, value in line["values"].items():

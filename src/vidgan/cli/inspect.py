@@ -15,6 +15,7 @@ from vidgan.data.sheet import write_sheet
 from vidgan.data.store import PreparedDataset, open_dataset
 from vidgan.data.window import WindowSpec
 from vidgan.errors import UserError
+from vidgan.report.words import count
 from vidgan.spec import to_json
 
 
@@ -52,7 +53,7 @@ def run(args: list[str]) -> int:
     for problem in found:
         console.print(f"problem: {problem.name}: {problem.reason}", markup=False, soft_wrap=True)
     read = "checksums not read" if options.skip_checksums else "checksums fit"
-    console.print(f"{len(found)} problems" if found else f"no problems ({read})")
+    console.print(count(len(found), "problem") if found else f"no problems ({read})")
     return 2 if found else 0
 
 
@@ -61,10 +62,8 @@ def _show(dataset: PreparedDataset, dest: Path, console: Console) -> None:
     table = Table("class", "clips", "frames: least", "median", "most", title=f"{dest}", title_justify="left")
     for column in table.columns[1:]:
         column.justify = "right"
-    for count in class_counts(dataset):
-        table.add_row(
-            count.name, str(count.clips), str(count.shortest), f"{count.median:g}", str(count.longest)
-        )
+    for each in class_counts(dataset):
+        table.add_row(each.name, str(each.clips), str(each.shortest), f"{each.median:g}", str(each.longest))
     console.print(table)
     sizes, counts = np.unique(np.stack([clips["width"], clips["height"]], 1), axis=0, return_counts=True)
     most = np.argsort(-counts, kind="stable")[:5]
@@ -74,7 +73,8 @@ def _show(dataset: PreparedDataset, dest: Path, console: Console) -> None:
     more = f" and {len(sizes) - 5} more" if len(sizes) > 5 else ""
     options = ", ".join(f"{key} {_plain(value)}" for key, value in to_json(spec).items() if key != "is")
     for line in (
-        f"{len(dataset)} clips, {int(clips['frames'].sum())} frames, {len(dataset.classes)} classes, {rate}",
+        f"{count(len(dataset), 'clip')}, {count(int(clips['frames'].sum()), 'frame')}, "
+        f"{count(len(dataset.classes), 'class', 'classes')}, {rate}",
         f"sizes: {shown}{more}",
         f"{int(clips['bytes'].sum()) / 1e6:.1f} MB; prepared with {options}",
         f"fingerprint {dataset.fingerprint}",

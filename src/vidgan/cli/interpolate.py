@@ -10,6 +10,7 @@ from vidgan.cli.checks import at_least, output_folder
 from vidgan.cli.parse import parse
 from vidgan.cli.sampling import check_files, checkpoint, class_numbers, synthesis_run, truncation
 from vidgan.errors import UserError
+from vidgan.report.words import count
 from vidgan.run.device import choose_device
 from vidgan.sample.files import write_clip, write_image
 from vidgan.sample.grids import grid
@@ -77,7 +78,7 @@ def run(args: list[str]) -> int:
         name = "-".join([f"{i:05d}", *words])
         write_clip(options.out / f"{name}.{options.format}", grid(made, columns=options.points), options.fps)
         write_image(options.out / f"{name}-strip.png", columns_of_time(made, options.rows))
-    print(f"wrote {options.count} interpolations to {options.out}")
+    print(f"wrote {count(options.count, 'interpolation')} to {options.out}")
     return 0
 
 

@@ -13,6 +13,7 @@ from vidgan.cli.train import Values
 from vidgan.errors import UserError
 from vidgan.presets import preset
 from vidgan.report.plan import days, fitting, level_plan
+from vidgan.report.words import count
 from vidgan.run.experiment import Experiment
 from vidgan.run.tiny import tiny
 from vidgan.train.plan import plan_level
@@ -66,7 +67,7 @@ def show(experiment: Experiment, memory: float | None, rate: float | None) -> No
     batch = experiment.training.batch
     kind = "bfloat16" if experiment.training.bf16 else "float32"
     replicas = f" on {batch.replicas} replicas" if batch.replicas > 1 else ""
-    print(f"{experiment.name}: {batch.global_batch} clips per update{replicas}, {kind}")
+    print(f"{experiment.name}: {count(batch.global_batch, 'clip')} per update{replicas}, {kind}")
     for index in range(len(experiment.levels)):
         plan = plan_level(experiment, index)
         print(f"\n{level_plan(experiment, index, plan)}")

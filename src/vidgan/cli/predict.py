@@ -21,6 +21,7 @@ from vidgan.data.resize import Resizer
 from vidgan.data.video import read_video
 from vidgan.errors import UserError
 from vidgan.models.level import LevelSpec
+from vidgan.report.words import count as counted
 from vidgan.run.device import choose_device
 from vidgan.run.directory import RunDirectory
 from vidgan.sample.colour_wheel import under
@@ -138,7 +139,7 @@ def read_source(path: Path, level: LevelSpec, start: int, length: int) -> Source
     needed = start + (count - 1) * stride + 1
     if len(frames) < needed:
         raise UserError(
-            f"{path.name} has {len(frames)} frames; the model is given frames up to number {needed}"
+            f"{path.name} has {counted(len(frames), 'frame')}; the model is given frames up to number {needed}"
         )
     top, left = ((side - level.size) // 2 for side in frames.shape[1:3])
     square = frames[start::stride, top : top + level.size, left : left + level.size]

@@ -23,6 +23,7 @@ from vidgan.data.published.moving_mnist import MovingMnist
 from vidgan.data.published.ucf101 import Ucf101
 from vidgan.data.store import PreparedDataset
 from vidgan.errors import UserError
+from vidgan.report.words import count
 
 LISTED = 20
 """sources left out that are listed; `vidgan inspect` lists all"""
@@ -125,7 +126,10 @@ def _share(text: str) -> Share:
 
 def _show(dataset: PreparedDataset, dest: Path) -> None:
     frames = int(dataset.index.clips["frames"].sum())
-    print(f"{dest}: {len(dataset)} clips, {frames} frames, {len(dataset.classes)} classes")
+    print(
+        f"{dest}: {count(len(dataset), 'clip')}, {count(frames, 'frame')}, "
+        f"{count(len(dataset.classes), 'class', 'classes')}"
+    )
     if left_out := dataset.index.left_out:
         print(f"left out ({len(left_out)}):")
         for name, reason in left_out[:LISTED]:

@@ -9,6 +9,7 @@ import tyro
 from vidgan.cli.checks import at_least, output_folder
 from vidgan.cli.parse import parse
 from vidgan.cli.sampling import check_files, checkpoint, class_numbers, synthesis_run, truncation
+from vidgan.report.words import count
 from vidgan.run.device import choose_device
 from vidgan.sample.files import write_clip
 from vidgan.sample.grids import grid
@@ -75,5 +76,5 @@ def run(args: list[str]) -> int:
         beside = out.with_name(f"{out.name}-grid.{options.format}")
         write_clip(beside, grid(videos, columns), options.fps)
         print(f"wrote the grid to {beside}")
-    print(f"wrote {options.clips} videos to {options.out}")
+    print(f"wrote {count(options.clips, 'video')} to {options.out}")
     return 0

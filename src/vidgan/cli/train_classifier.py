@@ -16,6 +16,7 @@ from vidgan.data.synthetic import SyntheticDataset, demo_like
 from vidgan.data.window import WindowSpec
 from vidgan.errors import UserError
 from vidgan.evaluate.features.house import save_house
+from vidgan.report.words import count
 from vidgan.run.device import choose_device
 from vidgan.run.directory import command_line, versions
 from vidgan.train.classifier import ClassifierSpec, train_classifier
@@ -80,7 +81,8 @@ def run(args: list[str]) -> int:
     facts = {**trained.facts, "versions": versions(), "command": command_line()}
     save_house(options.out, trained.network.cpu(), dataset.classes, facts)
     print(
-        f"{options.out}: {len(dataset.classes)} classes; accuracy on {facts['held_out_clips']} held-out clips "
+        f"{options.out}: {count(len(dataset.classes), 'class', 'classes')}; accuracy on "
+        f"{count(facts['held_out_clips'], 'held-out clip')} "
         f"{facts['held_out_accuracy']:.3f}"
     )
     return 0

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
+from vidgan.report.words import count
 from vidgan.run.directory import RunDirectory
 
 LARGEST = 1e300
@@ -106,7 +107,9 @@ def read_log(path: Path, problems: list[str]) -> list[dict[str, Any]]:
     lines = [line for line in path.read_text("utf-8", errors="replace").split("\n") if line.strip()]
     found = [value for line in lines if isinstance(value := parsed(line), dict)]
     if len(found) < len(lines):
-        problems.append(f"{path.name}: {len(lines) - len(found)} of {len(lines)} lines cannot be read")
+        problems.append(
+            f"{path.name}: {len(lines) - len(found)} of {count(len(lines), 'line')} cannot be read"
+        )
     return found
 
 

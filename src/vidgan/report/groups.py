@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from vidgan.errors import UserError
 from vidgan.report.collect import finite
 from vidgan.report.figure import Curve, Point
+from vidgan.report.words import count
 from vidgan.run.directory import RunDirectory
 from vidgan.run.logs import read_lines
 from vidgan.spec import differences, to_json
@@ -73,7 +74,7 @@ def measured(runs: Sequence[RunDirectory], protocol: str) -> tuple[list[Values],
     for number, line in kept:
         values[number].setdefault(int(line["step"]), []).append(float(line["value"]))
     notes = [
-        f"left out {len(others)} of {len(lines)} results of {protocol}: "
+        f"left out {len(others)} of {count(len(lines), 'result')} of {protocol}: "
         + "; ".join(differences(settings_of(kept[0][1]), settings_of(others[0][1])))
         for others in kinds.values()
         if others is not kept
@@ -117,7 +118,7 @@ def mean_curve(name: str, runs: Sequence[Values]) -> Curve:
     steps = set(runs[0]).intersection(*runs[1:])
     if not steps:
         raise UserError(
-            f"the {len(runs)} runs of {name} have no step in common at which there is a value for each"
+            f"{name}: no step in common at which there is a value for each of {count(len(runs), 'run')}"
         )
     points = []
     for step in sorted(steps):

@@ -8,7 +8,7 @@ from pathlib import Path
 from string import Template
 
 from vidgan.files import write_text
-from vidgan.report.changes import deviations
+from vidgan.report.changes import deviations, is_tiny
 from vidgan.report.collect import Collected, Tick, collect
 from vidgan.report.curves import Panel, panels
 from vidgan.report.pictures import by_class, over_training
@@ -44,6 +44,7 @@ def page(shown: Collected, refresh: int | None = None) -> str:
         script=texts["script.js"],
         name=escape(experiment.name),
         description=escape(experiment.description),
+        shrunk=shrunk(shown),
         source=f"<p class=source>After {escape(experiment.source)}.</p>" if experiment.source else "",
         facts=facts(shown) + origin(shown),
         problems="".join(f"<p class=missing>{escape(problem)}; left out.</p>" for problem in shown.problems),
@@ -63,32 +64,46 @@ def facts(shown: Collected) -> str:
     classes = count(len(data.class_names), "class", "classes")
     return rows(
         [
-            ("Videos", f"{top.frames} frames of {top.size} × {top.size}"),
+            ("Videos", f"{count(top.frames, 'frame')} of {top.size} × {top.size}"),
             ("Data", f"{escape(data.source)}: {count(data.clips, 'clip')}, {classes}"),
             *(
                 (f"Level {level}" if several else "Training", text)
                 for level, several, text in progress(shown)
             ),
-            ("Batch", f"{training.batch.global_batch} clips"),
+            ("Batch", count(training.batch.global_batch, "clip")),
             ("Seed", str(training.seed)),
         ]
+    )
+
+
+def shrunk(shown: Collected) -> str:
+    """What a run with ``--tiny`` really is; its description is still the preset's."""
+    if not is_tiny(shown.record):
+        return ""
+    experiment = shown.run.experiment
+    top = experiment.levels[-1]
+    size = f"{count(top.frames, 'frame')} of {top.size} × {top.size}"
+    return (
+        "<p class=shrunk><strong>Shrunk by <code>--tiny</code></strong>, to try the code and not to judge it: "
+        f"{size}, {count(experiment.classes, 'class', 'classes')}, networks of almost no width. "
+        "The description above is the preset's.</p>"
     )
 
 
 def progress(shown: Collected) -> list[tuple[int, bool, str]]:
     """How far each level is."""
     levels = range(1, len(shown.run.experiment.levels) + 1)
-    planned = number(shown.run.experiment.training.steps)
+    planned = shown.run.experiment.training.steps
     found = []
     for level in levels:
         ticks = [tick for tick in shown.ticks if tick.level == level]
         if ticks:
             last = ticks[-1]
             state = "finished" if level in shown.finished else "not finished"
-            seen = f"{count(last.step, 'step')} (of at most {planned}), {count(last.clips, 'clip')}"
+            seen = f"{count(last.step, 'step')} (of at most {number(planned)}), {count(last.clips, 'clip')}"
             text = f"{seen}, {duration(last.seconds)}; {state}"
         else:
-            text = f"not begun, or not yet at its first log line; {planned} steps at most"
+            text = f"not begun, or not yet at its first log line; {count(planned, 'step')} at most"
         found.append((level, len(levels) > 1, text))
     return found
 
@@ -124,9 +139,9 @@ def when(stamp: str) -> str:
 def curves(shown: Collected) -> str:
     """Charts of every level."""
     if not shown.ticks:
-        tick = number(shown.run.experiment.reporting.tick)
+        tick = count(shown.run.experiment.reporting.tick, "step")
         return (
-            f'<p class="missing">The log is empty: training writes a line every {tick} steps; '
+            f'<p class="missing">The log is empty: training writes a line every {tick}; '
             f"{resuming(shown.record)} goes on.</p>"
         )
     found = ""

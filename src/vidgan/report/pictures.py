@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from vidgan.report.collect import ClassClips, Collected, FixedSample, Picture
-from vidgan.report.words import command, number, resuming
+from vidgan.report.words import command, count, number, resuming
 from vidgan.sample.previews import COLUMNS, ROWS
 
 BUDGET = 12_000_000
@@ -97,7 +97,7 @@ def over_training(shown: Collected) -> str:
     if not shown.fixed:
         every = shown.run.experiment.reporting.samples
         return (
-            f'<p class="missing">No samples from fixed latents yet: training writes them every {number(every)} steps '
+            f'<p class="missing">No samples from fixed latents yet: training writes them every {count(every, "step")} '
             f"and at its end; {resuming(shown.record)} goes on.</p>"
         )
     levels = sorted({sample.level for sample in shown.fixed})

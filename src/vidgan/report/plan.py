@@ -1,6 +1,7 @@
 """What training a level needs, in words and numbers for a terminal."""
 
 from vidgan.report.costs import giga, millions
+from vidgan.report.words import count
 from vidgan.run.experiment import Experiment
 from vidgan.train.plan import MARGIN, LevelPlan
 
@@ -30,13 +31,13 @@ def level_plan(experiment: Experiment, index: int, plan: LevelPlan) -> str:
     memory = "\n".join(f"    {name:{width}}{size / GIB:11.3f} GiB" for name, size in rows)
     names = " + ".join(critic.name for critic in critics)
     return (
-        f"level {index + 1}: {level.trained_frames} frames of {level.size}x{level.size}\n"
+        f"level {index + 1}: {count(level.trained_frames, 'frame')} of {level.size}x{level.size}\n"
         f"  parameters   generator {millions(generator.parameters)} M; "
         f"critics ({names}) {' + '.join(millions(critic.parameters) for critic in critics)} M\n"
         f"  forward      generator {giga(generator.flops)} GFLOP per clip; "
         f"critics {' + '.join(giga(critic.flops) for critic in critics)}\n"
         f"  a step       {plan.flops / 1e9:,.1f} GFLOP per clip "
-        f"({updates} updates of the critics, 1 of the generator), {step / 1e12:,.2f} TFLOP in all\n"
+        f"({count(updates, 'update')} of the critics, 1 of the generator), {step / 1e12:,.2f} TFLOP in all\n"
         f"  memory with micro-batches of {batch.micro}\n{memory}\n"
         f"{activations(plan)}"
     )
@@ -70,7 +71,7 @@ def fitting(experiment: Experiment, index: int, plan: LevelPlan, memory: float) 
         )
     needs = plan.memory(batch, updates, fits) / 1e9
     if fits == batch.share:
-        return f"  with {size}: the whole batch of {fits} clips fits ({needs:.3g} GB)"
+        return f"  with {size}: the whole batch of {count(fits, 'clip')} fits ({needs:.3g} GB)"
     return (
         f"  with {size}: --training.batch.micro-batch {fits} fits ({needs:.3g} GB), in {batch.share // fits} "
         "accumulated passes per update, which is not the same as one large batch: batch statistics see a micro-batch"
@@ -82,6 +83,6 @@ def days(experiment: Experiment, rate: float) -> str:
     training = experiment.training
     seconds = training.steps * training.batch.global_batch / rate
     return (
-        f"  at {rate:g} clips/s: {training.steps:,} steps of {training.batch.global_batch} clips take "
+        f"  at {rate:g} clips/s: {count(training.steps, 'step')} of {count(training.batch.global_batch, 'clip')} take "
         f"{seconds / 86400:,.1f} days ({seconds / 3600:,.1f} hours)"
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 from vidgan.evaluate.protocols import ALL
 from vidgan.report.collect import Collected, finite
-from vidgan.report.words import command, count, number, plain
+from vidgan.report.words import command, count, number, plain, rows
 from vidgan.spec import TAG
 
 LARGEST = 24
@@ -27,15 +27,15 @@ def results(shown: Collected) -> str:
 
 
 def overview(lines: Sequence[Mapping[str, Any]]) -> str:
-    """One row per result."""
+    """One row per result, and below it one with its settings, folded away."""
     body = "".join(
-        f"<tr><th>{escape(str(line['protocol']))}</th><td class=n><strong>{value_of(line)}</strong></td>"
-        f"<td class=n>{told(line, 'step')}</td><td class=n>{told(line, 'clips')}</td>"
-        f"<td class=n>{told(line, 'seed')}</td><td class=settings>{settings(line)}</td></tr>"
+        f"<tr><th scope=row>{escape(str(line['protocol']))}</th><td class=n><strong>{value_of(line)}</strong></td>"
+        f"<td class=n>{told(line, 'clips')}</td><td class=n>{told(line, 'step')}</td>"
+        f"<td class=n>{told(line, 'seed')}</td></tr>{settings(line)}"
         for line in lines
     )
-    names = ("Value", "Step", "Clips", "Seed")
-    head = f"<th>Protocol</th>{''.join(f'<th class=n>{name}</th>' for name in names)}<th>Settings</th>"
+    names = ("Value", "Clips", "Step", "Seed")
+    head = f"<th>Protocol</th>{''.join(f'<th class=n>{name}</th>' for name in names)}"
     return f"<div class=wide><table class=results><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
 
 
@@ -54,12 +54,18 @@ def told(line: Mapping[str, Any], name: str) -> str:
 
 
 def settings(line: Mapping[str, Any]) -> str:
-    """The protocol's settings that have no column of their own."""
+    """A row with the protocol's settings that have no column of their own; nothing if there are none."""
     given = line.get("settings")
     left = (
         {k: v for k, v in given.items() if k not in (TAG, "clips", "seed")} if isinstance(given, dict) else {}
     )
-    return " · ".join(f"{escape(k)}&nbsp;{escape(plain(v))}" for k, v in flat(left) if v is not None)
+    pairs = [
+        (name.replace("_", " "), escape(plain(value))) for name, value in flat(left) if value is not None
+    ]
+    if not pairs:
+        return ""
+    folded = f"<details><summary>{count(len(pairs), 'setting')}</summary>{rows(pairs)}</details>"
+    return f"<tr class=settings><td colspan=5>{folded}</td></tr>"
 
 
 def flat(tree: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, Any]]:

@@ -37,7 +37,7 @@ def plain(value: Any) -> str:
     return json.dumps(value)
 
 
-def count(how_many: int, noun: str, plural: str | None = None) -> str:
+def count(how_many: float, noun: str, plural: str | None = None) -> str:
     """``1 clip``, ``2 clips``."""
     return f"{number(how_many)} {noun if how_many == 1 else plural or noun + 's'}"
 
