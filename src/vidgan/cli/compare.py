@@ -11,7 +11,7 @@ from vidgan.cli.evaluate import readable, results_beside
 from vidgan.cli.parse import parse
 from vidgan.errors import UserError, nearest
 from vidgan.evaluate.compare import Entry, Group, groups
-from vidgan.evaluate.protocols import ALL
+from vidgan.evaluate.protocols import ALL, protocol
 from vidgan.evaluate.published import Published, beside, dataset_of, published
 from vidgan.evaluate.record import changes_of
 from vidgan.run.logs import read_lines
@@ -39,10 +39,7 @@ def run(args: list[str]) -> int:
     if not options.results:
         raise UserError("name what to compare: run directories, judged folders or files of results")
     for name in options.protocol:
-        if name not in ALL:
-            raise UserError(
-                f"there is no protocol {name!r}{nearest(name, list(ALL))}; there are: {', '.join(ALL)}"
-            )
+        protocol(name)
     known = sorted({row.data for row in published()})
     if options.dataset is not None and options.dataset.lower() not in [name.lower() for name in known]:
         raise UserError(

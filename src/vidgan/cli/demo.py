@@ -51,15 +51,13 @@ def run(args: list[str]) -> int:
     """Parse ``args`` and give the tour."""
     options = parse(Options, "demo", args)
     positive("--minutes", options.minutes)
-    known = options.resume and (options.out / "experiment.json").exists()
-    replicas = RunDirectory.open(options.out).experiment.training.batch.replicas if known else replicas_here()
+    resumes = options.resume and (options.out / "experiment.json").exists()
+    known = RunDirectory.open(options.out) if resumes else None
+    replicas = replicas_here() if known is None else known.experiment.training.batch.replicas
     experiment = shared_by(replicas, demo(), options.seed)
     dataset, record = open_data(SYNTHETIC, experiment)
-    if known:
-        directory = RunDirectory.open(options.out)
-        directory.require_same(experiment, record, ())
-    else:
-        directory = RunDirectory.create(options.out, experiment, record, command_line())
+    directory = known or RunDirectory.create(options.out, experiment, record, command_line())
+    directory.require_same(experiment, record, ())
     print(
         f"{experiment.description}\nTraining for {count(options.minutes, 'minute')}; "
         f"watch {options.out}/samples/fixed."

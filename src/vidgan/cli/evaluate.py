@@ -8,10 +8,11 @@ from typing import Annotated, Any
 
 import tyro
 
-from vidgan.cli.checks import at_least, positive
+from vidgan.cli.checks import at_least
 from vidgan.cli.data import SYNTHETIC, data_of_run, given_frames
 from vidgan.cli.parse import parse
 from vidgan.cli.progress import clips_progress
+from vidgan.cli.sampling import checkpoint, truncation
 from vidgan.data.dataset import Dataset
 from vidgan.data.synthetic import SyntheticDataset, demo_like
 from vidgan.data.unprepared import open_videos
@@ -19,14 +20,13 @@ from vidgan.errors import UserError
 from vidgan.evaluate.protocols import ALL, Protocol, protocol
 from vidgan.evaluate.protocols.metrics import BestFuture
 from vidgan.evaluate.protocols.pixels import PowerSpectra
-from vidgan.evaluate.record import Setup, changes_of, evaluate, judge_files, open_real, subject_of
+from vidgan.evaluate.record import Setup, changes_of, evaluate, judge_files, open_real, silent, subject_of
 from vidgan.evaluate.rows import Shares, forget
 from vidgan.report.words import count
 from vidgan.run.device import choose_device
 from vidgan.run.directory import RunDirectory
 from vidgan.run.logs import Log
-from vidgan.sample.latents import Scaled, Threshold
-from vidgan.sample.published import AtStep, Last, open_trained
+from vidgan.sample.published import open_trained
 from vidgan.train.replicas import join_replicas
 
 
@@ -103,7 +103,7 @@ def run(args: list[str]) -> int:
             device=device,
             cache=options.cache,
             shares=shares,
-            begin=begin if shares.main else silent_begin,
+            begin=begin if shares.main else silent,
         )
         if (options.judged / "experiment.json").is_file():
             lines = judge_run(options, chosen, setup)
@@ -116,21 +116,13 @@ def run(args: list[str]) -> int:
     return 0
 
 
-def silent_begin(what: str, total: int, kept: int) -> Any:
-    """Other processes show nothing."""
-    return lambda done: None
-
-
 def check(options: Options) -> None:
     """Raise :class:`UserError` for numbers that make no sense, before anything is computed."""
     for name in ("clips", "real_clips", "frames", "stride", "size", "futures", "runs"):
         value = getattr(options, name)
         if value is not None:
             at_least(f"--{name.replace('_', '-')}", value, 1)
-    if options.threshold is not None:
-        positive("--threshold", options.threshold)
-        if options.sigma is not None:
-            raise UserError("--sigma and --threshold are two ways to truncate: give one of them")
+    truncation(options.sigma, options.threshold)
     if options.data is not None and options.real is not None:
         raise UserError("--data and --real both name the real videos: give one of them")
     if options.out is not None and not options.out.parent.is_dir():
@@ -153,12 +145,9 @@ def with_options(named: Protocol, options: Options) -> Protocol:
     if isinstance(changed.features, PowerSpectra) and options.positions:
         changed = changed.replace(features=changed.features.replace(positions=options.positions))
     if changed.sampling is not None:
-        truncation = changed.sampling.truncation
-        if options.threshold is not None:
-            truncation = Threshold(limit=options.threshold)
-        elif options.sigma is not None:
-            truncation = Scaled(sigma=options.sigma)
-        sampling = changed.sampling.replace(truncation=truncation, averaged=not options.raw)
+        sampling = changed.sampling.replace(averaged=not options.raw)
+        if options.sigma is not None or options.threshold is not None:
+            sampling = sampling.replace(truncation=truncation(options.sigma, options.threshold))
         changed = changed.replace(sampling=sampling)
     return changed
 
@@ -175,14 +164,14 @@ def judge_run(options: Options, chosen: dict[str, Protocol], setup: Setup) -> li
     for each in chosen.values():  # before anything is computed
         each.check(subject_of(directory, dataset))
         setup.open(each, directory.class_names)
-    choice = Last() if options.step is None else AtStep(step=options.step)
+    choice = checkpoint(options.step)
     # A model is settled on the data it was trained on, whatever it is measured against.
     own = dataset if dataset.fingerprint == directory.data.fingerprint else None
-    if setup.shares.main:  # settles, and keeps the statistics for the others
-        model = open_trained(directory, choice, not options.raw, setup.device, given_frames(directory, own))
-    setup.shares.wait()
-    if not setup.shares.main:
-        model = open_trained(directory, choice, not options.raw, setup.device, given_frames(directory, own))
+    if not setup.shares.main:  # the main process settles, and keeps the statistics for the others
+        setup.shares.wait()
+    model = open_trained(directory, choice, not options.raw, setup.device, given_frames(directory, own))
+    if setup.shares.main:
+        setup.shares.wait()
     return [evaluate(directory, model, dataset, name, each, setup) for name, each in chosen.items()]
 
 

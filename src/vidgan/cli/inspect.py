@@ -9,12 +9,12 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from vidgan.cli.checks import file_to_write
 from vidgan.cli.parse import parse
 from vidgan.data.inspect import class_counts, problems
 from vidgan.data.sheet import write_sheet
 from vidgan.data.store import PreparedDataset, open_dataset
 from vidgan.data.window import WindowSpec
-from vidgan.errors import UserError
 from vidgan.report.words import count
 from vidgan.spec import to_json
 
@@ -45,8 +45,7 @@ def run(args: list[str]) -> int:
     console = Console()
     _show(dataset, options.dest, console)
     if options.sheet is not None:
-        if options.sheet.suffix.lower() != ".png" or not options.sheet.absolute().parent.is_dir():
-            raise UserError(f"--sheet {options.sheet}: name a .png file in a folder that is there")
+        file_to_write(options.sheet, ".png")
         write_sheet(dataset, options.sheet)
         console.print(f"contact sheet: {options.sheet}", markup=False, highlight=False, soft_wrap=True)
     found = list(problems(dataset, window, checksums=not options.skip_checksums))

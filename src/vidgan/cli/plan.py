@@ -8,8 +8,8 @@ import torch
 import tyro
 
 from vidgan.cli.checks import at_least, positive
+from vidgan.cli.overrides import Values, values_of, with_values
 from vidgan.cli.parse import parse
-from vidgan.cli.train import Values
 from vidgan.errors import UserError
 from vidgan.presets import preset
 from vidgan.report.plan import days, fitting, level_plan
@@ -49,10 +49,8 @@ def run(args: list[str]) -> int:
     else:
         name, rest = args[0], args[1:]
     experiment = tiny(preset(name)) if "--tiny" in rest else preset(name)
-    names = [field.name for field in dataclasses.fields(Values)]
-    values = Values(**{name: getattr(experiment, name) for name in names})
-    options = parse(Options, f"plan {name}", rest, Options(values=values))
-    experiment = experiment.replace(**{name: getattr(options.values, name) for name in names})
+    options = parse(Options, f"plan {name}", rest, Options(values=values_of(experiment)))
+    experiment = with_values(experiment, options.values)
     if options.classes is not None:
         at_least("--classes", options.classes, 1)
         experiment = experiment.replace(classes=options.classes if experiment.conditional else 1)

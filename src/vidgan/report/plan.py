@@ -16,17 +16,16 @@ def level_plan(experiment: Experiment, index: int, plan: LevelPlan) -> str:
     generator, *critics = plan.networks
     updates, batch = training.critic_updates, training.batch
     peak = max(plan.updates, key=lambda update: update.peak(batch.micro))
+    whose = "generator's" if peak.name == "generator" else f"{peak.name}'"
     step = plan.flops * batch.global_batch
     rows = [
         ("weights and buffers", plan.weights),
         ("moving average", plan.average),
         ("Adam", plan.adam),
         (f"real clips of a step ({updates} x {batch.share})", updates * batch.share * plan.clip),
-        (f"the peak of the {peak.name}' update, gradients included", peak.peak(batch.micro)),
+        (f"the peak of the {whose} update, gradients included", peak.peak(batch.micro)),
         ("all", plan.memory(batch, updates, batch.micro)),
     ]
-    if peak.name == "generator":
-        rows[4] = ("the peak of the generator's update, gradients included", rows[4][1])
     width = max(len(name) for name, _ in rows)
     memory = "\n".join(f"    {name:{width}}{size / GIB:11.3f} GiB" for name, size in rows)
     names = " + ".join(critic.name for critic in critics)

@@ -86,11 +86,11 @@ def train_run(
             if not finished:
                 return False
             generator = state.published().requires_grad_(False)
+            if not replicas.main:  # the main replica writes the statistics
+                replicas.wait()
+            below.append(settled(run, index, generator, below, labels, given, device))
             if replicas.main:
-                below.append(settled(run, index, generator, below, labels, given, device))
-            replicas.wait()
-            if not replicas.main:  # the statistics were written by the main replica
-                below.append(settled(run, index, generator, below, labels, given, device))
+                replicas.wait()
             write_manifest(run, below, replicas)
     return True
 

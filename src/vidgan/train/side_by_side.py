@@ -1,6 +1,5 @@
 """Several processes of one machine that train as one: small convolutions fill cores better so than with threads."""
 
-import contextlib
 import multiprocessing
 import sys
 import tempfile
@@ -84,6 +83,5 @@ def _has_failed(process: BaseProcess) -> bool:
 
 def _end(process: BaseProcess) -> None:
     process.join(timeout=PATIENCE)
-    with contextlib.suppress(ValueError):
-        process.terminate()
+    process.terminate()
     process.join()
