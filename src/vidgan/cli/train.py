@@ -15,11 +15,13 @@ from vidgan.cli.parse import parse
 from vidgan.data.window import check_usable
 from vidgan.errors import UserError
 from vidgan.presets import preset
+from vidgan.report.words import duration
 from vidgan.run.device import choose_device
-from vidgan.run.directory import DataRecord, RunDirectory, command_line
+from vidgan.run.directory import Budget, DataRecord, RunDirectory, command_line
 from vidgan.run.experiment import Experiment
 from vidgan.run.tiny import tiny
 from vidgan.sample.settling import window_of
+from vidgan.train.budget import measure_budget
 from vidgan.train.initial import newest_of
 from vidgan.train.pins import require_below_stays
 from vidgan.train.replicas import Replicas, join_replicas
@@ -40,6 +42,7 @@ clips with --data synthetic.
   --tiny        shrink the preset until steps take seconds; its structure stays
   --steps N     generator updates per level
   --minutes M   stop each level after this time and count it as finished
+  --budget-hours H   measure a step, and train as many steps as fit into this time
   --seed N      everything random derives from it
   --tensorboard   write event files into RUN/tensorboard too
   --workers N   processes that read clips; 0 reads in the training process
@@ -69,6 +72,9 @@ class Options:
     """write scalars, histograms of the critics' scores and animated samples into RUN/tensorboard (extra: log)"""
     minutes: float | None = None
     """stop each level after this time and count it as finished"""
+    budget_hours: float | None = None
+    """measure the step for 30 seconds, reading data left out, and set the number of steps so that training takes
+    this time; designs are compared so at equal times (Luc et al. 2020, 4.2). --resume keeps the number"""
     steps: int | None = None
     """generator updates per level; short for --training.steps"""
     seed: int | None = None
@@ -115,14 +121,22 @@ def train(options: Options, experiment: Experiment) -> int:
     if options.seed is not None:
         training = training.replace(seed=options.seed)
     experiment = experiment.replace(training=training)
+    if options.budget_hours is not None:
+        positive("--budget-hours", options.budget_hours)
+        if options.steps is not None:
+            raise UserError("--steps and --budget-hours both set the number of steps: give one of them")
     dataset, record = open_data(options.data, experiment)
     experiment = with_data(experiment, len(dataset.classes))
     for index in range(len(experiment.levels)):  # before anything is written
         check_usable(dataset, window_of(experiment, index))
     device = choose_device()
     replicas = join_replicas(training.batch.replicas)
+    budget = None
+    if options.budget_hours is not None:
+        budget = budget_of(options, experiment, options.budget_hours, replicas, device)
+        experiment = experiment.replace(training=training.replace(steps=budget.steps))
     if replicas.main:
-        open_run(options, experiment, record)
+        open_run(options, experiment, record, budget)
     replicas.wait()
     directory = RunDirectory.open(options.out)
     seconds = None if options.minutes is None else options.minutes * 60
@@ -139,13 +153,43 @@ def train(options: Options, experiment: Experiment) -> int:
     return 0
 
 
-def open_run(options: Options, experiment: Experiment, record: DataRecord) -> None:
+def budget_of(
+    options: Options, experiment: Experiment, hours: float, replicas: Replicas, device: torch.device
+) -> Budget:
+    """How many steps fit into ``hours``: measured now, or when the run started.
+
+    Raises:
+        UserError: if a run is to go on that started with another budget, or the step cannot be measured.
+    """
+    if goes_on(options):
+        known = RunDirectory.open(options.out).budget
+        if known is None or known.hours != hours:
+            began = "without --budget-hours" if known is None else f"with --budget-hours {known.hours:g}"
+            raise UserError(f"{options.out} was started {began}; --steps changes how long it trains")
+        return known
+    RunDirectory.require_free(options.out)  # before half a minute is spent
+    budget = measure_budget(experiment, hours, replicas, device)
+    if replicas.main:
+        print(
+            f"a step takes {budget.step_seconds:.4g} s (mean of {budget.measured}, reading data left out): "
+            f"{budget.steps} steps fit into {duration(3600 * hours)}",
+            flush=True,
+        )
+    return budget
+
+
+def goes_on(options: Options) -> bool:
+    """Whether there is a run that is to be resumed."""
+    return options.resume != "no" and (options.out / "experiment.json").exists()
+
+
+def open_run(options: Options, experiment: Experiment, record: DataRecord, budget: Budget | None) -> None:
     """Create the run directory, or check that the existing one can go on.
 
     Raises:
         UserError: if the folder is taken, there is nothing to go on with, or the experiment has changed.
     """
-    if options.resume != "no" and (options.out / "experiment.json").exists():
+    if goes_on(options):
         known = RunDirectory.open(options.out)
         known.require_same(experiment, record, MAY_CHANGE)
         require_below_stays(known, experiment)
@@ -156,7 +200,7 @@ def open_run(options: Options, experiment: Experiment, record: DataRecord) -> No
     if options.resume == "auto":
         print(f"no run in {options.out} yet: starting one", file=sys.stderr)
     origin = None if options.init_from is None else newest_of(options.init_from)
-    RunDirectory.create(options.out, experiment, record, command_line(), origin)
+    RunDirectory.create(options.out, experiment, record, command_line(), origin, budget)
 
 
 def leave(replicas: Replicas) -> None:

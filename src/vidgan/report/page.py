@@ -15,6 +15,7 @@ from vidgan.report.pictures import by_class, over_training
 from vidgan.report.results import results
 from vidgan.report.svg import chart, summary
 from vidgan.report.words import command, count, duration, number, resuming, rows, spec_lines
+from vidgan.run.directory import Budget
 
 NAME = "report.html"
 
@@ -70,9 +71,18 @@ def facts(shown: Collected) -> str:
                 (f"Level {level}" if several else "Training", text)
                 for level, several, text in progress(shown)
             ),
+            *([("Budget", budget(shown.run.budget))] if shown.run.budget else []),
             ("Batch", count(training.batch.global_batch, "clip")),
             ("Seed", str(training.seed)),
         ]
+    )
+
+
+def budget(given: Budget) -> str:
+    """The time to train for, and the step that was measured to fill it."""
+    return (
+        f"{duration(3600 * given.hours)} at {number(1000 * given.step_seconds)} ms a step "
+        f"(mean of {number(given.measured)}, reading data left out): {count(given.steps, 'step')}"
     )
 
 

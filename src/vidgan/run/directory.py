@@ -40,16 +40,38 @@ class InitFrom(NamedTuple):
     """its file for each level, as many as it has"""
 
 
+class Budget(NamedTuple):
+    """A time to train for, and what was measured to turn it into a number of steps."""
+
+    hours: float
+    """of training"""
+    step_seconds: float
+    """mean duration of a step, reading data left out"""
+    measured: int
+    """steps whose mean it is"""
+
+    @property
+    def steps(self) -> int:
+        """Steps that fit; at least one."""
+        return max(1, int(3600 * self.hours / self.step_seconds))
+
+
 class RunDirectory:
     """Paths and records of one run. Use :meth:`create` or :meth:`open`."""
 
     def __init__(
-        self, path: Path, experiment: Experiment, data: DataRecord, init_from: InitFrom | None = None
+        self,
+        path: Path,
+        experiment: Experiment,
+        data: DataRecord,
+        init_from: InitFrom | None = None,
+        budget: Budget | None = None,
     ) -> None:
         self.path = path
         self.experiment = experiment
         self.data = data
         self.init_from = init_from
+        self.budget = budget
         self.log = Log(path / "log.jsonl")
         self.metrics = Log(path / "metrics.jsonl")
         self.checkpoints = path / "checkpoints"
@@ -70,21 +92,28 @@ class RunDirectory:
         data: DataRecord,
         command: Sequence[str],
         init_from: InitFrom | None = None,
+        budget: Budget | None = None,
     ) -> Self:
         """Start a run in a folder that is new or empty, or where starting one was interrupted.
 
         Raises:
             UserError: if it holds anything else.
         """
-        if path.exists() and not _is_free(path):
-            raise UserError(f"{path} exists and is not empty; choose another --out, or go on with --resume")
-        run = cls(path, experiment, data, init_from)
+        cls.require_free(path)
+        run = cls(path, experiment, data, init_from, budget)
         for folder in (run.checkpoints, run.samples / "fixed", run.statistics):
             folder.mkdir(parents=True, exist_ok=True)
         record = _record(experiment, data, command)
-        origin = {} if init_from is None else {"init_from": init_from._asdict()}
-        write_json(path / "experiment.json", record | origin)
+        more = {"init_from": init_from, "budget": budget}
+        given = {name: facts._asdict() for name, facts in more.items() if facts is not None}
+        write_json(path / "experiment.json", record | given)
         return run
+
+    @staticmethod
+    def require_free(path: Path) -> None:
+        """Raise :class:`UserError` unless a run can be started in ``path``."""
+        if path.exists() and not _is_free(path):
+            raise UserError(f"{path} exists and is not empty; choose another --out, or go on with --resume")
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -103,9 +132,13 @@ class RunDirectory:
             known = DataRecord(data["source"], tuple(data["class_names"]), data["clips"], data["fingerprint"])
             origin = content.get("init_from")
             init_from = None if origin is None else InitFrom(origin["run"], tuple(origin["checkpoints"]))
+            limit = content.get("budget")
+            budget = (
+                None if limit is None else Budget(limit["hours"], limit["step_seconds"], limit["measured"])
+            )
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"{record} cannot be read: {error}") from error
-        return cls(path, experiment, known, init_from)
+        return cls(path, experiment, known, init_from, budget)
 
     def require_same(self, experiment: Experiment, data: DataRecord, may_change: Collection[str]) -> None:
         """Refuse to resume with a changed experiment or other data.

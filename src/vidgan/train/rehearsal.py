@@ -22,14 +22,19 @@ class Rehearsal:
     """A level whose steps can be repeated. On the meta device nothing is computed, only counted."""
 
     def __init__(
-        self, experiment: Experiment, index: int, device: torch.device, state: LevelState | None = None
+        self,
+        experiment: Experiment,
+        index: int,
+        device: torch.device,
+        state: LevelState | None = None,
+        replicas: Replicas = ALONE,
     ) -> None:
         # Orthogonal weights would take minutes at full width, and how fast a step is does not depend on them.
         experiment = experiment.replace(training=experiment.training.replace(initial=Normal()))
-        self.experiment, self.device = experiment, device
+        self.experiment, self.device, self.replicas = experiment, device, replicas
         self.state = state or LevelState(experiment, index, device)
         self.statistics = BatchStatistics()
-        level, clips = self.state.level, experiment.training.batch.global_batch
+        level, clips = self.state.level, experiment.training.batch.global_batch // replicas.size
         side = experiment.size
         rng = stream(0, "made-up clips")
         shape = (clips, level.spec.seen_frames, side, side, 3)
@@ -38,7 +43,7 @@ class Rehearsal:
         self.source = None
         if level.below is not None:
             self.source = noise_below(level.below, level.spec.trained_frames // level.below.factor)
-        self.randomness = Randomness(experiment.training, index, level, ALONE)
+        self.randomness = Randomness(experiment.training, index, level, replicas)
 
     def micros(self, update: int) -> list[Micro]:
         """The real clips, sent to the device, and all that is drawn for an update."""
@@ -52,7 +57,7 @@ class Rehearsal:
         updates = [self.micros(update) for update in range(training.critic_updates)]
         last = self.micros(training.critic_updates)
         scalars = training_step(
-            state.level, state.optimisers, training, updates, last, self.statistics, ALONE
+            state.level, state.optimisers, training, updates, last, self.statistics, self.replicas
         )
         state.step += 1
         if state.average is not None:
@@ -62,13 +67,17 @@ class Rehearsal:
     def critics_step(self) -> Scalars:
         """One update of the critics alone."""
         state, training = self.state, self.experiment.training
-        return update_critics(state.level, state.optimisers, training, self.micros(0), self.statistics, ALONE)
+        return update_critics(
+            state.level, state.optimisers, training, self.micros(0), self.statistics, self.replicas
+        )
 
     def generator_step(self) -> Scalars:
         """The generator's update alone."""
         state, training = self.state, self.experiment.training
         batch = self.micros(training.critic_updates)
-        return update_generator(state.level, state.optimisers, training, batch, self.statistics, ALONE)
+        return update_generator(
+            state.level, state.optimisers, training, batch, self.statistics, self.replicas
+        )
 
 
 def noise_below(below: Below, frames: int) -> BelowSource:

@@ -1,0 +1,60 @@
+"""How many steps fit into a time: designs of unlike cost are compared at equal times (Luc et al. 2020, 4.2)."""
+
+import time
+
+import torch
+
+from vidgan.errors import UserError
+from vidgan.nn.statistics import BatchStatistics
+from vidgan.run.directory import Budget
+from vidgan.run.experiment import Experiment
+from vidgan.train.faults import short_of_memory
+from vidgan.train.rehearsal import Rehearsal
+from vidgan.train.replicas import Replicas
+
+SECONDS = 30.0
+"""for which steps are measured (Luc et al. 2020, 4.2)"""
+WARM = 2
+"""steps before: the first ones make Adam's state and choose kernels"""
+
+
+def measure_budget(experiment: Experiment, hours: float, replicas: Replicas, device: torch.device) -> Budget:
+    """Measure the step of ``experiment`` on made-up clips, and tell how many fit into ``hours``.
+
+    Nothing is read meanwhile, so that neither data loading nor preprocessing counts. Steps are measured for
+    :data:`SECONDS`, or for the whole budget if that is less.
+
+    Raises:
+        UserError: if the model is a cascade, or memory does not suffice.
+    """
+    if len(experiment.levels) > 1:
+        raise UserError(
+            f"--budget-hours is for models of one level and {experiment.name} has {len(experiment.levels)}: "
+            "give --steps or --minutes"
+        )
+    rehearsal = Rehearsal(experiment, 0, device, replicas=replicas)
+    batch = experiment.training.batch
+    if batch.statistics_group > 1:
+        rehearsal.statistics = BatchStatistics(replicas.group)
+    with short_of_memory(batch, 1):
+        for _ in range(WARM):
+            rehearsal.step()
+        synchronise(device)
+        steps, began = 0, time.monotonic()
+        enough = min(SECONDS, 3600 * hours)
+        while True:
+            rehearsal.step()
+            synchronise(device)
+            steps += 1
+            seconds = time.monotonic() - began
+            if replicas.any(seconds >= enough):  # together: a replica that stopped alone would be waited for
+                break
+    # All replicas must go on to the same number of steps.
+    mean = replicas.average({"step": torch.tensor(seconds / steps, dtype=torch.float64)})["step"]
+    return Budget(hours, mean, steps)
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait until a GPU has done all that it was told to."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
