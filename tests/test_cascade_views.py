@@ -6,9 +6,19 @@ import pytest
 import torch
 from torch import Tensor
 
+from cascades import (
+    F64,
+    GRU,
+    SEPARABLE,
+    level_spec,
+    random,
+    same_noise,
+    settled_level,
+    smaller,
+    ssw_levels,
+    whole_videos,
+)
 from vidgan.models.cascade import (
-    Noise,
-    Settled,
     below_of,
     by_label,
     resize,
@@ -17,28 +27,13 @@ from vidgan.models.cascade import (
     take,
     view_below,
 )
-from vidgan.models.conditioning import NOTHING, from_below
-from vidgan.models.critic import CriticSpec
-from vidgan.models.generator import GeneratorSpec
+from vidgan.models.conditioning import from_below
 from vidgan.models.level import Below, LevelSpec
-from vidgan.models.stage import StageSpec, nearest
-from vidgan.models.views import Frames
-from vidgan.nn.initialise import Normal, initialise
-from vidgan.nn.norm import BatchNormAllFrames, NormReLU
-from vidgan.nn.recurrent import ConvGRU
-from vidgan.nn.statistics import Clock, SettledStatistics
-from vidgan.nn.temporal import Recurrent, SeparableConvolution, TemporalSpec
+from vidgan.models.stage import nearest
+from vidgan.nn.norm import BatchNormAllFrames
+from vidgan.nn.statistics import Clock
 from vidgan.presets.ssw_gan import ssw_gan_k600
-from vidgan.run.tiny import tiny
 from vidgan.spec import SpecError
-
-F64 = torch.float64
-LABELS = 3
-
-
-def random(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=F64)
-
 
 # Views
 
@@ -129,27 +124,6 @@ def test_a_span_holds_window_and_halo_or_ends_with_the_video(frames: int, halo: 
 # Shapes of levels
 
 
-def stages(count: int, temporal: TemporalSpec) -> tuple[StageSpec, ...]:
-    """Stages of which all but the last upsample."""
-    return tuple(
-        StageSpec(channels=1, temporal=(temporal,), upsample=i != count - 1, blocks=1) for i in range(count)
-    )
-
-
-def level_spec(
-    frames: int, side: int, stride: int, temporal: TemporalSpec, count: int = 2, window: int | None = None
-) -> LevelSpec:
-    generator = GeneratorSpec(
-        latent=3, embedding=2, width=4, side=side, channels=1, stages=stages(count, temporal)
-    )
-    critics = (CriticSpec(name="frames", view=Frames(k=1)),)
-    return LevelSpec(generator=generator, critics=critics, frames=frames, stride=stride, window=window)
-
-
-GRU = Recurrent(unit=ConvGRU())
-SEPARABLE = SeparableConvolution()
-
-
 def test_below_of() -> None:
     levels = [
         level_spec(5, 2, 8, GRU),
@@ -181,43 +155,6 @@ def test_levels_that_do_not_fit_are_refused() -> None:
 
 
 # Windows of samples
-
-
-def settled_level(levels: tuple[LevelSpec, ...], index: int) -> Settled:
-    """A level in float64 with Gaussian weights and settled statistics that differ strongly between steps."""
-    spec = levels[index]
-    rng = torch.Generator().manual_seed(index)
-    below = below_of(levels, index)
-    generator = spec.generator.build(LABELS, below_size=below.size if below else None).double()
-    initialise(generator, Normal(deviation=1.0), rng)
-    table = {}
-    for module in generator.modules():
-        if isinstance(module, NormReLU):
-            channels = (module.gain.bias if hasattr(module.gain, "bias") else module.gain).shape[0]
-            rows = 1 if module.normaliser == BatchNormAllFrames() else spec.frames
-            table[f"{module.key}/mean"] = torch.randn(rows, channels, generator=rng, dtype=F64) / 2
-            spread = torch.rand(rows, channels, generator=rng, dtype=F64)
-            table[f"{module.key}/variance"] = 0.5 + spread
-    return Settled(spec, generator, SettledStatistics(table))
-
-
-def whole_videos(cascade: list[Settled], noise: Noise, label: Tensor) -> list[Tensor]:
-    """Every level's whole video, each from the whole video below: no windows."""
-    videos: list[Tensor] = []
-    for index, level in enumerate(cascade):
-        conditioning = from_below(videos[-1]) if videos else NOTHING
-        z = noise(index, level.generator.spec.latent)
-        embedded = level.generator.embed(label)
-        made = level.generator.generate(
-            z, embedded, level.spec.frames, level.statistics, conditioning, Clock()
-        )
-        videos.append(made.video)
-    return videos
-
-
-def same_noise(clips: int) -> Noise:
-    """Every clip of a batch gets the noise of one clip, so that their windows are of one video."""
-    return lambda level, dimension: random(1, dimension, seed=50 + level).expand(clips, -1)
 
 
 def assert_windows_are_crops(levels: tuple[LevelSpec, ...], frames: int) -> None:
@@ -261,16 +198,6 @@ def test_windows_with_statistics_of_all_frames() -> None:
     low, high = level_spec(8, 1, 2, GRU), level_spec(16, 2, 1, SEPARABLE)
     joined = high.generator.replace(norm=BatchNormAllFrames(), final_norm=BatchNormAllFrames())
     assert_windows_are_crops((low, high.replace(generator=joined)), 3)
-
-
-def ssw_levels(frames: int) -> tuple[LevelSpec, ...]:
-    """The preset's two levels at tiny width, for ``frames`` frames below and twice as many above."""
-    low, high = tiny(ssw_gan_k600()).levels
-    return low.replace(frames=frames), high.replace(frames=2 * frames)
-
-
-def smaller(level: LevelSpec, side: int) -> LevelSpec:
-    return level.replace(generator=level.generator.replace(side=side))
 
 
 def test_windows_of_the_preset_at_every_offset() -> None:

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -87,3 +88,9 @@ def test_cascade(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     spec = json.loads((out / "experiment.json").read_text())["experiment"]["levels"][1]
     assert spec["window"] < spec["frames"]  # trained on windows, run over the full length
     assert clip.shape == (spec["frames"], 128, 128, 3)
+    answer = vidgan(
+        capsys, "sample", out, "--out", tmp_path / "long", "--clips", 1, "--frames", 16, "--chunk", 6
+    )
+    assert answer.status == 0, answer.err
+    with av.open(str(next((tmp_path / "long").iterdir()))) as container:
+        assert [(frame.width, frame.height) for frame in container.decode(video=0)] == [(128, 128)] * 16

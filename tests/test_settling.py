@@ -7,6 +7,7 @@ import catalog
 from vidgan.data.dataset import ClipInfo
 from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec, demo_like
 from vidgan.models.cascade import Settled
+from vidgan.models.chunks import whole
 from vidgan.models.conditioning import NOTHING, Conditioning, join
 from vidgan.models.generator import Generator
 from vidgan.nn.statistics import SettledStatistics
@@ -132,11 +133,11 @@ def settled_labels(labels: tuple[int, ...]) -> torch.Tensor:
     generator = LevelState(experiment, 0, CPU).level.generator
     seen: list[torch.Tensor] = []
 
-    def given(batch: int, label: torch.Tensor) -> Conditioning:
+    def given(batch: int, label: torch.Tensor) -> list[Conditioning]:
         seen.append(label)
-        return NOTHING
+        return [NOTHING]
 
-    settle(generator, 1, labels, SettleSpec(batches=4, clips=100), 5, given, CPU)
+    settle(generator, [whole(1)], labels, SettleSpec(batches=4, clips=100), 5, given, CPU)
     return torch.cat(seen)
 
 

@@ -9,13 +9,17 @@ import tyro
 from vidgan.cli.checks import at_least, output_folder
 from vidgan.cli.parse import parse
 from vidgan.cli.sampling import check_files, checkpoint, class_numbers, synthesis_run, truncation
+from vidgan.errors import UserError
+from vidgan.models.chunks import require_chunks
 from vidgan.report.words import count
 from vidgan.run.device import choose_device
-from vidgan.sample.files import write_clip
+from vidgan.run.directory import RunDirectory
+from vidgan.sample.files import write_clip, write_stream
 from vidgan.sample.grids import grid
+from vidgan.sample.latents import Truncation
 from vidgan.sample.length import unrolled
 from vidgan.sample.published import open_trained
-from vidgan.sample.trained import synthesise, to_bytes
+from vidgan.sample.trained import Trained, synthesise, synthesise_in_chunks, to_bytes
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,6 +36,9 @@ class Options:
     """classes by name or number, in turns"""
     frames: int | None = None
     """frames of each video, at least as many as in training; statistics are settled at that length"""
+    chunk: int | None = None
+    """make levels above the first this many frames at a time and write each frame to its mp4 at once: their memory
+    does not grow with --frames; for cascades whose upper levels see a bounded number of frames"""
     seed: int = 0
     """seed of the noise"""
     sigma: float | None = None
@@ -58,17 +65,36 @@ def run(args: list[str]) -> int:
     noise = truncation(options.sigma, options.threshold)
     output_folder(options.out)
     directory = synthesis_run(options.run)
+    if options.chunk is not None:
+        check_chunk(options, directory)
     if options.frames is not None:
         directory.experiment = unrolled(directory.experiment, options.frames)
     names = directory.class_names
     chosen = class_numbers(directory, options.classes) or list(range(len(names)))
     labels = [chosen[i % len(chosen)] for i in range(options.clips)]
-    model = open_trained(directory, checkpoint(options.step), not options.raw, choose_device())
-    videos = to_bytes(synthesise(model, options.seed, range(options.clips), labels, noise)).numpy()
+    model = open_trained(
+        directory, checkpoint(options.step), not options.raw, choose_device(), chunk=options.chunk
+    )
     options.out.mkdir(parents=True, exist_ok=True)
-    for i, (video, label) in enumerate(zip(videos, labels, strict=True)):
-        name = f"{i:05d}-{names[label]}" if len(names) > 1 else f"{i:05d}"
-        write_clip(options.out / f"{name}.{options.format}", video, options.fps)
+    paths = [options.out / f"{name_of(i, label, names)}.{options.format}" for i, label in enumerate(labels)]
+    if options.chunk is None:
+        write_whole_videos(options, model, labels, noise, paths)
+    else:
+        for i, (path, label) in enumerate(zip(paths, labels, strict=True)):
+            parts = synthesise_in_chunks(model, options.seed, i, label, options.chunk, noise)
+            frames = (frame for part in parts for frame in to_bytes(part[None])[0].numpy())
+            write_stream(path, frames, options.fps)
+    print(f"wrote {count(options.clips, 'video')} to {options.out}")
+    return 0
+
+
+def write_whole_videos(
+    options: Options, model: Trained, labels: list[int], noise: Truncation, paths: list[Path]
+) -> None:
+    """Make all videos, then write them, and the grid."""
+    videos = to_bytes(synthesise(model, options.seed, range(options.clips), labels, noise)).numpy()
+    for path, video in zip(paths, videos, strict=True):
+        write_clip(path, video, options.fps)
     if options.grid:
         columns = max(1, round(options.clips**0.5))
         # Beside the folder: what lies in it are clips, one by one, for whoever measures them.
@@ -76,5 +102,19 @@ def run(args: list[str]) -> int:
         beside = out.with_name(f"{out.name}-grid.{options.format}")
         write_clip(beside, grid(videos, columns), options.fps)
         print(f"wrote the grid to {beside}")
-    print(f"wrote {count(options.clips, 'video')} to {options.out}")
-    return 0
+
+
+def check_chunk(options: Options, directory: RunDirectory) -> None:
+    """Raise :class:`UserError` where videos cannot be made and written part by part."""
+    assert options.chunk is not None
+    at_least("--chunk", options.chunk, 1)
+    if options.format != "mp4":
+        raise UserError(f"--chunk writes frame by frame, which mp4 takes and {options.format} does not")
+    if options.grid:
+        raise UserError("--grid needs all videos at once: leave it out, or --chunk")
+    require_chunks(directory.experiment.levels)
+
+
+def name_of(number: int, label: int, classes: tuple[str, ...]) -> str:
+    """A clip's file without its suffix."""
+    return f"{number:05d}-{classes[label]}" if len(classes) > 1 else f"{number:05d}"

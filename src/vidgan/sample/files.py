@@ -1,6 +1,7 @@
 """Writing clips to files that people can open; each file appears whole or not at all."""
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 from pathlib import Path
 from typing import Final
@@ -37,6 +38,16 @@ def write_clip(path: Path, clip: Clip, fps: float) -> None:
     write_whole(path, lambda part: FORMATS[path.suffix](part, clip, fps))
 
 
+def write_stream(path: Path, frames: Iterable[Clip], fps: float) -> None:
+    """Write frames (H, W, 3), at least one, to an ``.mp4`` as they come; no more than a few are held at a time.
+
+    Raises:
+        UserError: for an impossible frame rate.
+    """
+    check_rate(fps)
+    write_whole(path, lambda part: _mp4(part, frames, fps))
+
+
 def check_rate(fps: float) -> None:
     """Raise :class:`UserError` for a frame rate that files cannot hold."""
     low, high = RATES
@@ -56,16 +67,19 @@ def write_image(path: Path, image: NDArray[np.uint8]) -> None:
     write_whole(path, lambda part: Image.fromarray(image).save(part, format="PNG"))
 
 
-def _mp4(path: Path, clip: Clip, fps: float) -> None:
+def _mp4(path: Path, frames: Iterable[Clip], fps: float) -> None:
+    coming = iter(frames)
+    first = next(coming)
     # Colours are kept for 2x2 pixels, so odd sides are made even by repeating the last row or column.
-    even = np.pad(clip, ((0, 0), (0, clip.shape[1] % 2), (0, clip.shape[2] % 2), (0, 0)), mode="edge")
+    more = [(0, side % 2) for side in first.shape[:2]]
     with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
         stream = container.add_stream("h264", rate=Fraction(fps).limit_denominator(1001))
-        stream.height, stream.width = even.shape[1:3]
+        stream.height, stream.width = (side + side % 2 for side in first.shape[:2])
         stream.pix_fmt = "yuv420p"
         stream.options = {"crf": "14"}  # visually lossless for small videos
-        for frame in even:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), "rgb24")))
+        for frame in itertools.chain([first], coming):
+            even = np.pad(frame, (*more, (0, 0)), mode="edge")
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(even, "rgb24")))
         container.mux(stream.encode(None))
 
 

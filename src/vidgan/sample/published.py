@@ -78,6 +78,7 @@ def open_trained(
     averaged: bool = True,
     device: torch.device | None = None,
     data: GivenFrames | None = None,
+    chunk: int | None = None,
 ) -> Trained:
     """The levels of ``run``, frozen and settled, ready to be sampled.
 
@@ -86,6 +87,7 @@ def open_trained(
     Args:
         averaged: use the moving average of the weights where the run has one.
         data: what a frame-conditional level settles on; others need none.
+        chunk: frames that levels above the first make at a time while they settle; None: all of them.
 
     Raises:
         UserError: if a checkpoint is missing or cannot be read.
@@ -98,7 +100,7 @@ def open_trained(
         state = choice.find(run, index + 1)
         generator = load_generator(experiment, index, state, averaged).to(device)
         labels = state.facts.get("labels", [1] * experiment.classes)  # old checkpoints keep none
-        levels.append(settled(run, index, generator, levels, labels, data, device))
+        levels.append(settled(run, index, generator, levels, labels, data, device, chunk))
         step = int(state.facts["step"])
     return Trained(experiment, tuple(levels), run.class_names, step, device)
 
@@ -141,12 +143,14 @@ def settled(
     labels: Sequence[int],
     data: GivenFrames | None,
     device: torch.device,
+    chunk: int | None = None,
 ) -> Settled:
     """``generator`` with the statistics that the run keeps for these weights, settled now if it keeps none.
 
     Args:
         labels: how often the run's data have each class; see :func:`vidgan.sample.settling.label_counts`.
         data: what a frame-conditional level settles on; others need none.
+        chunk: as :func:`open_trained`.
     """
     level = run.experiment.levels[index]
     spec = run.experiment.training.settle
@@ -163,6 +167,6 @@ def settled(
     table = load_statistics(run.statistics, facts)
     if table is None:
         dataset = data.open() if data is not None and level.context_frames else None
-        table = settle_table(run.experiment, index, generator, below, labels, dataset, spec, device)
+        table = settle_table(run.experiment, index, generator, below, labels, dataset, spec, device, chunk)
         save_statistics(run.statistics, facts, table)
     return Settled(level, generator, SettledStatistics(table))

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -11,7 +11,8 @@ from vidgan.data.dataset import Dataset
 from vidgan.data.loader import to_float
 from vidgan.data.pipeline import random_item
 from vidgan.data.window import WindowSpec
-from vidgan.models.cascade import Settled, by_label, sample_window
+from vidgan.models.cascade import Settled, by_label
+from vidgan.models.chunks import Chunk, chunks_of, inputs_of, stream
 from vidgan.models.conditioning import NOTHING, Conditioning, from_below, join
 from vidgan.models.generator import Generator
 from vidgan.run.experiment import Experiment, SettleSpec
@@ -54,15 +55,17 @@ def settle_table(
     dataset: Dataset | None,
     spec: SettleSpec,
     device: torch.device,
+    chunk: int | None = None,
 ) -> dict[str, Tensor]:
     """Statistics of a level's generator for the whole length of its videos.
 
-    The level's own passes are not cut, because their statistics are those of a whole batch; what it is
-    conditioned on is made in parts.
+    The level's own passes are not cut into fewer clips, because their statistics are those of a whole batch; what it
+    is conditioned on is made in parts. In time they are cut where ``chunk`` says so, which changes rounding alone.
 
     Args:
         below: the settled levels underneath; empty for the first.
         labels: how often each class is drawn; see :func:`label_counts`.
+        chunk: frames that levels above the first make at a time; None: all of them.
         dataset: where conditioning frames come from; only a frame-conditional level needs it.
 
     Raises:
@@ -70,6 +73,7 @@ def settle_table(
     """
     level = experiment.levels[index]
     seed = experiment.training.seed
+    chunks = chunks_of(experiment.levels, index, chunk)
     given: Given
     if level.context_frames:
         assert dataset is not None, (
@@ -77,14 +81,14 @@ def settle_table(
         )
         given = _frames_of(experiment, index, generator, dataset, device)
     elif below:
-        given = _videos_of(experiment, below, spec.sigma)
+        given = _videos_of(experiment, below, spec.sigma, chunks, chunk)
     else:
         given = _nothing
-    return settle(generator, level.frames, labels, spec, derive(seed, "level", index), given, device)
+    return settle(generator, chunks, labels, spec, derive(seed, "level", index), given, device)
 
 
-def _nothing(batch: int, label: Tensor) -> Conditioning:
-    return NOTHING
+def _nothing(batch: int, label: Tensor) -> list[Conditioning]:
+    return [NOTHING]
 
 
 def _frames_of(
@@ -97,26 +101,28 @@ def _frames_of(
         clips = torch.stack([torch.from_numpy(random_item(dataset, window, seed, n).frames) for n in numbers])
         return generator.encode(to_float(clips)[:, : experiment.levels[index].context_frames].to(device))
 
-    def given(batch: int, label: Tensor) -> Conditioning:
+    def given(batch: int, label: Tensor) -> list[Conditioning]:
         numbers = range(batch * len(label), (batch + 1) * len(label))
-        return join([encoded(numbers[rows]) for rows in parts_of(len(numbers), experiment)])
+        return [join([encoded(numbers[rows]) for rows in parts_of(len(numbers), experiment)])]
 
     return given
 
 
-def _videos_of(experiment: Experiment, below: Sequence[Settled], sigma: float) -> Given:
+def _videos_of(
+    experiment: Experiment, below: Sequence[Settled], sigma: float, chunks: Sequence[Chunk], chunk: int | None
+) -> Given:
     seed = derive(experiment.training.seed, "settle")
+    factor = experiment.levels[len(below)].frames // below[-1].spec.frames
 
-    def made(numbers: range, label: Tensor) -> Tensor:
+    def made(numbers: range, label: Tensor) -> Iterator[Tensor]:
         def noise(level: int, dimension: int) -> Tensor:
             return latents(seed, level, numbers, dimension, Scaled(sigma=sigma)).to(label.device)
 
-        start = torch.zeros(len(label), dtype=torch.int64)
-        return sample_window(below, noise, by_label(label), start, below[-1].spec.frames)
+        return inputs_of(chunks, stream(below, noise, by_label(label), chunk), factor)
 
-    def given(batch: int, label: Tensor) -> Conditioning:
+    def given(batch: int, label: Tensor) -> Iterator[Conditioning]:
         numbers = range(batch * len(label), (batch + 1) * len(label))
-        parts = parts_of(len(numbers), experiment)
-        return from_below(torch.cat([made(numbers[rows], label[rows]) for rows in parts]))
+        parts = [made(numbers[rows], label[rows]) for rows in parts_of(len(numbers), experiment)]
+        return (from_below(torch.cat(videos)) for videos in zip(*parts, strict=True))
 
     return given

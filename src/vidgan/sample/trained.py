@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from vidgan.models.cascade import Settled, by_label, sample_window
+from vidgan.models.chunks import stream
 from vidgan.nn.motion import expected_motion, refine, upsample
 from vidgan.nn.statistics import Clock
 from vidgan.run.experiment import Experiment
@@ -59,6 +60,25 @@ def synthesise(
         frames = model.levels[-1].spec.frames
         parts.append(sample_window(model.levels, noise, by_label(label), start, frames).cpu())
     return torch.cat(parts)
+
+
+def synthesise_in_chunks(
+    model: Trained, seed: int, clip: int, label: int, frames: int, truncation: Truncation = Scaled()
+) -> Iterator[Tensor]:
+    """The video of one clip of a cascade, part after part (t 3 H W) in [-1, 1] on the CPU.
+
+    It is what :func:`synthesise` makes, up to rounding; levels above the first make ``frames`` frames at a time, so
+    that their memory does not grow with the video.
+
+    Raises:
+        UserError: if a level above the first cannot be made in chunks.
+    """
+
+    def noise(level: int, dimension: int) -> Tensor:
+        return latents(seed, level, [clip], dimension, truncation).to(model.device)
+
+    embed = by_label(torch.tensor([label], device=model.device))
+    return (part[0].cpu() for part in stream(model.levels, noise, embed, frames))
 
 
 class Continued(NamedTuple):
