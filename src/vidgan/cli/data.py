@@ -30,6 +30,18 @@ def open_data(source: str, experiment: Experiment) -> tuple[Dataset, DataRecord]
     return stored, DataRecord(place, stored.classes, len(stored), stored.fingerprint)
 
 
+def open_held_out(source: str, experiment: Experiment) -> Dataset:
+    """Clips to judge by that are not trained on; ``synthetic`` makes others than :func:`open_data`.
+
+    Raises:
+        UserError: if there is no usable dataset.
+    """
+    if source != SYNTHETIC:
+        return open_dataset(Path(source))
+    trained = demo_like(experiment.size, whole_window(experiment).span)
+    return SyntheticDataset(trained.replace(seed=trained.seed + 1))
+
+
 def data_of_run(run: RunDirectory, source: str | None) -> Dataset:
     """The dataset at ``source``, or else the one that the run was trained on.
 

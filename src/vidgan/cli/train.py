@@ -9,7 +9,7 @@ import torch
 import tyro
 
 from vidgan.cli.checks import at_least, positive
-from vidgan.cli.data import open_data
+from vidgan.cli.data import open_data, open_held_out
 from vidgan.cli.overrides import Values, values_of, with_values
 from vidgan.cli.parse import parse
 from vidgan.data.window import check_usable
@@ -22,6 +22,7 @@ from vidgan.run.experiment import Experiment
 from vidgan.run.tiny import tiny
 from vidgan.sample.settling import window_of
 from vidgan.train.budget import measure_budget
+from vidgan.train.held_out import HeldOut
 from vidgan.train.initial import newest_of
 from vidgan.train.pins import require_below_stays
 from vidgan.train.replicas import Replicas, join_replicas
@@ -38,6 +39,7 @@ clips with --data synthetic.
   --data DEST   prepared dataset, or "synthetic"
   --out RUN     run directory; new or empty unless --resume is given
   --resume      go on from the newest whole checkpoint, exactly; --resume auto starts if there is no run yet
+  --held-out DEST2   clips of the same classes that are not trained on; the critics judge them at every tick
   --init-from RUN2   start from the newest weights of another run, as far as they fit
   --tiny        shrink the preset until steps take seconds; its structure stays
   --steps N     generator updates per level
@@ -62,6 +64,9 @@ class Options:
     resume: Literal["no", "yes", "auto"] = "no"
     """--resume alone goes on from the newest whole checkpoint, exactly; --resume auto starts a run where there is
     none yet, so that a job that is queued again can repeat its command"""
+    held_out: str | None = None
+    """prepared clips that are not trained on, or "synthetic" for other built-in clips; at every tick the critics judge
+    some of them, so that a critic that remembers its clips shows"""
     init_from: Path | None = None
     """start a new run from the newest weights of this one, as far as names and shapes match; Adam starts anew"""
     tiny: bool = False
@@ -129,6 +134,9 @@ def train(options: Options, experiment: Experiment) -> int:
     experiment = with_data(experiment, len(dataset.classes))
     for index in range(len(experiment.levels)):  # before anything is written
         check_usable(dataset, window_of(experiment, index))
+    held_out = None
+    if options.held_out is not None:
+        held_out = HeldOut(open_held_out(options.held_out, experiment), experiment, dataset.classes)
     device = choose_device()
     replicas = join_replicas(training.batch.replicas)
     budget = None
@@ -140,7 +148,9 @@ def train(options: Options, experiment: Experiment) -> int:
     replicas.wait()
     directory = RunDirectory.open(options.out)
     seconds = None if options.minutes is None else options.minutes * 60
-    finished = train_run(directory, dataset, replicas, device, options.workers, seconds, options.tensorboard)
+    finished = train_run(
+        directory, dataset, replicas, device, options.workers, seconds, options.tensorboard, held_out
+    )
     if replicas.main and finished:
         predicts = experiment.levels[0].context_frames > 0
         following = (

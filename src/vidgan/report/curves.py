@@ -9,6 +9,34 @@ from vidgan.report.collect import Tick
 MOST = 400
 """points that a curve keeps, about one per pixel of a chart"""
 
+OF_NETWORK = {
+    "critic": "{}",
+    "accuracy": "Accuracy of {}",
+    "singular": "First singular values, {}",
+}
+"""Headings of charts that each network has one of"""
+TITLES = {
+    "": "Scalars",
+    "loss": "Losses",
+    "gradient": "Gradient norms",
+    "pixel": "Mean pixel value",
+    "dark": "Dark videos",
+    "motion": "Motion",
+    "diversity": "Diversity within a class",
+}
+UNITS = {
+    "loss": "loss",
+    "critic": "mean output",
+    "gradient": "norm",
+    "memory": "GiB",
+    "accuracy": "share on the right side of 0",
+    "singular": "value",
+    "pixel": "value in [0, 1]",
+    "dark": "share of videos",
+    "motion": "mean difference of frames",
+    "diversity": "mean distance of two clips",
+}
+
 Point = tuple[int, float | None]
 """A step and a value; None where it was not finite."""
 
@@ -44,15 +72,16 @@ def panels(ticks: Sequence[Tick]) -> list[Panel]:
 def title_of(group: str) -> str:
     """A heading for a group of scalars."""
     kind, _, name = group.partition("/")
-    if kind == "critic" and name:
-        return f"Critic “{name}”"
-    return {"loss": "Losses", "": "Scalars", "gradient": "Gradient norms"}.get(group, group)
+    if kind in OF_NETWORK and name:
+        network = name if name == "generator" else f"critic “{name}”"
+        text = OF_NETWORK[kind].format(network)
+        return text[0].upper() + text[1:]
+    return TITLES.get(group, group)
 
 
 def unit_of(group: str) -> str:
     """What the vertical axis shows."""
-    named = {"loss": "loss", "critic": "mean output", "gradient": "norm", "memory": "GiB"}
-    return named.get(group.partition("/")[0], "value")
+    return UNITS.get(group.partition("/")[0], "value")
 
 
 def speed(ticks: Sequence[Tick]) -> list[Point]:

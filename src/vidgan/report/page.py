@@ -13,7 +13,7 @@ from vidgan.report.collect import Collected, Tick, collect
 from vidgan.report.curves import Panel, panels
 from vidgan.report.pictures import by_class, over_training
 from vidgan.report.results import results
-from vidgan.report.svg import chart, summary
+from vidgan.report.svg import chart, classes, summary
 from vidgan.report.words import command, count, duration, number, resuming, rows, spec_lines
 from vidgan.run.directory import Budget
 
@@ -174,7 +174,7 @@ def level_curves(ticks: list[Tick]) -> str:
 def figure(panel: Panel) -> str:
     """A chart with its title, its legend and what it cannot show."""
     legend = "".join(
-        f'<li class="c{i % 6}" title="{escape(summary(series))}"><i></i>{escape(series.name)} '
+        f'<li class="{classes(series.name, i)}" title="{escape(summary(series))}"><i></i>{escape(series.name)} '
         f"<b>{number(series.points[-1][1])}</b></li>"
         for i, series in enumerate(panel.series)
     )

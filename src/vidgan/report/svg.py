@@ -12,6 +12,9 @@ WIDTH, HEIGHT = 440, 250
 LEFT, RIGHT, TOP, BOTTOM = 56, 12, 12, 42
 """margins around the plot, in units of the view box"""
 
+COLOURS = {"red": "c1", "green": "c2", "blue": "c0"}
+"""Styles of curves of colour channels"""
+
 
 class Axis(NamedTuple):
     """A linear map from values to places in the view box."""
@@ -75,9 +78,16 @@ def line(series: Series, index: int, x: Axis, y: Axis) -> str:
         else:
             drawn.append(f'<polyline points="{" ".join(f"{a:.2f},{b:.2f}" for a, b in places)}"/>')
     return (
-        f'<g class="curve c{index % 6}" data-name="{escape(series.name)}">'
+        f'<g class="{classes(series.name, index)}" data-name="{escape(series.name)}">'
         f"<title>{escape(summary(series))}</title>{''.join(drawn)}</g>"
     )
+
+
+def classes(name: str, index: int) -> str:
+    """Style of a curve: what is measured on real clips is dotted (as Du 2020, Figure 4.5), a colour has its own."""
+    real, _, colour = name.partition(" ")
+    style = COLOURS.get(colour, f"c{index % 6}")
+    return f"curve {style} real" if real == "real" and colour in COLOURS else f"curve {style}"
 
 
 def summary(series: Series) -> str:

@@ -18,7 +18,9 @@ from vidgan.sample.settling import window_of
 from vidgan.seeds import derive
 from vidgan.train.batches import BelowSource, Randomness, data_indices, evidence
 from vidgan.train.faults import short_of_memory
+from vidgan.train.held_out import HeldOut
 from vidgan.train.level_state import LevelState
+from vidgan.train.monitor import Monitor
 from vidgan.train.replicas import Replicas
 from vidgan.train.step import training_step
 
@@ -51,12 +53,14 @@ def train_level(
     watcher: Watcher,
     workers: int,
     device: torch.device,
+    held_out: HeldOut | None = None,
 ) -> None:
     """Train a level from ``state.step`` to the last step, or until the watcher of some replica ends it.
 
     Args:
         source: makes the lower level's videos; None on the first level.
         workers: processes that read clips.
+        held_out: real clips that the critics judge in watched steps.
 
     Raises:
         UserError: if a loss is not finite or memory does not suffice; nothing is saved then, so the last checkpoint
@@ -77,6 +81,7 @@ def train_level(
             if replicas.any(lost is not None):
                 raise save_and_stop(lost, state, first, meter, clips_per_step, replicas, watcher)
             assert not isinstance(read, UserError)
+            monitor = Monitor() if (state.step + 1) % reporting.tick == 0 else None
             with short_of_memory(training.batch, state.step + 1):
                 reals = [real_evidence(experiment, level, batch, device) for batch in read]
                 updates = [
@@ -87,8 +92,17 @@ def train_level(
                     for update, real in enumerate([*reals, reals[-1]])
                 ]
                 scalars = training_step(
-                    level, state.optimisers, training, updates[:-1], updates[-1], statistics, replicas
+                    level,
+                    state.optimisers,
+                    training,
+                    updates[:-1],
+                    updates[-1],
+                    statistics,
+                    replicas,
+                    monitor,
                 )
+                if monitor is not None and held_out is not None:
+                    held_out.judge(level, state.index, state.step, monitor, replicas)
             state.step += 1
             if state.average is not None:
                 state.average.update(level.generator, state.step)
@@ -98,7 +112,7 @@ def train_level(
             finished = state.step == training.steps or (over and not interrupted)
             ending = finished or interrupted
             if state.step % reporting.tick == 0 or ending or state.step % reporting.checkpoint == 0:
-                means = meter.take(replicas)
+                means = meter.take(replicas) | ({} if monitor is None else monitor.take(level, replicas))
                 check_finite(means, state.step)
                 if means:
                     watcher.tick(state.index, state.step, state.step * clips_per_step, means)

@@ -23,6 +23,7 @@ from vidgan.sample.settling import label_counts, window_of
 from vidgan.train.below import frozen_source
 from vidgan.train.events import FOLDER, Events
 from vidgan.train.faults import full_disk
+from vidgan.train.held_out import HeldOut
 from vidgan.train.initial import start_from
 from vidgan.train.level_state import LevelState
 from vidgan.train.loop import train_level
@@ -39,6 +40,7 @@ def train_run(
     workers: int,
     seconds: float | None = None,
     tensorboard: bool = False,
+    held_out: HeldOut | None = None,
 ) -> bool:
     """Train every level of ``run`` from where it stands.
 
@@ -47,6 +49,7 @@ def train_run(
         workers: processes that read clips.
         seconds: stop a level after this time and count it as finished; None trains all steps.
         tensorboard: write event files too.
+        held_out: real clips for the critics to judge that they are not trained on.
 
     Returns:
         True if the run is finished, False if it was told to stop (SIGTERM or Ctrl-C) and saved.
@@ -81,7 +84,18 @@ def train_run(
                 if tensorboard and replicas.main:
                     events = Events(run.path / FOLDER, state.level, index, state.step)
                 finished = _train(
-                    run, state, dataset, labels, below, replicas, device, workers, seconds, requests, events
+                    run,
+                    state,
+                    dataset,
+                    labels,
+                    below,
+                    replicas,
+                    device,
+                    workers,
+                    seconds,
+                    requests,
+                    events,
+                    held_out,
                 )
             if not finished:
                 return False
@@ -107,6 +121,7 @@ def _train(
     seconds: float | None,
     requests: "StopRequests",
     events: Events | None,
+    held_out: HeldOut | None,
 ) -> bool:
     experiment = run.experiment
     training = experiment.training
@@ -123,7 +138,7 @@ def _train(
             run, dataset, labels, below, replicas, progress, seconds, requests, spent, events
         )
         try:
-            train_level(experiment, state, dataset, source, replicas, watcher, workers, device)
+            train_level(experiment, state, dataset, source, replicas, watcher, workers, device, held_out)
         finally:
             if events is not None:
                 events.close()

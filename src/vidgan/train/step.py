@@ -11,6 +11,7 @@ from vidgan.models.views import Evidence
 from vidgan.nn.layers import power_iterate
 from vidgan.nn.statistics import Statistics
 from vidgan.run.experiment import TrainingSpec
+from vidgan.train.monitor import Monitor
 from vidgan.train.penalty import orthogonal_penalty
 from vidgan.train.replicas import Replicas, trainable
 
@@ -49,6 +50,7 @@ def training_step(
     generator_batch: Sequence[Micro],
     statistics: Statistics,
     replicas: Replicas,
+    monitor: Monitor | None = None,
 ) -> Scalars:
     """All updates of one step.
 
@@ -56,11 +58,12 @@ def training_step(
         critic_batches: the micro-batches of each critic update.
         generator_batch: the micro-batches of the generator's update.
         statistics: batch statistics over this replica's group.
+        monitor: looks on, where the step is watched.
     """
     scalars: Scalars = {}
     for batch in critic_batches:
-        scalars |= update_critics(level, optimisers, spec, batch, statistics, replicas)
-    return scalars | update_generator(level, optimisers, spec, generator_batch, statistics, replicas)
+        scalars |= update_critics(level, optimisers, spec, batch, statistics, replicas, monitor)
+    return scalars | update_generator(level, optimisers, spec, generator_batch, statistics, replicas, monitor)
 
 
 def update_critics(
@@ -70,6 +73,7 @@ def update_critics(
     batch: Sequence[Micro],
     statistics: Statistics,
     replicas: Replicas,
+    monitor: Monitor | None = None,
 ) -> Scalars:
     """min over D of E[relu(1 - D(x))] + E[relu(1 + D(G(z)))] (Clark et al. 2019, 2.2), for all critics."""
     dtype = torch.bfloat16 if spec.bf16 else None
@@ -83,7 +87,11 @@ def update_critics(
         loss = level.spec.objective.critic_loss(on_real, on_fake)
         (loss / len(batch)).backward()
         logged.append({"loss/critics": loss} | critic_scalars(level, on_real, on_fake))
+        if monitor is not None:
+            monitor.critics(level, micro.real, fake, on_real, on_fake)
     replicas.average_gradients(level.critics)
+    if monitor is not None:
+        monitor.gradients(dict(level.critics.items()))
     optimisers.critics.step()
     power_iterate(level.critics)
     return mean_scalars(logged)
@@ -96,6 +104,7 @@ def update_generator(
     batch: Sequence[Micro],
     statistics: Statistics,
     replicas: Replicas,
+    monitor: Monitor | None = None,
 ) -> Scalars:
     """max over G of E[D(G(z))] (Clark et al. 2019, 2.2); the critics stand still."""
     dtype = torch.bfloat16 if spec.bf16 else None
@@ -112,6 +121,8 @@ def update_generator(
         penalty = orthogonal_penalty(level.generator)
         (spec.orthogonal_penalty * penalty).backward()
     replicas.average_gradients(level.generator)
+    if monitor is not None:
+        monitor.gradients({"generator": level.generator})
     optimisers.generator.step()
     power_iterate(level.generator)
     return mean_scalars(logged)

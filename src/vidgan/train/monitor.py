@@ -1,0 +1,109 @@
+"""What shows a collapse before samples do, measured in a training step: brightness, motion, diversity, critics."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+
+from vidgan.models.level import Level
+from vidgan.models.objective import Scores
+from vidgan.models.views import Evidence
+from vidgan.nn.layers import WeightLayer
+from vidgan.train.replicas import Replicas
+
+COLOURS: Final = ("red", "green", "blue")
+DARK: Final = 0.05
+"""A video whose mean pixel value, in [0, 1], is below this is dark; the protocol ``pixel-statistics`` has the same."""
+
+
+class Monitor:
+    """Signals of one step, as sums and counts on the device, so that nothing waits for it before :meth:`take`.
+
+    The same over micro-batches, critic updates and replicas: sums and counts are added, then divided. Nothing
+    is drawn and no state is kept, so training does not depend on being watched. Fakes are those that the critics
+    are trained on: raw weights and batch statistics.
+    """
+
+    def __init__(self) -> None:
+        self._sums: dict[str, tuple[Tensor, Tensor]] = {}
+
+    @torch.no_grad()
+    def critics(self, level: Level, real: Evidence, fake: Evidence, on_real: Scores, on_fake: Scores) -> None:
+        """What the critics' update saw: real and fake clips and their scores."""
+        given = level.spec.context_frames
+        for kind, seen, scores in (("real", real, on_real), ("fake", fake, on_fake)):
+            self._clips(kind, seen, given)
+            self.judged(level, kind, scores)
+
+    @torch.no_grad()
+    def judged(self, level: Level, kind: str, scores: Scores) -> None:
+        """Scores of ``real``, ``fake`` or ``held out`` clips: how many outputs are on the right side of 0."""
+        for name, output in zip(level.critics, level.spec.objective.by_critic(scores), strict=True):
+            right = output < 0 if kind == "fake" else output > 0
+            self._add(f"accuracy/{name}/{kind}", right)
+            if kind == "held out":  # what they give to the hinge otherwise is logged at every step
+                self._add(f"critic/{name}/{kind}", output)
+
+    @torch.no_grad()
+    def gradients(self, networks: Mapping[str, nn.Module]) -> None:
+        """Norms of the gradients that the optimiser is about to use."""
+        for name, network in networks.items():
+            found = [p.grad for p in network.parameters() if p.grad is not None]
+            norms = torch._foreach_norm(found)
+            self._add(f"gradient/{name}", torch.stack(norms).double().square().sum().sqrt())
+
+    @torch.no_grad()
+    def take(self, level: Level, replicas: Replicas) -> dict[str, float]:
+        """The step's signals, over all replicas; waits for the device. What nothing was seen of is left out."""
+        for name, network in (("generator", level.generator), *level.critics.items()):
+            if sigmas := first_singular_values(network):
+                ordered = torch.stack(list(sigmas.values())).sort().values
+                for curve, place in (("largest", -1), ("median", len(ordered) // 2), ("least", 0)):
+                    self._add(f"singular/{name}/{curve}", ordered[place])
+        totals = replicas.average({name: total for name, (total, _) in self._sums.items()})
+        counts = replicas.average({name: count for name, (_, count) in self._sums.items()})
+        return {name: total / counts[name] for name, total in totals.items() if counts[name]}
+
+    def _clips(self, kind: str, seen: Evidence, given: int) -> None:
+        clip = (seen.clip.float() + 1) / 2
+        made = clip[:, given:]
+        for channel, colour in enumerate(COLOURS):
+            self._add(f"pixel/{kind} {colour}", made[:, :, channel].mean((1, 2, 3)))
+        self._add(f"dark/{kind}", made.mean((1, 2, 3, 4)) < DARK)
+        self._add(f"motion/{kind}", motion(clip[:, max(0, given - 1) :]))
+        one_class = (seen.label[:, None] == seen.label[None]).triu(1)
+        self._add(f"diversity/{kind}", distances(made) * one_class, one_class.sum())
+
+    def _add(self, name: str, values: Tensor, count: Tensor | None = None) -> None:
+        total = values.double().sum()
+        count = torch.full_like(total, values.numel()) if count is None else count
+        if name in self._sums:
+            total, count = total + self._sums[name][0], count + self._sums[name][1]
+        self._sums[name] = (total, count)
+
+
+def motion(clip: Tensor) -> Tensor:
+    """Mean absolute difference of a clip's (B T C H W) neighbouring frames: (B,), or (0,) of single frames."""
+    if clip.shape[1] < 2:
+        return clip.new_zeros(0)
+    return (clip[:, 1:] - clip[:, :-1]).abs().mean((1, 2, 3, 4))
+
+
+def distances(clip: Tensor) -> Tensor:
+    """Root mean square difference of every two clips (B T C H W): (B, B)."""
+    flat = clip.flatten(1)
+    flat = flat - flat.mean(0)  # products of centred numbers keep the digits of small distances
+    products = flat @ flat.t()
+    norms = products.diagonal()
+    squares = (norms[:, None] + norms[None] - 2 * products) / flat.shape[1]
+    return squares.clamp(min=0).sqrt()
+
+
+def first_singular_values(network: nn.Module) -> dict[str, Tensor]:
+    """The first singular value of every spectral-normed weight, as the power iteration sees it, by layer."""
+    return {
+        name: layer.sigma().detach().float()
+        for name, layer in network.named_modules()
+        if isinstance(layer, WeightLayer) and layer.spectral
+    }

@@ -1,0 +1,232 @@
+"""What the monitor measures, against plain loops; and that being watched changes nothing."""
+
+import math
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+import steps
+from commands import require_one_line, vidgan
+from vidgan.models.objective import SumThenHinge
+from vidgan.models.views import Evidence
+from vidgan.nn.layers import power_iterate
+from vidgan.nn.statistics import BatchStatistics
+from vidgan.presets import preset
+from vidgan.run.checkpoints import checkpoint_path, load
+from vidgan.run.experiment import Experiment
+from vidgan.run.logs import read_lines
+from vidgan.run.tiny import tiny
+from vidgan.shapes import as_video
+from vidgan.train.level_state import LevelState
+from vidgan.train.monitor import Monitor, first_singular_values
+from vidgan.train.replicas import Replicas
+from vidgan.train.step import training_step
+
+Capture = pytest.CaptureFixture[str]
+Values = NDArray[np.float64]
+
+
+class Batch(NamedTuple):
+    """Made-up evidence and scores of two critics."""
+
+    real: Evidence
+    fake: Evidence
+    on_real: list[Tensor]
+    on_fake: list[Tensor]
+
+
+def demo_state() -> LevelState:
+    return LevelState(tiny(preset("demo")), 0, steps.CPU)
+
+
+def made_up(seed: int, labels: list[int], frames: int = 4) -> Batch:
+    rng = torch.Generator().manual_seed(seed)
+
+    def evidence(brightness: float) -> Evidence:
+        clip = torch.rand((len(labels), frames, 3, 6, 6), generator=rng) * 2 * brightness - 1
+        clip[0] *= 0.01
+        clip[0] -= 0.99  # dark, whatever the others are
+        return Evidence(as_video(clip), None, torch.tensor(labels))
+
+    real, fake = evidence(1.0), evidence(0.5)
+    scores = [torch.randn((len(labels), 3), generator=rng) for _ in range(4)]
+    return Batch(real, fake, scores[:2], scores[2:])
+
+
+def watched(batches: list[Batch], replicas: Replicas = Replicas()) -> dict[str, float]:
+    state, monitor = demo_state(), Monitor()
+    for batch in batches:
+        monitor.critics(state.level, *batch)
+    return monitor.take(state.level, replicas)
+
+
+def in_plain_loops(batches: list[Batch], kind: str) -> dict[str, float]:
+    """The signals of a kind of clips, from their definitions."""
+    found: dict[str, list[float]] = {name: [] for name in ("red", "dark", "motion", "diversity", "frames")}
+    for batch in batches:
+        seen, scores = (batch.real, batch.on_real) if kind == "real" else (batch.fake, batch.on_fake)
+        clips = ((seen.clip.double() + 1) / 2).numpy()
+        for i, clip in enumerate(clips):
+            found["red"].append(float(clip[:, 0].mean()))
+            found["dark"].append(float(clip.mean() < 0.05))
+            steps_ = [np.abs(clip[t + 1] - clip[t]).mean() for t in range(len(clip) - 1)]
+            found["motion"].append(float(np.mean(steps_)))
+            for j in range(i):
+                if seen.label[i] == seen.label[j]:
+                    found["diversity"].append(math.sqrt(float(((clip - clips[j]) ** 2).mean())))
+            total = float(scores[0][i].sum())
+            found["frames"].append(float(total > 0 if kind == "real" else total < 0))
+    return {name: float(np.mean(values)) for name, values in found.items()}
+
+
+@pytest.mark.parametrize("kind", ["real", "fake"])
+def test_signals_are_those_of_plain_loops_over_all_micro_batches(kind: str) -> None:
+    assert preset("demo").levels[0].objective == SumThenHinge(mean=True)  # so the sign is that of the sum
+    batches = [made_up(0, [0, 1, 0, 0, 1]), made_up(1, [2, 2, 1])]
+    ours, expected = watched(batches), in_plain_loops(batches, kind)
+    assert 0 < expected["dark"] < 1
+    names = {
+        "red": f"pixel/{kind} red",
+        "dark": f"dark/{kind}",
+        "motion": f"motion/{kind}",
+        "diversity": f"diversity/{kind}",
+        "frames": f"accuracy/frames/{kind}",
+    }
+    for theirs, name in names.items():
+        assert ours[name] == pytest.approx(expected[theirs], rel=2e-4), name
+
+
+def test_nothing_is_told_of_what_was_not_seen() -> None:
+    ours = watched([made_up(0, [0, 1, 2], frames=1)])
+    assert not {"diversity/fake", "motion/fake"} & ours.keys()
+    assert "pixel/fake red" in ours
+
+
+def test_small_distances_keep_their_digits() -> None:
+    batch = made_up(0, [0, 0])
+    clip = batch.fake.clip[1:].repeat(2, 1, 1, 1, 1)
+    clip[1] += 2e-4
+    assert watched([batch._replace(fake=batch.fake._replace(clip=clip))])["diversity/fake"] == pytest.approx(
+        1e-4, rel=0.05
+    )
+
+
+class Half(Replicas):
+    """One of two replicas, whose other one has seen what is handed in."""
+
+    other: Any
+
+    def average(self, values: Any) -> dict[str, float]:
+        theirs = self.other.pop(0)
+        return {name: (float(v) + theirs[name]) / 2 for name, v in values.items()}
+
+
+class Recorder(Replicas):
+    """Remembers what it was asked to average."""
+
+    asked: Any
+
+    def average(self, values: Any) -> dict[str, float]:
+        self.asked.append({name: float(v) for name, v in values.items()})
+        return super().average(values)
+
+
+def test_replicas_count_for_as_much_as_they_saw() -> None:
+    """Two pairs of one class here and one there: a mean of means would be another number."""
+    mine, theirs = made_up(0, [0, 0, 1, 1]), made_up(1, [0, 1, 2, 2])
+    recorder = Recorder()
+    recorder.asked = []
+    watched([theirs], recorder)
+    half = Half()
+    half.other = recorder.asked
+    whole = watched([mine, theirs])
+    assert watched([mine], half) == pytest.approx(whole)
+    parts = watched([mine])["diversity/fake"], watched([theirs])["diversity/fake"]
+    assert whole["diversity/fake"] != pytest.approx(sum(parts) / 2)
+
+
+def test_gradient_norms_and_singular_values() -> None:
+    state = demo_state()
+    rng = torch.Generator().manual_seed(3)
+    squares = 0.0
+    for parameter in state.level.generator.parameters():
+        parameter.grad = torch.randn(parameter.shape, generator=rng)
+        squares += float(parameter.grad.double().square().sum())
+    monitor = Monitor()
+    monitor.gradients({"generator": state.level.generator})
+    power_iterate(state.level.generator, 300)
+    ours = monitor.take(state.level, Replicas())
+    assert ours["gradient/generator"] == pytest.approx(math.sqrt(squares), rel=1e-5)
+    weights = dict(state.level.generator.named_parameters())
+    largest = {
+        name: float(torch.linalg.svdvals(weights[f"{name}.weight"].detach().flatten(1).double())[0])
+        for name in first_singular_values(state.level.generator)
+    }
+    assert len(largest) > 5
+    assert ours["singular/generator/largest"] == pytest.approx(max(largest.values()), rel=1e-3)
+    assert ours["singular/generator/least"] == pytest.approx(min(largest.values()), rel=1e-3)
+
+
+def step_of(experiment: Experiment, index: int, monitor: Monitor | None) -> LevelState:
+    state = LevelState(experiment, index, steps.CPU)
+    batches = steps.micros(experiment, state, 0, Replicas(), torch.float32)
+    training_step(
+        state.level,
+        state.optimisers,
+        experiment.training,
+        batches[:-1],
+        batches[-1],
+        BatchStatistics(),
+        Replicas(),
+        monitor,
+    )
+    return state
+
+
+@pytest.mark.parametrize(
+    ("name", "index"), [("demo", 0), pytest.param("ssw-gan-k600", 1, marks=pytest.mark.slow)]
+)
+def test_a_watched_step_is_the_same_step(name: str, index: int) -> None:
+    experiment = steps.one_critic_update(steps.batched(tiny(preset(name)), 2, micro_batch=1))
+    monitor, before = Monitor(), torch.get_rng_state()
+    seen, unseen = step_of(experiment, index, monitor), step_of(experiment, index, None)
+    assert torch.equal(torch.get_rng_state(), before)
+    ours = monitor.take(seen.level, Replicas())
+    for key, value in unseen.tensors().items():
+        assert torch.equal(seen.tensors()[key], value), key
+    assert ours["pixel/real red"] != ours["pixel/fake red"]
+    critics = list(seen.level.critics)
+    assert {f"accuracy/{critic}/fake" for critic in critics} <= ours.keys()
+    assert all(ours[f"gradient/{critic}"] > 0 for critic in ("generator", *critics))
+
+
+def test_a_run_logs_signals_at_ticks_and_judges_held_out_clips(tmp_path: Path, capsys: Capture) -> None:
+    command = ["train", "demo", "--tiny", "--data", "synthetic", "--workers", 0, "--steps", 4]
+    rarely = ["--reporting.samples", 100, "--reporting.checkpoint", 100]
+    plain, apart = tmp_path / "plain", tmp_path / "apart"
+    vidgan(capsys, *command, *rarely, "--out", plain, "--reporting.tick", 3)
+    vidgan(capsys, *command, *rarely, "--out", apart, "--held-out", "synthetic")
+    known = {line["step"]: line["scalars"] for line in read_lines(plain / "log.jsonl")}
+    assert "motion/fake" in known[3]
+    assert "motion/fake" not in known[4]  # the end of training is no tick
+    held_out = [line["scalars"] for line in read_lines(apart / "log.jsonl")]
+    for critic in ("frames", "clip"):
+        assert f"critic/{critic}/held out" not in known[3]
+        assert len({scalars[f"critic/{critic}/held out"] for scalars in held_out}) == 4
+    # Judging draws nothing that training draws: the same weights in the end.
+    ours, theirs = (load(checkpoint_path(run / "checkpoints", 1, 4)).tensors for run in (plain, apart))
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours | theirs)
+
+
+def test_held_out_clips_have_known_classes(tmp_path: Path, capsys: Capture) -> None:
+    out = tmp_path / "run"
+    said = vidgan(
+        capsys, "train", "demo", "--tiny", "--data", "synthetic", "--out", out, "--held-out", tmp_path / "no"
+    )
+    require_one_line(said, str(tmp_path / "no"))
+    assert not out.exists()
