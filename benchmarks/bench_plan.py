@@ -24,7 +24,7 @@ CASES = (
     ("demo", 0, None, 128),
     ("dvd-gan-k600-12x64", 0, 8, 8),
     ("trivd-gan-fp-k600-16x64", 0, 8, 8),
-    ("ssw-gan-k600", 1, 4, 2),
+    ("ssw-gan-k600-48x128", 1, 4, 2),
 )
 """preset, level, width (None: its own), clips"""
 

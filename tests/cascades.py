@@ -15,7 +15,7 @@ from vidgan.nn.norm import BatchNormAllFrames, NormReLU
 from vidgan.nn.recurrent import ConvGRU
 from vidgan.nn.statistics import Clock, SettledStatistics
 from vidgan.nn.temporal import Recurrent, SeparableConvolution, TemporalSpec
-from vidgan.presets.ssw_gan import ssw_gan_k600
+from vidgan.presets.ssw_gan import ssw_gan_k600_48x128
 from vidgan.run.tiny import tiny
 
 F64 = torch.float64
@@ -84,7 +84,7 @@ def same_noise(clips: int) -> Noise:
 
 def ssw_levels(frames: int) -> tuple[LevelSpec, ...]:
     """The preset's two levels at tiny width, for ``frames`` frames below and twice as many above."""
-    low, high = tiny(ssw_gan_k600()).levels
+    low, high = tiny(ssw_gan_k600_48x128()).levels
     return low.replace(frames=frames), high.replace(frames=2 * frames)
 
 

@@ -44,6 +44,7 @@ from vidgan.nn.temporal import (
 from vidgan.nn.warp import Factorised, Pixelwise
 from vidgan.presets import presets
 from vidgan.run.experiment import Experiment
+from vidgan.run.tiny import halved as halved_level
 from vidgan.run.tiny import tiny
 from vidgan.spec import Spec
 
@@ -152,17 +153,7 @@ def halve(experiment: Experiment) -> Experiment:
     """``experiment`` at half the size where its first map can be halved; critics lose a block to match."""
     if any(level.generator.side % 2 for level in experiment.levels):
         return experiment
-    levels = tuple(
-        level.replace(
-            generator=level.generator.replace(side=level.generator.side // 2),
-            critics=tuple(
-                critic.replace(body=critic.body.replace(channels=critic.body.channels[1:]))
-                for critic in level.critics
-            ),
-        )
-        for level in experiment.levels
-    )
-    return experiment.replace(levels=levels)
+    return experiment.replace(levels=tuple(halved_level(level) for level in experiment.levels))
 
 
 @functools.cache

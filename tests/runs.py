@@ -28,7 +28,7 @@ def make_run(
 
 def cascade(path: Path, *steps: int) -> RunDirectory:
     """A run of two levels whose checkpoints stand at ``steps``, level by level, and hold nothing."""
-    run = RunDirectory.create(path, preset("ssw-gan-k600"), DataRecord("synthetic", (), 0, ""), [])
+    run = RunDirectory.create(path, preset("ssw-gan-k600-48x128"), DataRecord("synthetic", (), 0, ""), [])
     for index, step in enumerate(steps):
         file = checkpoint_path(run.checkpoints, index + 1, step)
         save(file, State({}, {"level": index + 1, "step": step}))

@@ -53,7 +53,7 @@ NAMES = [
         ("demo", 0),
         ("dvd-gan-fp-k600-16x64", 0),
         ("trivd-gan-fp-k600-16x64", 0),
-        ("ssw-gan-k600", 1),
+        ("ssw-gan-k600-48x128", 1),
     ]
 ]
 

@@ -17,7 +17,7 @@ from vidgan.nn.recurrent import ConvGRU
 from vidgan.nn.statistics import BatchStatistics
 from vidgan.nn.temporal import Recurrent
 from vidgan.presets.dvd_gan import dvd_gan_fp_bair_16x64, dvd_gan_k600_12x64, dvd_gan_k600_48x128
-from vidgan.presets.ssw_gan import ssw_gan_k600
+from vidgan.presets.ssw_gan import ssw_gan_k600_48x128
 from vidgan.presets.trivd_gan import trivd_gan_fp_k600_16x64
 from vidgan.run.experiment import AdamSpec, AverageSpec, BatchSpec, Experiment, TrainingSpec
 from vidgan.spec import SpecError
@@ -243,10 +243,10 @@ def test_learning_rates_of_the_papers() -> None:
     for preset in (dvd_gan_k600_12x64, dvd_gan_k600_48x128, dvd_gan_fp_bair_16x64):
         spec = preset().training.adam
         assert (spec.generator_rate, spec.critic_rate) == (1e-4, 2e-4)
-    for preset in (trivd_gan_fp_k600_16x64, ssw_gan_k600):
+    for preset in (trivd_gan_fp_k600_16x64, ssw_gan_k600_48x128):
         spec = preset().training.adam
         assert (spec.generator_rate, spec.critic_rate) == (1e-4, 5e-4)
-    for preset in (dvd_gan_k600_12x64, trivd_gan_fp_k600_16x64, ssw_gan_k600):
+    for preset in (dvd_gan_k600_12x64, trivd_gan_fp_k600_16x64, ssw_gan_k600_48x128):
         training = preset().training
         assert (training.adam.beta1, training.adam.beta2) == (0.0, 0.999)
         assert training.batch.global_batch == 512
@@ -255,7 +255,7 @@ def test_learning_rates_of_the_papers() -> None:
 
 def test_averages_penalties_and_settling_of_the_papers() -> None:
     dvd, trivd, ssw = (
-        preset().training for preset in (dvd_gan_k600_12x64, trivd_gan_fp_k600_16x64, ssw_gan_k600)
+        preset().training for preset in (dvd_gan_k600_12x64, trivd_gan_fp_k600_16x64, ssw_gan_k600_48x128)
     )
     assert dvd.average == trivd.average == AverageSpec(decay=0.9999, start=20_000)
     assert ssw.average is None  # SSW-GAN, A: neither moving averages nor orthogonal penalties

@@ -51,8 +51,8 @@ def test_the_mean_is_over_warm_steps_of_thirty_seconds(monkeypatch: pytest.Monke
 
 
 def test_a_cascade_has_no_budget() -> None:
-    with pytest.raises(UserError, match="one level and ssw-gan-k600 has 2"):
-        budget.measure_budget(preset("ssw-gan-k600"), 1.0, Replicas(), torch.device("cpu"))
+    with pytest.raises(UserError, match="one level and ssw-gan-k600-48x128 has 2"):
+        budget.measure_budget(preset("ssw-gan-k600-48x128"), 1.0, Replicas(), torch.device("cpu"))
 
 
 def test_a_run_keeps_its_number_of_steps(

@@ -32,7 +32,7 @@ from vidgan.models.level import Below, LevelSpec
 from vidgan.models.stage import nearest
 from vidgan.nn.norm import BatchNormAllFrames
 from vidgan.nn.statistics import Clock
-from vidgan.presets.ssw_gan import ssw_gan_k600
+from vidgan.presets.ssw_gan import ssw_gan_k600_48x128
 from vidgan.spec import SpecError
 
 # Views
@@ -137,7 +137,7 @@ def test_below_of() -> None:
 
 
 def test_below_of_a_preset() -> None:
-    levels = ssw_gan_k600().levels
+    levels = ssw_gan_k600_48x128().levels
     below = below_of(levels, 1)
     assert below is not None
     # 32x32 at stride 8, then twice the frames at stride 4 (SSW-GAN, 5.1).
@@ -208,14 +208,14 @@ def test_windows_of_the_preset_at_every_offset() -> None:
 
 
 @pytest.mark.slow
-def test_windows_of_the_preset_at_full_size() -> None:
+def test_windows_of_the_preset_at_the_size_of_its_miniature() -> None:
     with torch.no_grad():
         levels = ssw_levels(16)
         cascade = [settled_level(levels, i) for i in range(2)]
         whole = whole_videos(cascade, same_noise(1), torch.tensor([1]))[-1][0]
         starts = torch.tensor([13, 28])
         made = sample_window(cascade, same_noise(2), by_label(torch.ones(2, dtype=torch.int64)), starts, 4)
-    assert made.shape == (2, 4, 3, 128, 128)
+    assert made.shape == (2, 4, 3, 32, 32)
     for row, start in enumerate(starts.tolist()):
         torch.testing.assert_close(made[row], whole[start : start + 4], rtol=0, atol=1e-10)
 

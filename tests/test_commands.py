@@ -79,7 +79,7 @@ def test_frame_prediction(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
 def test_cascade(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "run"
     # A level that has fed another takes no more steps.
-    cycle(capsys, "ssw-gan-k600", out, "pixel-statistics", "oracle-accuracy", first=4)
+    cycle(capsys, "ssw-gan-k600-48x128", out, "pixel-statistics", "oracle-accuracy", first=4)
     manifest = json.loads((out / "manifest.json").read_text())
     assert [entry["level"] for entry in manifest] == [1, 2]
     answer = vidgan(capsys, "sample", out, "--out", tmp_path / "clips", "--clips", 2, "--format", "npy")
@@ -87,10 +87,10 @@ def test_cascade(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     clip = np.load(next((tmp_path / "clips").glob("*.npy")))
     spec = json.loads((out / "experiment.json").read_text())["experiment"]["levels"][1]
     assert spec["window"] < spec["frames"]  # trained on windows, run over the full length
-    assert clip.shape == (spec["frames"], 128, 128, 3)
+    assert clip.shape == (spec["frames"], 32, 32, 3)
     answer = vidgan(
         capsys, "sample", out, "--out", tmp_path / "long", "--clips", 1, "--frames", 16, "--chunk", 6
     )
     assert answer.status == 0, answer.err
     with av.open(str(next((tmp_path / "long").iterdir()))) as container:
-        assert [(frame.width, frame.height) for frame in container.decode(video=0)] == [(128, 128)] * 16
+        assert [(frame.width, frame.height) for frame in container.decode(video=0)] == [(32, 32)] * 16

@@ -149,7 +149,7 @@ def test_clips_meet_in_training_through_batch_statistics_alone(name: str) -> Non
 @pytest.mark.slow
 def test_an_upper_level_sees_windows_of_the_level_below() -> None:
     """Four separable blocks of two frames either side come after the first addition of the lower video."""
-    levels = catalog.experiments()["ssw-gan-k600"].levels
+    levels = catalog.experiments()["ssw-gan-k600-48x128"].levels
     spec = levels[1].generator.replace(side=1)
     assert len(spec.stages) == 5
     generator = spec.build(CLASSES, below_size=4)

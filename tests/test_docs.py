@@ -105,7 +105,9 @@ def test_options_in_prose_exist(page: Path) -> None:
     text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.M | re.S)
     named = set(re.findall(r"`(--[a-z][\w.-]*)", text))
     trained = (
-        [("train", preset) for preset in ("demo", "dvd-gan-k600-12x64", "ssw-gan-k600")] if named else []
+        [("train", preset) for preset in ("demo", "dvd-gan-k600-12x64", "ssw-gan-k600-48x128")]
+        if named
+        else []
     )
     others = [(verb,) for verb in VERBS if verb != "train"] if named else []
     assert named - set().union(*(options(*command) for command in [*others, *trained])) == set()

@@ -74,11 +74,7 @@ def test_points_lie_on_the_line_between_both_ends(last: End) -> None:
 
 @pytest.mark.slow
 def test_all_levels_of_a_cascade_interpolate() -> None:
-    levels = tuple(
-        level.replace(generator=level.generator.replace(side=level.generator.side // 4))
-        for level in catalog.experiments()["ssw-gan-k600"].levels
-    )
-    cascade = untrained(catalog.experiments()["ssw-gan-k600"].replace(levels=levels))
+    cascade = untrained(catalog.experiments()["ssw-gan-k600-48x128"])
     made = between(cascade, 5, End(0, 0), End(1, 1), 3, Scaled())
     ends = synthesise(cascade, 5, [0, 1], [0, 1])
     torch.testing.assert_close(made[[0, 2]], ends)
@@ -96,7 +92,7 @@ def test_strips_show_a_column_per_video_and_time_downwards() -> None:
 
 
 def test_a_longer_experiment_keeps_the_ratios_of_its_levels() -> None:
-    cascade = preset("ssw-gan-k600")
+    cascade = preset("ssw-gan-k600-48x128")
     assert [level.frames for level in cascade.levels] == [25, 50]
     assert [level.frames for level in unrolled(cascade, 96).levels] == [48, 96]
     assert [level.window for level in unrolled(cascade, 96).levels] == [None, 12]

@@ -76,7 +76,7 @@ def test_units_that_warp_are_those_with_a_warp() -> None:
     assert answers["trivd-table2-k-trajgru"]
     assert not answers["trivd-table2-convgru"]
     assert not answers["demo"]
-    assert not answers["ssw-gan-k600"]
+    assert not answers["ssw-gan-k600-48x128"]
 
 
 def test_colours_are_those_of_a_hue_circle() -> None:

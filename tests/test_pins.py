@@ -25,7 +25,7 @@ def of_steps(experiment: Experiment, steps: int) -> Experiment:
 
 
 def lower_level() -> Settled:
-    level = tiny(preset("ssw-gan-k600")).levels[0]
+    level = tiny(preset("ssw-gan-k600-48x128")).levels[0]
     generator = level.generator.build(3)
     for parameter in generator.parameters():
         torch.nn.init.constant_(parameter, 0.5)
@@ -84,7 +84,7 @@ def test_steps_are_fixed_once_a_level_has_fed_another(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_cascade_resumes_upon_the_same_weights_only(tmp_path: Path, capsys: Capture) -> None:
     out = tmp_path / "run"
-    train = ("train", "ssw-gan-k600", "--tiny", "--data", "synthetic", "--out", out, "--workers", 0)
+    train = ("train", "ssw-gan-k600-48x128", "--tiny", "--data", "synthetic", "--out", out, "--workers", 0)
     assert vidgan(capsys, *train, "--steps", 3).status == 0
     low, high = (checkpoint_path(out / "checkpoints", level, 3) for level in (1, 2))
     whole = load(high)

@@ -37,7 +37,7 @@ def measured(experiment: Experiment, index: int) -> int:
         ("demo", 0, 12, 12),
         ("demo", 0, 12, 4),
         ("trivd-gan-fp-k600-16x64", 0, 6, 6),
-        ("ssw-gan-k600", 1, 4, 2),
+        ("ssw-gan-k600-48x128", 1, 4, 2),
     ],
 )
 def test_memory_is_what_training_steps_take(name: str, index: int, share: int, micro: int) -> None:

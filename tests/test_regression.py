@@ -48,8 +48,8 @@ CASES = (
     DEMO_BY_NOISE._replace(apart="label"),
     Case("dvd-gan-fp-k600-16x64", 0, "frames", side=2, width=2, rate=2e-2, steps=250),
     Case("trivd-gan-fp-k600-16x64", 0, "frames", side=2, width=2, rate=2e-2, steps=250),
-    Case("ssw-gan-k600", 0, "noise", side=2, width=4, rate=1e-2, steps=250),
-    Case("ssw-gan-k600", 1, "video below", side=1, width=4, rate=1e-2, steps=150),
+    Case("ssw-gan-k600-48x128", 0, "noise", side=2, width=4, rate=1e-2, steps=250),
+    Case("ssw-gan-k600-48x128", 1, "video below", side=1, width=4, rate=1e-2, steps=150),
 )
 
 

@@ -37,8 +37,8 @@ CASES = (
     Case("demo", 0),
     Case("demo", 0, shared=False),
     Case("trivd-gan-fp-k600-16x64", 0),
-    Case("ssw-gan-k600", 0),
-    Case("ssw-gan-k600", 1, steps=1),
+    Case("ssw-gan-k600-48x128", 0),
+    Case("ssw-gan-k600-48x128", 1, steps=1),
 )
 
 Results = dict[str, Tensor]

@@ -323,7 +323,7 @@ def test_speed_goes_on_where_a_run_was_resumed(tmp_path: Path) -> None:
 
 
 def test_levels_have_charts_of_their_own(tmp_path: Path) -> None:
-    run = make_run(tmp_path / "run", preset("ssw-gan-k600"))
+    run = make_run(tmp_path / "run", preset("ssw-gan-k600-48x128"))
     write_log(run, [tick(10, {"loss/generator": 1.0}), tick(5, {"loss/generator": 9.0}, level=2)])
     page = Page.read(write_report(run.path))
     curves = page.section("Training curves")

@@ -72,7 +72,7 @@ def five_clips(model: Trained) -> torch.Tensor:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["ssw-gan-k600", "trivd-gan-fp-k600-16x64"])
+@pytest.mark.parametrize("name", ["ssw-gan-k600-48x128", "trivd-gan-fp-k600-16x64"])
 def test_cutting_changes_nothing(name: str, passes: list[tuple[int, bool]]) -> None:
     made: list[tuple[list[dict[str, torch.Tensor]], torch.Tensor]] = []
     for micro in (6, 2):

@@ -1,5 +1,6 @@
 """What a level costs before anything is run: parameters and operations of its parts, counted on the meta device."""
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -13,7 +14,7 @@ from vidgan.models.cascade import below_of
 from vidgan.models.critic import Critic
 from vidgan.models.encoder import Encoder
 from vidgan.models.generator import Generator
-from vidgan.models.level import Level, LevelSpec
+from vidgan.models.level import Below, Level, LevelSpec
 from vidgan.models.stage import Stage
 from vidgan.models.views import Evidence
 from vidgan.nn.statistics import BatchStatistics
@@ -59,9 +60,14 @@ def networks(levels: Sequence[LevelSpec], index: int, classes: int) -> tuple[Net
 
     A level above the first makes one training window. Nothing is computed and no weights take memory.
     """
-    spec = levels[index]
+    return networks_of(levels[index], classes, below_of(levels, index))
+
+
+@functools.cache
+def networks_of(spec: LevelSpec, classes: int, below: Below | None) -> tuple[Network, ...]:
+    """The same of a level whose input is known; presets share levels, so each is counted once."""
     with torch.device("meta"):
-        level = Level(spec, classes, below_of(levels, index))
+        level = Level(spec, classes, below)
     found = {name: dict(parts_of(module)) for name, module in named_networks(level)}
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         seen = {name: watch(parts, counter.get_total_flops) for name, parts in found.items()}

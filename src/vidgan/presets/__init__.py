@@ -3,7 +3,16 @@
 from collections.abc import Callable
 
 from vidgan.errors import UserError, nearest
-from vidgan.presets import demo, dvd_gan, dvd_gan_variants, ssw_gan, trivd_gan, trivd_gan_tables
+from vidgan.presets import (
+    cvg,
+    demo,
+    dvd_gan,
+    dvd_gan_variants,
+    ssw_gan,
+    ssw_gan_bdd100k,
+    trivd_gan,
+    trivd_gan_tables,
+)
 from vidgan.run.experiment import Experiment
 
 ALL: tuple[Callable[[], Experiment], ...] = (
@@ -25,7 +34,22 @@ ALL: tuple[Callable[[], Experiment], ...] = (
     trivd_gan.trivd_gan_fp_ucf101_16x64,
     trivd_gan.trivd_gan_fp_bair_16x64,
     *trivd_gan_tables.ALL,
-    ssw_gan.ssw_gan_k600,
+    ssw_gan.ssw_gan_k600_48x128,
+    ssw_gan.ssw_gan_k600_48x128_window3,
+    ssw_gan.ssw_gan_k600_48x128_no_matching,
+    ssw_gan.ssw_gan_k600_48x128_convgru,
+    ssw_gan.ssw_dvd_gan_k600_6x128,
+    ssw_gan.ssw_dvd_gan_k600_50x128,
+    ssw_gan_bdd100k.ssw_gan_bdd100k_6x128,
+    ssw_gan_bdd100k.ssw_gan_bdd100k_6x128_no_matching,
+    ssw_gan_bdd100k.ssw_gan_bdd100k_100x128,
+    cvg.cvg_k600_48x128,
+    cvg.cvg_k600_48x128_window3,
+    cvg.cvg_k600_48x128_no_matching,
+    cvg.cvg_ucf101_16x128,
+    cvg.cvg_bdd100k_6x128,
+    cvg.cvg_bdd100k_6x128_no_matching,
+    cvg.cvg_bdd100k_48x256,
 )
 
 

@@ -31,8 +31,12 @@ def tiny(experiment: Experiment) -> Experiment:
 
 
 def tiny_levels(levels: tuple[LevelSpec, ...]) -> tuple[LevelSpec, ...]:
-    """Levels with few frames whose ratios stay: the first makes three or four, windows stay shorter than the whole."""
-    frames = max(3, 2 * (levels[0].window is not None) + 2) + 1
+    """Levels with few frames whose ratios stay: the first makes four, windows stay shorter than the whole.
+
+    Those of a cascade are a quarter as high and wide too, where their maps allow it.
+    """
+    frames = 4
+    quarter = len(levels) > 1 and all(level.generator.side % 4 == 0 for level in levels)
     small = []
     for index, level in enumerate(levels):
         if index > 0:
@@ -41,8 +45,20 @@ def tiny_levels(levels: tuple[LevelSpec, ...]) -> tuple[LevelSpec, ...]:
         if level.window is not None:
             factor = level.frames // levels[index - 1].frames if index else 1
             window = min(frames, 2 * factor)
-        small.append(tiny_level(level, frames, window))
+        made = tiny_level(level, frames, window)
+        small.append(halved(halved(made)) if quarter else made)
     return tuple(small)
+
+
+def halved(level: LevelSpec) -> LevelSpec:
+    """A level at half its height and width; critics lose their first block to match."""
+    return level.replace(
+        generator=level.generator.replace(side=level.generator.side // 2),
+        critics=tuple(
+            critic.replace(body=critic.body.replace(channels=critic.body.channels[1:]))
+            for critic in level.critics
+        ),
+    )
 
 
 def tiny_level(level: LevelSpec, frames: int, window: int | None) -> LevelSpec:
