@@ -189,7 +189,7 @@ def step_of(experiment: Experiment, index: int, monitor: Monitor | None) -> Leve
 
 
 @pytest.mark.parametrize(
-    ("name", "index"), [("demo", 0), pytest.param("ssw-gan-k600", 1, marks=pytest.mark.slow)]
+    ("name", "index"), [("demo", 0), pytest.param("ssw-gan-k600-48x128", 1, marks=pytest.mark.slow)]
 )
 def test_a_watched_step_is_the_same_step(name: str, index: int) -> None:
     experiment = steps.one_critic_update(steps.batched(tiny(preset(name)), 2, micro_batch=1))
