@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from commands import require_one_line, vidgan
+from runs import make_run
 from vidgan.evaluate.compare import Entry, groups
 from vidgan.evaluate.protocols import ALL
 from vidgan.evaluate.published import Published, beside, published
+from vidgan.presets.demo import demo
 from vidgan.spec import to_json
 
 Capture = pytest.CaptureFixture[str]
@@ -188,6 +190,22 @@ def test_the_table(tmp_path: Path, capsys: Capture) -> None:
     said = vidgan(capsys, "compare", changed, "--dataset", "Kinetics-600").out
     assert "clips: 50000 -> 10" in said
     assert "61.1" not in said
+
+
+def test_runs_that_differ_in_their_seed_have_a_mean(tmp_path: Path, capsys: Capture) -> None:
+    values = {"a": (0, 1.0), "b": (1, 2.0), "c": (2, 6.0)}
+    for name, (seed, value) in values.items():
+        training = demo().training.replace(seed=seed)
+        run = make_run(tmp_path / name, demo().replace(training=training))
+        run.metrics.append({**line("psd", 77.0), "step": 10})
+        run.metrics.append({**line("psd", value), "step": 20})
+    other = make_run(tmp_path / "other", demo().replace(conditional=False))
+    other.metrics.append({**line("psd", 50.0), "step": 20})
+    answer = vidgan(capsys, "compare", *(tmp_path / name for name in [*values, "other"]))
+    assert answer.status == 0, answer.err
+    (mean,) = [row for row in answer.out.splitlines() if "mean of" in row]
+    assert "mean of 3 runs, demo" in mean
+    assert mean.split()[5:10] == ["3.0000", "2.6", "(training", "runs)", "20"]
 
 
 def test_bad_input(tmp_path: Path, capsys: Capture) -> None:

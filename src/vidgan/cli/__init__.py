@@ -22,6 +22,7 @@ VERBS = {
     "compare": "show results side by side, unlike ones apart",
     "train-classifier": "train a small classifier on your data, to measure with",
     "truncation": "measure a trained model at several deviations of the noise, and draw the curve",
+    "futures": "draw how near the best of several predictions comes, frame by frame",
     "curves": "draw how runs compare over training: mean and deviation over seeds",
     "report": "write one self-contained page that shows a run",
 }

@@ -1,6 +1,7 @@
 """``vidgan compare A B ...``: results side by side, unlike ones apart, published ones beside their like."""
 
 import dataclasses
+import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,6 +15,8 @@ from vidgan.evaluate.compare import Entry, Group, groups
 from vidgan.evaluate.protocols import ALL, protocol
 from vidgan.evaluate.published import Published, beside, dataset_of, published
 from vidgan.evaluate.record import changes_of
+from vidgan.report import groups as seeds
+from vidgan.run.directory import RunDirectory
 from vidgan.run.logs import read_lines
 
 
@@ -22,7 +25,8 @@ class Options:
     """Shows results of runs, of judged folders and of files of results in tables.
 
     Only results of one protocol, with the same settings, weights and real data, stand in one table; others stand
-    apart, with the fields in which they differ. Published numbers stand beside results of their protocol, unchanged.
+    apart, with the fields in which they differ. Runs that differ in their seed alone have their mean and deviation
+    below. Published numbers stand beside results of their protocol, unchanged.
     """
 
     results: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN|FOLDER|FILE.jsonl")]
@@ -52,9 +56,9 @@ def run(args: list[str]) -> int:
         raise UserError(
             f"there are no results of {', '.join(options.protocol)} in {', '.join(options.results)}"
         )
-    for number, group in enumerate(groups(chosen)):
+    for number, found in enumerate(groups(chosen)):
         print("" if number == 0 else "\n", end="")
-        show(group, options.dataset)
+        show(found, options.dataset)
     return 0
 
 
@@ -92,6 +96,7 @@ def show(group: Group, dataset: str | None) -> None:
         print(f"  differs from the protocol of this name: {'; '.join(changed)}")
     rows: list[tuple[str, ...]] = [("result", "value", "±", "clips", "step", "sampling")]
     rows += [row_of(entry) for entry in group.entries]
+    rows += over_training(group.entries)
     print_table(rows)
     for entry in group.entries:
         for text in entry.line.get("warnings", []):
@@ -134,6 +139,33 @@ def row_of(entry: Entry) -> tuple[str, ...]:
     step = "" if line.get("step") is None else str(line["step"])
     value = "not finite" if line["value"] is None else readable(line["value"])
     return (entry.name, value, spread, str(line.get("clips", "")), step, sampling_of(line))
+
+
+def over_training(entries: Sequence[Entry]) -> list[tuple[str, ...]]:
+    """A row per set of runs that differ in their seed alone: mean and unbiased deviation of their last results.
+
+    So are the deviations over training runs of Luc et al. 2020, Table 3.
+    """
+    runs = [entry for entry in entries if (Path(entry.name) / "experiment.json").is_file()]
+    last = {str(Path(entry.name)): entry.line for entry in sorted(runs, key=lambda e: e.line["step"])}
+    rows: list[tuple[str, ...]] = []
+    for each in seeds.group([RunDirectory.open(Path(name)) for name in last]):
+        lines = [last[str(run.path)] for run in each.runs]
+        values = [line["value"] for line in lines if line["value"] is not None]
+        if len(lines) < 2 or len(values) < len(lines):
+            continue
+        steps = sorted({line["step"] for line in lines})
+        rows.append(
+            (
+                f"mean of {len(lines)} runs, {each.name}",
+                readable(statistics.fmean(values)),
+                f"{statistics.stdev(values):.2g} (training runs)",
+                "",
+                "-".join(map(str, {steps[0]: None, steps[-1]: None})),
+                sampling_of(lines[0]),
+            )
+        )
+    return rows
 
 
 def sampling_of(line: Any) -> str:

@@ -67,6 +67,8 @@ class Options:
     """continuations per real clip, for ssim-best-of-100"""
     positions: tuple[int, ...] = ()
     """frames whose power spectra are taken, counted from 1, for psd"""
+    windows: int | None = None
+    """most clips of each real video, spread evenly over its length; first ones come first (1)"""
     runs: int | None = None
     """repetitions with other noise, for a deviation over runs"""
     seed: int = 0
@@ -79,6 +81,9 @@ class Options:
     """evaluate the checkpoint of this step instead of the newest"""
     raw: bool = False
     """raw weights instead of their moving average"""
+    copy_last: bool = False
+    """instead of what a model predicts, measure copies of the last frame that it is given: the trivial baseline. Its
+    results go to copy-last.metrics.jsonl in the run"""
     out: Path | None = None
     """file to which results of files are appended; without it FOLDER.metrics.jsonl, beside the folder"""
     cache: Path | None = None
@@ -118,7 +123,7 @@ def run(args: list[str]) -> int:
 
 def check(options: Options) -> None:
     """Raise :class:`UserError` for numbers that make no sense, before anything is computed."""
-    for name in ("clips", "real_clips", "frames", "stride", "size", "futures", "runs"):
+    for name in ("clips", "real_clips", "frames", "stride", "size", "futures", "windows", "runs"):
         value = getattr(options, name)
         if value is not None:
             at_least(f"--{name.replace('_', '-')}", value, 1)
@@ -140,6 +145,8 @@ def with_options(named: Protocol, options: Options) -> Protocol:
         changed = changed.replace(runs=options.runs)
     if changed.real is not None and options.real_clips is not None:
         changed = changed.replace(real=changed.real.replace(count=options.real_clips))
+    if changed.real is not None and options.windows is not None:
+        changed = changed.replace(real=changed.real.replace(windows=options.windows))
     if isinstance(changed.metric, BestFuture) and options.futures is not None:
         changed = changed.replace(metric=changed.metric.replace(futures=options.futures))
     if isinstance(changed.features, PowerSpectra) and options.positions:
@@ -164,6 +171,10 @@ def judge_run(options: Options, chosen: dict[str, Protocol], setup: Setup) -> li
     for each in chosen.values():  # before anything is computed
         each.check(subject_of(directory, dataset))
         setup.open(each, directory.class_names)
+    if options.copy_last:
+        if not directory.experiment.levels[0].context_frames:
+            raise UserError("--copy-last copies the last given frame, and this model is given none")
+        return [evaluate(directory, None, dataset, name, each, setup) for name, each in chosen.items()]
     choice = checkpoint(options.step)
     # A model is settled on the data it was trained on, whatever it is measured against.
     own = dataset if dataset.fingerprint == directory.data.fingerprint else None
@@ -180,6 +191,8 @@ def judge_videos(options: Options, chosen: dict[str, Protocol], setup: Setup) ->
     for name in ("sigma", "threshold", "step"):
         if getattr(options, name) is not None:
             raise UserError(f"--{name} says how a model is sampled; {options.judged} holds finished videos")
+    if options.copy_last:
+        raise UserError(f"--copy-last copies what a run is given; {options.judged} is no run directory")
     files = open_videos(options.judged, options.size)
     for each in chosen.values():  # before anything is computed
         setup.open(each, files.classes)
@@ -235,7 +248,9 @@ def show(line: dict[str, Any]) -> None:
 
 
 def is_long(value: object) -> bool:
-    """Whether a value is a curve, which is in the file and not on the screen."""
+    """Whether a value is a curve or several, which are in the file and not on the screen."""
+    if isinstance(value, dict):
+        return any(isinstance(item, list) for item in value.values())
     return isinstance(value, list) and (len(value) > 8 or any(isinstance(item, list) for item in value))
 
 

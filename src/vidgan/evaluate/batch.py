@@ -17,3 +17,5 @@ class Batch(NamedTuple):
     """(N,), index into the classes of the set"""
     truth: Videos | None = None
     """where the clips are continuations: what really followed, beside each"""
+    given: Videos | None = None
+    """where it is known: the frames that were continued, beside each"""

@@ -14,7 +14,8 @@ from vidgan.data.store import PreparedDataset, shard_name
 from vidgan.data.unprepared import Unprepared
 from vidgan.data.window import WindowSpec, cut
 from vidgan.errors import UserError
-from vidgan.evaluate.batch import Batch
+from vidgan.evaluate.batch import Batch, Videos
+from vidgan.evaluate.metrics.frames import copy_last
 from vidgan.evaluate.protocols.drawing import Draw, Sampling
 from vidgan.run.statistics_file import weights_hash
 from vidgan.sample.trained import Trained, continue_clips, synthesise, to_bytes
@@ -39,7 +40,7 @@ class Clips(ABC):
 
 
 class DataClips(Clips):
-    """Windows of data, at most one of each video, drawn as ``draw`` says.
+    """Windows of data, drawn as ``draw`` says.
 
     Raises:
         UserError: where no clip is left, or, if ``draw`` leaves none out, where one is too short or small.
@@ -52,10 +53,10 @@ class DataClips(Clips):
         if draw.shuffled:
             words = np.random.PCG64(derive(seed, "evaluation order")).random_raw(len(dataset))
             order = np.argsort(words, kind="stable").tolist()
-        self.chosen: list[int] = []
+        whole: list[int] = []
         self.left_out = 0
         for index in order:
-            if draw.count is not None and len(self.chosen) == draw.count:
+            if draw.count is not None and len(whole) == draw.count:
                 break
             fault = window.fault(dataset.info(index))
             if fault and not draw.drop_short:
@@ -63,13 +64,35 @@ class DataClips(Clips):
             if fault:
                 self.left_out += 1
             else:
-                self.chosen.append(index)
-        if not self.chosen:
+                whole.append(index)
+        if not whole:
             raise UserError(
                 f"no real video holds a clip of {window.frames} frames at stride {window.stride} and "
                 f"{window.size}x{window.size} pixels; {ADVICE}"
             )
+        # Our choice: Luc et al. 2020, C.1 measures 30,000 clips of fewer videos and does not say where they lie. All
+        # videos' first windows stand before any second one, so that fewer clips are of as many videos as there are.
+        several = [
+            (index, number)
+            for number in range(draw.windows)
+            for index in whole
+            if number < min(draw.windows, self._starts(index))
+        ]
+        self.chosen = several[: draw.count]
         self.count = len(self.chosen)
+
+    def _starts(self, index: int) -> int:
+        """Places in time at which a window of this video can begin."""
+        return self.dataset.info(index).frames - self.window.span + 1
+
+    def _start(self, index: int, number: int) -> int:
+        """Where window ``number`` of a video begins."""
+        starts = self._starts(index)
+        if self.draw.random_start:
+            place = (index, number) if number else (index,)
+            return derive(self.seed, "evaluation start", *place) % starts
+        several = min(self.draw.windows, starts)
+        return number * (starts - 1) // (several - 1) if several > 1 else 0
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -85,14 +108,10 @@ class DataClips(Clips):
     def read(self, numbers: range) -> Batch:
         videos, labels = [], []
         for n in numbers:
-            index = self.chosen[n]
+            index, number = self.chosen[n]
             place = centre_place(self.dataset, self.window, index)
-            info = self.dataset.info(index)
-            if self.draw.random_start:
-                room = info.frames - self.window.span + 1
-                place = place._replace(start=derive(self.seed, "evaluation start", index) % room)
-            videos.append(cut(self.dataset, self.window, place))
-            labels.append(info.label)
+            videos.append(cut(self.dataset, self.window, place._replace(start=self._start(index, number))))
+            labels.append(self.dataset.info(index).label)
         return Batch(np.stack(videos), np.asarray(labels, np.int64))
 
 
@@ -147,18 +166,60 @@ class GeneratedClips(Clips):
             labels = [n % len(self.classes) for n in numbers]
             video = synthesise(self.model, self.seed, numbers, labels, truncation)
             return Batch(to_bytes(video).numpy()[:, : self.frames], np.asarray(labels, np.int64))
-        wanted = [(n // self.futures) % self.given.count for n in numbers]
-        found = {number: self.given.read(range(number, number + 1)) for number in sorted(set(wanted))}
-        truth = np.concatenate([found[number].videos for number in wanted])
-        first = truth[:, : self.context]
-        video = continue_clips(self.model, to_float(torch.from_numpy(first)), self.seed, numbers, truncation)
-        made = to_bytes(video).numpy()
-        label = np.concatenate([found[number].labels for number in wanted])
-        if self.sampling.given_frames:
-            made = np.concatenate([first, made], axis=1)
-        else:
-            truth = truth[:, self.context :]
-        return Batch(made[:, : self.frames], label, truth[:, : self.frames])
+        real = in_turns(self.given, [n // self.futures for n in numbers])
+        first = to_float(torch.from_numpy(real.videos[:, : self.context]))
+        video = continue_clips(self.model, first, self.seed, numbers, truncation)
+        return continued(real, to_bytes(video).numpy(), self.sampling.given_frames, self.frames)
+
+
+class CopiedClips(Clips):
+    """The copy baseline (Luc et al. 2020, D.3): the last given frame of each real clip stands for all that follow.
+
+    Args:
+        given: real clips, copied one after another, in turns if there are fewer than ``count``.
+        context: frames that are given of each.
+        given_frames: whether these stay in front.
+        frames: frames that are kept of each clip, from its first on.
+    """
+
+    def __init__(self, given: DataClips, count: int, context: int, given_frames: bool, frames: int) -> None:
+        self.given, self.count, self.context = given, count, context
+        self.given_frames, self.frames = given_frames, frames
+        self.classes = given.classes
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        return {
+            "copies": self.context,
+            "given_frames": self.given_frames,
+            "frames": self.frames,
+            "count": self.count,
+            "given": self.given.identity,
+        }
+
+    def read(self, numbers: range) -> Batch:
+        real = in_turns(self.given, numbers)
+        made = copy_last(real.videos[:, : self.context], real.videos.shape[1] - self.context)
+        return continued(real, made, self.given_frames, self.frames)
+
+
+def in_turns(given: DataClips, numbers: Sequence[int]) -> Batch:
+    """Real clips by number, beginning again after the last; each is read once."""
+    wanted = [n % given.count for n in numbers]
+    found = {number: given.read(range(number, number + 1)) for number in sorted(set(wanted))}
+    videos = np.concatenate([found[number].videos for number in wanted])
+    return Batch(videos, np.concatenate([found[number].labels for number in wanted]))
+
+
+def continued(real: Batch, made: Videos, given_frames: bool, frames: int) -> Batch:
+    """Continuations ``made`` of the first frames of ``real`` clips, those in front or not, beside what followed."""
+    context = real.videos.shape[1] - made.shape[1]
+    first, truth = real.videos[:, :context], real.videos
+    if given_frames:
+        made = np.concatenate([first, made], axis=1)
+    else:
+        truth = truth[:, context:]
+    return Batch(made[:, :frames], real.labels, truth[:, :frames], first)
 
 
 class PairedClips(Clips):

@@ -11,7 +11,7 @@ from vidgan.data.store import INDEX, PreparedDataset, open_dataset
 from vidgan.data.unprepared import Unprepared, open_videos
 from vidgan.data.window import WindowSpec
 from vidgan.errors import UserError
-from vidgan.evaluate.clips import Clips, DataClips, GeneratedClips, PairedClips, codec_of
+from vidgan.evaluate.clips import Clips, CopiedClips, DataClips, GeneratedClips, PairedClips, codec_of
 from vidgan.evaluate.measure import Measured, as_json, measure, warnings_of
 from vidgan.evaluate.protocols import Protocol
 from vidgan.evaluate.protocols.drawing import Draw
@@ -21,6 +21,7 @@ from vidgan.evaluate.protocols.pixels import FrameSimilarity
 from vidgan.evaluate.rows import Advance, Begin, Shares, default_cache, forget
 from vidgan.run.device import choose_device
 from vidgan.run.directory import RunDirectory, now, versions
+from vidgan.run.logs import Log
 from vidgan.sample.settling import whole_window
 from vidgan.sample.trained import Trained
 from vidgan.spec import differences, to_json
@@ -57,19 +58,32 @@ class Judged(NamedTuple):
 
 
 def evaluate(
-    run: RunDirectory, model: Trained, dataset: Dataset, name: str, protocol: Protocol, setup: Setup = Setup()
+    run: RunDirectory,
+    model: Trained | None,
+    dataset: Dataset,
+    name: str,
+    protocol: Protocol,
+    setup: Setup = Setup(),
 ) -> dict[str, Any]:
     """Measure ``model`` and append the result to the run's ``metrics.jsonl``; the line that was written.
+
+    Without a model, what it would be given is measured as the copy baseline makes of it (:class:`CopiedClips`), and
+    the result appended to ``copy-last.metrics.jsonl``.
 
     Raises:
         UserError: if the protocol does not apply to the model and the data.
     """
     judged = judge_run(run, model, dataset, name, protocol, setup)
     if setup.shares.main:
-        run.metrics.append(judged.line)
+        (run.metrics if model is not None else copies_log(run)).append(judged.line)
         for folder in judged.rows:
             forget(folder)
     return judged.line
+
+
+def copies_log(run: RunDirectory) -> Log:
+    """Where results of the copy baseline are kept: apart from the model's."""
+    return Log(run.path / "copy-last.metrics.jsonl")
 
 
 def subject_of(run: RunDirectory, dataset: Dataset) -> Subject:
@@ -81,9 +95,11 @@ def subject_of(run: RunDirectory, dataset: Dataset) -> Subject:
 
 
 def judge_run(
-    run: RunDirectory, model: Trained, dataset: Dataset, name: str, protocol: Protocol, setup: Setup
+    run: RunDirectory, model: Trained | None, dataset: Dataset, name: str, protocol: Protocol, setup: Setup
 ) -> Judged:
-    """Measure ``model`` against ``dataset``; raises as :func:`evaluate`."""
+    """Measure ``model``, or the copy baseline, against ``dataset``; raises as :func:`evaluate`."""
+    if model is None:
+        protocol = of_copies(protocol)
     protocol.check(subject_of(run, dataset))
     began = time.monotonic()
     experiment, sampling = run.experiment, protocol.sampling
@@ -115,6 +131,9 @@ def judge_run(
         real = DataClips(dataset, window, draw, protocol.seed)
 
     def fakes(number: int) -> Clips:
+        if model is None:
+            assert given is not None, "only given frames can be copied"
+            return CopiedClips(given, count, context, sampling.given_frames, frames)
         seed = protocol.seed + number
         return GeneratedClips(model, sampling, seed, count * futures, frames, given, futures)
 
@@ -122,17 +141,29 @@ def judge_run(
         frames=frames, stride=stride, size=whole.size, real_codec=codec_of(dataset), fake_codec="none"
     )
     settle = experiment.training.settle
-    full = protocol.replace(
-        source=source, clips=count, sampling=sampling.replace(statistics=sampling.statistics or settle)
-    )
-    extractor = setup.open(protocol, model.class_names if given is None else given.classes)
+    how = None if model is None else sampling.replace(statistics=sampling.statistics or settle)
+    full = protocol.replace(source=source, clips=count, sampling=how)
+    extractor = setup.open(protocol, run.class_names if given is None else given.classes)
     facts = {
-        "step": model.step,
+        "step": None if model is None else model.step,
         "data": dataset.fingerprint,
-        "judged": {"run": str(run.path), "weights": fakes(0).identity["weights"]},
+        "judged": {"run": str(run.path), **judged_facts(fakes(0))},
         "real": facts_of(dataset, real or given),
     }
     return judge(name, protocol, full, fakes, real, extractor, setup, facts, began)
+
+
+def of_copies(protocol: Protocol) -> Protocol:
+    """``protocol`` for the copy baseline: of one clip there is one copy, and no noise."""
+    metric = protocol.metric
+    if isinstance(metric, BestFuture):
+        metric = metric.replace(futures=1)
+    return protocol.replace(metric=metric, runs=1)
+
+
+def judged_facts(clips: Clips) -> dict[str, Any]:
+    """Which weights made the judged clips, or that they are copies of given frames."""
+    return {name: clips.identity[name] for name in ("weights", "copies") if name in clips.identity}
 
 
 def judge_files(

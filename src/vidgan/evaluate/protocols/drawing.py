@@ -38,21 +38,24 @@ class Source(Spec):
 
 
 class Draw(Spec):
-    """Which real clips: one of each video, videos in order of their names unless they are shuffled."""
+    """Which real clips: one or more of each video, videos in order of their names unless they are shuffled."""
 
     split: str = "as given"
     """the split of the data that belongs in; it is the user's to give, a program cannot know"""
     count: int | None = None
-    """most clips; None takes one of every video; the number there were is filled in"""
+    """most clips; None takes all there are; the number there were is filled in"""
     shuffled: bool = False
     """in an order drawn from the seed"""
     random_start: bool = False
     """a window at a place drawn from the seed, instead of the first"""
+    windows: int = 1
+    """most clips of a video: the first window of each, then second ones, and so on, spread evenly over its length"""
     drop_short: bool = False
     """videos without room for a clip are left out, instead of being an error"""
 
     def validate(self) -> None:
         require(self.count is None or self.count >= 1, f"count must be at least 1, got {self.count}")
+        require(self.windows >= 1, f"windows must be at least 1, got {self.windows}")
 
 
 class Sampling(Spec):

@@ -275,10 +275,21 @@ class BestFuture(Metric):
             rows = fake.get("ssim").astype(np.float64)
             scores = rows.reshape(-1, self.futures, rows.shape[1]).transpose(1, 0, 2)
             best = best_of(scores).mean(0)
-            values = {"per_frame": best.tolist(), "mean_future": float(rows.mean())}
+            values: dict[str, Any] = {"per_frame": best.tolist(), "mean_future": float(rows.mean())}
+            values["best_of"] = {str(n): best_of(scores[:n]).mean(0).tolist() for n in shown(self.futures)}
+            if "copied" in fake.rows:
+                # One of the equal rows of each clip.
+                copied = fake.get("copied").astype(np.float64)[:: self.futures].mean(0)
+                values |= {"copy_last": float(copied.mean()), "copy_last_per_frame": copied.tolist()}
             return Result(float(best.mean()), values)
 
         return judge
+
+
+def shown(futures: int) -> list[int]:
+    """Numbers of futures whose best is drawn: powers of ten, and all of them."""
+    powers = [10**n for n in range(len(str(futures)))]
+    return sorted({*powers, futures})
 
 
 def pick(table: Table, clips: Sequence[int], rows_per_clip: int) -> Table:

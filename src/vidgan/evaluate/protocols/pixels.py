@@ -4,8 +4,9 @@ import numpy as np
 
 from vidgan.data.synthetic import SyntheticDataset
 from vidgan.errors import UserError
-from vidgan.evaluate.batch import Batch
-from vidgan.evaluate.metrics.frames import ssim
+from vidgan.evaluate.batch import Batch, Videos
+from vidgan.evaluate.metrics.arrays import Floats
+from vidgan.evaluate.metrics.frames import copy_last, ssim
 from vidgan.evaluate.metrics.psd import luma, radial_power
 from vidgan.evaluate.oracle import judge
 from vidgan.evaluate.protocols.extractors import Extractor, Features, Means, Rows, Subject
@@ -74,7 +75,10 @@ class PowerSpectra(Features):
 
 
 class FrameSimilarity(Features):
-    """SSIM of every frame that was predicted with what really followed: ``ssim`` (frames)."""
+    """SSIM of every frame that was predicted with what really followed: ``ssim`` (frames).
+
+    Where the given frames are known, ``copied`` (frames) is that of the last of them, repeated.
+    """
 
     def check(self, subject: Subject) -> None:
         if subject.generated and not subject.context:
@@ -85,6 +89,19 @@ class FrameSimilarity(Features):
     def open(self, means: Means) -> Extractor:
         def rows(batch: Batch) -> Rows:
             assert batch.truth is not None, "continuations stand beside what followed"
-            return {"ssim": ssim(batch.videos, batch.truth)}
+            found = {"ssim": ssim(batch.videos, batch.truth)}
+            return (
+                found if batch.given is None else {**found, "copied": copied_ssim(batch.given, batch.truth)}
+            )
 
         return Extractor(rows, {}, self)
+
+
+def copied_ssim(given: Videos, truth: Videos) -> Floats:
+    """SSIM (N, T) of the last frame of ``given`` (N, C, H, W, 3) with each of ``truth`` (N, T, H, W, 3)."""
+    scores: list[Floats] = []
+    for i, (first, following) in enumerate(zip(given, truth, strict=True)):
+        # Futures of one clip stand one after another, and its copy is the same for all of them.
+        same = i > 0 and np.array_equal(first, given[i - 1]) and np.array_equal(following, truth[i - 1])
+        scores.append(scores[-1] if same else ssim(copy_last(first, len(following)), following))
+    return np.stack(scores)
