@@ -33,7 +33,7 @@ from vidgan.nn.recurrent import (
     TSRUs,
     UnitSpec,
 )
-from vidgan.nn.residual import BigGANBlocks, BigGANDeepBlocks, ResidualSpec
+from vidgan.nn.residual import BigGANBlocks, BigGANDeepBlocks, PlainVolumes, ResidualSpec
 from vidgan.nn.temporal import (
     Recurrent,
     SelfAttention,
@@ -43,7 +43,7 @@ from vidgan.nn.temporal import (
 )
 from vidgan.nn.warp import Factorised, Pixelwise
 from vidgan.presets import presets
-from vidgan.run.experiment import Experiment
+from vidgan.run.experiment import Experiment, TrainingSpec
 from vidgan.run.tiny import halved as halved_level
 from vidgan.run.tiny import tiny
 from vidgan.spec import Spec
@@ -61,7 +61,11 @@ NORMS: Mapping[str, NormSpec] = {
     "none": NoNorm(),
 }
 
-RESIDUALS: Mapping[str, ResidualSpec] = {"BigGAN": BigGANBlocks(), "BigGAN-deep": BigGANDeepBlocks()}
+RESIDUALS: Mapping[str, ResidualSpec] = {
+    "BigGAN": BigGANBlocks(),
+    "BigGAN-deep": BigGANDeepBlocks(),
+    "plain volumes": PlainVolumes(),
+}
 
 WARPS: Mapping[str, Factorised | Pixelwise] = {
     "factorised": Factorised(kernels=4),
@@ -84,6 +88,7 @@ TEMPORAL: Mapping[str, TemporalSpec] = {
     **{name: Recurrent(unit=unit) for name, unit in UNITS.items()},
     "self-attention": SelfAttention(),
     "separable self-attention": SeparableSelfAttention(),
+    "separable self-attention, time first": SeparableSelfAttention(time_first=True),
     "separable convolution": SeparableConvolution(),
 }
 
@@ -109,6 +114,10 @@ BODIES: Mapping[str, BodySpec] = {
     "frames": BodySpec(width=2, channels=(1, 2)),
     "clips": BodySpec(width=2, channels=(1, 2, 2), volume_blocks=1),
     "clips, halving time": BodySpec(width=2, channels=(1, 2, 2), volume_blocks=1, halve_time=True),
+    "clips, time in channels": BodySpec(
+        width=2, channels=(1, 2, 2), volume_blocks=1, halve_time=True, time_in_channels=True
+    ),
+    "clips, plain volumes": BodySpec(width=2, channels=(1, 2), volume_blocks=1, residual=PlainVolumes()),
     "deep": BodySpec(width=4, channels=(1, 2, 2), volume_blocks=1, residual=BigGANDeepBlocks()),
     "leaky": BodySpec(width=2, channels=(1, 2), slope=0.2, input_mean=(0.1, 0.0, -0.1), input_gain=2.0),
 }
@@ -183,8 +192,8 @@ def structures() -> dict[str, Experiment]:
 
 
 def trees(experiment: Experiment) -> set[str]:
-    """The trees of classes of the experiment's parts."""
-    return {structure(part) for part in parts(experiment)}
+    """The trees of classes of the experiment's networks."""
+    return {structure(part) for part in parts(experiment) if not isinstance(part, TrainingSpec)}
 
 
 def each_level() -> Iterator[tuple[str, int, LevelSpec]]:

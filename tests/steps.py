@@ -102,6 +102,7 @@ def run_step(
         state.level,
         state.optimisers,
         experiment.training,
+        state.step,
         batches[:-1],
         batches[-1],
         statistics,

@@ -123,6 +123,9 @@ def test_separable_attention_runs_over_height_width_and_time_in_turn() -> None:
     otherwise = naive_along(layer.time, x, axis=0)
     otherwise = naive_along(layer.width, naive_along(layer.height, otherwise, axis=1), axis=2)
     assert (otherwise - expected).abs().max() > 1e-3  # the order can be told
+    layer.time_first = True  # Du 2020, Figure 3.1: time, height, width
+    otherwise = naive_along(layer.height, naive_along(layer.time, x, axis=0), axis=1)
+    torch.testing.assert_close(layer(x), naive_along(layer.width, otherwise, axis=2))
 
 
 @pytest.mark.parametrize("kind", [FullAttention, SeparableAttention])

@@ -151,13 +151,13 @@ def test_one_power_iteration_per_update_of_either_side() -> None:
         layers = [m for m in side.modules() if isinstance(m, WeightLayer) and m.spectral]
         return [(m, m.u.clone(), m.v.clone()) for m in layers]
 
-    for update, moving, standing in (
-        (update_critics, critics, generator),
-        (update_generator, generator, critics),
+    for update, step, moving, standing in (
+        (update_critics, (), critics, generator),
+        (update_generator, (0,), generator, critics),
     ):
         before, still = vectors(moving), vectors(standing)
         weights = [p.detach().clone() for p in standing.parameters()]
-        update(state.level, state.optimisers, training, [micro(1)], BatchStatistics(), Replicas())
+        update(state.level, state.optimisers, training, *step, [micro(1)], BatchStatistics(), Replicas())
         for layer, u, _ in before:
             matrix = layer.weight.detach().reshape(len(u), -1)
             v = matrix.T @ u / (matrix.T @ u).norm()

@@ -6,7 +6,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vidgan.models.body import BodySpec
-from vidgan.nn.blocks import CriticBlock, GeneratorBlock, SeparableBlock, SeparableConv, pair_mean, upsample
+from vidgan.nn.blocks import (
+    CriticBlock,
+    GeneratorBlock,
+    SeparableBlock,
+    SeparableConv,
+    VolumeConvolution,
+    pair_mean,
+    upsample,
+)
 from vidgan.nn.deep_blocks import DeepCriticBlock, DeepGeneratorBlock
 from vidgan.nn.layers import WeightLayer
 from vidgan.nn.norm import BatchNorm, ConditionalNormReLU, Context
@@ -240,6 +248,22 @@ def test_critic_block_that_halves_time(steps: int) -> None:
     torch.testing.assert_close(made, critic_block(block, x, shrink=True, halve_time=True, slope=0.0))
 
 
+@pytest.mark.parametrize("halve_time", [False, True])
+@pytest.mark.parametrize(
+    ("shrink", "first", "slope"), [(True, False, 0.0), (False, True, 0.0), (True, False, 0.2)]
+)
+def test_plain_convolution_in_place_of_a_block(
+    halve_time: bool, shrink: bool, first: bool, slope: float
+) -> None:
+    """Du 2020, 4.6: one 3x3x3 convolution; rectified before and pooled behind as a block."""
+    settings = {"shrink": shrink, "halve_time": halve_time, "first": first, "slope": slope}
+    layer, x = filled(VolumeConvolution(3, 4, **settings)), random(B, 5, 3, H, W)
+    assert [tuple(p.shape) for p in layer.parameters()] == [(4, 3, 3, 3, 3), (4,)]
+    expected = volume(layer.conv, x if first else torch.where(x > 0, x, slope * x))
+    expected = halve(expected) if shrink else expected
+    torch.testing.assert_close(layer(x), halve_steps(expected) if halve_time else expected)
+
+
 @pytest.mark.parametrize("steps", [1, 2, 3, 6, 7])
 def test_pair_mean(steps: int) -> None:
     x = random(B, steps, 2, 1, 3)
@@ -264,6 +288,32 @@ def test_frames_of_a_2d_block_do_not_meet_and_those_of_a_3d_block_do() -> None:
 
 
 @pytest.mark.parametrize("halve_time", [False, True])
+@pytest.mark.parametrize("volume_blocks", [0, 2])
+def test_time_goes_into_channels_behind_the_3d_blocks(halve_time: bool, volume_blocks: int) -> None:
+    """Du 2020, 4.5: channels of step 0, then of step 1 and so on, and one output per clip."""
+    spec = BodySpec(
+        width=2, channels=(1, 2, 3), volume_blocks=volume_blocks, halve_time=halve_time, time_in_channels=True
+    )
+    body = filled(spec.build(3, steps=5))
+    x = random(B, 5, 3, 8, 8)
+    h = x
+    for block in body.blocks[:volume_blocks]:
+        h = block(h)
+    assert h.shape[1] == (1 if halve_time and volume_blocks else 5)
+    h = torch.cat([h[:, t] for t in range(h.shape[1])], dim=1)[:, None]
+    for block in body.blocks[volume_blocks:]:
+        assert not is_volume(block)
+        h = block(h)
+    torch.testing.assert_close(body(x)[-1], h)
+    assert h.shape == (B, 1, 6, 2, 2)
+
+
+def test_time_can_go_into_the_channels_of_a_following_block_only() -> None:
+    with pytest.raises(SpecError, match="needs a block after"):
+        BodySpec(channels=(1, 2), volume_blocks=2, time_in_channels=True)
+
+
+@pytest.mark.parametrize("halve_time", [False, True])
 def test_a_body_is_its_blocks_in_turn(halve_time: bool) -> None:
     """All but the last block shrink; the first ``volume_blocks`` are 3-D; only the first does not rectify."""
     spec = BodySpec(
@@ -274,7 +324,7 @@ def test_a_body_is_its_blocks_in_turn(halve_time: bool) -> None:
         input_mean=(0.1, -0.2, 0.3),
         input_gain=2.0,
     )
-    body = filled(spec.build(3))
+    body = filled(spec.build(3, steps=5))
     body.mean.copy_(torch.tensor(spec.input_mean, dtype=F64)[:, None, None])
     x = random(1, 5, 3, 8, 8)
     h = torch.stack([(x[:, :, c] - spec.input_mean[c]) * 2 for c in range(3)], dim=2)

@@ -10,6 +10,7 @@ import catalog
 import dependence
 from catalog import filled, random
 from dependence import everything, of_clip, whole
+from vidgan.models.body import BodySpec
 from vidgan.models.cascade import below_of, view_below
 from vidgan.models.conditioning import NOTHING, Conditioning, from_below
 from vidgan.models.critic import CriticSpec
@@ -18,6 +19,7 @@ from vidgan.models.heads import MixedProjection
 from vidgan.models.level import Level, LevelSpec
 from vidgan.models.views import ClipShape, Evidence, Frames, MatchingPair
 from vidgan.nn.norm import BatchNorm, BatchNormAllFrames
+from vidgan.nn.residual import PlainVolumes
 from vidgan.nn.statistics import BatchStatistics, RecordedStatistics, SettledStatistics, Statistics
 from vidgan.shapes import as_video
 
@@ -179,24 +181,42 @@ def critic_of(name: str) -> tuple[LevelSpec, CriticSpec, int | None]:
     return level, critic, 32 if isinstance(critic.view, MatchingPair) else None
 
 
+def reach(body: BodySpec, steps: int) -> list[range]:
+    """The steps that each score of a body sees, from its last 3-D block back to the first."""
+    lengths = [steps]
+    for _ in range(body.volume_blocks):
+        lengths.append(max(1, lengths[-1] // 2) if body.halve_time else lengths[-1])
+    convolutions = 1 if isinstance(body.residual, PlainVolumes) else 2
+    scores = 1 if body.time_in_channels else lengths[-1]
+    seen = []
+    for score in range(scores):
+        first, last = (0, lengths[-1] - 1) if body.time_in_channels else (score, score)
+        for length in reversed(lengths[:-1]):
+            if body.halve_time and length > 1:
+                first, last = 2 * first, 2 * last + 1
+            first, last = max(0, first - convolutions), min(length - 1, last + convolutions)
+        seen.append(range(first, last + 1))
+    return seen
+
+
 @pytest.mark.parametrize("name", EACH_CRITIC)
 def test_critics(name: str) -> None:
     level, spec, below_size = critic_of(name)
-    critic = spec.build(CLASSES)
-    filled(critic)
     frames = level.seen_frames if below_size is None else 2 * 6
+    every = 1 if below_size is None else 2
+    critic = spec.build(CLASSES, spec.view.steps(frames, every))
+    filled(critic)
     side = level.size // 2 if isinstance(spec.view, MatchingPair) else level.size
     clip, label = random(B, frames, 3, side, side), torch.arange(B)
     below = None if below_size is None else random(B, frames // 2, 3, 32, 32, seed=8)
     draw = spec.view.draw(B, ClipShape(frames, side, side), torch.Generator().manual_seed(9))
     mixed, k_frames = isinstance(spec.head, MixedProjection), isinstance(spec.view, Frames)
-    reach = 2 * spec.body.volume_blocks
-    every = 1 if below is None else 2
+    reached = reach(spec.body, frames // every)
 
     def own(b2: int, t2: int, b: int, t: int) -> bool:
         if k_frames:
             return b2 == b and t == int(draw[b2, t2])
-        return b2 == b and t % every == 0 and abs(t // every - t2) <= reach
+        return b2 == b and t % every == 0 and t // every in reached[t2]
 
     def judge(seen: Evidence) -> Tensor:
         (scores,) = critic([seen], [draw])
@@ -210,16 +230,20 @@ def test_critics(name: str) -> None:
     pattern, outer = (joined, 3) if mixed else (own, 2)
     dependence.require(lambda x: judge(Evidence(x, below, label)), clip, pattern, outer=outer)
     if below is not None:
-        dependence.require(lambda x: judge(Evidence(clip, x, label)), below, dependence.near(reach))
+        dependence.require(
+            lambda x: judge(Evidence(clip, x, label)),
+            below,
+            lambda b2, t2, b, t: b2 == b and t in reached[t2],
+        )
 
 
 @pytest.mark.parametrize("name", EACH_CRITIC)
 def test_real_and_fake_never_meet_in_a_critic(name: str) -> None:
     """One pass of the body serves both; what is said of the one does not depend on the other."""
     level, spec, below_size = critic_of(name)
-    critic = spec.build(CLASSES)
-    filled(critic)
     frames, side = level.seen_frames, level.size
+    critic = spec.build(CLASSES, spec.view.steps(frames, 1 if below_size is None else 2))
+    filled(critic)
     below = None if below_size is None else random(B, frames // 2, 3, 32, 32, seed=8)
     rng = torch.Generator().manual_seed(9)
     one, two = (Evidence(random(B, frames, 3, side, side, seed=s), below, torch.arange(B)) for s in (1, 2))

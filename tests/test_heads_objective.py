@@ -71,7 +71,7 @@ def test_mixed_projection_never_mixes_real_and_fake() -> None:
     spec = CriticSpec(
         name="clip", view=Clip(scale=1), body=BodySpec(width=2, channels=(1, 2)), head=MixedProjection()
     )
-    critic = filled(spec.build(classes=3))
+    critic = filled(spec.build(classes=3, steps=T))
     nothing = torch.zeros((B, 0), dtype=torch.int64)
     real, fake, other = (Evidence(random(B, T, 3, 4, 4, seed=s), None, LABELS) for s in (1, 2, 3))
     on_real, on_fake = critic([real, fake], [nothing, nothing])
@@ -86,7 +86,7 @@ def test_features_are_rectified_and_summed_over_positions(mean_pool: bool) -> No
     spec = CriticSpec(
         name="clip", view=Clip(scale=1), body=BodySpec(width=2, channels=(1, 2)), mean_pool=mean_pool
     )
-    critic = filled(spec.build(classes=3))
+    critic = filled(spec.build(classes=3, steps=T))
     clip = random(B, T, 3, 4, 4)
     (made,) = critic([Evidence(clip, None, LABELS)], [torch.zeros((B, 0), dtype=torch.int64)])
     features = critic.body(clip)[-1]

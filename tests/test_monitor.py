@@ -179,6 +179,7 @@ def step_of(experiment: Experiment, index: int, monitor: Monitor | None) -> Leve
         state.level,
         state.optimisers,
         experiment.training,
+        state.step,
         batches[:-1],
         batches[-1],
         BatchStatistics(),

@@ -13,8 +13,10 @@ import catalog
 from changes import changed, fields
 from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
 from vidgan.models.cascade import Settled
+from vidgan.models.costs import networks
 from vidgan.models.views import Clip, Crop, Frames
 from vidgan.nn.activation import Tanh
+from vidgan.nn.initialise import Normal
 from vidgan.nn.norm import BatchNorm, BatchNormAllFrames, GroupNorm, InstanceNorm, NoNorm
 from vidgan.nn.recurrent import PTSRU, ConvGRU, ConvLSTM, DynamicConvLSTM, KTrajGRU, TSRUc, TSRUp, TSRUs
 from vidgan.nn.statistics import SettledStatistics
@@ -385,6 +387,86 @@ def test_the_final_model_at_other_sizes() -> None:
     # Put together from the tables' winners, at width 48 (4.4).
     parts = fields(f"{FINAL_MODEL}-w48", "trivd-table1-stronger")
     assert parts == {"generator.stages", "training.steps"}
+
+
+GUIDE, ORIGINAL = "guide-k400-12x64", "guide-original"
+SUM_HINGE = {"levels.0.objective.is": "SumThenHinge", "levels.0.objective.mean": False}
+CLIP_BODY = "levels.0.critics.1.body."
+
+
+def test_shapes_of_the_guides_tables() -> None:
+    """Du 2020, tables 3.1-3.3, with ch = 64 and 12 frames."""
+    found = {n.name: {p.name: p.shape for p in n.parts} for n in networks(preset(GUIDE).levels, 0, 400)}
+
+    def out(network: str, part: str, shape: tuple[int, ...]) -> bool:
+        return found[network][part] == shape
+
+    ch = 64
+    up = [(12, ch * 8, 8), (12, ch * 8, 16), (12, ch * 4, 32), (12, ch * 2, 64), (12, ch, 64)]
+    assert out("generator", "start", (1, ch * 8 * 4 * 4))
+    assert out("generator", "stages.0.temporal.0", (12, ch * 8, 4, 4))
+    for i, (steps, channels, side) in enumerate(up):
+        assert out("generator", f"stages.{i}.blocks.0", (steps, channels, side, side))
+    assert out("generator", "stages.3.temporal.0", (12, ch * 4, 32, 32))  # attention at 32x32 (4.2)
+    assert out("generator", "to_pixels", (12, 3, 64, 64))
+    frames = [(8, ch * 2, 32), (8, ch * 4, 16), (8, ch * 8, 8), (8, ch * 16, 4), (8, ch * 16, 4)]
+    clip = [(6, ch, 16), (3, ch * 2, 8), (3, ch * 4, 4), (3, ch * 8, 4)]
+    for name, blocks in (("frames", frames), ("clip", clip)):
+        for i, (steps, channels, side) in enumerate(blocks):
+            assert out(name, f"body.blocks.{i}", (steps, channels, side, side))
+    (level,) = preset(GUIDE).levels
+    assert sum(len(stage.temporal) for stage in level.generator.stages) == 3
+    assert [critic.body.volume_blocks for critic in level.critics] == [0, 2]
+
+
+def test_numbers_of_the_guides_table() -> None:
+    """Du 2020, table 4.1 and 4.7."""
+    experiment = preset(GUIDE)
+    (level,) = experiment.levels
+    training, adam = experiment.training, experiment.training.adam
+    assert (adam.generator_rate, adam.critic_rate, adam.beta1, adam.beta2) == (5e-4, 1e-4, 0.0, 0.999)
+    assert (training.batch.global_batch, training.critic_updates, training.steps) == (108, 2, 110_000)
+    assert training.initial == Normal(deviation=0.02)
+    assert (level.generator.latent, level.generator.embedding) == (128, 128)
+    assert (level.frames, level.stride, level.critics[0].view) == (12, 2, Frames(k=8))
+    assert level.critics[1].view == Clip(scale=2)
+
+
+GUIDE_VARIANTS = {
+    "guide-ucf101-12x64": (GUIDE, {"classes": 101}),
+    "guide-original": (GUIDE, SUM_HINGE | {CLIP_BODY + "time_in_channels": True}),
+    "guide-per-frame-hinge": (GUIDE, {CLIP_BODY + "time_in_channels": True}),
+    "guide-conv3d": (GUIDE, {CLIP_BODY + "residual.is": "PlainVolumes"}),
+}
+
+
+@pytest.mark.parametrize("name", GUIDE_VARIANTS)
+def test_variants_of_the_guide(name: str) -> None:
+    """Du 2020, 4.3, 4.5 and 4.6: hinge, fold of time, and 3-D blocks, one by one."""
+    parent, expected = GUIDE_VARIANTS[name]
+    assert changed(name, parent) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "weight", "start"),
+    [("2-at-50k", 2.0, 50_000), ("1-at-50k", 1.0, 50_000), ("0.5-at-50k", 0.5, 50_000), ("0.5-at-0", 0.5, 0)],
+)
+def test_pixel_losses_of_the_guide(name: str, weight: float, start: int) -> None:
+    """Du 2020, Figure 4.7: added to the model that turns dark, pixelwise as Eq. 4.1 is written."""
+    values = {"weight": weight, "start": start, "of_means": False, "is": "PixelLoss"}
+    expected = {f"training.pixel_loss.{key}": value for key, value in values.items()}
+    changes = changed(f"guide-pixel-loss-{name}", ORIGINAL)
+    assert changes.pop("training.pixel_loss", None) is None
+    assert changes == expected
+
+
+def test_without_its_clip_critic() -> None:
+    """Du 2020, Figure 4.12: the model that turns dark, one module less."""
+    changes = changed("guide-no-clip-critic", ORIGINAL)
+    assert set(changes.values()) == {None}
+    assert all(place.startswith("levels.0.critics.1.") for place in changes)
+    (level,) = preset("guide-no-clip-critic").levels
+    assert level.critics == preset(ORIGINAL).levels[0].critics[:1]
 
 
 def test_the_demo_keeps_the_papers_classes_of_layers() -> None:

@@ -204,4 +204,4 @@ def test_exempt_layers_are_those_the_papers_name() -> None:
     assert exempt(every_kind_of_generator(spectral_start=True)) == {"embed"}
     assert exempt(every_kind_of_generator(spectral_start=False)) == {"embed", "start"}
     critic = CriticSpec(name="clip", body=BodySpec(width=2, channels=(1, 2), volume_blocks=1))
-    assert exempt(critic.build(classes=3)) == set()
+    assert exempt(critic.build(classes=3, steps=2)) == set()

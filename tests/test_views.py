@@ -61,6 +61,13 @@ def test_frames_picks_the_drawn_frames_of_each_clip(scale: int) -> None:
             torch.testing.assert_close(made[b, i], box(seen.clip[b, draw[b, i]], scale))
 
 
+@pytest.mark.parametrize("view", VIEWS)
+def test_steps_are_those_that_are_seen(view: View) -> None:
+    below = random(3, SHAPE.frames // 2, 3, 2, 4)
+    seen = view.apply(evidence(below=below), view.draw(3, SHAPE, rng()))
+    assert view.steps(SHAPE.frames, 2) == seen.shape[1]
+
+
 def test_frames_are_distinct_and_in_order() -> None:
     draw = Frames(k=4).draw(500, SHAPE, rng())
     assert draw.shape == (500, 4)

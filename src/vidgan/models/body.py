@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from vidgan.nn.residual import BigGANBlocks, ResidualSpec
+from vidgan.shapes import frames_into_channels
 from vidgan.spec import Spec, require
 
 
@@ -18,6 +19,9 @@ class BodySpec(Spec):
     """how many of the first blocks are 3-D"""
     halve_time: bool = False
     """whether 3-D blocks average pairs of steps (Du 2020, table 3.3); the other papers keep T"""
+    time_in_channels: bool = False
+    """whether the steps that 3-D blocks leave become channels of a single one (Du 2020, 4.5: the clip critic whose
+    videos turn dark); else they stay in the batch, and each gets a score (the cure, and the other papers)"""
     residual: ResidualSpec = BigGANBlocks()
     """kind of blocks"""
     slope: float = 0.0
@@ -32,21 +36,29 @@ class BodySpec(Spec):
         require(len(self.channels) >= 1, "channels must name at least one block")
         fits = 0 <= self.volume_blocks <= len(self.channels)
         require(fits, f"volume_blocks must be 0 to {len(self.channels)}, got {self.volume_blocks}")
+        after = self.volume_blocks < len(self.channels)
+        require(after or not self.time_in_channels, "time_in_channels needs a block after the 3-D ones")
 
     @property
     def features(self) -> int:
         """Channels of the output."""
         return self.width * self.channels[-1]
 
-    def build(self, inputs: int) -> "Body":
-        """A body for videos with ``inputs`` channels."""
-        return Body(self, inputs)
+    def build(self, inputs: int, steps: int) -> "Body":
+        """A body for videos with ``inputs`` channels; ``steps`` of them, where time goes into channels."""
+        return Body(self, inputs, steps)
+
+    def joined(self, steps: int) -> int:
+        """Steps that one frame holds behind the 3-D blocks: 1 unless time goes into channels."""
+        if not self.time_in_channels:
+            return 1
+        return max(1, steps >> self.volume_blocks) if self.halve_time else steps
 
 
 class Body(nn.Module):
     """Video (B T C H W) -> features of every block, the last not yet rectified."""
 
-    def __init__(self, spec: BodySpec, inputs: int) -> None:
+    def __init__(self, spec: BodySpec, inputs: int, steps: int) -> None:
         super().__init__()
         self.spec = spec
         mean = torch.tensor(spec.input_mean).repeat(inputs // 3)[:, None, None]
@@ -55,9 +67,10 @@ class Body(nn.Module):
         last = len(spec.channels) - 1
         # Our choice: no attention in critics. Clark et al. 2019, A.2 speaks of it in the generator alone, though
         # BigGAN's discriminator, which critics are to follow, has one layer of it.
+        joined = spec.joined(steps)
         self.blocks = nn.ModuleList(
             spec.residual.critic(
-                widths[i],
+                widths[i] * (joined if i == spec.volume_blocks else 1),
                 widths[i + 1],
                 volume=i < spec.volume_blocks,
                 shrink=i != last,
@@ -72,7 +85,9 @@ class Body(nn.Module):
         """The output of each block (B T' C_i H/2^i W/2^i), i from 1; the last keeps the size before it."""
         h = (x - self.get_buffer("mean").to(x.dtype)) * self.spec.input_gain
         features = []
-        for block in self.blocks:
+        for i, block in enumerate(self.blocks):
+            if self.spec.time_in_channels and i == self.spec.volume_blocks:
+                h = frames_into_channels(h).unsqueeze(1)
             h = block(h)
             features.append(h)
         return features

@@ -25,17 +25,18 @@ class CriticSpec(Spec):
     def validate(self) -> None:
         require(self.name.isidentifier(), f"a critic's name must be a plain word, got {self.name!r}")
 
-    def build(self, classes: int) -> "Critic":
-        return Critic(self, classes)
+    def build(self, classes: int, steps: int) -> "Critic":
+        """A critic of ``classes`` classes; ``steps`` are those that its view shows, as :meth:`View.steps` says."""
+        return Critic(self, classes, steps)
 
 
 class Critic(nn.Module):
     """Batches of evidence -> scores per batch; one pass of the body for all of them."""
 
-    def __init__(self, spec: CriticSpec, classes: int) -> None:
+    def __init__(self, spec: CriticSpec, classes: int, steps: int) -> None:
         super().__init__()
         self.spec = spec
-        self.body: Body = spec.body.build(spec.view.channels)
+        self.body: Body = spec.body.build(spec.view.channels, steps)
         self.head = spec.head.build(spec.body.features, classes)
 
     def draw(self, clips: int, shape: ClipShape, rng: torch.Generator) -> Tensor:

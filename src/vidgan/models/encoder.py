@@ -26,6 +26,7 @@ class EncoderSpec(Spec):
     def validate(self) -> None:
         require(self.kernel % 2 == 1, f"kernel must be odd, got {self.kernel}")
         require(self.body.volume_blocks == 0, "an encoder works on single frames: volume_blocks must be 0")
+        require(not self.body.time_in_channels, "an encoder works on single frames: no time_in_channels")
 
     def build(self, frames: int, states: Mapping[int, int], size: int) -> "Encoder":
         """An encoder of ``frames`` frames of ``size`` pixels; ``states`` maps a map's side to its channels."""
@@ -38,7 +39,7 @@ class Encoder(nn.Module):
     def __init__(self, spec: EncoderSpec, frames: int, states: Mapping[int, int], size: int) -> None:
         super().__init__()
         self.spec = spec
-        self.body = Body(spec.body, 3)
+        self.body = Body(spec.body, 3, steps=1)
         self.channels = feature_channels(spec.body, size)
         for side in states:
             require(side in self.channels, f"the encoder has no features of side {side} for {size} pixels")

@@ -83,7 +83,13 @@ class Level(nn.Module):
         self.generator: Generator = spec.generator.build(
             classes, spec.context_frames, None if below is None else below.size
         )
-        self.critics = nn.ModuleDict({critic.name: critic.build(classes) for critic in spec.critics})
+        factor = 1 if below is None else below.factor
+        self.critics = nn.ModuleDict(
+            {
+                critic.name: critic.build(classes, critic.view.steps(spec.seen_frames, factor))
+                for critic in spec.critics
+            }
+        )
 
     def critic(self, name: str) -> Critic:
         """The critic called ``name``."""

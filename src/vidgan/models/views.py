@@ -43,6 +43,10 @@ class View(Spec, ABC):
         """Frames that a clip must have."""
         return 1
 
+    def steps(self, frames: int, factor: int = 1) -> int:
+        """Steps of what is seen of ``frames`` frames; ``factor`` is frames per frame of the level below."""
+        return frames
+
     def draw(self, clips: int, shape: ClipShape, rng: torch.Generator) -> Tensor:
         """Random numbers for ``clips`` clips: int64 (clips, m), drawn on the CPU; m is 0 where nothing is random."""
         return torch.zeros((clips, 0), dtype=torch.int64)
@@ -69,6 +73,9 @@ class Frames(View):
 
     @property
     def fewest_frames(self) -> int:
+        return self.k
+
+    def steps(self, frames: int, factor: int = 1) -> int:
         return self.k
 
     def draw(self, clips: int, shape: ClipShape, rng: torch.Generator) -> Tensor:
@@ -124,6 +131,9 @@ class MatchingPair(View):
     @property
     def channels(self) -> int:
         return 6
+
+    def steps(self, frames: int, factor: int = 1) -> int:
+        return frames // factor
 
     def apply(self, seen: Evidence, draw: Tensor) -> Tensor:
         if seen.below is None:

@@ -61,18 +61,25 @@ class SeparableAttention(nn.Module):
     """Attention over height, then width, then time (Clark et al. 2019, 3.2).
 
     The largest tensor is max(H^2 W T, H W^2 T, H W T^2) instead of (H W T)^2 per clip.
+
+    Args:
+        time_first: over time, then height, then width. Du 2020, Figure 3.1 has this order; its reshapes lack the
+            transposes between the axes, which are meant.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, *, time_first: bool = False) -> None:
         super().__init__()
+        self.time_first = time_first
         self.height = Attention(channels)
         self.width = Attention(channels)
         self.time = Attention(channels)
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.time_first:
+            x = attend_along(self.time, x, axis=1)
         x = attend_along(self.height, x, axis=3)
         x = attend_along(self.width, x, axis=4)
-        return as_video(attend_along(self.time, x, axis=1))
+        return as_video(x if self.time_first else attend_along(self.time, x, axis=1))
 
 
 def attend_along(attention: Attention, x: Tensor, axis: int) -> Tensor:

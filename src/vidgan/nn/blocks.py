@@ -109,6 +109,31 @@ class CriticBlock(nn.Module):
         return h + (skip if self.shortcut is None else on_frames(self.shortcut, skip))
 
 
+class VolumeConvolution(nn.Module):
+    """(ReLU)-conv-(down) with a 3x3x3 convolution: a plain layer in place of a 3-D block (Du 2020, 4.6).
+
+    Our choice: it rectifies and pools as the block that it replaces; 4.6 names the "standard 3-D convolutional layer"
+    alone.
+
+    Args:
+        shrink: average-pool height and width by 2.
+        halve_time: average pairs of steps too; an odd last step is dropped.
+        first: the layer that sees pixels does not rectify its input.
+        slope: negative slope of the rectifier; 0 is ReLU.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, *, shrink: bool, halve_time: bool, first: bool, slope: float
+    ) -> None:
+        super().__init__()
+        self.shrink, self.halve_time, self.first, self.slope = shrink, halve_time, first, slope
+        self.conv = Conv3d(inputs, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = convolve(self.conv, x if self.first else rectify(x, self.slope))
+        return pool(h, self.shrink, self.halve_time)
+
+
 def convolve(layer: Conv2d | Conv3d, x: Tensor) -> Tensor:
     """A convolution of every frame of a video (B T C H W), or of the whole clip."""
     return from_clip(layer(to_clip(x))) if isinstance(layer, Conv3d) else on_frames(layer, x)

@@ -1,11 +1,11 @@
-"""Which residual blocks a network is made of: one contract, BigGAN's and BigGAN-deep's."""
+"""Which residual blocks a network is made of: one contract, three kinds."""
 
 from abc import ABC, abstractmethod
 from typing import Protocol
 
 from torch import nn
 
-from vidgan.nn.blocks import CriticBlock, GeneratorBlock
+from vidgan.nn.blocks import CriticBlock, GeneratorBlock, VolumeConvolution
 from vidgan.nn.deep_blocks import DeepCriticBlock, DeepGeneratorBlock
 from vidgan.nn.norm import NormSpec
 from vidgan.spec import Spec
@@ -77,4 +77,36 @@ class BigGANDeepBlocks(Residual):
         return DeepCriticBlock
 
 
-ResidualSpec = BigGANBlocks | BigGANDeepBlocks
+class PlainVolumes(Residual):
+    """BigGAN's blocks, but a plain 3x3x3 convolution wherever a critic's block would be 3-D (Du 2020, 4.6)."""
+
+    @property
+    def generator(self) -> MakesGeneratorBlock:
+        return GeneratorBlock
+
+    @property
+    def critic(self) -> MakesCriticBlock:
+        return block_or_convolution
+
+
+def block_or_convolution(
+    inputs: int,
+    outputs: int,
+    *,
+    volume: bool,
+    shrink: bool,
+    halve_time: bool,
+    first: bool,
+    slope: float,
+) -> nn.Module:
+    """A convolution of the clip, or BigGAN's block on frames."""
+    if volume:
+        return VolumeConvolution(
+            inputs, outputs, shrink=shrink, halve_time=halve_time, first=first, slope=slope
+        )
+    return CriticBlock(
+        inputs, outputs, volume=False, shrink=shrink, halve_time=halve_time, first=first, slope=slope
+    )
+
+
+ResidualSpec = BigGANBlocks | BigGANDeepBlocks | PlainVolumes

@@ -79,12 +79,15 @@ class SelfAttention(OverTime):
 class SeparableSelfAttention(OverTime):
     """Attention over height, width and time in turn (Clark et al. 2019, 3.2)."""
 
+    time_first: bool = False
+    """time, height, width (Du 2020, Figure 3.1) instead of height, width, time"""
+
     @property
     def context(self) -> None:
         return None
 
     def build(self, size: Size) -> Temporal:
-        return AttentionLayer(SeparableAttention(size.channels))
+        return AttentionLayer(SeparableAttention(size.channels, time_first=self.time_first))
 
 
 class SeparableConvolution(OverTime):

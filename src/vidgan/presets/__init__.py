@@ -8,6 +8,7 @@ from vidgan.presets import (
     demo,
     dvd_gan,
     dvd_gan_variants,
+    guide,
     ssw_gan,
     ssw_gan_bdd100k,
     trivd_gan,
@@ -50,6 +51,7 @@ ALL: tuple[Callable[[], Experiment], ...] = (
     cvg.cvg_bdd100k_6x128,
     cvg.cvg_bdd100k_6x128_no_matching,
     cvg.cvg_bdd100k_48x256,
+    *guide.ALL,
 )
 
 

@@ -2,6 +2,7 @@
 
 from vidgan.models.cascade import below_of
 from vidgan.models.level import LevelSpec
+from vidgan.models.pixel_loss import PixelLoss
 from vidgan.nn.initialise import Initialiser, Orthogonal
 from vidgan.spec import Spec, require
 
@@ -107,6 +108,8 @@ class TrainingSpec(Spec):
     """moving average of the generator's weights; None samples the raw weights"""
     orthogonal_penalty: float = 0.0
     """weight of the generator's orthogonality penalty (Luc et al. 2020, E.2: 1e-4)"""
+    pixel_loss: PixelLoss | None = None
+    """keeps the generator's videos as bright as the data (Du 2020, 4.5)"""
     initial: Initialiser = Orthogonal()
     settle: SettleSpec = SettleSpec()
     # Our choice: it halves memory and traffic; the papers do not say what they compute in.

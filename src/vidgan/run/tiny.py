@@ -16,6 +16,7 @@ BATCH = 3
 def tiny(experiment: Experiment) -> Experiment:
     """``experiment`` at width 2, few frames and a batch of 3; every structure of it is kept."""
     training = experiment.training
+    pixel_loss = training.pixel_loss
     return experiment.replace(
         classes=min(experiment.classes, 3) if experiment.conditional else 1,
         levels=tiny_levels(experiment.levels),
@@ -23,6 +24,7 @@ def tiny(experiment: Experiment) -> Experiment:
             steps=2,
             batch=BatchSpec(global_batch=BATCH),
             average=None if training.average is None else AverageSpec(decay=0.5, start=1),
+            pixel_loss=None if pixel_loss is None else pixel_loss.replace(weight=1.0, start=1),
             settle=SettleSpec(batches=2, clips=BATCH),
             bf16=False,
         ),

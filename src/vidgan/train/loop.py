@@ -95,6 +95,7 @@ def train_level(
                     level,
                     state.optimisers,
                     training,
+                    state.step,
                     updates[:-1],
                     updates[-1],
                     statistics,

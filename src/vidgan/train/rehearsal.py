@@ -57,7 +57,7 @@ class Rehearsal:
         updates = [self.micros(update) for update in range(training.critic_updates)]
         last = self.micros(training.critic_updates)
         scalars = training_step(
-            state.level, state.optimisers, training, updates, last, self.statistics, self.replicas
+            state.level, state.optimisers, training, state.step, updates, last, self.statistics, self.replicas
         )
         state.step += 1
         if state.average is not None:
@@ -76,7 +76,7 @@ class Rehearsal:
         state, training = self.state, self.experiment.training
         batch = self.micros(training.critic_updates)
         return update_generator(
-            state.level, state.optimisers, training, batch, self.statistics, self.replicas
+            state.level, state.optimisers, training, state.step, batch, self.statistics, self.replicas
         )
 
 

@@ -46,6 +46,7 @@ def training_step(
     level: Level,
     optimisers: Optimisers,
     spec: TrainingSpec,
+    step: int,
     critic_batches: Sequence[Sequence[Micro]],
     generator_batch: Sequence[Micro],
     statistics: Statistics,
@@ -55,6 +56,7 @@ def training_step(
     """All updates of one step.
 
     Args:
+        step: updates of the generator before this one.
         critic_batches: the micro-batches of each critic update.
         generator_batch: the micro-batches of the generator's update.
         statistics: batch statistics over this replica's group.
@@ -63,7 +65,9 @@ def training_step(
     scalars: Scalars = {}
     for batch in critic_batches:
         scalars |= update_critics(level, optimisers, spec, batch, statistics, replicas, monitor)
-    return scalars | update_generator(level, optimisers, spec, generator_batch, statistics, replicas, monitor)
+    return scalars | update_generator(
+        level, optimisers, spec, step, generator_batch, statistics, replicas, monitor
+    )
 
 
 def update_critics(
@@ -101,6 +105,7 @@ def update_generator(
     level: Level,
     optimisers: Optimisers,
     spec: TrainingSpec,
+    step: int,
     batch: Sequence[Micro],
     statistics: Statistics,
     replicas: Replicas,
@@ -115,8 +120,12 @@ def update_generator(
         fake = level.imitate(micro.real, micro.z, micro.below(), statistics, dtype)
         (on_fake,) = level.judge([fake], [micro.fake_draws], dtype)
         loss = level.spec.objective.generator_loss(on_fake)
+        scalars = {"loss/generator": loss}
+        if spec.pixel_loss is not None and step >= spec.pixel_loss.start:
+            pixels = spec.pixel_loss.loss(micro.real.clip, fake.clip)  # Du 2020, Eq. 4.1
+            loss, scalars["loss/pixels"] = loss + pixels, pixels
         (loss / len(batch)).backward()
-        logged.append({"loss/generator": loss.detach()})
+        logged.append(scalars)
     if spec.orthogonal_penalty:
         penalty = orthogonal_penalty(level.generator)
         (spec.orthogonal_penalty * penalty).backward()

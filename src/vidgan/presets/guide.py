@@ -1,0 +1,193 @@
+"""Training Large-Scale Video GANs (Du 2020, MSc thesis): its final model, the one that turns dark, and variants."""
+
+from collections.abc import Callable
+from functools import partial
+
+from vidgan.models.body import BodySpec
+from vidgan.models.critic import CriticSpec
+from vidgan.models.generator import GeneratorSpec
+from vidgan.models.level import LevelSpec
+from vidgan.models.objective import HingeEach, SumThenHinge
+from vidgan.models.pixel_loss import PixelLoss
+from vidgan.models.stage import StageSpec
+from vidgan.models.views import Clip, Frames
+from vidgan.nn.initialise import Normal
+from vidgan.nn.recurrent import ConvGRU
+from vidgan.nn.residual import PlainVolumes
+from vidgan.nn.temporal import Recurrent, SelfAttention, SeparableSelfAttention
+from vidgan.presets.dvd_gan import CRITIC_64, UCF_101_CLASSES
+from vidgan.run.experiment import AdamSpec, BatchSpec, Experiment, TrainingSpec
+
+KINETICS_400_CLASSES = 400
+WIDTH = 64
+"""Channel multiplier of generator and critics (table 4.1)."""
+PIXELS = (8, 8, 8, 4, 2, 1)
+"""Generator widths at stage boundaries (table 3.1); the last stage keeps 64x64."""
+CLIP_CRITIC = (1, 2, 4, 8)
+"""Clip critic widths after each block (table 3.3); those of the frame critic (table 3.2) are DVD-GAN's."""
+
+PIXEL_LOSSES: tuple[tuple[str, float, int], ...] = (
+    ("2-at-50k", 2.0, 50_000),
+    ("1-at-50k", 1.0, 50_000),
+    ("0.5-at-50k", 0.5, 50_000),
+    ("0.5-at-0", 0.5, 0),
+)
+"""Curves of Figure 4.7: the name, the weight alpha and the step from which the pixel loss counts."""
+
+DEVIATIONS = (
+    "shortcuts of 3-D blocks stay 1x1 convolutions of each frame; the thesis prints no kernels",
+    "gains and biases of batch normalisation are shared by all steps; 3.2 folds time into its channels, which may give "
+    "each step its own",
+    "a batch is normalised whole; on the thesis's 8 GPUs each may have had statistics of its own",
+)
+"""What all presets of this file change or leave open; docs/guide.md has the rest."""
+
+
+def generator() -> GeneratorSpec:
+    """Table 3.1: one ResBlock per resolution and one at the end, from the output of a ConvGRU and attention at 4x4."""
+    # "Separable attention is only used in G at resolution 32" (4.2): before the block that sees 32x32.
+    temporal = {
+        0: (Recurrent(unit=ConvGRU()), SelfAttention()),
+        3: (SeparableSelfAttention(time_first=True),),
+    }
+    last = len(PIXELS) - 2
+    stages = tuple(
+        StageSpec(channels=outputs, blocks=1, upsample=i != last, temporal=temporal.get(i, ()))
+        for i, outputs in enumerate(PIXELS[1:])
+    )
+    return GeneratorSpec(latent=128, embedding=128, width=WIDTH, channels=PIXELS[0], stages=stages)
+
+
+def critics(clip: BodySpec) -> tuple[CriticSpec, ...]:
+    """Tables 3.2 and 3.3: 8 frames at full size, and the clip pooled by 2x2 for the body ``clip``."""
+    return (
+        CriticSpec(name="frames", view=Frames(k=8), body=BodySpec(width=WIDTH, channels=CRITIC_64)),
+        CriticSpec(name="clip", view=Clip(scale=2), body=clip),
+    )
+
+
+CURED = BodySpec(width=WIDTH, channels=CLIP_CRITIC, volume_blocks=2, halve_time=True)
+"""The clip critic of table 3.3, with time in the batch."""
+
+
+def guide_k400_12x64() -> Experiment:
+    """The final model: a hinge per frame, and a clip critic with time folded into the batch (4.5, 4.7)."""
+    return Experiment(
+        name="guide-k400-12x64",
+        description="The thesis's final DVD-GAN on Kinetics-400: 12 frames, 64x64, every second frame, 400 classes.",
+        source="Du 2020, tables 3.1-3.3 and 4.1, Eq. 4.3, 4.5-4.7",
+        deviations=DEVIATIONS,
+        levels=(
+            LevelSpec(
+                generator=generator(),
+                critics=critics(CURED),
+                # Our choice: a hinge per step of the clip critic too, as per frame. Eq. 4.3 writes one D_T(x), but with
+                # time in the batch each of its 3 steps has a score, and the thesis does not say how they are reduced.
+                objective=HingeEach(),
+                frames=12,
+                stride=2,
+            ),
+        ),
+        classes=KINETICS_400_CLASSES,
+        # Our choice: what table 4.1 leaves to BigGAN is that of its public PyTorch recipe, which is our default: a
+        # moving average of 0.9999 from step 20,000 and no orthogonal penalty.
+        training=TrainingSpec(
+            steps=110_000,
+            critic_updates=2,
+            batch=BatchSpec(global_batch=108, micro_batch=108),
+            adam=AdamSpec(generator_rate=5e-4, critic_rate=1e-4, beta1=0.0, beta2=0.999),
+            initial=Normal(deviation=0.02),
+        ),
+    )
+
+
+def guide_ucf101_12x64() -> Experiment:
+    """The same on UCF-101, where the thesis shows memorisation and mode collapse (4.3)."""
+    kinetics = guide_k400_12x64()
+    return kinetics.replace(
+        name="guide-ucf101-12x64",
+        description="The thesis's DVD-GAN on UCF-101, to see memorisation and mode collapse: 12 frames, 64x64.",
+        source="Du 2020, 4.3",
+        deviations=(
+            *DEVIATIONS,
+            "the final model; 4.3 does not say which one, nor for how long (one figure is of step 43,200)",
+        ),
+        classes=UCF_101_CLASSES,
+    )
+
+
+def guide_original() -> Experiment:
+    """The model that turns dark: hinge on sums, and a clip critic with time folded into channels (4.5)."""
+    final = guide_k400_12x64()
+    (level,) = final.levels
+    failing = CURED.replace(time_in_channels=True)
+    return final.replace(
+        name="guide-original",
+        description="The thesis's model whose videos turn dark: hinge on sums, time in the clip critic's channels.",
+        source="Du 2020, 4.5, Eq. 4.2, Figures 4.4-4.6",
+        levels=(level.replace(critics=critics(failing), objective=SumThenHinge()),),
+    )
+
+
+def pixel_loss(name: str, weight: float, start: int) -> Experiment:
+    """A curve of Figure 4.7."""
+    original = guide_original()
+    training = original.training.replace(pixel_loss=PixelLoss(weight=weight, start=start))
+    since = f"from step {start:,} on" if start else "from the beginning"
+    return original.replace(
+        name=f"guide-pixel-loss-{name}",
+        description=f"The model that turns dark, with a pixel loss of weight {weight:g} {since}.",
+        source="Du 2020, 4.5, Eq. 4.1, Figures 4.7-4.9",
+        training=training,
+    )
+
+
+def guide_per_frame_hinge() -> Experiment:
+    """The model that turns dark with a hinge per frame: delayed, not cured (Figures 4.10 and 4.11)."""
+    original = guide_original()
+    (level,) = original.levels
+    return original.replace(
+        name="guide-per-frame-hinge",
+        description="The model that turns dark, with a hinge per frame and the mean over frames.",
+        source="Du 2020, 4.5, Eq. 4.3, Figures 4.10 and 4.11",
+        levels=(level.replace(objective=HingeEach()),),
+    )
+
+
+def guide_no_clip_critic() -> Experiment:
+    """The ablation that points to the clip critic: without it videos stay bright (Figure 4.12)."""
+    original = guide_original()
+    (level,) = original.levels
+    frames, _ = level.critics
+    return original.replace(
+        name="guide-no-clip-critic",
+        description="The model that turns dark, without its clip critic.",
+        source="Du 2020, 4.5, Figure 4.12",
+        # Our choice: the hinge on sums stays; 4.5 removes modules "with everything else unchanged", but does not say
+        # from which of its models.
+        levels=(level.replace(critics=(frames,)),),
+    )
+
+
+def guide_conv3d() -> Experiment:
+    """The final model with plain 3-D convolutions in the clip critic: as good, and cheaper (4.6)."""
+    final = guide_k400_12x64()
+    (level,) = final.levels
+    return final.replace(
+        name="guide-conv3d",
+        description="The thesis's final model, with two plain 3-D convolutions for the clip critic's 3-D blocks.",
+        source="Du 2020, 4.6",
+        levels=(level.replace(critics=critics(CURED.replace(residual=PlainVolumes()))),),
+    )
+
+
+ALL: tuple[Callable[[], Experiment], ...] = (
+    guide_k400_12x64,
+    guide_ucf101_12x64,
+    guide_original,
+    *(partial(pixel_loss, *row) for row in PIXEL_LOSSES),
+    guide_per_frame_hinge,
+    guide_no_clip_critic,
+    guide_conv3d,
+)
+"""The thesis's models."""
