@@ -137,7 +137,9 @@ def test_loss_turned_nan(capsys: Capture, tmp_path: Path) -> None:
     answer = vidgan(capsys, *TRAIN[:-1], 4, "--out", out, "--resume")
     require_one_line(answer, "diverged", "step 3")
     assert sorted(path.name for path in (out / "checkpoints").iterdir()) == before
-    assert [line["step"] for line in read_lines(out / "log.jsonl")] == [1, 2]
+    lines = read_lines(out / "log.jsonl")
+    assert [line["step"] for line in lines] == [1, 2, 3]
+    assert [alarm["rule"] for alarm in lines[-1]["alarms"]] == ["diverged"]
 
 
 def test_disk_full_while_saving(capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,6 +62,9 @@ class Listener:
     def samples(self, state: LevelState) -> None:
         self.shown.append(state.step)
 
+    def collapsed(self) -> bool:
+        return False
+
     def interrupted(self) -> bool:
         return False
 

@@ -16,6 +16,15 @@ LARGEST = 1e300
 """Numbers beyond this cannot be drawn: differences of two would overflow."""
 
 
+class Alarm(NamedTuple):
+    """What the collapse watch said at a tick."""
+
+    rule: str
+    onset: int
+    """step at which it began"""
+    text: str
+
+
 class Tick(NamedTuple):
     """A line of the training log."""
 
@@ -27,6 +36,8 @@ class Tick(NamedTuple):
     """of training this level so far, over all processes"""
     scalars: Mapping[str, float | None]
     """None where the number was not finite"""
+    alarms: Sequence[Alarm] = ()
+    """of the collapse watch"""
 
 
 class Picture(NamedTuple):
@@ -128,7 +139,18 @@ def as_tick(line: Mapping[str, Any]) -> Tick | None:
     level, step, clips, seconds = numbers
     if level is None or step is None or clips is None or seconds is None or not isinstance(scalars, dict):
         return None
-    return Tick(int(level), int(step), int(clips), seconds, {k: finite(v) for k, v in scalars.items()})
+    known = {k: finite(v) for k, v in scalars.items()}
+    return Tick(int(level), int(step), int(clips), seconds, known, alarms_of(line.get("alarms")))
+
+
+def alarms_of(told: Any) -> list[Alarm]:
+    """The alarms of a log line, as far as they can be read."""
+    whole = [alarm for alarm in told if isinstance(alarm, dict)] if isinstance(told, list) else []
+    return [
+        Alarm(str(alarm.get("rule")), int(onset), str(alarm.get("text")))
+        for alarm in whole
+        if (onset := finite(alarm.get("onset"))) is not None
+    ]
 
 
 def finite(value: Any) -> float | None:

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from vidgan.report.collect import Tick
+from vidgan.report.collect import Alarm, Tick
 
 MOST = 400
 """points that a curve keeps, about one per pixel of a chart"""
@@ -54,6 +54,8 @@ class Panel(NamedTuple):
     title: str
     unit: str
     series: Sequence[Series]
+    marks: Sequence[Alarm] = ()
+    """where the collapse watch saw something begin"""
 
 
 def panels(ticks: Sequence[Tick]) -> list[Panel]:
@@ -64,7 +66,8 @@ def panels(ticks: Sequence[Tick]) -> list[Panel]:
         title, _, curve = name.rpartition("/")
         points = [(tick.step, tick.scalars[name]) for tick in ticks if name in tick.scalars]
         groups.setdefault(title, []).append(Series(curve, points))
-    found = [Panel(title_of(group), unit_of(group), series) for group, series in groups.items()]
+    marks = [alarm for tick in ticks for alarm in tick.alarms]
+    found = [Panel(title_of(group), unit_of(group), series, marks) for group, series in groups.items()]
     rates = speed(ticks)
     return [*found, Panel("Speed", "clips / s", [Series("clips / s", rates)])] if rates else found
 

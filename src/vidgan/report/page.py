@@ -168,7 +168,9 @@ def curves(shown: Collected) -> str:
 
 def level_curves(ticks: list[Tick]) -> str:
     """Charts of one level, side by side where there is room."""
-    return f"<div class=charts>{''.join(figure(panel) for panel in panels(ticks))}</div>"
+    alarms = [alarm for tick in ticks for alarm in tick.alarms]
+    said = "".join(f"<p class=warning><strong>Alarm:</strong> {escape(alarm.text)}.</p>" for alarm in alarms)
+    return f"{said}<div class=charts>{''.join(figure(panel) for panel in panels(ticks))}</div>"
 
 
 def figure(panel: Panel) -> str:

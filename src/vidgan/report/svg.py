@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import NamedTuple
 
+from vidgan.report.collect import Alarm
 from vidgan.report.curves import Panel, Series, pieces, thin
 from vidgan.report.words import number
 
@@ -54,8 +55,18 @@ def chart(panel: Panel) -> str:
     return (
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(panel.title)}" '
         f'data-x="{x.data()}" data-y="{y.data()}">'
-        f'<g class="grid">{gridlines(x, y)}</g>{"".join(lines)}'
+        f'<g class="grid">{gridlines(x, y)}</g>{"".join(lines)}{"".join(mark(alarm, x, y) for alarm in panel.marks)}'
         f'<g class="ticks">{tick_labels(x, y)}</g>{axis_titles(panel)}</svg>'
+    )
+
+
+def mark(alarm: Alarm, x: Axis, y: Axis) -> str:
+    """A line where something began that the collapse watch saw, with its words to hover over."""
+    place = x.place(alarm.onset)
+    return (
+        f'<g class="alarm" data-rule="{escape(alarm.rule)}"><title>{escape(alarm.text)}</title>'
+        f'<line x1="{place:.2f}" x2="{place:.2f}" y1="{y.begin}" y2="{y.end}"/>'
+        f'<text x="{place + 3:.2f}" y="{y.end + 9}">{escape(alarm.rule)}</text></g>'
     )
 
 

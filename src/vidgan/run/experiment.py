@@ -4,6 +4,7 @@ from vidgan.models.cascade import below_of
 from vidgan.models.level import LevelSpec
 from vidgan.models.pixel_loss import PixelLoss
 from vidgan.nn.initialise import Initialiser, Orthogonal
+from vidgan.run.rules import WatchSpec
 from vidgan.spec import Spec, require
 
 
@@ -136,6 +137,8 @@ class ReportingSpec(Spec):
     """latest checkpoints that are kept"""
     samples: int = 1000
     """steps between samples from fixed latents"""
+    watch: WatchSpec = WatchSpec()
+    """when the collapse watch gives alarm"""
 
     def validate(self) -> None:
         for name in ("tick", "checkpoint", "keep", "samples"):

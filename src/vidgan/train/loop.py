@@ -37,6 +37,9 @@ class Watcher(Protocol):
     def samples(self, state: LevelState) -> None:
         """Show samples from fixed latents."""
 
+    def collapsed(self) -> bool:
+        """Whether the last tick showed a collapse at which the run is to stop."""
+
     def interrupted(self) -> bool:
         """Whether this process was asked to stop, so that training goes on another time."""
 
@@ -114,9 +117,15 @@ def train_level(
             ending = finished or interrupted
             if state.step % reporting.tick == 0 or ending or state.step % reporting.checkpoint == 0:
                 means = meter.take(replicas) | ({} if monitor is None else monitor.take(level, replicas))
-                check_finite(means, state.step)
                 if means:
                     watcher.tick(state.index, state.step, state.step * clips_per_step, means)
+                check_finite(means, state.step)
+                if replicas.any(watcher.collapsed()):
+                    watcher.checkpoint(state, False)
+                    raise UserError(
+                        f"the collapse watch stopped training at step {state.step}, all saved; its words stand above "
+                        "and in log.jsonl. --resume goes on, with --reporting.watch.stop False to its end"
+                    )
             if state.step % reporting.samples == 0 or ending:
                 watcher.samples(state)
             if state.step % reporting.checkpoint == 0 or ending:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 import torch
 
@@ -25,6 +26,7 @@ from vidgan.train.events import FOLDER, Events
 from vidgan.train.faults import full_disk
 from vidgan.train.held_out import HeldOut
 from vidgan.train.initial import start_from
+from vidgan.train.keeping import Keeper
 from vidgan.train.level_state import LevelState
 from vidgan.train.loop import train_level
 from vidgan.train.pins import pins_of, require_same_below
@@ -135,7 +137,7 @@ def _train(
     spent = seconds_logged(run.log.path, state.index + 1)
     with shown as progress:
         watcher = RunWatcher(
-            run, dataset, labels, below, replicas, progress, seconds, requests, spent, events
+            run, state.index, dataset, labels, below, replicas, progress, seconds, requests, spent, events
         )
         try:
             train_level(experiment, state, dataset, source, replicas, watcher, workers, device, held_out)
@@ -156,6 +158,7 @@ class RunWatcher:
     def __init__(
         self,
         run: RunDirectory,
+        index: int,
         dataset: Dataset,
         labels: Sequence[int],
         below: Sequence[Settled],
@@ -173,20 +176,24 @@ class RunWatcher:
         self.deadline = None if seconds is None else self.began + seconds
         self.pins = pins_of(below)
         self.spent = spent  # seconds that earlier processes trained this level
+        self.keeper = Keeper(run, index + 1)
+        self.alarms: list[dict[str, Any]] = []
 
     def tick(self, index: int, step: int, clips: int, scalars: Mapping[str, float]) -> None:
         """Append a line to the log and show it."""
         if self.replicas.main:
-            self.run.log.append(
-                {
-                    "level": index + 1,
-                    "step": step,
-                    "clips": clips,
-                    "seconds": round(self.spent + time.monotonic() - self.began, 2),
-                    "scalars": dict(scalars),
-                }
-            )
+            self.alarms = self.keeper.see(step, scalars, None)
+            line = {
+                "level": index + 1,
+                "step": step,
+                "clips": clips,
+                "seconds": round(self.spent + time.monotonic() - self.began, 2),
+                "scalars": dict(scalars),
+            }
+            self.run.log.append(line | ({"alarms": self.alarms} if self.alarms else {}))
             self.progress.tick(step, clips, scalars)
+            for alarm in self.alarms:
+                self.progress.say(self.keeper.words(alarm))
         if self.events is not None:
             self.events.tick(step, scalars)
 
@@ -204,7 +211,8 @@ class RunWatcher:
         }
         path = checkpoint_path(self.run.checkpoints, state.index + 1, state.step)
         save(path, State(state.tensors(), facts))
-        prune(self.run.checkpoints, state.index + 1, self.run.experiment.reporting.keep)
+        reporting = self.run.experiment.reporting
+        prune(self.run.checkpoints, state.index + 1, reporting.keep, self.keeper.kept())
 
     def samples(self, state: LevelState) -> None:
         """Write a grid of samples from fixed latents."""
@@ -216,6 +224,10 @@ class RunWatcher:
         if self.events is not None:
             name = f"level{state.index + 1}-step{state.step:08d}.webp"
             self.events.samples(state.step, self.run.samples / "fixed" / name)
+
+    def collapsed(self) -> bool:
+        """Whether the last tick gave alarm and the run is to stop then."""
+        return bool(self.alarms) and self.run.experiment.reporting.watch.stop
 
     def interrupted(self) -> bool:
         """Whether a signal came."""

@@ -1,0 +1,199 @@
+"""Rules on a run's logged signals, each with a name, a threshold and a sentence for people.
+
+A rule gives a severity at a tick: 1 is its threshold. docs/monitoring.md has the evidence.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from vidgan.spec import Spec, require
+
+Scalars = Mapping[str, float | None]
+"""The signals of a tick; None where one was not finite."""
+
+COLOURS: Final = ("red", "green", "blue")
+
+
+class WatchSpec(Spec):
+    """When the collapse watch gives alarm. A limit of 0 switches its rule off, save for divergence."""
+
+    stop: bool = False
+    """end training at an alarm, with all saved, instead of going on"""
+    ticks: int = 5
+    """ticks in a row at which a rule must hold"""
+    grace: int = 40
+    """ticks that a model is given to become well at all"""
+    dark_share: float = 0.5
+    """dark-output: by how much the share of dark videos exceeds that of real ones, or"""
+    dark_ratio: float = 0.5
+    """mean pixel value over that of real clips, below which it counts as dark"""
+    frozen_ratio: float = 0.1
+    """frozen-video: mean frame difference over that of real clips"""
+    one_mode_ratio: float = 0.25
+    """one-mode-per-class: mean distance of two samples of a class over that of real clips"""
+    critic_gap: float = 0.05
+    """critic-overwhelmed: a critic's mean output on real clips less that on fakes; the hinge's margins are 2 apart"""
+    critic_loss: float = 0.02
+    """generator-overwhelmed: the critics' loss; 2 per critic is guessing"""
+    memory_gap: float = 0.3
+    """critic-memorises: a critic's accuracy on training clips less that on held-out ones"""
+    largest: float = 1e4
+    """diverged: an absolute loss from which on training is lost although it is finite"""
+
+    def validate(self) -> None:
+        require(self.ticks >= 1, f"ticks must be at least 1, got {self.ticks}")
+        require(self.grace >= 0, f"grace must be at least 0, got {self.grace}")
+        for name in (
+            "dark_share",
+            "dark_ratio",
+            "frozen_ratio",
+            "one_mode_ratio",
+            "critic_gap",
+            "critic_loss",
+        ):
+            require(getattr(self, name) >= 0, f"{name} must be at least 0, got {getattr(self, name)}")
+        require(self.memory_gap >= 0, f"memory_gap must be at least 0, got {self.memory_gap}")
+        require(self.largest > 0, f"largest must be above 0, got {self.largest}")
+
+
+class Reading(NamedTuple):
+    """What a rule makes of a tick."""
+
+    severity: float
+    """from 1 on the rule holds"""
+    text: str
+    """what is seen, in words"""
+
+
+class Rule(NamedTuple):
+    """A way to fail."""
+
+    name: str
+    about: str
+    """what to think of it, in a sentence"""
+    read: Callable[[WatchSpec, Scalars], Reading | None]
+    """None where the tick lacks its signals"""
+    at_once: bool = False
+    """whether a single tick is enough"""
+
+
+def dark(spec: WatchSpec, scalars: Scalars) -> Reading | None:
+    """Du 2020, 4.5: more and more videos are black, and the mean pixel value falls."""
+    fake, real = (
+        mean(scalars, [f"pixel/{kind} {colour}" for colour in COLOURS]) for kind in ("fake", "real")
+    )
+    shares = scalars.get("dark/fake"), scalars.get("dark/real")
+    if fake is None or real is None or shares[0] is None or shares[1] is None:
+        return None
+    by_share = (shares[0] - shares[1]) / spec.dark_share if spec.dark_share else 0.0
+    by_ratio = over(spec.dark_ratio * real, fake)
+    text = (
+        f"{100 * shares[0]:.0f} % of the videos are dark ({100 * shares[1]:.0f} % of the real ones), their mean pixel "
+        f"value is {fake:.3f} ({real:.3f})"
+    )
+    return Reading(max(by_share, by_ratio), text)
+
+
+def frozen(spec: WatchSpec, scalars: Scalars) -> Reading | None:
+    """Du 2020, 4.5: a generator that ignores the clip critic makes samples with almost no movement."""
+    return lower(scalars, "motion", spec.frozen_ratio, "neighbouring frames differ by {} ({} in real clips)")
+
+
+def one_mode(spec: WatchSpec, scalars: Scalars) -> Reading | None:
+    """Du 2020, 4.3.2: the same or very similar samples for the same class."""
+    text = "two videos of a class are {} apart ({} for real ones)"
+    return lower(scalars, "diversity", spec.one_mode_ratio, text)
+
+
+def lower(scalars: Scalars, signal: str, limit: float, text: str) -> Reading | None:
+    """A signal of fakes that is a small part of that of real clips; nothing where real clips have none of it."""
+    fake, real = scalars.get(f"{signal}/fake"), scalars.get(f"{signal}/real")
+    if fake is None or not real:
+        return None
+    return Reading(over(limit * real, fake), text.format(f"{fake:.2g}", f"{real:.2g}"))
+
+
+def critic_overwhelmed(spec: WatchSpec, scalars: Scalars) -> Reading | None:
+    """A critic that finds fakes as real as real clips has nothing left to teach."""
+    gaps = between(scalars, "critic", "real", "fake")
+    if not gaps:
+        return None
+    name, gap = min(gaps.items(), key=lambda item: item[1])
+    severity = over(spec.critic_gap, gap)
+    return Reading(severity, f"the critic {name!r} gives real clips only {gap:.3g} more than fakes")
+
+
+def generator_overwhelmed(spec: WatchSpec, scalars: Scalars) -> Reading | None:
+    """Critics without loss learn nothing more, and the generator makes nothing that they take for real."""
+    loss = scalars.get("loss/critics")
+    if loss is None:
+        return None
+    return Reading(
+        over(spec.critic_loss, loss), f"the critics' loss is {loss:.2g}: they tell every clip, by a margin"
+    )
+
+
+def critic_memorises(spec: WatchSpec, scalars: Scalars) -> Reading | None:
+    """Brock et al. 2018, 4.2: 98 % on training images and 50 to 55 % on others; the critic remembers its data."""
+    gaps = between(scalars, "accuracy", "real", "held out")
+    if not gaps or not spec.memory_gap:
+        return None
+    name, gap = max(gaps.items(), key=lambda item: item[1])
+    known, other = scalars[f"accuracy/{name}/real"], scalars[f"accuracy/{name}/held out"]
+    assert known is not None
+    assert other is not None
+    text = (
+        f"the critic {name!r} takes {100 * known:.0f} % of training clips for real, "
+        f"{100 * other:.0f} % of held-out ones"
+    )
+    return Reading(max(0.0, gap) / spec.memory_gap, text)
+
+
+def diverged(spec: WatchSpec, scalars: Scalars) -> Reading | None:
+    """A number that is not finite, or a loss that is as good as infinite."""
+    for name, value in scalars.items():
+        if value is None or not math.isfinite(value):
+            return Reading(math.inf, f"{name} is not finite")
+    losses = {name: abs(value) for name, value in scalars.items() if value and name.startswith("loss/")}
+    if not losses:
+        return Reading(0.0, "")
+    name = max(losses, key=lambda name: losses[name])
+    return Reading(losses[name] / spec.largest, f"{name} is {scalars[name]:.3g}")
+
+
+RULES: Final = (
+    Rule("dark-output", "lower the weight of the clip critic or see docs/monitoring.md", dark),
+    Rule("frozen-video", "the clip critic is ignored: weigh it against the frame critic", frozen),
+    Rule("one-mode-per-class", "the noise is ignored: stop early, or train on more clips", one_mode),
+    Rule("critic-overwhelmed", "lower the generator's rate or raise the critics'", critic_overwhelmed),
+    Rule("generator-overwhelmed", "lower the critics' rate or raise the generator's", generator_overwhelmed),
+    Rule("critic-memorises", "stop early, or train on more clips", critic_memorises),
+    Rule("diverged", "start again with lower learning rates or another seed", diverged, at_once=True),
+)
+
+
+def over(limit: float, value: float) -> float:
+    """Severity of a value that must not fall to ``limit``; 0 where the rule is switched off."""
+    if limit <= 0:
+        return 0.0
+    return limit / value if value > 0 else math.inf
+
+
+def mean(scalars: Scalars, names: Sequence[str]) -> float | None:
+    """The mean of some signals; None where one is missing."""
+    found = [value for name in names if (value := scalars.get(name)) is not None]
+    return sum(found) / len(found) if len(found) == len(names) else None
+
+
+def between(scalars: Scalars, group: str, one: str, other: str) -> dict[str, float]:
+    """By critic, how much its ``group/NAME/one`` exceeds its ``group/NAME/other``."""
+    names = [
+        name.split("/")[1] for name in scalars if name.startswith(f"{group}/") and name.endswith(f"/{other}")
+    ]
+    found = {}
+    for name in names:
+        a, b = scalars.get(f"{group}/{name}/{one}"), scalars.get(f"{group}/{name}/{other}")
+        if a is not None and b is not None:
+            found[name] = a - b
+    return found

@@ -1,0 +1,56 @@
+"""The collapse watch in a run: what it says, and which checkpoints it keeps from being removed."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from vidgan.run.checkpoints import checkpoint_path, steps_of
+from vidgan.run.directory import RunDirectory
+from vidgan.run.logs import read_lines
+from vidgan.run.rules import RULES
+from vidgan.run.watch import Watch, alarms_in
+
+
+class Keeper:
+    """Watches a level of a run. What was logged before, it has seen: a resumed run goes on with the same eyes."""
+
+    def __init__(self, run: RunDirectory, level: int) -> None:
+        self.run, self.level = run, level
+        self.watch = Watch(run.experiment.reporting.watch)
+        lines = read_lines(run.log.path)
+        for line in lines:
+            if line["level"] == level:
+                self.watch.see(int(line["step"]), line["scalars"])
+        self._kept = {int(step) for alarm in alarms_in(lines, level) for step in alarm["keeps"]}
+
+    def see(self, step: int, scalars: Mapping[str, float], best: int | None) -> list[dict[str, Any]]:
+        """The alarms of a tick, for the log: rule, onset, words, and the checkpoints that are kept for it.
+
+        Args:
+            best: step of the best checkpoint, where an evaluation has told one.
+        """
+        found = []
+        for alarm in self.watch.see(step, scalars):
+            healthy = self._newest_before(alarm.onset)
+            keeps = sorted({s for s in (best, healthy) if s is not None and s < alarm.onset})
+            self._kept.update(keeps)
+            found.append({**alarm._asdict(), "keeps": keeps})
+        return found
+
+    def kept(self) -> set[int]:
+        """Steps whose checkpoints rotation must not reach: those of alarms, and of what may become one."""
+        onset = self.watch.onset()
+        newest = None if onset is None else self._newest_before(onset)
+        return self._kept | ({newest} if newest is not None else set())
+
+    def words(self, alarm: Mapping[str, Any]) -> str:
+        """An alarm for people: what is seen, what is kept, what to try."""
+        names = [checkpoint_path(self.run.checkpoints, self.level, step).name for step in alarm["keeps"]]
+        kept = f"kept from before: {', '.join(names)}" if names else "no checkpoint is from before"
+        about = next(rule.about for rule in RULES if rule.name == alarm["rule"])
+        return f"ALARM: {alarm['text']}; {kept}. To try: {about} (docs/monitoring.md)"
+
+    def _newest_before(self, onset: int) -> int | None:
+        """The newest checkpoint of a step before ``onset``."""
+        return max(
+            (step for step in steps_of(self.run.checkpoints, self.level) if step < onset), default=None
+        )
