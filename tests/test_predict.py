@@ -200,6 +200,25 @@ def test_motion_stands_under_each_future(run: Path, tmp_path: Path, capsys: Capt
 
 
 @pytest.mark.slow
+def test_truncations_stand_side_by_side(run: Path, tmp_path: Path, capsys: Capture) -> None:
+    source = video(tmp_path / "in.mp4", GIVEN + MADE)
+    ways = {"zero": ("--sigma", 0), "part": ("--threshold", 0.8), "all": ("--truncations",)}
+    for name, options in ways.items():
+        out = ("--out", tmp_path / name, "--futures", 2)
+        answer = vidgan(capsys, "predict", run, source, *out, *options)
+        assert answer.status == 0, answer.err
+    assert "zero, threshold 0.8, no truncation" in answer.out
+    film = decoded(tmp_path / "all" / "truncations.mp4")
+    assert film.shape == (GIVEN + MADE, 64 * 2 + 2, 64 * 3 + 4, 3)
+    alone = {(n, i): decoded(tmp_path / n / f"future-{i:03d}.mp4").astype(int) for n in ways for i in (0, 1)}
+    for column, own in enumerate(ways):
+        for row in range(2):
+            shown = film[GIVEN:, 66 * row : 66 * row + 64, 66 * column : 66 * column + 64]
+            gaps = {name: abs(shown - alone[name, row][GIVEN:])[:, 4:60, 4:60].mean() for name in ways}
+            assert min(gaps, key=lambda name: gaps[name]) == own, gaps
+
+
+@pytest.mark.slow
 def test_units_that_do_not_warp_have_no_motion(tmp_path: Path, capsys: Capture) -> None:
     command = ("train", "trivd-table1-downsampled", "--tiny", "--workers", 0, "--steps", 1)
     assert vidgan(capsys, *command, "--data", "synthetic", "--out", tmp_path / "run").status == 0

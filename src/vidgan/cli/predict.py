@@ -1,7 +1,7 @@
 """``vidgan predict RUN VIDEO``: continues a video with a frame-conditional model."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -27,10 +27,17 @@ from vidgan.run.directory import RunDirectory
 from vidgan.sample.colour_wheel import under
 from vidgan.sample.files import Clip, check_rate, write_clip
 from vidgan.sample.grids import grid
+from vidgan.sample.latents import Scaled, Threshold, Truncation
 from vidgan.sample.published import open_trained
 from vidgan.sample.rolling import roll_on_moving
-from vidgan.sample.trained import to_bytes
+from vidgan.sample.trained import Continued, to_bytes
 
+# Luc et al. 2020, D.2: "extreme truncation", "moderate truncation with 0.8 threshold; and no truncation at all".
+TRUNCATIONS: Mapping[str, Truncation] = {
+    "zero": Scaled(sigma=0),
+    "threshold 0.8": Threshold(limit=0.8),
+    "no truncation": Scaled(),
+}
 COLUMNS = 4
 """clips in a row where all are side by side"""
 
@@ -61,6 +68,8 @@ class Options:
     """frames per second of the files"""
     motion: bool = False
     """also write how features move, as colours under each continuation, where the model's units warp"""
+    truncations: bool = False
+    """also write each continuation from a latent of zeros, one truncated at 0.8 and one not truncated, side by side"""
     data: str | None = None
     """dataset to settle statistics on; the run's own without it"""
 
@@ -88,14 +97,22 @@ def run(args: list[str]) -> int:
     named = None if options.data is None else data_of_run(directory, options.data)
     model = open_trained(directory, device=choose_device(), data=given_frames(directory, named))
     given = to_float(torch.from_numpy(source.given)[None]).expand(options.futures, -1, -1, -1, -1)
-    futures = roll_on_moving(model, given, length, options.seed, range(options.futures), noise)
-    made = to_bytes(futures.video).numpy()
+
+    def continued(way: Truncation) -> Continued:
+        return roll_on_moving(model, given, length, options.seed, range(options.futures), way)
+
+    futures = continued(noise)
+    videos = joined(source.given, futures.video)
     options.out.mkdir(parents=True, exist_ok=True)
-    videos = [np.concatenate([source.given, future]) for future in made]
     for i, video in enumerate(videos):
         write_clip(options.out / f"future-{i:03d}.mp4", video, options.fps)
     if options.motion and futures.motion is not None:
         write_motion(options.out, videos, futures.motion, options.fps)
+    if options.truncations:
+        columns = [joined(source.given, continued(way).video) for way in TRUNCATIONS.values()]
+        rows = [video for row in zip(*columns, strict=True) for video in row]
+        write_clip(options.out / "truncations.mp4", grid(np.stack(rows), len(columns)), options.fps)
+        print(f"truncations.mp4: a row per continuation; from left to right {', '.join(TRUNCATIONS)}")
     if source.truth is not None:
         videos.insert(0, np.concatenate([source.given, source.truth]))
         write_clip(options.out / "truth.mp4", videos[0], options.fps)
@@ -105,6 +122,11 @@ def run(args: list[str]) -> int:
     if source.truth is None:
         print(f"{options.video.name} ends before they do, so there is nothing to compare them with")
     return 0
+
+
+def joined(given: Frames, futures: Tensor) -> list[Clip]:
+    """Each continuation (n T 3 H W) with the given frames in front, as bytes."""
+    return [np.concatenate([given, future]) for future in to_bytes(futures).numpy()]
 
 
 def write_motion(out: Path, videos: Sequence[Clip], motion: Tensor, fps: float) -> None:
