@@ -1,5 +1,6 @@
 """``vidgan predict``: what it takes of a video, needs and writes."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from PIL import Image, ImageSequence
 
 from commands import require_one_line, vidgan
 from vidgan.cli.predict import read_source
@@ -57,6 +59,16 @@ def video(path: Path, frames: int) -> Path:
 def decoded(path: Path) -> NDArray[np.uint8]:
     with av.open(str(path)) as container:
         return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+
+
+def frames_of(path: Path) -> NDArray[np.uint8]:
+    """Frames of an animation; those that repeat are stored once, so each is taken for its duration."""
+    with Image.open(path) as image:
+        shown = []
+        for frame in ImageSequence.Iterator(image):
+            pixels = np.asarray(frame.convert("RGB"))
+            shown += [pixels] * round(frame.info["duration"] / 125)
+    return np.stack(shown)
 
 
 def greys(frames: NDArray[np.uint8]) -> list[int]:
@@ -197,6 +209,21 @@ def test_motion_stands_under_each_future(run: Path, tmp_path: Path, capsys: Capt
         assert abs(film[:, :56].astype(int) - alone[:, :56]).mean() < 3  # both are lossy
         assert abs(film[:GIVEN, 72:].astype(int) - 128).max() < 4
     assert not (tmp_path / "out" / "motion-002.mp4").exists()
+
+
+@pytest.mark.slow
+def test_training_writes_previews_over_their_motion(run: Path) -> None:
+    fixed = frames_of(run / "samples" / "fixed" / "level1-step00000001.webp")
+    moving = frames_of(run / "samples" / "motion" / "level1-step00000001.webp")
+    fastest = json.loads((run / "samples" / "motion" / "level1-step00000001.json").read_text())["fastest"]
+    assert 0 < fastest <= 14  # a position is 8, 4 and 2 pixels, and kernels reach one
+    assert moving.shape == (GIVEN + MADE, 128, 8 * 66 - 2, 3)
+    assert np.array_equal(moving[:, :64], fixed[:, :64])
+    fields = np.delete(moving[:, 64:], [66 * i + j for i in range(7) for j in (64, 65)], axis=2)
+    assert (fields[:GIVEN] == 128).all()
+    # Every colour is one of the wheel's: white with a hue in it, so that a channel stays full.
+    assert (fields[GIVEN:].max(axis=3) == 255).all()
+    assert fields[GIVEN:].min() == 0, "the fastest has full colour"
 
 
 @pytest.mark.slow

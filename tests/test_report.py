@@ -372,6 +372,24 @@ def test_broken_files_are_left_out_and_named(tmp_path: Path) -> None:
     assert [text for text in shown if text[:1].isdigit()] == ["25", "1,000"]
 
 
+def test_motion_of_units_that_warp_has_a_section(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", preset("trivd-gan-fp-k600-16x64"))
+    missing = Page.read(write_report(run.path)).section("Motion")
+    assert "No motion yet" in missing.text
+    for step, fastest in ((5, 1.0), (20, 2.5)):
+        place = run.samples / "motion" / f"level1-step{step:08d}"
+        paint(place.with_suffix(".webp"), columns=8, seed=step)
+        place.with_suffix(".json").write_text(json.dumps({"fastest": fastest}))
+    page = Page.read(write_report(run.path))
+    section = page.section("Motion")
+    (shown,) = section.all("img")
+    newest = (run.samples / "motion" / "level1-step00000020.webp").read_bytes()
+    assert base64.b64decode(shown.attributes["src"].split(",")[1]) == newest
+    assert "2.5 pixels per frame" in section.text
+    still = make_run(tmp_path / "still", preset("trivd-table2-convgru"))
+    assert "Motion" not in [h.text for h in Page.read(write_report(still.path)).root.all("h2")]
+
+
 def test_many_previews_are_shown_from_first_to_last(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run")
     for step in range(10, 510, 10):

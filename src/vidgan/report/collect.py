@@ -57,6 +57,15 @@ class FixedSample(NamedTuple):
     picture: Picture
 
 
+class MotionSample(NamedTuple):
+    """The first of these clips over their motion, in colours."""
+
+    step: int
+    picture: Picture
+    fastest: float
+    """speed (pixels per frame) at which colours are full"""
+
+
 class ClassClips(NamedTuple):
     """Generated and real clips of a class."""
 
@@ -74,6 +83,8 @@ class Collected(NamedTuple):
     ticks: Sequence[Tick]
     metrics: Sequence[Mapping[str, Any]]
     fixed: Sequence[FixedSample]
+    motion: MotionSample | None
+    """the newest"""
     classes: Sequence[ClassClips]
     finished: Sequence[int]
     """levels that are trained to their end"""
@@ -105,10 +116,23 @@ def collect(path: Path) -> Collected:
         ticks,
         metrics,
         sorted(fixed, key=lambda sample: (sample.level, sample.step)),
+        newest_motion(run.samples / "motion", problems),
         list(class_clips(run, problems)),
         finished_levels(run.manifest),
         problems,
     )
+
+
+def newest_motion(folder: Path, problems: list[str]) -> MotionSample | None:
+    """The newest clips over their motion that can be read."""
+    for file in sorted(folder.glob("level1-step*.webp"), reverse=True):
+        step = re.fullmatch(r"level1-step(\d+)", file.stem)
+        scale = file.with_suffix(".json")
+        facts = parsed(scale.read_text("utf-8")) if scale.exists() else None
+        fastest = finite(facts.get("fastest")) if isinstance(facts, dict) else None
+        if step and fastest is not None and (picture := read_picture(file, problems)):
+            return MotionSample(int(step[1]), picture, fastest)
+    return None
 
 
 def read_log(path: Path, problems: list[str]) -> list[dict[str, Any]]:

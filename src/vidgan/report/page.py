@@ -11,6 +11,7 @@ from vidgan.files import write_text
 from vidgan.report.changes import deviations, is_tiny
 from vidgan.report.collect import Collected, Tick, collect
 from vidgan.report.curves import Panel, panels
+from vidgan.report.motion import motion
 from vidgan.report.pictures import by_class, over_training
 from vidgan.report.results import results
 from vidgan.report.svg import chart, classes, summary
@@ -53,6 +54,7 @@ def page(shown: Collected, refresh: int | None = None) -> str:
         results=results(shown),
         classes=by_class(shown),
         fixed=over_training(shown),
+        motion=motion(shown),
         curves=curves(shown),
         spec=escape("\n".join(spec_lines("experiment", shown.record["experiment"]))),
     )

@@ -1,21 +1,26 @@
 """Samples while a model trains: the same latents and classes every time, as one animated grid."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from vidgan.data.dataset import Dataset
 from vidgan.data.loader import to_float
 from vidgan.data.pipeline import centre_item
+from vidgan.files import write_json
 from vidgan.models.cascade import Settled
 from vidgan.models.generator import Generator
 from vidgan.nn.statistics import SettledStatistics
 from vidgan.run.directory import RunDirectory
 from vidgan.run.experiment import SettleSpec, TrainingSpec
+from vidgan.sample.colour_wheel import under
 from vidgan.sample.files import write_clip
-from vidgan.sample.grids import grid
+from vidgan.sample.grids import Videos, grid
 from vidgan.sample.settling import settle_table, window_of
-from vidgan.sample.trained import Trained, continue_clips, synthesise, to_bytes
+from vidgan.sample.trained import Trained, continue_moving, synthesise, to_bytes
 from vidgan.seeds import derive
 
 COLUMNS = 8
@@ -35,6 +40,9 @@ def write_previews(
 ) -> None:
     """Write ``samples/fixed/levelL-stepN.webp`` with the generator as it is now.
 
+    Where its units warp, ``samples/motion`` gets the first clips over their motion under the same name, and beside it
+    the speed at which colours are full (``fastest``, pixels per frame).
+
     Its statistics are settled on a tenth of the clips that finished models get: enough to look at.
 
     Args:
@@ -53,11 +61,24 @@ def write_previews(
         window = window_of(experiment, index)
         items = [centre_item(dataset, window, i % len(dataset)) for i in clips]
         real = to_float(torch.stack([torch.from_numpy(item.frames) for item in items]))[:, :given]
-        video = torch.cat([real, continue_clips(model, real, seed, clips)], dim=1)
+        made = continue_moving(model, real, seed, clips)
+        video, motion = torch.cat([real, made.video], dim=1), made.motion
     else:
-        video = synthesise(model, seed, clips, column_classes(experiment.classes))
-    path = run.samples / "fixed" / f"level{index + 1}-step{step:08d}.webp"
-    write_clip(path, grid(to_bytes(video).numpy(), COLUMNS), FPS)
+        video, motion = synthesise(model, seed, clips, column_classes(experiment.classes)), None
+    name = f"level{index + 1}-step{step:08d}"
+    videos = to_bytes(video).numpy()
+    write_clip(run.samples / "fixed" / f"{name}.webp", grid(videos, COLUMNS), FPS)
+    if motion is not None:
+        write_motion(run.samples / "motion" / name, videos[:COLUMNS], motion[:COLUMNS])
+
+
+def write_motion(path: Path, videos: Videos, motion: Tensor) -> None:
+    """Write clips over their motion (n t 2 H W) as ``path`` with ``.webp``, and the fastest as ``.json``."""
+    path.parent.mkdir(exist_ok=True)
+    fastest = float(motion.norm(dim=2).max())
+    pairs = [under(video, field, fastest) for video, field in zip(videos, motion.numpy(), strict=True)]
+    write_json(path.with_suffix(".json"), {"fastest": fastest})
+    write_clip(path.with_suffix(".webp"), grid(np.stack(pairs), COLUMNS), FPS)
 
 
 def column_classes(classes: int) -> list[int]:
