@@ -26,8 +26,8 @@ def newest(shown: Collected) -> str:
     return (
         f"<figure>{image(found.picture, text, found.picture.width)}"
         f"<figcaption class=note>Step {number(found.step)}: the first fixed latents, and under each frame that was "
-        "made where its features came from, by the expected displacement under the kernels of all units, coarse to fine. The hue is "
-        "the direction (red to the right, yellow-green down, cyan to the left, violet up), full colour is "
-        f"{number(found.fastest, 3)} pixels per frame, white is rest; given frames stand over grey."
+        "made where its features came from, by the expected displacement under the kernels of all units, coarse to "
+        "fine. The hue is the direction (red to the right, yellow-green down, cyan to the left, violet up), full "
+        f"colour is {number(found.fastest, 3)} pixels per frame, white is rest; given frames stand over grey."
         "</figcaption></figure>"
     )
