@@ -177,7 +177,7 @@ def test_impossible_options(run: Path, tmp_path: Path, capsys: Capture) -> None:
         ("interpolate", ("--classes", "dics-down"), ("did you mean 'disc-down'",)),
         ("interpolate", ("--format", "avi"), ("unknown format 'avi'",)),
         ("interpolate", ("--sigma", -1), ("sigma",)),
-        ("interpolate", ("--step", 7), ("no checkpoint of step 7",)),
+        ("interpolate", ("--checkpoint", 7), ("no checkpoint of step 7",)),
         ("sample", ("--frames", 1), ("--frames", "at least")),
     ):
         answer = vidgan(capsys, verb, run, "--out", tmp_path / "x", *options)

@@ -25,6 +25,7 @@ from vidgan.run.experiment import Experiment
 from vidgan.sample.settling import label_counts, settle_table, whole_window
 from vidgan.spec import differences, from_json, to_json
 from vidgan.train.below import frozen_source
+from vidgan.train.judging import NOTHING, Verdict
 from vidgan.train.level_state import LevelState
 from vidgan.train.loop import train_level
 from vidgan.train.plan import plan_level
@@ -61,6 +62,9 @@ class Listener:
 
     def samples(self, state: LevelState) -> None:
         self.shown.append(state.step)
+
+    def judge(self, state: LevelState) -> Verdict:
+        return NOTHING
 
     def collapsed(self) -> bool:
         return False

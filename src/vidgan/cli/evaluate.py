@@ -77,8 +77,8 @@ class Options:
     """standard deviation of the noise (1)"""
     threshold: float | None = None
     """truncate by drawing values beyond this again, instead of by --sigma"""
-    step: int | None = None
-    """evaluate the checkpoint of this step instead of the newest"""
+    checkpoint: str = "last"
+    """best (by what the run evaluated while it trained), last, or the step of a checkpoint"""
     raw: bool = False
     """raw weights instead of their moving average"""
     copy_last: bool = False
@@ -175,7 +175,7 @@ def judge_run(options: Options, chosen: dict[str, Protocol], setup: Setup) -> li
         if not directory.experiment.levels[0].context_frames:
             raise UserError("--copy-last copies the last given frame, and this model is given none")
         return [evaluate(directory, None, dataset, name, each, setup) for name, each in chosen.items()]
-    choice = checkpoint(options.step)
+    choice = checkpoint(options.checkpoint)
     # A model is settled on the data it was trained on, whatever it is measured against.
     own = dataset if dataset.fingerprint == directory.data.fingerprint else None
     if not setup.shares.main:  # the main process settles, and keeps the statistics for the others
@@ -188,8 +188,8 @@ def judge_run(options: Options, chosen: dict[str, Protocol], setup: Setup) -> li
 
 def judge_videos(options: Options, chosen: dict[str, Protocol], setup: Setup) -> list[dict[str, Any]]:
     """Measure files; the lines that were appended to the file of results."""
-    for name in ("sigma", "threshold", "step"):
-        if getattr(options, name) is not None:
+    for name, unset in (("sigma", None), ("threshold", None), ("checkpoint", "last")):
+        if getattr(options, name) != unset:
             raise UserError(f"--{name} says how a model is sampled; {options.judged} holds finished videos")
     if options.copy_last:
         raise UserError(f"--copy-last copies what a run is given; {options.judged} is no run directory")

@@ -49,8 +49,8 @@ class Options:
     """of the videos: mp4, gif, webp, png (a strip of frames) or npy"""
     fps: float = 12.0
     """frames per second of the files"""
-    step: int | None = None
-    """use the checkpoint of this step instead of the newest"""
+    checkpoint: str = "last"
+    """best (by what the run evaluated while it trained), last, or the step of a checkpoint"""
     raw: bool = False
     """raw weights instead of their moving average"""
 
@@ -69,7 +69,7 @@ def run(args: list[str]) -> int:
         raise UserError(f"--classes takes one class or two, got {len(options.classes)}")
     chosen = class_numbers(directory, options.classes)
     names = directory.class_names
-    model = open_trained(directory, checkpoint(options.step), not options.raw, choose_device())
+    model = open_trained(directory, checkpoint(options.checkpoint), not options.raw, choose_device())
     options.out.mkdir(parents=True, exist_ok=True)
     for i in range(options.count):
         first, last = ends(i, chosen, len(names))

@@ -51,8 +51,8 @@ class Options:
     """frames per second of the files"""
     grid: bool = False
     """also write all clips as one video, beside the folder"""
-    step: int | None = None
-    """use the checkpoint of this step instead of the newest"""
+    checkpoint: str = "last"
+    """best (by what the run evaluated while it trained), last, or the step of a checkpoint"""
     raw: bool = False
     """raw weights instead of their moving average"""
 
@@ -73,7 +73,7 @@ def run(args: list[str]) -> int:
     chosen = class_numbers(directory, options.classes) or list(range(len(names)))
     labels = [chosen[i % len(chosen)] for i in range(options.clips)]
     model = open_trained(
-        directory, checkpoint(options.step), not options.raw, choose_device(), chunk=options.chunk
+        directory, checkpoint(options.checkpoint), not options.raw, choose_device(), chunk=options.chunk
     )
     options.out.mkdir(parents=True, exist_ok=True)
     paths = [options.out / f"{name_of(i, label, names)}.{options.format}" for i, label in enumerate(labels)]

@@ -7,7 +7,7 @@ from vidgan.errors import UserError, nearest
 from vidgan.run.directory import RunDirectory
 from vidgan.sample.files import FORMATS, check_rate
 from vidgan.sample.latents import Scaled, Threshold, Truncation
-from vidgan.sample.published import AtStep, Choice, Last
+from vidgan.sample.published import AtStep, BestSoFar, Choice, Last
 
 
 def synthesis_run(path: Path) -> RunDirectory:
@@ -22,9 +22,18 @@ def synthesis_run(path: Path) -> RunDirectory:
     return directory
 
 
-def checkpoint(step: int | None) -> Choice:
-    """The checkpoint of ``step``, or the newest."""
-    return Last() if step is None else AtStep(step=step)
+def checkpoint(text: str) -> Choice:
+    """The checkpoint that ``best``, ``last`` or a step means.
+
+    Raises:
+        UserError: if it is none of them.
+    """
+    named: dict[str, Choice] = {"best": BestSoFar(), "last": Last()}
+    if text in named:
+        return named[text]
+    if text.isdecimal():
+        return AtStep(step=int(text))
+    raise UserError(f"--checkpoint is best, last or a number of steps, not {text!r}")
 
 
 def truncation(sigma: float | None, threshold: float | None) -> Truncation:

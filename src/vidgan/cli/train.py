@@ -12,8 +12,11 @@ from vidgan.cli.checks import at_least, positive
 from vidgan.cli.data import open_data, open_held_out
 from vidgan.cli.overrides import Values, values_of, with_values
 from vidgan.cli.parse import parse
+from vidgan.data.dataset import Dataset
 from vidgan.data.window import check_usable
 from vidgan.errors import UserError
+from vidgan.evaluate.protocols import protocol
+from vidgan.evaluate.record import Setup
 from vidgan.presets import preset
 from vidgan.report.words import duration
 from vidgan.run.device import choose_device
@@ -24,6 +27,7 @@ from vidgan.sample.settling import window_of
 from vidgan.train.budget import measure_budget
 from vidgan.train.held_out import HeldOut
 from vidgan.train.initial import newest_of
+from vidgan.train.judging import Judge
 from vidgan.train.pins import require_below_stays
 from vidgan.train.replicas import Replicas, join_replicas
 from vidgan.train.run import train_run, with_data
@@ -67,6 +71,10 @@ class Options:
     held_out: str | None = None
     """prepared clips that are not trained on, or "synthetic" for other built-in clips; at every tick the critics judge
     some of them, so that a critic that remembers its clips shows"""
+    weights: Path | None = None
+    """file of the network's weights, for the protocol of --reporting.best"""
+    best_data: str | None = None
+    """prepared clips that --reporting.best measures against; those that are trained on without it"""
     init_from: Path | None = None
     """start a new run from the newest weights of this one, as far as names and shapes match; Adam starts anew"""
     tiny: bool = False
@@ -134,6 +142,8 @@ def train(options: Options, experiment: Experiment) -> int:
     experiment = with_data(experiment, len(dataset.classes))
     for index in range(len(experiment.levels)):  # before anything is written
         check_usable(dataset, window_of(experiment, index))
+    if experiment.reporting.best.protocol is not None:
+        protocol(experiment.reporting.best.protocol)
     held_out = None
     if options.held_out is not None:
         held_out = HeldOut(open_held_out(options.held_out, experiment), experiment, dataset.classes)
@@ -148,8 +158,9 @@ def train(options: Options, experiment: Experiment) -> int:
     replicas.wait()
     directory = RunDirectory.open(options.out)
     seconds = None if options.minutes is None else options.minutes * 60
+    judge = judge_of(options, directory, dataset, replicas, device)
     finished = train_run(
-        directory, dataset, replicas, device, options.workers, seconds, options.tensorboard, held_out
+        directory, dataset, replicas, device, options.workers, seconds, options.tensorboard, held_out, judge
     )
     if replicas.main and finished:
         predicts = experiment.levels[0].context_frames > 0
@@ -191,6 +202,20 @@ def budget_of(
 def goes_on(options: Options) -> bool:
     """Whether there is a run that is to be resumed."""
     return options.resume != "no" and (options.out / "experiment.json").exists()
+
+
+def judge_of(
+    options: Options, run: RunDirectory, dataset: Dataset, replicas: Replicas, device: torch.device
+) -> Judge | None:
+    """What measures the run while it trains; None where nothing is asked for.
+
+    Raises:
+        UserError: if the protocol does not apply or lacks its weights.
+    """
+    if run.experiment.reporting.best.protocol is None:
+        return None
+    against = dataset if options.best_data is None else open_data(options.best_data, run.experiment)[0]
+    return Judge(run, dataset, against, replicas, Setup(weights=options.weights, device=device))
 
 
 def open_run(options: Options, experiment: Experiment, record: DataRecord, budget: Budget | None) -> None:

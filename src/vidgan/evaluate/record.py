@@ -1,7 +1,9 @@
 """Measuring a run or files by a protocol, and writing the number down with everything it depends on."""
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
@@ -64,16 +66,21 @@ def evaluate(
     name: str,
     protocol: Protocol,
     setup: Setup = Setup(),
+    marks: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Measure ``model`` and append the result to the run's ``metrics.jsonl``; the line that was written.
 
     Without a model, what it would be given is measured as the copy baseline makes of it (:class:`CopiedClips`), and
     the result appended to ``copy-last.metrics.jsonl``.
 
+    Args:
+        marks: further fields of the line.
+
     Raises:
         UserError: if the protocol does not apply to the model and the data.
     """
     judged = judge_run(run, model, dataset, name, protocol, setup)
+    judged.line.update(marks)
     if setup.shares.main:
         (run.metrics if model is not None else copies_log(run)).append(judged.line)
         for folder in judged.rows:

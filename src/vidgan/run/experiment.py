@@ -126,6 +126,25 @@ class TrainingSpec(Spec):
         require(self.critic_updates >= 1, f"critic_updates must be at least 1, got {self.critic_updates}")
 
 
+class BestSpec(Spec):
+    """How a run finds its best checkpoint. On a cascade, that of the top level."""
+
+    protocol: str | None = None
+    """a protocol of vidgan evaluate; none evaluates nothing while training"""
+    every: int = 5000
+    """steps between evaluations"""
+    clips: int | None = None
+    """judged clips; none: as many as the protocol says"""
+    patience: int | None = None
+    """evaluations in a row without a better result after which training ends; none trains all steps"""
+
+    def validate(self) -> None:
+        require(self.every >= 1, f"every must be at least 1, got {self.every}")
+        for name in ("clips", "patience"):
+            value = getattr(self, name)
+            require(value is None or value >= 1, f"{name} must be at least 1, got {value}")
+
+
 class ReportingSpec(Spec):
     """What a run writes and how often."""
 
@@ -139,6 +158,8 @@ class ReportingSpec(Spec):
     """steps between samples from fixed latents"""
     watch: WatchSpec = WatchSpec()
     """when the collapse watch gives alarm"""
+    best: BestSpec = BestSpec()
+    """evaluations while training, to find the best checkpoint"""
 
     def validate(self) -> None:
         for name in ("tick", "checkpoint", "keep", "samples"):

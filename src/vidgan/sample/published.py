@@ -12,6 +12,7 @@ from vidgan.models.cascade import Settled, below_of
 from vidgan.models.generator import Generator
 from vidgan.nn.layers import WeightLayer, power_iterate
 from vidgan.nn.statistics import SettledStatistics
+from vidgan.run.best import best_of_run
 from vidgan.run.checkpoints import State, checkpoint_path, latest, load, steps_of
 from vidgan.run.directory import RunDirectory
 from vidgan.run.experiment import Experiment
@@ -56,6 +57,20 @@ class AtStep(Choice):
             there = ", ".join(map(str, known)) or "none"
             raise UserError(f"{run.path} has no checkpoint of step {self.step}; there are: {there}")
         return load(checkpoint_path(run.checkpoints, level, self.step))
+
+
+class BestSoFar(Choice):
+    """The best checkpoint by the protocol that the run evaluated while it trained; on a cascade, of its top level."""
+
+    def find(self, run: RunDirectory, level: int) -> State:
+        if level < len(run.experiment.levels):
+            return Last().find(run, level)
+        best = best_of_run(run)
+        if best is None:
+            raise UserError(
+                f"{run.path} does not know its best checkpoint: it was trained without --reporting.best.protocol"
+            )
+        return AtStep(step=best.step).find(run, level)
 
 
 class GivenFrames(NamedTuple):

@@ -19,6 +19,7 @@ from vidgan.seeds import derive
 from vidgan.train.batches import BelowSource, Randomness, data_indices, evidence
 from vidgan.train.faults import short_of_memory
 from vidgan.train.held_out import HeldOut
+from vidgan.train.judging import Verdict
 from vidgan.train.level_state import LevelState
 from vidgan.train.monitor import Monitor
 from vidgan.train.replicas import Replicas
@@ -36,6 +37,9 @@ class Watcher(Protocol):
 
     def samples(self, state: LevelState) -> None:
         """Show samples from fixed latents."""
+
+    def judge(self, state: LevelState) -> Verdict:
+        """Measure what the run would publish now, where it looks for its best checkpoint."""
 
     def collapsed(self) -> bool:
         """Whether the last tick showed a collapse at which the run is to stop."""
@@ -128,7 +132,9 @@ def train_level(
                     )
             if state.step % reporting.samples == 0 or ending:
                 watcher.samples(state)
-            if state.step % reporting.checkpoint == 0 or ending:
+            verdict = watcher.judge(state)
+            finished, ending = finished or verdict.enough, ending or verdict.enough
+            if state.step % reporting.checkpoint == 0 or ending or verdict.better:
                 watcher.checkpoint(state, finished)
             if ending:
                 return

@@ -13,6 +13,7 @@ from vidgan.data.dataset import Dataset
 from vidgan.data.window import check_usable
 from vidgan.files import write_json
 from vidgan.models.cascade import Settled
+from vidgan.run.best import best_of_run
 from vidgan.run.checkpoints import Found, State, checkpoint_path, latest, prune, save
 from vidgan.run.directory import RunDirectory
 from vidgan.run.experiment import Experiment
@@ -26,6 +27,7 @@ from vidgan.train.events import FOLDER, Events
 from vidgan.train.faults import full_disk
 from vidgan.train.held_out import HeldOut
 from vidgan.train.initial import start_from
+from vidgan.train.judging import NOTHING, Judge, Verdict
 from vidgan.train.keeping import Keeper
 from vidgan.train.level_state import LevelState
 from vidgan.train.loop import train_level
@@ -43,6 +45,7 @@ def train_run(
     seconds: float | None = None,
     tensorboard: bool = False,
     held_out: HeldOut | None = None,
+    judge: Judge | None = None,
 ) -> bool:
     """Train every level of ``run`` from where it stands.
 
@@ -52,6 +55,7 @@ def train_run(
         seconds: stop a level after this time and count it as finished; None trains all steps.
         tensorboard: write event files too.
         held_out: real clips for the critics to judge that they are not trained on.
+        judge: measures the run now and then, to find its best checkpoint.
 
     Returns:
         True if the run is finished, False if it was told to stop (SIGTERM or Ctrl-C) and saved.
@@ -98,6 +102,7 @@ def train_run(
                     requests,
                     events,
                     held_out,
+                    judge,
                 )
             if not finished:
                 return False
@@ -124,6 +129,7 @@ def _train(
     requests: "StopRequests",
     events: Events | None,
     held_out: HeldOut | None,
+    judge: Judge | None,
 ) -> bool:
     experiment = run.experiment
     training = experiment.training
@@ -137,7 +143,18 @@ def _train(
     spent = seconds_logged(run.log.path, state.index + 1)
     with shown as progress:
         watcher = RunWatcher(
-            run, state.index, dataset, labels, below, replicas, progress, seconds, requests, spent, events
+            run,
+            state.index,
+            dataset,
+            labels,
+            below,
+            replicas,
+            progress,
+            seconds,
+            requests,
+            spent,
+            events,
+            judge,
         )
         try:
             train_level(experiment, state, dataset, source, replicas, watcher, workers, device, held_out)
@@ -168,10 +185,11 @@ class RunWatcher:
         requests: "StopRequests",
         spent: float,
         events: Events | None = None,
+        judge: Judge | None = None,
     ) -> None:
         self.run, self.dataset, self.labels, self.below = run, dataset, labels, below
         self.replicas, self.progress, self.requests = replicas, progress, requests
-        self.events = events
+        self.events, self.judges = events, judge
         self.began = time.monotonic()
         self.deadline = None if seconds is None else self.began + seconds
         self.pins = pins_of(below)
@@ -182,7 +200,7 @@ class RunWatcher:
     def tick(self, index: int, step: int, clips: int, scalars: Mapping[str, float]) -> None:
         """Append a line to the log and show it."""
         if self.replicas.main:
-            self.alarms = self.keeper.see(step, scalars, None)
+            self.alarms = self.keeper.see(step, scalars, self._best(index))
             line = {
                 "level": index + 1,
                 "step": step,
@@ -212,7 +230,9 @@ class RunWatcher:
         path = checkpoint_path(self.run.checkpoints, state.index + 1, state.step)
         save(path, State(state.tensors(), facts))
         reporting = self.run.experiment.reporting
-        prune(self.run.checkpoints, state.index + 1, reporting.keep, self.keeper.kept())
+        best = self._best(state.index)
+        kept = self.keeper.kept() | ({best} if best is not None else set())
+        prune(self.run.checkpoints, state.index + 1, reporting.keep, kept)
 
     def samples(self, state: LevelState) -> None:
         """Write a grid of samples from fixed latents."""
@@ -224,6 +244,23 @@ class RunWatcher:
         if self.events is not None:
             name = f"level{state.index + 1}-step{state.step:08d}.webp"
             self.events.samples(state.step, self.run.samples / "fixed" / name)
+
+    def judge(self, state: LevelState) -> Verdict:
+        """Measure by the run's own protocol, where it has one and it is time."""
+        if self.judges is None:
+            return NOTHING
+        verdict = self.judges.judge(state, self.below, self.labels)
+        if self.replicas.main and verdict.enough:
+            spec = self.judges.spec
+            self.progress.say(f"no better {spec.protocol} in {spec.patience} evaluations: training ends here")
+        return verdict
+
+    def _best(self, index: int) -> int | None:
+        """Step of the best checkpoint, on the level that is measured."""
+        if index + 1 < len(self.run.experiment.levels):
+            return None
+        best = best_of_run(self.run)
+        return None if best is None else best.step
 
     def collapsed(self) -> bool:
         """Whether the last tick gave alarm and the run is to stop then."""

@@ -66,6 +66,11 @@ class Metric(Spec, ABC):
         return True
 
     @property
+    def larger_is_better(self) -> bool:
+        """Which of two numbers is the better one."""
+        return False
+
+    @property
     def rows_per_clip(self) -> int:
         """Rows that stand together: several futures of one real clip."""
         return 1
@@ -133,6 +138,10 @@ class ManifoldScores(OfLayer):
     def dimension(self, fake: Table) -> int | None:
         return None
 
+    @property
+    def larger_is_better(self) -> bool:
+        return True
+
     def against(self, real: Table | None) -> Judge:
         assert real is not None
         one = real.get(self.layer)
@@ -161,6 +170,10 @@ class InceptionScore(Metric):
     def needs_real(self) -> bool:
         return False
 
+    @property
+    def larger_is_better(self) -> bool:
+        return True
+
     def against(self, real: Table | None) -> Judge:
         def judge(fake: Table) -> Result:
             mean, deviation = inception_score(
@@ -177,6 +190,10 @@ class ClassAccuracy(Metric):
     @property
     def needs_real(self) -> bool:
         return False
+
+    @property
+    def larger_is_better(self) -> bool:
+        return True
 
     def against(self, real: Table | None) -> Judge:
         def judge(fake: Table) -> Result:
@@ -269,6 +286,10 @@ class BestFuture(Metric):
     @property
     def rows_per_clip(self) -> int:
         return self.futures
+
+    @property
+    def larger_is_better(self) -> bool:
+        return True
 
     def against(self, real: Table | None) -> Judge:
         def judge(fake: Table) -> Result:

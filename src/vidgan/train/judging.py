@@ -1,0 +1,81 @@
+"""Evaluation while a run trains, to know its best checkpoint and when it gets no better."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from vidgan.data.dataset import Dataset
+from vidgan.evaluate.protocols import Protocol, protocol
+from vidgan.evaluate.record import Setup, evaluate, subject_of
+from vidgan.evaluate.rows import Shares
+from vidgan.models.cascade import Settled
+from vidgan.run.best import DURING, Best, best_of_run
+from vidgan.run.directory import RunDirectory
+from vidgan.sample.published import GivenFrames, settled
+from vidgan.sample.trained import Trained
+from vidgan.train.level_state import LevelState
+from vidgan.train.replicas import Replicas
+
+
+class Verdict(NamedTuple):
+    """What an evaluation means for training."""
+
+    better: bool
+    """the best so far, so its checkpoint is kept"""
+    enough: bool
+    """patience is at its end"""
+
+
+NOTHING = Verdict(False, False)
+
+
+class Judge:
+    """Measures the top level of a run by its own protocol (``reporting.best``).
+
+    Args:
+        dataset: clips that it trains on; what a frame-conditional model settles on.
+        against: clips to measure against. Luc et al. 2020, 4.1 choose by the training split.
+
+    Raises:
+        UserError: if the protocol does not apply or lacks its weights, before anything is trained.
+    """
+
+    def __init__(
+        self, run: RunDirectory, dataset: Dataset, against: Dataset, replicas: Replicas, setup: Setup
+    ) -> None:
+        spec = run.experiment.reporting.best
+        assert spec.protocol is not None, "this run is not judged while it trains"
+        self.run, self.dataset, self.against, self.replicas = run, dataset, against, replicas
+        self.name, self.spec = spec.protocol, spec
+        self.protocol: Protocol = protocol(self.name)
+        if spec.clips is not None:
+            self.protocol = self.protocol.replace(clips=spec.clips)
+        self.setup = setup._replace(shares=Shares(replicas.rank, replicas.size, replicas.wait))
+        self.protocol.check(subject_of(run, against))
+        self.setup.open(self.protocol, run.class_names)
+
+    def best(self) -> Best | None:
+        """The best so far."""
+        return best_of_run(self.run)
+
+    def judge(self, state: LevelState, below: Sequence[Settled], labels: Sequence[int]) -> Verdict:
+        """Measure what the run would publish now, where it is time; the result goes into ``metrics.jsonl``."""
+        top = len(self.run.experiment.levels) - 1
+        if state.index != top or state.step % self.spec.every:
+            return NOTHING
+        generator, given = state.published(), GivenFrames.of(self.dataset)
+        device = next(generator.parameters()).device
+        if not self.replicas.main:  # the main replica writes the statistics
+            self.replicas.wait()
+        published = settled(self.run, top, generator, below, labels, given, device)
+        if self.replicas.main:
+            self.replicas.wait()
+        model = Trained(self.run.experiment, (*below, published), self.run.class_names, state.step, device)
+        marks = {"during": DURING, "larger_is_better": self.protocol.metric.larger_is_better}
+        evaluate(self.run, model, self.against, self.name, self.protocol, self.setup, marks)
+        best = (
+            self.best() if self.replicas.main else None
+        )  # the others do not write, nor read half-written lines
+        patience = self.spec.patience
+        better = best is not None and best.step == state.step
+        enough = best is not None and patience is not None and best.since >= patience
+        return Verdict(self.replicas.any(better), self.replicas.any(enough))

@@ -1,0 +1,124 @@
+"""The best checkpoint: which it is, that it is kept, when training ends for it, and how it is asked for."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from commands import require_one_line, vidgan
+from vidgan.evaluate.protocols import ALL
+from vidgan.run.best import Best, best_of
+from vidgan.run.checkpoints import steps_of
+from vidgan.run.directory import RunDirectory
+from vidgan.run.logs import read_lines
+from vidgan.sample.published import open_trained
+from vidgan.train import judging
+
+Capture = pytest.CaptureFixture[str]
+TRAIN = ["train", "demo", "--tiny", "--data", "synthetic", "--workers", 0]
+SELDOM = ["--reporting.samples", 100, "--reporting.checkpoint", 100, "--reporting.keep", 1]
+JUDGED = ["--reporting.best.protocol", "pixel-statistics", "--reporting.best.every", 2]
+
+
+def result(step: int, value: float | None, larger: bool = False, **changed: Any) -> dict[str, Any]:
+    line = {"protocol": "p", "value": value, "step": step, "settings": {"clips": 4}, "data": "d"}
+    return {**line, "during": "training", "larger_is_better": larger, **changed}
+
+
+def test_the_best_is_the_least_or_the_largest_and_of_equals_the_first() -> None:
+    lines = [result(2, 3.0), result(4, 1.0), result(6, 2.0), result(8, 1.0)]
+    assert best_of(lines) == Best(4, "p", 1.0, since=2)
+    assert best_of([{**line, "larger_is_better": True} for line in lines]) == Best(2, "p", 3.0, since=3)
+
+
+def test_only_the_runs_own_results_of_the_newest_kind_count() -> None:
+    by_hand = {key: value for key, value in result(9, 0.0).items() if key != "during"}
+    others = [result(1, 0.0, settings={"clips": 2}), result(2, 0.0, protocol="q"), result(3, 0.0, data="e")]
+    assert best_of([by_hand, *others, result(4, 5.0), by_hand]) == Best(4, "p", 5.0, since=0)
+    assert best_of([by_hand]) is None
+    assert best_of([result(2, None)]) is None
+    assert best_of([result(2, 1.0), result(4, None)]) == Best(2, "p", 1.0, since=1)
+
+
+def test_protocols_know_which_of_two_numbers_is_better() -> None:
+    larger = {name for name, named in ALL.items() if named.protocol.metric.larger_is_better}
+    scores = {name for name in ALL if name.startswith("is-") or "accuracy" in name or "ssim" in name}
+    assert larger == scores
+
+
+def scripted(values: list[float]) -> Callable[..., dict[str, Any]]:
+    """Stands in for measuring: the next of ``values``."""
+    left = list(values)
+
+    def evaluate(run: RunDirectory, model: Any, *args: Any) -> dict[str, Any]:
+        line = {"protocol": "p", "value": left.pop(0), "step": model.step, **args[-1]}
+        run.metrics.append(line)
+        return line
+
+    return evaluate
+
+
+@pytest.mark.slow
+def test_training_keeps_the_best_and_ends_when_patience_does(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "run"
+    monkeypatch.setattr(judging, "evaluate", scripted([3.0, 1.0, 2.0, 2.5, 9.0, 9.0]))
+    command = [*TRAIN, "--steps", 30, *SELDOM, *JUDGED, "--reporting.best.patience", 2, "--out", out]
+    said = vidgan(capsys, *command)
+    assert said.status == 0, said.err
+    assert "no better pixel-statistics in 2 evaluations" in said.out
+    assert [line["step"] for line in read_lines(RunDirectory.open(out).metrics.path)] == [2, 4, 6, 8]
+    assert steps_of(out / "checkpoints", 1) == [4, 8]  # rotation keeps one, and the best stays
+    for name, step in (("best", 4), ("last", 8), ("4", 4)):
+        made = vidgan(
+            capsys,
+            "sample",
+            out,
+            "--out",
+            tmp_path / name,
+            "--clips",
+            1,
+            "--format",
+            "npy",
+            "--checkpoint",
+            name,
+        )
+        assert made.status == 0, (made.err, step)
+    files = {name: next((tmp_path / name).glob("*.npy")).read_bytes() for name in ("best", "last", "4")}
+    assert files["best"] == files["4"] != files["last"]
+    assert "is finished at step 8" in vidgan(capsys, *command, "--resume").out
+
+
+@pytest.mark.slow
+def test_a_run_is_measured_by_its_protocol(tmp_path: Path, capsys: Capture) -> None:
+    out = tmp_path / "run"
+    judged = [*JUDGED, "--reporting.best.clips", 3]
+    assert vidgan(capsys, *TRAIN, "--steps", 4, *SELDOM, *judged, "--out", out).status == 0
+    lines = read_lines(out / "metrics.jsonl")
+    assert [(line["protocol"], line["step"], line["clips"]) for line in lines] == [
+        ("pixel-statistics", step, 3) for step in (2, 4)
+    ]
+    best = min(lines, key=lambda line: line["value"])["step"]
+    evaluate = ["evaluate", out, "--protocol", "pixel-statistics", "--clips", 3, "--checkpoint", "best"]
+    again = vidgan(capsys, *evaluate)
+    assert again.status == 0, again.err
+    *_, by_hand = read_lines(out / "metrics.jsonl")
+    assert by_hand["step"] == best
+    assert by_hand["value"] == pytest.approx(min(line["value"] for line in lines), abs=1e-6)
+
+
+def test_what_cannot_be_is_said(tmp_path: Path, capsys: Capture) -> None:
+    out = tmp_path / "run"
+    command = [*TRAIN, "--steps", 1, *SELDOM, "--out", out]
+    require_one_line(
+        vidgan(capsys, *command, "--reporting.best.protocol", "pixel-statistic"), "pixel-statistics"
+    )
+    assert not out.exists()
+    assert vidgan(capsys, *command).status == 0
+    sample = ["sample", out, "--out", tmp_path / "x", "--checkpoint"]
+    require_one_line(vidgan(capsys, *sample, "best"), "--reporting.best.protocol")
+    require_one_line(vidgan(capsys, *sample, "worst"), "best, last", "'worst'")
+    require_one_line(vidgan(capsys, *sample, "7"), "step 7")
+    open_trained(RunDirectory.open(out))
