@@ -19,3 +19,5 @@ class Batch(NamedTuple):
     """where the clips are continuations: what really followed, beside each"""
     given: Videos | None = None
     """where it is known: the frames that were continued, beside each"""
+    pairs: tuple[tuple[Videos, Videos], ...] = ()
+    """of a cascade, if asked for: per level above the first its input, and its output brought down to that"""

@@ -17,8 +17,9 @@ from vidgan.errors import UserError
 from vidgan.evaluate.batch import Batch, Videos
 from vidgan.evaluate.metrics.frames import copy_last
 from vidgan.evaluate.protocols.drawing import Draw, Sampling
+from vidgan.models.cascade import below_of, view_below
 from vidgan.run.statistics_file import weights_hash
-from vidgan.sample.trained import Trained, continue_clips, synthesise, to_bytes
+from vidgan.sample.trained import Trained, continue_clips, synthesise, synthesise_levels, to_bytes
 from vidgan.seeds import derive
 from vidgan.spec import to_json
 
@@ -126,6 +127,7 @@ class GeneratedClips(Clips):
             fewer; None for a model that continues nothing.
         frames: frames that are kept of each clip, from its first on.
         futures: continuations of each real clip; clip n is future n % futures of real clip n // futures.
+        pairs: read also what each level of a cascade was given, and made of it.
     """
 
     def __init__(
@@ -137,9 +139,11 @@ class GeneratedClips(Clips):
         frames: int,
         given: DataClips | None,
         futures: int = 1,
+        pairs: bool = False,
     ) -> None:
         self.model, self.sampling, self.seed, self.count = model, sampling, seed, count
         self.frames, self.given, self.futures = frames, given, futures
+        self.pairs = pairs
         self.classes = model.class_names if given is None else given.classes
         self.context = model.levels[0].spec.context_frames
 
@@ -164,12 +168,26 @@ class GeneratedClips(Clips):
         truncation = self.sampling.truncation
         if self.given is None:
             labels = [n % len(self.classes) for n in numbers]
+            if self.pairs:
+                return self._read_pairs(numbers, labels)
             video = synthesise(self.model, self.seed, numbers, labels, truncation)
             return Batch(to_bytes(video).numpy()[:, : self.frames], np.asarray(labels, np.int64))
         real = in_turns(self.given, [n // self.futures for n in numbers])
         first = to_float(torch.from_numpy(real.videos[:, : self.context]))
         video = continue_clips(self.model, first, self.seed, numbers, truncation)
         return continued(real, to_bytes(video).numpy(), self.sampling.given_frames, self.frames)
+
+    def _read_pairs(self, numbers: range, labels: list[int]) -> Batch:
+        videos = synthesise_levels(self.model, self.seed, numbers, labels, self.sampling.truncation)
+        experiment = self.model.experiment
+        pairs = []
+        for index in range(1, len(videos)):
+            below = below_of(experiment.levels, index)
+            assert below is not None
+            output = view_below(videos[index], below, experiment.smooth_views)
+            pairs.append((to_bytes(videos[index - 1]).numpy(), to_bytes(output).numpy()))
+        top = to_bytes(videos[-1]).numpy()[:, : self.frames]
+        return Batch(top, np.asarray(labels, np.int64), pairs=tuple(pairs))
 
 
 class CopiedClips(Clips):

@@ -18,6 +18,7 @@ from vidgan.evaluate.measure import Measured, as_json, measure, warnings_of
 from vidgan.evaluate.protocols import Protocol
 from vidgan.evaluate.protocols.drawing import Draw
 from vidgan.evaluate.protocols.extractors import Extractor, Means, Subject
+from vidgan.evaluate.protocols.levels import LevelSimilarity
 from vidgan.evaluate.protocols.metrics import BestFuture, InceptionScore
 from vidgan.evaluate.protocols.pixels import FrameSimilarity
 from vidgan.evaluate.rows import Advance, Begin, Shares, default_cache, forget
@@ -96,9 +97,8 @@ def copies_log(run: RunDirectory) -> Log:
 def subject_of(run: RunDirectory, dataset: Dataset) -> Subject:
     """A run, as far as a protocol may refuse it."""
     experiment = run.experiment
-    return Subject(
-        run.class_names, True, experiment.conditional, experiment.levels[0].context_frames, dataset
-    )
+    context, levels = experiment.levels[0].context_frames, len(experiment.levels)
+    return Subject(run.class_names, True, experiment.conditional, context, dataset, levels)
 
 
 def judge_run(
@@ -142,7 +142,8 @@ def judge_run(
             assert given is not None, "only given frames can be copied"
             return CopiedClips(given, count, context, sampling.given_frames, frames)
         seed = protocol.seed + number
-        return GeneratedClips(model, sampling, seed, count * futures, frames, given, futures)
+        pairs = isinstance(protocol.features, LevelSimilarity)
+        return GeneratedClips(model, sampling, seed, count * futures, frames, given, futures, pairs)
 
     source = asked.replace(
         frames=frames, stride=stride, size=whole.size, real_codec=codec_of(dataset), fake_codec="none"

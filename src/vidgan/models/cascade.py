@@ -117,6 +117,28 @@ def by_label(label: Tensor) -> Embed:
 
 
 @torch.no_grad()
+def sample_levels(
+    levels: Sequence[Settled],
+    noise: Noise,
+    embed: Embed,
+    first: Tensor | None = None,
+    dtype: torch.dtype | None = None,
+) -> list[Tensor]:
+    """The whole videos of all levels (B T 3 H W), each made from the one before it.
+
+    Args:
+        first: stands for what level 1 would make.
+    """
+    videos = [] if first is None else [first]
+    for index in range(len(videos), len(levels)):
+        level = levels[index]
+        z = noise(index, level.spec.generator.latent)
+        given = from_below(videos[-1]) if videos else NOTHING
+        videos.append(play(level, z, embed(level.generator), given, Clock(), level.spec.frames, dtype))
+    return videos
+
+
+@torch.no_grad()
 def sample_window(
     levels: Sequence[Settled],
     noise: Noise,

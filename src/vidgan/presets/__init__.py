@@ -6,6 +6,7 @@ from vidgan.errors import UserError, nearest
 from vidgan.presets import (
     cvg,
     demo,
+    demo_cascade,
     dvd_gan,
     dvd_gan_variants,
     guide,
@@ -18,6 +19,7 @@ from vidgan.run.experiment import Experiment
 
 ALL: tuple[Callable[[], Experiment], ...] = (
     demo.demo,
+    *demo_cascade.ALL,
     dvd_gan.dvd_gan_k600_12x64,
     dvd_gan.dvd_gan_k600_48x64,
     dvd_gan.dvd_gan_k600_12x128,

@@ -35,10 +35,12 @@ def tiny(experiment: Experiment) -> Experiment:
 def tiny_levels(levels: tuple[LevelSpec, ...]) -> tuple[LevelSpec, ...]:
     """Levels with few frames whose ratios stay: the first makes four, windows stay shorter than the whole.
 
-    Those of a cascade are a quarter as high and wide too, where their maps allow it.
+    Those of a cascade are a quarter as high and wide too, where their maps and critics allow it.
     """
     frames = 4
-    quarter = len(levels) > 1 and all(level.generator.side % 4 == 0 for level in levels)
+    bodies = [critic.body for level in levels for critic in level.critics]
+    deep = all(len(body.channels) - 2 >= max(1, body.volume_blocks) for body in bodies)
+    quarter = len(levels) > 1 and deep and all(level.generator.side % 4 == 0 for level in levels)
     small = []
     for index, level in enumerate(levels):
         if index > 0:

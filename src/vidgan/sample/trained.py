@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from vidgan.models.cascade import Settled, by_label, sample_window
+from vidgan.models.cascade import Settled, by_label, sample_levels, sample_window
 from vidgan.models.chunks import stream
 from vidgan.nn.motion import expected_motion, refine, upsample
 from vidgan.nn.statistics import Clock
@@ -60,6 +60,34 @@ def synthesise(
         frames = model.levels[-1].spec.frames
         parts.append(sample_window(model.levels, noise, by_label(label), start, frames).cpu())
     return torch.cat(parts)
+
+
+@torch.no_grad()
+def synthesise_levels(
+    model: Trained,
+    seed: int,
+    clips: Sequence[int],
+    labels: Sequence[int],
+    truncation: Truncation = Scaled(),
+    first: Tensor | None = None,
+) -> list[Tensor]:
+    """What :func:`synthesise` makes, and the videos of the levels below it, each (n T 3 H W) in [-1, 1] on the CPU.
+
+    Args:
+        first: stands for what level 1 would make.
+    """
+    parts: list[list[Tensor]] = []
+    for rows in parts_of(len(clips), model.experiment):
+        numbers = clips[rows]
+        label = torch.tensor(labels[rows], device=model.device)
+
+        def noise(level: int, dimension: int, numbers: Sequence[int] = numbers) -> Tensor:
+            return latents(seed, level, numbers, dimension, truncation).to(model.device)
+
+        given = None if first is None else first[rows].to(model.device)
+        videos = sample_levels(model.levels, noise, by_label(label), given)
+        parts.append([video.cpu() for video in videos])
+    return [torch.cat(videos) for videos in zip(*parts, strict=True)]
 
 
 def synthesise_in_chunks(

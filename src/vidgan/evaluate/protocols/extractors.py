@@ -49,6 +49,8 @@ class Subject(NamedTuple):
     """conditioning frames"""
     real: Dataset | None
     """what it is compared with"""
+    levels: int = 1
+    """of the model"""
 
 
 class Extractor(NamedTuple):

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from vidgan.errors import UserError, nearest
 from vidgan.evaluate.protocols.drawing import Draw, Sampling, Source
 from vidgan.evaluate.protocols.house import HouseFeatures, HouseVerdict
+from vidgan.evaluate.protocols.levels import LevelSimilarity, MeanPerLevel
 from vidgan.evaluate.protocols.metrics import (
     BestFuture,
     ClassAccuracy,
@@ -143,6 +144,11 @@ ALL: Mapping[str, Named] = {
         ),
         "Power spectra of frames 1, 10, 25 and 50 (SSW-GAN, appendix E). The curves are what the paper shows; the "
         "headline is their mean difference in decades. Needs no weights.",
+    ),
+    "psnr-below": Named(
+        Protocol(metric=MeanPerLevel(), features=LevelSimilarity(), clips=256),
+        "PSNR in dB between what a level of a cascade was given and what it made of it, brought down again as the data "
+        "are; the headline is the top level's. Needs no weights and no real clips.",
     ),
     "frechet-random": Named(
         Protocol(

@@ -3,6 +3,7 @@
 from vidgan.evaluate.protocols.drawing import Draw, Sampling, Source
 from vidgan.evaluate.protocols.extractors import Subject
 from vidgan.evaluate.protocols.house import HouseFeatures, HouseVerdict
+from vidgan.evaluate.protocols.levels import LevelSimilarity, MeanPerLevel
 from vidgan.evaluate.protocols.metrics import (
     BestFuture,
     ClassAccuracy,
@@ -33,6 +34,7 @@ MetricSpec = (
     | PixelGap
     | SpectralGap
     | BestFuture
+    | MeanPerLevel
 )
 FeatureSpec = (
     I3DFeatures
@@ -47,6 +49,7 @@ FeatureSpec = (
     | PixelMeans
     | PowerSpectra
     | FrameSimilarity
+    | LevelSimilarity
 )
 
 
