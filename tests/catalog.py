@@ -150,6 +150,7 @@ def parts(experiment: Experiment) -> Iterator[object]:
         yield level.frames, level.stride, level.window, level.context_frames
     yield experiment.training
     yield len(experiment.levels), experiment.classes, experiment.smooth_views
+    yield "together" if experiment.joint else "one by one"
 
 
 @functools.cache

@@ -5,12 +5,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from vidgan.models.level import Level
+from vidgan.models.level import Game
 from vidgan.models.views import Evidence
 from vidgan.nn.statistics import BatchStatistics, Statistics
 from vidgan.run.experiment import BatchSpec, Experiment
 from vidgan.shapes import as_video
-from vidgan.train.batches import Randomness, evidence
+from vidgan.train.batches import Randomness
 from vidgan.train.level_state import LevelState
 from vidgan.train.replicas import Replicas
 from vidgan.train.step import Micro, training_step
@@ -47,7 +47,7 @@ def real_batch(experiment: Experiment, state: LevelState, update: int, dtype: to
     spec, clips = state.level.spec, experiment.training.batch.global_batch
     rng = torch.Generator().manual_seed(1000 + update)
     clip = torch.tanh(torch.randn((clips, spec.seen_frames, 3, spec.size, spec.size), generator=rng))
-    return evidence(state.level, as_video(clip.to(dtype)), torch.arange(clips) % experiment.classes, False)
+    return state.level.evidence(as_video(clip.to(dtype)), torch.arange(clips) % experiment.classes, False)
 
 
 def share(real: Evidence, replicas: Replicas) -> Evidence:
@@ -73,7 +73,7 @@ def micros(
 
 
 def below_source(
-    experiment: Experiment, level: Level, dtype: torch.dtype
+    experiment: Experiment, level: Game, dtype: torch.dtype
 ) -> Callable[[Tensor, int, int, int], Tensor]:
     """A stand-in for the levels below: noise that depends on a clip's place in the global batch alone."""
     assert level.below is not None

@@ -18,17 +18,10 @@ from cascades import (
     ssw_levels,
     whole_videos,
 )
-from vidgan.models.cascade import (
-    below_of,
-    by_label,
-    resize,
-    sample_window,
-    span_around,
-    take,
-    view_below,
-)
+from vidgan.models.below import Below, resize, take, view_below
+from vidgan.models.cascade import below_of, by_label, sample_window, span_around
 from vidgan.models.conditioning import from_below
-from vidgan.models.level import Below, LevelSpec
+from vidgan.models.level import LevelSpec
 from vidgan.models.stage import nearest
 from vidgan.nn.norm import BatchNormAllFrames
 from vidgan.nn.statistics import Clock

@@ -10,8 +10,9 @@ import catalog
 import dependence
 from catalog import filled, random
 from dependence import everything, of_clip, whole
+from vidgan.models.below import view_below
 from vidgan.models.body import BodySpec
-from vidgan.models.cascade import below_of, view_below
+from vidgan.models.cascade import below_of
 from vidgan.models.conditioning import NOTHING, Conditioning, from_below
 from vidgan.models.critic import CriticSpec
 from vidgan.models.generator import Generator

@@ -20,6 +20,7 @@ from vidgan.run import logs
 from vidgan.run.checkpoints import steps_of
 from vidgan.run.experiment import BatchSpec
 from vidgan.run.logs import read_lines
+from vidgan.sample import published
 from vidgan.train import loop, run
 from vidgan.train.faults import smaller_micro_batch
 
@@ -227,9 +228,11 @@ def test_a_full_disk_stops_the_run_and_says_what_is_kept(
     first = command(data, out, "--workers", 0, "--steps", 2)
     assert vidgan(capsys, *first).status == 0
     before = snapshot(out / "checkpoints")
-    place = {"log": (logs.Log, "append"), "samples": (run, "write_previews"), "statistics": (run, "settled")}[
-        what
-    ]
+    place = {
+        "log": (logs.Log, "append"),
+        "samples": (run, "write_previews"),
+        "statistics": (published, "settled"),
+    }[what]
     monkeypatch.setattr(*place, full)
     on = command(data, out, "--workers", 0, "--resume")
     require_one_line(

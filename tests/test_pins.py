@@ -14,8 +14,8 @@ from vidgan.nn.statistics import BatchStatistics
 from vidgan.presets import preset
 from vidgan.run.checkpoints import Found, State, checkpoint_path, load, save
 from vidgan.run.experiment import Experiment
+from vidgan.run.pins import pins_of, require_below_stays, require_same_below
 from vidgan.run.tiny import tiny
-from vidgan.train.pins import pins_of, require_below_stays, require_same_below
 
 Capture = pytest.CaptureFixture[str]
 
@@ -77,7 +77,9 @@ def test_steps_are_fixed_once_a_level_has_fed_another(tmp_path: Path) -> None:
         require_below_stays(run, run.experiment)
     more = of_steps(begun.experiment, begun.experiment.training.steps + 1)
     require_below_stays(not_begun, more)
-    with pytest.raises(UserError, match=f"go on with --steps {begun.experiment.training.steps}, or remove"):
+    with pytest.raises(
+        UserError, match=f"go on with --levels.0.steps {begun.experiment.training.steps}, or remove"
+    ):
         require_below_stays(begun, more)
 
 
@@ -100,7 +102,7 @@ def test_a_cascade_resumes_upon_the_same_weights_only(tmp_path: Path, capsys: Ca
     assert json.loads((out / "manifest.json").read_text()) == manifest
 
     before = snapshot(out)
-    require_one_line(vidgan(capsys, *train, "--steps", 4, "--resume"), "--steps 3", "level 2")
+    require_one_line(vidgan(capsys, *train, "--steps", 4, "--resume"), "--levels.0.steps 3", "level 2")
     assert snapshot(out) == before
 
     state = load(low)

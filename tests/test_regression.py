@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 import catalog
-from vidgan.models.cascade import below_of, view_below
+from vidgan.models.below import view_below
+from vidgan.models.cascade import below_of
 from vidgan.models.conditioning import NOTHING, Conditioning, from_below
 from vidgan.models.generator import Generator
 from vidgan.nn.initialise import Orthogonal, initialise

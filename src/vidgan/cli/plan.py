@@ -66,13 +66,13 @@ def show(experiment: Experiment, memory: float | None, rate: float | None) -> No
     kind = "bfloat16" if experiment.training.bf16 else "float32"
     replicas = f" on {batch.replicas} replicas" if batch.replicas > 1 else ""
     print(f"{experiment.name}: {count(batch.global_batch, 'clip')} per update{replicas}, {kind}")
-    for index in range(len(experiment.levels)):
+    for index in experiment.rounds:
         plan = plan_level(experiment, index)
         print(f"\n{level_plan(experiment, index, plan)}")
         if memory is not None:
             print(fitting(experiment, index, plan, memory))
         if rate is not None:
-            print(days(experiment, rate))
+            print(days(experiment, index, rate))
     if memory is None:
         print("\nGive --device-memory 80G to be told which micro-batch fits.")
 

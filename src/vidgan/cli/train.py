@@ -22,13 +22,13 @@ from vidgan.report.words import duration
 from vidgan.run.device import choose_device
 from vidgan.run.directory import Budget, DataRecord, RunDirectory, command_line
 from vidgan.run.experiment import Experiment
+from vidgan.run.pins import require_below_stays
 from vidgan.run.tiny import tiny
 from vidgan.sample.settling import window_of
 from vidgan.train.budget import measure_budget
 from vidgan.train.held_out import HeldOut
 from vidgan.train.initial import newest_of
 from vidgan.train.judging import Judge
-from vidgan.train.pins import require_below_stays
 from vidgan.train.replicas import Replicas, join_replicas
 from vidgan.train.run import train_run, with_data
 
@@ -46,7 +46,8 @@ clips with --data synthetic.
   --held-out DEST2   clips of the same classes that are not trained on; the critics judge them at every tick
   --init-from RUN2   start from the newest weights of another run, as far as they fit
   --tiny        shrink the preset until steps take seconds; its structure stays
-  --steps N     generator updates per level
+  --level N     train one level alone, upon those below it, which are finished in the run directory
+  --steps N     generator updates per level; --levels.1.steps N those of the second level
   --minutes M   stop each level after this time and count it as finished
   --budget-hours H   measure a step, and train as many steps as fit into this time
   --seed N      everything random derives from it
@@ -88,8 +89,10 @@ class Options:
     budget_hours: float | None = None
     """measure the step for 30 seconds, reading data left out, and set the number of steps so that training takes
     this time; designs are compared so at equal times (Luc et al. 2020, 4.2). --resume keeps the number"""
+    level: int | None = None
+    """train this level alone, upon those below it, which are finished in the run; all in order without"""
     steps: int | None = None
-    """generator updates per level; short for --training.steps"""
+    """generator updates per level; short for --training.steps. A level has its own by --levels.N.steps"""
     seed: int | None = None
     """short for --training.seed"""
     # Switches of an experiment are written out: one that is on already could not be seen to be one otherwise.
@@ -140,7 +143,8 @@ def train(options: Options, experiment: Experiment) -> int:
             raise UserError("--steps and --budget-hours both set the number of steps: give one of them")
     dataset, record = open_data(options.data, experiment)
     experiment = with_data(experiment, len(dataset.classes))
-    for index in range(len(experiment.levels)):  # before anything is written
+    require_level(options, experiment)
+    for index in experiment.rounds:  # before anything is written
         check_usable(dataset, window_of(experiment, index))
     if experiment.reporting.best.protocol is not None:
         protocol(experiment.reporting.best.protocol)
@@ -160,9 +164,22 @@ def train(options: Options, experiment: Experiment) -> int:
     seconds = None if options.minutes is None else options.minutes * 60
     judge = judge_of(options, directory, dataset, replicas, device)
     finished = train_run(
-        directory, dataset, replicas, device, options.workers, seconds, options.tensorboard, held_out, judge
+        directory,
+        dataset,
+        replicas,
+        device,
+        options.workers,
+        seconds,
+        options.tensorboard,
+        held_out,
+        judge,
+        None if options.level is None else options.level - 1,
     )
-    if replicas.main and finished:
+    if replicas.main and finished and options.level not in (None, len(experiment.levels)):
+        print(
+            f"trained level {options.level} of {len(experiment.levels)}; next: --level {options.level + 1} --resume"
+        )
+    elif replicas.main and finished:
         predicts = experiment.levels[0].context_frames > 0
         following = (
             f"predict {options.out} VIDEO --out futures"
@@ -199,6 +216,28 @@ def budget_of(
     return budget
 
 
+def require_level(options: Options, experiment: Experiment) -> None:
+    """Check the level that is asked for.
+
+    Raises:
+        UserError: if there is no such level, or those below it cannot be there.
+    """
+    if options.level is None:
+        return
+    levels = len(experiment.levels)
+    if not 1 <= options.level <= levels:
+        raise UserError(
+            f"--level must be 1 to {levels}, the levels of {experiment.name}, got {options.level}"
+        )
+    if experiment.joint:
+        raise UserError(f"the levels of {experiment.name} are trained together: leave out --level")
+    if options.level > 1 and not goes_on(options):
+        raise UserError(
+            f"--level {options.level} goes on upon finished levels: train those below it in {options.out} first, then "
+            "give --resume"
+        )
+
+
 def goes_on(options: Options) -> bool:
     """Whether there is a run that is to be resumed."""
     return options.resume != "no" and (options.out / "experiment.json").exists()
@@ -226,7 +265,8 @@ def open_run(options: Options, experiment: Experiment, record: DataRecord, budge
     """
     if goes_on(options):
         known = RunDirectory.open(options.out)
-        known.require_same(experiment, record, MAY_CHANGE)
+        own_steps = tuple(f"levels.{index}.steps" for index in range(len(experiment.levels)))
+        known.require_same(experiment, record, (*MAY_CHANGE, *own_steps))
         require_below_stays(known, experiment)
         known.amend(experiment, command_line())
         return

@@ -17,7 +17,8 @@ from vidgan.errors import UserError
 from vidgan.evaluate.batch import Batch, Videos
 from vidgan.evaluate.metrics.frames import copy_last
 from vidgan.evaluate.protocols.drawing import Draw, Sampling
-from vidgan.models.cascade import below_of, view_below
+from vidgan.models.below import view_below
+from vidgan.models.cascade import below_of
 from vidgan.run.statistics_file import weights_hash
 from vidgan.sample.trained import Trained, continue_clips, synthesise, synthesise_levels, to_bytes
 from vidgan.seeds import derive

@@ -4,14 +4,14 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from vidgan.models.below import Below, take
 from vidgan.models.conditioning import NOTHING, Conditioning, from_below
 from vidgan.models.generator import Generator
-from vidgan.models.level import Below, LevelSpec
+from vidgan.models.level import LevelSpec
 from vidgan.nn.statistics import Clock, Statistics
-from vidgan.shapes import as_video, fold_time, unfold_time
+from vidgan.shapes import as_video
 from vidgan.spec import require
 
 
@@ -24,38 +24,27 @@ def below_of(levels: Sequence[LevelSpec], index: int) -> Below | None:
     if index == 0:
         return None
     low, high = levels[index - 1], levels[index]
-    shapes = f"{low.frames}x{low.size}x{low.size} below {high.frames}x{high.size}x{high.size}"
+    shapes = f"{shape_of(low)} below {shape_of(high)}"
     require(high.frames % low.frames == 0, f"level {index + 1} needs a multiple of the frames: {shapes}")
     require(high.size >= low.size, f"level {index + 1} is smaller than the one below: {shapes}")
     factor = high.frames // low.frames
     require(
         low.stride == factor * high.stride,
-        f"strides of levels {index} and {index + 1} do not fit: {low.stride} is not {factor} x {high.stride}",
+        f"strides of levels {index} and {index + 1} do not fit, {low.stride} is not {factor} x {high.stride}: {shapes}",
     )
     whole = high.trained_frames % factor == 0
-    require(whole, f"window of level {index + 1} must be a multiple of {factor} frames, got {high.window}")
+    require(
+        whole,
+        f"window of level {index + 1} must be a multiple of {factor} frames, got {high.window}: {shapes}",
+    )
+    given = low.context_frames + high.context_frames == 0
+    require(given, f"levels of a cascade take no conditioning frames: context_frames must be 0, {shapes}")
     return Below(low.size, factor)
 
 
-def view_below(clip: Tensor, below: Below, smooth: bool) -> Tensor:
-    """The data's own low-resolution view of a clip (B T 3 H W): every ``factor``-th frame, resized.
-
-    Args:
-        smooth: bilinear with antialiasing (CVG) instead of nearest (SSW-GAN, 3.1).
-    """
-    return resize(clip[:, :: below.factor], below.size, smooth)
-
-
-def resize(clip: Tensor, size: int, smooth: bool) -> Tensor:
-    """Resize a video (B T 3 H W) to ``size`` pixels; nothing to do where it has that size."""
-    if clip.shape[-1] == size:
-        return clip
-    frames = fold_time(clip)
-    if smooth:
-        small = F.interpolate(frames, size=(size, size), mode="bilinear", antialias=True, align_corners=False)
-    else:
-        small = F.interpolate(frames, size=(size, size), mode="nearest")
-    return unfold_time(small, clip.shape[1])
+def shape_of(level: LevelSpec) -> str:
+    """Size of a level's videos, and how far apart their frames are."""
+    return f"{level.frames}x{level.size}x{level.size} at stride {level.stride}"
 
 
 class Settled(NamedTuple):
@@ -95,13 +84,6 @@ def span_around(start: Tensor, frames: int, halo: int, total: int) -> Span:
     """
     length = min(total, frames + 2 * halo)
     return Span((start - halo).clamp(0, total - length), length)
-
-
-def take(video: Tensor, start: Tensor, frames: int) -> Tensor:
-    """Window ``start[b] ... start[b] + frames`` of clip b of a video (B T C H W)."""
-    rows = torch.arange(len(start), device=video.device)[:, None]
-    steps = start.to(video.device)[:, None] + torch.arange(frames, device=video.device)
-    return video.permute(0, 1, 3, 4, 2)[rows, steps].permute(0, 1, 4, 2, 3)
 
 
 Noise = Callable[[int, int], Tensor]

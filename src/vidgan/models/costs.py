@@ -9,12 +9,14 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from vidgan.models.below import Below
 from vidgan.models.body import Body
 from vidgan.models.cascade import below_of
 from vidgan.models.critic import Critic
 from vidgan.models.encoder import Encoder
 from vidgan.models.generator import Generator
-from vidgan.models.level import Below, Level, LevelSpec
+from vidgan.models.joint import joint_name
+from vidgan.models.level import Game, Level, LevelSpec
 from vidgan.models.stage import Stage
 from vidgan.models.views import Evidence
 from vidgan.nn.statistics import BatchStatistics
@@ -63,6 +65,16 @@ def networks(levels: Sequence[LevelSpec], index: int, classes: int) -> tuple[Net
     return networks_of(levels[index], classes, below_of(levels, index))
 
 
+def joint_networks(levels: Sequence[LevelSpec], classes: int) -> tuple[Network, ...]:
+    """The generators of all levels as one, and then the critics of each."""
+    each = [networks(levels, index, classes) for index in range(len(levels))]
+    parts = (part for generator, *_ in each for part in generator.parts)
+    critics = (
+        critic._replace(name=joint_name(i, critic.name)) for i, (_, *own) in enumerate(each) for critic in own
+    )
+    return (Network("generator", tuple(parts)), *critics)
+
+
 @functools.cache
 def networks_of(spec: LevelSpec, classes: int, below: Below | None) -> tuple[Network, ...]:
     """The same of a level whose input is known; presets share levels, so each is counted once."""
@@ -94,7 +106,7 @@ def in_order(parts: dict[str, nn.Module], table: dict[str, "Run"]) -> Iterator[P
 STATISTICS = BatchStatistics()
 
 
-def named_networks(level: Level) -> Iterator[tuple[str, nn.Module]]:
+def named_networks(level: Game) -> Iterator[tuple[str, nn.Module]]:
     """``generator`` and each critic by its name."""
     yield "generator", level.generator
     yield from ((name, level.critic(name)) for name in level.critics)

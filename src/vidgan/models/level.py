@@ -1,11 +1,12 @@
 """A level: a generator, the critics that judge it, and who sees what."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from vidgan.models.below import Below, resize, view_below
 from vidgan.models.conditioning import NOTHING, Conditioning, from_below
 from vidgan.models.critic import Critic, CriticSpec
 from vidgan.models.generator import Generator, GeneratorSpec
@@ -30,12 +31,14 @@ class LevelSpec(Spec):
     """frames of a training window on levels above the first; None trains on whole videos"""
     context_frames: int = 0
     """conditioning frames given in front; 0 for synthesis"""
+    steps: int | None = None
+    """generator updates of this level; None: as many as the experiment's training says"""
 
     def validate(self) -> None:
         require(self.frames >= 1, f"frames must be at least 1, got {self.frames}")
         require(self.stride >= 1, f"stride must be at least 1, got {self.stride}")
         require(self.context_frames >= 0, f"context_frames must be at least 0, got {self.context_frames}")
-        require(len(self.critics) > 0, "a level needs at least one critic")
+        require(self.steps is None or self.steps >= 1, f"steps must be at least 1, got {self.steps}")
         names = [critic.name for critic in self.critics]
         require(len(set(names)) == len(names), f"critics need different names, got {', '.join(names)}")
         if self.window is not None:
@@ -64,32 +67,21 @@ class LevelSpec(Spec):
         return self.context_frames + self.trained_frames
 
 
-class Below(NamedTuple):
-    """What a level's input looks like."""
+class Game(nn.Module, ABC):
+    """What a training step plays: generator against critics, of one level or of several together."""
 
-    size: int
-    """pixels"""
-    factor: int
-    """output frames per input frame"""
+    spec: LevelSpec
+    """of the level, or of the top one"""
+    below: Below | None
+    """what it is fed with"""
+    generator: nn.Module
+    critics: nn.ModuleDict
+    """by the names that logs call them"""
 
-
-class Level(nn.Module):
-    """Generator and critics of one level, built for a number of classes."""
-
-    def __init__(self, spec: LevelSpec, classes: int, below: Below | None) -> None:
-        super().__init__()
-        self.spec = spec
-        self.below = below
-        self.generator: Generator = spec.generator.build(
-            classes, spec.context_frames, None if below is None else below.size
-        )
-        factor = 1 if below is None else below.factor
-        self.critics = nn.ModuleDict(
-            {
-                critic.name: critic.build(classes, critic.view.steps(spec.seen_frames, factor))
-                for critic in spec.critics
-            }
-        )
+    @property
+    @abstractmethod
+    def latent(self) -> int:
+        """Dimension of the noise."""
 
     def critic(self, name: str) -> Critic:
         """The critic called ``name``."""
@@ -97,21 +89,27 @@ class Level(nn.Module):
         assert isinstance(module, Critic)
         return module
 
-    @property
-    def clip_shape(self) -> ClipShape:
-        """Size of the clips that critics see."""
-        return ClipShape(self.spec.seen_frames, self.spec.size, self.spec.size)
+    @abstractmethod
+    def evidence(self, clip: Tensor, label: Tensor, smooth: bool) -> Evidence:
+        """Real clips (B T 3 H W) of at least its size as critics see them, with the data's own views below.
 
+        Args:
+            smooth: views are bilinear (CVG) instead of nearest (SSW-GAN).
+        """
+
+    @abstractmethod
+    def places(self, clips: int, rng: torch.Generator) -> Tensor:
+        """Random places of windows, int64 (clips, m); m is 0 where clips are windows already."""
+
+    @abstractmethod
+    def at(self, real: Evidence, places: Tensor) -> Evidence:
+        """The windows of real clips at ``places``."""
+
+    @abstractmethod
     def draws(self, clips: int, rng: torch.Generator) -> dict[str, Tensor]:
         """Every critic's random numbers for ``clips`` clips."""
-        return {name: self.critic(name).draw(clips, self.clip_shape, rng) for name in self.critics}
 
-    def condition(self, real: Evidence, below: Tensor | None) -> Conditioning:
-        """What the generator is given: the real clip's first frames, or the level below's video."""
-        if self.spec.context_frames:
-            return self.generator.encode(real.clip[:, : self.spec.context_frames])
-        return NOTHING if below is None else from_below(below)
-
+    @abstractmethod
     def imitate(
         self,
         real: Evidence,
@@ -129,6 +127,71 @@ class Level(nn.Module):
             statistics: where normalisation gets its moments from.
             dtype: what to compute in.
         """
+
+    @abstractmethod
+    def judge(
+        self,
+        batches: Sequence[Evidence],
+        draws: Sequence[dict[str, Tensor]],
+        dtype: torch.dtype | None = None,
+    ) -> list[list[Tensor]]:
+        """Scores, first by batch, then by critic."""
+
+
+class Level(Game):
+    """Generator and critics of one level, built for a number of classes."""
+
+    def __init__(self, spec: LevelSpec, classes: int, below: Below | None) -> None:
+        super().__init__()
+        self.spec = spec
+        self.below = below
+        self.generator: Generator = spec.generator.build(
+            classes, spec.context_frames, None if below is None else below.size
+        )
+        factor = 1 if below is None else below.factor
+        self.critics = nn.ModuleDict(
+            {
+                critic.name: critic.build(classes, critic.view.steps(spec.seen_frames, factor))
+                for critic in spec.critics
+            }
+        )
+
+    @property
+    def latent(self) -> int:
+        return self.spec.generator.latent
+
+    def evidence(self, clip: Tensor, label: Tensor, smooth: bool) -> Evidence:
+        clip = resize(clip, self.spec.size, smooth)
+        return Evidence(clip, None if self.below is None else view_below(clip, self.below, smooth), label)
+
+    def places(self, clips: int, rng: torch.Generator) -> Tensor:
+        return torch.zeros((clips, 0), dtype=torch.int64)
+
+    def at(self, real: Evidence, places: Tensor) -> Evidence:
+        return real
+
+    @property
+    def clip_shape(self) -> ClipShape:
+        """Size of the clips that critics see."""
+        return ClipShape(self.spec.seen_frames, self.spec.size, self.spec.size)
+
+    def draws(self, clips: int, rng: torch.Generator) -> dict[str, Tensor]:
+        return {name: self.critic(name).draw(clips, self.clip_shape, rng) for name in self.critics}
+
+    def condition(self, real: Evidence, below: Tensor | None) -> Conditioning:
+        """What the generator is given: the real clip's first frames, or the level below's video."""
+        if self.spec.context_frames:
+            return self.generator.encode(real.clip[:, : self.spec.context_frames])
+        return NOTHING if below is None else from_below(below)
+
+    def imitate(
+        self,
+        real: Evidence,
+        z: Tensor,
+        below: Tensor | None,
+        statistics: Statistics,
+        dtype: torch.dtype | None = None,
+    ) -> Evidence:
         given = real.clip[:, : self.spec.context_frames]
         conditioning = self.condition(real._replace(clip=real.clip.to(dtype or real.clip.dtype)), below)
         made = self.generator.generate(
@@ -150,7 +213,6 @@ class Level(nn.Module):
         draws: Sequence[dict[str, Tensor]],
         dtype: torch.dtype | None = None,
     ) -> list[list[Tensor]]:
-        """Scores, first by batch, then by critic."""
         by_critic = [
             self.critic(name)(batches, [draw[name] for draw in draws], dtype) for name in self.critics
         ]

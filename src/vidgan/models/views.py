@@ -20,6 +20,20 @@ class Evidence(NamedTuple):
     """the lower level's video in the same window (B T' 3 h w); for real clips the data's own view"""
     label: Tensor
     """(B,) int64; class-free data has one class"""
+    start: Tensor | None = None
+    """where levels are trained together: the window's first frame in the video below (B,)"""
+    lower: tuple["Evidence", ...] = ()
+    """where levels are trained together: what the critics of those below see, from the first level"""
+
+    def rows(self, rows: slice) -> "Evidence":
+        """Some of the clips."""
+        return Evidence(
+            self.clip[rows],
+            None if self.below is None else self.below[rows],
+            self.label[rows],
+            None if self.start is None else self.start[rows],
+            tuple(level.rows(rows) for level in self.lower),
+        )
 
 
 class ClipShape(NamedTuple):

@@ -41,6 +41,7 @@ ALL: tuple[Callable[[], Experiment], ...] = (
     ssw_gan.ssw_gan_k600_48x128_window3,
     ssw_gan.ssw_gan_k600_48x128_no_matching,
     ssw_gan.ssw_gan_k600_48x128_convgru,
+    ssw_gan.ssw_gan_joint_12x64,
     ssw_gan.ssw_dvd_gan_k600_6x128,
     ssw_gan.ssw_dvd_gan_k600_50x128,
     ssw_gan_bdd100k.ssw_gan_bdd100k_6x128,

@@ -173,3 +173,26 @@ def ssw_dvd_gan_k600_50x128() -> Experiment:
         # "41 days" at 4 x 2.975 s per step are 300,000 steps (Table 3).
         training=short.training.replace(steps=300_000),
     )
+
+
+def ssw_gan_joint_12x64() -> Experiment:
+    """Both stages trained together, end to end, on the second one's output alone (H): 32x32/6, then 64x64/6.
+
+    With critics on both levels and on pairs, which H suggests, any cascade trains so by ``--joint True``.
+    """
+    paper = ssw_gan_k600_48x128()
+    first, second = paper.levels
+    # Our choice: frames' distance and training of the main model, and the widths that its critics have at 64x64.
+    top = shorter(second).replace(
+        generator=generator(UNITS_64, 128, 8, SeparableConvolution()),
+        critics=critics(CRITIC_64, 96, k=6),
+        frames=12,
+    )
+    return paper.replace(
+        name="ssw-gan-joint-12x64",
+        description="SSW-GAN on Kinetics-600, both levels end to end: 32x32/6, then windows of 64x64/6; 12 frames.",
+        source="SSW-GAN, H, Figure 13",
+        deviations=(*DEVIATIONS, ALL_FRAMES),
+        levels=(first.replace(critics=(), frames=6), top),
+        joint=True,
+    )

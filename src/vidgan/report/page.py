@@ -104,10 +104,11 @@ def shrunk(shown: Collected) -> str:
 
 def progress(shown: Collected) -> list[tuple[int, bool, str]]:
     """How far each level is."""
-    levels = range(1, len(shown.run.experiment.levels) + 1)
-    planned = shown.run.experiment.training.steps
+    experiment = shown.run.experiment
+    levels = [index + 1 for index in experiment.rounds]
     found = []
     for level in levels:
+        planned = experiment.steps_of(level - 1)
         ticks = [tick for tick in shown.ticks if tick.level == level]
         if ticks:
             last = ticks[-1]

@@ -14,6 +14,7 @@ def level_plan(experiment: Experiment, index: int, plan: LevelPlan) -> str:
     """Parameters, operations, and memory at the micro-batch that the experiment has."""
     level, training = experiment.levels[index], experiment.training
     generator, *critics = plan.networks
+    name = "all levels together" if experiment.joint else f"level {index + 1}"
     updates, batch = training.critic_updates, training.batch
     peak = max(plan.updates, key=lambda update: update.peak(batch.micro))
     whose = "generator's" if peak.name == "generator" else f"{peak.name}'"
@@ -30,7 +31,7 @@ def level_plan(experiment: Experiment, index: int, plan: LevelPlan) -> str:
     memory = "\n".join(f"    {name:{width}}{size / GIB:11.3f} GiB" for name, size in rows)
     names = " + ".join(critic.name for critic in critics)
     return (
-        f"level {index + 1}: {count(level.trained_frames, 'frame')} of {level.size}x{level.size}\n"
+        f"{name}: {count(level.trained_frames, 'frame')} of {level.size}x{level.size}\n"
         f"  parameters   generator {millions(generator.parameters)} M; "
         f"critics ({names}) {' + '.join(millions(critic.parameters) for critic in critics)} M\n"
         f"  forward      generator {giga(generator.flops)} GFLOP per clip; "
@@ -77,11 +78,11 @@ def fitting(experiment: Experiment, index: int, plan: LevelPlan, memory: float) 
     )
 
 
-def days(experiment: Experiment, rate: float) -> str:
+def days(experiment: Experiment, index: int, rate: float) -> str:
     """How long all steps take at ``rate`` clips of a step per second."""
-    training = experiment.training
-    seconds = training.steps * training.batch.global_batch / rate
+    training, steps = experiment.training, experiment.steps_of(index)
+    seconds = steps * training.batch.global_batch / rate
     return (
-        f"  at {rate:g} clips/s: {count(training.steps, 'step')} of {count(training.batch.global_batch, 'clip')} take "
+        f"  at {rate:g} clips/s: {count(steps, 'step')} of {count(training.batch.global_batch, 'clip')} take "
         f"{seconds / 86400:,.1f} days ({seconds / 3600:,.1f} hours)"
     )

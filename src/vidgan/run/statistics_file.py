@@ -21,6 +21,11 @@ def parameters_hash(module: nn.Module) -> str:
     return _hash(dict(module.named_parameters()))
 
 
+def statistics_hash(table: Mapping[str, Tensor]) -> str:
+    """A short hash of settled statistics."""
+    return _hash(table)
+
+
 def _hash(table: Mapping[str, Tensor]) -> str:
     tensors = {name: t.detach().cpu().contiguous() for name, t in table.items()}
     digest = hashlib.blake2b(digest_size=10)

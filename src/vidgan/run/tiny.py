@@ -74,6 +74,7 @@ def tiny_level(level: LevelSpec, frames: int, window: int | None) -> LevelSpec:
         frames=frames,
         window=window,
         context_frames=min(level.context_frames, 2),
+        steps=None,
     )
 
 

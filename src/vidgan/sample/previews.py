@@ -32,13 +32,13 @@ FPS = 8
 def write_previews(
     run: RunDirectory,
     index: int,
-    generator: Generator,
+    generators: Sequence[Generator],
     step: int,
     below: Sequence[Settled],
     labels: Sequence[int],
     dataset: Dataset,
 ) -> None:
-    """Write ``samples/fixed/levelL-stepN.webp`` with the generator as it is now.
+    """Write ``samples/fixed/levelL-stepN.webp`` with the generators as they are now.
 
     Where its units warp, ``samples/motion`` gets the first clips over their motion under the same name, and beside it
     the speed at which colours are full (``fastest``, pixels per frame).
@@ -46,14 +46,18 @@ def write_previews(
     Its statistics are settled on a tenth of the clips that finished models get: enough to look at.
 
     Args:
+        generators: of the level in training, or of all levels where they are trained together.
         labels: how often each class is drawn for that.
     """
     experiment = run.experiment
-    device = next(generator.parameters()).device
+    device = next(generators[0].parameters()).device
     brief = brief_settling(experiment.training)
-    table = settle_table(experiment, index, generator, below, labels, dataset, brief, device)
-    top = Settled(experiment.levels[index], generator, SettledStatistics(table))
-    model = Trained(experiment, (*below, top), run.class_names, step, device)
+    levels = list(below)
+    for generator in generators:
+        place = len(levels)
+        table = settle_table(experiment, place, generator, levels, labels, dataset, brief, device)
+        levels.append(Settled(experiment.levels[place], generator, SettledStatistics(table)))
+    model = Trained(experiment, tuple(levels), run.class_names, step, device)
     clips = range(COLUMNS * ROWS)
     seed = derive(experiment.training.seed, "previews")
     given = experiment.levels[index].context_frames

@@ -16,6 +16,7 @@ from vidgan.run.best import best_of_run
 from vidgan.run.checkpoints import State, checkpoint_path, latest, load, steps_of
 from vidgan.run.directory import RunDirectory
 from vidgan.run.experiment import Experiment
+from vidgan.run.pins import require_fed_by
 from vidgan.run.statistics_file import load_statistics, save_statistics, weights_hash
 from vidgan.sample.settling import settle_table
 from vidgan.sample.trained import Trained
@@ -37,7 +38,7 @@ class Last(Choice):
     """The newest whole checkpoint."""
 
     def find(self, run: RunDirectory, level: int) -> State:
-        found = latest(run.checkpoints, level)
+        found = latest(run.checkpoints, run.experiment.round_of(level - 1) + 1)
         if found is None:
             raise UserError(f"{run.path} has no checkpoint of level {level} yet; train it first")
         return found.state
@@ -50,20 +51,21 @@ class AtStep(Choice):
     """generator updates"""
 
     def find(self, run: RunDirectory, level: int) -> State:
-        if level < len(run.experiment.levels):
+        if run.experiment.round_of(level - 1) < len(run.experiment.levels) - 1:
             return Last().find(run, level)
-        known = steps_of(run.checkpoints, level)
+        top = len(run.experiment.levels)
+        known = steps_of(run.checkpoints, top)
         if self.step not in known:
             there = ", ".join(map(str, known)) or "none"
             raise UserError(f"{run.path} has no checkpoint of step {self.step}; there are: {there}")
-        return load(checkpoint_path(run.checkpoints, level, self.step))
+        return load(checkpoint_path(run.checkpoints, top, self.step))
 
 
 class BestSoFar(Choice):
     """The best checkpoint by the protocol that the run evaluated while it trained; on a cascade, of its top level."""
 
     def find(self, run: RunDirectory, level: int) -> State:
-        if level < len(run.experiment.levels):
+        if run.experiment.round_of(level - 1) < len(run.experiment.levels) - 1:
             return Last().find(run, level)
         best = best_of_run(run)
         if best is None:
@@ -100,12 +102,13 @@ def open_trained(
     Statistics that were settled before are read from the run; others are settled now and kept there.
 
     Args:
-        averaged: use the moving average of the weights where the run has one.
+        averaged: use the moving average of the weights where the run has one; in a cascade, of the top level, since
+            those below go on as they fed it.
         data: what a frame-conditional level settles on; others need none.
         chunk: frames that levels above the first make at a time while they settle; None: all of them.
 
     Raises:
-        UserError: if a checkpoint is missing or cannot be read.
+        UserError: if a checkpoint is missing or cannot be read, or a level was fed by other weights.
     """
     device = device or torch.device("cpu")
     experiment = run.experiment
@@ -113,7 +116,11 @@ def open_trained(
     step = 0
     for index in range(len(experiment.levels)):
         state = choice.find(run, index + 1)
-        generator = load_generator(experiment, index, state, averaged).to(device)
+        if not experiment.joint:
+            require_fed_by(run, state.facts, levels)
+        feeds = index + 1 < len(experiment.levels) and not experiment.joint
+        used = experiment.below_averaged if feeds else averaged
+        generator = load_generator(experiment, index, state, used).to(device)
         labels = state.facts.get("labels", [1] * experiment.classes)  # old checkpoints keep none
         levels.append(settled(run, index, generator, levels, labels, data, device, chunk))
         step = int(state.facts["step"])
@@ -126,12 +133,13 @@ def load_generator(experiment: Experiment, index: int, state: State, averaged: b
     below = below_of(experiment.levels, index)
     below_size = None if below is None else below.size
     raw = level.generator.build(experiment.classes, level.context_frames, below_size)
-    raw.load_state_dict(_part(state, "level/generator."))
+    own = f"{index}." if experiment.joint else ""
+    raw.load_state_dict(_part(state, f"level/generator.{own}"))
     raw.requires_grad_(False)
     if not averaged or experiment.training.average is None:
         return raw
     average = level.generator.build(experiment.classes, level.context_frames, below_size)
-    average.load_state_dict(_part(state, "average/"))
+    average.load_state_dict(_part(state, f"average/{own}"))
     return freshen(average.requires_grad_(False), raw)
 
 
@@ -148,6 +156,21 @@ def freshen(average: Generator, raw: Generator) -> Generator:
             ours.get_buffer("v").copy_(theirs.get_buffer("v"))
     power_iterate(average, POWER_ITERATIONS)
     return average
+
+
+def settled_on(
+    run: RunDirectory,
+    generators: Sequence[Generator],
+    below: Sequence[Settled],
+    labels: Sequence[int],
+    data: GivenFrames | None,
+    device: torch.device,
+) -> list[Settled]:
+    """The levels ``below``, and upon them ``generators`` one after another; see :func:`settled`."""
+    levels = list(below)
+    for generator in generators:
+        levels.append(settled(run, len(levels), generator, levels, labels, data, device))
+    return levels
 
 
 def settled(

@@ -23,11 +23,13 @@ from vidgan.seeds import derive
 
 
 def window_of(experiment: Experiment, index: int) -> WindowSpec:
-    """What a level's training reads of the data: clips at the top level's size, the level's own frames."""
+    """What a level's training reads of the data: clips at the top level's size, the level's own frames.
+
+    Where levels are trained together, whole videos: their windows are cut from these.
+    """
     level = experiment.levels[index]
-    return WindowSpec(
-        size=experiment.size, frames=level.seen_frames, stride=level.stride, flip=experiment.training.flip
-    )
+    frames = level.frames if experiment.joint else level.seen_frames
+    return WindowSpec(size=experiment.size, frames=frames, stride=level.stride, flip=experiment.training.flip)
 
 
 def whole_window(experiment: Experiment) -> WindowSpec:

@@ -5,8 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from vidgan.models.cascade import resize, view_below
-from vidgan.models.level import Level
+from vidgan.models.level import Game
 from vidgan.models.views import Evidence
 from vidgan.run.experiment import TrainingSpec
 from vidgan.seeds import stream
@@ -26,17 +25,10 @@ def data_indices(spec: TrainingSpec, replicas: Replicas, step: int) -> Iterator[
         update += 1
 
 
-def evidence(level: Level, clip: Tensor, label: Tensor, smooth: bool) -> Evidence:
-    """Real clips (B T 3 H W) at the level's size, with the data's own view of the level below where there is one."""
-    clip = resize(clip, level.spec.size, smooth)
-    below = None if level.below is None else view_below(clip, level.below, smooth)
-    return Evidence(clip, below, label)
-
-
 class Randomness:
     """Draws for the global batch, sliced by replica and cut into micro-batches; a function of (seed, level, step)."""
 
-    def __init__(self, spec: TrainingSpec, index: int, level: Level, replicas: Replicas) -> None:
+    def __init__(self, spec: TrainingSpec, index: int, level: Game, replicas: Replicas) -> None:
         self.spec = spec
         self.index = index
         self.level = level
@@ -49,16 +41,16 @@ class Randomness:
         batch = self.spec.batch
         clips = batch.global_batch
         place = (self.index, step, update)
-        z = torch.randn((clips, self.level.spec.generator.latent), generator=self._stream("noise", place))
+        z = torch.randn((clips, self.level.latent), generator=self._stream("noise", place))
         z = self.replicas.slice(z)
         of_real = self._draws(self._stream("views of real", place))
         of_fake = self._draws(self._stream("views of fake", place))
+        places = self.level.places(clips, self._stream("places", place))
+        real = self.level.at(real, self.replicas.slice(places))
         micros = []
         for start in range(0, batch.share, batch.micro):
             rows = slice(start, start + batch.micro)
-            part = Evidence(
-                real.clip[rows], None if real.below is None else real.below[rows], real.label[rows]
-            )
+            part = real.rows(rows)
             first = self.replicas.rank * batch.share + start
             micros.append(
                 Micro(

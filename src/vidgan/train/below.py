@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from vidgan.models.below import Below
 from vidgan.models.cascade import Settled, by_label, sample_window
-from vidgan.models.level import Below, LevelSpec
+from vidgan.models.level import LevelSpec
 from vidgan.run.experiment import TrainingSpec
 from vidgan.seeds import stream
 from vidgan.train.batches import BelowSource

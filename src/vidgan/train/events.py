@@ -8,7 +8,7 @@ from PIL import Image, ImageSequence
 from torch import Tensor, nn
 
 from vidgan.errors import UserError
-from vidgan.models.level import Level
+from vidgan.models.level import Game
 
 FOLDER = "tensorboard"
 """in the run directory"""
@@ -21,7 +21,7 @@ class Events:
         UserError: where TensorBoard is not installed.
     """
 
-    def __init__(self, folder: Path, level: Level, index: int, step: int) -> None:
+    def __init__(self, folder: Path, level: Game, index: int, step: int) -> None:
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:

@@ -7,11 +7,10 @@ from vidgan.data.loader import to_float
 from vidgan.data.pipeline import random_item
 from vidgan.data.window import check_usable
 from vidgan.errors import UserError
-from vidgan.models.level import Level
+from vidgan.models.level import Game
 from vidgan.run.experiment import Experiment
 from vidgan.sample.settling import window_of
 from vidgan.seeds import derive, stream
-from vidgan.train.batches import evidence
 from vidgan.train.monitor import Monitor
 from vidgan.train.replicas import Replicas
 
@@ -27,7 +26,7 @@ class HeldOut:
     """
 
     def __init__(self, dataset: Dataset, experiment: Experiment, classes: tuple[str, ...]) -> None:
-        for index in range(len(experiment.levels)):
+        for index in experiment.rounds:
             check_usable(dataset, window_of(experiment, index))
         self.dataset, self.experiment = dataset, experiment
         self.labels = [0] * len(dataset.classes)
@@ -40,7 +39,7 @@ class HeldOut:
             self.labels = [classes.index(name) for name in dataset.classes]
 
     @torch.no_grad()
-    def judge(self, level: Level, index: int, step: int, monitor: Monitor, replicas: Replicas) -> None:
+    def judge(self, level: Game, index: int, step: int, monitor: Monitor, replicas: Replicas) -> None:
         """Let the critics of level ``index`` judge clips that depend on the step and the replica alone.
 
         Raises:
@@ -55,8 +54,9 @@ class HeldOut:
         device = next(level.generator.parameters()).device
         clip = to_float(torch.stack([torch.from_numpy(item.frames) for item in items]).to(device))
         label = torch.tensor([self.labels[item.label] for item in items], device=device)
-        seen = evidence(level, clip, label, self.experiment.smooth_views)
         rng = stream(training.seed, "views of held out", index, step, replicas.rank)
+        seen = level.evidence(clip, label, self.experiment.smooth_views)
+        seen = level.at(seen, level.places(count, rng))
         draws = {name: draw.to(device) for name, draw in level.draws(count, rng).items()}
         dtype = torch.bfloat16 if training.bf16 else None
         (scores,) = level.judge([seen], [draws], dtype)

@@ -53,7 +53,8 @@ def newest_of(path: Path) -> InitFrom:
         UserError: where there is no run, or it has no checkpoint.
     """
     run = RunDirectory.open(path)
-    found = [latest(run.checkpoints, index + 1) for index in range(len(run.experiment.levels))]
+    experiment = run.experiment
+    found = [latest(run.checkpoints, experiment.round_of(i) + 1) for i in range(len(experiment.levels))]
     names = [checkpoint.path.name for checkpoint in found if checkpoint is not None]
     if not names:
         raise UserError(f"--init-from {path}: this run has no checkpoints yet")

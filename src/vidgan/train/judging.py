@@ -10,7 +10,7 @@ from vidgan.evaluate.rows import Shares
 from vidgan.models.cascade import Settled
 from vidgan.run.best import DURING, Best, best_of_run
 from vidgan.run.directory import RunDirectory
-from vidgan.sample.published import GivenFrames, settled
+from vidgan.sample.published import GivenFrames, settled_on
 from vidgan.sample.trained import Trained
 from vidgan.train.level_state import LevelState
 from vidgan.train.replicas import Replicas
@@ -62,14 +62,14 @@ class Judge:
         top = len(self.run.experiment.levels) - 1
         if state.index != top or state.step % self.spec.every:
             return NOTHING
-        generator, given = state.published(), GivenFrames.of(self.dataset)
-        device = next(generator.parameters()).device
+        generators, given = state.published(), GivenFrames.of(self.dataset)
+        device = next(generators[0].parameters()).device
         if not self.replicas.main:  # the main replica writes the statistics
             self.replicas.wait()
-        published = settled(self.run, top, generator, below, labels, given, device)
+        levels = settled_on(self.run, generators, below, labels, given, device)
         if self.replicas.main:
             self.replicas.wait()
-        model = Trained(self.run.experiment, (*below, published), self.run.class_names, state.step, device)
+        model = Trained(self.run.experiment, tuple(levels), self.run.class_names, state.step, device)
         marks = {"during": DURING, "larger_is_better": self.protocol.metric.larger_is_better}
         evaluate(self.run, model, self.against, self.name, self.protocol, self.setup, marks)
         best = (

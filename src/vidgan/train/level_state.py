@@ -5,7 +5,8 @@ from torch import Tensor
 
 from vidgan.models.cascade import below_of
 from vidgan.models.generator import Generator
-from vidgan.models.level import Level
+from vidgan.models.joint import JointLevels
+from vidgan.models.level import Game, Level
 from vidgan.nn.initialise import initialise
 from vidgan.run.checkpoints import load_optimiser_state, optimiser_state
 from vidgan.run.experiment import AdamSpec, Experiment
@@ -16,15 +17,18 @@ from vidgan.train.step import Optimisers
 
 
 class LevelState:
-    """A level in training. Levels count from 0 here and from 1 wherever people read."""
+    """A level in training, or all of them together. Levels count from 0 here and from 1 wherever people read."""
 
     def __init__(self, experiment: Experiment, index: int, device: torch.device) -> None:
         training = experiment.training
-        spec = experiment.levels[index]
         self.index = index
         # On the meta device there is nothing to draw, and a large model takes no time and no memory.
         with torch.device("meta" if device.type == "meta" else "cpu"):
-            self.level = Level(spec, experiment.classes, below_of(experiment.levels, index))
+            self.level: Game = (
+                JointLevels(experiment.levels, experiment.classes)
+                if experiment.joint
+                else Level(experiment.levels[index], experiment.classes, below_of(experiment.levels, index))
+            )
         if device.type != "meta":
             initialise(self.level, training.initial, stream(training.seed, "weights", index))
         self.level.to(device)
@@ -37,13 +41,16 @@ class LevelState:
             self.average = WeightAverage(self.level.generator, training.average)
         self.step = 0
 
-    def published(self) -> Generator:
-        """The generator that sampling uses: the average where there is one, else the raw weights."""
-        if self.average is None:
-            return self.level.generator
-        average = self.average.module
-        assert isinstance(average, Generator)
-        return freshen(average, self.level.generator)
+    def published(self, averaged: bool = True) -> tuple[Generator, ...]:
+        """The generators that are trained here as sampling uses them, from the lowest level.
+
+        Args:
+            averaged: the average where there is one, else the raw weights.
+        """
+        raw = generators_in(self.level.generator)
+        if self.average is None or not averaged:
+            return raw
+        return tuple(map(freshen, generators_in(self.average.module), raw))
 
     def tensors(self) -> dict[str, Tensor]:
         """All state as named tensors."""
@@ -68,6 +75,12 @@ class LevelState:
     def _names(self) -> tuple[list[str], list[str]]:
         generator = [name for name, _ in self.level.generator.named_parameters()]
         return generator, [name for name, _ in self.level.critics.named_parameters()]
+
+
+def generators_in(module: torch.nn.Module) -> tuple[Generator, ...]:
+    """A generator alone, or those of all levels."""
+    found = module if isinstance(module, torch.nn.ModuleList) else [module]
+    return tuple(generator for generator in found if isinstance(generator, Generator))
 
 
 def adam(module: torch.nn.Module, spec: AdamSpec, rate: float) -> torch.optim.Adam:

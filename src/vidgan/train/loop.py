@@ -10,13 +10,13 @@ from torch import Tensor
 from vidgan.data.dataset import Dataset
 from vidgan.data.loader import Batch, Loader, to_float
 from vidgan.errors import UserError
-from vidgan.models.level import Level
+from vidgan.models.level import Game
 from vidgan.models.views import Evidence
 from vidgan.nn.statistics import BatchStatistics
 from vidgan.run.experiment import Experiment
 from vidgan.sample.settling import window_of
 from vidgan.seeds import derive
-from vidgan.train.batches import BelowSource, Randomness, data_indices, evidence
+from vidgan.train.batches import BelowSource, Randomness, data_indices
 from vidgan.train.faults import short_of_memory
 from vidgan.train.held_out import HeldOut
 from vidgan.train.judging import Verdict
@@ -79,10 +79,10 @@ def train_level(
     randomness = Randomness(training, state.index, level, replicas)
     seed = derive(training.seed, "data", state.index)
     clips_per_step = training.critic_updates * training.batch.global_batch
-    meter, first = Meter(), state.step
+    meter, first, steps = Meter(), state.step, experiment.steps_of(state.index)
     with Loader(dataset, window_of(experiment, state.index), seed, workers) as loader:
         batches = loader.batches(data_indices(training, replicas, state.step))
-        while state.step < training.steps:
+        while state.step < steps:
             read = read_batches(batches, training.critic_updates)
             lost = read if isinstance(read, UserError) else None
             if replicas.any(lost is not None):
@@ -117,7 +117,7 @@ def train_level(
             meter.add(scalars)
             # Decided once, by all replicas together: what is saved must be what happens, whatever time samples take.
             interrupted, over = replicas.any(watcher.interrupted()), replicas.any(watcher.over())
-            finished = state.step == training.steps or (over and not interrupted)
+            finished = state.step == steps or (over and not interrupted)
             ending = finished or interrupted
             if state.step % reporting.tick == 0 or ending or state.step % reporting.checkpoint == 0:
                 means = meter.take(replicas) | ({} if monitor is None else monitor.take(level, replicas))
@@ -148,11 +148,11 @@ def read_batches(batches: Iterator[Batch], number: int) -> list[Batch] | UserErr
         return error
 
 
-def real_evidence(experiment: Experiment, level: Level, batch: Batch, device: torch.device) -> Evidence:
+def real_evidence(experiment: Experiment, level: Game, batch: Batch, device: torch.device) -> Evidence:
     """Real clips and their labels on the device, as the level's critics see them."""
     clip = to_float(batch.video.to(device, non_blocking=True))
     label = batch.label.to(device) if experiment.conditional else torch.zeros_like(batch.label).to(device)
-    return evidence(level, clip, label, experiment.smooth_views)
+    return level.evidence(clip, label, experiment.smooth_views)
 
 
 def save_and_stop(

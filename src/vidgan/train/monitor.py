@@ -6,7 +6,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from vidgan.models.level import Level
+from vidgan.models.level import Game
 from vidgan.models.objective import Scores
 from vidgan.models.views import Evidence
 from vidgan.nn.layers import WeightLayer
@@ -29,7 +29,7 @@ class Monitor:
         self._sums: dict[str, tuple[Tensor, Tensor]] = {}
 
     @torch.no_grad()
-    def critics(self, level: Level, real: Evidence, fake: Evidence, on_real: Scores, on_fake: Scores) -> None:
+    def critics(self, level: Game, real: Evidence, fake: Evidence, on_real: Scores, on_fake: Scores) -> None:
         """What the critics' update saw: real and fake clips and their scores."""
         given = level.spec.context_frames
         for kind, seen, scores in (("real", real, on_real), ("fake", fake, on_fake)):
@@ -37,7 +37,7 @@ class Monitor:
             self.judged(level, kind, scores)
 
     @torch.no_grad()
-    def judged(self, level: Level, kind: str, scores: Scores) -> None:
+    def judged(self, level: Game, kind: str, scores: Scores) -> None:
         """Scores of ``real``, ``fake`` or ``held out`` clips: how many outputs are on the right side of 0."""
         for name, output in zip(level.critics, level.spec.objective.by_critic(scores), strict=True):
             right = output < 0 if kind == "fake" else output > 0
@@ -54,7 +54,7 @@ class Monitor:
             self._add(f"gradient/{name}", torch.stack(norms).double().square().sum().sqrt())
 
     @torch.no_grad()
-    def take(self, level: Level, replicas: Replicas) -> dict[str, float]:
+    def take(self, level: Game, replicas: Replicas) -> dict[str, float]:
         """The step's signals, over all replicas; waits for the device. What nothing was seen of is left out."""
         for name, network in (("generator", level.generator), *level.critics.items()):
             if sigmas := first_singular_values(network):

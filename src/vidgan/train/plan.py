@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
-from vidgan.models.costs import Network, named_networks, networks, parts_of
-from vidgan.models.level import Level
+from vidgan.models.costs import Network, joint_networks, named_networks, networks, parts_of
+from vidgan.models.level import Game
 from vidgan.run.experiment import BatchSpec, Experiment
 from vidgan.train.level_state import LevelState
 from vidgan.train.live import LiveTensors
@@ -83,7 +83,8 @@ class LevelPlan(NamedTuple):
 
 def plan_level(experiment: Experiment, index: int) -> LevelPlan:
     """Rehearse the updates of a level on the meta device."""
-    found = networks(experiment.levels, index, experiment.classes)
+    levels, classes = experiment.levels, experiment.classes
+    found = joint_networks(levels, classes) if experiment.joint else networks(levels, index, classes)
     with LiveTensors() as live:
         state = LevelState(experiment, index, META)
         average = 0 if state.average is None else size_of(state.average.module)
@@ -185,7 +186,7 @@ def saved(experiment: Experiment, index: int, state: LevelState, clips: int) -> 
 
 
 @contextmanager
-def tally(level: Level) -> Iterator[dict[str, int]]:
+def tally(level: Game) -> Iterator[dict[str, int]]:
     """While it holds, adds up the bytes that autograd keeps, under the part that runs; weights are left out."""
     table: dict[str, int] = {}
     running = ["between parts"]

@@ -4,13 +4,14 @@ import torch
 from torch import Tensor
 
 from vidgan.data.loader import to_float
-from vidgan.models.level import Below
+from vidgan.models.below import Below
 from vidgan.nn.initialise import Normal
 from vidgan.nn.statistics import BatchStatistics
 from vidgan.run.experiment import Experiment
+from vidgan.sample.settling import window_of
 from vidgan.seeds import stream
 from vidgan.shapes import as_video
-from vidgan.train.batches import BelowSource, Randomness, evidence
+from vidgan.train.batches import BelowSource, Randomness
 from vidgan.train.level_state import LevelState
 from vidgan.train.replicas import Replicas
 from vidgan.train.step import Micro, Scalars, training_step, update_critics, update_generator
@@ -37,7 +38,7 @@ class Rehearsal:
         level, clips = self.state.level, experiment.training.batch.global_batch // replicas.size
         side = experiment.size
         rng = stream(0, "made-up clips")
-        shape = (clips, level.spec.seen_frames, side, side, 3)
+        shape = (clips, window_of(experiment, index).frames, side, side, 3)
         self.video = torch.randint(0, 256, shape, generator=rng, dtype=torch.uint8)
         self.label = torch.arange(clips) % experiment.classes
         self.source = None
@@ -48,7 +49,7 @@ class Rehearsal:
     def micros(self, update: int) -> list[Micro]:
         """The real clips, sent to the device, and all that is drawn for an update."""
         clip = to_float(self.video.to(self.device, non_blocking=True))
-        real = evidence(self.state.level, clip, self.label.to(self.device), self.experiment.smooth_views)
+        real = self.state.level.evidence(clip, self.label.to(self.device), self.experiment.smooth_views)
         return self.randomness.micros(self.state.step, update, real, self.source, self.device)
 
     def step(self) -> Scalars:

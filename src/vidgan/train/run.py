@@ -11,16 +11,19 @@ import torch
 
 from vidgan.data.dataset import Dataset
 from vidgan.data.window import check_usable
+from vidgan.errors import UserError
 from vidgan.files import write_json
 from vidgan.models.cascade import Settled
+from vidgan.nn.statistics import SettledStatistics
 from vidgan.run.best import best_of_run
 from vidgan.run.checkpoints import Found, State, checkpoint_path, latest, prune, save
 from vidgan.run.directory import RunDirectory
 from vidgan.run.experiment import Experiment
 from vidgan.run.logs import seconds_logged
-from vidgan.run.statistics_file import weights_hash
+from vidgan.run.pins import pins_of, require_same_below
+from vidgan.run.statistics_file import statistics_hash, weights_hash
 from vidgan.sample.previews import write_previews
-from vidgan.sample.published import GivenFrames, settled
+from vidgan.sample.published import GivenFrames, settled_on
 from vidgan.sample.settling import label_counts, window_of
 from vidgan.train.below import frozen_source
 from vidgan.train.events import FOLDER, Events
@@ -31,7 +34,6 @@ from vidgan.train.judging import NOTHING, Judge, Verdict
 from vidgan.train.keeping import Keeper
 from vidgan.train.level_state import LevelState
 from vidgan.train.loop import train_level
-from vidgan.train.pins import pins_of, require_same_below
 from vidgan.train.progress import Progress, open_progress
 from vidgan.train.replicas import Replicas
 
@@ -46,6 +48,7 @@ def train_run(
     tensorboard: bool = False,
     held_out: HeldOut | None = None,
     judge: Judge | None = None,
+    only: int | None = None,
 ) -> bool:
     """Train every level of ``run`` from where it stands.
 
@@ -56,21 +59,22 @@ def train_run(
         tensorboard: write event files too.
         held_out: real clips for the critics to judge that they are not trained on.
         judge: measures the run now and then, to find its best checkpoint.
+        only: the one level to train (from 0), upon those below it; None trains all.
 
     Returns:
         True if the run is finished, False if it was told to stop (SIGTERM or Ctrl-C) and saved.
 
     Raises:
-        UserError: if the data do not fit, or a loss is not finite.
+        UserError: if the data do not fit, a loss is not finite, or a level below ``only`` is not finished.
     """
     experiment = run.experiment
-    for index in range(len(experiment.levels)):
+    for index in experiment.rounds:
         check_usable(dataset, window_of(experiment, index))
     below: list[Settled] = []
     labels, given = label_counts(experiment, dataset), GivenFrames.of(dataset)
     with stop_requests() as requests, full_disk():
         cut_logs(run, replicas)
-        for index in range(len(experiment.levels)):
+        for index in experiment.rounds:
             state = LevelState(experiment, index, device)
             found = restore(run, state)
             if found is not None:
@@ -79,12 +83,18 @@ def train_run(
                 for message in found.broken:
                     print(f"skipped a broken checkpoint: {message}", flush=True)
                 verb = "is finished at" if is_finished(found, experiment) else "goes on from"
-                print(f"level {index + 1} {verb} step {state.step} ({found.path.name})", flush=True)
+                name = "training" if experiment.joint else f"level {index + 1}"
+                print(f"{name} {verb} step {state.step} ({found.path.name})", flush=True)
             if found is None and run.init_from is not None:
                 message = start_from(state, run.init_from)
                 if replicas.main:
                     print(message, flush=True)
             finished = found is not None and is_finished(found, experiment)
+            if not finished and only is not None and index < only:
+                raise UserError(
+                    f"level {only + 1} needs level {index + 1} finished, which stands at step {state.step} of "
+                    f"{experiment.steps_of(index)}: train that first, with --level {index + 1}"
+                )
             if not finished:
                 events = None
                 if tensorboard and replicas.main:
@@ -106,13 +116,18 @@ def train_run(
                 )
             if not finished:
                 return False
-            generator = state.published().requires_grad_(False)
+            feeds = index + 1 < len(experiment.levels)
+            generators = state.published(experiment.below_averaged if feeds else True)
+            for generator in generators:
+                generator.requires_grad_(False)
             if not replicas.main:  # the main replica writes the statistics
                 replicas.wait()
-            below.append(settled(run, index, generator, below, labels, given, device))
+            below = settled_on(run, generators, below, labels, given, device)
             if replicas.main:
                 replicas.wait()
             write_manifest(run, below, replicas)
+            if index == only:
+                break
     return True
 
 
@@ -137,9 +152,11 @@ def _train(
     source = None
     if level.below is not None:
         source = frozen_source(below, level.spec, level.below, training)
-    label = f"{experiment.name} level {state.index + 1}" if len(experiment.levels) > 1 else experiment.name
+    label = f"{experiment.name} level {state.index + 1}" if len(experiment.rounds) > 1 else experiment.name
     clips_per_step = training.critic_updates * training.batch.global_batch
-    shown = open_progress(label, training.steps, seconds, state.step, clips_per_step, replicas.main)
+    shown = open_progress(
+        label, experiment.steps_of(state.index), seconds, state.step, clips_per_step, replicas.main
+    )
     spent = seconds_logged(run.log.path, state.index + 1)
     with shown as progress:
         watcher = RunWatcher(
@@ -223,7 +240,7 @@ class RunWatcher:
             "level": state.index + 1,
             "step": state.step,
             "finished": finished,
-            "asked": self.run.experiment.training.steps,
+            "asked": self.run.experiment.steps_of(state.index),
             "labels": list(self.labels),
             "below": self.pins,
         }
@@ -237,9 +254,9 @@ class RunWatcher:
     def samples(self, state: LevelState) -> None:
         """Write a grid of samples from fixed latents."""
         if self.replicas.main:
-            generator = state.published()
+            generators = state.published()
             write_previews(
-                self.run, state.index, generator, state.step, self.below, self.labels, self.dataset
+                self.run, state.index, generators, state.step, self.below, self.labels, self.dataset
             )
         if self.events is not None:
             name = f"level{state.index + 1}-step{state.step:08d}.webp"
@@ -314,7 +331,7 @@ def restore(run: RunDirectory, state: LevelState) -> Found | None:
 def is_finished(found: Found, experiment: Experiment) -> bool:
     """Whether a level ended by its last step or its time, and no more steps have been asked for since."""
     facts = found.state.facts
-    return bool(facts["finished"]) and facts["asked"] == experiment.training.steps
+    return bool(facts["finished"]) and facts["asked"] == experiment.steps_of(facts["level"] - 1)
 
 
 def cut_logs(run: RunDirectory, replicas: Replicas) -> None:
@@ -331,18 +348,27 @@ def cut_logs(run: RunDirectory, replicas: Replicas) -> None:
 
 
 def write_manifest(run: RunDirectory, levels: Sequence[Settled], replicas: Replicas) -> None:
-    """Pin by hash which weights and statistics stand for each finished level."""
+    """Pin by hash which weights and statistics stand for each finished level, and which fed it."""
     if not replicas.main:
         return
-    entries = [
-        {
-            "level": index + 1,
-            "checkpoint": found.path.name if (found := latest(run.checkpoints, index + 1)) else None,
-            "averaged": run.experiment.training.average is not None,
-            "weights": weights_hash(level.generator),
-        }
-        for index, level in enumerate(levels)
-    ]
+    experiment = run.experiment
+    held = [latest(run.checkpoints, experiment.round_of(index) + 1) for index in range(len(levels))]
+    last = len(experiment.levels) - 1
+    entries = []
+    for index, (level, found) in enumerate(zip(levels, held, strict=True)):
+        assert isinstance(level.statistics, SettledStatistics)
+        averaged = experiment.training.average is not None
+        feeds = index < last and not experiment.joint
+        entries.append(
+            {
+                "level": index + 1,
+                "checkpoint": None if found is None else found.path.name,
+                "averaged": experiment.below_averaged if feeds else averaged,
+                "weights": weights_hash(level.generator),
+                "statistics": statistics_hash(level.statistics.table),
+                "below": [] if experiment.joint else pins_of(levels[:index]),
+            }
+        )
     write_json(run.manifest, entries)
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from vidgan.models.level import Level
+from vidgan.models.level import Game
 from vidgan.models.views import Evidence
 from vidgan.nn.layers import power_iterate
 from vidgan.nn.statistics import Statistics
@@ -43,7 +43,7 @@ Scalars = dict[str, Tensor]
 
 
 def training_step(
-    level: Level,
+    level: Game,
     optimisers: Optimisers,
     spec: TrainingSpec,
     step: int,
@@ -71,7 +71,7 @@ def training_step(
 
 
 def update_critics(
-    level: Level,
+    level: Game,
     optimisers: Optimisers,
     spec: TrainingSpec,
     batch: Sequence[Micro],
@@ -102,7 +102,7 @@ def update_critics(
 
 
 def update_generator(
-    level: Level,
+    level: Game,
     optimisers: Optimisers,
     spec: TrainingSpec,
     step: int,
@@ -137,7 +137,7 @@ def update_generator(
     return mean_scalars(logged)
 
 
-def critic_scalars(level: Level, on_real: Sequence[Tensor], on_fake: Sequence[Tensor]) -> Scalars:
+def critic_scalars(level: Game, on_real: Sequence[Tensor], on_fake: Sequence[Tensor]) -> Scalars:
     """What enters the hinge of each critic, in the mean over real and over fake clips."""
     table = {}
     by_critic = level.spec.objective.by_critic
