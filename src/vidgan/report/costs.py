@@ -24,9 +24,9 @@ def overview(experiments: Iterable[Experiment]) -> str:
                     name,
                     f"{level.trained_frames}x{level.size}x{level.size}",
                     millions(generator.parameters),
-                    " + ".join(millions(critic.parameters) for critic in critics),
+                    " + ".join(millions(critic.parameters) for critic in critics) or "none",
                     giga(generator.flops),
-                    " + ".join(giga(critic.flops) for critic in critics),
+                    " + ".join(giga(critic.flops) for critic in critics) or "none",
                 )
             )
     head = ("preset", "frames", "generator, M", "critics, M", "generator, GFLOP", "critics, GFLOP")
