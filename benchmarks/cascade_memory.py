@@ -1,0 +1,172 @@
+"""What sampling a cascade in chunks takes as videos get longer: upper levels, level 1, statistics, apart.
+
+At the papers' widths the bytes of tensors are counted on the meta device, where nothing is computed. At a small width
+videos are made here and written to mp4, each length in a process of its own (Linux), and the most that tensors held
+and by how much the process grew are measured. A figure and tables are written.
+"""
+
+import argparse
+import gc
+import multiprocessing
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from bench_plan import resident
+from cascade_scaling import GB, curves, table
+from interleaved import show_machine
+from torch import Tensor
+from training import with_width
+
+from vidgan.files import write_text
+from vidgan.models.cascade import Settled, below_of, by_label
+from vidgan.models.chunks import stream
+from vidgan.nn.norm import NormReLU
+from vidgan.nn.statistics import SettledStatistics
+from vidgan.presets import preset
+from vidgan.report.figure import Plot, figure
+from vidgan.run.experiment import Experiment
+from vidgan.sample.files import write_stream
+from vidgan.sample.length import unrolled
+from vidgan.sample.trained import to_bytes
+from vidgan.train.live import LiveTensors
+
+META, CPU = torch.device("meta"), torch.device("cpu")
+PRESET, CHUNK, WIDTH = "ssw-gan-k600-48x128", 12, 2
+FRAMES = (50, 100, 200, 500, 1000)
+MIB = 2**20
+
+
+class Held(NamedTuple):
+    """Bytes that making one video takes."""
+
+    upper: float
+    """tensors of the level above the first at their peak, its weights and statistics apart"""
+    first: float
+    """tensors of level 1 at their peak, apart likewise"""
+    video: float
+    """level 1's video, which stays"""
+    statistics: float
+    """tables of both levels"""
+
+
+def settled(experiment: Experiment, index: int, device: torch.device) -> Settled:
+    """An untrained level whose statistics are those of a normal distribution; they stay on the CPU."""
+    spec = experiment.levels[index]
+    below = below_of(experiment.levels, index)
+    with device:
+        generator = spec.generator.build(1, 0, None if below is None else below.size)
+    table = {}
+    for norm in (module for module in generator.modules() if isinstance(module, NormReLU)):
+        channels = norm.gain.bias if isinstance(norm.gain, torch.nn.Module) else norm.gain
+        shape = (spec.frames, len(channels))
+        table[f"{norm.key}/mean"] = torch.zeros(shape, dtype=torch.float64)
+        table[f"{norm.key}/variance"] = torch.ones(shape, dtype=torch.float64)
+    return Settled(spec, generator, SettledStatistics(table))
+
+
+def sources(experiment: Experiment, device: torch.device) -> list[Settled]:
+    """Both levels."""
+    return [settled(experiment, index, device) for index in range(len(experiment.levels))]
+
+
+def held(levels: Sequence[Settled], device: torch.device, frames: int | None) -> Held:
+    """What making one video in chunks of ``frames`` frames holds; None makes it whole."""
+    label = by_label(torch.zeros(1, dtype=torch.int64, device=device))
+
+    def noise(level: int, dimension: int) -> Tensor:
+        return torch.zeros((1, dimension), device=device)
+
+    with LiveTensors() as live:
+        video = next(stream(levels[:1], noise, label, frames))
+        first, stays = live.most, video.untyped_storage().nbytes()
+        del video
+    with LiveTensors() as live:
+        parts = stream(levels, noise, label, frames)
+        next(parts)
+        if frames is not None:
+            live.most = live.now  # level 1 has been made: what follows are the other chunks
+        for _ in parts:
+            pass
+    tables = [level.statistics for level in levels]
+    statistics = sum(
+        rows.nbytes for own in tables if isinstance(own, SettledStatistics) for rows in own.table.values()
+    )
+    return Held(live.most - stays, first, stays, statistics)
+
+
+def small(frames: int) -> tuple[Held, int]:
+    """At width :data:`WIDTH` on the CPU: what tensors held, and by how much the process grew with the file."""
+    torch.set_num_threads(1)
+    experiment = unrolled(with_width(preset(PRESET), WIDTH).replace(classes=1), frames)
+    levels = sources(experiment, CPU)
+    gc.collect()
+    before = resident("VmRSS")
+    label = by_label(torch.zeros(1, dtype=torch.int64))
+    parts = stream(levels, lambda level, dimension: torch.zeros(1, dimension), label, CHUNK)
+    with tempfile.TemporaryDirectory() as folder:
+        made = (frame for part in parts for frame in to_bytes(part)[0].numpy())
+        write_stream(Path(folder) / "video.mp4", made, 12)
+    grown = resident("VmHWM") - before
+    return held(levels, CPU, CHUNK), grown
+
+
+def at_paper_size() -> Plot:
+    """Counted, in chunks and whole."""
+    found = {}
+    for frames in FRAMES:
+        levels = sources(unrolled(preset(PRESET), frames), META)
+        found[frames] = (held(levels, META, CHUNK), held(levels, META, None))
+        print(f"{frames} frames: {found[frames]}", flush=True)
+    print(f"\nOne video of {PRESET} at its own widths, float32, GB\n")
+    head = ["output frames", "level 2 in chunks", "level 2 whole", "level 1 at its peak", "level 1's video"]
+    rows = [
+        [str(frames), *(f"{size / GB:.3g}" for size in (chunks.upper, whole.upper, *chunks[1:]))]
+        for frames, (chunks, whole) in found.items()
+    ]
+    print(table([*head, "statistics"], rows), flush=True)
+    lines = {("level 2, chunks of 12", frames): chunks.upper / GB for frames, (chunks, _) in found.items()}
+    lines |= {("level 1 at its peak", frames): chunks.first / GB for frames, (chunks, _) in found.items()}
+    lines |= {("statistics", frames): chunks.statistics / GB for frames, (chunks, _) in found.items()}
+    return Plot("At the paper's widths (counted)", "output frames", "memory (GB)", curves(lines))
+
+
+def at_small_width() -> Plot:
+    """Measured."""
+    found = {}
+    for frames in FRAMES:
+        with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
+            found[frames] = pool.apply(small, (frames,))
+        print(f"{frames} frames: {found[frames]}", flush=True)
+    print(f"\nThe same at width {WIDTH}, made here and written to mp4, MiB\n")
+    head = ["output frames", "level 2 in chunks", "level 1 at its peak", "level 1's video", "statistics"]
+    rows = [
+        [
+            str(frames),
+            *(f"{size / MIB:.1f}" for size in (own.upper, own.first, own.video, own.statistics, grown)),
+        ]
+        for frames, (own, grown) in found.items()
+    ]
+    print(table([*head, "growth of the process"], rows), flush=True)
+    lines = {("level 2, chunks of 12", frames): own.upper / MIB for frames, (own, _) in found.items()}
+    lines |= {("level 1 at its peak", frames): own.first / MIB for frames, (own, _) in found.items()}
+    lines |= {("statistics", frames): own.statistics / MIB for frames, (own, _) in found.items()}
+    lines |= {("growth of the process", frames): grown / MIB for frames, (_, grown) in found.items()}
+    return Plot(f"At width {WIDTH} (measured)", "output frames", "memory (MiB)", curves(lines))
+
+
+def main() -> None:
+    """Count, measure, draw."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder for cascade-memory.svg")
+    chosen = parser.parse_args()
+    show_machine(CPU)
+    write_text(chosen.out / "cascade-memory.svg", figure([at_paper_size(), at_small_width()]))
+
+
+if __name__ == "__main__":
+    main()
