@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from vidgan.nn.motion import expected_motion, refine
-from vidgan.nn.warp import warp
+from vidgan.nn.warp import combine, warp
 
 
 def shift_kernels(k: int, right: int, down: int, size: int) -> Tensor:
@@ -25,6 +25,35 @@ def test_field_of_a_moving_dot(k: int, right: int, down: int) -> None:
     assert field.shape == (1, 2, 8, 8)
     assert torch.equal(field[0, 0], torch.full((8, 8), right, dtype=torch.float64))
     assert torch.equal(field[0, 1], torch.full((8, 8), down, dtype=torch.float64))
+
+
+def test_field_of_a_clip_in_which_an_object_moves_over_a_still_background() -> None:
+    """Two kernels, rest and the object's step, chosen by hand where the object will be: Eqs. 11 and 12."""
+    right, down, side, size = 1, -1, 6, 16
+    rng = torch.Generator().manual_seed(0)
+    background, texture = (torch.rand(3, s, s, generator=rng, dtype=torch.float64) for s in (size, side))
+    places = [(4 + t * right, 8 + t * down) for t in range(4)]  # left, top
+
+    def painted(left: int, top: int) -> Tensor:
+        frame = background.clone()
+        frame[:, top : top + side, left : left + side] = texture
+        return frame
+
+    clip = [painted(*place) for place in places]
+    basis = torch.cat([shift_kernels(3, *step, 1)[..., 0] for step in ((0, 0), (right, down))], dim=2)
+    for before, after, (left, top), (old_left, old_top) in zip(
+        clip, clip[1:], places[1:], places, strict=False
+    ):
+        mask = torch.zeros(1, 1, size, size, dtype=torch.float64)
+        mask[..., top : top + side, left : left + side] = 1
+        kernels = combine(basis, torch.cat([1 - mask, mask], dim=1))
+        assert torch.equal(expected_motion(kernels), torch.cat([right * mask, down * mask], dim=1))
+        seen = torch.ones(size, size, dtype=torch.bool)  # all but the background that the object uncovers
+        seen[old_top : old_top + side, old_left : old_left + side] = False
+        seen[top : top + side, left : left + side] = True
+        moved = warp(before[None], kernels)[0]
+        assert torch.equal(moved[:, seen], after[:, seen])
+        assert not torch.equal(moved, after)
 
 
 def test_field_is_the_mean_over_taps() -> None:
