@@ -11,15 +11,12 @@ from pathlib import Path
 
 import torch
 from interleaved import Settings, mib, options, show_machine
-from training import with_batch, with_width
+from training import STEPS, peak_of_training, rehearse, with_batch, with_width
 
 from vidgan.presets import preset
 from vidgan.run.experiment import Experiment
-from vidgan.train.live import LiveTensors
 from vidgan.train.plan import plan_level
-from vidgan.train.rehearsal import Rehearsal
 
-STEPS = 2
 CASES = (
     ("demo", 0, None, 128),
     ("dvd-gan-k600-12x64", 0, 8, 8),
@@ -42,17 +39,6 @@ def resident(what: str) -> int:
     return 1024 * int(line.split()[1])
 
 
-def tensors(experiment: Experiment, index: int, device: torch.device) -> int:
-    """The most that tensors held at a time, from building the model on."""
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-        rehearse(experiment, index, device)
-        return torch.cuda.max_memory_allocated(device)
-    with LiveTensors() as live:
-        rehearse(experiment, index, device)
-    return live.most
-
-
 def growth(experiment: Experiment, index: int, device: torch.device) -> int:
     """By how much the process grew at most."""
     torch.randn(8, 8, device=device).matmul(torch.randn(8, 8, device=device))
@@ -60,13 +46,6 @@ def growth(experiment: Experiment, index: int, device: torch.device) -> int:
     before = resident("VmRSS")
     rehearse(experiment, index, device)
     return resident("VmHWM") - before
-
-
-def rehearse(experiment: Experiment, index: int, device: torch.device) -> None:
-    """A few training steps."""
-    rehearsal = Rehearsal(experiment, index, device)
-    for _ in range(STEPS):
-        rehearsal.step()
 
 
 def main(settings: Settings) -> None:
@@ -77,7 +56,9 @@ def main(settings: Settings) -> None:
         training = experiment.training
         planned = plan_level(experiment, index).memory(training.batch, training.critic_updates, clips)
         with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
-            measured = [pool.apply(way, (experiment, index, settings.device)) for way in (tensors, growth)]
+            measured = [
+                pool.apply(way, (experiment, index, settings.device)) for way in (peak_of_training, growth)
+            ]
         ratios = "   ".join(
             f"{what} {mib(size)} ({size / planned:.2f})"
             for what, size in zip(("tensors", "process"), measured, strict=True)

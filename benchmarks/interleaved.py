@@ -21,6 +21,8 @@ LEAST = 0.05
 """seconds that one measurement takes at least; shorter work is repeated"""
 WARM = 2
 """calls before anything is measured"""
+LONG = 1.0
+"""seconds of work for which a single warm call will do"""
 
 Measure = Callable[[], float]
 """Does the work and tells how many seconds one piece of it took."""
@@ -73,19 +75,28 @@ def interleave(cases: Sequence[Case], rounds: int) -> list[Result]:
     ]
 
 
-def timed(work: Callable[[], object], device: torch.device) -> Measure:
-    """Measures ``work`` itself, warm, and with the device's work done."""
+def timed(
+    work: Callable[[], object], device: torch.device, clock: Callable[[], float] = time.perf_counter
+) -> Measure:
+    """Measures ``work`` itself, warm, and with the device's work done.
+
+    Args:
+        clock: seconds; ``time.process_time`` leaves out what other programs take of a crowded CPU.
+    """
 
     def run(times: int) -> float:
         synchronise(device)
-        began = time.perf_counter()
+        began = clock()
         for _ in range(times):
             work()
         synchronise(device)
-        return (time.perf_counter() - began) / times
+        return (clock() - began) / times
 
-    run(WARM)
-    times = max(1, round(LEAST / run(1)))
+    seconds = run(1)
+    if seconds < LONG:
+        run(WARM - 1)
+        seconds = run(1)
+    times = max(1, round(LEAST / seconds))
     return lambda: run(times)
 
 

@@ -1,9 +1,15 @@
-"""A level in training on made-up clips, with another batch or with checkpointing switched."""
+"""A level in training on made-up clips, at another size or with checkpointing switched, and its memory."""
+
+import torch
 
 from vidgan.run.experiment import BatchSpec, Experiment
+from vidgan.train.live import LiveTensors
 from vidgan.train.rehearsal import Rehearsal as Trainee
 
-__all__ = ["Trainee", "with_batch", "with_checkpointing"]
+__all__ = ["Trainee", "peak_of_training", "rehearse", "with_batch", "with_checkpointing", "with_width"]
+
+STEPS = 2
+"""training steps whose memory is measured: from the second on, Adam's state is there"""
 
 
 def with_batch(experiment: Experiment, clips: int) -> Experiment:
@@ -31,3 +37,21 @@ def with_width(experiment: Experiment, width: int) -> Experiment:
         critics = tuple(critic.replace(body=critic.body.replace(width=width)) for critic in level.critics)
         levels.append(level.replace(generator=generator, critics=critics))
     return experiment.replace(levels=tuple(levels))
+
+
+def rehearse(experiment: Experiment, index: int, device: torch.device) -> None:
+    """A few training steps of a level."""
+    trainee = Trainee(experiment, index, device)
+    for _ in range(STEPS):
+        trainee.step()
+
+
+def peak_of_training(experiment: Experiment, index: int, device: torch.device) -> int:
+    """The most bytes that tensors held at a time, from building the model on; on the meta device, counted alone."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        rehearse(experiment, index, device)
+        return torch.cuda.max_memory_allocated(device)
+    with LiveTensors() as live:
+        rehearse(experiment, index, device)
+    return live.most

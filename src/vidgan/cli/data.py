@@ -4,7 +4,7 @@ from pathlib import Path
 
 from vidgan.data.dataset import Dataset
 from vidgan.data.store import open_dataset
-from vidgan.data.synthetic import SyntheticDataset, demo_like
+from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec, demo_like
 from vidgan.errors import UserError
 from vidgan.run.directory import DataRecord, RunDirectory
 from vidgan.run.experiment import Experiment
@@ -12,33 +12,43 @@ from vidgan.sample.published import GivenFrames
 from vidgan.sample.settling import whole_window
 
 SYNTHETIC = "synthetic"
+TEXTURED = "synthetic-textured"
+"""built-in clips whose shapes are striped and pass behind a second one"""
 
 
 def open_data(source: str, experiment: Experiment) -> tuple[Dataset, DataRecord]:
     """The dataset called ``source`` and its record for a run.
 
-    ``synthetic`` makes clips as large and as long as ``experiment`` needs.
+    ``synthetic`` and ``synthetic-textured`` make clips as large and as long as ``experiment`` needs.
 
     Raises:
         UserError: if there is no usable dataset.
     """
-    if source == SYNTHETIC:
-        made = SyntheticDataset(demo_like(experiment.size, whole_window(experiment).span))
-        return made, DataRecord(SYNTHETIC, made.classes, len(made), made.fingerprint)
+    if (spec := built_in(source, experiment)) is not None:
+        made = SyntheticDataset(spec)
+        return made, DataRecord(source, made.classes, len(made), made.fingerprint)
     stored = open_dataset(Path(source))
     place = str(Path(source).resolve())
     return stored, DataRecord(place, stored.classes, len(stored), stored.fingerprint)
 
 
+def built_in(source: str, experiment: Experiment) -> SyntheticSpec | None:
+    """The built-in clips called ``source``, as ``experiment`` needs them; None where it is a path."""
+    if source not in (SYNTHETIC, TEXTURED):
+        return None
+    plain = demo_like(experiment.size, whole_window(experiment).span)
+    return plain.replace(textured=source == TEXTURED)
+
+
 def open_held_out(source: str, experiment: Experiment) -> Dataset:
-    """Clips to judge by that are not trained on; ``synthetic`` makes others than :func:`open_data`.
+    """Clips to judge by that are not trained on; of built-in ones, others than :func:`open_data` makes.
 
     Raises:
         UserError: if there is no usable dataset.
     """
-    if source != SYNTHETIC:
+    trained = built_in(source, experiment)
+    if trained is None:
         return open_dataset(Path(source))
-    trained = demo_like(experiment.size, whole_window(experiment).span)
     return SyntheticDataset(trained.replace(seed=trained.seed + 1))
 
 

@@ -38,9 +38,9 @@ MAY_CHANGE = ("training.steps", "reporting", "description", "source", "deviation
 USAGE = """usage: vidgan train PRESET --data DEST --out RUN [options]
 
 Trains PRESET (vidgan presets lists them) on a dataset made by vidgan prepare, or on the built-in
-clips with --data synthetic.
+clips with --data synthetic (or synthetic-textured: striped shapes that pass behind another).
 
-  --data DEST   prepared dataset, or "synthetic"
+  --data DEST   prepared dataset, "synthetic" or "synthetic-textured"
   --out RUN     run directory; new or empty unless --resume is given
   --resume      go on from the newest whole checkpoint, exactly; --resume auto starts if there is no run yet
   --held-out DEST2   clips of the same classes that are not trained on; the critics judge them at every tick
@@ -63,7 +63,8 @@ class Options:
     """Trains a preset on a dataset; every value of the experiment can be changed."""
 
     data: str
-    """prepared dataset, or "synthetic" for the built-in clips"""
+    """prepared dataset, or "synthetic" for the built-in clips; "synthetic-textured" makes striped shapes that pass
+    behind another"""
     out: Path
     """run directory; new or empty unless --resume is given"""
     resume: Literal["no", "yes", "auto"] = "no"

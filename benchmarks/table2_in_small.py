@@ -1,0 +1,309 @@
+"""Table 2 of Luc et al. 2020 in small: recurrent units compared at equal steps and at equal times.
+
+``python benchmarks/table2_in_small.py --out runs/table2 --minutes 4`` trains each unit under three seeds on built-in
+clips of striped shapes that move and pass behind another, in turns, so that a machine whose speed drifts slows all of
+them. After every turn a run is measured on held-out clips. It may be stopped at any time (Ctrl-C or SIGTERM, or worse);
+the same command goes on. At the end, and whenever it is called again, it writes table.md and curves.svg.
+"""
+
+import argparse
+import itertools
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import torch
+
+from vidgan.cli.data import TEXTURED, open_data, open_held_out
+from vidgan.data.dataset import Dataset
+from vidgan.evaluate.protocols import Protocol, protocol
+from vidgan.evaluate.protocols.metrics import BestFuture
+from vidgan.evaluate.record import Setup, copies_log, evaluate
+from vidgan.models.encoder import EncoderSpec
+from vidgan.models.views import Frames
+from vidgan.presets import preset
+from vidgan.report.figure import Curve, Plot, Point, figure
+from vidgan.run.checkpoints import steps_of
+from vidgan.run.device import choose_device
+from vidgan.run.directory import RunDirectory, command_line
+from vidgan.run.experiment import (
+    AdamSpec,
+    AverageSpec,
+    BatchSpec,
+    Experiment,
+    ReportingSpec,
+    SettleSpec,
+)
+from vidgan.run.logs import read_lines, seconds_logged
+from vidgan.sample.published import GivenFrames, open_trained
+from vidgan.train.replicas import Replicas
+from vidgan.train.run import train_run, with_data
+
+PAPER: Final[Mapping[str, tuple[str, float]]] = {
+    "convlstm": ("ConvLSTM", 51.3),
+    "convgru": ("ConvGRU", 49.4),
+    "k-trajgru": ("K-TrajGRU", 45.9),
+    "tsru-c": ("TSRU_c", 44.2),
+    "tsru-p": ("TSRU_p", 43.7),
+    "tsru-s": ("TSRU_s", 45.8),
+    "ptsru-s": ("PTSRU_s", 47.1),
+}
+"""Units of Table 2, and the FVD that it prints on Kinetics-600."""
+SSIM, FRECHET = "ssim-best-of-100", "frechet-random"
+WIDTH, SIDE, GIVEN, MADE, CLIPS = 8, 32, 3, 5, 8
+
+
+class Scale(NamedTuple):
+    """How much is spent on a run."""
+
+    seconds: float
+    """of training"""
+    turn: int
+    """steps that a run trains before the next one's turn, and between two measurements"""
+    judged: int
+    """clips of a Frechet distance; a quarter of them have their best of 10 futures compared"""
+
+
+class Reading(NamedTuple):
+    """What was measured of a run after some training."""
+
+    step: int
+    seconds: float
+    value: float
+
+
+def small(unit: str, seed: int, turn: int) -> Experiment:
+    """``trivd-table2-UNIT`` for minutes on a CPU: its structure, but two stages, few channels and frames of 32x32."""
+    experiment = preset(f"trivd-table2-{unit}")
+    (level,) = experiment.levels
+    tower = level.generator
+    assert isinstance(tower.encoder, EncoderSpec)
+    stages = tuple(
+        stage.replace(channels=outputs) for stage, outputs in zip(tower.stages[1:], (2, 1), strict=True)
+    )
+    # As in the demo: around the clips' dark mean ReLU sees both signs, and the gain makes up for spectral norm.
+    body = level.critics[1].body.replace(
+        width=WIDTH, channels=(1, 2, 4), input_mean=(-0.5, -0.5, -0.5), input_gain=8.0
+    )
+    frames, crop = level.critics
+    assert isinstance(frames.view, Frames)
+    critics = (
+        frames.replace(view=frames.view.replace(k=4), body=body.replace(volume_blocks=0), mean_pool=True),
+        crop.replace(body=body, mean_pool=True),
+    )
+    encoder = tower.encoder.replace(body=tower.encoder.body.replace(width=WIDTH, channels=(1, 2, 4)))
+    generator = tower.replace(width=WIDTH, channels=4, latent=32, embedding=8, stages=stages, encoder=encoder)
+    training = experiment.training.replace(
+        steps=turn,
+        batch=BatchSpec(global_batch=CLIPS, micro_batch=CLIPS),
+        adam=AdamSpec(generator_rate=1e-3, critic_rate=1e-3, beta2=0.99),
+        average=AverageSpec(decay=0.98, start=0),
+        settle=SettleSpec(batches=8, clips=32),
+        bf16=False,
+        seed=seed,
+    )
+    return experiment.replace(
+        levels=(level.replace(generator=generator, critics=critics, frames=MADE, context_frames=GIVEN),),
+        training=training,
+        reporting=ReportingSpec(tick=turn, checkpoint=turn, keep=2, samples=10 * turn),
+    )
+
+
+def open_or_start(path: Path, unit: str, seed: int, turn: int) -> tuple[RunDirectory, Dataset]:
+    """A run as it stands, or a new one; and its clips."""
+    experiment = small(unit, seed, turn)
+    dataset, record = open_data(TEXTURED, experiment)
+    experiment = with_data(experiment, len(dataset.classes))
+    if (path / "experiment.json").exists():
+        run = RunDirectory.open(path)
+        run.require_same(experiment, record, ("training.steps",))
+        return run, dataset
+    return RunDirectory.create(path, experiment, record, command_line()), dataset
+
+
+def trained(run: RunDirectory) -> int:
+    """Steps of the newest checkpoint."""
+    return max(steps_of(run.checkpoints, 1), default=0)
+
+
+def train_turn(run: RunDirectory, dataset: Dataset, turn: int) -> bool:
+    """Train to the next multiple of ``turn``; False if told to stop."""
+    steps = (trained(run) // turn + 1) * turn
+    experiment = run.experiment
+    run.amend(experiment.replace(training=experiment.training.replace(steps=steps)), command_line())
+    return train_run(run, dataset, Replicas(), choose_device(), workers=0)
+
+
+def protocols(judged: int) -> dict[str, Protocol]:
+    """Best of 10 SSIM, and a distance that needs no weights."""
+    similar, frechet = protocol(SSIM), protocol(FRECHET)
+    assert isinstance(similar.metric, BestFuture)
+    assert frechet.real is not None
+    return {
+        SSIM: similar.replace(metric=similar.metric.replace(futures=10), clips=max(2, judged // 4)),
+        FRECHET: frechet.replace(clips=judged, real=frechet.real.replace(count=4 * judged)),
+    }
+
+
+def measure(run: RunDirectory, dataset: Dataset, judged: int, setup: Setup) -> None:
+    """Measure the newest checkpoint on held-out clips, unless that is done."""
+    step = trained(run)
+    done = {line["protocol"] for line in read_lines(run.metrics.path) if line["step"] == step}
+    missing = {name: each for name, each in protocols(judged).items() if name not in done}
+    if not missing:
+        return
+    held_out = open_held_out(TEXTURED, run.experiment)
+    model = open_trained(run, device=choose_device(), data=GivenFrames.of(dataset))
+    for name, each in missing.items():
+        line = evaluate(run, model, held_out, name, each, setup)
+        print(f"{run.path.name}, step {step}: {name} {line['value']:.4g}", flush=True)
+
+
+def measure_copies(run: RunDirectory, judged: int, setup: Setup) -> dict[str, float]:
+    """The copy baseline by the same protocols."""
+    log = copies_log(run)
+    if not log.path.exists():
+        held_out = open_held_out(TEXTURED, run.experiment)
+        for name, each in protocols(judged).items():
+            evaluate(run, None, held_out, name, each, setup)
+    return {line["protocol"]: line["value"] for line in read_lines(log.path)}
+
+
+def readings(run: RunDirectory, name: str) -> list[Reading]:
+    """What was measured of a run by a protocol, in the order of steps."""
+    seconds = {line["step"]: line["seconds"] for line in read_lines(run.log.path)}
+    lines = [line for line in read_lines(run.metrics.path) if line["protocol"] == name]
+    return sorted(Reading(line["step"], seconds[line["step"]], line["value"]) for line in lines)
+
+
+def at_time(curve: Sequence[Reading], seconds: float) -> float | None:
+    """The value after so much training, on the line between its neighbours; None beyond the curve's ends."""
+    for before, after in itertools.pairwise(curve):
+        if before.seconds <= seconds <= after.seconds:
+            part = (seconds - before.seconds) / (after.seconds - before.seconds)
+            return before.value + part * (after.value - before.value)
+    return None
+
+
+def spread(values: Sequence[float | None]) -> str:
+    """Mean and unbiased deviation; a dash where a value is missing."""
+    known = [value for value in values if value is not None]
+    if not known or len(known) < len(values):
+        return "–"
+    mean = f"{statistics.fmean(known):.4g}"
+    return mean if len(known) == 1 else f"{mean} ± {statistics.stdev(known):.2g}"
+
+
+def mean_points(curves: Sequence[Sequence[Reading]], by_time: bool) -> list[Point]:
+    """Means over seeds at the steps that all have reached, over steps or over the seeds' mean seconds."""
+    points = []
+    for same in zip(*curves, strict=False):
+        values = [reading.value for reading in same]
+        x = statistics.fmean(reading.seconds for reading in same) if by_time else same[0].step
+        points.append(
+            Point(x, statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None)
+        )
+    return points
+
+
+Runs = Mapping[str, Sequence[RunDirectory]]
+
+
+def table(runs: Runs, copies: Mapping[str, float], seconds: float) -> str:
+    """The comparison as Markdown, read off the same curves at equal steps and at equal times."""
+    curves = {
+        unit: {name: [readings(run, name) for run in own] for name in (SSIM, FRECHET)}
+        for unit, own in runs.items()
+    }
+    every = [curve for own in curves.values() for both in own.values() for curve in both]
+    step = min(curve[-1].step for curve in every)
+    # A run stops training after its time, so that all curves reach it; on the way it is as far as all have come.
+    when = min(seconds, *(curve[-1].seconds for curve in every))
+    lines = [
+        f"| unit | FVD, paper | s per step | SSIM, step {step} | SSIM, {when:.0f} s | distance, step {step} | "
+        f"distance, {when:.0f} s |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for unit, own in curves.items():
+        name, fvd = PAPER[unit]
+        pace = statistics.fmean(curve[-1].seconds / curve[-1].step for curve in own[SSIM])
+        cells = [name, f"{fvd}", f"{pace:.3g}"]
+        for each in (SSIM, FRECHET):
+            cells.append(spread([value_at(curve, step) for curve in own[each]]))
+            cells.append(spread([at_time(curve, when) for curve in own[each]]))
+        lines.append(f"| {' | '.join(cells)} |")
+    ssim, distance = f"{copies[SSIM]:.4g}", f"{copies[FRECHET]:.4g}"
+    lines.append(f"| copy of the last given frame | | | {ssim} | {ssim} | {distance} | {distance} |")
+    return "\n".join(lines) + "\n"
+
+
+def value_at(curve: Sequence[Reading], step: int) -> float | None:
+    """The value at a step."""
+    return next((reading.value for reading in curve if reading.step == step), None)
+
+
+def plots(runs: Runs) -> list[Plot]:
+    """Both numbers over steps and over time."""
+    found = []
+    for name, words in ((SSIM, "best of 10 SSIM"), (FRECHET, FRECHET)):
+        for by_time, x in ((False, "step"), (True, "seconds of training")):
+            drawn = [
+                Curve(PAPER[unit][0], mean_points([readings(run, name) for run in own], by_time))
+                for unit, own in runs.items()
+            ]
+            found.append(Plot(words, x, "value", drawn))
+    return found
+
+
+class Given(argparse.Namespace):
+    """The command line."""
+
+    out: Path
+    minutes: float
+    units: list[str]
+    seeds: int
+    turn: int
+    judged: int
+
+
+def main(given: Given) -> None:
+    """Train and measure in turns until every run has had its time, then write table and curves."""
+    scale = Scale(60 * given.minutes, given.turn, given.judged)
+    setup = Setup(cache=given.out / "cache")
+    print(f"{len(given.units)} units, {given.seeds} seeds, {torch.get_num_threads()} threads", flush=True)
+    runs: dict[str, list[RunDirectory]] = {unit: [] for unit in given.units}
+    left = []
+    for seed in range(given.seeds):
+        for unit in given.units:
+            run, dataset = open_or_start(given.out / f"{unit}-{seed}", unit, seed, scale.turn)
+            runs[unit].append(run)
+            left.append((run, dataset))
+    while left:
+        for run, dataset in left:
+            if seconds_logged(run.log.path, 1) < scale.seconds and not train_turn(run, dataset, scale.turn):
+                return
+            measure(run, dataset, scale.judged, setup)
+        left = [pair for pair in left if seconds_logged(pair[0].log.path, 1) < scale.seconds]
+    copies = measure_copies(runs[given.units[0]][0], scale.judged, setup)
+    written = table(runs, copies, scale.seconds)
+    (given.out / "table.md").write_text(written)
+    (given.out / "curves.svg").write_text(figure(plots(runs)))
+    print(f"\n{written}\nwrote {given.out}/table.md and curves.svg")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, help="folder for the runs, the table and the curves"
+    )
+    parser.add_argument("--minutes", type=float, default=4, help="training time of each run (4)")
+    parser.add_argument("--units", nargs="+", choices=list(PAPER), default=list(PAPER), help="all seven")
+    parser.add_argument("--seeds", type=int, default=3, help="runs of each unit (3)")
+    parser.add_argument("--turn", type=int, default=100, help="steps between measurements (100)")
+    parser.add_argument(
+        "--judged", type=int, default=256, help="clips of a distance; a quarter for SSIM (256)"
+    )
+    main(parser.parse_args(namespace=Given()))
