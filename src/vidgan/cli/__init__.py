@@ -19,6 +19,7 @@ VERBS = {
     "interpolate": "make videos between two samples, or between two classes",
     "predict": "continue a video with a frame-conditional model",
     "evaluate": "measure a trained model, or videos, by a named protocol",
+    "neighbours": "tell whether a model copies its training clips or has collapsed in some classes",
     "compare": "show results side by side, unlike ones apart",
     "train-classifier": "train a small classifier on your data, to measure with",
     "truncation": "measure a trained model at several deviations of the noise, and draw the curve",

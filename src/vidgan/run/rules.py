@@ -16,7 +16,10 @@ COLOURS: Final = ("red", "green", "blue")
 
 
 class WatchSpec(Spec):
-    """When the collapse watch gives alarm. A limit of 0 switches its rule off, save for divergence."""
+    """When the collapse watch gives alarm. A limit of 0 switches its rule off, save for divergence.
+
+    Our choice, all thresholds: the thesis gives curves and no numbers.
+    """
 
     stop: bool = False
     """end training at an alarm, with all saved, instead of going on"""

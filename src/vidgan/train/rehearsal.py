@@ -13,6 +13,7 @@ from vidgan.seeds import stream
 from vidgan.shapes import as_video
 from vidgan.train.batches import BelowSource, Randomness
 from vidgan.train.level_state import LevelState
+from vidgan.train.monitor import Monitor
 from vidgan.train.replicas import Replicas
 from vidgan.train.step import Micro, Scalars, training_step, update_critics, update_generator
 
@@ -52,13 +53,21 @@ class Rehearsal:
         real = self.state.level.evidence(clip, self.label.to(self.device), self.experiment.smooth_views)
         return self.randomness.micros(self.state.step, update, real, self.source, self.device)
 
-    def step(self) -> Scalars:
+    def step(self, monitor: Monitor | None = None) -> Scalars:
         """A whole training step, moving average included."""
         state, training = self.state, self.experiment.training
         updates = [self.micros(update) for update in range(training.critic_updates)]
         last = self.micros(training.critic_updates)
         scalars = training_step(
-            state.level, state.optimisers, training, state.step, updates, last, self.statistics, self.replicas
+            state.level,
+            state.optimisers,
+            training,
+            state.step,
+            updates,
+            last,
+            self.statistics,
+            self.replicas,
+            monitor,
         )
         state.step += 1
         if state.average is not None:

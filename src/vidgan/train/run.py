@@ -1,10 +1,7 @@
 """Training a run: its levels one after another, each resumed from its newest whole checkpoint."""
 
-import signal
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -36,6 +33,7 @@ from vidgan.train.level_state import LevelState
 from vidgan.train.loop import train_level
 from vidgan.train.progress import Progress, open_progress
 from vidgan.train.replicas import Replicas
+from vidgan.train.stopping import StopRequests, stop_requests
 
 
 def train_run(
@@ -141,7 +139,7 @@ def _train(
     device: torch.device,
     workers: int,
     seconds: float | None,
-    requests: "StopRequests",
+    requests: StopRequests,
     events: Events | None,
     held_out: HeldOut | None,
     judge: Judge | None,
@@ -199,7 +197,7 @@ class RunWatcher:
         replicas: Replicas,
         progress: Progress,
         seconds: float | None,
-        requests: "StopRequests",
+        requests: StopRequests,
         spent: float,
         events: Events | None = None,
         judge: Judge | None = None,
@@ -290,34 +288,6 @@ class RunWatcher:
     def over(self) -> bool:
         """Whether the time budget is used up."""
         return self.deadline is not None and time.monotonic() >= self.deadline
-
-
-class StopRequests:
-    """Remembers the signal that asks to stop."""
-
-    name: str | None = None
-
-    def note(self, number: int, frame: FrameType | None) -> None:
-        """Signal handler: stop after the current step. A second Ctrl-C acts at once; SIGTERM may come twice, from a
-        scheduler to all processes of a job and from a launcher that passes it on."""
-        if self.name is not None:
-            if number == signal.SIGINT:
-                raise KeyboardInterrupt
-            return
-        self.name = signal.Signals(number).name
-
-
-@contextmanager
-def stop_requests() -> Iterator[StopRequests]:
-    """SIGTERM and Ctrl-C end training after the current step while this is open."""
-    requests = StopRequests()
-    numbers = (signal.SIGTERM, signal.SIGINT)
-    before = [signal.signal(number, requests.note) for number in numbers]
-    try:
-        yield requests
-    finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
 
 
 def restore(run: RunDirectory, state: LevelState) -> Found | None:

@@ -1,0 +1,238 @@
+"""``vidgan neighbours RUN``: does the model only remember, and has it collapsed in some classes?"""
+
+import dataclasses
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import tyro
+
+from vidgan.cli.checks import at_least, output_folder
+from vidgan.cli.data import data_of_run, open_held_out
+from vidgan.cli.parse import parse
+from vidgan.cli.progress import clips_progress
+from vidgan.cli.sampling import checkpoint, class_numbers, synthesis_run, truncation
+from vidgan.data.dataset import Dataset
+from vidgan.errors import UserError
+from vidgan.evaluate.copies import Nearest, Queries, whole_video
+from vidgan.evaluate.likeness import Likeness, NetworkFeatures, Pixels
+from vidgan.evaluate.memory import Memory, remember
+from vidgan.evaluate.modes import JUMP
+from vidgan.evaluate.protocols import protocol
+from vidgan.evaluate.record import Setup
+from vidgan.files import write_json
+from vidgan.report.words import count
+from vidgan.run.device import choose_device
+from vidgan.run.directory import RunDirectory, now, versions
+from vidgan.sample.files import write_clip, write_image
+from vidgan.sample.grids import grid, strip
+from vidgan.sample.published import open_trained
+from vidgan.sample.settling import whole_window
+
+ROWS = 8
+"""neighbours that are drawn"""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """Tells whether a model copies its training clips, which classes have collapsed, and whether interpolations jump.
+
+    Samples of every class are set against all training videos of their class, at the best alignment in time; so
+    are real clips that the model cannot have copied. The nearest pairs are drawn, all numbers kept as JSON.
+    """
+
+    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+    """run directory"""
+    data: str | None = None
+    """the clips that it was trained on: a prepared dataset or "synthetic"; the run's own without it"""
+    held_out: str | None = None
+    """real clips of the same classes that it was not trained on; without them training clips are compared with other
+    recordings than their own"""
+    out: Path | None = None
+    """folder for pictures and numbers; without it RUN/neighbours"""
+    classes: Annotated[tuple[str, ...], tyro.conf.arg(help_behavior_hint="(default: all)")] = ()
+    """classes by name or number"""
+    per_class: int = 4
+    """samples, and real clips, of each class"""
+    features: str | None = None
+    """compare features instead of pixels: of the network of this protocol of vidgan evaluate"""
+    hop: int = 4
+    """with --features: source frames between the windows of a video that are compared"""
+    weights: Path | None = None
+    """with --features: file of the network's weights"""
+    paths: int = 8
+    """interpolations between two samples of a class"""
+    points: int = 16
+    """videos in each, both ends included"""
+    seed: int = 0
+    """seed of the noise"""
+    sigma: float | None = None
+    """standard deviation of the noise, 1 without it; below 1 is truncation"""
+    threshold: float | None = None
+    """truncate by drawing values beyond this again, instead of by --sigma"""
+    checkpoint: str = "last"
+    """best (by what the run evaluated while it trained), last, or the step of a checkpoint"""
+    raw: bool = False
+    """raw weights instead of their moving average"""
+
+
+def run(args: list[str]) -> int:
+    """Parse ``args``, compare, draw and tell."""
+    options = parse(Options, "neighbours", args)
+    for name, least in (("per_class", 2), ("hop", 1), ("paths", 0), ("points", 3)):
+        at_least(f"--{name.replace('_', '-')}", getattr(options, name), least)
+    noise = truncation(options.sigma, options.threshold)
+    out = options.out or options.run / "neighbours"
+    output_folder(out)
+    directory = synthesis_run(options.run)
+    dataset = data_of_run(directory, options.data)
+    if directory.experiment.conditional and dataset.classes != directory.class_names:
+        raise UserError("--data has other classes than the run: name the clips that it was trained on")
+    held_out = None if options.held_out is None else held_out_of(directory, options.held_out, dataset)
+    likeness = likeness_of(options, directory)
+    classes = class_numbers(directory, options.classes) or list(range(len(directory.class_names)))
+    device = choose_device()
+    model = open_trained(directory, checkpoint(options.checkpoint), not options.raw, device)
+    with clips_progress() as begin:
+        found = remember(
+            model,
+            dataset,
+            held_out,
+            likeness,
+            options.seed,
+            classes,
+            options.per_class,
+            options.paths,
+            options.points,
+            noise,
+            begin,
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    stride = whole_window(model.experiment).stride
+    draw(out / "neighbours", found.samples, found.neighbours, dataset, stride)
+    draw(out / "real-neighbours", found.real, found.real_neighbours, dataset, stride)
+    record = numbers(found, directory, likeness, dataset, options)
+    write_json(out / "neighbours.json", record | {"step": model.step, "versions": versions(), "when": now()})
+    tell(found, likeness, model.step, options.held_out is not None)
+    print(f"pictures and numbers: {out}")
+    return 0
+
+
+def held_out_of(run: RunDirectory, source: str, dataset: Dataset) -> tuple[Dataset, list[int]]:
+    """Held-out clips, and their classes' labels in the training data.
+
+    Raises:
+        UserError: if they have other classes.
+    """
+    clips = open_held_out(source, run.experiment)
+    if not run.experiment.conditional:
+        return clips, [0] * len(clips.classes)
+    if strange := [name for name in clips.classes if name not in dataset.classes]:
+        raise UserError(f"--held-out has classes that were not trained on: {', '.join(strange[:5])}")
+    return clips, [dataset.classes.index(name) for name in clips.classes]
+
+
+def likeness_of(options: Options, run: RunDirectory) -> Likeness:
+    """Pixels, or the features of a protocol's network.
+
+    Raises:
+        UserError: if there is no such protocol or its weights are missing.
+    """
+    if options.features is None:
+        return Pixels()
+    named = protocol(options.features)
+    opened = Setup(weights=options.weights).open(named, run.class_names)
+    return NetworkFeatures(options.features, opened, options.hop)
+
+
+def draw(path: Path, queries: Queries, neighbours: Sequence[Nearest], dataset: Dataset, stride: int) -> None:
+    """The clips that are nearest to a training video, and these: left the video, right the clip (Du 2020, Figure 4.2).
+
+    A strip of frames (png) and an animation (webp), the likest pair on top.
+    """
+    order = sorted(range(len(neighbours)), key=lambda i: (neighbours[i].ratio, neighbours[i].distance))[:ROWS]
+    steps, size = queries.videos.shape[1:3]
+    left = []
+    for i in order:
+        near = neighbours[i]
+        video = whole_video(dataset, near.video, size)
+        left.append(video[near.start : near.start + (steps - 1) * stride + 1 : stride])
+    pairs = np.stack(
+        [clip for i, near in zip(order, left, strict=True) for clip in (near, queries.videos[i])]
+    )
+    write_clip(path.with_suffix(".webp"), grid(pairs, columns=2), 8)
+    half = np.full((len(order), 1, size, size, 3), 255, np.uint8)
+    rows = np.concatenate([pairs[::2], half, pairs[1::2]], axis=1)
+    write_image(path.with_suffix(".png"), strip(rows))
+
+
+def numbers(
+    found: Memory, run: RunDirectory, likeness: Likeness, dataset: Dataset, options: Options
+) -> dict[str, Any]:
+    """All that was measured, as JSON."""
+
+    def listed(queries: Queries, neighbours: Sequence[Nearest]) -> list[dict[str, Any]]:
+        return [
+            {
+                "class": run.class_names[label],
+                "video": dataset.name(near.video),
+                "start": near.start,
+                "distance": near.distance,
+                "ratio": near.ratio,
+            }
+            for label, near in zip(queries.labels.tolist(), neighbours, strict=True)
+        ]
+
+    made = listed(found.samples, found.neighbours)
+    return {
+        "likeness": likeness.name,
+        "held_out": options.held_out,
+        "seed": options.seed,
+        "said": found.verdict.said,
+        "share_of_copies": found.verdict.share,
+        "limits": {"distance": found.verdict.distance_limit, "ratio": found.verdict.ratio_limit},
+        "samples": [each | {"copy": copy} for each, copy in zip(made, found.verdict.copies, strict=True)],
+        "real": listed(found.real, found.real_neighbours),
+        "diversity": [each._asdict() | {"ratio": each.ratio} for each in found.diversity],
+        "collapsed": [each.name for each in found.diversity if each.collapsed],
+        "largest_over_mean_step": list(found.jumps),
+    }
+
+
+def tell(found: Memory, likeness: Likeness, step: int, apart: bool) -> None:
+    """Print what was found."""
+    kind = "held-out clips" if apart else "training clips, among other recordings"
+    print(
+        f"step {step}, {likeness.name}; in brackets {count(len(found.real_neighbours), 'real clip')}: {kind}"
+    )
+    for what, name in (("nearest training video", "distance"), ("the same over the next recording", "ratio")):
+        sides = [[getattr(near, name) for near in side] for side in (found.neighbours, found.real_neighbours)]
+        middle = [statistics.median(values) for values in sides]
+        print(f"  {what + ', median':<42}{middle[0]:.3g}  ({middle[1]:.3g})")
+    verdict = found.verdict
+    share = f"{sum(verdict.copies)} of {count(len(verdict.copies), 'sample')} ({100 * verdict.share:.0f} %)"
+    print(
+        f"{verdict.said.upper()}: {share} are nearer to one recording than 95 % of the real clips are "
+        f"(distance below {verdict.distance_limit:.3g}, ratio below {verdict.ratio_limit:.3g})"
+    )
+    tell_diversity(found)
+    if found.jumps:
+        worst, middle_jump = max(found.jumps), statistics.median(found.jumps)
+        word = "JUMPS" if middle_jump >= JUMP else "no jumps"
+        print(
+            f"interpolations: {word}; largest step over the mean one: median {middle_jump:.2g}, most {worst:.2g} "
+            f"(jumps from {JUMP:g})"
+        )
+
+
+def tell_diversity(found: Memory) -> None:
+    """Print the table of classes, the least diverse first."""
+    collapsed = [each.name for each in found.diversity if each.collapsed]
+    print(f"diversity: {'COLLAPSED: ' + ', '.join(collapsed) if collapsed else 'no class has collapsed'}")
+    width = max([len(each.name) for each in found.diversity], default=0)
+    for each in found.diversity[:20]:
+        print(f"  {each.name:<{width}}  {each.fake:.3f}  (real {each.real:.3f})  {each.ratio:.2f}")
+    if len(found.diversity) > 20:
+        print(f"  and {len(found.diversity) - 20} classes that are more diverse; neighbours.json has them")
