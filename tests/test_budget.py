@@ -86,6 +86,7 @@ def test_a_run_keeps_its_number_of_steps(
     [
         (("--budget-hours", 0), ("--budget-hours", "above 0")),
         (("--budget-hours", 1, "--steps", 3), ("--steps and --budget-hours",)),
+        (("--budget-hours", 1, "--levels.0.steps", 3), ("--levels.0.steps and --budget-hours",)),
     ],
 )
 def test_impossible_budgets(

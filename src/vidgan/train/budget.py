@@ -25,13 +25,15 @@ def measure_budget(experiment: Experiment, hours: float, replicas: Replicas, dev
     :data:`SECONDS`, or for the whole budget if that is less.
 
     Raises:
-        UserError: if the model is a cascade, or memory does not suffice.
+        UserError: if the model is a cascade, its level has a number of steps of its own, or memory does not suffice.
     """
     if len(experiment.levels) > 1:
         raise UserError(
             f"--budget-hours is for models of one level and {experiment.name} has {len(experiment.levels)}: "
             "give --steps or --minutes"
         )
+    if experiment.levels[0].steps is not None:
+        raise UserError("--levels.0.steps and --budget-hours both set the number of steps: give one of them")
     rehearsal = Rehearsal(experiment, 0, device, replicas=replicas)
     batch = experiment.training.batch
     if batch.statistics_group > 1:
