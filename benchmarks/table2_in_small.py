@@ -127,6 +127,11 @@ def trained(run: RunDirectory) -> int:
     return max(steps_of(run.checkpoints, 1), default=0)
 
 
+def is_finished(run: RunDirectory, scale: Scale) -> bool:
+    """Whether a run has had its time and stands at the end of a turn."""
+    return seconds_logged(run.log.path, 1) >= scale.seconds and trained(run) % scale.turn == 0
+
+
 def train_turn(run: RunDirectory, dataset: Dataset, turn: int) -> bool:
     """Train to the next multiple of ``turn``; False if told to stop."""
     steps = (trained(run) // turn + 1) * turn
@@ -281,10 +286,10 @@ def main(given: Given) -> None:
             left.append((run, dataset))
     while left:
         for run, dataset in left:
-            if seconds_logged(run.log.path, 1) < scale.seconds and not train_turn(run, dataset, scale.turn):
+            if not is_finished(run, scale) and not train_turn(run, dataset, scale.turn):
                 return
             measure(run, dataset, scale.judged, setup)
-        left = [pair for pair in left if seconds_logged(pair[0].log.path, 1) < scale.seconds]
+        left = [pair for pair in left if not is_finished(pair[0], scale)]
     copies = measure_copies(runs[given.units[0]][0], scale.judged, setup)
     written = table(runs, copies, scale.seconds)
     (given.out / "table.md").write_text(written)
@@ -306,4 +311,7 @@ if __name__ == "__main__":
     parser.add_argument(
         "--judged", type=int, default=256, help="clips of a distance; a quarter for SSIM (256)"
     )
-    main(parser.parse_args(namespace=Given()))
+    try:
+        main(parser.parse_args(namespace=Given()))
+    except KeyboardInterrupt:
+        print("\nstopped; the same command goes on")

@@ -1,0 +1,84 @@
+"""The comparison of recurrent units in small: what it reads off curves, and that it goes on where it stopped."""
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from runs import make_run, tick, write_log
+from vidgan.presets import preset
+from vidgan.run.directory import RunDirectory
+
+SCRIPT = Path(__file__).parents[1] / "benchmarks" / "table2_in_small.py"
+
+
+@pytest.fixture(scope="module")
+def table2() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("table2_in_small", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def run_with(path: Path, seconds_per_step: float, values: dict[int, float]) -> RunDirectory:
+    """A run measured at steps: SSIM as given, the distance ten times as much."""
+    run = make_run(path)
+    write_log(run, [tick(step, {}, seconds=step * seconds_per_step) for step in values])
+    for step, value in values.items():
+        run.metrics.append({"protocol": "ssim-best-of-100", "step": step, "value": value})
+        run.metrics.append({"protocol": "frechet-random", "step": step, "value": 10 * value})
+    return run
+
+
+def test_units_are_read_at_equal_steps_and_at_equal_times(table2: ModuleType, tmp_path: Path) -> None:
+    runs = {
+        "convgru": [
+            run_with(tmp_path / "a", 1, {10: 0.1, 20: 0.2, 30: 0.3, 40: 0.4}),
+            run_with(tmp_path / "b", 1, {10: 0.1, 20: 0.4, 30: 0.5, 40: 0.8}),
+        ],
+        "tsru-p": [
+            run_with(tmp_path / "c", 2, {10: 0.2, 20: 0.6}),
+            run_with(tmp_path / "d", 2, {10: 0.2, 20: 0.6}),
+        ],
+    }
+    made = table2.table(runs, {"ssim-best-of-100": 0.7, "frechet-random": 3.0}, 35)
+    head, _, gru, tsru, copy = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in made.splitlines()
+    ]
+    assert head[3:5] == ["SSIM, step 20", "SSIM, 35 s"]
+    # At step 20: 0.2 and 0.4. After 35 s: midway between steps 30 and 40, 0.35 and 0.65.
+    assert gru == ["ConvGRU", "49.4", "1", "0.3 ± 0.14", "0.5 ± 0.21", "3 ± 1.4", "5 ± 2.1"]
+    # After 35 s at 2 s a step: three quarters of the way from step 10 to step 20.
+    assert tsru == ["TSRU_p", "43.7", "2", "0.6 ± 0", "0.5 ± 0", "6 ± 0", "5 ± 0"]
+    assert copy[3:] == ["0.7", "0.7", "3", "3"]
+    by_step, by_time, *_ = table2.plots(runs)
+    assert [point.x for point in by_step.curves[1].points] == [10, 20]
+    assert [point.x for point in by_time.curves[1].points] == [20, 40]
+
+
+def test_small_variants_keep_the_structure(table2: ModuleType) -> None:
+    for unit in table2.PAPER:
+        (level,) = table2.small(unit, seed=1, turn=5).levels
+        (whole,) = preset(f"trivd-table2-{unit}").levels
+        assert [stage.temporal for stage in level.generator.stages] == [
+            stage.temporal for stage in whole.generator.stages[1:]
+        ]
+        assert [type(critic.view) for critic in level.critics] == [type(c.view) for c in whole.critics]
+        assert level.generator.size == 32
+        level.generator.build(1, level.context_frames)
+
+
+def test_a_run_is_finished_at_the_end_of_a_turn(table2: ModuleType, tmp_path: Path) -> None:
+    run = run_with(tmp_path / "a", 1, {10: 0.1, 17: 0.2})
+    scale = table2.Scale(seconds=12, turn=10, judged=4)
+    run.checkpoints.mkdir(exist_ok=True)
+    (run.checkpoints / "level1-step00000017.safetensors").touch()
+    assert not table2.is_finished(run, scale)
+    (run.checkpoints / "level1-step00000020.safetensors").touch()
+    assert table2.is_finished(run, scale)
+    assert not table2.is_finished(run, scale._replace(seconds=60))
