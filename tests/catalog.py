@@ -149,7 +149,9 @@ def parts(experiment: Experiment) -> Iterator[object]:
         yield from (level.generator, *level.critics, level.objective)
         yield level.frames, level.stride, level.window, level.context_frames
     yield experiment.training
-    yield len(experiment.levels), experiment.classes, experiment.smooth_views
+    yield "levels", len(experiment.levels)
+    yield "classes", experiment.classes
+    yield "smooth views", experiment.smooth_views
     yield "together" if experiment.joint else "one by one"
 
 

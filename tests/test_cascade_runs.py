@@ -1,7 +1,7 @@
 """Cascades in their run directories: killed in the middle of level 2, one level at a time, fed by raw weights."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,16 +26,25 @@ class Killed(BaseException):
     """Ends training wherever it is; nothing is saved then, as by kill -9."""
 
 
+def require_same(whole: Path, broken: Path, steps: Sequence[int]) -> None:
+    """Checkpoints of the levels at ``steps`` and manifests are equal, bit for bit."""
+    for level, step in enumerate(steps, 1):
+        expected, found = (load(checkpoint_path(run / "checkpoints", level, step)) for run in (whole, broken))
+        assert found.facts == expected.facts
+        assert found.tensors.keys() == expected.tensors.keys()
+        assert all(torch.equal(tensor, expected.tensors[key]) for key, tensor in found.tensors.items())
+    assert (whole / "manifest.json").read_text() == (broken / "manifest.json").read_text()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["cvg-k600-48x128", "ssw-gan-bdd100k-100x128"])
 def test_killed_in_the_middle_of_level_2(
     name: str, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Bit for bit as if nothing had happened; each level has its own steps."""
+    """As if nothing had happened; each level has its own steps."""
     levels, ended = len(preset(name).levels), 3
     train = ("train", name, *COMMON, "--steps", 1, "--levels.1.steps", ended)
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    assert vidgan(capsys, *train, "--out", whole).status == 0
     write = RunWatcher.tick
 
     def tick(self: RunWatcher, index: int, step: int, clips: int, scalars: Mapping[str, float]) -> None:
@@ -52,15 +61,11 @@ def test_killed_in_the_middle_of_level_2(
     assert "level 1 is finished at step 1" in answer.out
     assert "level 2 goes on from step 1 " in answer.out
     for level, step in enumerate([1, ended, 1][:levels], 1):
-        expected, found = (load(checkpoint_path(run / "checkpoints", level, step)) for run in (whole, broken))
-        assert found.facts == expected.facts
-        assert found.tensors.keys() == expected.tensors.keys()
-        assert all(torch.equal(tensor, expected.tensors[key]) for key, tensor in found.tensors.items())
         steps = [line["step"] for line in read_lines(broken / "log.jsonl") if line["level"] == level]
         assert steps == list(range(1, step + 1))
-    assert json.loads((broken / "manifest.json").read_text()) == json.loads(
-        (whole / "manifest.json").read_text()
-    )
+    if levels == 2:  # the third only costs time
+        assert vidgan(capsys, *train, "--out", whole).status == 0
+        require_same(whole, broken, [1, ended])
     answer = vidgan(capsys, "sample", broken, "--out", tmp_path / "clips", "--clips", 1, "--format", "npy")
     assert answer.status == 0, answer.err
     top = tiny(preset(name)).levels[-1]
@@ -74,7 +79,7 @@ def test_killed_in_the_middle_of_level_2(
 @pytest.mark.slow
 def test_levels_one_at_a_time(tmp_path: Path, capsys: Capture) -> None:
     out = tmp_path / "run"
-    train = ("train", "ssw-gan-k600-48x128", *COMMON, "--steps", 2, "--out", out)
+    train = ("train", "ssw-gan-k600-48x128", *COMMON, "--steps", 1, "--out", out)
     require_one_line(vidgan(capsys, *train, "--level", 2), "--level 2", "first")
     require_one_line(vidgan(capsys, *train, "--level", 3), "1 to 2", "got 3")
     assert not out.exists()
@@ -84,26 +89,22 @@ def test_levels_one_at_a_time(tmp_path: Path, capsys: Capture) -> None:
     assert steps_of(out / "checkpoints", 2) == []
     assert [entry["level"] for entry in json.loads((out / "manifest.json").read_text())] == [1]
     require_one_line(vidgan(capsys, "sample", out, "--out", tmp_path / "no"), "no checkpoint of level 2")
-    more = ("--levels.0.steps", 3)
-    answer = vidgan(capsys, *train, *more, "--level", 2, "--resume")
-    require_one_line(answer, "level 2 needs level 1 finished", "step 2 of 3", "--level 1")
-    answer = vidgan(capsys, *train, *more, "--level", 1, "--resume")
+    answer = vidgan(capsys, *train, "--levels.0.steps", 2, "--level", 2, "--resume")
+    require_one_line(answer, "level 2 needs level 1 finished", "step 1 of 2", "--level 1")
+    answer = vidgan(capsys, *train, "--levels.0.steps", 1, "--level", 2, "--resume")
     assert answer.status == 0, answer.err
-    answer = vidgan(capsys, *train, *more, "--level", 2, "--resume")
-    assert answer.status == 0, answer.err
-    assert [steps_of(out / "checkpoints", level)[-1] for level in (1, 2)] == [3, 2]
+    assert [steps_of(out / "checkpoints", level) for level in (1, 2)] == [[1], [1]]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("feeds", [True, False])
-def test_the_average_or_the_raw_weights_feed_the_levels_above(
-    feeds: bool, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+def test_raw_weights_may_feed_the_levels_above(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What fed a level plays under it whenever it is sampled; other weights there are refused."""
     cascade = tiny(preset("ssw-gan-k600-48x128"))
     demo = tiny(preset("demo")).training.average
     assert demo is not None
-    training = cascade.training.replace(average=demo.replace(start=0, feeds=feeds), steps=1)
+    training = cascade.training.replace(average=demo.replace(start=0, feeds=False), steps=1)
     monkeypatch.setattr("vidgan.cli.train.tiny", lambda experiment: cascade.replace(training=training))
     out = tmp_path / "run"
     answer = vidgan(capsys, "train", "ssw-gan-k600-48x128", *COMMON, "--out", out)
@@ -111,9 +112,9 @@ def test_the_average_or_the_raw_weights_feed_the_levels_above(
     run = RunDirectory.open(out)
     states = [load(checkpoint_path(run.checkpoints, level, 1)) for level in (1, 2)]
     manifest = json.loads(run.manifest.read_text())
-    assert [entry["averaged"] for entry in manifest] == [feeds, True]
+    assert [entry["averaged"] for entry in manifest] == [False, True]
     assert manifest[1]["below"] == states[1].facts["below"]
-    prefix = "average/" if feeds else "level/generator."
+    prefix = "level/generator."
     for averaged in (True, False):
         low, high = open_trained(run, averaged=averaged).levels
         assert [parameters_hash(low.generator)] == states[1].facts["below"]

@@ -44,16 +44,16 @@ ALL: tuple[Callable[[], Experiment], ...] = (
     ssw_gan.ssw_gan_joint_12x64,
     ssw_gan.ssw_dvd_gan_k600_6x128,
     ssw_gan.ssw_dvd_gan_k600_50x128,
+    ssw_gan_bdd100k.ssw_gan_bdd100k_100x128,
     ssw_gan_bdd100k.ssw_gan_bdd100k_6x128,
     ssw_gan_bdd100k.ssw_gan_bdd100k_6x128_no_matching,
-    ssw_gan_bdd100k.ssw_gan_bdd100k_100x128,
     cvg.cvg_k600_48x128,
     cvg.cvg_k600_48x128_window3,
     cvg.cvg_k600_48x128_no_matching,
     cvg.cvg_ucf101_16x128,
+    cvg.cvg_bdd100k_48x256,
     cvg.cvg_bdd100k_6x128,
     cvg.cvg_bdd100k_6x128_no_matching,
-    cvg.cvg_bdd100k_48x256,
     *guide.ALL,
 )
 
