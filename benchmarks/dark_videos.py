@@ -128,14 +128,15 @@ def show(out: Path, seeds: Sequence[int]) -> None:
             groups[variant.words] = found
     plots = [Plot(title, "step", "value", curves(names, groups)) for title, names in SIGNALS.items()]
     write_text(out / "dark-videos.svg", figure(plots))
-    print("| model | " + " | ".join(f"{plot.title}: least, end" for plot in plots) + " |")
+    print("| model | " + " | ".join(f"{plot.title}: range, end" for plot in plots) + " |")
     print("|---" * (len(plots) + 1) + "|")
     for row in zip(*(plot.curves for plot in plots), strict=True):
         cells = []
         for curve in row:
-            least, end = min(point.y for point in curve.points), curve.points[-1]
-            spread = "" if end.deviation is None else f" ± {end.deviation:.3f}"
-            cells.append(f"{least:.3f}, {end.y:.3f}{spread}")
+            least, most = (choose(point.y for point in curve.points) for choose in (min, max))
+            end = curve.points[-1]
+            spread = "" if end.deviation is None else f" ± {end.deviation:.4f}"
+            cells.append(f"{least:.4f} to {most:.4f}, {end.y:.4f}{spread}")
         print(f"| {row[0].name} | {' | '.join(cells)} |")
     print(f"wrote {out / 'dark-videos.svg'}", flush=True)
 
