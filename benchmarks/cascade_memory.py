@@ -22,7 +22,7 @@ from training import with_width
 
 from vidgan.files import write_text
 from vidgan.models.cascade import Settled, below_of, by_label
-from vidgan.models.chunks import stream
+from vidgan.models.chunks import above, stream
 from vidgan.nn.norm import NormReLU
 from vidgan.nn.statistics import SettledStatistics
 from vidgan.presets import preset
@@ -72,29 +72,25 @@ def sources(experiment: Experiment, device: torch.device) -> list[Settled]:
     return [settled(experiment, index, device) for index in range(len(experiment.levels))]
 
 
-def held(levels: Sequence[Settled], device: torch.device, frames: int | None) -> Held:
-    """What making one video in chunks of ``frames`` frames holds; None makes it whole."""
+def held(levels: Sequence[Settled], device: torch.device, lengths: Sequence[int | None]) -> list[Held]:
+    """What making one video in chunks of each of these lengths holds; None makes it whole."""
     label = by_label(torch.zeros(1, dtype=torch.int64, device=device))
 
     def noise(level: int, dimension: int) -> Tensor:
         return torch.zeros((1, dimension), device=device)
 
     with LiveTensors() as live:
-        video = next(stream(levels[:1], noise, label, frames))
-        first, stays = live.most, video.untyped_storage().nbytes()
-        del video
-    with LiveTensors() as live:
-        parts = stream(levels, noise, label, frames)
-        next(parts)
-        if frames is not None:
-            live.most = live.now  # level 1 has been made: what follows are the other chunks
-        for _ in parts:
-            pass
-    tables = [level.statistics for level in levels]
-    statistics = sum(
-        rows.nbytes for own in tables if isinstance(own, SettledStatistics) for rows in own.table.values()
-    )
-    return Held(live.most - stays, first, stays, statistics)
+        video = next(stream(levels[:1], noise, label, None))
+        first = live.most
+    tables = [level.statistics for level in levels if isinstance(level.statistics, SettledStatistics)]
+    statistics = sum(rows.nbytes for own in tables for rows in own.table.values())
+    found = []
+    for frames in lengths:
+        with LiveTensors() as live:
+            for _ in above(levels, iter([video]), noise, label, frames):
+                pass
+        found.append(Held(live.most, first, video.untyped_storage().nbytes(), statistics))
+    return found
 
 
 def small(frames: int) -> tuple[Held, int]:
@@ -110,7 +106,7 @@ def small(frames: int) -> tuple[Held, int]:
         made = (frame for part in parts for frame in to_bytes(part)[0].numpy())
         write_stream(Path(folder) / "video.mp4", made, 12)
     grown = resident("VmHWM") - before
-    return held(levels, CPU, CHUNK), grown
+    return held(levels, CPU, [CHUNK])[0], grown
 
 
 def at_paper_size() -> Plot:
@@ -118,7 +114,7 @@ def at_paper_size() -> Plot:
     found = {}
     for frames in FRAMES:
         levels = sources(unrolled(preset(PRESET), frames), META)
-        found[frames] = (held(levels, META, CHUNK), held(levels, META, None))
+        found[frames] = held(levels, META, [CHUNK, None])
         print(f"{frames} frames: {found[frames]}", flush=True)
     print(f"\nOne video of {PRESET} at its own widths, float32, GB\n")
     head = ["output frames", "level 2 in chunks", "level 2 whole", "level 1 at its peak", "level 1's video"]

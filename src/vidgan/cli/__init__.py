@@ -16,6 +16,7 @@ VERBS = {
     "plan": "tell parameters, memory and time of training a preset before anything is run",
     "train": "train a preset on a dataset; --resume goes on exactly",
     "sample": "make videos with a trained model",
+    "levels": "show what every level of a cascade makes, and other models beside it",
     "interpolate": "make videos between two samples, or between two classes",
     "predict": "continue a video with a frame-conditional model",
     "evaluate": "measure a trained model, or videos, by a named protocol",

@@ -107,15 +107,30 @@ def stream(
         UserError: if a level above the first cannot be made in chunks.
     """
     index = len(levels) - 1
-    level, specs = levels[index], [each.spec for each in levels]
-    z = noise(index, level.spec.generator.latent)
-    embedded = embed(level.generator)
-    if index == 0:
-        yield play(level, z, embedded, NOTHING, Clock(), level.spec.frames, dtype)
+    if index > 0:
+        below = stream(levels[:index], noise, embed, frames, dtype)
+        yield from above(levels, below, noise, embed, frames, dtype)
         return
+    (level,) = levels
+    z = noise(0, level.spec.generator.latent)
+    yield play(level, z, embed(level.generator), NOTHING, Clock(), level.spec.frames, dtype)
+
+
+@torch.no_grad()
+def above(
+    levels: Sequence[Settled],
+    below: Iterator[Tensor],
+    noise: Noise,
+    embed: Embed,
+    frames: int | None,
+    dtype: torch.dtype | None = None,
+) -> Iterator[Tensor]:
+    """The top level's video, part after part (B t 3 H W), from the parts of the one below; see :func:`stream`."""
+    index = len(levels) - 1
+    level, specs = levels[index], [each.spec for each in levels]
     chunks = chunks_of(specs, index, frames)
-    below = stream(levels[:index], noise, embed, frames, dtype)
     factor = level.spec.frames // specs[index - 1].frames
+    z, embedded = noise(index, level.spec.generator.latent), embed(level.generator)
     for chunk, given in zip(chunks, inputs_of(chunks, below, factor), strict=True):
         video = play(level, z, embedded, from_below(given), Clock(chunk.start), chunk.steps, dtype)
         yield video[:, chunk.kept]
