@@ -20,6 +20,8 @@ from vidgan.run.directory import RunDirectory
 from vidgan.run.logs import read_lines
 from vidgan.train.monitor import COLOURS
 
+BAD_INPUT = 2
+"""exit status of what a user can mend, and of a run that diverged"""
 BINS, TICKS = 25, 8
 """points of a curve, and watched steps that each is the mean of"""
 
@@ -142,14 +144,16 @@ def show(out: Path, seeds: Sequence[int]) -> None:
 
 
 def train(out: Path, variant: Variant, seed: int, data: str, sizes: Sizes) -> bool:
-    """Train or go on with one run; whether it is finished."""
+    """Train or go on with one run; False where a signal stopped it. One that diverged is left where it did."""
     run = out / f"{variant.preset}-seed{seed}"
     if last_step(run) < sizes.steps:
         command = ["train", variant.preset, "--data", data, "--out", str(run), "--resume", "auto"]
         command += ["--seed", str(seed), "--workers", "0", *overrides(variant.preset, sizes)]
-        if status := vidgan(command):
+        status = vidgan(command)
+        if status not in (0, BAD_INPUT):
             raise SystemExit(status)
-    return last_step(run) >= sizes.steps
+        return status == BAD_INPUT or last_step(run) >= sizes.steps
+    return True
 
 
 def main() -> None:
