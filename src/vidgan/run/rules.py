@@ -123,8 +123,10 @@ def critic_overwhelmed(spec: WatchSpec, scalars: Scalars) -> Reading | None:
     if not gaps:
         return None
     name, gap = min(gaps.items(), key=lambda item: item[1])
-    severity = over(spec.critic_gap, gap)
-    return Reading(severity, f"the critic {name!r} gives real clips only {gap:.3g} more than fakes")
+    words = (
+        f"real clips only {gap:.3g} more than fakes" if gap > 0 else f"fakes {-gap:.3g} more than real clips"
+    )
+    return Reading(over(spec.critic_gap, gap), f"the critic {name!r} gives {words}")
 
 
 def generator_overwhelmed(spec: WatchSpec, scalars: Scalars) -> Reading | None:

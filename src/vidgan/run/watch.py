@@ -47,6 +47,10 @@ class Watch:
         """The alarms of this tick, as a rule none."""
         return [alarm for rule in RULES if (alarm := self._follow(rule, step, scalars)) is not None]
 
+    def counts(self, rule: Rule) -> bool:
+        """Whether a rule may give alarm: the model has been well by it, or its grace is over."""
+        return self._courses[rule.name].armed
+
     def onset(self) -> int | None:
         """First step of what may become an alarm, or is one still: what was kept before it is healthy."""
         steps = [course.onset for course in self._courses.values() if course.onset is not None]
