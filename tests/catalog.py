@@ -151,7 +151,7 @@ def parts(experiment: Experiment) -> Iterator[object]:
     yield experiment.training
     yield "levels", len(experiment.levels)
     yield "classes", experiment.classes
-    yield "smooth views", experiment.smooth_views
+    yield "bilinear views" if experiment.smooth_views else "nearest views"
     yield "together" if experiment.joint else "one by one"
 
 
@@ -187,7 +187,7 @@ def structures() -> dict[str, Experiment]:
     """Tiny presets that differ in more than numbers: each part's tree of classes once, the smallest of it."""
     table: dict[str, Experiment] = {}
     seen: set[str] = set()
-    for experiment in sorted(experiments().values(), key=lambda e: e.size):
+    for experiment in sorted(experiments().values(), key=lambda e: (e.joint, e.size)):
         if not (found := trees(experiment)) <= seen:
             seen |= found
             table[experiment.name] = experiment
