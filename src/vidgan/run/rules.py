@@ -79,6 +79,8 @@ class Rule(NamedTuple):
     """None where the tick lacks its signals"""
     at_once: bool = False
     """whether a single tick is enough"""
+    times: int = 1
+    """how many times ``ticks`` it must hold: the two sides of the game swing back and forth"""
 
 
 def dark(spec: WatchSpec, scalars: Scalars) -> Reading | None:
@@ -171,8 +173,15 @@ RULES: Final = (
     Rule("dark-output", "lower the weight of the clip critic or see docs/monitoring.md", dark),
     Rule("frozen-video", "the clip critic is ignored: weigh it against the frame critic", frozen),
     Rule("one-mode-per-class", "the noise is ignored: stop early, or train on more clips", one_mode),
-    Rule("critic-overwhelmed", "lower the generator's rate or raise the critics'", critic_overwhelmed),
-    Rule("generator-overwhelmed", "lower the critics' rate or raise the generator's", generator_overwhelmed),
+    Rule(
+        "critic-overwhelmed", "lower the generator's rate or raise the critics'", critic_overwhelmed, times=2
+    ),
+    Rule(
+        "generator-overwhelmed",
+        "lower the critics' rate or raise the generator's",
+        generator_overwhelmed,
+        times=2,
+    ),
     Rule("critic-memorises", "stop early, or train on more clips", critic_memorises),
     Rule("diverged", "start again with lower learning rates or another seed", diverged, at_once=True),
 )

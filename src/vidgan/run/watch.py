@@ -1,8 +1,8 @@
 """The collapse watch: which rules fire when. Pure: what it says depends on the logged signals alone.
 
-A rule fires when its severity has been at least 1 for ``ticks`` ticks in a row; their first one is the onset. So
-that a model which has not learnt yet is no alarm, a rule counts only once its severity was at most one half for as
-many ticks in a row, or after ``grace`` ticks. It fires again only after it has been as quiet for as long.
+A rule fires when its severity has been at least 1 for ``ticks`` ticks in a row (some for twice as many); their first
+one is the onset. So that a model which has not learnt yet is no alarm, a rule counts only once its severity was at
+most one half for ``ticks`` ticks in a row, or after ``grace`` ticks. It fires again only after being as quiet.
 """
 
 from collections.abc import Iterable, Mapping
@@ -61,6 +61,7 @@ class Watch:
         if reading is None:
             return None
         needed = 1 if rule.at_once else self.spec.ticks
+        lasting = needed * rule.times
         course.seen += 1
         course.well = course.well + 1 if reading.severity <= WELL else 0
         course.armed |= rule.at_once or course.well >= needed or course.seen > self.spec.grace
@@ -70,7 +71,7 @@ class Watch:
             return None
         course.onset = step if course.onset is None else course.onset
         course.holding += 1
-        if course.told or not course.armed or course.holding < needed:
+        if course.told or not course.armed or course.holding < lasting:
             return None
         course.told = True
         since = f" since step {course.onset}" if course.onset != step else ""
