@@ -1,7 +1,7 @@
 """What sampling a cascade in chunks takes as videos get longer: upper levels, level 1, statistics, apart.
 
-At the papers' widths the bytes of tensors are counted on the meta device, where nothing is computed. At a small width
-videos are made here and written to mp4, each length in a process of its own (Linux), and the most that tensors held
+At the papers' widths the bytes of tensors are counted on the meta device, where nothing is computed. Videos of a small
+cascade are made here and written to mp4, each length in a process of its own (Linux), and the most that tensors held
 and by how much the process grew are measured. A figure and tables are written.
 """
 
@@ -18,7 +18,6 @@ from bench_plan import resident
 from cascade_scaling import GB, curves, table
 from interleaved import show_machine
 from torch import Tensor
-from training import with_width
 
 from vidgan.files import write_text
 from vidgan.models.cascade import Settled, below_of, by_label
@@ -34,7 +33,7 @@ from vidgan.sample.trained import to_bytes
 from vidgan.train.live import LiveTensors
 
 META, CPU = torch.device("meta"), torch.device("cpu")
-PRESET, CHUNK, WIDTH = "ssw-gan-k600-48x128", 12, 2
+PRESET, SMALL, CHUNK = "ssw-gan-k600-48x128", "demo-cascade", 12
 FRAMES = (50, 100, 200, 500, 1000)
 MIB = 2**20
 
@@ -94,10 +93,9 @@ def held(levels: Sequence[Settled], device: torch.device, lengths: Sequence[int 
 
 
 def small(frames: int) -> tuple[Held, int]:
-    """At width :data:`WIDTH` on the CPU: what tensors held, and by how much the process grew with the file."""
+    """A video of :data:`SMALL` on the CPU: what tensors held, and by how much the process grew with the file."""
     torch.set_num_threads(1)
-    experiment = unrolled(with_width(preset(PRESET), WIDTH).replace(classes=1), frames)
-    levels = sources(experiment, CPU)
+    levels = sources(unrolled(preset(SMALL), frames), CPU)
     gc.collect()
     before = resident("VmRSS")
     label = by_label(torch.zeros(1, dtype=torch.int64))
@@ -136,7 +134,7 @@ def at_small_width() -> Plot:
         with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
             found[frames] = pool.apply(small, (frames,))
         print(f"{frames} frames: {found[frames]}", flush=True)
-    print(f"\nThe same at width {WIDTH}, made here and written to mp4, MiB\n")
+    print(f"\nOne video of {SMALL}, made here and written to mp4, MiB\n")
     head = ["output frames", "level 2 in chunks", "level 1 at its peak", "level 1's video", "statistics"]
     rows = [
         [
@@ -150,7 +148,7 @@ def at_small_width() -> Plot:
     lines |= {("level 1 at its peak", frames): own.first / MIB for frames, (own, _) in found.items()}
     lines |= {("statistics", frames): own.statistics / MIB for frames, (own, _) in found.items()}
     lines |= {("growth of the process", frames): grown / MIB for frames, (_, grown) in found.items()}
-    return Plot(f"At width {WIDTH} (measured)", "output frames", "memory (MiB)", curves(lines))
+    return Plot(f"{SMALL} (measured)", "output frames", "memory (MiB)", curves(lines))
 
 
 def main() -> None:
