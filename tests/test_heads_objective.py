@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from vidgan.models.body import BodySpec
 from vidgan.models.critic import CriticSpec
-from vidgan.models.heads import Head, MixedProjection, Projection
+from vidgan.models.heads import Head, MixedProjection, Projection, class_margin
 from vidgan.models.objective import HingeEach, HingeJoined, Objective, SumThenHinge
 from vidgan.models.views import Clip, Evidence
 from vidgan.nn.layers import Conv2d, Conv3d, Embedding, Linear
@@ -78,6 +78,23 @@ def test_mixed_projection_never_mixes_real_and_fake() -> None:
     assert on_real.shape == on_fake.shape == (B, B, T)
     torch.testing.assert_close(critic([real, other], [nothing, nothing])[0], on_real)
     torch.testing.assert_close(critic([fake], [nothing])[0], on_fake)
+
+
+@pytest.mark.parametrize("classes", [1, 4])
+def test_class_margin(classes: int) -> None:
+    head = filled(Projection().build(C, classes))
+    assert isinstance(head, Head)
+    h, label = random(B, T, C, seed=2) / 3, LABELS % classes
+    table = head.embed.weight / torch.linalg.svdvals(head.embed.weight)[0]
+    short = []
+    for b in range(B):
+        for other in range(classes):
+            if other != label[b]:
+                lead = sum(float((table[label[b]] - table[other]).detach() @ h[b, t]) for t in range(T)) / T
+                short.append(max(0.0, 1 - lead))
+    expected = sum(short) / len(short) if short else 0.0
+    assert class_margin(head, h, label).item() == pytest.approx(expected, abs=1e-12)
+    assert classes == 1 or 0 < expected < 2
 
 
 @pytest.mark.parametrize("mean_pool", [False, True])

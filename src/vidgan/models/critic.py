@@ -46,7 +46,14 @@ class Critic(nn.Module):
     def forward(
         self, batches: Sequence[Evidence], draws: Sequence[Tensor], dtype: torch.dtype | None = None
     ) -> list[Tensor]:
-        """Scores of each batch, (B T) or (B B T), unreduced.
+        """Scores of each batch, (B T) or (B B T), unreduced; arguments as those of :meth:`features`."""
+        parts = self.features(batches, draws, dtype)
+        return [self.head(part, batch.label) for part, batch in zip(parts, batches, strict=True)]
+
+    def features(
+        self, batches: Sequence[Evidence], draws: Sequence[Tensor], dtype: torch.dtype | None = None
+    ) -> list[Tensor]:
+        """What the head scores, of each batch (B T C).
 
         Args:
             batches: real, fake or both; the head sees each apart, so that they never mix.
@@ -64,5 +71,4 @@ class Critic(nn.Module):
         wide = torch.promote_types(features.dtype, torch.float32)
         reduce = torch.mean if self.spec.mean_pool else torch.sum
         h = reduce(features.to(wide), (3, 4))
-        parts = h.split([len(batch.label) for batch in batches])
-        return [self.head(part, batch.label) for part, batch in zip(parts, batches, strict=True)]
+        return list(h.split([len(batch.label) for batch in batches]))

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from vidgan.models.below import resize, take, view_below
 from vidgan.models.cascade import below_of
-from vidgan.models.level import Game, Level, LevelSpec
+from vidgan.models.level import Features, Game, Level, LevelSpec
 from vidgan.models.views import Evidence
 from vidgan.nn.statistics import Statistics
 from vidgan.shapes import as_video
@@ -93,19 +93,19 @@ class JointLevels(Game):
             made.append(level.imitate(seen, noise, given, statistics, dtype))
         return combined(made)
 
-    def judge(
+    def features(
         self,
         batches: Sequence[Evidence],
         draws: Sequence[dict[str, Tensor]],
         dtype: torch.dtype | None = None,
-    ) -> list[list[Tensor]]:
-        scores: list[list[Tensor]] = [[] for _ in batches]
+    ) -> list[Features]:
+        table: list[Features] = [{} for _ in batches]
         by_level = zip(*map(levels_of, batches), strict=True)
         for index, (level, seen) in enumerate(zip(self.levels, by_level, strict=True)):
             own = [{name: draw[joint_name(index, name)] for name in level.critics} for draw in draws]
-            for joined, of_level in zip(scores, level.judge(seen, own, dtype), strict=False):
-                joined.extend(of_level)
-        return scores
+            for joined, of_level in zip(table, level.features(seen, own, dtype), strict=True):
+                joined |= {joint_name(index, name): h for name, h in of_level.items()}
+        return table
 
 
 def joint_name(index: int, critic: str) -> str:

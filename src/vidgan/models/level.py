@@ -67,6 +67,10 @@ class LevelSpec(Spec):
         return self.context_frames + self.trained_frames
 
 
+Features = dict[str, Tensor]
+"""What each critic's head scores of one batch (B T C)."""
+
+
 class Game(nn.Module, ABC):
     """What a training step plays: generator against critics, of one level or of several together."""
 
@@ -129,6 +133,18 @@ class Game(nn.Module, ABC):
         """
 
     @abstractmethod
+    def features(
+        self,
+        batches: Sequence[Evidence],
+        draws: Sequence[dict[str, Tensor]],
+        dtype: torch.dtype | None = None,
+    ) -> list[Features]:
+        """What the critics' heads score, by batch."""
+
+    def score(self, features: Features, label: Tensor) -> list[Tensor]:
+        """Every critic's scores of one batch with these labels (B,)."""
+        return [self.critic(name).head(h, label) for name, h in features.items()]
+
     def judge(
         self,
         batches: Sequence[Evidence],
@@ -136,6 +152,8 @@ class Game(nn.Module, ABC):
         dtype: torch.dtype | None = None,
     ) -> list[list[Tensor]]:
         """Scores, first by batch, then by critic."""
+        seen = self.features(batches, draws, dtype)
+        return [self.score(features, batch.label) for features, batch in zip(seen, batches, strict=True)]
 
 
 class Level(Game):
@@ -207,13 +225,15 @@ class Level(Game):
         clip = as_video(torch.cat([given, made.video], dim=1)) if self.spec.context_frames else made.video
         return Evidence(clip, below, real.label)
 
-    def judge(
+    def features(
         self,
         batches: Sequence[Evidence],
         draws: Sequence[dict[str, Tensor]],
         dtype: torch.dtype | None = None,
-    ) -> list[list[Tensor]]:
-        by_critic = [
-            self.critic(name)(batches, [draw[name] for draw in draws], dtype) for name in self.critics
-        ]
-        return [list(scores) for scores in zip(*by_critic, strict=True)]
+    ) -> list[Features]:
+        table: list[Features] = [{} for _ in batches]
+        for name in self.critics:
+            parts = self.critic(name).features(batches, [draw[name] for draw in draws], dtype)
+            for features, part in zip(table, parts, strict=True):
+                features[name] = part
+        return table

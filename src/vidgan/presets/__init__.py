@@ -7,6 +7,7 @@ from vidgan.presets import (
     cvg,
     demo,
     demo_cascade,
+    demo_small,
     dvd_gan,
     dvd_gan_variants,
     guide,
@@ -19,6 +20,8 @@ from vidgan.run.experiment import Experiment
 
 ALL: tuple[Callable[[], Experiment], ...] = (
     demo.demo,
+    demo_small.demo_prediction,
+    demo_small.dvd_gan_8x64_cpu,
     *demo_cascade.ALL,
     dvd_gan.dvd_gan_k600_12x64,
     dvd_gan.dvd_gan_k600_48x64,

@@ -111,6 +111,8 @@ class TrainingSpec(Spec):
     """moving average of the generator's weights; None samples the raw weights"""
     orthogonal_penalty: float = 0.0
     """weight of the generator's orthogonality penalty (Luc et al. 2020, E.2: 1e-4)"""
+    class_margin: float = 0.0
+    """weight of the margin by which critics tell a real clip's class from the others; no paper has it"""
     pixel_loss: PixelLoss | None = None
     """keeps the generator's videos as bright as the data (Du 2020, 4.5)"""
     initial: Initialiser = Orthogonal()
@@ -126,6 +128,7 @@ class TrainingSpec(Spec):
     def validate(self) -> None:
         require(self.steps >= 0, f"steps must be at least 0, got {self.steps}")
         require(self.critic_updates >= 1, f"critic_updates must be at least 1, got {self.critic_updates}")
+        require(self.class_margin >= 0, f"class_margin must be at least 0, got {self.class_margin:g}")
 
 
 class BestSpec(Spec):

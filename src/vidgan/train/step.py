@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from vidgan.models.heads import class_margin
 from vidgan.models.level import Game
 from vidgan.models.views import Evidence
 from vidgan.nn.layers import power_iterate
@@ -87,10 +88,18 @@ def update_critics(
     for micro in batch:
         with torch.no_grad():
             fake = level.imitate(micro.real, micro.z, micro.below(), statistics, dtype)
-        on_real, on_fake = level.judge([micro.real, fake], [micro.real_draws, micro.fake_draws], dtype)
+        seen = level.features([micro.real, fake], [micro.real_draws, micro.fake_draws], dtype)
+        on_real, on_fake = (level.score(h, micro.real.label) for h in seen)
         loss = level.spec.objective.critic_loss(on_real, on_fake)
+        scalars = {"loss/critics": loss} | critic_scalars(level, on_real, on_fake)
+        if spec.class_margin:
+            margins = [
+                class_margin(level.critic(name).head, h, micro.real.label) for name, h in seen[0].items()
+            ]
+            scalars["loss/class_margin"] = torch.stack(margins).sum()
+            loss = loss + spec.class_margin * scalars["loss/class_margin"]
         (loss / len(batch)).backward()
-        logged.append({"loss/critics": loss} | critic_scalars(level, on_real, on_fake))
+        logged.append(scalars)
         if monitor is not None:
             monitor.critics(level, micro.real, fake, on_real, on_fake)
     replicas.average_gradients(level.critics)
