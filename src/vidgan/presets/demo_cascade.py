@@ -33,7 +33,7 @@ def demo_cascade() -> Experiment:
     )
     return tour.replace(
         name="demo-cascade",
-        description="A small SSW-GAN on the built-in clips: 12 frames of 16x16, then 24 of 32x32 by windows of 8.",
+        description="A small SSW-GAN on the built-in clips: 16x16/12, then windows of 32x32/8.",
         source="SSW-GAN, 3-5",
         deviations=(
             "built-in clips and the sizes, widths, critics, objective and training of the preset demo, whose own "

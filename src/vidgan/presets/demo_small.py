@@ -19,7 +19,7 @@ def demo_prediction() -> Experiment:
     critics = tuple(c.replace(body=c.body.replace(input_gain=8.0)) for c in (frames, clip))
     return paper.replace(
         name="demo-prediction",
-        description="Frame prediction in small: 7 frames of moving shapes given 1, 24x24, under an hour on a CPU.",
+        description="DVD-GAN-FP in small, on a CPU: 7 frames of moving shapes given 1, 24x24.",
         source="after Clark et al. 2019, 4.2.2, A.4 and B.1",
         deviations=(
             "built-in clips instead of BAIR; 7 frames of 24x24 given 1 instead of 15 of 64x64 given 1",

@@ -74,7 +74,7 @@ def guide_k400_12x64() -> Experiment:
     """The final model: a hinge per frame, and a clip critic with time folded into the batch (4.5, 4.7)."""
     return Experiment(
         name="guide-k400-12x64",
-        description="The thesis's final DVD-GAN on Kinetics-400: 12 frames, 64x64, every second frame, 400 classes.",
+        description="The thesis's final DVD-GAN on Kinetics-400: 12 frames, 64x64.",
         source="Du 2020, tables 3.1-3.3 and 4.1, Eq. 4.3, 4.5-4.7",
         deviations=DEVIATIONS,
         levels=(
@@ -106,7 +106,7 @@ def guide_ucf101_12x64() -> Experiment:
     kinetics = guide_k400_12x64()
     return kinetics.replace(
         name="guide-ucf101-12x64",
-        description="The thesis's DVD-GAN on UCF-101, to see memorisation and mode collapse: 12 frames, 64x64.",
+        description="The thesis's DVD-GAN on UCF-101, to see memorisation: 12 frames, 64x64.",
         source="Du 2020, 4.3",
         deviations=(
             *DEVIATIONS,
@@ -123,7 +123,7 @@ def guide_original() -> Experiment:
     failing = CURED.replace(time_in_channels=True)
     return final.replace(
         name="guide-original",
-        description="The thesis's model whose videos turn dark: hinge on sums, time in the clip critic's channels.",
+        description="The thesis's model whose videos turn dark: hinge on sums, time in channels.",
         source="Du 2020, 4.5, Eq. 4.2, Figures 4.4-4.6",
         levels=(level.replace(critics=critics(failing), objective=SumThenHinge()),),
     )
@@ -175,7 +175,7 @@ def guide_conv3d() -> Experiment:
     (level,) = final.levels
     return final.replace(
         name="guide-conv3d",
-        description="The thesis's final model, with two plain 3-D convolutions for the clip critic's 3-D blocks.",
+        description="The thesis's final model with plain 3-D convolutions for 3-D blocks.",
         source="Du 2020, 4.6",
         levels=(level.replace(critics=critics(CURED.replace(residual=PlainVolumes()))),),
     )

@@ -89,7 +89,7 @@ def ssw_gan_k600_48x128() -> Experiment:
     )
     return Experiment(
         name="ssw-gan-k600-48x128",
-        description="SSW-GAN on Kinetics-600: 32x32/25, then windows of 128x128/12, matching critic; 50 frames.",
+        description="SSW-GAN on Kinetics-600: 32x32/25, windows of 128x128/12; 50 frames.",
         source="SSW-GAN, 5.1 and B, Table 1",
         deviations=DEVIATIONS,
         levels=(first, second),
@@ -166,7 +166,7 @@ def ssw_dvd_gan_k600_50x128() -> Experiment:
     (level,) = short.levels
     return short.replace(
         name="ssw-dvd-gan-k600-50x128",
-        description="SSW-GAN's re-implementation of DVD-GAN on Kinetics-600: 50 frames of 128x128, one level.",
+        description="SSW-GAN's own DVD-GAN on Kinetics-600: 50 frames of 128x128.",
         source="SSW-GAN, 5.1, Table 3",
         deviations=DEVIATIONS,
         levels=(level.replace(frames=50, critics=critics(CRITIC_128, 96)),),
@@ -190,7 +190,7 @@ def ssw_gan_joint_12x64() -> Experiment:
     )
     return paper.replace(
         name="ssw-gan-joint-12x64",
-        description="SSW-GAN on Kinetics-600, both levels end to end: 32x32/6, then windows of 64x64/6; 12 frames.",
+        description="SSW-GAN on Kinetics-600, levels end to end: 32x32/6, windows of 64x64/6.",
         source="SSW-GAN, H, Figure 13",
         deviations=(*DEVIATIONS, ALL_FRAMES),
         levels=(first.replace(critics=(), frames=6), top),
