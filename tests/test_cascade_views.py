@@ -125,7 +125,7 @@ def test_below_of() -> None:
     ]
     assert below_of(levels, 0) is None
     assert below_of(levels, 1) == Below(4, 2)
-    with pytest.raises(SpecError, match=r"strides of levels 2 and 3 do not fit: 4 is not 3 x 1"):
+    with pytest.raises(SpecError, match=r"strides of levels 2 and 3 do not fit, 4 is not 3 x 1"):
         below_of(levels, 2)
 
 
@@ -139,7 +139,9 @@ def test_below_of_a_preset() -> None:
 
 def test_levels_that_do_not_fit_are_refused() -> None:
     low = level_spec(5, 2, 2, GRU)
-    with pytest.raises(SpecError, match=r"multiple of the frames: 5x4x4 below 12x8x8"):
+    with pytest.raises(
+        SpecError, match=r"multiple of the frames: 5x4x4 at stride 2 below 12x8x8 at stride 1"
+    ):
         below_of([low, level_spec(12, 4, 1, SEPARABLE)], 1)
     with pytest.raises(SpecError, match=r"smaller than the one below: 5x4x4 below 10x2x2"):
         below_of([low, level_spec(10, 1, 1, SEPARABLE)], 1)

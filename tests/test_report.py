@@ -404,7 +404,7 @@ def test_many_previews_are_shown_from_first_to_last(tmp_path: Path) -> None:
 
 def test_all_settings_are_there(page: Page) -> None:
     (listing,) = page.section("The experiment").all("pre")
-    assert "generator_rate: 0.002" in listing.text
+    assert "generator_rate: 0.003" in listing.text
     assert "name: clip" in listing.text
 
 

@@ -10,7 +10,7 @@ import torch
 import pages
 from commands import require_one_line, vidgan
 from runs import make_run, tick, write_log
-from vidgan.models.critic import Critic
+from vidgan.models.heads import ProjectionHead
 from vidgan.models.level import Level
 from vidgan.models.views import Evidence
 from vidgan.report.page import write_report
@@ -169,14 +169,15 @@ def one_mode(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def overwhelmed_critic(monkeypatch: pytest.MonkeyPatch) -> None:
-    forward, calls = Critic.forward, [0]
+    forward, calls = ProjectionHead.forward, [0]
 
-    def spoilt(self: Critic, *args: Any) -> list[torch.Tensor]:
+    # Six calls a step: the demo's two critics score real clips, fakes, and the fakes of the generator's update.
+    def spoilt(self: ProjectionHead, h: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
         calls[0] += 1
-        scores = forward(self, *args)
-        return [0.001 * s for s in scores] if calls[0] > 4 * (FIRST_BAD - 1) else scores
+        scores = forward(self, h, label)
+        return 0.001 * scores if calls[0] > 6 * (FIRST_BAD - 1) else scores
 
-    monkeypatch.setattr(Critic, "forward", spoilt)
+    monkeypatch.setattr(ProjectionHead, "forward", spoilt)
 
 
 def not_a_number(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,10 +4,12 @@ import io
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import torch
 from PIL import Image, ImageSequence
-from torch import Tensor, nn
+from torch import Tensor
 
 from vidgan.errors import UserError
+from vidgan.models.heads import Head
 from vidgan.models.level import Game
 
 FOLDER = "tensorboard"
@@ -27,15 +29,18 @@ class Events:
         except ImportError as error:
             raise UserError("--tensorboard needs TensorBoard: pip install 'vidgan[log]'") from error
         self._writer = SummaryWriter(str(folder / f"level{index + 1}"), purge_step=step + 1)
-        self._scores: dict[str, Tensor] = {}
-        self._hooks = [level.critic(name).register_forward_hook(self._keeper(name)) for name in level.critics]
+        self._scores: dict[str, list[Tensor]] = {name: [] for name in level.critics}
+        self._hooks = [
+            level.critic(name).head.register_forward_hook(self._keeper(name)) for name in level.critics
+        ]
 
     def tick(self, step: int, scalars: Mapping[str, float]) -> None:
         """The means of a tick, and the scores of the critics' last update."""
         for name, value in scalars.items():
             self._writer.add_scalar(name, value, step)
-        for name, scores in self._scores.items():
-            self._writer.add_histogram(name, scores.float().cpu(), step)
+        for name, last in self._scores.items():
+            for kind, scores in zip(("real", "fake"), last, strict=True):
+                self._writer.add_histogram(f"critic/{name}/{kind} scores", scores.float().cpu(), step)
         self._writer.flush()
 
     def samples(self, step: int, path: Path) -> None:
@@ -59,12 +64,11 @@ class Events:
             hook.remove()
         self._writer.close()
 
-    def _keeper(self, name: str) -> Callable[[nn.Module, object, tuple[Tensor, ...]], None]:
-        def keep(module: nn.Module, args: object, scores: tuple[Tensor, ...]) -> None:
-            # The critics' update judges real clips and fakes together, the generator's fakes alone.
-            if len(scores) == 2:
-                for kind, given in zip(("real", "fake"), scores, strict=True):
-                    self._scores[f"critic/{name}/{kind} scores"] = given.detach()
+    def _keeper(self, name: str) -> Callable[[Head, object, Tensor], None]:
+        def keep(head: Head, args: object, scores: Tensor) -> None:
+            # The critics' update scores real clips, then fakes; in the generator's the critics stand still.
+            if torch.is_grad_enabled() and head.score.weight.requires_grad:
+                self._scores[name] = [*self._scores[name][-1:], scores.detach()]
 
         return keep
 
