@@ -125,6 +125,7 @@ def test_not_a_run(capsys: Capture, tmp_path: Path) -> None:
         require_one_line(vidgan(capsys, verb, tmp_path, *more[verb]), str(tmp_path))
 
 
+@pytest.mark.slow
 def test_loss_turned_nan(capsys: Capture, tmp_path: Path) -> None:
     out = tmp_path / "run"
     assert vidgan(capsys, *TRAIN, "--out", out).status == 0

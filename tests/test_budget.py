@@ -55,6 +55,7 @@ def test_a_cascade_has_no_budget() -> None:
         budget.measure_budget(preset("ssw-gan-k600-48x128"), 1.0, Replicas(), torch.device("cpu"))
 
 
+@pytest.mark.slow
 def test_a_run_keeps_its_number_of_steps(
     tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

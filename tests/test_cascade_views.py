@@ -197,6 +197,7 @@ def test_windows_with_statistics_of_all_frames() -> None:
     assert_windows_are_crops((low, high.replace(generator=joined)), 3)
 
 
+@pytest.mark.slow
 def test_windows_of_the_preset_at_every_offset() -> None:
     """8x8 and 16x16 pixels instead of 32x32 and 128x128; five units of two temporal convolutions each."""
     low, high = ssw_levels(14)

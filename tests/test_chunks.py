@@ -189,6 +189,7 @@ def levels_of(frames: int) -> tuple[LevelSpec, ...]:
     )
 
 
+@pytest.mark.slow
 def test_the_memory_of_upper_levels_does_not_grow_with_the_video() -> None:
     peaks = {}
     for frames in (40, 100):

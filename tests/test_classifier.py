@@ -68,6 +68,7 @@ def test_accuracy_is_that_of_the_network() -> None:
     assert trained.facts["held_out_accuracy"] == np.mean(right)
 
 
+@pytest.mark.slow
 def test_numbers_made_with_it(tmp_path: Path, capsys: Capture) -> None:
     out = tmp_path / "house.safetensors"
     trained = train_classifier(DATA, TINY.replace(steps=40, batch=8), CPU)

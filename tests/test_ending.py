@@ -82,6 +82,7 @@ def test_time_that_runs_out_during_samples_ends_the_next_step(
     assert finished(run.path) == {1: False, 2: False, 3: True}
 
 
+@pytest.mark.slow
 def test_a_level_that_ends_with_its_steps_is_finished(tmp_path: Path) -> None:
     asked = experiment()
     run = create(tmp_path / "run", asked)

@@ -70,6 +70,7 @@ def test_what_does_not_fit_stays_and_is_named() -> None:
     assert "\n" not in words
 
 
+@pytest.mark.slow
 def test_a_run_starts_from_another(tmp_path: Path, capsys: Capture) -> None:
     command = ("train", "demo", "--tiny", "--data", "synthetic", "--workers", 0)
     one, two = tmp_path / "one", tmp_path / "two"

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 import vidgan
 
 SOURCE = Path(vidgan.__file__).parent
@@ -86,6 +88,7 @@ def test_every_part_has_a_place() -> None:
     assert {part_of(module_name(path)) for path in files()} == set(PLACE)
 
 
+@pytest.mark.slow
 def test_imports_point_one_way() -> None:
     found = list(arrows())
     assert len(found) > 200, "the walk finds too few imports to prove anything"

@@ -206,6 +206,7 @@ def test_a_watched_step_is_the_same_step(name: str, index: int) -> None:
     assert all(ours[f"gradient/{critic}"] > 0 for critic in ("generator", *critics))
 
 
+@pytest.mark.slow
 def test_a_run_logs_signals_at_ticks_and_judges_held_out_clips(tmp_path: Path, capsys: Capture) -> None:
     command = ["train", "demo", "--tiny", "--data", "synthetic", "--workers", 0, "--steps", 4]
     rarely = ["--reporting.samples", 100, "--reporting.checkpoint", 100]

@@ -37,6 +37,7 @@ def test_right_on_thousands() -> None:
     assert min(result.per_class.values()) >= 0.98
 
 
+@pytest.mark.slow
 def test_bears_noise_and_blur(real: tuple[Videos, np.ndarray, tuple[str, ...]]) -> None:
     videos, labels, classes = real
     blurred = videos.astype(float)

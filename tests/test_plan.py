@@ -76,6 +76,7 @@ def test_the_largest_micro_batch_that_fits_divides_the_share() -> None:
     assert plan.fitting(batch, 2, 1000) is None
 
 
+@pytest.mark.slow
 def test_the_command_says_what_fits_and_how_long(capsys: Capture, tmp_path: Path) -> None:
     options = ("--tiny", "--training.batch.global-batch", 1000, "--training.batch.micro-batch", 1000)
     answer = vidgan(

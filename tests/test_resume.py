@@ -49,6 +49,7 @@ def test_sigterm_saves_and_stops(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert found.state.facts["step"] == read_lines(out / "log.jsonl")[-1]["step"]
 
 
+@pytest.mark.slow
 def test_resume_needs_a_run_unless_it_may_start_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -103,6 +104,7 @@ def test_more_steps_are_recorded_and_seconds_go_on(
     assert (out / "experiment.json").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_resume_skips_a_truncated_checkpoint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "run"
     assert vidgan(capsys, *COMMAND[:-4], "--steps", 3, "--out", out, "--workers", 0).status == 0

@@ -34,6 +34,7 @@ def break_off(replicas: Replicas) -> bool:
     return True
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("count", "threads", "total"), [(1, 4, 1), (2, 2, 3)])
 def test_all_work_with_an_equal_share_of_the_threads(
     tmp_path: Path, count: int, threads: int, total: int
@@ -51,12 +52,14 @@ def test_all_work_with_an_equal_share_of_the_threads(
     assert not dist.is_initialized()
 
 
+@pytest.mark.slow
 def test_what_is_wrong_is_said_once(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(UserError, match="the data are gone"):
         side_by_side(2, refuse)
     assert capfd.readouterr().err == ""
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_ends_the_others_with_a_line() -> None:
     with pytest.raises(UserError, match=r"a training process ended with status 7; go on with --resume"):
         side_by_side(2, break_off)

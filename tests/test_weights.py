@@ -231,6 +231,7 @@ def test_mean_clip(tmp_path):
         weights.load_c3d_mean(tmp_path / "other.npz")
 
 
+@pytest.mark.slow
 def test_r2plus1d(tmp_path):
     from safetensors.torch import save_file
 
