@@ -26,6 +26,7 @@ from vidgan.report.words import count
 from vidgan.run.device import choose_device
 from vidgan.run.directory import RunDirectory
 from vidgan.run.logs import Log
+from vidgan.run.turns import main_first
 from vidgan.sample.published import open_trained
 from vidgan.train.replicas import join_replicas
 
@@ -178,11 +179,10 @@ def judge_run(options: Options, chosen: dict[str, Protocol], setup: Setup) -> li
     choice = checkpoint(options.checkpoint)
     # A model is settled on the data it was trained on, whatever it is measured against.
     own = dataset if dataset.fingerprint == directory.data.fingerprint else None
-    if not setup.shares.main:  # the main process settles, and keeps the statistics for the others
-        setup.shares.wait()
-    model = open_trained(directory, choice, not options.raw, setup.device, given_frames(directory, own))
-    if setup.shares.main:
-        setup.shares.wait()
+    with main_first(
+        setup.shares.main, setup.shares.wait
+    ):  # it settles, and keeps the statistics for the others
+        model = open_trained(directory, choice, not options.raw, setup.device, given_frames(directory, own))
     return [evaluate(directory, model, dataset, name, each, setup) for name, each in chosen.items()]
 
 

@@ -3,6 +3,7 @@
 Our choice: what its text leaves to an appendix that we do not have is SSW-GAN's at the same resolution, B.1 and B.2.
 """
 
+from vidgan.models.level import LevelSpec
 from vidgan.nn.temporal import SeparableConvolution
 from vidgan.presets.dvd_gan import CRITIC_64, UCF_101_CLASSES
 from vidgan.presets.ssw_gan import (
@@ -16,7 +17,7 @@ from vidgan.presets.ssw_gan import (
     upsampling_critics,
     without_matching,
 )
-from vidgan.presets.ssw_gan_bdd100k import BDD_CRITIC_128, BDD_UNITS_128
+from vidgan.presets.ssw_gan_bdd100k import BDD_CRITIC_128, BDD_UNITS_128, on_bdd100k
 from vidgan.run.experiment import BatchSpec, Experiment
 
 # Our choice: 64x64 at the first level is DVD-GAN's list, and 256x256 goes on from SSW-GAN's 128x128 by a unit, as
@@ -27,6 +28,11 @@ BDD_UNITS_256 = (*BDD_UNITS_128, 1)
 """Widths of the units of the level to 256x256 on BDD100K."""
 BDD_CRITIC_256 = (*BDD_CRITIC_128, 16)
 """Critic widths after each block of the level to 256x256 on BDD100K."""
+
+
+def to_64(first: LevelSpec) -> LevelSpec:
+    """A first level that makes 64x64 instead of 32x32."""
+    return first.replace(generator=generator(FIRST_64, 128, 4, RECURRENT), critics=critics(CRITIC_64, 128))
 
 
 def cvg_k600_48x128() -> Experiment:
@@ -71,9 +77,7 @@ def cvg_ucf101_16x128() -> Experiment:
     """Two levels on UCF-101: 8/64x64 at stride 2, then whole clips of 16/128x128."""
     kinetics = cvg_k600_48x128()
     first, second = kinetics.levels
-    small = first.replace(
-        generator=generator(FIRST_64, 128, 4, RECURRENT), critics=critics(CRITIC_64, 128), frames=8, stride=2
-    )
+    small = to_64(first).replace(frames=8, stride=2)
     return kinetics.replace(
         name="cvg-ucf101-16x128",
         description="CVG on UCF-101: 8/64x64, then 16/128x128 without windows.",
@@ -88,16 +92,12 @@ def cvg_bdd100k_6x128() -> Experiment:
     """Two levels on BDD100K without classes, as the ablation on Kinetics-600 (Table 3)."""
     kinetics = cvg_k600_48x128()
     first, second = kinetics.levels
-    bdd = second.replace(
-        generator=generator(BDD_UNITS_128, 96, 8, SeparableConvolution()),
-        critics=upsampling_critics(BDD_CRITIC_128, 64),
-    )
     return kinetics.replace(
         name="cvg-bdd100k-6x128",
         description="CVG on BDD100K, class-free: 24/32x32, then windows of 6/128x128; 48 frames.",
         source="CVG, matching discriminator ablation, Table 3",
         deviations=(*DEVIATIONS, ALL_FRAMES),
-        levels=(first, shorter(bdd)),
+        levels=(first, shorter(on_bdd100k(second))),
         classes=1,
         conditional=False,
         # Our choice: 256, which the text prints for the model of 256x256; "all CVG models" have 512 by the same text.
@@ -120,9 +120,7 @@ def cvg_bdd100k_48x256() -> Experiment:
     """Three levels on BDD100K: 12/64x64 at stride 8, windows of 12/128x128 and of 12/256x256; 48 frames."""
     two = cvg_bdd100k_6x128()
     first, second = two.levels
-    small = first.replace(
-        generator=generator(FIRST_64, 128, 4, RECURRENT), critics=critics(CRITIC_64, 128), frames=12, stride=8
-    )
+    small = to_64(first).replace(frames=12, stride=8)
     middle = second.replace(frames=24, stride=4, window=12, critics=upsampling_critics(BDD_CRITIC_128, 64))
     top = middle.replace(
         generator=generator(BDD_UNITS_256, 96, 8, SeparableConvolution()),

@@ -22,20 +22,24 @@ BDD_UNITS_64 = BDD_UNITS_128[:-1]
 BDD_CRITIC_64 = BDD_CRITIC_128[1:]
 
 
+def on_bdd100k(level: LevelSpec) -> LevelSpec:
+    """The upsampling stage to 128x128 as BDD100K has it (B.2)."""
+    return level.replace(
+        generator=generator(BDD_UNITS_128, 96, 8, SeparableConvolution()),
+        critics=upsampling_critics(BDD_CRITIC_128, 64),
+    )
+
+
 def ssw_gan_bdd100k_6x128() -> Experiment:
     """Two stages: 32x32/25, then windows of 128x128/6 (Table 2)."""
     kinetics = ssw_gan_k600_48x128()
     first, second = kinetics.levels
-    bdd = second.replace(
-        generator=generator(BDD_UNITS_128, 96, 8, SeparableConvolution()),
-        critics=upsampling_critics(BDD_CRITIC_128, 64),
-    )
     return kinetics.replace(
         name="ssw-gan-bdd100k-6x128",
         description="SSW-GAN on BDD100K, class-free: 32x32/25, then windows of 128x128/6; 50 frames.",
         source="SSW-GAN, 5.1 and B, Table 2",
         deviations=(*DEVIATIONS, ALL_FRAMES),
-        levels=(first, shorter(bdd)),
+        levels=(first, shorter(on_bdd100k(second))),
         classes=1,
         conditional=False,
         training=kinetics.training.replace(steps=35_000),

@@ -8,8 +8,9 @@ from vidgan.evaluate.protocols import Protocol, protocol
 from vidgan.evaluate.record import Setup, evaluate, subject_of
 from vidgan.evaluate.rows import Shares
 from vidgan.models.cascade import Settled
-from vidgan.run.best import DURING, Best, best_of_run
+from vidgan.run.best import DURING, best_of_run
 from vidgan.run.directory import RunDirectory
+from vidgan.run.turns import main_first
 from vidgan.sample.published import GivenFrames, settled_on
 from vidgan.sample.trained import Trained
 from vidgan.train.level_state import LevelState
@@ -53,10 +54,6 @@ class Judge:
         self.protocol.check(subject_of(run, against))
         self.setup.open(self.protocol, run.class_names)
 
-    def best(self) -> Best | None:
-        """The best so far."""
-        return best_of_run(self.run)
-
     def judge(self, state: LevelState, below: Sequence[Settled], labels: Sequence[int]) -> Verdict:
         """Measure what the run would publish now, where it is time; the result goes into ``metrics.jsonl``."""
         top = len(self.run.experiment.levels) - 1
@@ -64,17 +61,13 @@ class Judge:
             return NOTHING
         generators, given = state.published(), GivenFrames.of(self.dataset)
         device = next(generators[0].parameters()).device
-        if not self.replicas.main:  # the main replica writes the statistics
-            self.replicas.wait()
-        levels = settled_on(self.run, generators, below, labels, given, device)
-        if self.replicas.main:
-            self.replicas.wait()
+        with main_first(self.replicas.main, self.replicas.wait):  # it writes the statistics
+            levels = settled_on(self.run, generators, below, labels, given, device)
         model = Trained(self.run.experiment, tuple(levels), self.run.class_names, state.step, device)
         marks = {"during": DURING, "larger_is_better": self.protocol.metric.larger_is_better}
         evaluate(self.run, model, self.against, self.name, self.protocol, self.setup, marks)
-        best = (
-            self.best() if self.replicas.main else None
-        )  # the others do not write, nor read half-written lines
+        # The others do not write, nor read half-written lines.
+        best = best_of_run(self.run) if self.replicas.main else None
         patience = self.spec.patience
         better = best is not None and best.step == state.step
         enough = best is not None and patience is not None and best.since >= patience

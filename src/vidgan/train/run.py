@@ -19,6 +19,7 @@ from vidgan.run.experiment import Experiment
 from vidgan.run.logs import seconds_logged
 from vidgan.run.pins import pins_of, require_same_below
 from vidgan.run.statistics_file import statistics_hash, weights_hash
+from vidgan.run.turns import main_first
 from vidgan.sample.previews import write_previews
 from vidgan.sample.published import GivenFrames, settled_on
 from vidgan.sample.settling import label_counts, window_of
@@ -118,11 +119,8 @@ def train_run(
             generators = state.published(experiment.below_averaged if feeds else True)
             for generator in generators:
                 generator.requires_grad_(False)
-            if not replicas.main:  # the main replica writes the statistics
-                replicas.wait()
-            below = settled_on(run, generators, below, labels, given, device)
-            if replicas.main:
-                replicas.wait()
+            with main_first(replicas.main, replicas.wait):  # it writes the statistics
+                below = settled_on(run, generators, below, labels, given, device)
             write_manifest(run, below, replicas)
             if index == only:
                 break
