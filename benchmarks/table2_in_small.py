@@ -312,7 +312,7 @@ if __name__ == "__main__":
     parser.add_argument("--minutes", type=float, default=4, help="training time of each run (4)")
     parser.add_argument("--units", nargs="+", choices=list(PAPER), default=list(PAPER), help="all seven")
     parser.add_argument("--seeds", type=int, default=3, help="runs of each unit (3)")
-    parser.add_argument("--turn", type=int, default=100, help="steps between measurements (100)")
+    parser.add_argument("--turn", type=int, default=90, help="steps between measurements (90)")
     parser.add_argument(
         "--judged", type=int, default=128, help="clips of a distance; a quarter for SSIM (128)"
     )
