@@ -3,7 +3,8 @@
 ``python benchmarks/table2_in_small.py --out runs/table2 --minutes 4`` trains each unit under three seeds on built-in
 clips of striped shapes that move and pass behind another, in turns, so that a machine whose speed drifts slows all of
 them. After every turn a run is measured on held-out clips. It may be stopped at any time (Ctrl-C or SIGTERM, or worse);
-the same command goes on. At the end, and whenever it is called again, it writes table.md and curves.svg.
+the same command goes on. At the end, and whenever it is called again, it writes table.md and curves.svg; with --report
+it writes them of what has been measured so far.
 """
 
 import argparse
@@ -275,11 +276,15 @@ class Given(argparse.Namespace):
     seeds: int
     turn: int
     judged: int
+    report: bool
 
 
 def main(given: Given) -> None:
     """Train and measure in turns until every run has had its time, then write table and curves."""
     scale = Scale(60 * given.minutes, given.turn, given.judged)
+    if given.report:
+        report(given, scale, measured(given))
+        return
     setup = Setup(cache=given.out / "cache")
     print(f"{len(given.units)} units, {given.seeds} seeds, {torch.get_num_threads()} threads", flush=True)
     runs: dict[str, list[RunDirectory]] = {unit: [] for unit in given.units}
@@ -295,7 +300,24 @@ def main(given: Given) -> None:
                 return
             measure(run, dataset, scale.judged, setup)
         left = [pair for pair in left if not is_finished(pair[0], scale)]
-    copies = measure_copies(runs[given.units[0]][0], scale.judged, setup)
+    report(given, scale, runs)
+
+
+def measured(given: Given) -> dict[str, list[RunDirectory]]:
+    """Runs that were measured once at least, as far as they have come."""
+    paths = {unit: [given.out / f"{unit}-{seed}" for seed in range(given.seeds)] for unit in given.units}
+    opened = {unit: [RunDirectory.open(path) for path in own if path.exists()] for unit, own in paths.items()}
+    # A turn ends with the distance.
+    runs = {unit: [run for run in own if readings(run, FRECHET)] for unit, own in opened.items()}
+    if not any(runs.values()):
+        raise SystemExit(f"nothing in {given.out} has been measured yet")
+    return {unit: own for unit, own in runs.items() if own}
+
+
+def report(given: Given, scale: Scale, runs: Runs) -> None:
+    """Write table and curves of what was measured."""
+    first, *_ = runs.values()
+    copies = measure_copies(first[0], scale.judged, Setup(cache=given.out / "cache"))
     written = table(runs, copies, scale.seconds)
     (given.out / "table.md").write_text(written)
     (given.out / "curves.svg").write_text(figure(plots(runs)))
@@ -315,6 +337,9 @@ if __name__ == "__main__":
     parser.add_argument("--turn", type=int, default=90, help="steps between measurements (90)")
     parser.add_argument(
         "--judged", type=int, default=128, help="clips of a distance; a quarter for SSIM (128)"
+    )
+    parser.add_argument(
+        "--report", action="store_true", help="train nothing: table and curves of what is there"
     )
     try:
         main(parser.parse_args(namespace=Given()))

@@ -2,12 +2,14 @@
 
 import importlib.util
 import sys
+from argparse import Namespace
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 from runs import make_run, tick, write_log
+from vidgan.evaluate.record import copies_log
 from vidgan.presets import preset
 from vidgan.run.directory import RunDirectory
 
@@ -82,3 +84,20 @@ def test_a_run_is_finished_at_the_end_of_a_turn(table2: ModuleType, tmp_path: Pa
     (run.checkpoints / "level1-step00000020.safetensors").touch()
     assert table2.is_finished(run, scale)
     assert not table2.is_finished(run, scale._replace(seconds=60))
+
+
+def test_a_report_is_of_what_was_measured_so_far(table2: ModuleType, tmp_path: Path) -> None:
+    run = run_with(tmp_path / "tsru-p-0", 1, {10: 0.1, 20: 0.2})
+    make_run(tmp_path / "tsru-p-1")
+    for name, value in (("ssim-best-of-100", 0.7), ("frechet-random", 3.0)):
+        copies_log(run).append({"protocol": name, "step": None, "value": value})
+    given = Namespace(
+        out=tmp_path, minutes=1, units=["tsru-p", "convgru"], seeds=2, turn=10, judged=8, report=True
+    )
+    table2.main(given)
+    lines = (tmp_path / "table.md").read_text().splitlines()
+    assert lines[2] == "| TSRU_p | 43.7 | 1 | 0.2 | 0.2 | 2 | 2 |"
+    assert len(lines) == 4
+    assert (tmp_path / "curves.svg").exists()
+    with pytest.raises(SystemExit, match="nothing"):
+        table2.main(Namespace(**{**vars(given), "units": ["convgru"]}))
