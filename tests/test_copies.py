@@ -14,7 +14,7 @@ from vidgan.data.layouts import Strips
 from vidgan.data.prepare import prepare
 from vidgan.data.prepare_spec import PrepareSpec
 from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
-from vidgan.evaluate.copies import Nearest, Queries, Verdict, judge, nearest_videos
+from vidgan.evaluate.copies import Nearest, Queries, Verdict, judge, judge_real, nearest_videos
 from vidgan.evaluate.likeness import NetworkFeatures, Pixels
 from vidgan.evaluate.metrics.alignment import aligned_distances, pair_distances
 from vidgan.evaluate.modes import diversity, jump
@@ -144,6 +144,16 @@ def test_real_clips_that_were_held_out_are_none(real: list[Nearest]) -> None:
     assert found.share < 0.1
 
 
+def test_real_clips_are_judged_by_each_other(real: list[Nearest]) -> None:
+    found = judge_real(real)
+    assert (found.said, len(found.copies)) == ("no copies", len(real))
+    assert found.share <= 0.1
+    # One that is a copy is told by the others, though limits that it sets itself would hide it.
+    copy = real[0]._replace(distance=0.0, other=1.0)
+    assert not judge([copy], [copy, copy]).copies[0]
+    assert judge_real([copy, *real[1:]]).copies[0]
+
+
 def test_blurred_clips_are_near_to_everything_and_no_copies(real: list[Nearest]) -> None:
     others = windows(SyntheticDataset(TRAINED.replace(seed=4, clips=40)), [1])
     soft = blurred(others.videos)
@@ -200,6 +210,7 @@ def test_the_command_draws_counts_and_tells(tmp_path: Path, capsys: Capture) -> 
     said = vidgan(capsys, *command)
     assert said.status == 0, said.err
     assert "NO COPIES: 0 of 16 samples (0 %)" in said.out
+    assert "each real clip judged by the others: no copies, " in said.out
     found = json.loads((run / "neighbours" / "neighbours.json").read_text())
     assert found["said"] == "no copies"
     assert len(found["samples"]) == len(found["real"]) == 16

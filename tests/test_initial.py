@@ -94,5 +94,14 @@ def test_a_run_starts_from_another(tmp_path: Path, capsys: Capture) -> None:
         path.unlink()
     again = vidgan(capsys, *command, "--out", two, "--resume", *options[2:])
     assert "level 1 starts from" in again.out
+    # From an earlier checkpoint, as after an alarm.
+    assert vidgan(capsys, *command, "--out", one, "--steps", 2, "--resume").status == 0
+    early = vidgan(capsys, *command, "--out", tmp_path / "early", *options, "--init-checkpoint", 1)
+    assert "level 1 starts from level1-step00000001.safetensors" in early.out
+    require_one_line(
+        vidgan(capsys, *command, "--out", tmp_path / "y", *options, "--init-checkpoint", 7), "step 7", "1, 2"
+    )
+    require_one_line(vidgan(capsys, *command, "--out", tmp_path / "y", "--init-checkpoint", 1), "--init-from")
+    assert not (tmp_path / "y").exists()
     wide = vidgan(capsys, *command, "--out", tmp_path / "x", *options, "--levels.0.generator.width", 4)
     assert "of another shape" in wide.out

@@ -90,6 +90,12 @@ def test_dark_videos_count_although_bright_ones_hold_up_the_mean() -> None:
     assert told((20, {"dark/real": 0.9}), (9, {"dark/real": 0.9, "dark/fake": 1.0})) == []
 
 
+def test_a_model_a_little_darker_than_its_data_is_well() -> None:
+    dim = {f"pixel/fake {colour}": 0.2 for colour in ("red", "green", "blue")}
+    assert told((20, dim), (9, DARK)) == [("dark-output", 2100, 2500)]
+    assert told((20, dim), (9, DARK), spec=WatchSpec(dark_ratio=0)) == []
+
+
 def test_a_model_that_has_not_learnt_yet_is_no_alarm_before_its_grace_is_over() -> None:
     still = FAULTS["frozen-video"]
     assert told((39, still), (60, {})) == []

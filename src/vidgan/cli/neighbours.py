@@ -192,6 +192,8 @@ def numbers(
         "seed": options.seed,
         "said": found.verdict.said,
         "share_of_copies": found.verdict.share,
+        "real_said": found.real_verdict.said,
+        "real_share_of_copies": found.real_verdict.share,
         "limits": {"distance": found.verdict.distance_limit, "ratio": found.verdict.ratio_limit},
         "samples": [each | {"copy": copy} for each, copy in zip(made, found.verdict.copies, strict=True)],
         "real": listed(found.real, found.real_neighbours),
@@ -217,6 +219,9 @@ def tell(found: Memory, likeness: Likeness, step: int, apart: bool) -> None:
         f"{verdict.said.upper()}: {share} are nearer to one recording than 95 % of the real clips are "
         f"(distance below {verdict.distance_limit:.3g}, ratio below {verdict.ratio_limit:.3g})"
     )
+    real = found.real_verdict
+    told = f"{sum(real.copies)} of {count(len(real.copies), 'real clip')} ({100 * real.share:.0f} %)"
+    print(f"  for comparison, each real clip judged by the others: {real.said}, {told}")
     tell_diversity(found)
     if found.jumps:
         worst, middle_jump = max(found.jumps), statistics.median(found.jumps)

@@ -33,7 +33,7 @@ def checkpoint(text: str) -> Choice:
         return named[text]
     if text.isdecimal():
         return AtStep(step=int(text))
-    raise UserError(f"--checkpoint is best, last or a number of steps, not {text!r}")
+    raise UserError(f"a checkpoint is best, last or a number of steps, not {text!r}")
 
 
 def truncation(sigma: float | None, threshold: float | None) -> Truncation:

@@ -12,6 +12,7 @@ from vidgan.cli.checks import at_least, positive
 from vidgan.cli.data import open_data, open_held_out
 from vidgan.cli.overrides import Values, values_of, with_values
 from vidgan.cli.parse import parse
+from vidgan.cli.sampling import checkpoint
 from vidgan.data.dataset import Dataset
 from vidgan.data.window import check_usable
 from vidgan.errors import UserError
@@ -27,7 +28,7 @@ from vidgan.run.tiny import tiny
 from vidgan.sample.settling import window_of
 from vidgan.train.budget import measure_budget
 from vidgan.train.held_out import HeldOut
-from vidgan.train.initial import newest_of
+from vidgan.train.initial import origin_of
 from vidgan.train.judging import Judge
 from vidgan.train.replicas import Replicas, join_replicas
 from vidgan.train.run import train_run, with_data
@@ -44,7 +45,8 @@ clips with --data synthetic (or synthetic-textured: striped shapes that pass beh
   --out RUN     run directory; new or empty unless --resume is given
   --resume      go on from the newest whole checkpoint, exactly; --resume auto starts if there is no run yet
   --held-out DEST2   clips of the same classes that are not trained on; the critics judge them at every tick
-  --init-from RUN2   start from the newest weights of another run, as far as they fit
+  --init-from RUN2   start from the newest weights of another run, as far as they fit; from those of
+                --init-checkpoint best or of a step, if given
   --tiny        shrink the preset until steps take seconds; its structure stays
   --level N     train one level alone, upon those below it, which are finished in the run directory
   --steps N     generator updates per level; --levels.1.steps N those of the second level
@@ -79,6 +81,8 @@ class Options:
     """prepared clips that --reporting.best measures against; those that are trained on without it"""
     init_from: Path | None = None
     """start a new run from the newest weights of this one, as far as names and shapes match; Adam starts anew"""
+    init_checkpoint: str | None = None
+    """with --init-from: best, last or the step of a checkpoint, as one that an alarm of the collapse watch kept"""
     tiny: bool = False
     """shrink the experiment until steps take seconds; its structure stays"""
     workers: int = 1
@@ -138,6 +142,10 @@ def train(options: Options, experiment: Experiment) -> int:
     if options.seed is not None:
         training = training.replace(seed=options.seed)
     experiment = experiment.replace(training=training)
+    if options.init_checkpoint is not None and options.init_from is None:
+        raise UserError(
+            "--init-checkpoint says which weights of --init-from to take: name the run by --init-from"
+        )
     if options.budget_hours is not None:
         positive("--budget-hours", options.budget_hours)
         if options.steps is not None:
@@ -275,7 +283,8 @@ def open_run(options: Options, experiment: Experiment, record: DataRecord, budge
         raise UserError(f"there is no run in {options.out} to go on with; --resume auto would start one")
     if options.resume == "auto":
         print(f"no run in {options.out} yet: starting one", file=sys.stderr)
-    origin = None if options.init_from is None else newest_of(options.init_from)
+    choice = None if options.init_checkpoint is None else checkpoint(options.init_checkpoint)
+    origin = None if options.init_from is None else origin_of(options.init_from, choice)
     RunDirectory.create(options.out, experiment, record, command_line(), origin, budget)
 
 

@@ -141,3 +141,11 @@ def judge(made: Sequence[Nearest], real: Sequence[Nearest]) -> Verdict:
     ratio = float(np.quantile([each.ratio for each in real], QUANTILE))
     copies = [each.distance < distance and (each.ratio < ratio or math.isinf(each.other)) for each in made]
     return Verdict(copies, float(np.mean(copies)), distance, ratio)
+
+
+def judge_real(real: Sequence[Nearest]) -> Verdict:
+    """The same of the real clips, each by all the others: what is said where nothing was copied."""
+    apart = [judge([each], [*real[:i], *real[i + 1 :]] or [each]) for i, each in enumerate(real)]
+    copies = [verdict.copies[0] for verdict in apart]
+    limits = judge(real, real)
+    return limits._replace(copies=copies, share=float(np.mean(copies)))

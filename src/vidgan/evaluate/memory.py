@@ -9,7 +9,7 @@ from vidgan.data.dataset import Dataset
 from vidgan.data.pipeline import centre_place
 from vidgan.data.window import WindowSpec, cut
 from vidgan.errors import UserError
-from vidgan.evaluate.copies import Nearest, Queries, Verdict, group_of, judge, nearest_videos
+from vidgan.evaluate.copies import Nearest, Queries, Verdict, group_of, judge, judge_real, nearest_videos
 from vidgan.evaluate.likeness import Likeness
 from vidgan.evaluate.modes import ClassDiversity, diversity, jump
 from vidgan.sample.interpolation import End, between
@@ -27,6 +27,8 @@ class Memory(NamedTuple):
     real: Queries
     real_neighbours: Sequence[Nearest]
     verdict: Verdict
+    real_verdict: Verdict
+    """the same of the real clips, each by the others"""
     diversity: Sequence[ClassDiversity]
     jumps: Sequence[float]
     """by interpolation"""
@@ -131,4 +133,4 @@ def remember(
         label = classes[path % len(classes)]
         ends = (End(2 * path, label), End(2 * path + 1, label))
         jumps.append(jump(to_bytes(between(model, derive(seed, "paths"), *ends, points, truncation)).numpy()))
-    return Memory(samples, made, real, others, judge(made, others), spread, jumps)
+    return Memory(samples, made, real, others, judge(made, others), judge_real(others), spread, jumps)

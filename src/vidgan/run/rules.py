@@ -56,6 +56,7 @@ class WatchSpec(Spec):
             "critic_loss",
         ):
             require(getattr(self, name) >= 0, f"{name} must be at least 0, got {getattr(self, name)}")
+        require(self.dark_ratio < 1, f"dark_ratio must be below 1, got {self.dark_ratio}")
         require(self.memory_gap >= 0, f"memory_gap must be at least 0, got {self.memory_gap}")
         require(self.largest > 0, f"largest must be above 0, got {self.largest}")
 
@@ -92,12 +93,14 @@ def dark(spec: WatchSpec, scalars: Scalars) -> Reading | None:
     if fake is None or real is None or shares[0] is None or shares[1] is None:
         return None
     by_share = (shares[0] - shares[1]) / spec.dark_share if spec.dark_share else 0.0
-    by_ratio = over(spec.dark_ratio * real, fake)
+    # Our choice: how far below the real mean, not the limit over it, which at the real mean itself is one half already.
+    below = 1 - fake / real if real else 0.0
+    by_ratio = below / (1 - spec.dark_ratio) if spec.dark_ratio else 0.0
     text = (
         f"{100 * shares[0]:.0f} % of the videos are dark ({100 * shares[1]:.0f} % of the real ones), their mean pixel "
         f"value is {fake:.3f} ({real:.3f})"
     )
-    return Reading(max(by_share, by_ratio), text)
+    return Reading(max(by_share, by_ratio, 0.0), text)
 
 
 def frozen(spec: WatchSpec, scalars: Scalars) -> Reading | None:
@@ -170,8 +173,12 @@ def diverged(spec: WatchSpec, scalars: Scalars) -> Reading | None:
 
 
 RULES: Final = (
-    Rule("dark-output", "lower the weight of the clip critic or see docs/monitoring.md", dark),
-    Rule("frozen-video", "the clip critic is ignored: weigh it against the frame critic", frozen),
+    Rule(
+        "dark-output",
+        "a hinge per frame, and a clip critic with time in the batch, as guide-k400-12x64",
+        dark,
+    ),
+    Rule("frozen-video", "the frame critic outweighs the clip critic: take means over its frames", frozen),
     Rule("one-mode-per-class", "the noise is ignored: stop early, or train on more clips", one_mode),
     Rule(
         "critic-overwhelmed", "lower the generator's rate or raise the critics'", critic_overwhelmed, times=2

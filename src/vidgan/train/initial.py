@@ -7,8 +7,9 @@ from typing import NamedTuple
 from torch import Tensor
 
 from vidgan.errors import UserError
-from vidgan.run.checkpoints import State, latest, load
+from vidgan.run.checkpoints import State, checkpoint_path, latest, load
 from vidgan.run.directory import InitFrom, RunDirectory
+from vidgan.sample.published import Choice
 from vidgan.train.level_state import LevelState, part
 
 NAMED = 4
@@ -46,19 +47,24 @@ class Transfer(NamedTuple):
         return "; ".join(said)
 
 
-def newest_of(path: Path) -> InitFrom:
-    """The newest whole checkpoint of every level of the run at ``path``.
+def origin_of(path: Path, choice: Choice | None) -> InitFrom:
+    """The chosen checkpoint of every level of the run at ``path``; without a choice the newest of those that it has.
 
     Raises:
-        UserError: where there is no run, or it has no checkpoint.
+        UserError: where there is no run, or no such checkpoint.
     """
     run = RunDirectory.open(path)
     experiment = run.experiment
-    found = [latest(run.checkpoints, experiment.round_of(i) + 1) for i in range(len(experiment.levels))]
-    names = [checkpoint.path.name for checkpoint in found if checkpoint is not None]
-    if not names:
+    rounds = [experiment.round_of(index) + 1 for index in range(len(experiment.levels))]
+    if choice is None:
+        found = [(number, latest(run.checkpoints, number)) for number in rounds]
+        states = [(number, newest.state) for number, newest in found if newest is not None]
+    else:
+        states = [(number, choice.find(run, index + 1)) for index, number in enumerate(rounds)]
+    if not states:
         raise UserError(f"--init-from {path}: this run has no checkpoints yet")
-    return InitFrom(str(path.resolve()), tuple(names))
+    names = tuple(checkpoint_path(path, number, int(state.facts["step"])).name for number, state in states)
+    return InitFrom(str(path.resolve()), names)
 
 
 def start_from(state: LevelState, origin: InitFrom) -> str:
