@@ -17,26 +17,37 @@ from vidgan.run.watch import Watch
 
 HEALTHY = (("demo", 4), ("demo-cascade", 3), ("demo-cascade-no-matching", 3))
 """presets, and how many seeds of each"""
+BATCH = ("--training.batch.global-batch", "16", "--training.batch.micro-batch", "16")
+RATES = "--training.adam.generator-rate", "--training.adam.critic-rate"
 FAILING = {
-    "critic-rate-0": ("--training.adam.critic-rate", "0"),
-    "generator-rate-1e30": ("--training.adam.generator-rate", "1e30"),
+    "both-rates-x1000": ("demo", RATES[0], "3", RATES[1], "2"),
+    "generator-rate-x100": ("demo", RATES[0], "0.3"),
+    "slow-critics": ("demo", RATES[0], "3e-2", RATES[1], "2e-5", *BATCH),
+    "no-clip-critic": (
+        "guide-no-clip-critic",
+        *("--levels.0.stride", "1", "--levels.0.generator.side", "1"),
+        *BATCH,
+    ),
+    "critic-rate-0": ("demo", RATES[1], "0"),
+    "generator-rate-1e30": ("demo", RATES[0], "1e30"),
 }
-"""bad settings, each with the demo"""
+"""bad settings of shrunk presets, with a tick every step"""
+FAILING_STEPS = 60
 
 
-def train(out: Path, steps: int, tiny: bool) -> list[Path]:
-    """Train all runs below ``out``; those that are finished stay."""
+def train(out: Path, steps: int, tiny: bool, failing: bool) -> list[Path]:
+    """Train all runs below ``out``, or those alone that are made to fail; what is finished stays."""
     shrunk = ["--tiny"] if tiny else []
     commands = {
-        f"{name}-seed{seed}": [name, "--seed", str(seed), *shrunk]
+        f"{name}-seed{seed}": [name, "--seed", str(seed), "--steps", str(steps), *shrunk]
         for name, seeds in HEALTHY
-        for seed in range(seeds)
+        for seed in range(0 if failing else seeds)
     }
-    commands |= {name: ["demo", *shrunk, *options] for name, options in FAILING.items()}
+    commands |= {name: [*words, "--tiny", "--steps", str(FAILING_STEPS)] for name, words in FAILING.items()}
     for name, words in commands.items():
         place = ["--data", "synthetic", "--out", str(out / name), "--resume", "auto", "--workers", "0"]
         rarely = ["--reporting.samples", str(steps), "--reporting.checkpoint", "50"]
-        vidgan(["train", *words, *place, *rarely, "--steps", str(steps)])  # what diverges ends with status 2
+        vidgan(["train", *words, *place, *rarely])  # what diverges ends with status 2
     return [out / name for name in commands]
 
 
@@ -82,7 +93,8 @@ if __name__ == "__main__":
     parser.add_argument(
         "--out", type=Path, default=Path("runs/watch"), help="folder for trained runs (runs/watch)"
     )
-    parser.add_argument("--steps", type=int, default=2000, help="steps of each run (2000)")
+    parser.add_argument("--steps", type=int, default=2000, help="steps of each healthy run (2000)")
     parser.add_argument("--tiny", action="store_true", help="shrink the presets, to try the script")
+    parser.add_argument("--failing", action="store_true", help="only runs that are made to fail: two minutes")
     given = parser.parse_args()
-    print(table(given.runs or train(given.out, given.steps, given.tiny)))
+    print(table(given.runs or train(given.out, given.steps, given.tiny, given.failing)))
