@@ -18,6 +18,7 @@ import torch
 
 from vidgan.cli.data import TEXTURED, open_data, open_held_out
 from vidgan.data.dataset import Dataset
+from vidgan.errors import UserError
 from vidgan.evaluate.protocols import Protocol, protocol
 from vidgan.evaluate.protocols.metrics import BestFuture
 from vidgan.evaluate.record import Setup, copies_log, evaluate
@@ -345,3 +346,5 @@ if __name__ == "__main__":
         main(parser.parse_args(namespace=Given()))
     except KeyboardInterrupt:
         print("\nstopped; the same command goes on")
+    except UserError as error:
+        raise SystemExit(str(error)) from error

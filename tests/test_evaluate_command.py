@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from commands import require_one_line, snapshot, two_processes, vidgan
+from vidgan.cli.evaluate import shown
 from vidgan.data.layouts import Folder
 from vidgan.data.prepare import prepare
 from vidgan.data.prepare_spec import PrepareSpec
@@ -161,3 +162,9 @@ def test_class_free_models_name_no_classes(tmp_path: Path, capsys: Capture) -> N
     answer = vidgan(capsys, "sample", class_free, "--out", tmp_path / "b", "--classes", "disc-right")
     require_one_line(answer, "without classes", "--classes")
     assert not (tmp_path / "b").exists()
+
+
+def test_values_are_shown_with_few_digits() -> None:
+    assert shown([0.12042937, 0.00016019, 12]) == "0.1204, 0.0001602, 12"
+    assert shown({"10": 0.5, "100": [0.25, 1.0]}) == "10 0.5000, 100 0.2500, 1.0000"
+    assert shown("none") == "none"

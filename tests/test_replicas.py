@@ -11,9 +11,10 @@ from torch.multiprocessing.spawn import spawn
 
 import catalog
 import steps
+from vidgan.cli.train import tell_of_statistics
 from vidgan.models.heads import Projection
 from vidgan.nn.statistics import BatchStatistics, RecordedStatistics
-from vidgan.run.experiment import Experiment
+from vidgan.run.experiment import BatchSpec, Experiment
 from vidgan.train.replicas import Replicas
 
 CLIPS = 4
@@ -148,3 +149,12 @@ def test_replicas_draw_their_rows_of_one_global_draw() -> None:
         assert torch.equal(part.real.label, whole.real.label[rows])
         for name, draw in whole.real_draws.items():
             assert torch.equal(part.real_draws[name], draw[rows])
+
+
+def test_training_says_that_statistics_are_not_shared(capsys: pytest.CaptureFixture[str]) -> None:
+    alone = BatchSpec(global_batch=4, micro_batch=4, replicas=2)
+    tell_of_statistics(alone)
+    assert "--training.batch.statistics-group 2" in capsys.readouterr().err
+    tell_of_statistics(alone.replace(statistics_group=2))
+    tell_of_statistics(alone.replace(replicas=1))
+    assert capsys.readouterr().err == ""

@@ -236,7 +236,7 @@ def show(line: dict[str, Any]) -> None:
         print(f"  the classifier's accuracy on held-out clips: {accuracy:.4f}")
     for name, value in line["values"].items():
         if name != "per_class" and not is_long(value):
-            print(f"  {name}: {value}")
+            print(f"  {name}: {shown(value)}")
     if changes := changes_of(ALL[line["protocol"]].protocol, line):
         print(f"  differs from the protocol of this name: {'; '.join(changes)}")
     table = line.get("table")
@@ -252,6 +252,17 @@ def is_long(value: object) -> bool:
     if isinstance(value, dict):
         return any(isinstance(item, list) for item in value.values())
     return isinstance(value, list) and (len(value) > 8 or any(isinstance(item, list) for item in value))
+
+
+def shown(value: object) -> str:
+    """A value with its numbers as :func:`readable` writes them."""
+    if isinstance(value, float):
+        return readable(value)
+    if isinstance(value, list):
+        return ", ".join(shown(item) for item in value)
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {shown(item)}" for name, item in value.items())
+    return str(value)
 
 
 def number_of(line: dict[str, Any]) -> str:

@@ -22,7 +22,7 @@ from vidgan.presets import preset
 from vidgan.report.words import duration
 from vidgan.run.device import choose_device
 from vidgan.run.directory import Budget, DataRecord, RunDirectory, command_line
-from vidgan.run.experiment import Experiment
+from vidgan.run.experiment import BatchSpec, Experiment
 from vidgan.run.pins import require_below_stays
 from vidgan.run.tiny import tiny
 from vidgan.sample.settling import window_of
@@ -283,9 +283,20 @@ def open_run(options: Options, experiment: Experiment, record: DataRecord, budge
         raise UserError(f"there is no run in {options.out} to go on with; --resume auto would start one")
     if options.resume == "auto":
         print(f"no run in {options.out} yet: starting one", file=sys.stderr)
+    tell_of_statistics(experiment.training.batch)
     choice = None if options.init_checkpoint is None else checkpoint(options.init_checkpoint)
     origin = None if options.init_from is None else origin_of(options.init_from, choice)
     RunDirectory.create(options.out, experiment, record, command_line(), origin, budget)
+
+
+def tell_of_statistics(batch: BatchSpec) -> None:
+    """Say where processes do not share batch statistics: the papers' do, and the default is not theirs."""
+    if batch.statistics_group < batch.replicas:
+        print(
+            "batch statistics are those of each process alone; the papers share them: "
+            f"--training.batch.statistics-group {batch.replicas}",
+            file=sys.stderr,
+        )
 
 
 def leave(replicas: Replicas) -> None:
