@@ -1,12 +1,16 @@
 """How far `vidgan plan` is from the memory that training steps take, for small variants of three presets.
 
-Each is measured in a process of its own: the most that its tensors held at a time, and by how much the process
-grew (Linux: the peak of its resident memory, less what it held when torch was loaded). On a GPU, the most that
-torch's allocator gave out.
+Each is measured in processes of their own: the most that its tensors held at a time, and on a CPU (Linux) by how
+much the resident memory of the process grew at most, once every block that is freed goes back to the system and
+once as malloc does by itself, which keeps some for later. On a GPU, the most that torch's allocator gave out.
 """
 
+import ctypes
 import gc
 import multiprocessing
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -18,12 +22,16 @@ from vidgan.run.experiment import Experiment
 from vidgan.train.plan import plan_level
 
 CASES = (
-    ("demo", 0, None, 128),
-    ("dvd-gan-k600-12x64", 0, 8, 8),
-    ("trivd-gan-fp-k600-16x64", 0, 8, 8),
+    ("demo", 0, None, 32),
+    ("dvd-gan-k600-12x64", 0, 8, 4),
     ("ssw-gan-k600-48x128", 1, 4, 2),
 )
 """preset, level, width (None: its own), clips"""
+THRESHOLD = ("MALLOC_MMAP_THRESHOLD_", "65536")
+"""Makes glibc map every block above 64 KiB by itself, which goes back to the system when it is freed. Otherwise
+the limit grows up to 32 MiB, and blocks below it are carved out of a heap that keeps its gaps."""
+
+Measure = Callable[[Experiment, int, torch.device], int]
 
 
 def experiment_of(name: str, width: int | None, clips: int) -> Experiment:
@@ -39,13 +47,37 @@ def resident(what: str) -> int:
     return 1024 * int(line.split()[1])
 
 
-def growth(experiment: Experiment, index: int, device: torch.device) -> int:
-    """By how much the process grew at most."""
-    torch.randn(8, 8, device=device).matmul(torch.randn(8, 8, device=device))
+def before_training(experiment: Experiment, index: int, device: torch.device) -> int:
+    """What the process holds when it has trained once on a single clip: interpreter, libraries, kernels made."""
+    rehearse(with_batch(experiment, 1), index, device)
     gc.collect()
-    before = resident("VmRSS")
+    ctypes.CDLL(None).malloc_trim(0)
+    return resident("VmRSS")
+
+
+def growth(experiment: Experiment, index: int, device: torch.device) -> int:
+    """By how much the process grew at most above :func:`before_training`."""
+    before = before_training(experiment, index, device)
+    Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from here
     rehearse(experiment, index, device)
     return resident("VmHWM") - before
+
+
+@contextmanager
+def blocks_returned() -> Iterator[None]:
+    """Processes started meanwhile hand freed blocks back to the system."""
+    name, value = THRESHOLD
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        del os.environ[name]
+
+
+def alone(measure: Measure, experiment: Experiment, index: int, device: torch.device) -> int:
+    """Measure in a fresh process."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(measure, (experiment, index, device))
 
 
 def main(settings: Settings) -> None:
@@ -53,19 +85,19 @@ def main(settings: Settings) -> None:
     print(f"\nmemory of {STEPS} training steps: planned, and measured over planned")
     for name, index, width, clips in CASES:
         experiment = experiment_of(name, width, clips)
+        case = (experiment, index, settings.device)
         training = experiment.training
         planned = plan_level(experiment, index).memory(training.batch, training.critic_updates, clips)
-        with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
-            measured = [
-                pool.apply(way, (experiment, index, settings.device)) for way in (peak_of_training, growth)
-            ]
-        ratios = "   ".join(
-            f"{what} {mib(size)} ({size / planned:.2f})"
-            for what, size in zip(("tensors", "process"), measured, strict=True)
-        )
-        print(
-            f"  {name}, level {index + 1}, {clips} clips: planned {mib(int(planned))}   {ratios}", flush=True
-        )
+        print(f"  {name}, level {index + 1}, {clips} clips: planned {mib(int(planned))}", flush=True)
+        found = {"tensors": alone(peak_of_training, *case)}
+        if settings.device.type == "cpu":
+            with blocks_returned():
+                found["process, blocks returned"] = alone(growth, *case)
+            found["process, malloc's own way"] = alone(growth, *case)
+        for what, size in found.items():
+            print(f"    {what:26}{mib(size):>12} ({size / planned:.2f})", flush=True)
+        if settings.device.type == "cpu":
+            print(f"    {'held before training':26}{mib(alone(before_training, *case)):>12}", flush=True)
 
 
 if __name__ == "__main__":

@@ -134,7 +134,7 @@ def test_the_job_script_saves_and_queues_itself_again(
             text=True,
         )
         wait_for_lines(process, out, reached + 2)
-        process.send_signal(signal.SIGTERM)  # as --signal=B:TERM does: to the script alone
+        process.send_signal(signal.SIGUSR1)  # as --signal=B:USR1 does: to the script alone
         said, err = process.communicate(timeout=60)
         assert process.returncode == 0, err
         assert "all saved" in said

@@ -184,6 +184,28 @@ def test_a_tiny_run_says_that_it_was_shrunk(tmp_path: Path) -> None:
     assert section.all("li")[-1].text == "training.steps: 2 → 3"
 
 
+def test_shares_reach_from_zero_to_one_and_charts_speak(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    write_log(run, [tick(s, {"dark/real": 0.0, "accuracy/clip/real": 0.9 + s / 1000}) for s in (25, 50)])
+    shown = charts(Page.read(write_report(run.path)))
+    for name in ("Dark videos", "Accuracy of critic “clip”"):
+        numbers = [read(label.text) for label in shown[name].all("text", "y")]
+        assert (min(numbers), max(numbers)) == (0, 1)
+    (drawing,) = shown["Accuracy of critic “clip”"].all("svg")
+    assert "real: 0.95 at step 50; least 0.925 at 25" in drawing.attributes["aria-label"]
+
+
+def test_a_deviation_says_over_what(page: Page, tmp_path: Path) -> None:
+    assert "±" not in page.section("Results").text
+    run = make_run(tmp_path / "run")
+    run.metrics.append(
+        confusion([[7, 1, 0], [2, 3, 3]]) | {"deviation": {"value": 0.03, "over": "bootstrap"}}
+    )
+    said = Page.read(write_report(run.path)).section("Results").text
+    assert "± 0.03" in said
+    assert "± is the standard deviation over resamples of the judged clips." in said
+
+
 def test_results_with_protocol_and_settings(page: Page) -> None:
     section = page.section("Results")
     cells = [

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from browser import CHROMIUM, Browser
-from runs import confusion, full_run, make_run
+from runs import confusion, full_run, make_run, tick, write_log
 from vidgan.report.page import write_report
 
 pytestmark = [
@@ -54,6 +54,34 @@ def test_fits_and_is_silent(browser: Browser, report: Path, width: int, scheme: 
     assert browser.requested == [report.absolute().as_uri()]
     ARTEFACTS.mkdir(parents=True, exist_ok=True)
     browser.picture(ARTEFACTS / f"report-{width}-{scheme}.png")
+
+
+PLAYS = """
+Promise.all([...document.images].map(async (i) => {
+    const bytes = Uint8Array.from(atob(i.src.split(",")[1]), (c) => c.charCodeAt(0));
+    const decoder = new ImageDecoder({ data: bytes, type: "image/webp" });
+    await decoder.tracks.ready;
+    const { frameCount, repetitionCount } = decoder.tracks.selectedTrack;
+    await decoder.decode({ frameIndex: frameCount - 1 });
+    return frameCount > 1 && repetitionCount === Infinity;
+}))
+"""
+"""Whether the browser can decode each picture to its last frame, and repeats it without end"""
+
+
+def test_every_clip_plays(browser: Browser, report: Path) -> None:
+    browser.open(report, 1280)
+    assert browser.value(PLAYS) == [True] * browser.value("document.images.length")
+
+
+def test_legends_say_each_name_once_on_a_phone(browser: Browser, tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    write_log(run, [tick(s, {"pixel/real red": 0.5, "pixel/fake red": 0.4}) for s in (25, 50)])
+    browser.open(write_report(run.path), 360)
+    before = (
+        "[...document.querySelectorAll('.legend li')].map((e) => getComputedStyle(e, '::before').content)"
+    )
+    assert browser.value(before) == ["none", "none"]
 
 
 def test_long_words_do_not_widen_a_phone(browser: Browser, tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def test_a_row_per_class_with_frames_over_time(tmp_path: Path, capsys: Capture) 
         seen = np.asarray(image)
     data = open_dataset(made)
     for row in range(2):
-        top = GAP + row * (SIDE + TEXT + 3 * GAP) + TEXT + SIDE // 2
+        top = GAP + TEXT + row * (SIDE + TEXT + 3 * GAP) + TEXT + SIDE // 2
         for place in range(CLIPS):
             for frame, time_shown in enumerate((0, 1, 3, 4)):  # four of five frames, evenly
                 left = (
@@ -56,7 +56,7 @@ def test_a_row_per_class_with_frames_over_time(tmp_path: Path, capsys: Capture) 
 
 def test_wide_clips_keep_their_aspect_and_short_ones_are_shown_whole() -> None:
     assert clip_strip(Painted(3), 0).shape == (SIDE, FRAMES * (88 + GAP) - GAP, 3)  # 8 x 11 pixels
-    assert sheet(Painted(3)).size[1] == 2 * (SIDE + TEXT + 3 * GAP) + GAP
+    assert sheet(Painted(3)).size[1] == TEXT + 2 * (SIDE + TEXT + 3 * GAP) + GAP
 
 
 def test_only_a_watched_report_reloads_itself(tmp_path: Path) -> None:

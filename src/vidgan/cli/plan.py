@@ -75,6 +75,11 @@ def show(experiment: Experiment, memory: float | None, rate: float | None) -> No
             print(days(experiment, index, rate))
     if memory is None:
         print("\nGive --device-memory 80G to be told which micro-batch fits.")
+        # Our choice: in words, since it differs between machines; docs/results/data.md has what was measured.
+        print(
+            "This is what tensors take. On a CPU the process holds about a third of a GiB besides, for Python, torch "
+            "and its kernels, and malloc may keep a quarter to a half more than is needed at the peak."
+        )
 
 
 def memory_of(text: str | None) -> float | None:

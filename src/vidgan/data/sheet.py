@@ -1,5 +1,6 @@
 """A contact sheet: what is in a prepared dataset, in one picture."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +11,15 @@ from vidgan.files import write_whole
 
 CLASSES, CLIPS, FRAMES = 40, 3, 4
 """at most so many classes, clips of each, frames of each clip (evenly over its length)"""
-SIDE, GAP, TEXT = 64, 2, 14
-"""height of a frame, space between clips, height of a line of text (pixels)"""
+SIDE, GAP, TEXT, LETTERS = 64, 2, 19, 13
+"""height of a frame, space between frames, height of a line of text and of its letters (pixels)"""
 PAPER, INK = (250, 250, 248), (30, 30, 30)
 
 
 def write_sheet(dataset: Dataset, path: Path) -> None:
     """Write a PNG with a row per class, its name above: the first clips and their frames over time.
+
+    The first line says what is shown.
 
     Of more classes than :data:`CLASSES`, that many are shown, evenly over the list.
 
@@ -39,11 +42,15 @@ def sheet(dataset: Dataset) -> Image.Image:
     shown = np.linspace(0, len(dataset.classes) - 1, count).round().astype(int).tolist()
     rows = [(label, np.flatnonzero(labels == label)) for label in shown]
     strips = [[clip_strip(dataset, int(index)) for index in clips[:CLIPS]] for _, clips in rows]
+    title = title_of(dataset, count)
+    font = ImageFont.load_default(LETTERS)
     width = max(sum(strip.shape[1] + 3 * GAP for strip in row) for row in strips)
-    canvas = Image.new("RGB", (max(width, 320) + 3 * GAP, (SIDE + TEXT + 3 * GAP) * count + GAP), PAPER)
-    draw, font = ImageDraw.Draw(canvas), ImageFont.load_default()
+    width = max(width, math.ceil(font.getlength(title)) + 3 * GAP)
+    canvas = Image.new("RGB", (width + 3 * GAP, TEXT + (SIDE + TEXT + 3 * GAP) * count + GAP), PAPER)
+    draw = ImageDraw.Draw(canvas)
+    draw.text((3 * GAP, GAP), title, INK, font)
     for number, ((label, clips), row) in enumerate(zip(rows, strips, strict=True)):
-        top = GAP + number * (SIDE + TEXT + 3 * GAP)
+        top = GAP + TEXT + number * (SIDE + TEXT + 3 * GAP)
         name = dataset.classes[label].encode("ascii", "replace").decode()  # what the built-in font can draw
         draw.text((3 * GAP, top), f"{name}: {len(clips)} clips", INK, font)
         left = 3 * GAP
@@ -51,6 +58,14 @@ def sheet(dataset: Dataset) -> Image.Image:
             canvas.paste(Image.fromarray(strip), (left, top + TEXT))
             left += strip.shape[1] + 3 * GAP
     return canvas
+
+
+def title_of(dataset: Dataset, classes: int) -> str:
+    """What the picture shows: of how much, how much."""
+    known = len(dataset.classes)
+    held = f"{len(dataset)} clips, {known} classes" if known > 1 else f"{len(dataset)} clips without classes"
+    left = "" if classes == known else f", {classes} of them here"
+    return f"{held}{left}: the first {CLIPS}{' of each' * (known > 1)}, {FRAMES} frames evenly over each clip"
 
 
 def clip_strip(dataset: Dataset, index: int) -> Frames:

@@ -36,6 +36,8 @@ UNITS = {
     "motion": "mean difference of frames",
     "diversity": "mean distance of two clips",
 }
+SHARES = ("accuracy", "dark")
+"""kinds that are shares of a whole: their axes reach from 0 to 1, so that no noise looks like a change"""
 
 Point = tuple[int, float | None]
 """A step and a value; None where it was not finite."""
@@ -56,6 +58,8 @@ class Panel(NamedTuple):
     series: Sequence[Series]
     marks: Sequence[Alarm] = ()
     """where the collapse watch saw something begin"""
+    reach: Sequence[float] = ()
+    """values that the vertical axis shows in any case"""
 
 
 def panels(ticks: Sequence[Tick]) -> list[Panel]:
@@ -65,9 +69,12 @@ def panels(ticks: Sequence[Tick]) -> list[Panel]:
     for name in names:
         title, _, curve = name.rpartition("/")
         points = [(tick.step, tick.scalars[name]) for tick in ticks if name in tick.scalars]
-        groups.setdefault(title, []).append(Series(curve, points))
+        groups.setdefault(title, []).append(Series(curve.replace("_", " "), points))
     marks = [alarm for tick in ticks for alarm in tick.alarms]
-    found = [Panel(title_of(group), unit_of(group), series, marks) for group, series in groups.items()]
+    found = [
+        Panel(title_of(group), unit_of(group), series, marks, reach_of(group))
+        for group, series in groups.items()
+    ]
     rates = speed(ticks)
     return [*found, Panel("Speed", "clips / s", [Series("clips / s", rates)])] if rates else found
 
@@ -85,6 +92,11 @@ def title_of(group: str) -> str:
 def unit_of(group: str) -> str:
     """What the vertical axis shows."""
     return UNITS.get(group.partition("/")[0], "value")
+
+
+def reach_of(group: str) -> Sequence[float]:
+    """What the vertical axis shows whatever the values are."""
+    return (0.0, 1.0) if group.partition("/")[0] in SHARES else ()
 
 
 def speed(ticks: Sequence[Tick]) -> list[Point]:

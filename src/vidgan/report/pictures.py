@@ -46,7 +46,11 @@ def by_class(shown: Collected) -> str:
     affordable = len(list(within(BUDGET, (weight(clips) for clips in shown.classes))))
     classes = shown.classes[: max(1, affordable)]
     left = len(shown.classes) - len(classes)
-    note = f"<p class=note>The first {len(classes)} of {len(shown.classes)} classes.</p>" if left else ""
+    of = f"the first {len(classes)} of {len(shown.classes)} classes" if left else "each class"
+    note = (
+        f"<p class=note>The first clips of {of} in <code>samples/classes</code>, not chosen by their looks; "
+        "they play over and over.</p>"
+    )
     head = (
         "<div class='class head' aria-hidden=true><span></span><span>Generated</span><span>Real</span></div>"
     )

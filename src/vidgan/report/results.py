@@ -11,6 +11,8 @@ from vidgan.spec import TAG
 
 LARGEST = 24
 """rows and columns of a table that fits a page; of a larger one the commonest confusions are listed"""
+SPREADS = {"bootstrap": "resamples of the judged clips", "runs": "repetitions with other noise"}
+"""over what a result's deviation was taken"""
 
 
 def results(shown: Collected) -> str:
@@ -36,7 +38,15 @@ def overview(lines: Sequence[Mapping[str, Any]]) -> str:
     )
     names = ("Value", "Clips", "Step", "Seed")
     head = f"<th>Protocol</th>{''.join(f'<th class=n>{name}</th>' for name in names)}"
-    return f"<div class=wide><table class=results><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    table = f"<table class=results><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f"<div class=wide>{table}</div>{spreads(lines)}"
+
+
+def spreads(lines: Sequence[Mapping[str, Any]]) -> str:
+    """What stands behind ±; nothing where no result has a deviation."""
+    found = [line["deviation"].get("over") for line in lines if isinstance(line.get("deviation"), dict)]
+    kinds = [said for over, said in SPREADS.items() if over in found]
+    return f"<p class=note>± is the standard deviation over {' or '.join(kinds)}.</p>" if kinds else ""
 
 
 def value_of(line: Mapping[str, Any]) -> str:

@@ -49,11 +49,12 @@ def chart(panel: Panel) -> str:
     steps = [step for series in panel.series for step, _ in series.points]
     values = [value for series in panel.series for _, value in series.points if value is not None]
     x = Axis(0, max([*steps, 1]), LEFT, WIDTH - RIGHT)
-    low, high = span(values)
+    low, high = span([*values, *panel.reach])
     y = Axis(low, high, HEIGHT - BOTTOM, TOP)
     lines = [line(series, i, x, y) for i, series in enumerate(panel.series)]
+    said = f"{panel.title}. {'. '.join(summary(series) for series in panel.series)}."
     return (
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(panel.title)}" '
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(said)}" '
         f'data-x="{x.data()}" data-y="{y.data()}">'
         f'<g class="grid">{gridlines(x, y)}</g>{"".join(lines)}{"".join(mark(alarm, x, y) for alarm in panel.marks)}'
         f'<g class="ticks">{tick_labels(x, y)}</g>{axis_titles(panel)}</svg>'
