@@ -68,7 +68,8 @@ def _show(dataset: PreparedDataset, dest: Path, console: Console) -> None:
     most = np.argsort(-counts, kind="stable")[:5]
     shown = ", ".join(f"{sizes[i][0]}x{sizes[i][1]} ({counts[i]})" for i in most)
     rates = clips["rate"][~np.isnan(clips["rate"])]
-    rate = f"{rates.min():.4g} to {rates.max():.4g} frames/s" if len(rates) else "frame rate not known"
+    ends = dict.fromkeys(f"{rate:.4g}" for rate in (rates.min(), rates.max())) if len(rates) else ()
+    rate = f"{' to '.join(ends)} frames/s" if ends else "frame rate not known"
     more = f" and {len(sizes) - 5} more" if len(sizes) > 5 else ""
     options = ", ".join(f"{key} {_plain(value)}" for key, value in to_json(spec).items() if key != "is")
     for line in (
