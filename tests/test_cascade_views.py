@@ -25,8 +25,11 @@ from vidgan.models.level import LevelSpec
 from vidgan.models.stage import nearest
 from vidgan.nn.norm import BatchNormAllFrames
 from vidgan.nn.statistics import Clock
+from vidgan.presets import preset
 from vidgan.presets.ssw_gan import ssw_gan_k600_48x128
+from vidgan.run.tiny import tiny
 from vidgan.spec import SpecError
+from vidgan.train.level_state import level_of
 
 # Views
 
@@ -70,6 +73,19 @@ def test_the_view_of_the_level_below(factor: int) -> None:
         for i in range(4):
             for j in range(4):
                 assert torch.equal(made[:, t, :, i, j], clip[:, factor * t, :, 2 * i, 2 * j])
+
+
+def test_a_level_learns_what_the_one_above_is_given() -> None:
+    """Down to level 1 clips go through the size of every level above it (CVG: "by repeated application of f_s")."""
+    experiment = tiny(preset("cvg-bdd100k-48x256"))
+    first, second, top = experiment.levels
+    assert first.size < second.size < top.size
+    clip, label = random(1, 4, 3, top.size, top.size), torch.zeros(1, dtype=torch.int64)
+    given = level_of(experiment, 1).evidence(clip, label, smooth=True).below
+    learnt = level_of(experiment, 0).evidence(clip[:, ::2], label, smooth=True).clip
+    assert given is not None
+    assert torch.equal(learnt, given)
+    assert not torch.allclose(learnt, resize(clip[:, ::2], first.size, smooth=True))
 
 
 @pytest.mark.parametrize(("frames", "steps"), [(3, 6), (2, 6), (4, 4)])

@@ -157,12 +157,17 @@ class Game(nn.Module, ABC):
 
 
 class Level(Game):
-    """Generator and critics of one level, built for a number of classes."""
+    """Generator and critics of one level, built for a number of classes.
 
-    def __init__(self, spec: LevelSpec, classes: int, below: Below | None) -> None:
+    Args:
+        above: sizes of the levels above, from the top one on, through which real clips are brought down to it.
+    """
+
+    def __init__(self, spec: LevelSpec, classes: int, below: Below | None, above: Sequence[int] = ()) -> None:
         super().__init__()
         self.spec = spec
         self.below = below
+        self.above = tuple(above)
         self.generator: Generator = spec.generator.build(
             classes, spec.context_frames, None if below is None else below.size
         )
@@ -179,7 +184,9 @@ class Level(Game):
         return self.spec.generator.latent
 
     def evidence(self, clip: Tensor, label: Tensor, smooth: bool) -> Evidence:
-        clip = resize(clip, self.spec.size, smooth)
+        # "By repeated application of f_s" (CVG): the levels above see these very clips as their input.
+        for size in (*self.above, self.spec.size):
+            clip = resize(clip, size, smooth)
         return Evidence(clip, None if self.below is None else view_below(clip, self.below, smooth), label)
 
     def places(self, clips: int, rng: torch.Generator) -> Tensor:

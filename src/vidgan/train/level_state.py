@@ -27,7 +27,7 @@ class LevelState:
             self.level: Game = (
                 JointLevels(experiment.levels, experiment.classes)
                 if experiment.joint
-                else Level(experiment.levels[index], experiment.classes, below_of(experiment.levels, index))
+                else level_of(experiment, index)
             )
         if device.type != "meta":
             initialise(self.level, training.initial, stream(training.seed, "weights", index))
@@ -81,6 +81,13 @@ def generators_in(module: torch.nn.Module) -> tuple[Generator, ...]:
     """A generator alone, or those of all levels."""
     found = module if isinstance(module, torch.nn.ModuleList) else [module]
     return tuple(generator for generator in found if isinstance(generator, Generator))
+
+
+def level_of(experiment: Experiment, index: int) -> Level:
+    """A level that is trained alone."""
+    levels = experiment.levels
+    above = [level.size for level in reversed(levels[index + 1 :])]
+    return Level(levels[index], experiment.classes, below_of(levels, index), above)
 
 
 def adam(module: torch.nn.Module, spec: AdamSpec, rate: float) -> torch.optim.Adam:
