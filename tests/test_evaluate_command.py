@@ -154,6 +154,17 @@ def test_best_of_several_continuations_of_a_run(tmp_path: Path, capsys: Capture)
 
 
 @pytest.mark.slow
+def test_a_run_is_asked_for_some_classes(run: Path, capsys: Capture) -> None:
+    args = ("evaluate", run, "--protocol", "motion-by-class", "--clips", 6, "--real-clips", 20)
+    answer = vidgan(capsys, *args, "--classes", "disc-left", 0)
+    assert answer.status == 0, answer.err
+    line = read_lines(run / "metrics.jsonl")[-1]
+    assert line["values"]["judged_clips_per_class"] == {"disc-left": 3, "disc-right": 3}
+    assert set(line["values"]["real_motion_per_class"]) == {"disc-left", "disc-right"}
+    assert line["settings"]["source"]["classes"] == ["disc-left", "disc-right"]
+    require_one_line(vidgan(capsys, *args, "--classes", "disc-lift"), "disc-left")
+
+
 def test_class_free_models_name_no_classes(tmp_path: Path, capsys: Capture) -> None:
     class_free = train(tmp_path / "free", "demo", "--conditional", "False")
     answer = vidgan(capsys, "sample", class_free, "--out", tmp_path / "a", "--clips", 2, "--format", "npy")

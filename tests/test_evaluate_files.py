@@ -99,6 +99,7 @@ def test_what_goes_on_record(tmp_path: Path, capsys: Capture) -> None:
         "frames": 4,
         "stride": 1,
         "size": 16,
+        "classes": [],
         "resize": "bilinear",
         "crop": "centre",
         "bits": 8,

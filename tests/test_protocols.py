@@ -79,7 +79,8 @@ def test_protocols_that_need_no_weights_say_so_in_their_names() -> None:
     for name, named in ALL.items():
         if name.startswith(("fvd", "fid", "is-")):
             assert named.protocol.features.weights_of is not None
-    assert [name for name in ALL if "random" in name] == ["frechet-random", "frechet-random-i3d"]
+    random = ["frechet-random-by-class", "frechet-random", "frechet-random-i3d"]
+    assert [name for name in ALL if "random" in name] == random
 
 
 def test_impossible_values_are_refused() -> None:

@@ -25,6 +25,7 @@ VERBS = {
     "train-classifier": "train a small classifier on your data, to measure with",
     "truncation": "measure a trained model at several deviations of the noise, and draw the curve",
     "futures": "draw how near the best of several predictions comes, frame by frame",
+    "classes": "show scores by class beside how much each class moves",
     "spectra": "draw the power spectra that were measured of a run or of videos",
     "curves": "draw how runs compare over training: mean and deviation over seeds",
     "report": "write one self-contained page that shows a run",

@@ -12,7 +12,7 @@ from vidgan.cli.checks import at_least
 from vidgan.cli.data import SYNTHETIC, data_of_run, given_frames
 from vidgan.cli.parse import parse
 from vidgan.cli.progress import clips_progress
-from vidgan.cli.sampling import checkpoint, truncation
+from vidgan.cli.sampling import checkpoint, class_numbers, truncation
 from vidgan.data.dataset import Dataset
 from vidgan.data.synthetic import SyntheticDataset, demo_like
 from vidgan.data.unprepared import open_videos
@@ -64,6 +64,8 @@ class Options:
     """source frames from one frame of a real clip to the next"""
     size: int | None = None
     """side of the clips (pixels), to which files are resized"""
+    classes: Annotated[tuple[str, ...], tyro.conf.arg(help_behavior_hint="(default: all)")] = ()
+    """of a run, only these classes by name or number, generated and real"""
     futures: int | None = None
     """continuations per real clip, for ssim-best-of-100"""
     positions: tuple[int, ...] = ()
@@ -169,6 +171,8 @@ def judge_run(options: Options, chosen: dict[str, Protocol], setup: Setup) -> li
         dataset: Dataset = open_real(options.real, directory.experiment.size)
     else:
         dataset = data_of_run(directory, options.data)
+    only = tuple(directory.class_names[n] for n in class_numbers(directory, options.classes))
+    chosen = {name: each.replace(source=each.source.replace(classes=only)) for name, each in chosen.items()}
     for each in chosen.values():  # before anything is computed
         each.check(subject_of(directory, dataset))
         setup.open(each, directory.class_names)
@@ -191,6 +195,10 @@ def judge_videos(options: Options, chosen: dict[str, Protocol], setup: Setup) ->
     for name, unset in (("sigma", None), ("threshold", None), ("checkpoint", "last")):
         if getattr(options, name) != unset:
             raise UserError(f"--{name} says how a model is sampled; {options.judged} holds finished videos")
+    if options.classes:
+        raise UserError(
+            f"--classes asks a model for classes; of {options.judged} give a folder with these alone"
+        )
     if options.copy_last:
         raise UserError(f"--copy-last copies what a run is given; {options.judged} is no run directory")
     files = open_videos(options.judged, options.size)
@@ -235,7 +243,7 @@ def show(line: dict[str, Any]) -> None:
     if (accuracy := line["network"].get("held_out_accuracy")) is not None:
         print(f"  the classifier's accuracy on held-out clips: {accuracy:.4f}")
     for name, value in line["values"].items():
-        if name != "per_class" and not is_long(value):
+        if not name.endswith("per_class") and not is_long(value):
             print(f"  {name}: {shown(value)}")
     if changes := changes_of(ALL[line["protocol"]].protocol, line):
         print(f"  differs from the protocol of this name: {'; '.join(changes)}")

@@ -44,17 +44,27 @@ class Clips(ABC):
 class DataClips(Clips):
     """Windows of data, drawn as ``draw`` says.
 
+    Args:
+        only: classes that are drawn from, by name; none: all.
+
     Raises:
         UserError: where no clip is left, or, if ``draw`` leaves none out, where one is too short or small.
     """
 
-    def __init__(self, dataset: Dataset, window: WindowSpec, draw: Draw, seed: int) -> None:
+    def __init__(
+        self, dataset: Dataset, window: WindowSpec, draw: Draw, seed: int, only: Sequence[str] = ()
+    ) -> None:
         self.dataset, self.window, self.draw, self.seed = dataset, window, draw, seed
-        self.classes = dataset.classes
+        self.classes, self.only = dataset.classes, tuple(only)
+        if unknown := [name for name in only if name not in dataset.classes]:
+            raise UserError(f"the real data have no class {unknown[0]!r}; they have {some(dataset.classes)}")
         order: Sequence[int] = range(len(dataset))
         if draw.shuffled:
             words = np.random.PCG64(derive(seed, "evaluation order")).random_raw(len(dataset))
             order = np.argsort(words, kind="stable").tolist()
+        if only:
+            labels = {dataset.classes.index(name) for name in only}
+            order = [index for index in order if dataset.info(index).label in labels]
         whole: list[int] = []
         self.left_out = 0
         for index in order:
@@ -104,6 +114,7 @@ class DataClips(Clips):
             "window": to_json(self.window),
             "draw": to_json(self.draw),
             "seed": self.seed if self.draw.shuffled or self.draw.random_start else None,
+            "only": list(self.only),
             "count": self.count,
         }
 
@@ -129,6 +140,7 @@ class GeneratedClips(Clips):
         frames: frames that are kept of each clip, from its first on.
         futures: continuations of each real clip; clip n is future n % futures of real clip n // futures.
         pairs: read also what each level of a cascade was given, and made of it.
+        only: labels that are asked for, in turns; none: all.
     """
 
     def __init__(
@@ -141,11 +153,13 @@ class GeneratedClips(Clips):
         given: DataClips | None,
         futures: int = 1,
         pairs: bool = False,
+        only: Sequence[int] = (),
     ) -> None:
         self.model, self.sampling, self.seed, self.count = model, sampling, seed, count
         self.frames, self.given, self.futures = frames, given, futures
         self.pairs = pairs
         self.classes = model.class_names if given is None else given.classes
+        self.labels = list(only) or list(range(len(self.classes)))
         self.context = model.levels[0].spec.context_frames
 
     @property
@@ -155,6 +169,7 @@ class GeneratedClips(Clips):
             "weights": [weights_hash(level.generator) for level in self.model.levels],
             "levels": to_json(experiment.levels),
             "classes": list(self.classes),
+            "labels": self.labels,
             "settle": to_json(experiment.training.settle),
             "settle_seed": experiment.training.seed,
             "sampling": to_json(self.sampling),
@@ -168,7 +183,7 @@ class GeneratedClips(Clips):
     def read(self, numbers: range) -> Batch:
         truncation = self.sampling.truncation
         if self.given is None:
-            labels = [n % len(self.classes) for n in numbers]
+            labels = [self.labels[n % len(self.labels)] for n in numbers]
             if self.pairs:
                 return self._read_pairs(numbers, labels)
             video = synthesise(self.model, self.seed, numbers, labels, truncation)
@@ -265,6 +280,11 @@ class PairedClips(Clips):
         fake = self.fake.read(numbers)
         truth = [self.real.read(range(n // self.futures, n // self.futures + 1)).videos for n in numbers]
         return Batch(fake.videos, fake.labels, np.concatenate(truth))
+
+
+def some(classes: Sequence[str]) -> str:
+    """The first names of classes, in a line."""
+    return f"{len(classes)}: {', '.join(classes[:20])}{' ...' if len(classes) > 20 else ''}"
 
 
 def stamp(dataset: Dataset) -> Any:

@@ -135,7 +135,8 @@ def judge_run(
             count = given.count
     if metric.needs_real:
         assert draw is not None
-        real = DataClips(dataset, window, draw, protocol.seed)
+        real = DataClips(dataset, window, draw, protocol.seed, asked.classes)
+    labels = [run.class_names.index(each) for each in asked.classes]
 
     def fakes(number: int) -> Clips:
         if model is None:
@@ -143,7 +144,7 @@ def judge_run(
             return CopiedClips(given, count, context, sampling.given_frames, frames)
         seed = protocol.seed + number
         pairs = isinstance(protocol.features, LevelSimilarity)
-        return GeneratedClips(model, sampling, seed, count * futures, frames, given, futures, pairs)
+        return GeneratedClips(model, sampling, seed, count * futures, frames, given, futures, pairs, labels)
 
     source = asked.replace(
         frames=frames, stride=stride, size=whole.size, real_codec=codec_of(dataset), fake_codec="none"

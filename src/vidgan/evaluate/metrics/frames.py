@@ -1,4 +1,4 @@
-"""Frame by frame: SSIM (Wang et al. 2004), PSNR, the best of l futures, and the copy baseline."""
+"""Frame by frame: SSIM (Wang et al. 2004), PSNR, motion, the best of l futures, and the copy baseline."""
 
 import functools
 
@@ -47,6 +47,15 @@ def psnr(a: Numbers, b: Numbers) -> Floats:
     with np.errstate(divide="ignore"):
         ratio: Floats = -10 * np.log10(error)
     return ratio
+
+
+def motion(videos: Numbers) -> Floats:
+    """Mean absolute difference of the neighbouring frames of clips (N, T, H, W, C), T at least 2: (N,), in [0, 1].
+
+    Raises:
+        UserError: as :func:`as_unit_frames`.
+    """
+    return np.stack([np.abs(np.diff(as_unit_frames(video), axis=0)).mean() for video in videos])
 
 
 def best_of(scores: npt.ArrayLike) -> Floats:

@@ -18,6 +18,8 @@ class Source(Spec):
     """source frames from one frame of a real clip to the next; None: the model's, 1 for files"""
     size: int | None = None
     """side of the square (pixels); None: the model's, or the shorter side of the first judged file"""
+    classes: tuple[str, ...] = ()
+    """only clips of these classes, generated and real; none: of all"""
     resize: str = "bilinear"
     """filter that brings files to this size by their shorter side; prepared data are not resized again"""
     crop: str = "centre"

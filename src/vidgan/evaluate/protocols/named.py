@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from vidgan.errors import UserError, nearest
+from vidgan.evaluate.protocols.by_class import ByClass, ClipMotion, MotionByClass
 from vidgan.evaluate.protocols.drawing import Draw, Sampling, Source
 from vidgan.evaluate.protocols.house import HouseFeatures, HouseVerdict
 from vidgan.evaluate.protocols.levels import LevelSimilarity, MeanPerLevel
@@ -39,6 +40,8 @@ class Named(NamedTuple):
 # Our choice where papers state no number of samples: BigGAN's 50,000 and ten splits for scores on Kinetics, whose
 # papers follow it; 10,000 for R(2+1)D, twenty times its dimensions.
 KINETICS, BIGGAN_SPLITS = 50_000, 10
+TEN_CLASSES = 10_000
+"""1,000 generated clips of each of ten classes (SSW-GAN, G)"""
 LENGTHENED = RepeatLast()
 
 ALL: Mapping[str, Named] = {
@@ -149,6 +152,53 @@ ALL: Mapping[str, Named] = {
         Protocol(metric=MeanPerLevel(), features=LevelSimilarity(), clips=256),
         "PSNR in dB between what a level of a cascade was given and what it made of it, brought down again as the data "
         "are; the headline is the top level's. Needs no weights and no real clips.",
+    ),
+    "fid-k600-by-class": Named(
+        Protocol(
+            metric=ByClass(score=FrechetDistance(layer="features")),
+            features=I3DFeatures(classes=600, short=LENGTHENED),
+            real=Draw(split="training, all of the classes"),
+            clips=TEN_CLASSES,
+        ),
+        "fid-k600-avgpool within each class (SSW-GAN, Table 4, of ten classes named by --classes); the headline is the "
+        "mean over classes. Needs weights.",
+    ),
+    "is-k400-by-class": Named(
+        Protocol(
+            metric=ByClass(score=InceptionScore()),
+            features=I3DFeatures(short=LENGTHENED),
+            clips=TEN_CLASSES,
+        ),
+        "The Inception Score of the clips of each class under I3D-400 (SSW-GAN, Table 4), without splits; the headline "
+        "is the mean over classes. Needs weights.",
+    ),
+    "motion-by-class": Named(
+        Protocol(
+            metric=MotionByClass(),
+            features=ClipMotion(),
+            real=Draw(count=10_000, shuffled=True, drop_short=True),
+        ),
+        "How much neighbouring frames differ, generated and real, by class; the headline is the mean gap between "
+        "both. Beside a score by class it tells whether classes that move more come out worse (SSW-GAN, G). Needs "
+        "no weights.",
+    ),
+    "frechet-random-by-class": Named(
+        Protocol(
+            metric=ByClass(score=FrechetDistance()),
+            features=RandomFeatures(),
+            real=Draw(count=10_000, shuffled=True, drop_short=True),
+        ),
+        "frechet-random within each class; the headline is the mean over classes. Needs no weights, comparable with "
+        "itself only. Never an FVD.",
+    ),
+    "frechet-house-by-class": Named(
+        Protocol(
+            metric=ByClass(score=FrechetDistance()),
+            features=HouseFeatures(),
+            real=Draw(count=10_000, shuffled=True, drop_short=True),
+        ),
+        "frechet-house within each class, by the features of vidgan train-classifier; the headline is the mean over "
+        "classes. Comparable only with numbers of the same file. Never an FVD.",
     ),
     "frechet-random": Named(
         Protocol(

@@ -1,5 +1,7 @@
 """A protocol: everything that a number depends on, as plain data."""
 
+from vidgan.errors import UserError
+from vidgan.evaluate.protocols.by_class import ByClass, ClipMotion, MotionByClass
 from vidgan.evaluate.protocols.drawing import Draw, Sampling, Source
 from vidgan.evaluate.protocols.extractors import Subject
 from vidgan.evaluate.protocols.house import HouseFeatures, HouseVerdict
@@ -35,6 +37,8 @@ MetricSpec = (
     | SpectralGap
     | BestFuture
     | MeanPerLevel
+    | ByClass
+    | MotionByClass
 )
 FeatureSpec = (
     I3DFeatures
@@ -50,6 +54,7 @@ FeatureSpec = (
     | PowerSpectra
     | FrameSimilarity
     | LevelSimilarity
+    | ClipMotion
 )
 
 
@@ -82,3 +87,6 @@ class Protocol(Spec):
     def check(self, subject: Subject) -> None:
         """Raise :class:`~vidgan.errors.UserError` if the protocol does not apply to what is judged."""
         self.features.check(subject)
+        by_class = isinstance(self.metric, ByClass | MotionByClass)
+        if by_class and (not subject.conditional or len(subject.classes) < 2):
+            raise UserError("this protocol scores class by class, and what is judged has none")

@@ -1,0 +1,106 @@
+"""Scores class by class, and how much each class moves (SSW-GAN, G)."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from commands import require_one_line, vidgan
+from vidgan.cli.classes import rank_correlation, table
+from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
+from vidgan.data.window import WindowSpec
+from vidgan.evaluate.clips import DataClips
+from vidgan.evaluate.metrics.frames import motion
+from vidgan.evaluate.metrics.frechet import frechet_distance
+from vidgan.evaluate.protocols.by_class import ByClass
+from vidgan.evaluate.protocols.drawing import Draw
+from vidgan.evaluate.protocols.metrics import FrechetDistance, InceptionScore, Table
+from vidgan.run.logs import read_lines
+from vidgan.sample.files import write_clip
+
+Capture = pytest.CaptureFixture[str]
+
+
+def features(labels: list[int], classes: tuple[str, ...], seed: int) -> Table:
+    rows = np.random.default_rng(seed).normal(size=(len(labels), 3)) + np.array(labels)[:, None]
+    return Table({"features": rows, "logits": rows}, np.array(labels), classes)
+
+
+def test_a_class_is_scored_against_its_own() -> None:
+    """By name, whatever its number is on either side; one clip is too few."""
+    real = features([0, 1] * 6, ("up", "down"), 0)
+    fake = features([1, 2] * 5 + [0], ("still", "down", "up"), 1)
+    result = ByClass(score=FrechetDistance()).against(real)(fake)
+    one, other = real.rows["features"], fake.rows["features"]
+    expected = {
+        "down": frechet_distance(other[0:10:2], one[1::2]),
+        "up": frechet_distance(other[1:10:2], one[0::2]),
+    }
+    assert result.values["per_class"] == pytest.approx(expected)
+    assert result.value == pytest.approx(np.mean(list(expected.values())))
+    assert result.values["judged_clips_per_class"] == {"down": 5, "up": 5}
+    assert result.values["real_clips_per_class"] == {"up": 6, "down": 6}
+    scores = ByClass(score=InceptionScore()).against(None)(fake)
+    assert list(scores.values["per_class"]) == ["down", "up"]
+    assert np.isnan(ByClass(score=FrechetDistance()).against(features([0, 0], ("other",), 0))(fake).value)
+
+
+def test_motion_is_the_difference_of_neighbouring_frames() -> None:
+    videos = np.zeros((2, 3, 2, 2, 3), np.uint8)
+    videos[1, 1] = 51
+    videos[1, 2] = 255
+    np.testing.assert_allclose(motion(videos), [0, (51 + 204) / 2 / 255])
+
+
+def test_only_some_classes_are_drawn() -> None:
+    data = SyntheticDataset(SyntheticSpec(size=16, frames=4, clips=32))
+    names = data.classes[5], data.classes[2]
+    clips = DataClips(data, WindowSpec(size=16, frames=4), Draw(count=6, shuffled=True), 0, names)
+    assert clips.count == 6
+    assert set(clips.read(range(6)).labels.tolist()) == {2, 5}
+
+
+def test_files_by_class(tmp_path: Path, capsys: Capture) -> None:
+    """Still clips of one class, flickering ones of another; the second is made too dark."""
+    real, fake = tmp_path / "real", tmp_path / "fake"
+    rng = np.random.default_rng(0)
+    for folder, gain in ((real, 1.0), (fake, 0.5)):
+        for name in ("still", "flicker"):
+            (folder / name).mkdir(parents=True)
+            for number in range(6):
+                clip = rng.integers(0, 256, (4, 16, 16, 3), np.uint8)
+                clip = np.repeat(clip[:1], 4, 0) if name == "still" else (clip * gain).astype(np.uint8)
+                write_clip(folder / name / f"{number}.npy", clip, 8.0)
+    names = ("motion-by-class", "frechet-random-by-class")
+    require_one_line(vidgan(capsys, "classes", fake), "vidgan evaluate")
+    answer = vidgan(capsys, "evaluate", fake, "--real", real, "--protocol", *names)
+    assert answer.status == 0, answer.err
+    moves, scores = (line["values"] for line in read_lines(tmp_path / "fake.metrics.jsonl"))
+    assert moves["per_class"]["still"] == moves["real_motion_per_class"]["still"] == 0
+    assert moves["per_class"]["flicker"] == pytest.approx(
+        moves["real_motion_per_class"]["flicker"] / 2, rel=0.05
+    )
+    assert scores["per_class"]["flicker"] > scores["per_class"]["still"]
+    answer = vidgan(capsys, "classes", fake)
+    assert answer.status == 0, answer.err
+    assert [line.split()[0] for line in answer.out.splitlines()[3:5]] == ["flicker", "still"]
+    require_one_line(
+        vidgan(capsys, "evaluate", fake / "still", "--real", real, "--protocol", names[0]), "class by class"
+    )
+
+
+def test_the_table_goes_from_most_motion_to_least() -> None:
+    real = {"a": 0.1, "b": 0.4, "c": 0.2, "d": 0.3}
+    motions: dict[str, Any] = {
+        "per_class": real,
+        "real_motion_per_class": real,
+        "real_clips_per_class": dict.fromkeys(real, 9),
+    }
+    scores = {"a": 4.0, "b": 1.0, "c": 3.0}
+    rows = table({"values": motions}, {"fid-k600-by-class": {"values": {"per_class": scores}}})
+    assert [row[0] for row in rows[1:5]] == ["b", "d", "c", "a"]
+    assert [row[3] for row in rows] == ["fid-k600", "1", "–", "3", "4", "1", "3.5", "−1"]
+    assert rank_correlation(
+        {"x": 1, "y": 2, "z": 3, "w": 3}, {"x": 5, "y": 7, "z": 9, "w": 9}
+    ) == pytest.approx(1)
