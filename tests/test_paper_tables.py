@@ -11,7 +11,20 @@ from vidgan.spec import Spec
 ROOT = Path(__file__).parents[1]
 PAGES = {
     "dvd-gan.md": ("3", "4.1-4.4", "A.1", "A.2", "A.3", "A.4", "C", "D"),
-    "cascades.md": ("3", "4", "5", "A", "B.1", "B.2", "C", "E-G", "H", "Cascaded", "Parametrization", "Experiments"),
+    "cascades.md": (
+        "3",
+        "4",
+        "5",
+        "A",
+        "B.1",
+        "B.2",
+        "C",
+        "E-G",
+        "H",
+        "Cascaded",
+        "Parametrization",
+        "Experiments",
+    ),
     "guide-table.md": ("3.1", "3.2", "3.3", "3.4", "4.1", "4.2", "4.3", "4.4", "4.5", "4.6", "4.7"),
     "trivd-gan.md": ("3", "4.1", "A", "B", "C", "D", "E", "F", "4.2-4.4"),
 }
