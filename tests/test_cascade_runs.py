@@ -1,14 +1,16 @@
 """Cascades in their run directories: killed in the middle of level 2, one level at a time, fed by raw weights."""
 
 import json
-from collections.abc import Mapping, Sequence
+import signal
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from commands import require_one_line, vidgan
+from commands import require_one_line, start, vidgan
 from vidgan.presets import preset
 from vidgan.run.checkpoints import checkpoint_path, load, save, steps_of
 from vidgan.run.directory import RunDirectory
@@ -16,14 +18,23 @@ from vidgan.run.logs import read_lines
 from vidgan.run.statistics_file import parameters_hash
 from vidgan.run.tiny import tiny
 from vidgan.sample.published import open_trained
-from vidgan.train.run import RunWatcher
 
 Capture = pytest.CaptureFixture[str]
 COMMON = ("--tiny", "--data", "synthetic", "--workers", 0, "--reporting.samples", 100)
 
 
-class Killed(BaseException):
-    """Ends training wherever it is; nothing is saved then, as by kill -9."""
+def killed_in_level_2(out: Path, *args: object) -> int:
+    """Start training and kill -9 it once level 2 has logged two steps; the step that its newest checkpoint is at."""
+    process = start(*args, "--out", out)
+    log = out / "log.jsonl"
+    try:
+        while process.poll() is None and not (log.is_file() and b'"level": 2, "step": 2' in log.read_bytes()):
+            time.sleep(0.005)
+    finally:
+        process.send_signal(signal.SIGKILL)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGKILL, err
+    return steps_of(out / "checkpoints", 2)[-1]
 
 
 def require_same(whole: Path, broken: Path, steps: Sequence[int]) -> None:
@@ -38,28 +49,18 @@ def require_same(whole: Path, broken: Path, steps: Sequence[int]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["cvg-k600-48x128", "ssw-gan-bdd100k-100x128"])
-def test_killed_in_the_middle_of_level_2(
-    name: str, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_killed_in_the_middle_of_level_2(name: str, tmp_path: Path, capsys: Capture) -> None:
     """As if nothing had happened; each level has its own steps."""
-    levels, ended = len(preset(name).levels), 3
-    train = ("train", name, *COMMON, "--steps", 1, "--levels.1.steps", ended)
+    levels = len(preset(name).levels)
+    train = ("train", name, *COMMON, "--steps", 1)
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    write = RunWatcher.tick
-
-    def tick(self: RunWatcher, index: int, step: int, clips: int, scalars: Mapping[str, float]) -> None:
-        write(self, index, step, clips, scalars)
-        if (index, step) == (1, 2):
-            raise Killed
-
-    with monkeypatch.context() as patch:
-        patch.setattr(RunWatcher, "tick", tick)
-        with pytest.raises(Killed):
-            vidgan(capsys, *train, "--out", broken)
+    done = killed_in_level_2(broken, *train, "--levels.1.steps", 10_000)
+    ended = done + 1
+    train = (*train, "--levels.1.steps", ended)
     answer = vidgan(capsys, *train, "--out", broken, "--resume")
     assert answer.status == 0, answer.err
     assert "level 1 is finished at step 1" in answer.out
-    assert "level 2 goes on from step 1 " in answer.out
+    assert f"level 2 goes on from step {done} " in answer.out
     for level, step in enumerate([1, ended, 1][:levels], 1):
         steps = [line["step"] for line in read_lines(broken / "log.jsonl") if line["level"] == level]
         assert steps == list(range(1, step + 1))
