@@ -25,8 +25,8 @@ class Evidence(NamedTuple):
     lower: tuple["Evidence", ...] = ()
     """where levels are trained together: what the critics of those below see, from the first level"""
 
-    def rows(self, rows: slice) -> "Evidence":
-        """Some of the clips."""
+    def rows(self, rows: slice | Tensor) -> "Evidence":
+        """Some of the clips, by a slice or by their numbers, int64."""
         return Evidence(
             self.clip[rows],
             None if self.below is None else self.below[rows],

@@ -126,13 +126,17 @@ def update_generator(
     optimisers.generator.zero_grad(set_to_none=True)
     logged: list[Scalars] = []
     for micro in batch:
-        fake = level.imitate(micro.real, micro.z, micro.below(), statistics, dtype)
+        real = micro.real if spec.variety is None else micro.real.rows(spec.variety.rows(len(micro.z)))
+        fake = level.imitate(real, micro.z, micro.below(), statistics, dtype)
         (on_fake,) = level.judge([fake], [micro.fake_draws], dtype)
         loss = level.spec.objective.generator_loss(on_fake)
         scalars = {"loss/generator": loss}
         if spec.pixel_loss is not None and step >= spec.pixel_loss.start:
-            pixels = spec.pixel_loss.loss(micro.real.clip, fake.clip)  # Du 2020, Eq. 4.1
+            pixels = spec.pixel_loss.loss(real.clip, fake.clip)  # Du 2020, Eq. 4.1
             loss, scalars["loss/pixels"] = loss + pixels, pixels
+        if spec.variety is not None:
+            nearest = spec.variety.loss(real.clip, fake.clip)
+            loss, scalars["loss/variety"] = loss + nearest, nearest
         (loss / len(batch)).backward()
         logged.append(scalars)
     if spec.orthogonal_penalty:

@@ -1,0 +1,81 @@
+"""The variety loss against a loop over clips, and whose futures a generator's update compares."""
+
+import pytest
+import torch
+from torch import Tensor
+
+import steps
+from vidgan.models.level import Level
+from vidgan.models.variety import Variety
+from vidgan.models.views import Evidence
+from vidgan.nn.statistics import BatchStatistics
+from vidgan.presets import preset
+from vidgan.run.experiment import Experiment
+from vidgan.run.tiny import tiny
+from vidgan.spec import SpecError
+from vidgan.train.replicas import Replicas
+from vidgan.train.step import update_generator
+
+F64 = torch.float64
+
+
+def clips(count: int, seed: int) -> Tensor:
+    return torch.rand((count, 2, 3, 2, 4), generator=torch.Generator().manual_seed(seed), dtype=F64) * 2 - 1
+
+
+def test_the_nearest_of_each_clips_futures_counts() -> None:
+    """Of six fakes with four futures each, the first four continue one real clip and the last two another."""
+    variety = Variety(weight=3.0, futures=4)
+    assert variety.rows(6).tolist() == [0, 0, 0, 0, 4, 4]
+    real, fake = clips(6, 0)[[0, 0, 0, 0, 4, 4]], clips(6, 1)
+    differences = [
+        sum(abs(a - b) for a, b in zip(x.flatten().tolist(), made.flatten().tolist(), strict=True))
+        / x.numel()
+        for x, made in zip(real, fake, strict=True)
+    ]
+    expected = 3.0 * (min(differences[:4]) + min(differences[4:])) / 2
+    assert variety.loss(real, fake).item() == pytest.approx(expected, rel=1e-12)
+
+
+def test_other_futures_are_left_alone() -> None:
+    real, fake = clips(1, 0).expand(3, -1, -1, -1, -1), clips(3, 1).requires_grad_()
+    nearest = int((real - fake).abs().mean((1, 2, 3, 4)).argmin())
+    Variety(weight=1.0, futures=3).loss(real, fake).backward()
+    assert fake.grad is not None
+    assert [bool(g.any()) for g in fake.grad] == [i == nearest for i in range(3)]
+
+
+def with_variety(variety: Variety | None) -> Experiment:
+    experiment = steps.batched(tiny(preset("dvd-gan-fp-bair-16x64")), 4)
+    return experiment.replace(training=experiment.training.replace(variety=variety))
+
+
+def test_an_update_continues_each_clip_several_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The generator is given the same frames with different noise; its own part of the loss stays."""
+    given: list[Evidence] = []
+    imitate = Level.imitate
+
+    def watched(level: Level, real: Evidence, *rest: object) -> Evidence:
+        given.append(real)
+        return imitate(level, real, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Level, "imitate", watched)
+    experiment = with_variety(Variety(weight=2.0, futures=2))
+    state = steps.level_state(experiment, 0)
+    (micro,) = batch = steps.micros(experiment, state, 0, Replicas(), F64)[-1]
+    scalars = update_generator(
+        state.level, state.optimisers, experiment.training, 0, batch, BatchStatistics(), Replicas()
+    )
+    (seen,) = given
+    assert torch.equal(seen.clip, micro.real.clip[[0, 0, 2, 2]])
+    assert torch.equal(seen.label, micro.real.label[[0, 0, 2, 2]])
+    assert scalars["loss/variety"] > 0
+
+
+def test_it_needs_given_frames() -> None:
+    synthesis = preset("demo")
+    with pytest.raises(SpecError, match="context_frames"):
+        synthesis.replace(training=synthesis.training.replace(variety=Variety(weight=1.0)))
+    for bad in ({"weight": 0.0}, {"weight": 1.0, "futures": 0}):
+        with pytest.raises(SpecError):
+            Variety(**bad)  # type: ignore[arg-type]
