@@ -21,6 +21,7 @@ from vidgan.run.experiment import Experiment
 ALL: tuple[Callable[[], Experiment], ...] = (
     demo.demo,
     demo_small.demo_prediction,
+    demo_small.demo_prediction_variety,
     demo_small.dvd_gan_8x64_cpu,
     *demo_cascade.ALL,
     dvd_gan.dvd_gan_k600_12x64,

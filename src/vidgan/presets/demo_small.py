@@ -1,5 +1,6 @@
 """Small experiments beside the demo: prediction of its clips, and real clips of 64x64 on a CPU."""
 
+from vidgan.models.variety import Variety
 from vidgan.models.views import Frames
 from vidgan.presets.demo import demo
 from vidgan.presets.dvd_gan import dvd_gan_fp_bair_16x64
@@ -38,6 +39,35 @@ def demo_prediction() -> Experiment:
         ),
         training=tour.training.replace(class_margin=0.0),
         reporting=tour.reporting,
+    )
+
+
+def demo_prediction_variety() -> Experiment:
+    """The small DVD-GAN-FP at 16x16, with a loss by which noise chooses among the futures of the same frame."""
+    plain = demo_prediction()
+    (level,) = plain.levels
+    tower = level.generator
+    encoder = tower.encoder
+    assert encoder is not None
+    first, *_, last = tower.stages
+    generator = tower.replace(
+        side=4,
+        stages=(first.replace(channels=2), last),
+        encoder=encoder.replace(body=encoder.body.replace(channels=(2, 4, 4))),
+    )
+    return plain.replace(
+        name="demo-prediction-variety",
+        description="DVD-GAN-FP in small, on a CPU: 7 frames of 16x16 given 1, with a variety loss.",
+        deviations=(
+            "built-in clips instead of BAIR; 7 frames of 16x16 given 1 instead of 15 of 64x64 given 1",
+            "generator and critics as those of demo, with two stages of channels 2 and 1 from a 4x4 map instead of "
+            "three from 3x3, and 8 instead of 32 as the gain of the critics' input",
+            "encoder: width 8, three blocks with channels 2, 4, 4, input centred on the data's mean and times 2",
+            "the generator's loss also has the distance from a real clip to the nearest of four futures (weight 30)",
+            *plain.deviations[3:],
+        ),
+        levels=(level.replace(generator=generator),),
+        training=plain.training.replace(variety=Variety(weight=30.0, futures=4)),
     )
 
 
