@@ -3,8 +3,8 @@
 ``python benchmarks/table2_in_small.py --out runs/table2 --minutes 4`` trains each unit under three seeds on built-in
 clips of striped shapes that move and pass behind another, in turns, so that a machine whose speed drifts slows all of
 them. After every turn a run is measured on held-out clips. It may be stopped at any time (Ctrl-C or SIGTERM, or worse);
-the same command goes on. At the end, and whenever it is called again, it writes table.md and curves.svg; with --report
-it writes them of what has been measured so far.
+the same command goes on. At the end, and whenever it is called again, it writes table.md, ssim.svg and distance.svg;
+with --report it writes them of what has been measured so far.
 """
 
 import argparse
@@ -255,16 +255,15 @@ def value_at(curve: Sequence[Reading], step: int) -> float | None:
     return next((reading.value for reading in curve if reading.step == step), None)
 
 
-def plots(runs: Runs) -> list[Plot]:
-    """Both numbers over steps and over time."""
+def plots(runs: Runs, name: str, words: str) -> list[Plot]:
+    """A number over steps and over time."""
     found = []
-    for name, words in ((SSIM, "best of 10 SSIM"), (FRECHET, FRECHET)):
-        for by_time, x in ((False, "step"), (True, "seconds of training")):
-            drawn = [
-                Curve(PAPER[unit][0], mean_points([readings(run, name) for run in own], by_time))
-                for unit, own in runs.items()
-            ]
-            found.append(Plot(words, x, "value", drawn))
+    for by_time, x in ((False, "step"), (True, "seconds of training")):
+        drawn = [
+            Curve(PAPER[unit][0], mean_points([readings(run, name) for run in own], by_time))
+            for unit, own in runs.items()
+        ]
+        found.append(Plot(words, x, "mean over seeds", drawn))
     return found
 
 
@@ -321,8 +320,9 @@ def report(given: Given, scale: Scale, runs: Runs) -> None:
     copies = measure_copies(first[0], scale.judged, Setup(cache=given.out / "cache"))
     written = table(runs, copies, scale.seconds)
     (given.out / "table.md").write_text(written)
-    (given.out / "curves.svg").write_text(figure(plots(runs)))
-    print(f"\n{written}\nwrote {given.out}/table.md and curves.svg")
+    (given.out / "ssim.svg").write_text(figure(plots(runs, SSIM, "best of 10 SSIM")))
+    (given.out / "distance.svg").write_text(figure(plots(runs, FRECHET, FRECHET)))
+    print(f"\n{written}\nwrote {given.out}/table.md, ssim.svg and distance.svg")
 
 
 if __name__ == "__main__":
