@@ -154,6 +154,12 @@ def test_real_clips_are_judged_by_each_other(real: list[Nearest]) -> None:
     assert judge_real([copy, *real[1:]]).copies[0]
 
 
+def test_a_class_with_one_recording_tells_no_copy_from_a_blur() -> None:
+    near = Nearest(video=0, start=0, distance=0.01, group=0, other=np.inf)
+    real = [near._replace(distance=0.1 + 0.01 * i) for i in range(9)]
+    assert judge([near], real).said == "no copies"
+
+
 def test_blurred_clips_are_near_to_everything_and_no_copies(real: list[Nearest]) -> None:
     others = windows(SyntheticDataset(TRAINED.replace(seed=4, clips=40)), [1])
     soft = blurred(others.videos)

@@ -1,6 +1,7 @@
 """``vidgan neighbours RUN``: does the model only remember, and has it collapsed in some classes?"""
 
 import dataclasses
+import math
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
@@ -222,6 +223,10 @@ def tell(found: Memory, likeness: Likeness, step: int, apart: bool) -> None:
     real = found.real_verdict
     told = f"{sum(real.copies)} of {count(len(real.copies), 'real clip')} ({100 * real.share:.0f} %)"
     print(f"  for comparison, each real clip judged by the others: {real.said}, {told}")
+    if alone := sum(math.isinf(near.other) for near in found.neighbours):
+        print(
+            f"  {count(alone, 'sample')} of classes with a single recording: a blur of it cannot be told from a copy"
+        )
     tell_diversity(found)
     if found.jumps:
         worst, middle_jump = max(found.jumps), statistics.median(found.jumps)

@@ -1,6 +1,5 @@
 """Does a model only remember? Nearest training videos of its clips, beside those of real clips it never saw."""
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
@@ -47,8 +46,11 @@ class Nearest(NamedTuple):
 
     @property
     def ratio(self) -> float:
-        """1 where another recording is as near; a copy's is small, and that of a blurred clip is not."""
-        return self.distance / self.other if self.other > 0 else 1.0
+        """1 where another recording is as near; a copy's is small, and that of a blurred clip is not.
+
+        1 too where the class has no other recording: a blur of its only one cannot be told from a copy.
+        """
+        return self.distance / self.other if 0 < self.other < np.inf else 1.0
 
 
 class Verdict(NamedTuple):
@@ -139,7 +141,7 @@ def judge(made: Sequence[Nearest], real: Sequence[Nearest]) -> Verdict:
     """
     distance = float(np.quantile([each.distance for each in real], QUANTILE))
     ratio = float(np.quantile([each.ratio for each in real], QUANTILE))
-    copies = [each.distance < distance and (each.ratio < ratio or math.isinf(each.other)) for each in made]
+    copies = [each.distance < distance and each.ratio < ratio for each in made]
     return Verdict(copies, float(np.mean(copies)), distance, ratio)
 
 

@@ -1,0 +1,78 @@
+"""A model that is deliberately overfitted to 20 real clips, and what ``vidgan neighbours`` says of it.
+
+``python benchmarks/memorisation.py STRIPS --out FOLDER`` takes the Weizmann strips (docs/results/weizmann.md): four
+frames of 20 clips of five performers to train on, of 16 clips of two others to judge by, at 16x16. A shrunk ``demo``
+is trained on them by the game alone, and asked what it remembers. What was trained before is gone on with.
+"""
+
+import argparse
+from pathlib import Path
+
+from PIL import Image
+
+from vidgan.cli import main as vidgan
+
+FRAMES, FIRST, APART = 4, 8, 8
+"""frames of a clip, and which of its strip"""
+TRAINED, HELD_OUT = slice(0, 10, 2), slice(10, None)
+"""a class's strips, of which every second one is a mirror image: of five performers without, of two with it"""
+SETTINGS = (
+    f"--levels.0.frames {FRAMES} --levels.0.generator.side 2 "
+    "--levels.0.critics.0.body.input-mean 0 0 0 --levels.0.critics.0.body.input-gain 8 "
+    "--levels.0.critics.1.body.input-mean 0 0 0 --levels.0.critics.1.body.input-gain 8 "
+    "--training.batch.global-batch 8 --training.batch.micro-batch 8 --training.settle.batches 4 "
+    "--reporting.tick 20 --reporting.checkpoint 200 --reporting.samples 500 --resume auto --workers 0"
+).split()
+"""of 16x16; the demo's critics see their input centred on dark clips, and at four times this gain"""
+
+
+def cut(source: Path, out: Path) -> None:
+    """Write these frames of a strip to a shorter one."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with Image.open(source) as strip:
+        side = strip.height
+        made = Image.new("RGB", (FRAMES * side, side))
+        for t in range(FRAMES):
+            left = side * (FIRST + APART * t)
+            made.paste(strip.crop((left, 0, left + side, side)), (side * t, 0))
+        made.save(out)
+
+
+def lay_out(strips: Path, out: Path) -> None:
+    """Folders of clips to train on and to judge by, one per action."""
+    for action in sorted(path for path in strips.iterdir() if path.is_dir()):
+        names = sorted(action.glob("*.png"))
+        for part, chosen in (("trained", names[TRAINED]), ("held-out", names[HELD_OUT])):
+            for name in chosen:
+                cut(name, out / part / action.name / name.name)
+
+
+def run(*words: str | int | Path) -> None:
+    """A command of vidgan; ends the program where it fails."""
+    if status := vidgan([str(word) for word in words]):
+        raise SystemExit(status)
+
+
+def main() -> None:
+    """Prepare, train, ask."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("strips", type=Path, help="folder with a folder of strips per action")
+    parser.add_argument("--out", type=Path, required=True, help="folder for data, run and pictures")
+    parser.add_argument("--steps", type=int, default=4000, help="generator updates (4000)")
+    options = parser.parse_args()
+    if not options.strips.is_dir():
+        parser.error(f"no folder at {options.strips}")
+    data = {part: options.out / "data" / part for part in ("trained", "held-out")}
+    fresh = not options.out.exists()
+    if fresh:
+        lay_out(options.strips, options.out / "strips")
+    for part, place in data.items() if fresh else ():
+        source = options.out / "strips" / part
+        run("prepare", source, place, "--layout", "strips", "--size", 16, "--resize", "area", "--workers", 0)
+    where = ("--data", data["trained"], "--held-out", data["held-out"], "--out", options.out / "run")
+    run("train", "demo", *where, "--steps", options.steps, *SETTINGS)
+    run("neighbours", options.out / "run", "--held-out", data["held-out"], "--per-class", 4)
+
+
+if __name__ == "__main__":
+    main()
