@@ -10,7 +10,7 @@ from vidgan.report.curves import Panel, Series, pieces, thin
 from vidgan.report.words import number
 
 WIDTH, HEIGHT = 440, 250
-LEFT, RIGHT, TOP, BOTTOM = 56, 12, 12, 42
+LEFT, RIGHT, TOP, BOTTOM = 64, 12, 12, 42
 """margins around the plot, in units of the view box"""
 
 COLOURS = {"red": "c1", "green": "c2", "blue": "c0"}
