@@ -16,8 +16,11 @@ from vidgan.models.views import Evidence, Frames
 from vidgan.nn.statistics import BatchStatistics
 from vidgan.presets import preset
 from vidgan.run.checkpoints import checkpoint_path, load
+from vidgan.run.directory import RunDirectory
 from vidgan.run.experiment import Experiment
 from vidgan.run.tiny import tiny
+from vidgan.sample.published import open_trained
+from vidgan.sample.trained import synthesise, synthesise_in_chunks
 from vidgan.spec import SpecError
 from vidgan.train.replicas import Replicas
 from vidgan.train.step import Optimisers, update_generator
@@ -202,6 +205,14 @@ def test_joint_training_resumes_samples_and_evaluates(tmp_path: Path, capsys: Ca
     assert not list((whole / "checkpoints").glob("level1-*"))
     out = tmp_path / "clips"
     assert vidgan(capsys, "sample", whole, "--out", out, "--clips", 2, "--checkpoint", 1).status == 0
+    model = open_trained(RunDirectory.open(whole))
+    (video,) = synthesise(model, 3, [0], [1])
+    parts = list(synthesise_in_chunks(model, 3, 0, 1, 3))
+    assert len(parts) > 2
+    torch.testing.assert_close(torch.cat(parts), video, rtol=0, atol=1e-5)
+    args = ("--out", tmp_path / "long", "--clips", 1, "--frames", 2 * len(video), "--chunk", 3)
+    answer = vidgan(capsys, "sample", whole, *args)
+    assert answer.status == 0, answer.err
     answer = vidgan(capsys, "evaluate", whole, "--protocol", "pixel-statistics", "--clips", 3)
     assert answer.status == 0, answer.err
     assert vidgan(capsys, "report", whole).status == 0
