@@ -485,7 +485,7 @@ def test_the_demo_keeps_the_papers_classes_of_layers() -> None:
         for place, value in changed("demo", "dvd-gan-k600-12x64").items()
         if place.endswith(".is") and value is not None and not place.startswith("levels.0.generator.stages")
     }
-    assert swapped == {}
+    assert swapped == {"training.class_margin.is": "ClassMargin"}  # which is no layer
     assert fields("demo", "dvd-gan-k600-12x64") <= {
         "generator.latent",
         "generator.width",
@@ -538,7 +538,7 @@ def test_the_demo_names_all_that_it_changes() -> None:
         "beta2": "beta2 0.99",
         "average.decay": "decay 0.993",
         "average.start": "from the start",
-        "class_margin": "by a margin (weight 8)",
+        "class_margin": "by a margin (0.25, weight 8)",
         "settle": "16 batches of 64",
         "bf16": "float32",
     }

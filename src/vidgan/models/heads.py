@@ -27,23 +27,6 @@ class Head(nn.Module, ABC):
     def forward(self, h: Tensor, label: Tensor) -> Tensor: ...
 
 
-def class_margin(head: Head, h: Tensor, label: Tensor) -> Tensor:
-    """Mean over clips and other classes y' of relu(1 - (e(y) - e(y')) . h), with the mean of h over T.
-
-    It is 0 where every clip is nearer to its own class than to any other by 1. Our choice: the papers' critics
-    meet a class only through what the generator makes of it, and learn it late; no paper has this term.
-
-    Args:
-        h: features of real clips (B T C).
-        label: their classes (B,).
-    """
-    classes = head.embed(torch.arange(head.embed.weight.shape[0], device=label.device))
-    nearness = h.to(torch.promote_types(h.dtype, torch.float32)).mean(1) @ classes.T
-    short = torch.relu(1 - (nearness.gather(1, label[:, None]) - nearness))
-    others = torch.ones_like(short).scatter(1, label[:, None], 0)
-    return (short * others).sum() / others.sum().clamp(min=1)
-
-
 class Projection(Spec):
     """One score per frame or step: linear(h) + e(y) . h (Clark et al. 2019, A.3)."""
 

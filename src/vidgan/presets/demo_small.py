@@ -37,7 +37,7 @@ def demo_prediction() -> Experiment:
                 context_frames=1,
             ),
         ),
-        training=tour.training.replace(class_margin=0.0),
+        training=tour.training.replace(class_margin=None),
         reporting=tour.reporting,
     )
 
@@ -109,7 +109,7 @@ def dvd_gan_8x64_cpu() -> Experiment:
             batch=BatchSpec(global_batch=8, micro_batch=8),
             adam=AdamSpec(generator_rate=1e-3, critic_rate=1e-3, beta2=0.99),
             average=AverageSpec(decay=0.995, start=0),
-            class_margin=0.0,
+            class_margin=None,
             settle=SettleSpec(batches=8, clips=16),
         ),
     )

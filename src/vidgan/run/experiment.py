@@ -1,6 +1,7 @@
 """An experiment is a model, data and an optimiser, written down as plain data."""
 
 from vidgan.models.cascade import below_of
+from vidgan.models.class_margin import ClassMargin
 from vidgan.models.level import LevelSpec
 from vidgan.models.pixel_loss import PixelLoss
 from vidgan.models.variety import Variety
@@ -112,8 +113,8 @@ class TrainingSpec(Spec):
     """moving average of the generator's weights; None samples the raw weights"""
     orthogonal_penalty: float = 0.0
     """weight of the generator's orthogonality penalty (Luc et al. 2020, E.2: 1e-4)"""
-    class_margin: float = 0.0
-    """weight of the margin by which critics tell a real clip's class from the others; no paper has it"""
+    class_margin: ClassMargin | None = None
+    """critics also learn to tell the classes of real clips apart; no paper has it"""
     pixel_loss: PixelLoss | None = None
     """keeps the generator's videos as bright as the data (Du 2020, 4.5)"""
     variety: Variety | None = None
@@ -131,7 +132,17 @@ class TrainingSpec(Spec):
     def validate(self) -> None:
         require(self.steps >= 0, f"steps must be at least 0, got {self.steps}")
         require(self.critic_updates >= 1, f"critic_updates must be at least 1, got {self.critic_updates}")
-        require(self.class_margin >= 0, f"class_margin must be at least 0, got {self.class_margin:g}")
+
+    def lessons_at(self, step: int) -> int:
+        """Updates of critics by the class margin alone that go before a step's own."""
+        margin = self.class_margin
+        return margin.lessons if margin is not None and step < margin.until else 0
+
+    def batches_before(self, step: int) -> int:
+        """Batches of real clips that are read before a step."""
+        margin = self.class_margin
+        lessons = 0 if margin is None else margin.lessons * min(step, margin.until)
+        return step * self.critic_updates + lessons
 
 
 class BestSpec(Spec):
@@ -212,6 +223,16 @@ class Experiment(Spec):
         same = len({level.steps for level in self.levels}) == 1
         require(same or not self.joint, "levels that are trained together take the same number of steps")
         require(not self.joint or len(self.levels) > 1, "joint training needs two levels or more")
+        margin = self.training.class_margin
+        if margin is not None and margin.lessons:
+            require(not self.joint, "class_margin has no lessons for levels that are trained together")
+            for index, level in enumerate(self.levels):
+                names = {critic.name for critic in level.critics}
+                require(
+                    set(margin.pupils) <= names,
+                    f"class_margin has lessons for {', '.join(margin.pupils)}, but level {index + 1} has "
+                    f"{', '.join(sorted(names))}",
+                )
 
     @property
     def size(self) -> int:

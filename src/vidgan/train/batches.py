@@ -17,12 +17,12 @@ BelowSource = Callable[[Tensor, int, int, int], Tensor]
 
 
 def data_indices(spec: TrainingSpec, replicas: Replicas, step: int) -> Iterator[Sequence[int]]:
-    """Indices into the endless stream of items for every critic update from ``step`` on, this replica's share."""
-    update = step * spec.critic_updates
+    """Indices into the endless stream of items for every batch that is read from ``step`` on, this replica's share."""
+    batch = spec.batches_before(step)
     while True:
-        first = update * spec.batch.global_batch + replicas.rank * spec.batch.share
+        first = batch * spec.batch.global_batch + replicas.rank * spec.batch.share
         yield range(first, first + spec.batch.share)
-        update += 1
+        batch += 1
 
 
 class Randomness:

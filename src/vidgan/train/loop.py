@@ -20,6 +20,7 @@ from vidgan.train.batches import BelowSource, Randomness, data_indices
 from vidgan.train.faults import short_of_memory
 from vidgan.train.held_out import HeldOut
 from vidgan.train.judging import Verdict
+from vidgan.train.lessons import give_lesson
 from vidgan.train.level_state import LevelState
 from vidgan.train.monitor import Monitor
 from vidgan.train.replicas import Replicas
@@ -83,7 +84,8 @@ def train_level(
     with Loader(dataset, window_of(experiment, state.index), seed, workers) as loader:
         batches = loader.batches(data_indices(training, replicas, state.step))
         while state.step < steps:
-            read = read_batches(batches, training.critic_updates)
+            lessons = training.lessons_at(state.step)
+            read = read_batches(batches, lessons + training.critic_updates)
             lost = read if isinstance(read, UserError) else None
             if replicas.any(lost is not None):
                 raise save_and_stop(lost, state, first, meter, clips_per_step, replicas, watcher)
@@ -91,13 +93,15 @@ def train_level(
             monitor = Monitor() if (state.step + 1) % reporting.tick == 0 else None
             with short_of_memory(training.batch, state.step + 1):
                 reals = [real_evidence(experiment, level, batch, device) for batch in read]
+                # Our choice: all fakes take labels (and conditioning frames) of real clips, the critics' of the batch
+                # that they are set against, the generator's of the last one: so they are as frequent as in the data.
                 updates = [
                     randomness.micros(state.step, update, real, source, device)
-                    # Our choice: all fakes take labels (and conditioning frames) of real clips, the critics' of the
-                    # batch that they are set against, the generator's of the last one: so they are as frequent as in
-                    # the data.
-                    for update, real in enumerate([*reals, reals[-1]])
+                    for update, real in enumerate([*reals[lessons:], reals[-1]])
                 ]
+                for lesson, real in enumerate(reals[:lessons], start=len(updates)):
+                    batch = randomness.micros(state.step, lesson, real, None, device)
+                    give_lesson(level, state.optimisers, training, batch, replicas)
                 scalars = training_step(
                     level,
                     state.optimisers,

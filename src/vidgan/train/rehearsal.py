@@ -78,7 +78,13 @@ class Rehearsal:
         """One update of the critics alone."""
         state, training = self.state, self.experiment.training
         return update_critics(
-            state.level, state.optimisers, training, self.micros(0), self.statistics, self.replicas
+            state.level,
+            state.optimisers,
+            training,
+            state.step,
+            self.micros(0),
+            self.statistics,
+            self.replicas,
         )
 
     def generator_step(self) -> Scalars:

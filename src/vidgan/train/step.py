@@ -1,12 +1,12 @@
 """One training step: the critics' updates, then the generator's; it reads like the papers' equations."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from vidgan.models.heads import class_margin
+from vidgan.models.class_margin import ClassMargin
 from vidgan.models.level import Game
 from vidgan.models.views import Evidence
 from vidgan.nn.layers import power_iterate
@@ -65,7 +65,7 @@ def training_step(
     """
     scalars: Scalars = {}
     for batch in critic_batches:
-        scalars |= update_critics(level, optimisers, spec, batch, statistics, replicas, monitor)
+        scalars |= update_critics(level, optimisers, spec, step, batch, statistics, replicas, monitor)
     return scalars | update_generator(
         level, optimisers, spec, step, generator_batch, statistics, replicas, monitor
     )
@@ -75,6 +75,7 @@ def update_critics(
     level: Game,
     optimisers: Optimisers,
     spec: TrainingSpec,
+    step: int,
     batch: Sequence[Micro],
     statistics: Statistics,
     replicas: Replicas,
@@ -92,12 +93,9 @@ def update_critics(
         on_real, on_fake = (level.score(h, micro.real.label) for h in seen)
         loss = level.spec.objective.critic_loss(on_real, on_fake)
         scalars = {"loss/critics": loss} | critic_scalars(level, on_real, on_fake)
-        if spec.class_margin:
-            margins = [
-                class_margin(level.critic(name).head, h, micro.real.label) for name, h in seen[0].items()
-            ]
-            scalars["loss/class_margin"] = torch.stack(margins).sum()
-            loss = loss + spec.class_margin * scalars["loss/class_margin"]
+        if spec.class_margin is not None and step < spec.class_margin.until:
+            short = class_loss(level, spec.class_margin, seen[0], micro.real.label)
+            loss, scalars["loss/class_margin"] = loss + spec.class_margin.weight * short, short
         (loss / len(batch)).backward()
         logged.append(scalars)
         if monitor is not None:
@@ -148,6 +146,12 @@ def update_generator(
     optimisers.generator.step()
     power_iterate(level.generator)
     return mean_scalars(logged)
+
+
+def class_loss(level: Game, margin: ClassMargin, features: Mapping[str, Tensor], label: Tensor) -> Tensor:
+    """Sum over critics of the class margin's loss on real clips."""
+    losses = [margin.loss(level.critic(name).head, h, label) for name, h in features.items()]
+    return torch.stack(losses).sum()
 
 
 def critic_scalars(level: Game, on_real: Sequence[Tensor], on_fake: Sequence[Tensor]) -> Scalars:
