@@ -58,6 +58,7 @@ NAMES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "index"), NAMES)
 def test_four_micro_batches_are_one_batch_where_statistics_are_settled(name: str, index: int) -> None:
     experiment = steps.one_critic_update(steps.batched(unmixed(catalog.halved()[name]), CLIPS))

@@ -143,6 +143,7 @@ def test_loss_turned_nan(capsys: Capture, tmp_path: Path) -> None:
     assert [alarm["rule"] for alarm in lines[-1]["alarms"]] == ["diverged"]
 
 
+@pytest.mark.slow
 def test_disk_full_while_saving(capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "run"
     assert vidgan(capsys, *TRAIN, "--out", out).status == 0

@@ -158,6 +158,7 @@ def test_sample_refuses_what_cannot_be_written_part_by_part(
 # Statistics
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("levels", [TWO, THREE])
 def test_settling_in_chunks_takes_the_same_moments(levels: tuple[LevelSpec, ...]) -> None:
     """At every layer and step, of two passes that are conditioned on videos made in parts (SSW-GAN, A)."""

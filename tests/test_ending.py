@@ -67,6 +67,7 @@ class Clock:
         return self.now
 
 
+@pytest.mark.slow
 def test_time_that_runs_out_during_samples_ends_the_next_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

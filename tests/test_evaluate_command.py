@@ -36,6 +36,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return train(tmp_path_factory.mktemp("evaluate") / "run", "demo")
 
 
+@pytest.mark.slow
 def test_the_data_measured_are_on_record(run: Path, tmp_path: Path, capsys: Capture) -> None:
     made = SyntheticDataset(SyntheticSpec(size=30, frames=9, clips=8))
     (tmp_path / "videos").mkdir()

@@ -277,6 +277,7 @@ def test_a_disk_that_really_fills_up(data: Path, whole: dict[str, torch.Tensor],
     require_equal(kept, whole)
 
 
+@pytest.mark.slow
 def test_out_of_memory_names_a_micro_batch(
     data: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

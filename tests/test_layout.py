@@ -100,6 +100,7 @@ def test_imports_point_one_way() -> None:
     assert back == []
 
 
+@pytest.mark.slow
 def test_parts_that_need_not_know_each_other_do_not() -> None:
     wrong = [
         f"{place}: {importer} imports {imported}"

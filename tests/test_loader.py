@@ -89,6 +89,7 @@ def test_short_and_small_clips_are_named() -> None:
         WindowSpec(stride=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 1, 2])
 def test_batches_equal_items_whatever_the_workers(workers: int) -> None:
     data = Painted(5)
@@ -106,6 +107,7 @@ def test_batches_equal_items_whatever_the_workers(workers: int) -> None:
     assert (centre[0].video[1].numpy() == centre_item(data, WINDOW, 0).frames).all()
 
 
+@pytest.mark.slow
 def test_endless_stream_is_left_without_orphans() -> None:
     with Loader(Painted(5), WINDOW, 0, 2) as loader:
         stream = loader.batches([n] for n in itertools.count())

@@ -66,6 +66,7 @@ def gradients(loss: PixelLoss | None, step: int) -> tuple[dict[str, Tensor], dic
     return found, scalars
 
 
+@pytest.mark.slow
 def test_it_is_added_to_the_generators_loss_from_its_step_on() -> None:
     """The critics' part stays; gradients differ by the weight's share of the pixel loss, and not before ``start``."""
     plain, without = gradients(None, 5)

@@ -132,6 +132,7 @@ def test_nothing_usable_is_refused(tmp_path: Path) -> None:
     assert run([str(tmp_path / "videos"), str(tmp_path / "made"), "--workers", "1"]) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("codec", ["raw", "png", "jpeg"])
 def test_bytes_do_not_depend_on_workers(tmp_path: Path, codec: str) -> None:
     strips(tmp_path / "source", 12)

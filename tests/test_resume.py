@@ -64,6 +64,7 @@ def test_resume_needs_a_run_unless_it_may_start_one(
     assert "is finished at step 1" in again.out
 
 
+@pytest.mark.slow
 def test_a_run_killed_at_its_start_is_started_anew(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

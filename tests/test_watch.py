@@ -205,6 +205,7 @@ NAMES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", NAMES)
 def test_injected_faults_are_named_in_time(
     rule: str, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch

@@ -118,6 +118,7 @@ def same(network, state):
     return list(found) == list(state) and all(torch.equal(found[key], state[key]) for key in state)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "counters"),
     # rgb_imagenet.pt and VideoGPT's files have no counters.
@@ -136,6 +137,7 @@ def test_i3d_from_piergiaj_and_videogpt(name, counters, tmp_path):
     assert record.sha256 == hashlib.sha256((tmp_path / "i3d.pt").read_bytes()).hexdigest()
 
 
+@pytest.mark.slow
 def test_i3d_from_hassony2(tmp_path):
     state = {
         key: torch.from_numpy(formula_value(facts["key"], facts["shape"]))
@@ -245,6 +247,7 @@ def test_known_hashes_are_named():
     assert weights.Weights(Path("x"), "0" * 64).known_as is None
 
 
+@pytest.mark.slow
 def test_errors_say_what_to_do(tmp_path):
     with pytest.raises(UserError, match="name their file"):
         weights.load_i3d(None)
