@@ -16,8 +16,9 @@ from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
 from vidgan.run.checkpoints import checkpoint_path, load, steps_of
 from vidgan.run.directory import DataRecord, RunDirectory
 from vidgan.run.experiment import BatchSpec, Experiment
-from vidgan.train import run as training
+from vidgan.train import watcher
 from vidgan.train.replicas import Replicas
+from vidgan.train.run import train_run
 
 CPU = torch.device("cpu")
 STEPS = 5
@@ -76,10 +77,10 @@ def test_time_that_runs_out_during_samples_ends_the_next_step(
     def slow_samples(*_: object) -> None:
         clock.now = 100.0
 
-    monkeypatch.setattr(training, "time", clock)
-    monkeypatch.setattr(training, "write_previews", slow_samples)
+    monkeypatch.setattr(watcher, "time", clock)
+    monkeypatch.setattr(watcher, "write_previews", slow_samples)
     run = create(tmp_path / "run", asked)
-    assert training.train_run(run, data(asked), Replicas(), CPU, 0, seconds=10.0)
+    assert train_run(run, data(asked), Replicas(), CPU, 0, seconds=10.0)
     assert finished(run.path) == {1: False, 2: False, 3: True}
 
 
@@ -87,7 +88,7 @@ def test_time_that_runs_out_during_samples_ends_the_next_step(
 def test_a_level_that_ends_with_its_steps_is_finished(tmp_path: Path) -> None:
     asked = experiment()
     run = create(tmp_path / "run", asked)
-    assert training.train_run(run, data(asked), Replicas(), CPU, 0)
+    assert train_run(run, data(asked), Replicas(), CPU, 0)
     assert finished(run.path) == {1: False, 2: False, 3: False, 4: False, STEPS: True}
 
 
@@ -115,21 +116,21 @@ def replica(rank: int, folder: str, case: Case) -> None:
         world_size=2,
         timeout=timedelta(seconds=60),
     )
-    tick = training.RunWatcher.tick
+    tick = watcher.RunWatcher.tick
 
-    def signalled_tick(self: training.RunWatcher, index: int, step: int, *more: object) -> None:
+    def signalled_tick(self: watcher.RunWatcher, index: int, step: int, *more: object) -> None:
         tick(self, index, step, *more)  # type: ignore[arg-type]
         if step == 2:
             os.kill(os.getpid(), signal.SIGTERM)
 
     if rank == 1 and case.signalled:
-        training.RunWatcher.tick = signalled_tick  # type: ignore[assignment,method-assign]
+        watcher.RunWatcher.tick = signalled_tick  # type: ignore[assignment,method-assign]
     try:
         asked = experiment(replicas=2)
         replicas = Replicas(rank, 2, dist.group.WORLD)
         run = RunDirectory.open(place / "run")
         seconds = case.seconds if rank == 1 else None
-        answer = training.train_run(run, data(asked), replicas, CPU, 0, seconds)
+        answer = train_run(run, data(asked), replicas, CPU, 0, seconds)
         (place / f"answer-{rank}").write_text(str(answer))
     finally:
         dist.destroy_process_group()

@@ -1,8 +1,6 @@
 """Training a run: its levels one after another, each resumed from its newest whole checkpoint."""
 
-import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 
@@ -12,15 +10,12 @@ from vidgan.errors import UserError
 from vidgan.files import write_json
 from vidgan.models.cascade import Settled
 from vidgan.nn.statistics import SettledStatistics
-from vidgan.run.best import best_of_run
-from vidgan.run.checkpoints import Found, State, checkpoint_path, latest, prune, save
+from vidgan.run.checkpoints import Found, latest
 from vidgan.run.directory import RunDirectory
 from vidgan.run.experiment import Experiment
-from vidgan.run.logs import seconds_logged
 from vidgan.run.pins import pins_of, require_same_below
 from vidgan.run.statistics_file import statistics_hash, weights_hash
 from vidgan.run.turns import main_first
-from vidgan.sample.previews import write_previews
 from vidgan.sample.published import GivenFrames, settled_on
 from vidgan.sample.settling import label_counts, window_of
 from vidgan.train.below import frozen_source
@@ -28,13 +23,13 @@ from vidgan.train.events import FOLDER, Events
 from vidgan.train.faults import full_disk
 from vidgan.train.held_out import HeldOut
 from vidgan.train.initial import start_from
-from vidgan.train.judging import NOTHING, Judge, Verdict
-from vidgan.train.keeping import Keeper
+from vidgan.train.judging import Judge
 from vidgan.train.level_state import LevelState
 from vidgan.train.loop import train_level
-from vidgan.train.progress import Progress, open_progress
+from vidgan.train.progress import open_progress
 from vidgan.train.replicas import Replicas
-from vidgan.train.stopping import StopRequests, stop_requests
+from vidgan.train.stopping import stop_requests
+from vidgan.train.watcher import RunWatcher, Session
 
 
 def train_run(
@@ -72,6 +67,19 @@ def train_run(
     below: list[Settled] = []
     labels, given = label_counts(experiment, dataset), GivenFrames.of(dataset)
     with stop_requests() as requests, full_disk():
+        session = Session(
+            run,
+            dataset,
+            labels,
+            replicas,
+            device,
+            workers,
+            seconds,
+            tensorboard,
+            held_out,
+            judge,
+            requests,
+        )
         cut_logs(run, replicas)
         for index in experiment.rounds:
             state = LevelState(experiment, index, device)
@@ -95,24 +103,7 @@ def train_run(
                     f"{experiment.steps_of(index)}: train that first, with --level {index + 1}"
                 )
             if not finished:
-                events = None
-                if tensorboard and replicas.main:
-                    events = Events(run.path / FOLDER, state.level, index, state.step)
-                finished = _train(
-                    run,
-                    state,
-                    dataset,
-                    labels,
-                    below,
-                    replicas,
-                    device,
-                    workers,
-                    seconds,
-                    requests,
-                    events,
-                    held_out,
-                    judge,
-                )
+                finished = _train(session, state, below)
             if not finished:
                 return False
             feeds = index + 1 < len(experiment.levels)
@@ -127,50 +118,35 @@ def train_run(
     return True
 
 
-def _train(
-    run: RunDirectory,
-    state: LevelState,
-    dataset: Dataset,
-    labels: Sequence[int],
-    below: Sequence[Settled],
-    replicas: Replicas,
-    device: torch.device,
-    workers: int,
-    seconds: float | None,
-    requests: StopRequests,
-    events: Events | None,
-    held_out: HeldOut | None,
-    judge: Judge | None,
-) -> bool:
-    experiment = run.experiment
-    training = experiment.training
-    level = state.level
+def _train(session: Session, state: LevelState, below: Sequence[Settled]) -> bool:
+    """Train a level; whether it came to its end."""
+    run, replicas, requests = session.run, session.replicas, session.requests
+    experiment, training, level = run.experiment, run.experiment.training, state.level
     source = None
     if level.below is not None:
         source = frozen_source(below, level.spec, level.below, training)
     label = f"{experiment.name} level {state.index + 1}" if len(experiment.rounds) > 1 else experiment.name
     clips_per_step = training.critic_updates * training.batch.global_batch
     shown = open_progress(
-        label, experiment.steps_of(state.index), seconds, state.step, clips_per_step, replicas.main
+        label, experiment.steps_of(state.index), session.seconds, state.step, clips_per_step, replicas.main
     )
-    spent = seconds_logged(run.log.path, state.index + 1)
+    events = None
+    if session.tensorboard and replicas.main:
+        events = Events(run.path / FOLDER, level, state.index, state.step)
     with shown as progress:
-        watcher = RunWatcher(
-            run,
-            state.index,
-            dataset,
-            labels,
-            below,
-            replicas,
-            progress,
-            seconds,
-            requests,
-            spent,
-            events,
-            judge,
-        )
+        watcher = RunWatcher(session, state.index, below, progress, events)
         try:
-            train_level(experiment, state, dataset, source, replicas, watcher, workers, device, held_out)
+            train_level(
+                experiment,
+                state,
+                session.dataset,
+                source,
+                replicas,
+                watcher,
+                session.workers,
+                session.device,
+                session.held_out,
+            )
         finally:
             if events is not None:
                 events.close()
@@ -180,112 +156,6 @@ def _train(
         cause = requests.name or "a signal to another process"
         print(f"stopped by {cause} at step {state.step}, all saved; go on with --resume", flush=True)
     return not interrupted
-
-
-class RunWatcher:
-    """Writes logs, checkpoints and samples of a level in training; see :class:`vidgan.train.loop.Watcher`."""
-
-    def __init__(
-        self,
-        run: RunDirectory,
-        index: int,
-        dataset: Dataset,
-        labels: Sequence[int],
-        below: Sequence[Settled],
-        replicas: Replicas,
-        progress: Progress,
-        seconds: float | None,
-        requests: StopRequests,
-        spent: float,
-        events: Events | None = None,
-        judge: Judge | None = None,
-    ) -> None:
-        self.run, self.dataset, self.labels, self.below = run, dataset, labels, below
-        self.replicas, self.progress, self.requests = replicas, progress, requests
-        self.events, self.judges = events, judge
-        self.began = time.monotonic()
-        self.deadline = None if seconds is None else self.began + seconds
-        self.pins = pins_of(below)
-        self.spent = spent  # seconds that earlier processes trained this level
-        self.keeper = Keeper(run, index + 1)
-        self.alarms: list[dict[str, Any]] = []
-
-    def tick(self, index: int, step: int, clips: int, scalars: Mapping[str, float]) -> None:
-        """Append a line to the log and show it."""
-        if self.replicas.main:
-            self.alarms = self.keeper.see(step, scalars, self._best(index))
-            line = {
-                "level": index + 1,
-                "step": step,
-                "clips": clips,
-                "seconds": round(self.spent + time.monotonic() - self.began, 2),
-                "scalars": dict(scalars),
-            }
-            self.run.log.append(line | ({"alarms": self.alarms} if self.alarms else {}))
-            self.progress.tick(step, clips, scalars)
-            for alarm in self.alarms:
-                self.progress.say(self.keeper.words(alarm))
-        if self.events is not None:
-            self.events.tick(step, scalars)
-
-    def checkpoint(self, state: LevelState, finished: bool) -> None:
-        """Save all state, whole or not at all, and remove old checkpoints."""
-        if not self.replicas.main:
-            return
-        facts = {
-            "level": state.index + 1,
-            "step": state.step,
-            "finished": finished,
-            "asked": self.run.experiment.steps_of(state.index),
-            "labels": list(self.labels),
-            "below": self.pins,
-        }
-        path = checkpoint_path(self.run.checkpoints, state.index + 1, state.step)
-        save(path, State(state.tensors(), facts))
-        reporting = self.run.experiment.reporting
-        best = self._best(state.index)
-        kept = self.keeper.kept() | ({best} if best is not None else set())
-        prune(self.run.checkpoints, state.index + 1, reporting.keep, kept)
-
-    def samples(self, state: LevelState) -> None:
-        """Write a grid of samples from fixed latents."""
-        if self.replicas.main:
-            generators = state.published()
-            write_previews(
-                self.run, state.index, generators, state.step, self.below, self.labels, self.dataset
-            )
-        if self.events is not None:
-            name = f"level{state.index + 1}-step{state.step:08d}.webp"
-            self.events.samples(state.step, self.run.samples / "fixed" / name)
-
-    def judge(self, state: LevelState) -> Verdict:
-        """Measure by the run's own protocol, where it has one and it is time."""
-        if self.judges is None:
-            return NOTHING
-        verdict = self.judges.judge(state, self.below, self.labels)
-        if self.replicas.main and verdict.enough:
-            spec = self.judges.spec
-            self.progress.say(f"no better {spec.protocol} in {spec.patience} evaluations: training ends here")
-        return verdict
-
-    def _best(self, index: int) -> int | None:
-        """Step of the best checkpoint, on the level that is measured."""
-        if index + 1 < len(self.run.experiment.levels):
-            return None
-        best = best_of_run(self.run)
-        return None if best is None else best.step
-
-    def collapsed(self) -> bool:
-        """Whether the last tick gave alarm and the run is to stop then."""
-        return bool(self.alarms) and self.run.experiment.reporting.watch.stop
-
-    def interrupted(self) -> bool:
-        """Whether a signal came."""
-        return self.requests.name is not None
-
-    def over(self) -> bool:
-        """Whether the time budget is used up."""
-        return self.deadline is not None and time.monotonic() >= self.deadline
 
 
 def restore(run: RunDirectory, state: LevelState) -> Found | None:
