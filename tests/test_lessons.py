@@ -13,6 +13,7 @@ from vidgan.run.experiment import Experiment
 from vidgan.run.tiny import tiny
 from vidgan.train.batches import Randomness, data_indices
 from vidgan.train.lessons import give_lesson
+from vidgan.train.loop import Meter
 from vidgan.train.replicas import Replicas
 
 CLIPS = 4
@@ -77,3 +78,11 @@ def test_lessons_for_a_critic_that_is_not_there_are_refused() -> None:
     margin = ClassMargin(weight=1.0, until=1, lessons=1, pupils=("clips",))
     with pytest.raises(UserError, match="lessons for clips, but level 1 has clip, frames"):
         with_margin(margin)
+
+
+def test_a_loss_that_ends_between_two_ticks_is_the_mean_of_the_steps_that_had_it() -> None:
+    meter = Meter()
+    meter.add({"loss/critics": torch.tensor(1.0), "loss/class_margin": torch.tensor(4.0)})
+    meter.add({"loss/critics": torch.tensor(2.0)})
+    assert meter.take(Replicas()) == {"loss/critics": 1.5, "loss/class_margin": 4.0}
+    assert meter.take(Replicas()) == {}

@@ -185,18 +185,18 @@ class Meter:
 
     def __init__(self) -> None:
         self._sums: dict[str, Tensor] = {}
-        self._steps = 0
+        self._steps: dict[str, int] = {}
 
     def add(self, scalars: Mapping[str, Tensor]) -> None:
-        """Add one step's scalars."""
+        """Add one step's scalars; a loss that begins or ends in mid-training is not in all of them."""
         for name, value in scalars.items():
             self._sums[name] = self._sums[name] + value if name in self._sums else value
-        self._steps += 1
+            self._steps[name] = self._steps.get(name, 0) + 1
 
     def take(self, replicas: Replicas) -> dict[str, float]:
-        """Means over the steps since the last call, and over replicas."""
-        means = {name: total / self._steps for name, total in replicas.average(self._sums).items()}
-        self._sums, self._steps = {}, 0
+        """Means over the steps since the last call that had each scalar, and over replicas."""
+        means = {name: total / self._steps[name] for name, total in replicas.average(self._sums).items()}
+        self._sums, self._steps = {}, {}
         return means
 
 
