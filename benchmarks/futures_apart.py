@@ -1,0 +1,89 @@
+"""Which motions a predictor's futures of the same frames show, and a picture of some.
+
+``python benchmarks/futures_apart.py runs/variety --clips 48 --futures 16 --picture futures.png`` continues held-out
+built-in clips, and counts what the oracle sees in each future, given frames included. The picture has, for each of
+some clips that were not picked, what really followed and three futures.
+"""
+
+import argparse
+from collections import Counter
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+
+from vidgan.cli.data import built_in, given_frames
+from vidgan.data.loader import to_float
+from vidgan.data.synthetic import SyntheticDataset
+from vidgan.errors import UserError
+from vidgan.evaluate.oracle import judge
+from vidgan.run.device import choose_device
+from vidgan.run.directory import RunDirectory
+from vidgan.sample.files import write_image
+from vidgan.sample.grids import strip
+from vidgan.sample.published import open_trained
+from vidgan.sample.trained import continue_clips, to_bytes
+
+PICTURED: Final = (6, 3)
+"""clips of the picture, and futures of each"""
+SCALE: Final = 3
+
+
+class Given(argparse.Namespace):
+    """The command line."""
+
+    run: Path
+    clips: int
+    futures: int
+    picture: Path | None
+
+
+def main(given: Given) -> None:
+    """Print the table, and write the picture if asked."""
+    run = RunDirectory.open(given.run)
+    model = open_trained(run, device=choose_device(), data=given_frames(run, None))
+    trained = built_in(run.data.source, run.experiment)
+    if trained is None:
+        raise UserError("the motions are known of built-in clips only")
+    held_out = SyntheticDataset(trained.replace(seed=trained.seed + 1))
+    level = model.levels[0].spec
+    real = np.stack(
+        [held_out.read(index, 0, level.seen_frames, level.stride) for index in range(given.clips)]
+    )
+    first = torch.from_numpy(real[:, : level.context_frames])
+    repeated = to_float(first.repeat_interleave(given.futures, dim=0))
+    made = to_bytes(continue_clips(model, repeated, 0, range(len(repeated)))).numpy()
+    whole = np.concatenate([first.repeat_interleave(given.futures, dim=0).numpy(), made], axis=1)
+    futures = whole.reshape(given.clips, given.futures, *whole.shape[1:])
+
+    counts, kinds = Counter[str](), []
+    for each in futures:
+        seen = [verdict.motion or "none" for verdict in judge(each)]
+        counts.update(seen)
+        kinds.append(len(set(seen) - {"none"}))
+    print(f"step {model.step}; {given.clips} held-out clips, {given.futures} futures of each")
+    for name, count in sorted(counts.items()):
+        print(f"  {name:<8} {count / futures[:, :, 0, 0, 0, 0].size:.2f} of the futures")
+    print(f"  kinds of motion among the futures of a clip: {np.mean(kinds):.2f} in the mean, {dict(Counter(kinds))}")
+    spread = np.abs(np.diff(futures.astype(np.float64), axis=1)).mean() / 255
+    print(f"  mean difference of two futures of a clip: {spread:.4f}, pixels in [0, 1]")
+    if given.picture is not None:
+        clips, shown = PICTURED
+        rows = [row for i in range(clips) for row in (real[i], *futures[i, :shown])]
+        write_image(given.picture, strip(np.stack(rows), scale=SCALE))
+        print(f"wrote {given.picture}")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("run", type=Path, help="run of a predictor that was trained on built-in clips")
+    parser.add_argument("--clips", type=int, default=48, help="held-out clips (48)")
+    parser.add_argument("--futures", type=int, default=16, help="futures of each (16)")
+    parser.add_argument("--picture", type=Path, help="file for a picture (PNG)")
+    try:
+        main(parser.parse_args(namespace=Given()))
+    except UserError as error:
+        raise SystemExit(str(error)) from error
