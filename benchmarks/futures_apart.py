@@ -65,7 +65,9 @@ def main(given: Given) -> None:
     print(f"step {model.step}; {given.clips} held-out clips, {given.futures} futures of each")
     for name, count in sorted(counts.items()):
         print(f"  {name:<8} {count / futures[:, :, 0, 0, 0, 0].size:.2f} of the futures")
-    print(f"  kinds of motion among the futures of a clip: {np.mean(kinds):.2f} in the mean, {dict(Counter(kinds))}")
+    print(
+        f"  kinds of motion among the futures of a clip: {np.mean(kinds):.2f} in the mean, {dict(Counter(kinds))}"
+    )
     spread = np.abs(np.diff(futures.astype(np.float64), axis=1)).mean() / 255
     print(f"  mean difference of two futures of a clip: {spread:.4f}, pixels in [0, 1]")
     if given.picture is not None:
