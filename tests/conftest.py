@@ -5,11 +5,16 @@ depend on the number of threads: two processes equal one only where all use as m
 """
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before anything imports torch
+
+# What a shell starts in the background ignores Ctrl-C, and so do its children; some tests send it to theirs.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True, scope="session")
