@@ -538,7 +538,7 @@ def test_the_demo_names_all_that_it_changes() -> None:
         "beta2": "beta2 0.99",
         "average.decay": "decay 0.993",
         "average.start": "from the start",
-        "class_margin": "by a margin (0.25, weight 8)",
+        "class_margin": "by a margin (weight 8)",
         "settle": "16 batches of 64",
         "bf16": "float32",
     }

@@ -1,6 +1,5 @@
 """A small cascade that learns eight synthetic classes in minutes on two cores, with and without matching."""
 
-from vidgan.models.class_margin import ClassMargin
 from vidgan.models.critic import CriticSpec
 from vidgan.models.generator import GeneratorSpec
 from vidgan.models.level import LevelSpec
@@ -38,14 +37,11 @@ def demo_cascade() -> Experiment:
         source="SSW-GAN, 3-5",
         deviations=(
             "built-in clips and the sizes, widths, critics, objective and training of the preset demo, whose own "
-            "deviations hold here too, but for the classes' margin: 1, to the end, without lessons",
+            "deviations hold here too",
             "level 1: 12 frames of 16x16, two stages, a ConvGRU at 4x4 alone",
             "level 2: windows of 8 frames of 32x32 from 4; two units, both of which upsample, of one 2-D block each",
         ),
         levels=(first, second),
-        training=tour.training.replace(
-            class_margin=ClassMargin(weight=8.0, until=tour.training.steps, margin=1.0)
-        ),
     )
 
 
