@@ -1,14 +1,17 @@
 """Lessons of the class margin: which clips they take, and what they change."""
 
 import itertools
+from pathlib import Path
 
 import pytest
 import torch
 
+from commands import vidgan
 from steps import CPU, batched, level_state, real_batch
 from vidgan.errors import UserError
 from vidgan.models.class_margin import ClassMargin
 from vidgan.presets import preset
+from vidgan.run.checkpoints import checkpoint_path, load
 from vidgan.run.experiment import Experiment
 from vidgan.run.tiny import tiny
 from vidgan.train.batches import Randomness, data_indices
@@ -86,3 +89,18 @@ def test_a_loss_that_ends_between_two_ticks_is_the_mean_of_the_steps_that_had_it
     meter.add({"loss/critics": torch.tensor(2.0)})
     assert meter.take(Replicas()) == {"loss/critics": 1.5, "loss/class_margin": 4.0}
     assert meter.take(Replicas()) == {}
+
+
+@pytest.mark.slow
+def test_a_run_resumed_between_lessons_ends_as_the_uninterrupted_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lessons = ("--training.class-margin.lessons", 2, "--training.class-margin.until", 3)
+    train = ("train", "demo", "--tiny", "--data", "synthetic", "--workers", 0, *lessons)
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    for out, steps, more in ((whole, 4, ()), (broken, 2, ()), (broken, 4, ("--resume",))):
+        answer = vidgan(capsys, *train, "--steps", steps, "--out", out, *more)
+        assert answer.status == 0, answer.err
+    ends = [load(checkpoint_path(out / "checkpoints", 1, 4)).tensors for out in (whole, broken)]
+    assert ends[0].keys() == ends[1].keys()
+    assert all(torch.equal(tensor, ends[1][name]) for name, tensor in ends[0].items())
