@@ -12,17 +12,13 @@ from typing import Final
 
 import numpy as np
 import torch
+from predictor import open_predictor
 
-from vidgan.cli.data import built_in, given_frames
 from vidgan.data.loader import to_float
-from vidgan.data.synthetic import SyntheticDataset
 from vidgan.errors import UserError
 from vidgan.evaluate.oracle import judge
-from vidgan.run.device import choose_device
-from vidgan.run.directory import RunDirectory
 from vidgan.sample.files import write_image
 from vidgan.sample.grids import strip
-from vidgan.sample.published import open_trained
 from vidgan.sample.trained import continue_clips, to_bytes
 
 PICTURED: Final = (6, 3)
@@ -41,12 +37,7 @@ class Given(argparse.Namespace):
 
 def main(given: Given) -> None:
     """Print the table, and write the picture if asked."""
-    run = RunDirectory.open(given.run)
-    model = open_trained(run, device=choose_device(), data=given_frames(run, None))
-    trained = built_in(run.data.source, run.experiment)
-    if trained is None:
-        raise UserError("the motions are known of built-in clips only")
-    held_out = SyntheticDataset(trained.replace(seed=trained.seed + 1))
+    model, held_out = open_predictor(given.run)
     level = model.levels[0].spec
     real = np.stack(
         [held_out.read(index, 0, level.seen_frames, level.stride) for index in range(given.clips)]

@@ -16,18 +16,15 @@ from typing import Final, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from predictor import open_predictor
 
-from vidgan.cli.data import built_in, given_frames
 from vidgan.data.loader import to_float
 from vidgan.data.synthetic import SHAPES, SyntheticDataset, SyntheticSpec, coverage, draw_scene, path
 from vidgan.errors import UserError
-from vidgan.run.device import choose_device
-from vidgan.run.directory import RunDirectory
 from vidgan.sample.colour_wheel import colour_wheel
 from vidgan.sample.files import write_image
 from vidgan.sample.grids import strip
 from vidgan.sample.latents import Scaled
-from vidgan.sample.published import open_trained
 from vidgan.sample.trained import Trained, continue_moving, to_bytes
 
 DIRECTIONS: Final = ("right", "left", "down")
@@ -132,12 +129,7 @@ class Given(argparse.Namespace):
 
 def main(given: Given) -> None:
     """Print the table, and write the picture if asked."""
-    run = RunDirectory.open(given.run)
-    model = open_trained(run, device=choose_device(), data=given_frames(run, None))
-    trained = built_in(run.data.source, run.experiment)
-    if trained is None:
-        raise UserError("the true motion is known of built-in clips only")
-    held_out = SyntheticDataset(trained.replace(seed=trained.seed + 1))
+    model, held_out = open_predictor(given.run)
     groups: dict[str, list[Moved]] = {direction: [] for direction in DIRECTIONS}
     for index in range(given.clips * len(held_out.spec.motions) // len(DIRECTIONS)):
         if (direction := motion_of(held_out.spec, index)) in groups:

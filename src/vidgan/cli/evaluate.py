@@ -183,9 +183,8 @@ def judge_run(options: Options, chosen: dict[str, Protocol], setup: Setup) -> li
     choice = checkpoint(options.checkpoint)
     # A model is settled on the data it was trained on, whatever it is measured against.
     own = dataset if dataset.fingerprint == directory.data.fingerprint else None
-    with main_first(
-        setup.shares.main, setup.shares.wait
-    ):  # it settles, and keeps the statistics for the others
+    # The main process settles, and keeps the statistics for the others.
+    with main_first(setup.shares.main, setup.shares.wait):
         model = open_trained(directory, choice, not options.raw, setup.device, given_frames(directory, own))
     return [evaluate(directory, model, dataset, name, each, setup) for name, each in chosen.items()]
 

@@ -8,10 +8,10 @@ from vidgan.spec import Spec, require
 
 
 class ClassMargin(Spec):
-    """A loss of the critics on real clips, and further updates by it alone, in the first steps of a short training.
+    """A loss of the critics on real clips and, if asked for, further updates by it alone, until some step.
 
-    Our choice: the papers' critics meet a class only through what the generator makes of it, and learn it late. The
-    term ends, since what it asks for is not all to be had: single frames do not tell all motions.
+    Our choice: the papers' critics meet a class only through what the generator makes of it, and learn it late. It
+    can end, since what it asks for is not all to be had: single frames do not tell all motions.
     """
 
     weight: float

@@ -43,6 +43,8 @@ KINETICS, BIGGAN_SPLITS = 50_000, 10
 TEN_CLASSES = 10_000
 """1,000 generated clips of each of ten classes (SSW-GAN, G)"""
 LENGTHENED = RepeatLast()
+SHUFFLED = Draw(count=10_000, shuffled=True, drop_short=True)
+"""the real clips of protocols that follow no paper"""
 
 ALL: Mapping[str, Named] = {
     "fvd-reference": Named(
@@ -176,7 +178,7 @@ ALL: Mapping[str, Named] = {
         Protocol(
             metric=MotionByClass(),
             features=ClipMotion(),
-            real=Draw(count=10_000, shuffled=True, drop_short=True),
+            real=SHUFFLED,
         ),
         "How much neighbouring frames differ, generated and real, by class; the headline is the mean gap between "
         "both. Beside a score by class it tells whether classes that move more come out worse (SSW-GAN, G). Needs "
@@ -186,7 +188,7 @@ ALL: Mapping[str, Named] = {
         Protocol(
             metric=ByClass(score=FrechetDistance()),
             features=RandomFeatures(),
-            real=Draw(count=10_000, shuffled=True, drop_short=True),
+            real=SHUFFLED,
         ),
         "frechet-random within each class; the headline is the mean over classes. Needs no weights, comparable with "
         "itself only. Never an FVD.",
@@ -195,7 +197,7 @@ ALL: Mapping[str, Named] = {
         Protocol(
             metric=ByClass(score=FrechetDistance()),
             features=HouseFeatures(),
-            real=Draw(count=10_000, shuffled=True, drop_short=True),
+            real=SHUFFLED,
         ),
         "frechet-house within each class, by the features of vidgan train-classifier; the headline is the mean over "
         "classes. Comparable only with numbers of the same file. Never an FVD.",
@@ -204,7 +206,7 @@ ALL: Mapping[str, Named] = {
         Protocol(
             metric=FrechetDistance(),
             features=RandomFeatures(),
-            real=Draw(count=10_000, shuffled=True, drop_short=True),
+            real=SHUFFLED,
         ),
         "Frechet distance of 128 features of a small fixed random network, at the clips' own size. Needs no "
         "weights, fast on two cores, comparable with itself only. Never an FVD.",
@@ -222,7 +224,7 @@ ALL: Mapping[str, Named] = {
         Protocol(
             metric=FrechetDistance(),
             features=HouseFeatures(),
-            real=Draw(count=10_000, shuffled=True, drop_short=True),
+            real=SHUFFLED,
         ),
         "Frechet distance of 128 features of a classifier that was trained on the data's own classes by vidgan "
         "train-classifier. Comparable only with numbers of the same file. Never an FVD.",

@@ -1,0 +1,25 @@
+"""A trained predictor and clips to try it on, for the scripts that look at what it does with motion."""
+
+from pathlib import Path
+
+from vidgan.cli.data import given_frames, open_held_out
+from vidgan.data.synthetic import SyntheticDataset
+from vidgan.errors import UserError
+from vidgan.run.device import choose_device
+from vidgan.run.directory import RunDirectory
+from vidgan.sample.published import open_trained
+from vidgan.sample.trained import Trained
+
+
+def open_predictor(path: Path) -> tuple[Trained, SyntheticDataset]:
+    """The model of a run, and built-in clips of its kind that it was not trained on.
+
+    Raises:
+        UserError: where there is no such run, or it was not trained on built-in clips.
+    """
+    run = RunDirectory.open(path)
+    model = open_trained(run, device=choose_device(), data=given_frames(run, None))
+    held_out = open_held_out(run.data.source, run.experiment)
+    if not isinstance(held_out, SyntheticDataset):
+        raise UserError("the true motion is known of built-in clips only")
+    return model, held_out
