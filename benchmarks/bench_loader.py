@@ -1,9 +1,13 @@
-"""Clips per second that the loader reads from a prepared dataset, by codec and number of worker processes."""
+"""Clips per second that the loader reads from a prepared dataset, by codec and number of worker processes.
+
+Stored frames are larger than a window's, so that each window is a random crop too.
+"""
 
 import itertools
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +23,7 @@ from vidgan.data.prepare_spec import PrepareSpec
 from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
 from vidgan.data.window import WindowSpec
 
-SIDE, FRAMES, STORED, CLIPS, BATCH = 64, 12, 16, 64, 16
+SIDE, STORED_SIDE, FRAMES, STORED, CLIPS, BATCH = 64, 80, 12, 16, 64, 16
 WINDOW = WindowSpec(size=SIDE, frames=FRAMES)
 SECONDS = 0.3
 """that a measurement takes at least, once the first batches have come"""
@@ -27,7 +31,7 @@ SECONDS = 0.3
 
 def write_strips(folder: Path) -> None:
     """Built-in clips as images, each a row of frames."""
-    dataset = SyntheticDataset(SyntheticSpec(size=SIDE, frames=STORED, clips=CLIPS, textured=True))
+    dataset = SyntheticDataset(SyntheticSpec(size=STORED_SIDE, frames=STORED, clips=CLIPS, textured=True))
     for index in range(len(dataset)):
         frames = dataset.read(index, 0, STORED)
         path = folder / dataset.classes[dataset.info(index).label] / f"{index:04d}.png"
@@ -40,14 +44,14 @@ def numbers() -> Iterator[Sequence[int]]:
     return (range(first, first + BATCH) for first in itertools.count(0, BATCH))
 
 
-def reading(dataset: Dataset, workers: int) -> Measure:
+def reading(dataset: Dataset, window: WindowSpec, workers: int) -> Measure:
     """Seconds per clip for a consumer that does nothing else.
 
     A loader is opened for every measurement: one that stayed open would read ahead in the others' turn.
     """
 
     def measure() -> float:
-        with Loader(dataset, WINDOW, seed=0, workers=workers) as loader:
+        with Loader(dataset, window, seed=0, workers=workers) as loader:
             batches = loader.batches(numbers())
             for _ in range(BATCHES_AHEAD + 2):
                 next(batches)
@@ -69,11 +73,16 @@ def main(settings: Settings) -> None:
         for codec in (Raw(), Jpeg(), Png()):
             kind = type(codec).__name__
             dest = folder / kind
-            dataset = prepare(folder / "strips", dest, PrepareSpec(layout=Strips(), size=SIDE, codec=codec))
+            dataset = prepare(
+                folder / "strips", dest, PrepareSpec(layout=Strips(), size=STORED_SIDE, codec=codec)
+            )
             stored = sum(path.stat().st_size for path in dest.glob("shard-*.bin")) / CLIPS
             for workers in (0, 1, 2):
-                cases.append(Case(f"{kind}, {workers} workers", reading(dataset, workers)))
+                cases.append(Case(f"{kind}, {workers} workers", reading(dataset, WINDOW, workers)))
                 notes.append(f"{stored / 1024:.0f} KiB per clip")
+            flipped = replace(WINDOW, flip=True)
+            cases.append(Case(f"{kind}, 0 workers, half of them flipped", reading(dataset, flipped, 0)))
+            notes.append(f"{stored / 1024:.0f} KiB per clip")
         title = f"reading windows of {FRAMES}x{SIDE}x{SIDE}, cached by the system; ms per clip"
         show(title, interleave(cases, settings.rounds), items=1, notes=notes)
 

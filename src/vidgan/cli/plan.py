@@ -78,7 +78,7 @@ def show(experiment: Experiment, memory: float | None, rate: float | None) -> No
         # Our choice: in words, since it differs between machines; docs/results/data.md has what was measured.
         print(
             "This is what tensors take. On a CPU the process holds about a third of a GiB besides, for Python, torch "
-            "and its kernels, and malloc may keep a quarter to a half more than is needed at the peak."
+            "and its kernels, and malloc may keep a third to two thirds more than is needed at the peak."
         )
 
 
