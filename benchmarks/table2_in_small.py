@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import torch
+from resumable import open_or_start, train_to
 
-from vidgan.cli.data import TEXTURED, open_data, open_held_out
+from vidgan.cli.data import TEXTURED, open_held_out
 from vidgan.data.dataset import Dataset
 from vidgan.errors import UserError
 from vidgan.evaluate.protocols import Protocol, protocol
@@ -29,7 +30,7 @@ from vidgan.presets import preset
 from vidgan.report.figure import Curve, Plot, Point, figure
 from vidgan.run.checkpoints import steps_of
 from vidgan.run.device import choose_device
-from vidgan.run.directory import RunDirectory, command_line
+from vidgan.run.directory import RunDirectory
 from vidgan.run.experiment import (
     AdamSpec,
     AverageSpec,
@@ -40,8 +41,6 @@ from vidgan.run.experiment import (
 )
 from vidgan.run.logs import read_lines, seconds_logged
 from vidgan.sample.published import GivenFrames, open_trained
-from vidgan.train.replicas import Replicas
-from vidgan.train.run import train_run, with_data
 
 PAPER: Final[Mapping[str, tuple[str, float]]] = {
     "convlstm": ("ConvLSTM", 51.3),
@@ -117,18 +116,6 @@ def small(unit: str, seed: int, turn: int) -> Experiment:
     )
 
 
-def open_or_start(path: Path, unit: str, seed: int, turn: int) -> tuple[RunDirectory, Dataset]:
-    """A run as it stands, or a new one; and its clips."""
-    experiment = small(unit, seed, turn)
-    dataset, record = open_data(TEXTURED, experiment)
-    experiment = with_data(experiment, len(dataset.classes))
-    if (path / "experiment.json").exists():
-        run = RunDirectory.open(path)
-        run.require_same(experiment, record, ("training.steps",))
-        return run, dataset
-    return RunDirectory.create(path, experiment, record, command_line()), dataset
-
-
 def trained(run: RunDirectory) -> int:
     """Steps of the newest checkpoint."""
     return max(steps_of(run.checkpoints, 1), default=0)
@@ -141,10 +128,7 @@ def is_finished(run: RunDirectory, scale: Scale) -> bool:
 
 def train_turn(run: RunDirectory, dataset: Dataset, turn: int) -> bool:
     """Train to the next multiple of ``turn``; False if told to stop."""
-    steps = (trained(run) // turn + 1) * turn
-    experiment = run.experiment
-    run.amend(experiment.replace(training=experiment.training.replace(steps=steps)), command_line())
-    return train_run(run, dataset, Replicas(), choose_device(), workers=0)
+    return train_to(run, dataset, (trained(run) // turn + 1) * turn)
 
 
 def protocols(judged: int) -> dict[str, Protocol]:
@@ -291,7 +275,8 @@ def main(given: Given) -> None:
     left = []
     for seed in range(given.seeds):
         for unit in given.units:
-            run, dataset = open_or_start(given.out / f"{unit}-{seed}", unit, seed, scale.turn)
+            experiment = small(unit, seed, scale.turn)
+            run, dataset = open_or_start(given.out / f"{unit}-{seed}", experiment, TEXTURED)
             runs[unit].append(run)
             left.append((run, dataset))
     while left:

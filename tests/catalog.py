@@ -44,7 +44,6 @@ from vidgan.nn.temporal import (
 from vidgan.nn.warp import Factorised, Pixelwise
 from vidgan.presets import presets
 from vidgan.run.experiment import Experiment, TrainingSpec
-from vidgan.run.tiny import halved as halved_level
 from vidgan.run.tiny import tiny
 from vidgan.spec import Spec
 
@@ -153,19 +152,6 @@ def parts(experiment: Experiment) -> Iterator[object]:
     yield "classes", experiment.classes
     yield "bilinear views" if experiment.smooth_views else "nearest views"
     yield "together" if experiment.joint else "one by one"
-
-
-@functools.cache
-def halved() -> dict[str, Experiment]:
-    """Every preset, tiny and at half its size, for tests that run whole networks many times."""
-    return {name: halve(experiment) for name, experiment in experiments().items()}
-
-
-def halve(experiment: Experiment) -> Experiment:
-    """``experiment`` at half the size where its first map can be halved; critics lose a block to match."""
-    if any(level.generator.side % 2 for level in experiment.levels):
-        return experiment
-    return experiment.replace(levels=tuple(halved_level(level) for level in experiment.levels))
 
 
 @functools.cache

@@ -61,7 +61,7 @@ NAMES = [
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "index"), NAMES)
 def test_four_micro_batches_are_one_batch_where_statistics_are_settled(name: str, index: int) -> None:
-    experiment = steps.one_critic_update(steps.batched(unmixed(catalog.halved()[name]), CLIPS))
+    experiment = steps.one_critic_update(steps.batched(unmixed(catalog.experiments()[name]), CLIPS))
     fixed = settled(experiment, index)
     whole, scalars = after_a_step(experiment, index, CLIPS, fixed)
     parts, partial = after_a_step(experiment, index, CLIPS // 4, fixed)
@@ -75,14 +75,15 @@ def test_four_micro_batches_are_one_batch_where_statistics_are_settled(name: str
 @pytest.mark.slow
 def test_micro_batches_have_batch_statistics_of_their_own() -> None:
     """The test above could not fail if statistics played no part: here they are the micro-batches'."""
-    experiment = steps.batched(unmixed(catalog.halved()["demo"]), CLIPS)
+    experiment = steps.batched(unmixed(catalog.experiments()["demo"]), CLIPS)
     whole, _ = after_a_step(experiment, 0, CLIPS, BatchStatistics())
     parts, _ = after_a_step(experiment, 0, CLIPS // 2, BatchStatistics())
     assert largest_difference(steps.gradients(parts), steps.gradients(whole)) > 1e-3
 
 
+@pytest.mark.slow
 def test_micro_batches_draw_the_numbers_of_the_whole_batch() -> None:
-    experiment = steps.batched(catalog.halved()["demo"], CLIPS)
+    experiment = steps.batched(catalog.experiments()["demo"], CLIPS)
     state = steps.level_state(experiment, 0)
     (whole,) = steps.micros(experiment, state, 3, Replicas(), torch.float64)[1]
     cut = steps.micros(steps.batched(experiment, CLIPS, micro_batch=1), state, 3, Replicas(), torch.float64)[

@@ -109,6 +109,7 @@ def test_a_run_is_measured_by_its_protocol(tmp_path: Path, capsys: Capture) -> N
     assert by_hand["value"] == pytest.approx(min(line["value"] for line in lines), abs=1e-6)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_is_said(tmp_path: Path, capsys: Capture) -> None:
     out = tmp_path / "run"
     command = [*TRAIN, "--steps", 1, *SELDOM, "--out", out]

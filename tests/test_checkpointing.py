@@ -29,7 +29,7 @@ class Pass:
     """One forward and backward pass of a level's generator on fixed inputs."""
 
     def __init__(self, name: str, index: int, checkpointing: bool, statistics: Statistics) -> None:
-        experiment = steps.batched(with_checkpointing(catalog.halved()[name], checkpointing), 3)
+        experiment = steps.batched(with_checkpointing(catalog.experiments()[name], checkpointing), 3)
         state = steps.level_state(experiment, index)
         micro = steps.micros(experiment, state, 0, Replicas(), torch.float64)[0][0]
         generator = state.level.generator
@@ -72,7 +72,7 @@ def test_recomputation_equals_keeping(name: str, index: int) -> None:
 @pytest.mark.parametrize(("name", "index"), [LEVELS[0], LEVELS[4]])
 def test_recomputation_does_not_move_singular_vectors(name: str, index: int) -> None:
     """What changed in ``forward`` would differ in the second forward pass."""
-    experiment = steps.batched(with_checkpointing(catalog.halved()[name], True), 3)
+    experiment = steps.batched(with_checkpointing(catalog.experiments()[name], True), 3)
     state = steps.level_state(experiment, index)
     before = {n: b.clone() for n, b in state.level.named_buffers()}
     micro = steps.micros(experiment, state, 0, Replicas(), torch.float64)[0][0]
@@ -84,7 +84,7 @@ def test_recomputation_does_not_move_singular_vectors(name: str, index: int) -> 
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_settling_records_every_pass_once(checkpointing: bool) -> None:
     """Settling is done without gradients, where nothing is recomputed; averages are those of the passes."""
-    experiment = steps.batched(with_checkpointing(catalog.halved()["demo"], checkpointing), 3)
+    experiment = steps.batched(with_checkpointing(catalog.experiments()["demo"], checkpointing), 3)
     state = steps.level_state(experiment, 0)
     generator = state.level.generator
     joint, parts = RecordedStatistics(), []
@@ -105,7 +105,7 @@ def test_settling_records_every_pass_once(checkpointing: bool) -> None:
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_recording_with_gradients_counts_a_pass_once(checkpointing: bool) -> None:
     """Two unlike passes, both with a backward pass: a pass that counted twice would pull the average."""
-    experiment = steps.batched(with_checkpointing(catalog.halved()["demo"], checkpointing), 3)
+    experiment = steps.batched(with_checkpointing(catalog.experiments()["demo"], checkpointing), 3)
     state = steps.level_state(experiment, 0)
     generator = state.level.generator
     recorded = RecordedStatistics()

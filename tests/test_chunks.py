@@ -162,7 +162,7 @@ def test_sample_refuses_what_cannot_be_written_part_by_part(
 @pytest.mark.parametrize("levels", [TWO, THREE])
 def test_settling_in_chunks_takes_the_same_moments(levels: tuple[LevelSpec, ...]) -> None:
     """At every layer and step, of two passes that are conditioned on videos made in parts (SSW-GAN, A)."""
-    training = catalog.halved()["ssw-gan-k600-48x128"].training
+    training = catalog.experiments()["ssw-gan-k600-48x128"].training
     batch = BatchSpec(global_batch=2, micro_batch=2)
     experiment = Experiment(name="x", levels=levels, classes=LABELS, training=training.replace(batch=batch))
     *below, top = settled(levels)

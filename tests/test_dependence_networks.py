@@ -25,6 +25,8 @@ from vidgan.nn.statistics import BatchStatistics, RecordedStatistics, SettledSta
 from vidgan.shapes import as_video
 
 B, CLASSES = 3, 3
+BELOW = 8
+"""side of the clips of a level below (pixels)"""
 LEVELS = {f"{name} level {index + 1}": (name, index) for name, index, _ in catalog.each_level()}
 EACH_LEVEL = [
     pytest.param(name, marks=() if name.startswith("demo") else pytest.mark.slow, id=name) for name in LEVELS
@@ -71,7 +73,7 @@ class Made(NamedTuple):
 def make(name: str) -> Made:
     """The level of that name."""
     preset, index = LEVELS[name]
-    experiment = catalog.halved()[preset]
+    experiment = catalog.experiments()[preset]
     spec = experiment.levels[index]
     below = below_of(experiment.levels, index)
     level = Level(spec, CLASSES, below)
@@ -179,7 +181,7 @@ def test_an_upper_level_sees_windows_of_the_level_below() -> None:
 
 def critic_of(name: str) -> tuple[LevelSpec, CriticSpec, int | None]:
     level, critic = catalog.critics()[name]
-    return level, critic, 32 if isinstance(critic.view, MatchingPair) else None
+    return level, critic, BELOW if isinstance(critic.view, MatchingPair) else None
 
 
 def reach(body: BodySpec, steps: int) -> list[range]:
@@ -209,7 +211,7 @@ def test_critics(name: str) -> None:
     filled(critic)
     side = level.size // 2 if isinstance(spec.view, MatchingPair) else level.size
     clip, label = random(B, frames, 3, side, side), torch.arange(B)
-    below = None if below_size is None else random(B, frames // 2, 3, 32, 32, seed=8)
+    below = None if below_size is None else random(B, frames // 2, 3, BELOW, BELOW, seed=8)
     draw = spec.view.draw(B, ClipShape(frames, side, side), torch.Generator().manual_seed(9))
     mixed, k_frames = isinstance(spec.head, MixedProjection), isinstance(spec.view, Frames)
     reached = reach(spec.body, frames // every)
@@ -245,7 +247,7 @@ def test_real_and_fake_never_meet_in_a_critic(name: str) -> None:
     frames, side = level.seen_frames, level.size
     critic = spec.build(CLASSES, spec.view.steps(frames, 1 if below_size is None else 2))
     filled(critic)
-    below = None if below_size is None else random(B, frames // 2, 3, 32, 32, seed=8)
+    below = None if below_size is None else random(B, frames // 2, 3, BELOW, BELOW, seed=8)
     rng = torch.Generator().manual_seed(9)
     one, two = (Evidence(random(B, frames, 3, side, side, seed=s), below, torch.arange(B)) for s in (1, 2))
     first, second = (spec.view.draw(B, ClipShape(frames, side, side), rng) for _ in range(2))

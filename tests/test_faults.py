@@ -175,7 +175,8 @@ def is_worker(pid: int) -> bool:
         return False
 
 
-@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [0, 1])
 def test_data_that_vanish_stop_the_run_with_all_saved(
     workers: int,
     data: Path,

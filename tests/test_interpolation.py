@@ -45,7 +45,7 @@ def untrained(experiment: Experiment) -> Trained:
 
 @functools.cache
 def model() -> Trained:
-    return untrained(catalog.halved()["demo"])
+    return untrained(catalog.experiments()["demo"])
 
 
 def shown(z: Tensor, embedded: Tensor) -> Tensor:
@@ -104,7 +104,7 @@ def test_a_longer_experiment_keeps_the_ratios_of_its_levels() -> None:
 
 
 def test_statistics_of_longer_videos_are_settled_for_every_step() -> None:
-    experiment = catalog.halved()["demo"]
+    experiment = catalog.experiments()["demo"]
     trained = experiment.levels[0].frames
     longer = untrained(unrolled(experiment, trained + 5))
     table = longer.levels[0].statistics.table

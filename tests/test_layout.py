@@ -110,6 +110,7 @@ def test_parts_that_need_not_know_each_other_do_not() -> None:
     assert wrong == []
 
 
+@pytest.mark.slow
 def test_modules_have_no_cycles() -> None:
     graph: dict[str, set[str]] = {}
     for _, importer, imported in arrows():

@@ -135,6 +135,7 @@ def test_fault_of_a_clip_arrives_in_its_turn(workers: int) -> None:
     assert not multiprocessing.active_children()
 
 
+@pytest.mark.slow
 def test_dead_worker_is_reported() -> None:
     with (
         Loader(Painted(6, deadly=2), WINDOW, 0, 2) as loader,

@@ -150,6 +150,7 @@ def test_replicas_count_for_as_much_as_they_saw() -> None:
     assert whole["diversity/fake"] != pytest.approx(sum(parts) / 2)
 
 
+@pytest.mark.slow
 def test_gradient_norms_and_singular_values() -> None:
     state = demo_state()
     rng = torch.Generator().manual_seed(3)
@@ -189,9 +190,8 @@ def step_of(experiment: Experiment, index: int, monitor: Monitor | None) -> Leve
     return state
 
 
-@pytest.mark.parametrize(
-    ("name", "index"), [("demo", 0), pytest.param("ssw-gan-k600-48x128", 1, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "index"), [("demo", 0), ("ssw-gan-k600-48x128", 1)])
 def test_a_watched_step_is_the_same_step(name: str, index: int) -> None:
     experiment = steps.one_critic_update(steps.batched(tiny(preset(name)), 2, micro_batch=1))
     monitor, before = Monitor(), torch.get_rng_state()

@@ -18,9 +18,9 @@ from vidgan.sample.trained import Trained, continue_clips, continue_moving
 from vidgan.shapes import as_video
 
 SHIFTS = ((1, -1), (0, 1), (-1, 0))
-"""(right, down) of the kernels at 8x8, 16x16 and 32x32."""
+"""(right, down) of the kernels at 4x4, 8x8 and 16x16."""
 TOTAL = (8 * 1 + 4 * 0 - 2 * 1, -8 * 1 + 4 * 1 + 2 * 0)
-"""By hand: a position is 8, 4 and 2 pixels of 64."""
+"""By hand: a position is 8, 4 and 2 pixels of 32."""
 
 
 def point(warp: nn.Module, right: int, down: int) -> None:
@@ -51,18 +51,18 @@ def moving() -> Trained:
 
 def test_one_hot_kernels_make_an_exact_field() -> None:
     model = moving()
-    given = as_video(catalog.random(2, 2, 3, 64, 64).float().tanh())
+    given = as_video(catalog.random(2, 2, 3, 32, 32).float().tanh())
     made = continue_moving(model, given, 0, range(2))
     frames = model.levels[0].spec.frames
     assert made.motion is not None
-    assert made.motion.shape == (2, frames, 2, 64, 64)
+    assert made.motion.shape == (2, frames, 2, 32, 32)
     for axis, pixels in enumerate(TOTAL):
-        assert torch.equal(made.motion[:, :, axis], torch.full((2, frames, 64, 64), float(pixels)))
+        assert torch.equal(made.motion[:, :, axis], torch.full((2, frames, 32, 32), float(pixels)))
     assert torch.equal(made.video, continue_clips(model, given, 0, range(2)))
     longer = roll_on_moving(model, given, frames + 2, 0, range(2))
     assert longer.motion is not None
-    assert longer.motion.shape == (2, frames + 2, 2, 64, 64)
-    assert longer.video.shape == (2, frames + 2, 3, 64, 64)
+    assert longer.motion.shape == (2, frames + 2, 2, 32, 32)
+    assert longer.video.shape == (2, frames + 2, 3, 32, 32)
 
 
 def test_units_that_warp_are_those_with_a_warp() -> None:

@@ -59,6 +59,7 @@ def test_sees_nothing_where_nothing_is(real: tuple[Videos, np.ndarray, tuple[str
     assert undecided(faded) == 1
 
 
+@pytest.mark.slow
 def test_time_reversed_is_not_the_class(real: tuple[Videos, np.ndarray, tuple[str, ...]]) -> None:
     videos, labels, classes = real
     assert score(videos[:, ::-1], labels, classes).accuracy == 0

@@ -8,9 +8,7 @@ import catalog
 import steps
 from vidgan.models.pixel_loss import PixelLoss
 from vidgan.nn.statistics import BatchStatistics
-from vidgan.presets import preset
 from vidgan.run.experiment import Experiment
-from vidgan.run.tiny import tiny
 from vidgan.spec import SpecError
 from vidgan.train.replicas import Replicas
 from vidgan.train.step import update_generator
@@ -56,7 +54,7 @@ def losing(experiment: Experiment, loss: PixelLoss | None) -> Experiment:
 
 def gradients(loss: PixelLoss | None, step: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """The generator's gradients and the scalars of an update from the same start."""
-    experiment = losing(catalog.halve(tiny(preset("guide-original"))), loss)
+    experiment = losing(catalog.experiments()["guide-original"], loss)
     state = steps.level_state(experiment, 0)
     batch = steps.micros(experiment, state, 0, Replicas(), F64)[-1]
     scalars = update_generator(

@@ -30,6 +30,7 @@ from vidgan.shapes import as_video
 Capture = pytest.CaptureFixture[str]
 GIVEN = 2
 MADE = 4
+SIDE = 32
 
 
 @pytest.fixture(scope="module")
@@ -38,11 +39,11 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from vidgan.cli import main
 
     folder = tmp_path_factory.mktemp("predict")
-    made = SyntheticDataset(SyntheticSpec(size=64, frames=8, clips=4))
+    made = SyntheticDataset(SyntheticSpec(size=SIDE, frames=8, clips=4))
     (folder / "videos").mkdir()
     for i in range(len(made)):
         write_clip(folder / "videos" / f"{i}.mp4", made.read(i, 0, 8), 8.0)
-    prepare(folder / "videos", folder / "data", PrepareSpec(layout=Folder(), size=64), workers=0)
+    prepare(folder / "videos", folder / "data", PrepareSpec(layout=Folder(), size=SIDE), workers=0)
     command = ["train", "trivd-gan-fp-k600-16x64", "--tiny", "--workers", "0", "--steps", "1"]
     assert main([*command, "--data", str(folder / "data"), "--out", str(folder / "run")]) == 0
     (folder / "data").rename(folder / "elsewhere")
@@ -79,7 +80,7 @@ def test_given_and_following_frames(tmp_path: Path) -> None:
     given = tiny(preset("trivd-gan-fp-k600-16x64")).levels[0]
     level = given.replace(context_frames=2, frames=3, stride=2)
     source = read_source(video(tmp_path / "a.mp4", 11), level, 1, 3)
-    assert source.given.shape == (2, 64, 64, 3)
+    assert source.given.shape == (2, SIDE, SIDE, 3)
     assert greys(source.given) == [1, 3]
     assert source.truth is not None
     assert greys(source.truth) == [5, 7, 9]
@@ -105,11 +106,11 @@ def test_a_settled_model_needs_no_data(run: Path, tmp_path: Path, capsys: Captur
     )
     together = decoded(tmp_path / "out" / "futures.mp4")
     clips = 2 + goes_on
-    assert together.shape == (GIVEN + MADE, 64, 64 * clips + 2 * (clips - 1), 3)
+    assert together.shape == (GIVEN + MADE, SIDE, SIDE * clips + 2 * (clips - 1), 3)
     # All begin with the given frames, and the truth stands first.
-    assert greys(together[:GIVEN, :, -60:]) == [0, 1]
+    assert greys(together[:GIVEN, :, 4 - SIDE :]) == [0, 1]
     if goes_on:
-        assert greys(together[:, :, :60]) == list(range(GIVEN + MADE))
+        assert greys(together[:, :, : SIDE - 4]) == list(range(GIVEN + MADE))
 
 
 @pytest.mark.slow
@@ -127,7 +128,9 @@ def test_rolling_on_goes_on_from_its_own_frames(run: Path, tmp_path: Path, capsy
     directory = RunDirectory.open(run)
     data = GivenFrames(directory.data.fingerprint, lambda: pytest.fail("it has settled already"))
     model = open_trained(directory, data=data)
-    given = as_video(torch.rand((2, GIVEN, 3, 64, 64), generator=torch.Generator().manual_seed(1)) * 2 - 1)
+    given = as_video(
+        torch.rand((2, GIVEN, 3, SIDE, SIDE), generator=torch.Generator().manual_seed(1)) * 2 - 1
+    )
     rolled = roll_on(model, given, 10, 3, range(2))
     level, seen = model.levels[0], given
     for turn in range(3):
@@ -179,7 +182,7 @@ def test_statistics_of_other_data_are_kept_apart(run: Path, tmp_path: Path, caps
     (mine / "videos").mkdir()
     for i in range(3):
         video(mine / "videos" / f"{i}.mp4", 8)
-    prepare(mine / "videos", other, PrepareSpec(layout=Folder(), size=64), workers=0)
+    prepare(mine / "videos", other, PrepareSpec(layout=Folder(), size=SIDE), workers=0)
     source = video(tmp_path / "in.mp4", 6)
     (own,) = (mine / "statistics").iterdir()
     # Measured against other data, a model keeps the statistics of its own.
@@ -204,10 +207,10 @@ def test_motion_stands_under_each_future(run: Path, tmp_path: Path, capsys: Capt
     assert "pixels per frame" in answer.out
     for i in range(2):
         film = decoded(tmp_path / "out" / f"motion-{i:03d}.mp4")
-        assert film.shape == (GIVEN + MADE, 128, 64, 3)
+        assert film.shape == (GIVEN + MADE, 2 * SIDE, SIDE, 3)
         alone = decoded(tmp_path / "out" / f"future-{i:03d}.mp4")
-        assert abs(film[:, :56].astype(int) - alone[:, :56]).mean() < 3  # both are lossy
-        assert abs(film[:GIVEN, 72:].astype(int) - 128).max() < 4
+        assert abs(film[:, : SIDE - 8].astype(int) - alone[:, : SIDE - 8]).mean() < 3  # both are lossy
+        assert abs(film[:GIVEN, SIDE + 8 :].astype(int) - 128).max() < 4
     assert not (tmp_path / "out" / "motion-002.mp4").exists()
 
 
@@ -217,9 +220,11 @@ def test_training_writes_previews_over_their_motion(run: Path) -> None:
     moving = frames_of(run / "samples" / "motion" / "level1-step00000001.webp")
     fastest = json.loads((run / "samples" / "motion" / "level1-step00000001.json").read_text())["fastest"]
     assert 0 < fastest <= 14  # a position is 8, 4 and 2 pixels, and kernels reach one
-    assert moving.shape == (GIVEN + MADE, 128, 8 * 66 - 2, 3)
-    assert np.array_equal(moving[:, :64], fixed[:, :64])
-    fields = np.delete(moving[:, 64:], [66 * i + j for i in range(7) for j in (64, 65)], axis=2)
+    assert moving.shape == (GIVEN + MADE, 2 * SIDE, 8 * (SIDE + 2) - 2, 3)
+    assert np.array_equal(moving[:, :SIDE], fixed[:, :SIDE])
+    fields = np.delete(
+        moving[:, SIDE:], [(SIDE + 2) * i + j for i in range(7) for j in (SIDE, SIDE + 1)], axis=2
+    )
     assert (fields[:GIVEN] == 128).all()
     # Every colour is one of the wheel's: white with a hue in it, so that a channel stays full.
     assert (fields[GIVEN:].max(axis=3) == 255).all()
@@ -236,12 +241,13 @@ def test_truncations_stand_side_by_side(run: Path, tmp_path: Path, capsys: Captu
         assert answer.status == 0, answer.err
     assert "zero, threshold 0.8, no truncation" in answer.out
     film = decoded(tmp_path / "all" / "truncations.mp4")
-    assert film.shape == (GIVEN + MADE, 64 * 2 + 2, 64 * 3 + 4, 3)
+    assert film.shape == (GIVEN + MADE, SIDE * 2 + 2, SIDE * 3 + 4, 3)
+    step = SIDE + 2
     alone = {(n, i): decoded(tmp_path / n / f"future-{i:03d}.mp4").astype(int) for n in ways for i in (0, 1)}
     for column, own in enumerate(ways):
         for row in range(2):
-            shown = film[GIVEN:, 66 * row : 66 * row + 64, 66 * column : 66 * column + 64]
-            gaps = {name: abs(shown - alone[name, row][GIVEN:])[:, 4:60, 4:60].mean() for name in ways}
+            shown = film[GIVEN:, step * row : step * row + SIDE, step * column : step * column + SIDE]
+            gaps = {name: abs(shown - alone[name, row][GIVEN:])[:, 4:-4, 4:-4].mean() for name in ways}
             assert min(gaps, key=lambda name: gaps[name]) == own, gaps
 
 

@@ -47,7 +47,7 @@ Results = dict[str, Tensor]
 
 def experiment_of(case: Case, replicas: int) -> Experiment:
     """With projection heads: mixed projection joins the clips of one micro-batch, by design."""
-    experiment = catalog.halved()[case.preset]
+    experiment = catalog.experiments()[case.preset]
     levels = tuple(
         level.replace(critics=tuple(critic.replace(head=Projection()) for critic in level.critics))
         for level in experiment.levels

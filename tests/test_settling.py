@@ -129,7 +129,7 @@ def test_joined_conditioning_keeps_the_order() -> None:
 
 def settled_labels(labels: tuple[int, ...]) -> torch.Tensor:
     """The labels of 400 clips that a generator settles on."""
-    experiment = catalog.halved()["demo"].replace(classes=len(labels))
+    experiment = catalog.experiments()["demo"].replace(classes=len(labels))
     generator = LevelState(experiment, 0, CPU).level.generator
     seen: list[torch.Tensor] = []
 
@@ -157,7 +157,7 @@ class Unbalanced(SyntheticDataset):
 
 
 def test_classes_are_counted_in_lowest_terms() -> None:
-    experiment = catalog.halved()["demo"].replace(classes=3)
+    experiment = catalog.experiments()["demo"].replace(classes=3)
     spec = SyntheticSpec(shapes=("disc",), motions=("right", "left", "grow"), clips=16)
     assert label_counts(experiment, Unbalanced(spec)) == (3, 0, 1)
     assert label_counts(experiment.replace(classes=1, conditional=False), Unbalanced(spec)) == (1,)

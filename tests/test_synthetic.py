@@ -113,6 +113,23 @@ def test_shapes_stay_inside_and_do_what_their_class_says(motion: str) -> None:
             assert np.hypot(np.diff(x), np.diff(y)).min() > 0
 
 
+def test_clips_that_begin_in_the_middle_do_not_tell_where_they_go() -> None:
+    spec = SyntheticSpec(motions=MOTIONS, size=16, middle=True)
+    when = np.linspace(0, 1, 8, dtype=np.float32)
+    for index in range(60):
+        scene, ends = draw_scene(spec, index), set()
+        for motion in MOTIONS:
+            x, y, radius = path(spec, motion, scene, when)
+            assert (x[0], y[0]) == pytest.approx((0.5, 0.5), abs=1e-6)
+            for centre in (x, y):
+                assert (centre - radius > 0.5 / 16 - 1e-6).all()
+                assert (centre + radius < 1 - 0.5 / 16 + 1e-6).all()
+            ends.add((round(float(x[-1] - x[0]), 3), round(float(y[-1] - y[0]), 3)))
+        # Four ways to go; to circle ends where it began, as to grow does.
+        assert len(ends) == 5
+        assert min(max(abs(x), abs(y)) for x, y in ends if (x, y) != (0, 0)) > 0.24
+
+
 def test_no_shape_is_cut_by_the_frame() -> None:
     """What is drawn has its whole area in every frame, so nothing of it lies outside."""
     spec = SyntheticSpec(shapes=tuple(AREAS), motions=MOTIONS, size=48)

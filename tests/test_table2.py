@@ -1,30 +1,15 @@
 """The comparison of recurrent units in small: what it reads off curves, and that it goes on where it stopped."""
 
-import importlib.util
-import sys
 from argparse import Namespace
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+import table2_in_small as table2
 
 from runs import make_run, tick, write_log
 from vidgan.evaluate.record import copies_log
 from vidgan.presets import preset
 from vidgan.run.directory import RunDirectory
-
-SCRIPT = Path(__file__).parents[1] / "benchmarks" / "table2_in_small.py"
-
-
-@pytest.fixture(scope="module")
-def table2() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("table2_in_small", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 def run_with(path: Path, seconds_per_step: float, values: dict[int, float]) -> RunDirectory:
@@ -37,7 +22,7 @@ def run_with(path: Path, seconds_per_step: float, values: dict[int, float]) -> R
     return run
 
 
-def test_units_are_read_at_equal_steps_and_at_equal_times(table2: ModuleType, tmp_path: Path) -> None:
+def test_units_are_read_at_equal_steps_and_at_equal_times(tmp_path: Path) -> None:
     runs = {
         "convgru": [
             run_with(tmp_path / "a", 1, {10: 0.1, 20: 0.2, 30: 0.3, 40: 0.4}),
@@ -63,7 +48,7 @@ def test_units_are_read_at_equal_steps_and_at_equal_times(table2: ModuleType, tm
     assert [point.x for point in by_time.curves[1].points] == [20, 40]
 
 
-def test_small_variants_keep_the_structure(table2: ModuleType) -> None:
+def test_small_variants_keep_the_structure() -> None:
     for unit in table2.PAPER:
         (level,) = table2.small(unit, seed=1, turn=5).levels
         (whole,) = preset(f"trivd-table2-{unit}").levels
@@ -75,7 +60,7 @@ def test_small_variants_keep_the_structure(table2: ModuleType) -> None:
         level.generator.build(1, level.context_frames)
 
 
-def test_a_run_is_finished_at_the_end_of_a_turn(table2: ModuleType, tmp_path: Path) -> None:
+def test_a_run_is_finished_at_the_end_of_a_turn(tmp_path: Path) -> None:
     run = run_with(tmp_path / "a", 1, {10: 0.1, 17: 0.2})
     scale = table2.Scale(seconds=12, turn=10, judged=4)
     run.checkpoints.mkdir(exist_ok=True)
@@ -86,7 +71,7 @@ def test_a_run_is_finished_at_the_end_of_a_turn(table2: ModuleType, tmp_path: Pa
     assert not table2.is_finished(run, scale._replace(seconds=60))
 
 
-def test_a_report_is_of_what_was_measured_so_far(table2: ModuleType, tmp_path: Path) -> None:
+def test_a_report_is_of_what_was_measured_so_far(tmp_path: Path) -> None:
     run = run_with(tmp_path / "tsru-p-0", 1, {10: 0.1, 20: 0.2})
     make_run(tmp_path / "tsru-p-1")
     for name, value in (("ssim-best-of-100", 0.7), ("frechet-random", 3.0)):

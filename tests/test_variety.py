@@ -4,14 +4,13 @@ import pytest
 import torch
 from torch import Tensor
 
+import catalog
 import steps
 from vidgan.models.level import Level
 from vidgan.models.variety import Variety
 from vidgan.models.views import Evidence
 from vidgan.nn.statistics import BatchStatistics
-from vidgan.presets import preset
 from vidgan.run.experiment import Experiment
-from vidgan.run.tiny import tiny
 from vidgan.spec import SpecError
 from vidgan.train.replicas import Replicas
 from vidgan.train.step import update_generator
@@ -45,13 +44,14 @@ def test_other_futures_are_left_alone() -> None:
     assert [bool(g.any()) for g in fake.grad] == [i == nearest for i in range(3)]
 
 
-def with_variety(variety: Variety | None) -> Experiment:
-    experiment = steps.batched(tiny(preset("dvd-gan-fp-bair-16x64")), 4)
+def with_variety(name: str, variety: Variety) -> Experiment:
+    experiment = steps.batched(catalog.experiments()[name], 4)
     return experiment.replace(training=experiment.training.replace(variety=variety))
 
 
-def test_an_update_continues_each_clip_several_times(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The generator is given the same frames with different noise; its own part of the loss stays."""
+@pytest.mark.parametrize("name", ["dvd-gan-fp-bair-16x64", "demo"])
+def test_an_update_continues_each_clip_several_times(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The generator is given the same frames or class with different noise; its own part of the loss stays."""
     given: list[Evidence] = []
     imitate = Level.imitate
 
@@ -60,7 +60,7 @@ def test_an_update_continues_each_clip_several_times(monkeypatch: pytest.MonkeyP
         return imitate(level, real, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Level, "imitate", watched)
-    experiment = with_variety(Variety(weight=2.0, futures=2))
+    experiment = with_variety(name, Variety(weight=2.0, futures=2))
     state = steps.level_state(experiment, 0)
     (micro,) = batch = steps.micros(experiment, state, 0, Replicas(), F64)[-1]
     scalars = update_generator(
@@ -72,10 +72,7 @@ def test_an_update_continues_each_clip_several_times(monkeypatch: pytest.MonkeyP
     assert scalars["loss/variety"] > 0
 
 
-def test_it_needs_given_frames() -> None:
-    synthesis = preset("demo")
-    with pytest.raises(SpecError, match="context_frames"):
-        synthesis.replace(training=synthesis.training.replace(variety=Variety(weight=1.0)))
+def test_numbers_out_of_range_are_refused() -> None:
     for bad in ({"weight": 0.0}, {"weight": 1.0, "futures": 0}):
         with pytest.raises(SpecError):
             Variety(**bad)  # type: ignore[arg-type]

@@ -24,7 +24,7 @@ KEYS = json.loads((Path(__file__).parent / "vectors" / "i3d_keys.json").read_tex
 PYTORCH = [name for name in KEYS if name.startswith("piergiaj")]
 TENSORFLOW = [name for name in KEYS if name.startswith("tf:")]
 # One file of each layout in the quick tests: DeepMind's, its Kinetics-600 one, and TF-Hub's.
-QUICK = ("kinetics-i3d/data/checkpoints/rgb_imagenet", "kin600", "variables.index")
+QUICK = ("variables.index",)
 
 
 # A writer of TensorFlow's checkpoint format, apart from the reader under test.

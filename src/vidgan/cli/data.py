@@ -14,12 +14,15 @@ from vidgan.sample.settling import whole_window
 SYNTHETIC = "synthetic"
 TEXTURED = "synthetic-textured"
 """built-in clips whose shapes are striped and pass behind a second one"""
+OPEN = "synthetic-open"
+"""built-in clips that begin in the middle and go right, left, down or up: the first frame does not tell which way"""
 
 
 def open_data(source: str, experiment: Experiment) -> tuple[Dataset, DataRecord]:
     """The dataset called ``source`` and its record for a run.
 
-    ``synthetic`` and ``synthetic-textured`` make clips as large and as long as ``experiment`` needs.
+    ``synthetic``, ``synthetic-textured`` and ``synthetic-open`` make clips as large and as long as ``experiment``
+    needs.
 
     Raises:
         UserError: if there is no usable dataset.
@@ -34,10 +37,13 @@ def open_data(source: str, experiment: Experiment) -> tuple[Dataset, DataRecord]
 
 def built_in(source: str, experiment: Experiment) -> SyntheticSpec | None:
     """The built-in clips called ``source``, as ``experiment`` needs them; None where it is a path."""
-    if source not in (SYNTHETIC, TEXTURED):
-        return None
     plain = demo_like(experiment.size, whole_window(experiment).span)
-    return plain.replace(textured=source == TEXTURED)
+    kinds = {
+        SYNTHETIC: plain,
+        TEXTURED: plain.replace(textured=True),
+        OPEN: plain.replace(motions=("right", "left", "down", "up"), middle=True),
+    }
+    return kinds.get(source)
 
 
 def open_held_out(source: str, experiment: Experiment) -> Dataset:

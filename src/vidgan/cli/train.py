@@ -39,9 +39,10 @@ MAY_CHANGE = ("training.steps", "reporting", "description", "source", "deviation
 USAGE = """usage: vidgan train PRESET --data DEST --out RUN [options]
 
 Trains PRESET (vidgan presets lists them) on a dataset made by vidgan prepare, or on the built-in
-clips with --data synthetic (or synthetic-textured: striped shapes that pass behind another).
+clips with --data synthetic (or synthetic-textured: striped shapes that pass behind another; or
+synthetic-open: shapes that begin in the middle and go one of four ways).
 
-  --data DEST   prepared dataset, "synthetic" or "synthetic-textured"
+  --data DEST   prepared dataset, "synthetic", "synthetic-textured" or "synthetic-open"
   --out RUN     run directory; new or empty unless --resume is given
   --resume      go on from the newest whole checkpoint, exactly; --resume auto starts if there is no run yet
   --held-out DEST2   clips of the same classes that are not trained on; the critics judge them at every tick
@@ -66,7 +67,7 @@ class Options:
 
     data: str
     """prepared dataset, or "synthetic" for the built-in clips; "synthetic-textured" makes striped shapes that pass
-    behind another"""
+    behind another, "synthetic-open" shapes that begin in the middle and go one of four ways"""
     out: Path
     """run directory; new or empty unless --resume is given"""
     resume: Literal["no", "yes", "auto"] = "no"

@@ -80,6 +80,8 @@ class SyntheticSpec(Spec):
     """everything in a clip derives from it and the clip's number"""
     textured: bool = False
     """stripes on the shape, and a second, still shape that may hide it"""
+    middle: bool = False
+    """all begin in the middle, so that the first frame does not tell which way they go; what grows begins smaller"""
 
     def validate(self) -> None:
         for kind, given, known in (
@@ -172,7 +174,8 @@ def path(spec: SyntheticSpec, motion: str, scene: Scene, when: Plane) -> tuple[P
     # The room is that of the set's widest shape, so that a place says nothing about the shape; half a pixel
     # is for the soft edge.
     edge = largest * max(SHAPES[shape].reach for shape in spec.shapes) + 0.5 / spec.size
-    travel = max(0.0, min(scene.travel, 1 - 2 * edge))
+    room = 0.5 - edge if spec.middle else 1 - 2 * edge
+    travel = max(0.0, min(scene.travel, room))
     dx = {"right": travel, "left": -travel}.get(motion, 0.0)
     dy = {"down": travel, "up": -travel}.get(motion, 0.0)
     swing = travel / 2 if motion == "circle" else 0.0
@@ -182,6 +185,9 @@ def path(spec: SyntheticSpec, motion: str, scene: Scene, when: Plane) -> tuple[P
         for d, part in zip((dx, dy), scene.place, strict=True)
     )
     angle = 2 * np.pi * (when + scene.phase)
+    if spec.middle:
+        begin = 2 * np.pi * scene.phase
+        x, y = 0.5 - swing * np.cos(begin), 0.5 - swing * np.sin(begin)
     first = FIRST * scene.radius if motion == "grow" else scene.radius
     return (
         x + dx * when + swing * np.cos(angle),

@@ -1,4 +1,8 @@
-"""The variety loss: of several futures of the same frames, the one nearest to what really followed counts."""
+"""The variety loss: of several futures of the same frames, the one nearest to what really followed counts.
+
+Without given frames, the samples of a clip's class stand for its futures: each training clip then draws the nearest of
+them nearer, by which a small dataset is learnt by heart.
+"""
 
 import torch
 from torch import Tensor
@@ -7,7 +11,7 @@ from vidgan.spec import Spec, require
 
 
 class Variety(Spec):
-    """Added to the generator's loss in prediction, so that different noise gives different futures.
+    """Added to the generator's loss, so that different noise gives different futures.
 
     Our choice: the "variety loss" of Gupta et al. 2018 (Social GAN), on pixels and with the mean absolute difference
     of Du 2020, Eq. 4.1; none of the five papers has it. A future that is not the nearest is free to be another.

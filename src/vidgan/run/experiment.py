@@ -118,7 +118,7 @@ class TrainingSpec(Spec):
     pixel_loss: PixelLoss | None = None
     """keeps the generator's videos as bright as the data (Du 2020, 4.5)"""
     variety: Variety | None = None
-    """in prediction, spreads the futures of the same frames; no paper has it"""
+    """spreads the futures of the same frames, or without given frames the samples of a class; no paper has it"""
     initial: Initialiser = Orthogonal()
     settle: SettleSpec = SettleSpec()
     # Our choice: it halves memory and traffic; the papers do not say what they compute in.
@@ -215,11 +215,6 @@ class Experiment(Spec):
             below_of(self.levels, index)
             needed = not self.joint or index == len(self.levels) - 1
             require(len(level.critics) > 0 or not needed, f"level {index + 1} needs at least one critic")
-        given = self.levels[0].context_frames > 0
-        require(
-            given or self.training.variety is None,
-            "training.variety spreads the futures of given frames: it needs context_frames, or none of it",
-        )
         same = len({level.steps for level in self.levels}) == 1
         require(same or not self.joint, "levels that are trained together take the same number of steps")
         require(not self.joint or len(self.levels) > 1, "joint training needs two levels or more")

@@ -11,6 +11,8 @@ from vidgan.run.experiment import AverageSpec, BatchSpec, Experiment, ReportingS
 WIDTH = 2
 LATENT = 6
 BATCH = 3
+SIDE, CASCADE_SIDE = 32, 8
+"""of the last level's frames (pixels), where a preset can be made so small; a cascade has several levels to train"""
 
 
 def tiny(experiment: Experiment) -> Experiment:
@@ -35,12 +37,9 @@ def tiny(experiment: Experiment) -> Experiment:
 def tiny_levels(levels: tuple[LevelSpec, ...]) -> tuple[LevelSpec, ...]:
     """Levels with few frames whose ratios stay: the first makes four, windows stay shorter than the whole.
 
-    Those of a cascade are a quarter as high and wide too, where their maps and critics allow it.
+    They are lower and narrower too, where their maps and critics allow it.
     """
     frames = 4
-    bodies = [critic.body for level in levels for critic in level.critics]
-    deep = all(len(body.channels) - 2 >= max(1, body.volume_blocks) for body in bodies)
-    quarter = len(levels) > 1 and deep and all(level.generator.side % 4 == 0 for level in levels)
     small = []
     for index, level in enumerate(levels):
         if index > 0:
@@ -49,9 +48,22 @@ def tiny_levels(levels: tuple[LevelSpec, ...]) -> tuple[LevelSpec, ...]:
         if level.window is not None:
             factor = level.frames // levels[index - 1].frames if index else 1
             window = min(frames, 2 * factor)
-        made = tiny_level(level, frames, window)
-        small.append(halved(halved(made)) if quarter else made)
+        small.append(tiny_level(level, frames, window))
+    side = SIDE if len(small) == 1 else CASCADE_SIDE
+    while small[-1].size > side and all(may_halve(level) for level in small):
+        small = [halved(level) for level in small]
     return tuple(small)
+
+
+def may_halve(level: LevelSpec) -> bool:
+    """Whether the first map can be halved and every critic can spare a block."""
+    bodies = [critic.body for critic in level.critics]
+    return level.generator.side % 2 == 0 and all(len(body.channels) > needed_blocks(body) for body in bodies)
+
+
+def needed_blocks(body: BodySpec) -> int:
+    """The fewest blocks that keep the body's structure."""
+    return max(1, body.volume_blocks + body.time_in_channels)
 
 
 def halved(level: LevelSpec) -> LevelSpec:
@@ -79,7 +91,7 @@ def tiny_level(level: LevelSpec, frames: int, window: int | None) -> LevelSpec:
 
 
 def tiny_generator(spec: GeneratorSpec) -> GeneratorSpec:
-    """A generator at tiny width; its maps keep their sizes, which views and encoders depend on."""
+    """A generator at tiny width."""
     encoder = spec.encoder
     return spec.replace(
         latent=LATENT,
