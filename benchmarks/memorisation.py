@@ -75,7 +75,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("strips", type=Path, help="folder with a folder of strips per action")
     parser.add_argument("--out", type=Path, required=True, help="folder for data, run and pictures")
-    parser.add_argument("--steps", type=int, default=4000, help="generator updates (4000)")
+    parser.add_argument("--steps", type=int, default=2500, help="generator updates (2500)")
     options = parser.parse_args()
     if not options.strips.is_dir():
         parser.error(f"no folder at {options.strips}")
