@@ -80,6 +80,7 @@ def run(args: list[str]) -> int:
         fed = len(other.experiment.levels) > 1
         found = made(other, options, labels, noise, videos[0] if fed else None)
         rows += rows_of(other, [video[:, :frames] for video in found], int(fed))
+    options.out.parent.mkdir(parents=True, exist_ok=True)
     picture = options.out.suffix == ".png"
     shown = stand_in_time(rows, spread(frames, options.columns) if picture else range(frames), frames)
     if picture:

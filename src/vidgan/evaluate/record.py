@@ -117,7 +117,9 @@ def judge_run(
     asked = protocol.source
     frames = asked.frames or made
     if frames > made:
-        raise UserError(f"{name} takes clips of {frames} frames; this model makes {made}: see --frames")
+        raise UserError(
+            f"{name} takes clips of {frames} frames; this model makes {made}: choose --frames {made} or fewer"
+        )
     if asked.size not in (None, whole.size):
         raise UserError(f"this model makes clips of {whole.size}x{whole.size}, not {asked.size}x{asked.size}")
     stride = asked.stride or whole.stride

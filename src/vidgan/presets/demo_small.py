@@ -21,7 +21,7 @@ def demo_prediction() -> Experiment:
     return paper.replace(
         name="demo-prediction",
         description="DVD-GAN-FP in small, on a CPU: 7 frames of moving shapes given 1, 24x24.",
-        source="after Clark et al. 2019, 4.2.2, A.4 and B.1",
+        source="Clark et al. 2019, 4.2.2, A.4 and B.1",
         deviations=(
             "built-in clips instead of BAIR; 7 frames of 24x24 given 1 instead of 15 of 64x64 given 1",
             "generator and critics as those of demo, with 8 instead of 32 as the gain of the critics' input",
@@ -82,7 +82,7 @@ def dvd_gan_8x64_cpu() -> Experiment:
     return tour.replace(
         name="dvd-gan-8x64-cpu",
         description="Not the paper's: 8 frames of 64x64, every third one, at a width for a few CPU cores.",
-        source="after Clark et al. 2019, A.1-A.3; sizes are ours",
+        source="Clark et al. 2019, A.1-A.3; sizes are ours",
         deviations=(
             "8 frames, every third one, instead of 12, every second one",
             "generator: width 8 instead of 128, one block per stage and channels 8, 4, 2, 1; no attention before the "

@@ -177,7 +177,7 @@ def dvd_gan_ucf101_16x64_1gpu() -> Experiment:
     return paper.replace(
         name="dvd-gan-ucf101-16x64-1gpu",
         description="Not the paper's: UCF-101 on one GPU (14 GiB): 16 frames, 64x64, half the width.",
-        source="after Clark et al. 2019, A.1-A.3 and B.2; sizes are ours",
+        source="Clark et al. 2019, A.1-A.3 and B.2; sizes are ours",
         deviations=(
             "64x64 instead of 128x128; consecutive frames (A.1)",
             "width 64 in generator and critics instead of 128",

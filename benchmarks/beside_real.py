@@ -1,0 +1,65 @@
+"""Strips of frames: for each class a real clip, and samples of a trained run under it.
+
+``python benchmarks/beside_real.py runs/weizmann --data data/weizmann --out strips.png`` takes the first latents of the
+seed in their order, and the real clip of each class that has this number in it.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from vidgan.cli.data import data_of_run, given_frames
+from vidgan.data.pipeline import centre_item
+from vidgan.errors import UserError
+from vidgan.run.device import choose_device
+from vidgan.run.directory import RunDirectory
+from vidgan.sample.files import write_image
+from vidgan.sample.grids import strip
+from vidgan.sample.published import open_trained
+from vidgan.sample.settling import whole_window
+from vidgan.sample.trained import synthesise, to_bytes
+
+
+class Given(argparse.Namespace):
+    """The command line."""
+
+    run: Path
+    data: str | None
+    out: Path
+    samples: int
+    real: int
+    seed: int
+
+
+def main(given: Given) -> None:
+    """Sample, and write the picture."""
+    run = RunDirectory.open(given.run)
+    dataset = data_of_run(run, given.data)
+    model = open_trained(run, device=choose_device(), data=given_frames(run, dataset))
+    classes = len(model.class_names)
+    numbers = range(classes * given.samples)
+    made = to_bytes(synthesise(model, given.seed, numbers, [i % classes for i in numbers])).numpy()
+    rows = []
+    for label in range(classes):
+        own = [i for i in range(len(dataset)) if dataset.info(i).label == label]
+        rows.append(centre_item(dataset, whole_window(run.experiment), own[given.real]).frames)
+        rows.extend(made[label::classes])
+    write_image(given.out, strip(np.stack(rows)))
+    print(f"wrote {given.out}: step {model.step}; {', '.join(model.class_names)}, a real clip first in each")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("run", type=Path, help="run directory of a model with classes")
+    parser.add_argument("--data", help="its data, if they are elsewhere now")
+    parser.add_argument("--out", type=Path, required=True, help="file for the picture (PNG)")
+    parser.add_argument("--samples", type=int, default=2, help="samples of each class (2)")
+    parser.add_argument("--real", type=int, default=3, help="which real clip of each class, from 0 (3)")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the noise (1)")
+    try:
+        main(parser.parse_args(namespace=Given()))
+    except UserError as error:
+        raise SystemExit(str(error)) from error
