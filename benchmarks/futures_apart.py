@@ -1,8 +1,9 @@
 """Which motions a predictor's futures of the same frames show, and a picture of some.
 
 ``python benchmarks/futures_apart.py runs/variety --clips 48 --futures 16 --picture futures.png`` continues held-out
-built-in clips, and counts what the oracle sees in each future, given frames included. The picture has, for each of
-some clips that were not picked, what really followed and three futures.
+built-in clips, and counts what the oracle sees in each future, given frames included; SSIM and PSNR of a single future
+and of the last given frame, copied, stand beside it. The picture has, for each of some clips that were not picked, what
+really followed and three futures.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from predictor import open_predictor
 
 from vidgan.data.loader import to_float
 from vidgan.errors import UserError
+from vidgan.evaluate.metrics.frames import psnr, ssim
 from vidgan.evaluate.oracle import judge
 from vidgan.sample.files import write_image
 from vidgan.sample.grids import strip
@@ -61,9 +63,19 @@ def main(given: Given) -> None:
     )
     spread = np.abs(np.diff(futures.astype(np.float64), axis=1)).mean() / 255
     print(f"  mean difference of two futures of a clip: {spread:.4f}, pixels in [0, 1]")
+    followed = real[:, None, level.context_frames :]
+    copies = np.broadcast_to(real[:, None, level.context_frames - 1 : level.context_frames], followed.shape)
+    for name, shown in (
+        ("a single future", futures[:, :, level.context_frames :]),
+        ("the copied frame", copies),
+    ):
+        same = np.broadcast_to(followed, shown.shape)
+        print(
+            f"  {name}, mean over frames: SSIM {ssim(shown, same).mean():.3f}, PSNR {psnr(shown, same).mean():.2f} dB"
+        )
     if given.picture is not None:
-        clips, shown = PICTURED
-        rows = [row for i in range(clips) for row in (real[i], *futures[i, :shown])]
+        clips, number = PICTURED
+        rows = [row for i in range(clips) for row in (real[i], *futures[i, :number])]
         write_image(given.picture, strip(np.stack(rows), scale=SCALE))
         print(f"wrote {given.picture}")
 
