@@ -8,8 +8,11 @@ import torch
 
 import catalog
 from commands import require_one_line, vidgan
+from vidgan.errors import UserError
 from vidgan.run.checkpoints import State, checkpoint_path, load
+from vidgan.run.directory import RunDirectory
 from vidgan.run.experiment import Experiment
+from vidgan.train import run as train_run_module
 from vidgan.train.initial import take
 from vidgan.train.level_state import LevelState
 
@@ -105,3 +108,25 @@ def test_a_run_starts_from_another(tmp_path: Path, capsys: Capture) -> None:
     assert not (tmp_path / "y").exists()
     wide = vidgan(capsys, *command, "--out", tmp_path / "x", *options, "--levels.0.generator.width", 4)
     assert "of another shape" in wide.out
+
+
+@pytest.mark.slow
+def test_a_start_that_is_refused_leaves_the_folder_free(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ("train", "demo", "--tiny", "--data", "synthetic", "--workers", 0, "--steps", 1)
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert vidgan(capsys, *command, "--out", one).status == 0
+
+    def refuse(*_: object) -> str:
+        raise UserError("nothing of it fits")
+
+    with monkeypatch.context() as changed:
+        changed.setattr(train_run_module, "start_from", refuse)
+        require_one_line(vidgan(capsys, *command, "--out", two, "--init-from", one), "nothing of it fits")
+    assert not (two / "experiment.json").exists()
+    assert vidgan(capsys, *command, "--out", two).status == 0
+    # What has been trained is never taken away.
+    before = (two / "experiment.json").read_bytes()
+    RunDirectory.open(two).withdraw()
+    assert (two / "experiment.json").read_bytes() == before

@@ -19,9 +19,11 @@ from vidgan.evaluate.features.c3d import tgan_input, tganv2_input
 from vidgan.evaluate.features.network import FeatureNetwork
 from vidgan.evaluate.features.r2plus1d import r2plus1d_input
 from vidgan.evaluate.features.resize import bilinear_half_pixel, bilinear_legacy
+from vidgan.evaluate.measure import over_runs
 from vidgan.evaluate.metrics.frames import best_of, ssim
 from vidgan.evaluate.protocols import ALL, Protocol, protocol
 from vidgan.evaluate.protocols.extractors import Means
+from vidgan.evaluate.protocols.metrics import Result
 from vidgan.run.logs import read_lines
 from vidgan.spec import SpecError, from_json, to_json
 
@@ -249,3 +251,16 @@ def test_foreign_code_runs_only_by_its_flag(tmp_path: Path, capsys: Capture) -> 
     assert line["value"] == pytest.approx(frechet_distance(a, b, biased=True), rel=1e-4)
     # On record as what it is, so that it never stands beside numbers of our own network.
     assert line["settings"]["features"] == {"is": "ForeignI3D"}
+
+
+def test_what_stands_beside_a_number_is_averaged_over_runs_too() -> None:
+    table = {"rows": ["disc"], "counts": [[3]]}
+    one = Result(
+        1.0, {"level 2": 1.0, "per_frame": [0.0, 2.0], "per_class": {"disc": 0.25}, "seen": "disc"}, table
+    )
+    two = Result(
+        4.0, {"level 2": 2.0, "per_frame": [1.0, 4.0], "per_class": {"disc": 0.75}, "seen": "square"}
+    )
+    expected = {"level 2": 1.5, "per_frame": [0.5, 3.0], "per_class": {"disc": 0.5}, "seen": "disc"}
+    assert over_runs([one, two]) == Result(2.5, expected, table)
+    assert over_runs([one]) == one

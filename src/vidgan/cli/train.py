@@ -167,24 +167,30 @@ def train(options: Options, experiment: Experiment) -> int:
     if options.budget_hours is not None:
         budget = budget_of(options, experiment, options.budget_hours, replicas, device)
         experiment = experiment.replace(training=training.replace(steps=budget.steps))
+    went_on = goes_on(options)
     if replicas.main:
         open_run(options, experiment, record, budget)
     replicas.wait()
     directory = RunDirectory.open(options.out)
     seconds = None if options.minutes is None else options.minutes * 60
     judge = judge_of(options, directory, dataset, replicas, device)
-    finished = train_run(
-        directory,
-        dataset,
-        replicas,
-        device,
-        options.workers,
-        seconds,
-        options.tensorboard,
-        held_out,
-        judge,
-        None if options.level is None else options.level - 1,
-    )
+    try:
+        finished = train_run(
+            directory,
+            dataset,
+            replicas,
+            device,
+            options.workers,
+            seconds,
+            options.tensorboard,
+            held_out,
+            judge,
+            None if options.level is None else options.level - 1,
+        )
+    except UserError:
+        if replicas.main and not went_on:
+            directory.withdraw()
+        raise
     if replicas.main and finished and options.level not in (None, len(experiment.levels)):
         print(
             f"trained level {options.level} of {len(experiment.levels)}; next: --level {options.level + 1} --resume"

@@ -1,7 +1,7 @@
 """Measuring: rows of both sides, the number, its deviation, and how far the number of clips can be trusted."""
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -91,7 +91,7 @@ def measure(
         deviation: Deviation | None = Deviation(statistics.stdev(values), "runs", len(values))
     else:
         deviation = bootstrap(metric, judge, first, protocol.seed)
-    mean = results[0]._replace(value=statistics.fmean(values))
+    mean = over_runs(results)
     floor = None if table is None else two_halves(metric, table, len(first.labels), protocol.seed)
     count = len(first.labels) // metric.rows_per_clip
     return Measured(
@@ -116,6 +116,24 @@ def bootstrap(metric: Metric, judge: Callable[[Table], Result], fake: Table, see
         rng = np.random.Generator(np.random.PCG64(derive(seed, "bootstrap", number)))
         values.append(judge(pick(fake, rng.integers(0, clips, clips).tolist(), metric.rows_per_clip)).value)
     return Deviation(float(np.std(values, ddof=1)), "bootstrap", RESAMPLES)
+
+
+def over_runs(results: Sequence[Result]) -> Result:
+    """Means over runs of the number and of those beside it; a table is the first run's."""
+    value = statistics.fmean(result.value for result in results)
+    return results[0]._replace(value=value, values=mean_of([result.values for result in results]))
+
+
+def mean_of(found: Sequence[Any]) -> Any:
+    """Numbers averaged wherever they stand in equal mappings and lists; what is no float is the first's."""
+    first = found[0]
+    if isinstance(first, float):
+        return statistics.fmean(found)
+    if isinstance(first, Mapping):
+        return {name: mean_of([each[name] for each in found]) for name in first}
+    if isinstance(first, list):
+        return [mean_of(same) for same in zip(*found, strict=True)]
+    return first
 
 
 def two_halves(metric: Metric, real: Table, fakes: int, seed: int) -> Floor | None:

@@ -109,6 +109,12 @@ class RunDirectory:
         write_json(path / "experiment.json", record | given)
         return run
 
+    def withdraw(self) -> None:
+        """Make the folder free again, where nothing has been trained and the record is all that is in it."""
+        record = self.path / "experiment.json"
+        if all(file.is_dir() or file == record for file in self.path.rglob("*")):
+            record.unlink()
+
     @staticmethod
     def require_free(path: Path) -> None:
         """Raise :class:`UserError` unless a run can be started in ``path``."""
