@@ -112,6 +112,11 @@ def test_bad_sources_and_destinations_are_refused(tmp_path: Path) -> None:
     run([str(arg) for arg in (good, made, *layout)])  # mended: goes on
     assert len(open_dataset(made)) == 2
     assert run([str(arg) for arg in (good, made, *layout)]) == 0  # done: says so again
+    moved = next(good.rglob("*.png"))
+    moved.rename(moved.with_name("late.png"))
+    changed = refused(good, made, *layout)
+    assert re.search(r"other files .*: 1 \(.*late\.png\) are new, 1 \(.*\) are not there", changed)
+    moved.with_name("late.png").rename(moved)
     assert "size: 64 -> 32" in refused(good, made, *layout, "--size", 32)
     other = tmp_path / "other"
     other.mkdir()

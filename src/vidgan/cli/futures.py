@@ -55,7 +55,9 @@ def newest(path: Path) -> dict[str, Any]:
     lines = [entry.line for entry in read(path) if entry.line["protocol"] == PROTOCOL]
     found = [dict(line) for line in lines if "best_of" in line.get("values", {})]
     if not found:
-        raise UserError(f"{path} has no result of {PROTOCOL}: make one with vidgan evaluate {path}")
+        raise UserError(
+            f"{path} has no result of {PROTOCOL}: make one with vidgan evaluate {path} --protocol {PROTOCOL}"
+        )
     return found[-1]
 
 

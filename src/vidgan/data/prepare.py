@@ -75,7 +75,7 @@ def prepare(
     """
     found = _find(source, dest, spec)
     if (dest / INDEX).exists():
-        return _finished(dest, spec)
+        return _finished(source, dest, spec, found)
     _claim(dest, spec)
     records = dest / UNFINISHED
     with _locked(records / PLAN, dest):
@@ -104,7 +104,7 @@ def prepare_share(
     """
     found = _find(source, dest, spec)
     if (dest / INDEX).exists():
-        _finished(dest, spec)
+        _finished(source, dest, spec, found)
         return
     _claim(dest, spec)
     records = dest / UNFINISHED
@@ -142,15 +142,30 @@ def shard_clips(sources: int) -> int:
     return max(1, min(32, sources // 64))
 
 
-def _finished(dest: Path, spec: PrepareSpec) -> PreparedDataset:
+def _finished(source: Path, dest: Path, spec: PrepareSpec, found: Found) -> PreparedDataset:
     dataset = open_dataset(dest)
     changes = list(differences(to_json(dataset.index.spec), to_json(spec)))
     if changes:
         raise UserError(
             f"{dest} is prepared already, with other options ({'; '.join(changes)}): choose another folder"
         )
+    had = {*dataset.index.sources, *(entry.name for entry in dataset.index.left_out)}
+    has = {*(entry.name for entry in found.sources), *(entry.name for entry in found.left_out)}
+    if had != has:
+        raise UserError(
+            f"{dest} is prepared already, from other files than {source} holds: {_some(has - had)} are new, "
+            f"{_some(had - has)} are not there; choose another folder"
+        )
     shutil.rmtree(dest / UNFINISHED, ignore_errors=True)  # killed between the index and the clean-up
     return dataset
+
+
+def _some(names: set[str]) -> str:
+    """How many, and up to three of them."""
+    shown = sorted(names)[:3]
+    return (
+        f"{len(names)} ({', '.join(shown)}{', ...' if len(names) > len(shown) else ''})" if names else "none"
+    )
 
 
 def _claim(dest: Path, spec: PrepareSpec) -> None:
