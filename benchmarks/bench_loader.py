@@ -7,7 +7,6 @@ import itertools
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -77,12 +76,14 @@ def main(settings: Settings) -> None:
                 folder / "strips", dest, PrepareSpec(layout=Strips(), size=STORED_SIDE, codec=codec)
             )
             stored = sum(path.stat().st_size for path in dest.glob("shard-*.bin")) / CLIPS
-            for workers in (0, 1, 2):
-                cases.append(Case(f"{kind}, {workers} workers", reading(dataset, WINDOW, workers)))
+            for workers, window, words in (
+                (0, WINDOW, ""),
+                (1, WINDOW, ""),
+                (2, WINDOW, ""),
+                (0, WINDOW.replace(flip=True), ", half of them flipped"),
+            ):
+                cases.append(Case(f"{kind}, {workers} workers{words}", reading(dataset, window, workers)))
                 notes.append(f"{stored / 1024:.0f} KiB per clip")
-            flipped = replace(WINDOW, flip=True)
-            cases.append(Case(f"{kind}, 0 workers, half of them flipped", reading(dataset, flipped, 0)))
-            notes.append(f"{stored / 1024:.0f} KiB per clip")
         title = f"reading windows of {FRAMES}x{SIDE}x{SIDE}, cached by the system; ms per clip"
         show(title, interleave(cases, settings.rounds), items=1, notes=notes)
 

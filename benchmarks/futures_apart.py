@@ -57,7 +57,7 @@ def main(given: Given) -> None:
         kinds.append(len(set(seen) - {"none"}))
     print(f"step {model.step}; {given.clips} held-out clips, {given.futures} futures of each")
     for name, count in sorted(counts.items()):
-        print(f"  {name:<8} {count / futures[:, :, 0, 0, 0, 0].size:.2f} of the futures")
+        print(f"  {name:<8} {count / len(whole):.2f} of the futures")
     print(
         f"  kinds of motion among the futures of a clip: {np.mean(kinds):.2f} in the mean, {dict(Counter(kinds))}"
     )
