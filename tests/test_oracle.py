@@ -31,7 +31,7 @@ def test_right_on_real_clips(size: int, count: int) -> None:
 
 @pytest.mark.slow
 def test_right_on_thousands() -> None:
-    videos, labels, classes = clips(24, 4000)
+    videos, labels, classes = clips(24, 2400)
     result = score(videos, labels, classes)
     assert result.accuracy >= 0.99
     assert min(result.per_class.values()) >= 0.98

@@ -35,7 +35,6 @@ def measured(experiment: Experiment, index: int) -> int:
     ("name", "index", "share", "micro"),
     [
         ("demo", 0, 12, 12),
-        ("demo", 0, 12, 4),
         ("trivd-gan-fp-k600-16x64", 0, 6, 6),
         ("ssw-gan-k600-48x128", 1, 4, 2),
     ],

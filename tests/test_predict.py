@@ -97,11 +97,14 @@ def test_given_and_following_frames(tmp_path: Path) -> None:
 @pytest.mark.parametrize("goes_on", [True, False])
 def test_a_settled_model_needs_no_data(run: Path, tmp_path: Path, capsys: Capture, goes_on: bool) -> None:
     source = video(tmp_path / "in.mp4", GIVEN + MADE - (not goes_on))
+    (tmp_path / "out").mkdir()
+    for earlier in ("future-007.mp4", "truth.mp4", "mine.txt"):
+        (tmp_path / "out" / earlier).touch()
     answer = vidgan(capsys, "predict", run, source, "--out", tmp_path / "out", "--futures", 2)
     assert answer.status == 0, answer.err
     assert ("ends before" in answer.out) != goes_on
     names = {path.name for path in (tmp_path / "out").iterdir()}
-    assert names == {"future-000.mp4", "future-001.mp4", "futures.mp4"} | (
+    assert names == {"mine.txt", "future-000.mp4", "future-001.mp4", "futures.mp4"} | (
         {"truth.mp4"} if goes_on else set()
     )
     together = decoded(tmp_path / "out" / "futures.mp4")

@@ -100,6 +100,10 @@ def test_bad_sources_and_destinations_are_refused(tmp_path: Path) -> None:
     assert "holds no videos (mp4" in refused(tmp_path / "empty", made)
     assert "holds no videos" in refused(good, made)  # strips, read as videos
     assert "lies in the source" in refused(good, good / "made", *layout)
+    parts = tmp_path / "parts"
+    shutil.copytree(good, parts / "train")
+    shutil.copytree(good, parts / "Test")
+    assert re.search(r"Test, train\) are named as parts .* with \S+parts/Test", refused(parts, made, *layout))
     assert not made.exists()
     (good / "odder").mkdir()
     assert re.search("without strip images .*: odder;", refused(good, made, *layout))

@@ -1,8 +1,16 @@
 """Errors that a user can mend: the command line shows them as one line and exits with status 2."""
 
+from collections.abc import Sequence
+
 
 class UserError(Exception):
     """Something the user gave cannot be used; the message says what is wrong and what to do."""
+
+
+def some(names: Sequence[str], most: int, between: str = ", ") -> str:
+    """``a, b and 3 more``: up to ``most`` of ``names``, for a message of one line."""
+    more = len(names) - most
+    return between.join(names[:most]) + (f"{between.rstrip(', ')} and {more} more" if more > 0 else "")
 
 
 def nearest(word: str, choices: list[str]) -> str:

@@ -15,6 +15,7 @@ from vidgan.data.inspect import class_counts, problems
 from vidgan.data.sheet import write_sheet
 from vidgan.data.store import PreparedDataset, open_dataset
 from vidgan.data.window import WindowSpec
+from vidgan.errors import some
 from vidgan.report.words import count
 from vidgan.spec import to_json
 
@@ -65,17 +66,16 @@ def _show(dataset: PreparedDataset, dest: Path, console: Console) -> None:
         table.add_row(each.name, str(each.clips), str(each.shortest), f"{each.median:g}", str(each.longest))
     console.print(table)
     sizes, counts = np.unique(np.stack([clips["width"], clips["height"]], 1), axis=0, return_counts=True)
-    most = np.argsort(-counts, kind="stable")[:5]
-    shown = ", ".join(f"{sizes[i][0]}x{sizes[i][1]} ({counts[i]})" for i in most)
+    common = np.argsort(-counts, kind="stable")
+    shown = some([f"{sizes[i][0]}x{sizes[i][1]} ({counts[i]})" for i in common], 5)
     rates = clips["rate"][~np.isnan(clips["rate"])]
     ends = dict.fromkeys(f"{rate:.4g}" for rate in (rates.min(), rates.max())) if len(rates) else ()
     rate = f"{' to '.join(ends)} frames/s" if ends else "frame rate not known"
-    more = f" and {len(sizes) - 5} more" if len(sizes) > 5 else ""
     options = ", ".join(f"{key} {_plain(value)}" for key, value in to_json(spec).items() if key != "is")
     for line in (
         f"{count(len(dataset), 'clip')}, {count(int(clips['frames'].sum()), 'frame')}, "
         f"{count(len(dataset.classes), 'class', 'classes')}, {rate}",
-        f"sizes: {shown}{more}",
+        f"sizes: {shown}",
         f"{int(clips['bytes'].sum()) / 1e6:.1f} MB; prepared with {options}",
         f"fingerprint {dataset.fingerprint}",
         *(f"left out while preparing: {name}: {reason}" for name, reason in dataset.index.left_out),

@@ -51,7 +51,7 @@ class Options:
     video: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="VIDEO")]
     """video file whose first frames are given"""
     out: Path
-    """folder for the continuations"""
+    """folder for the continuations; replaces those of an earlier call"""
     futures: int = 4
     """number of continuations"""
     start: int = 0
@@ -104,6 +104,7 @@ def run(args: list[str]) -> int:
     futures = continued(noise)
     videos = joined(source.given, futures.video)
     options.out.mkdir(parents=True, exist_ok=True)
+    forget_earlier(options.out)
     for i, video in enumerate(videos):
         write_clip(options.out / f"future-{i:03d}.mp4", video, options.fps)
     if options.motion and futures.motion is not None:
@@ -118,10 +119,17 @@ def run(args: list[str]) -> int:
         write_clip(options.out / "truth.mp4", videos[0], options.fps)
     side_by_side = grid(np.stack(videos), columns=min(COLUMNS, len(videos)))
     write_clip(options.out / "futures.mp4", side_by_side, options.fps)
-    print(f"wrote {options.futures} continuations of {options.video.name} to {options.out}")
+    print(f"wrote {counted(options.futures, 'continuation')} of {options.video.name} to {options.out}")
     if source.truth is None:
         print(f"{options.video.name} ends before they do, so there is nothing to compare them with")
     return 0
+
+
+def forget_earlier(out: Path) -> None:
+    """Remove what an earlier call wrote: beside fewer futures, or those of another video, it would pass for new."""
+    for pattern in ("future-*.mp4", "motion-*.mp4", "truth.mp4", "truncations.mp4"):
+        for path in out.glob(pattern):
+            path.unlink()
 
 
 def joined(given: Frames, futures: Tensor) -> list[Clip]:
@@ -179,4 +187,5 @@ def read_frames(path: Path, size: int) -> Frames:
         _, frames = read_video(path, Resizer(size, "bilinear"))
         return np.stack(list(frames))
     except (av.FFmpegError, OSError, ValueError) as error:
-        raise UserError(f"{path} is not a video that can be read: {error}") from error
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise UserError(f"{path} is not a video that can be read: {reason}") from error

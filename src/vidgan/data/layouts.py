@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vidgan.data.sources import ClipSource, StripImage, VideoFile
-from vidgan.errors import UserError
+from vidgan.errors import UserError, some
 from vidgan.spec import Spec
 
 VIDEOS = (".mp4", ".avi", ".webm", ".mkv", ".mov", ".gif")
 IMAGES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+
+PARTS = ("train", "training", "val", "valid", "validation", "test", "testing")
 
 
 class LeftOut(NamedTuple):
@@ -78,6 +80,11 @@ def _classes_of(source: Path, suffixes: tuple[str, ...], what: str, kind: type[C
         )
     if not any(folders.values()):
         folders, loose = {"all": loose}, []
+    if folders and all(_is_part(source / name) for name in folders):
+        raise UserError(
+            f"the folders of {source} ({some(list(folders), 4)}) are named as parts of a dataset and hold folders "
+            f"themselves: prepare each apart, beginning with {source / next(iter(folders))}"
+        )
     if empty := [name for name, files in folders.items() if not files]:
         raise UserError(f"class folders of {source} without {known}: {', '.join(empty)}; fill or remove them")
     sources = [
@@ -87,6 +94,11 @@ def _classes_of(source: Path, suffixes: tuple[str, ...], what: str, kind: type[C
     ]
     left_out = [LeftOut(file.name, "lies in no class folder") for file in loose]
     return Found(tuple(folders), sources, left_out)
+
+
+def _is_part(folder: Path) -> bool:
+    # Their classes lie one level deeper; taken for classes themselves, all clips would have one label.
+    return folder.name.lower() in PARTS and any(path.is_dir() for path in folder.iterdir())
 
 
 def require_folder(source: Path, what: str) -> None:
@@ -105,8 +117,7 @@ def contents(folder: Path) -> str:
             kinds.setdefault(path.suffix or "nameless", []).append(path.name)
     parts = []
     if folders:
-        more = f" and {len(folders) - 4} more" if len(folders) > 4 else ""
-        parts.append(f"the folder{'s' * (len(folders) > 1)} {', '.join(folders[:4])}{more}")
+        parts.append(f"the folder{'s' * (len(folders) > 1)} {some(folders, 4)}")
     for kind, names in sorted(kinds.items(), key=lambda pair: -len(pair[1]))[:3]:
         many = len(names) > 1
         parts.append(f"{len(names)} {kind} file{'s' * many} ({names[0]}{', ...' * many})")

@@ -32,7 +32,7 @@ from vidgan.data.store import (
     shard_name,
 )
 from vidgan.data.workers import Failure, Worker, start_worker
-from vidgan.errors import UserError
+from vidgan.errors import UserError, some
 from vidgan.files import write_json
 from vidgan.spec import differences, to_json
 
@@ -162,10 +162,7 @@ def _finished(source: Path, dest: Path, spec: PrepareSpec, found: Found) -> Prep
 
 def _some(names: set[str]) -> str:
     """How many, and up to three of them."""
-    shown = sorted(names)[:3]
-    return (
-        f"{len(names)} ({', '.join(shown)}{', ...' if len(names) > len(shown) else ''})" if names else "none"
-    )
+    return f"{len(names)} ({some(sorted(names), 3)})" if names else "none"
 
 
 def _claim(dest: Path, spec: PrepareSpec) -> None:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from vidgan.data.dataset import ClipInfo, Dataset, Frames
-from vidgan.errors import UserError
+from vidgan.errors import UserError, some
 from vidgan.spec import Spec, require
 
 
@@ -79,10 +79,9 @@ def check_usable(dataset: Dataset, window: WindowSpec) -> None:
     faults = [(i, fault) for i in range(len(dataset)) if (fault := window.fault(dataset.info(i)))]
     if not faults:
         return
-    named = "; ".join(f"{dataset.name(i)} ({fault})" for i, fault in faults[:5])
-    more = f"; and {len(faults) - 5} more" if len(faults) > 5 else ""
+    named = some([f"{dataset.name(i)} ({fault})" for i, fault in faults], 5, "; ")
     raise UserError(
         f"{len(faults)} of {len(dataset)} clips hold no window of {window.frames} frames at stride "
-        f"{window.stride} and {window.size}x{window.size} pixels: {named}{more}. Ask for less, "
+        f"{window.stride} and {window.size}x{window.size} pixels: {named}. Ask for less, "
         "or prepare the data again without them"
     )

@@ -133,5 +133,9 @@ def power_iterate(module: nn.Module, iterations: int = 1) -> None:
             u, v = layer.get_buffer("u"), layer.get_buffer("v")
             matrix = layer.weight.flatten(1)
             for _ in range(iterations):
-                v.copy_(F.normalize(torch.mv(matrix.t(), u), dim=0, eps=EPSILON))
-                u.copy_(F.normalize(torch.mv(matrix, v), dim=0, eps=EPSILON))
+                _to_unit_length(torch.mv(matrix.t(), u, out=v))
+                _to_unit_length(torch.mv(matrix, v, out=u))
+
+
+def _to_unit_length(x: Tensor) -> None:
+    x.div_(torch.linalg.vector_norm(x).clamp_min_(EPSILON))

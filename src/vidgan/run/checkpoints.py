@@ -147,8 +147,6 @@ def load_optimiser_state(
         start = f"{prefix}/{name}/"
         entries = {key.removeprefix(start): t for key, t in tensors.items() if key.startswith(start)}
         if entries:
-            # Adam keeps its step count on the CPU and its means where the weights are.
             optimiser.state[parameter] = {
-                key: t.clone() if key == "step" else t.to(parameter.device, copy=True)
-                for key, t in entries.items()
+                key: t.to(parameter.device, copy=True) for key, t in entries.items()
             }

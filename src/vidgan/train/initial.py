@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from vidgan.errors import UserError
+from vidgan.errors import UserError, some
 from vidgan.run.checkpoints import State, checkpoint_path, latest, load
 from vidgan.run.directory import InitFrom, RunDirectory
 from vidgan.sample.published import Choice
@@ -42,8 +42,7 @@ class Transfer(NamedTuple):
             ("not used", self.unused),
         ):
             if names:
-                more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-                said.append(f"{what}: {', '.join(names[:NAMED])}{more}")
+                said.append(f"{what}: {some(names, NAMED)}")
         return "; ".join(said)
 
 

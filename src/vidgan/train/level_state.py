@@ -92,8 +92,11 @@ def level_of(experiment: Experiment, index: int) -> Level:
 
 def adam(module: torch.nn.Module, spec: AdamSpec, rate: float) -> torch.optim.Adam:
     """Adam over the parameters of ``module``."""
+    parameters = list(module.parameters())
+    # One pass over each weight instead of nine; there is none on the meta device.
+    fused = not any(parameter.is_meta for parameter in parameters)
     betas = (spec.beta1, spec.beta2)
-    return torch.optim.Adam(module.parameters(), lr=rate, betas=betas, eps=spec.epsilon)
+    return torch.optim.Adam(parameters, lr=rate, betas=betas, eps=spec.epsilon, fused=fused)
 
 
 def part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
