@@ -33,6 +33,8 @@ FAILING = {
 }
 """bad settings of shrunk presets, with a tick every step"""
 FAILING_STEPS = 60
+TICKS = 60
+"""watched steps of a healthy run: more than the rules' grace"""
 
 
 def train(out: Path, steps: int, tiny: bool, failing: bool) -> list[Path]:
@@ -47,6 +49,8 @@ def train(out: Path, steps: int, tiny: bool, failing: bool) -> list[Path]:
     for name, words in commands.items():
         place = ["--data", "synthetic", "--out", str(out / name), "--resume", "auto", "--workers", "0"]
         rarely = ["--reporting.samples", str(steps), "--reporting.checkpoint", "50"]
+        if name not in FAILING:
+            rarely += ["--reporting.tick", str(max(1, steps // TICKS))]
         vidgan(["train", *words, *place, *rarely])  # what diverges ends with status 2
     return [out / name for name in commands]
 
@@ -67,9 +71,9 @@ def row(path: Path) -> str:
                 f"{a.rule} at {a.step} (since {a.onset})" for a in watch.see(line["step"], line["scalars"])
             ]
             for rule in RULES:
-                reading = rule.read(watch.spec, line["scalars"])
-                if reading is not None and watch.counts(rule):
-                    worst[rule.name] = max(worst.get(rule.name, 0.0), reading.severity)
+                for about, reading in rule.read(watch.spec, line["scalars"]).items():
+                    if watch.counts(rule, about):
+                        worst[rule.name] = max(worst.get(rule.name, 0.0), reading.severity)
     cells = [f"{worst[rule.name]:.2g}" if rule.name in worst else "" for rule in RULES]
     last = lines[-1]["step"] if lines else 0
     seed = run.experiment.training.seed

@@ -147,7 +147,10 @@ def parts(experiment: Experiment) -> Iterator[object]:
     for level in experiment.levels:
         yield from (level.generator, *level.critics, level.objective)
         yield level.frames, level.stride, level.window, level.context_frames
-    yield experiment.training
+    loss = experiment.training.pixel_loss
+    if loss is not None:  # by how much and from when on is nothing new
+        loss = loss.replace(weight=1.0, start=1)
+    yield experiment.training.replace(pixel_loss=loss)
     yield "levels", len(experiment.levels)
     yield "classes", experiment.classes
     yield "bilinear views" if experiment.smooth_views else "nearest views"

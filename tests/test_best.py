@@ -41,6 +41,12 @@ def test_only_the_runs_own_results_of_the_newest_kind_count() -> None:
     assert best_of([result(2, 1.0), result(4, None)]) == Best(2, "p", 1.0, since=1)
 
 
+def test_the_best_before_a_step() -> None:
+    lines = [result(2, 3.0), result(4, 2.0), result(6, 1.0)]
+    assert best_of(lines, before=6) == Best(4, "p", 2.0, since=0)
+    assert best_of(lines, before=2) is None
+
+
 def test_protocols_know_which_of_two_numbers_is_better() -> None:
     larger = {name for name, named in ALL.items() if named.protocol.metric.larger_is_better}
     scores = {name for name in ALL if name.startswith("is-") or "accuracy" in name or "ssim" in name}
@@ -68,7 +74,9 @@ def test_training_keeps_the_best_and_ends_when_patience_does(
     command = [*TRAIN, "--steps", 30, *SELDOM, *JUDGED, "--reporting.best.patience", 2, "--out", out]
     said = vidgan(capsys, *command)
     assert said.status == 0, said.err
-    assert "no better pixel-statistics in 2 evaluations" in said.out
+    assert "step 4  p: 1, the best so far\n" in said.out
+    assert "step 8  p: 2.5, the best is 1 of step 4: patience is at its end, and so is training\n" in said.out
+    assert "--checkpoint best" in said.out
     assert [line["step"] for line in read_lines(RunDirectory.open(out).metrics.path)] == [2, 4, 6, 8]
     assert steps_of(out / "checkpoints", 1) == [4, 8]  # rotation keeps one, and the best stays
     for name, step in (("best", 4), ("last", 8), ("4", 4)):
@@ -116,6 +124,8 @@ def test_what_cannot_be_is_said(tmp_path: Path, capsys: Capture) -> None:
     require_one_line(
         vidgan(capsys, *command, "--reporting.best.protocol", "pixel-statistic"), "pixel-statistics"
     )
+    require_one_line(vidgan(capsys, *command, "--best-data", "synthetic"), "--reporting.best.protocol")
+    require_one_line(vidgan(capsys, *command, "--reporting.best.patience", 2), "patience", "protocol")
     assert not out.exists()
     assert vidgan(capsys, *command).status == 0
     sample = ["sample", out, "--out", tmp_path / "x", "--checkpoint"]

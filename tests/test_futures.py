@@ -115,6 +115,7 @@ def test_copies_are_measured_without_a_model(tmp_path: Path, capsys: Capture) ->
     measure = ("evaluate", run.path, "--data", "synthetic", "--clips", 3, "--copy-last")
     answer = vidgan(capsys, *measure, "--protocol", "frechet-random", "ssim-best-of-100", "--real-clips", 9)
     assert answer.status == 0, answer.err
+    assert answer.out.count("(3 clips, copies of the last given frame, seed 0)") == 2
     assert not run.metrics.path.exists()
     frechet, similar = read_lines(run.path / "copy-last.metrics.jsonl")
     assert frechet["settings"]["sampling"] is None

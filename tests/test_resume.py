@@ -102,6 +102,8 @@ def test_more_steps_are_recorded_and_seconds_go_on(
     before = (out / "experiment.json").read_bytes()
     refused = vidgan(capsys, *command, "--steps", 5, "--training.adam.beta1", 0.5, "--resume")
     assert refused.status == 2
+    fewer = vidgan(capsys, *command, "--steps", 3, "--resume")
+    require_one_line(fewer, "has made 4 steps already, and 3 are asked for")
     assert (out / "experiment.json").read_bytes() == before
 
 

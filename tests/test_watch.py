@@ -81,6 +81,20 @@ def test_every_rule_is_named_so_many_ticks_after_its_onset_and_once(rule: str) -
     assert told((20, {}), (300, ALMOST[rule])) == []
 
 
+def test_a_critic_is_overwhelmed_by_itself() -> None:
+    """That one critic is beaten now and another then is the swing of the game; each has ten ticks of its own."""
+    frames, clip = ({f"critic/{name}/real": 0.0, f"critic/{name}/fake": 0.5} for name in ("frames", "clip"))
+    well = {"critic/clip/real": 0.6, "critic/clip/fake": -0.6}
+    turns = [part for _ in range(10) for part in ((1, {**well, **frames}), (1, {**well, **clip}))]
+    assert told((20, well), *turns) == []
+    both = {**frames, **clip}
+    assert told((20, well), (4, {**well, **frames}), (6, both)) == [("critic-overwhelmed", 2100, 3000)]
+    assert told((20, well), (4, {**well, **frames}), (10, both)) == [
+        ("critic-overwhelmed", 2100, 3000),
+        ("critic-overwhelmed", 2500, 3400),
+    ]
+
+
 def test_every_rule_has_its_fault_here() -> None:
     assert [rule.name for rule in RULES] == list(FAULTS)
 
@@ -215,13 +229,15 @@ def test_injected_faults_are_named_in_time(
     INJECTED[rule](monkeypatch)
     said = vidgan(capsys, "train", "demo", *RUN, steps, *SELDOM, "--reporting.watch.grace", 8, "--out", out)
     found = [alarm for line in read_lines(out / "log.jsonl") for alarm in line.get("alarms", [])]
-    (alarm,) = [alarm for alarm in found if alarm["rule"] == rule]
+    alarms = [alarm for alarm in found if alarm["rule"] == rule]
+    assert len(alarms) == (2 if rule == "critic-overwhelmed" else 1)  # each of the critics
+    alarm = alarms[0]
     assert alarm["onset"] == FIRST_BAD
     assert alarm["step"] == FIRST_BAD + TICKS[rule] - 1
     # Rotation keeps one; that from before the onset stays beside it.
     assert alarm["keeps"] == [8]
     assert 8 in steps_of(out / "checkpoints", 1)
-    (words,) = [line for line in said.out.splitlines() if f"ALARM: {rule}" in line]
+    words = next(line for line in said.out.splitlines() if f"ALARM: {rule}" in line)
     assert "level1-step00000008.safetensors" in words
     if rule == "diverged":
         require_one_line(said, "diverged", f"step {FIRST_BAD}")
@@ -253,17 +269,31 @@ def test_a_suspicion_keeps_what_an_alarm_would_need(tmp_path: Path) -> None:
     keeper = Keeper(run, 1)
     for step in (200, 225, 250):
         save(checkpoint_path(run.checkpoints, 1, step), State({}, {"step": step}))
+    for step, value in ((200, 2.0), (225, 3.0)):
+        run.metrics.append(judged(step, value))
     for step in (251, 252, 253, 254):
-        assert keeper.see(step, {**HEALTHY, "motion/fake": 0.0}, None) == []
+        assert keeper.see(step, {**HEALTHY, "motion/fake": 0.0}) == []
         save(checkpoint_path(run.checkpoints, 1, step), State({}, {"step": step}))
         prune(run.checkpoints, 1, 1, keeper.kept())
-    assert steps_of(run.checkpoints, 1) == [250, 254]
-    (alarm,) = keeper.see(255, {**HEALTHY, "motion/fake": 0.0}, best=100)
-    assert alarm["keeps"] == [100, 250]
-    keeper.see(256, HEALTHY, None)
-    assert keeper.kept() == {100, 250}  # an alarm's stay for good
+        run.metrics.append(judged(step, 1 / step))  # whatever the protocol thinks of still videos
+    assert steps_of(run.checkpoints, 1) == [200, 250, 253, 254]
+    (alarm,) = keeper.see(255, {**HEALTHY, "motion/fake": 0.0})
+    assert alarm["keeps"] == [200, 250]
+    keeper.see(256, HEALTHY)
+    assert keeper.kept() == {200, 250, 254}  # an alarm's stay for good, beside the best of all
     run.log.append(tick(255, HEALTHY) | {"alarms": [alarm]})
-    assert Keeper(run, 1).kept() == {100, 250}
+    assert Keeper(run, 1).kept() == {200, 250, 254}
+
+
+def judged(step: int, value: float) -> dict[str, object]:
+    """A line of metrics.jsonl."""
+    return {
+        "step": step,
+        "value": value,
+        "protocol": "p",
+        "during": "training",
+        "larger_is_better": False,
+    }
 
 
 def test_a_watch_that_is_fed_the_log_goes_on_as_if_it_had_never_left() -> None:

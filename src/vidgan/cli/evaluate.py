@@ -234,9 +234,9 @@ def results_beside(judged: Path) -> Path:
 def show(line: dict[str, Any]) -> None:
     """Print a result and its table."""
     step = "" if line["step"] is None else f", step {line['step']}"
-    print(
-        f"{line['protocol']}: {number_of(line)}  ({count(line['clips'], 'clip')}{step}, seed {line['seed']})"
-    )
+    copies = ", copies of the last given frame" if "copies" in line["judged"] else ""
+    facts = f"{count(line['clips'], 'clip')}{copies}{step}, seed {line['seed']}"
+    print(f"{line['protocol']}: {number_of(line)}  ({facts})")
     if (floor := line.get("two_real_halves")) is not None:
         print(f"  two sets of {count(floor['clips'], 'real clip')}: {floor['value']:.4g}")
     if (accuracy := line["network"].get("held_out_accuracy")) is not None:

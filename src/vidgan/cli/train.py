@@ -20,9 +20,12 @@ from vidgan.evaluate.protocols import protocol
 from vidgan.evaluate.record import Setup
 from vidgan.presets import preset
 from vidgan.report.words import duration
+from vidgan.run.best import best_of_run
+from vidgan.run.checkpoints import steps_of
 from vidgan.run.device import choose_device
 from vidgan.run.directory import Budget, DataRecord, RunDirectory, command_line
 from vidgan.run.experiment import BatchSpec, Experiment
+from vidgan.run.logs import read_lines
 from vidgan.run.pins import require_below_stays
 from vidgan.run.tiny import tiny
 from vidgan.sample.settling import window_of
@@ -158,6 +161,8 @@ def train(options: Options, experiment: Experiment) -> int:
         check_usable(dataset, window_of(experiment, index))
     if experiment.reporting.best.protocol is not None:
         protocol(experiment.reporting.best.protocol)
+    elif options.best_data is not None or options.weights is not None:
+        raise UserError("--best-data and --weights are for evaluations: name a --reporting.best.protocol")
     held_out = None
     if options.held_out is not None:
         held_out = HeldOut(open_held_out(options.held_out, experiment), experiment, dataset.classes)
@@ -202,9 +207,16 @@ def train(options: Options, experiment: Experiment) -> int:
             if predicts
             else f"sample {options.out} --out samples"
         )
-        print(f"trained: {options.out}; next: vidgan {following}")
+        best = " --checkpoint best" if best_of_run(directory) is not None and not predicts else ""
+        print(f"trained: {options.out}{alarms_told(directory)}; next: vidgan {following}{best}")
     leave(replicas)
     return 0
+
+
+def alarms_told(run: RunDirectory) -> str:
+    """A reminder of what the collapse watch has said; empty where it said nothing."""
+    told = [alarm["rule"] for line in read_lines(run.log.path) for alarm in line.get("alarms", [])]
+    return f", with alarm by {', '.join(dict.fromkeys(told))} (log.jsonl)" if told else ""
 
 
 def budget_of(
@@ -284,6 +296,7 @@ def open_run(options: Options, experiment: Experiment, record: DataRecord, budge
         own_steps = tuple(f"levels.{index}.steps" for index in range(len(experiment.levels)))
         known.require_same(experiment, record, (*MAY_CHANGE, *own_steps))
         require_below_stays(known, experiment)
+        require_steps(known, experiment)
         known.amend(experiment, command_line())
         return
     if options.resume == "yes":
@@ -294,6 +307,17 @@ def open_run(options: Options, experiment: Experiment, record: DataRecord, budge
     choice = None if options.init_checkpoint is None else checkpoint(options.init_checkpoint)
     origin = None if options.init_from is None else origin_of(options.init_from, choice)
     RunDirectory.create(options.out, experiment, record, command_line(), origin, budget)
+
+
+def require_steps(run: RunDirectory, experiment: Experiment) -> None:
+    """Raise :class:`UserError` where a level of ``run`` has made more steps than ``experiment`` asks for."""
+    for index in experiment.rounds:
+        asked, made = experiment.steps_of(index), steps_of(run.checkpoints, index + 1)
+        if made and made[-1] > asked:
+            level = f"level {index + 1} of {run.path}" if len(experiment.rounds) > 1 else f"{run.path}"
+            raise UserError(
+                f"{level} has made {made[-1]} steps already, and {asked} are asked for: ask for more"
+            )
 
 
 def tell_of_statistics(batch: BatchSpec) -> None:

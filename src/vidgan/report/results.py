@@ -7,6 +7,7 @@ from typing import Any
 from vidgan.evaluate.protocols import ALL
 from vidgan.report.collect import Collected, finite
 from vidgan.report.words import command, count, number, plain, rows
+from vidgan.run.best import best_of
 from vidgan.spec import TAG
 
 LARGEST = 24
@@ -25,7 +26,20 @@ def results(shown: Collected) -> str:
     newest = {str(line["protocol"]): line for line in shown.metrics}
     order = {name: place for place, name in enumerate(newest)}
     together = sorted(shown.metrics, key=lambda line: order[str(line["protocol"])])
-    return overview(together) + "".join(detail(name, line) for name, line in newest.items())
+    details = "".join(detail(name, line) for name, line in newest.items())
+    return overview(together) + best_checkpoint(shown.metrics) + details
+
+
+def best_checkpoint(lines: Sequence[Mapping[str, Any]]) -> str:
+    """Which checkpoint the run itself found best; nothing where it did not look."""
+    best = best_of(lines)
+    if best is None:
+        return ""
+    since = f", and none of {count(best.since, 'evaluation')} since was better" if best.since else ""
+    return (
+        f"<p class=note>Of the run's own evaluations by {escape(best.protocol)}, that of step {number(best.step)} is "
+        f"the best ({number(best.value)}){since}: <code>--checkpoint best</code>.</p>"
+    )
 
 
 def overview(lines: Sequence[Mapping[str, Any]]) -> str:

@@ -20,8 +20,8 @@ class Best(NamedTuple):
     """evaluations after it, none of them better"""
 
 
-def best_of(lines: Sequence[Mapping[str, Any]]) -> Best | None:
-    """The best of a run's own evaluations; None where there is none.
+def best_of(lines: Sequence[Mapping[str, Any]], before: int | None = None) -> Best | None:
+    """The best of a run's own evaluations, of all or of those of steps ``before`` one; None where there is none.
 
     Those made by the newest one's protocol and settings count; of equal results the first is the best.
     """
@@ -31,6 +31,7 @@ def best_of(lines: Sequence[Mapping[str, Any]]) -> Best | None:
     alike = [
         line for line in own if all(line.get(k) == own[-1].get(k) for k in ("protocol", "settings", "data"))
     ]
+    alike = [line for line in alike if before is None or line["step"] < before]
     told = [(place, line) for place, line in enumerate(alike) if line.get("value") is not None]
     if not told:
         return None
@@ -39,6 +40,6 @@ def best_of(lines: Sequence[Mapping[str, Any]]) -> Best | None:
     return Best(int(line["step"]), str(line["protocol"]), float(line["value"]), len(alike) - 1 - place)
 
 
-def best_of_run(run: RunDirectory) -> Best | None:
+def best_of_run(run: RunDirectory, before: int | None = None) -> Best | None:
     """:func:`best_of` the run's results."""
-    return best_of(read_lines(run.metrics.path))
+    return best_of(read_lines(run.metrics.path), before)

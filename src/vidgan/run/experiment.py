@@ -162,6 +162,7 @@ class BestSpec(Spec):
         for name in ("clips", "patience"):
             value = getattr(self, name)
             require(value is None or value >= 1, f"{name} must be at least 1, got {value}")
+            require(value is None or self.protocol is not None, f"{name} is of no use without a protocol")
 
 
 class ReportingSpec(Spec):

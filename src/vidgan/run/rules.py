@@ -1,6 +1,6 @@
 """Rules on a run's logged signals, each with a name, a threshold and a sentence for people.
 
-A rule gives a severity at a tick: 1 is its threshold. docs/monitoring.md has the evidence.
+A rule gives a severity at a tick, some of them one per critic: 1 is its threshold. docs/monitoring.md has the evidence.
 """
 
 import math
@@ -70,28 +70,32 @@ class Reading(NamedTuple):
     """what is seen, in words"""
 
 
+Readings = Mapping[str, Reading]
+"""By what they are about: a critic, or "" for the model as a whole. None where the tick lacks a rule's signals."""
+
+
 class Rule(NamedTuple):
     """A way to fail."""
 
     name: str
     about: str
     """what to think of it, in a sentence"""
-    read: Callable[[WatchSpec, Scalars], Reading | None]
-    """None where the tick lacks its signals"""
+    read: Callable[[WatchSpec, Scalars], Readings]
+    """what it makes of a tick"""
     at_once: bool = False
     """whether a single tick is enough"""
     times: int = 1
     """how many times ``ticks`` it must hold: the two sides of the game swing back and forth"""
 
 
-def dark(spec: WatchSpec, scalars: Scalars) -> Reading | None:
+def dark(spec: WatchSpec, scalars: Scalars) -> Readings:
     """Du 2020, 4.5: more and more videos are black, and the mean pixel value falls."""
     fake, real = (
         mean(scalars, [f"pixel/{kind} {colour}" for colour in COLOURS]) for kind in ("fake", "real")
     )
     shares = scalars.get("dark/fake"), scalars.get("dark/real")
     if fake is None or real is None or shares[0] is None or shares[1] is None:
-        return None
+        return {}
     by_share = (shares[0] - shares[1]) / spec.dark_share if spec.dark_share else 0.0
     # Our choice: how far below the real mean, not the limit over it, which at the real mean itself is one half already.
     below = 1 - fake / real if real else 0.0
@@ -100,76 +104,74 @@ def dark(spec: WatchSpec, scalars: Scalars) -> Reading | None:
         f"{100 * shares[0]:.0f} % of the videos are dark ({100 * shares[1]:.0f} % of the real ones), their mean pixel "
         f"value is {fake:.3f} ({real:.3f})"
     )
-    return Reading(max(by_share, by_ratio, 0.0), text)
+    return {"": Reading(max(by_share, by_ratio, 0.0), text)}
 
 
-def frozen(spec: WatchSpec, scalars: Scalars) -> Reading | None:
+def frozen(spec: WatchSpec, scalars: Scalars) -> Readings:
     """Du 2020, 4.5: a generator that ignores the clip critic makes samples with almost no movement."""
     return lower(scalars, "motion", spec.frozen_ratio, "neighbouring frames differ by {} ({} in real clips)")
 
 
-def one_mode(spec: WatchSpec, scalars: Scalars) -> Reading | None:
+def one_mode(spec: WatchSpec, scalars: Scalars) -> Readings:
     """Du 2020, 4.3.2: the same or very similar samples for the same class."""
     text = "two videos of a class are {} apart ({} for real ones)"
     return lower(scalars, "diversity", spec.one_mode_ratio, text)
 
 
-def lower(scalars: Scalars, signal: str, limit: float, text: str) -> Reading | None:
+def lower(scalars: Scalars, signal: str, limit: float, text: str) -> Readings:
     """A signal of fakes that is a small part of that of real clips; nothing where real clips have none of it."""
     fake, real = scalars.get(f"{signal}/fake"), scalars.get(f"{signal}/real")
     if fake is None or not real:
-        return None
-    return Reading(over(limit * real, fake), text.format(f"{fake:.2g}", f"{real:.2g}"))
+        return {}
+    return {"": Reading(over(limit * real, fake), text.format(f"{fake:.2g}", f"{real:.2g}"))}
 
 
-def critic_overwhelmed(spec: WatchSpec, scalars: Scalars) -> Reading | None:
+def critic_overwhelmed(spec: WatchSpec, scalars: Scalars) -> Readings:
     """A critic that finds fakes as real as real clips has nothing left to teach."""
-    gaps = between(scalars, "critic", "real", "fake")
-    if not gaps:
-        return None
-    name, gap = min(gaps.items(), key=lambda item: item[1])
-    words = (
-        f"real clips only {gap:.3g} more than fakes" if gap > 0 else f"fakes {-gap:.3g} more than real clips"
-    )
-    return Reading(over(spec.critic_gap, gap), f"the critic {name!r} gives {words}")
+    found = {}
+    for name, gap in between(scalars, "critic", "real", "fake").items():
+        more = f"real clips only {gap:.3g} more than fakes"
+        words = more if gap > 0 else f"fakes {-gap:.3g} more than real clips"
+        found[name] = Reading(over(spec.critic_gap, gap), f"the critic {name!r} gives {words}")
+    return found
 
 
-def generator_overwhelmed(spec: WatchSpec, scalars: Scalars) -> Reading | None:
+def generator_overwhelmed(spec: WatchSpec, scalars: Scalars) -> Readings:
     """Critics without loss learn nothing more, and the generator makes nothing that they take for real."""
     loss = scalars.get("loss/critics")
     if loss is None:
-        return None
-    return Reading(
-        over(spec.critic_loss, loss), f"the critics' loss is {loss:.2g}: they tell every clip, by a margin"
-    )
+        return {}
+    text = f"the critics' loss is {loss:.2g}: they tell every clip, by a margin"
+    return {"": Reading(over(spec.critic_loss, loss), text)}
 
 
-def critic_memorises(spec: WatchSpec, scalars: Scalars) -> Reading | None:
+def critic_memorises(spec: WatchSpec, scalars: Scalars) -> Readings:
     """Brock et al. 2018, 4.2: 98 % on training images and 50 to 55 % on others; the critic remembers its data."""
-    gaps = between(scalars, "accuracy", "real", "held out")
-    if not gaps or not spec.memory_gap:
-        return None
-    name, gap = max(gaps.items(), key=lambda item: item[1])
-    known, other = scalars[f"accuracy/{name}/real"], scalars[f"accuracy/{name}/held out"]
-    assert known is not None
-    assert other is not None
-    text = (
-        f"the critic {name!r} takes {100 * known:.0f} % of training clips for real, "
-        f"{100 * other:.0f} % of held-out ones"
-    )
-    return Reading(max(0.0, gap) / spec.memory_gap, text)
+    if not spec.memory_gap:
+        return {}
+    found = {}
+    for name, gap in between(scalars, "accuracy", "real", "held out").items():
+        known, other = scalars[f"accuracy/{name}/real"], scalars[f"accuracy/{name}/held out"]
+        assert known is not None
+        assert other is not None
+        text = (
+            f"the critic {name!r} takes {100 * known:.0f} % of training clips for real, "
+            f"{100 * other:.0f} % of held-out ones"
+        )
+        found[name] = Reading(max(0.0, gap) / spec.memory_gap, text)
+    return found
 
 
-def diverged(spec: WatchSpec, scalars: Scalars) -> Reading | None:
+def diverged(spec: WatchSpec, scalars: Scalars) -> Readings:
     """A number that is not finite, or a loss that is as good as infinite."""
     for name, value in scalars.items():
         if value is None or not math.isfinite(value):
-            return Reading(math.inf, f"{name} is not finite")
+            return {"": Reading(math.inf, f"{name} is not finite")}
     losses = {name: abs(value) for name, value in scalars.items() if value and name.startswith("loss/")}
     if not losses:
-        return Reading(0.0, "")
+        return {"": Reading(0.0, "")}
     name = max(losses, key=lambda name: losses[name])
-    return Reading(losses[name] / spec.largest, f"{name} is {scalars[name]:.3g}")
+    return {"": Reading(losses[name] / spec.largest, f"{name} is {scalars[name]:.3g}")}
 
 
 RULES: Final = (

@@ -26,7 +26,7 @@ def tiny(experiment: Experiment) -> Experiment:
             steps=2,
             batch=BatchSpec(global_batch=BATCH),
             average=None if training.average is None else AverageSpec(decay=0.5, start=1),
-            pixel_loss=None if pixel_loss is None else pixel_loss.replace(weight=1.0, start=1),
+            pixel_loss=None if pixel_loss is None else pixel_loss.replace(start=min(1, pixel_loss.start)),
             settle=SettleSpec(batches=2, clips=BATCH),
             bf16=False,
         ),

@@ -1,14 +1,15 @@
 """The collapse watch: which rules fire when. Pure: what it says depends on the logged signals alone.
 
-A rule fires when its severity has been at least 1 for ``ticks`` ticks in a row (some for twice as many); their first
-one is the onset. So that a model which has not learnt yet is no alarm, a rule counts only once its severity was at
-most one half for ``ticks`` ticks in a row, or after ``grace`` ticks. It fires again only after being as quiet.
+A rule, for each critic where it is about them, fires when its severity has been at least 1 for ``ticks`` ticks in a
+row (some for twice as many); their first one is the onset. So that a model which has not learnt yet is no alarm, it
+counts only once its severity was at most one half for ``ticks`` ticks in a row, or after ``grace`` ticks. It fires
+again only after being as quiet.
 """
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
-from vidgan.run.rules import RULES, Rule, Scalars, WatchSpec
+from vidgan.run.rules import RULES, Reading, Rule, Scalars, WatchSpec
 
 WELL: Final = 0.5
 """severity up to which a rule is content with a model"""
@@ -27,7 +28,7 @@ class Alarm(NamedTuple):
 
 
 class Course:
-    """How a rule has fared so far."""
+    """How a rule has fared so far, by one critic or by the whole model."""
 
     def __init__(self) -> None:
         self.seen = self.well = self.holding = 0
@@ -41,25 +42,28 @@ class Watch:
 
     def __init__(self, spec: WatchSpec) -> None:
         self.spec = spec
-        self._courses = {rule.name: Course() for rule in RULES}
+        self._courses: dict[tuple[str, str], Course] = {}
 
     def see(self, step: int, scalars: Scalars) -> list[Alarm]:
         """The alarms of this tick, as a rule none."""
-        return [alarm for rule in RULES if (alarm := self._follow(rule, step, scalars)) is not None]
+        readings = [
+            (rule, about, reading)
+            for rule in RULES
+            for about, reading in rule.read(self.spec, scalars).items()
+        ]
+        return [alarm for each in readings if (alarm := self._follow(step, *each)) is not None]
 
-    def counts(self, rule: Rule) -> bool:
-        """Whether a rule may give alarm: the model has been well by it, or its grace is over."""
-        return self._courses[rule.name].armed
+    def counts(self, rule: Rule, about: str) -> bool:
+        """Whether a rule may give alarm: the model, or its critic ``about``, has been well, or the grace is over."""
+        return self._courses[rule.name, about].armed
 
     def onset(self) -> int | None:
         """First step of what may become an alarm, or is one still: what was kept before it is healthy."""
         steps = [course.onset for course in self._courses.values() if course.onset is not None]
         return min(steps, default=None)
 
-    def _follow(self, rule: Rule, step: int, scalars: Scalars) -> Alarm | None:
-        reading, course = rule.read(self.spec, scalars), self._courses[rule.name]
-        if reading is None:
-            return None
+    def _follow(self, step: int, rule: Rule, about: str, reading: Reading) -> Alarm | None:
+        course = self._courses.setdefault((rule.name, about), Course())
         needed = 1 if rule.at_once else self.spec.ticks
         lasting = needed * rule.times
         course.seen += 1

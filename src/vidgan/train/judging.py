@@ -8,7 +8,7 @@ from vidgan.evaluate.protocols import Protocol, protocol
 from vidgan.evaluate.record import Setup, evaluate, subject_of
 from vidgan.evaluate.rows import Shares
 from vidgan.models.cascade import Settled
-from vidgan.run.best import DURING, best_of_run
+from vidgan.run.best import DURING, Best, best_of_run
 from vidgan.run.directory import RunDirectory
 from vidgan.run.turns import main_first
 from vidgan.sample.published import GivenFrames, settled_on
@@ -24,6 +24,8 @@ class Verdict(NamedTuple):
     """the best so far, so its checkpoint is kept"""
     enough: bool
     """patience is at its end"""
+    said: str = ""
+    """in words, for people; empty where nothing was measured, and on all processes but the main one"""
 
 
 NOTHING = Verdict(False, False)
@@ -65,10 +67,18 @@ class Judge:
             levels = settled_on(self.run, generators, below, labels, given, device)
         model = Trained(self.run.experiment, tuple(levels), self.run.class_names, state.step, device)
         marks = {"during": DURING, "larger_is_better": self.protocol.metric.larger_is_better}
-        evaluate(self.run, model, self.against, self.name, self.protocol, self.setup, marks)
+        line = evaluate(self.run, model, self.against, self.name, self.protocol, self.setup, marks)
         # The others do not write, nor read half-written lines.
         best = best_of_run(self.run) if self.replicas.main else None
         patience = self.spec.patience
         better = best is not None and best.step == state.step
         enough = best is not None and patience is not None and best.since >= patience
-        return Verdict(self.replicas.any(better), self.replicas.any(enough))
+        said = "" if best is None else _words(line["value"], best, enough)
+        return Verdict(self.replicas.any(better), self.replicas.any(enough), said)
+
+
+def _words(value: float | None, best: Best, enough: bool) -> str:
+    measured = "could not be measured" if value is None else f"{value:.4g}"
+    standing = "the best so far" if best.since == 0 else f"the best is {best.value:.4g} of step {best.step}"
+    end = ": patience is at its end, and so is training" if enough else ""
+    return f"{best.protocol}: {measured}, {standing}{end}"

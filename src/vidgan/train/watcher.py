@@ -8,7 +8,6 @@ import torch
 
 from vidgan.data.dataset import Dataset
 from vidgan.models.cascade import Settled
-from vidgan.run.best import best_of_run
 from vidgan.run.checkpoints import State, checkpoint_path, prune, save
 from vidgan.run.directory import RunDirectory
 from vidgan.run.logs import seconds_logged
@@ -66,7 +65,7 @@ class RunWatcher:
     def tick(self, index: int, step: int, clips: int, scalars: Mapping[str, float]) -> None:
         """Append a line to the log and show it."""
         if self.main:
-            self.alarms = self.keeper.see(step, scalars, self._best(index))
+            self.alarms = self.keeper.see(step, scalars)
             line = {
                 "level": index + 1,
                 "step": step,
@@ -96,9 +95,7 @@ class RunWatcher:
         path = checkpoint_path(self.run.checkpoints, state.index + 1, state.step)
         save(path, State(state.tensors(), facts))
         reporting = self.run.experiment.reporting
-        best = self._best(state.index)
-        kept = self.keeper.kept() | ({best} if best is not None else set())
-        prune(self.run.checkpoints, state.index + 1, reporting.keep, kept)
+        prune(self.run.checkpoints, state.index + 1, reporting.keep, self.keeper.kept())
 
     def samples(self, state: LevelState) -> None:
         """Write a grid of samples from fixed latents."""
@@ -123,17 +120,9 @@ class RunWatcher:
         if judge is None:
             return NOTHING
         verdict = judge.judge(state, self.below, self.session.labels)
-        if self.main and verdict.enough:
-            spec = judge.spec
-            self.progress.say(f"no better {spec.protocol} in {spec.patience} evaluations: training ends here")
+        if verdict.said:
+            self.progress.say(f"step {state.step}  {verdict.said}")
         return verdict
-
-    def _best(self, index: int) -> int | None:
-        """Step of the best checkpoint, on the level that is measured."""
-        if index + 1 < len(self.run.experiment.levels):
-            return None
-        best = best_of_run(self.run)
-        return None if best is None else best.step
 
     def collapsed(self) -> bool:
         """Whether the last tick gave alarm and the run is to stop then."""
