@@ -35,8 +35,8 @@ def measured(experiment: Experiment, index: int) -> int:
     ("name", "index", "share", "micro"),
     [
         ("demo", 0, 12, 12),
-        ("trivd-gan-fp-k600-16x64", 0, 6, 6),
-        ("ssw-gan-k600-48x128", 1, 4, 2),
+        ("demo-prediction", 0, 6, 6),
+        ("demo-cascade", 1, 4, 2),
     ],
 )
 def test_memory_is_what_training_steps_take(name: str, index: int, share: int, micro: int) -> None:
