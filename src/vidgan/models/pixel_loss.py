@@ -29,4 +29,5 @@ class PixelLoss(Spec):
             # Our choice: means over the batch, which Figure 4.5 plots. Those of single clips would have to agree with
             # clips that were picked at random.
             return self.weight * (real.mean() - fake.mean()).abs()
+        # Our choice: of values in [-1, 1], as the generator makes them. In the [0, 1] of Figure 4.5 it were half of it.
         return self.weight * (real - fake).abs().mean()

@@ -39,7 +39,7 @@ def nearest(queries: npt.ArrayLike, bank: npt.ArrayLike, k: int = 1, chunk: int 
 def nearest_clips(
     samples: Numbers, sample_labels: npt.ArrayLike, real: Numbers, real_labels: npt.ArrayLike, k: int = 1
 ) -> Neighbours:
-    """Nearest real clips of each sample's own class, in pixels over the whole clip (Guide, section 4.2).
+    """Nearest real clips of each sample's own class, in pixels over the whole clip (Du 2020, 4.3.1).
 
     Our choice: L2 between uint8 values, the clips aligned at their first frames; the thesis does not say.
     Exact for uint8.
