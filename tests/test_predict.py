@@ -91,6 +91,12 @@ def test_given_and_following_frames(tmp_path: Path) -> None:
     longer = read_source(tmp_path / "a.mp4", level, 0, 4)
     assert longer.truth is not None
     assert greys(longer.truth) == [4, 6, 8, 10]
+    strip = np.repeat(np.arange(11, dtype=np.uint8) * 10, SIDE)[None, :, None]
+    Image.fromarray(np.broadcast_to(strip, (SIDE, 11 * SIDE, 3)).copy()).save(tmp_path / "strip.png")
+    frames = read_source(tmp_path / "strip.png", level, 1, 3)
+    assert greys(frames.given) == [1, 3]
+    assert frames.truth is not None
+    assert greys(frames.truth) == [5, 7, 9]
 
 
 @pytest.mark.slow

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
-import av
 import numpy as np
 import torch
 import tyro
@@ -16,9 +15,10 @@ from vidgan.cli.data import data_of_run, given_frames
 from vidgan.cli.parse import parse
 from vidgan.cli.sampling import truncation
 from vidgan.data.dataset import Frames
+from vidgan.data.layouts import IMAGES
 from vidgan.data.loader import to_float
 from vidgan.data.resize import Resizer
-from vidgan.data.video import read_video
+from vidgan.data.sources import BrokenClipError, StripImage, VideoFile
 from vidgan.errors import UserError
 from vidgan.models.level import LevelSpec
 from vidgan.report.words import count as counted
@@ -38,7 +38,7 @@ TRUNCATIONS: Mapping[str, Truncation] = {
     "threshold 0.8": Threshold(limit=0.8),
     "no truncation": Scaled(),
 }
-COLUMNS = 4
+COLUMNS = 8
 """clips in a row where all are side by side"""
 
 
@@ -49,7 +49,7 @@ class Options:
     run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """run directory of a frame-conditional model"""
     video: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="VIDEO")]
-    """video file whose first frames are given"""
+    """video file whose first frames are given, or an image of square frames side by side"""
     out: Path
     """folder for the continuations; replaces those of an earlier call"""
     futures: int = 4
@@ -57,7 +57,8 @@ class Options:
     start: int = 0
     """first given frame of the video, counted from 0"""
     frames: int | None = None
-    """frames of each continuation; beyond the trained length the model rolls on from its own frames"""
+    """frames of each continuation, the given ones not among them; beyond the trained length, which it is without this
+    option, the model rolls on from its own frames"""
     seed: int = 0
     """seed of the noise"""
     sigma: float | None = None
@@ -120,7 +121,11 @@ def run(args: list[str]) -> int:
     side_by_side = grid(np.stack(videos), columns=min(COLUMNS, len(videos)))
     write_clip(options.out / "futures.mp4", side_by_side, options.fps)
     print(f"wrote {counted(options.futures, 'continuation')} of {options.video.name} to {options.out}")
-    if source.truth is None:
+    if source.truth is not None:
+        print(
+            "futures.mp4 has all side by side: first what really followed (truth.mp4), then the continuations"
+        )
+    else:
         print(f"{options.video.name} ends before they do, so there is nothing to compare them with")
     return 0
 
@@ -178,14 +183,13 @@ def read_source(path: Path, level: LevelSpec, start: int, length: int) -> Source
 
 
 def read_frames(path: Path, size: int) -> Frames:
-    """All frames of a video with the shorter side at ``size`` pixels.
+    """All frames of a video with the shorter side at ``size`` pixels; those of an image stand side by side in it.
 
     Raises:
         UserError: if the file cannot be decoded.
     """
+    kind = StripImage if path.suffix.lower() in IMAGES else VideoFile
     try:
-        _, frames = read_video(path, Resizer(size, "bilinear"))
-        return np.stack(list(frames))
-    except (av.FFmpegError, OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise UserError(f"{path} is not a video that can be read: {reason}") from error
+        return np.stack(list(kind(path, path.name, 0).open(Resizer(size, "bilinear")).frames))
+    except BrokenClipError as error:
+        raise UserError(f"{path} is not a video that can be read: {error}") from error

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from vidgan.cli.checks import at_least, positive
-from vidgan.errors import UserError, nearest
+from vidgan.errors import UserError, nearest, some
 from vidgan.run.directory import RunDirectory
 from vidgan.sample.files import FORMATS, check_rate
 from vidgan.sample.latents import Scaled, Threshold, Truncation
@@ -83,5 +83,5 @@ def class_number(text: str, names: tuple[str, ...]) -> int:
         return int(text)
     raise UserError(
         f"there is no class {text!r}{nearest(text, list(names))}; "
-        f"there are {len(names)}: {', '.join(names[:20])}{' ...' if len(names) > 20 else ''}"
+        f"there are {len(names)}, by name or by number from 0: {some(names, 20)}"
     )

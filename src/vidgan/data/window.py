@@ -80,8 +80,10 @@ def check_usable(dataset: Dataset, window: WindowSpec) -> None:
     if not faults:
         return
     named = some([f"{dataset.name(i)} ({fault})" for i, fault in faults], 5, "; ")
+    small = all(min(dataset.info(i).height, dataset.info(i).width) < window.size for i, _ in faults)
+    again = f"with --size {window.size}" if small else "without them"
     raise UserError(
         f"{len(faults)} of {len(dataset)} clips hold no window of {window.frames} frames at stride "
         f"{window.stride} and {window.size}x{window.size} pixels: {named}. Ask for less, "
-        "or prepare the data again without them"
+        f"or prepare the data again {again}"
     )

@@ -37,7 +37,7 @@ class GeneratorSpec(Spec):
     final_norm: NormSpec = BatchNorm()
     """normalisation before the last convolution; without it training fails, says Clark et al. 2019, C"""
     spectral_start: bool = True
-    """spectral normalisation of the first linear layer too (000 A.3); 001 A leaves that layer out"""
+    """spectral normalisation of the first linear layer too, as DVD-GAN (A.3); TrIVD-GAN (A) leaves that layer out"""
     encoder: EncoderSpec | None = None
     """encoder of conditioning frames; None for synthesis"""
     checkpointing: bool = False

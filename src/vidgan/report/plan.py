@@ -61,19 +61,19 @@ def activations(plan: LevelPlan) -> str:
 def fitting(experiment: Experiment, index: int, plan: LevelPlan, memory: float) -> str:
     """The micro-batch that fits into ``memory`` bytes and the accumulation it needs."""
     batch, updates = experiment.training.batch, experiment.training.critic_updates
-    size = f"{memory / 1e9:.4g} GB"
+    size = f"{memory / GIB:.4g} GiB"
     fits = plan.fitting(batch, updates, memory)
     if fits is None:
-        least = plan.memory(batch, updates, 1) / (1 - MARGIN) / 1e9
+        least = plan.memory(batch, updates, 1) / (1 - MARGIN) / GIB
         return (
-            f"  with {size}: not even a single clip fits, which takes a device of {least:.3g} GB; try smaller widths, "
+            f"  with {size}: not even a single clip fits, which takes a device of {least:.3g} GiB; try smaller widths, "
             f"a smaller global batch or --levels.{index}.generator.checkpointing True"
         )
-    needs = plan.memory(batch, updates, fits) / 1e9
+    needs = plan.memory(batch, updates, fits) / GIB
     if fits == batch.share:
-        return f"  with {size}: the whole batch of {count(fits, 'clip')} fits ({needs:.3g} GB)"
+        return f"  with {size}: the whole batch of {count(fits, 'clip')} fits ({needs:.3g} GiB)"
     return (
-        f"  with {size}: --training.batch.micro-batch {fits} fits ({needs:.3g} GB), in {batch.share // fits} "
+        f"  with {size}: --training.batch.micro-batch {fits} fits ({needs:.3g} GiB), in {batch.share // fits} "
         "accumulated passes per update, which is not the same as one large batch: batch statistics see a micro-batch"
     )
 
