@@ -44,7 +44,7 @@ DARK = {f"pixel/fake {colour}": 0.12 for colour in ("red", "green", "blue")}
 FAULTS: dict[str, Scalars] = {
     "dark-output": DARK,
     "frozen-video": {"motion/fake": 0.0011},
-    "one-mode-per-class": {"diversity/fake": 0.04},
+    "one-mode-per-class": {"diversity/fake": 0.025},
     "critic-overwhelmed": {"critic/clip/real": 0.1, "critic/clip/fake": 0.06},
     "generator-overwhelmed": {"loss/critics": 0.01},
     "critic-memorises": {"accuracy/frames/held out": 0.55},
@@ -53,7 +53,7 @@ FAULTS: dict[str, Scalars] = {
 ALMOST: dict[str, Scalars] = {
     "dark-output": {"dark/fake": 0.45, **dict.fromkeys(DARK, 0.13)},
     "frozen-video": {"motion/fake": 0.0013},
-    "one-mode-per-class": {"diversity/fake": 0.05},
+    "one-mode-per-class": {"diversity/fake": 0.03},
     "critic-overwhelmed": {"critic/clip/real": 0.1, "critic/clip/fake": 0.04},
     "generator-overwhelmed": {"loss/critics": 0.03},
     "critic-memorises": {"accuracy/frames/held out": 0.65},

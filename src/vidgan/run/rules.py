@@ -33,7 +33,7 @@ class WatchSpec(Spec):
     """mean pixel value over that of real clips, below which it counts as dark"""
     frozen_ratio: float = 0.1
     """frozen-video: mean frame difference over that of real clips"""
-    one_mode_ratio: float = 0.25
+    one_mode_ratio: float = 0.15
     """one-mode-per-class: mean distance of two samples of a class over that of real clips"""
     critic_gap: float = 0.05
     """critic-overwhelmed: a critic's mean output on real clips less that on fakes; the hinge's margins are 2 apart"""
