@@ -28,6 +28,7 @@ from vidgan.run.experiment import BatchSpec, Experiment
 from vidgan.run.logs import read_lines
 from vidgan.run.pins import require_below_stays
 from vidgan.run.tiny import tiny
+from vidgan.run.watch import alarms_in
 from vidgan.sample.settling import window_of
 from vidgan.train.budget import measure_budget
 from vidgan.train.held_out import HeldOut
@@ -202,20 +203,21 @@ def train(options: Options, experiment: Experiment) -> int:
         )
     elif replicas.main and finished:
         predicts = experiment.levels[0].context_frames > 0
+        best = "" if predicts or best_of_run(directory) is None else " --checkpoint best"
         following = (
             f"predict {options.out} VIDEO --out futures"
             if predicts
-            else f"sample {options.out} --out samples"
+            else f"sample {options.out} --out samples{best}"
         )
-        best = " --checkpoint best" if best_of_run(directory) is not None and not predicts else ""
-        print(f"trained: {options.out}{alarms_told(directory)}; next: vidgan {following}{best}")
+        print(f"trained: {options.out}{alarms_told(directory)}; next: vidgan {following}")
     leave(replicas)
     return 0
 
 
 def alarms_told(run: RunDirectory) -> str:
     """A reminder of what the collapse watch has said; empty where it said nothing."""
-    told = [alarm["rule"] for line in read_lines(run.log.path) for alarm in line.get("alarms", [])]
+    lines = read_lines(run.log.path)
+    told = [alarm["rule"] for index in run.experiment.rounds for alarm in alarms_in(lines, index + 1)]
     return f", with alarm by {', '.join(dict.fromkeys(told))} (log.jsonl)" if told else ""
 
 

@@ -153,14 +153,14 @@ def _finished(source: Path, dest: Path, spec: PrepareSpec, found: Found) -> Prep
     has = {*(entry.name for entry in found.sources), *(entry.name for entry in found.left_out)}
     if had != has:
         raise UserError(
-            f"{dest} is prepared already, from other files than {source} holds: {_some(has - had)} are new, "
-            f"{_some(had - has)} are not there; choose another folder"
+            f"{dest} is prepared already, from other files than {source} holds: {_counted(has - had)} are new, "
+            f"{_counted(had - has)} are not there; choose another folder"
         )
     shutil.rmtree(dest / UNFINISHED, ignore_errors=True)  # killed between the index and the clean-up
     return dataset
 
 
-def _some(names: set[str]) -> str:
+def _counted(names: set[str]) -> str:
     """How many, and up to three of them."""
     return f"{len(names)} ({some(sorted(names), 3)})" if names else "none"
 

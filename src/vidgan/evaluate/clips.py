@@ -13,7 +13,7 @@ from vidgan.data.pipeline import centre_place
 from vidgan.data.store import PreparedDataset, shard_name
 from vidgan.data.unprepared import Unprepared
 from vidgan.data.window import WindowSpec, cut
-from vidgan.errors import UserError
+from vidgan.errors import UserError, some
 from vidgan.evaluate.batch import Batch, Videos
 from vidgan.evaluate.metrics.frames import copy_last
 from vidgan.evaluate.protocols.drawing import Draw, Sampling
@@ -57,7 +57,10 @@ class DataClips(Clips):
         self.dataset, self.window, self.draw, self.seed = dataset, window, draw, seed
         self.classes, self.only = dataset.classes, tuple(only)
         if unknown := [name for name in only if name not in dataset.classes]:
-            raise UserError(f"the real data have no class {unknown[0]!r}; they have {some(dataset.classes)}")
+            raise UserError(
+                f"the real data have no class {unknown[0]!r}; they have {len(dataset.classes)}: "
+                f"{some(dataset.classes, 20)}"
+            )
         order: Sequence[int] = range(len(dataset))
         if draw.shuffled:
             words = np.random.PCG64(derive(seed, "evaluation order")).random_raw(len(dataset))
@@ -280,11 +283,6 @@ class PairedClips(Clips):
         fake = self.fake.read(numbers)
         truth = [self.real.read(range(n // self.futures, n // self.futures + 1)).videos for n in numbers]
         return Batch(fake.videos, fake.labels, np.concatenate(truth))
-
-
-def some(classes: Sequence[str]) -> str:
-    """The first names of classes, in a line."""
-    return f"{len(classes)}: {', '.join(classes[:20])}{' ...' if len(classes) > 20 else ''}"
 
 
 def stamp(dataset: Dataset) -> Any:

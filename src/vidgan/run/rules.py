@@ -71,7 +71,7 @@ class Reading(NamedTuple):
 
 
 Readings = Mapping[str, Reading]
-"""By what they are about: a critic, or "" for the model as a whole. None where the tick lacks a rule's signals."""
+"""By what they are about: a critic, or "" for the model as a whole; empty where the tick lacks a rule's signals."""
 
 
 class Rule(NamedTuple):
