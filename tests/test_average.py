@@ -77,6 +77,27 @@ def test_average_is_the_weighted_sum_of_all_weights_since_its_start() -> None:
     torch.testing.assert_close(average.module.weight, expected, rtol=1e-12, atol=1e-12)
 
 
+def test_a_ramp_weighs_step_i_by_a_power_of_i_until_the_decay_holds() -> None:
+    """decay_t = 1 - n / t gives step i of T the weight C(i - 1, n - 1) / C(T, n), which grows as i^(n - 1)."""
+    module = Linear(3, 2).double()
+    average = WeightAverage(module, AverageSpec(decay=1 - 1 / 2.5, start=2, ramp=0.25))
+    history = []
+    for step in range(1, 13):
+        walk(module, step)
+        average.update(module, step)
+        if step > 2:
+            history.append(module.weight.detach().clone())
+        else:
+            torch.testing.assert_close(average.module.weight, module.weight)
+    n, ramped = 4, 10  # a quarter of ten steps is 2.5, as much as the decay looks back on
+    expected = sum(math.comb(i, n - 1) / math.comb(ramped, n) * w for i, w in enumerate(history))
+    torch.testing.assert_close(average.module.weight, expected, rtol=1e-12, atol=1e-12)
+    walk(module, 99)
+    average.update(module, 13)
+    expected = 0.6 * expected + 0.4 * module.weight
+    torch.testing.assert_close(average.module.weight, expected, rtol=1e-12, atol=1e-12)
+
+
 def test_a_slow_average_moves_in_float32() -> None:
     """Decay 0.9999 leaves a step of 1e-4 of the distance, which float32 resolves."""
     module = Linear(1, 1)
@@ -103,10 +124,13 @@ def test_the_average_is_a_copy_that_takes_no_gradient() -> None:
     assert not torch.equal(average.module.weight, module.weight)
 
 
-def test_a_decay_of_one_is_refused() -> None:
+def test_a_decay_of_one_and_a_ramp_of_nothing_are_refused() -> None:
     for decay in (1.0, -0.1):
         with pytest.raises(SpecError, match="decay must be in"):
             AverageSpec(decay=decay)
+    for ramp in (0.0, 1.1):
+        with pytest.raises(SpecError, match="ramp must be in"):
+            AverageSpec(ramp=ramp)
 
 
 # A small level

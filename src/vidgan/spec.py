@@ -82,7 +82,16 @@ def differences(old: Any, new: Any, place: str = "") -> Iterator[str]:
         for index, (a, b) in enumerate(zip(old, new, strict=True)):
             yield from differences(a, b, f"{place}.{index}")
     elif old != new:
-        yield f"{place}: {old} -> {new}"
+        yield f"{place}: {_brief(old)} -> {_brief(new)}"
+
+
+def _brief(value: Any) -> str:
+    if isinstance(value, dict):
+        inside = ", ".join(f"{key}={_brief(each)}" for key, each in value.items() if key != TAG)
+        return f"{value[TAG]}({inside})" if TAG in value else f"{{{inside}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_brief, value))}]"
+    return str(value)
 
 
 def _parse(kind: Any, data: Any, place: str) -> Any:

@@ -48,9 +48,12 @@ USAGE = "usage: vidgan VERB [options]      (vidgan VERB --help explains a verb)"
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; the exit status: 0 fine, 2 for bad input, 130 when interrupted."""
-    # Before torch loads: compute threads that wait for each other sleep. Spinning, which is the default, makes a
-    # training step five to twenty times slower as soon as fewer cores are free than there are threads.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Before torch loads: compute threads that wait for each other soon sleep. Spinning for long, which is the default,
+    # makes a training step several times slower as soon as fewer cores are free than there are threads; sleeping at
+    # once, small steps half as fast again as with one thread, as waking takes longer than what is waited for.
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     args = sys.argv[1:] if argv is None else argv
     if not args or args[0] in ("-h", "--help"):
         print(help_text())

@@ -1,4 +1,4 @@
-"""``vidgan presets [NAME]``: what can be trained."""
+"""``vidgan presets [NAME [OTHER]]``: what can be trained."""
 
 import dataclasses
 import json
@@ -10,18 +10,20 @@ from rich.table import Table
 
 from vidgan.cli.parse import parse
 from vidgan.errors import UserError
-from vidgan.presets import preset, presets
+from vidgan.presets import GROUPS, preset, presets
 from vidgan.report.costs import layers, overview
 from vidgan.run.experiment import Experiment
-from vidgan.spec import Spec, to_json
+from vidgan.spec import Spec, differences, to_json
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options:
-    """Lists the experiments, or shows one of them in full."""
+    """Lists the experiments, shows one of them in full, or what another changes against it."""
 
     name: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="[NAME]")] = None
     """a preset; all are listed without it"""
+    other: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="[OTHER]")] = None
+    """a second preset: only the values in which it differs from NAME are printed"""
     json: bool = False
     """print JSON: the whole experiment, or of all presets the name and description"""
     costs: bool = False
@@ -33,8 +35,13 @@ def run(args: list[str]) -> int:
     options = parse(Options, "presets", args)
     if options.json and options.costs:
         raise UserError("--json and --costs exclude each other")
+    if options.other is not None and (options.json or options.costs):
+        raise UserError("--json and --costs show one preset: name one")
     if options.costs:
         print(overview(presets().values()) if options.name is None else layers(preset(options.name)), end="")
+        return 0
+    if options.name is not None and options.other is not None:
+        print(changes(preset(options.name), preset(options.other)))
         return 0
     if options.name is not None:
         experiment = preset(options.name)
@@ -44,13 +51,22 @@ def run(args: list[str]) -> int:
         print(json.dumps({name: each.description for name, each in presets().items()}, indent=2))
         return 0
     # Two columns, so that it can be read at 80 characters; the paper's section is shown for one preset.
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for title in ("preset", "what it is"):
-        table.add_column(title, no_wrap=title == "preset")
-    for name, each in presets().items():
-        table.add_row(name, each.description)
-    Console().print(table)
+    console, widest = Console(), max(map(len, presets()))
+    for number, (title, group) in enumerate(GROUPS.items()):
+        console.print(f"{chr(10) if number else ''}[bold]{title}[/bold]")
+        table = Table(box=None, show_header=False, pad_edge=False)
+        table.add_column(no_wrap=True, width=widest)
+        for experiment in (make() for make in group):
+            table.add_row(experiment.name, experiment.description)
+        console.print(table)
     return 0
+
+
+def changes(old: Experiment, new: Experiment) -> str:
+    """The values in which two experiments differ, one per line."""
+    said = ("name: ", "description: ", "source: ", "deviations")
+    found = [line for line in differences(to_json(old), to_json(new)) if not line.startswith(said)]
+    return "\n".join(found or [f"{old.name} and {new.name} have the same values"])
 
 
 def in_words(experiment: Experiment) -> str:

@@ -1,6 +1,6 @@
 """Every published experiment by name, as plain data; to add one, edit its paper's file and this list."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from vidgan.errors import UserError, nearest
 from vidgan.presets import (
@@ -18,53 +18,67 @@ from vidgan.presets import (
 )
 from vidgan.run.experiment import Experiment
 
-ALL: tuple[Callable[[], Experiment], ...] = (
-    demo.demo,
-    demo_small.demo_prediction,
-    demo_small.demo_prediction_variety,
-    demo_small.dvd_gan_8x64_cpu,
-    *demo_cascade.ALL,
-    dvd_gan.dvd_gan_k600_12x64,
-    dvd_gan.dvd_gan_k600_48x64,
-    dvd_gan.dvd_gan_k600_12x128,
-    dvd_gan.dvd_gan_k600_48x128,
-    dvd_gan.dvd_gan_k600_12x256,
-    dvd_gan.dvd_gan_k600_16x64_noskip,
-    dvd_gan.dvd_gan_ucf101_16x128,
-    dvd_gan.dvd_gan_ucf101_16x64_1gpu,
-    dvd_gan.dvd_gan_fp_k600_16x64,
-    dvd_gan.dvd_gan_fp_bair_16x64,
-    trivd_gan.dvd_gan_fp_k600_16x64_states,
-    *dvd_gan_variants.ALL,
-    trivd_gan.trivd_gan_fp_k600_16x64,
-    trivd_gan.trivd_gan_fp_k600_16x64_w48,
-    trivd_gan.trivd_gan_fp_ucf101_16x64,
-    trivd_gan.trivd_gan_fp_bair_16x64,
-    *trivd_gan_tables.ALL,
-    ssw_gan.ssw_gan_k600_48x128,
-    ssw_gan.ssw_gan_k600_48x128_window3,
-    ssw_gan.ssw_gan_k600_48x128_no_matching,
-    ssw_gan.ssw_gan_k600_48x128_convgru,
-    ssw_gan.ssw_gan_joint_12x64,
-    ssw_gan.ssw_dvd_gan_k600_6x128,
-    ssw_gan.ssw_dvd_gan_k600_50x128,
-    ssw_gan_bdd100k.ssw_gan_bdd100k_100x128,
-    ssw_gan_bdd100k.ssw_gan_bdd100k_6x128,
-    ssw_gan_bdd100k.ssw_gan_bdd100k_6x128_no_matching,
-    cvg.cvg_k600_48x128,
-    cvg.cvg_k600_48x128_window3,
-    cvg.cvg_k600_48x128_no_matching,
-    cvg.cvg_ucf101_16x128,
-    cvg.cvg_bdd100k_48x256,
-    cvg.cvg_bdd100k_6x128,
-    cvg.cvg_bdd100k_6x128_no_matching,
-    *guide.ALL,
-)
+GROUPS: Mapping[str, tuple[Callable[[], Experiment], ...]] = {
+    "Small, for a CPU": (
+        demo.demo,
+        demo_small.demo_prediction,
+        demo_small.demo_prediction_variety,
+        *demo_cascade.ALL,
+        demo_small.dvd_gan_8x64_cpu,
+    ),
+    "DVD-GAN": (
+        dvd_gan.dvd_gan_k600_12x64,
+        dvd_gan.dvd_gan_k600_48x64,
+        dvd_gan.dvd_gan_k600_12x128,
+        dvd_gan.dvd_gan_k600_48x128,
+        dvd_gan.dvd_gan_k600_12x256,
+        dvd_gan.dvd_gan_k600_16x64_noskip,
+        dvd_gan.dvd_gan_ucf101_16x128,
+        dvd_gan.dvd_gan_ucf101_16x64_1gpu,
+    ),
+    "DVD-GAN-FP, which predicts frames": (
+        dvd_gan.dvd_gan_fp_k600_16x64,
+        dvd_gan.dvd_gan_fp_bair_16x64,
+        trivd_gan.dvd_gan_fp_k600_16x64_states,
+    ),
+    "DVD-GAN, one thing changed at a time": dvd_gan_variants.ALL,
+    "TrIVD-GAN-FP": (
+        trivd_gan.trivd_gan_fp_k600_16x64,
+        trivd_gan.trivd_gan_fp_k600_16x64_w48,
+        trivd_gan.trivd_gan_fp_ucf101_16x64,
+        trivd_gan.trivd_gan_fp_bair_16x64,
+    ),
+    "TrIVD-GAN-FP's tables: critics, recurrent units, projection": trivd_gan_tables.ALL,
+    "SSW-GAN": (
+        ssw_gan.ssw_gan_k600_48x128,
+        ssw_gan.ssw_gan_k600_48x128_window3,
+        ssw_gan.ssw_gan_k600_48x128_no_matching,
+        ssw_gan.ssw_gan_k600_48x128_convgru,
+        ssw_gan.ssw_gan_joint_12x64,
+        ssw_gan.ssw_dvd_gan_k600_6x128,
+        ssw_gan.ssw_dvd_gan_k600_50x128,
+        ssw_gan_bdd100k.ssw_gan_bdd100k_100x128,
+        ssw_gan_bdd100k.ssw_gan_bdd100k_6x128,
+        ssw_gan_bdd100k.ssw_gan_bdd100k_6x128_no_matching,
+    ),
+    "CVG": (
+        cvg.cvg_k600_48x128,
+        cvg.cvg_k600_48x128_window3,
+        cvg.cvg_k600_48x128_no_matching,
+        cvg.cvg_ucf101_16x128,
+        cvg.cvg_bdd100k_48x256,
+        cvg.cvg_bdd100k_6x128,
+        cvg.cvg_bdd100k_6x128_no_matching,
+    ),
+    "The practical guide: what collapses, and what cures it": guide.ALL,
+}
 
 
 def presets() -> dict[str, Experiment]:
     """All experiments by name."""
-    return {experiment.name: experiment for experiment in (make() for make in ALL)}
+    return {
+        experiment.name: experiment for group in GROUPS.values() for experiment in (make() for make in group)
+    }
 
 
 def preset(name: str) -> Experiment:

@@ -34,11 +34,25 @@ class AverageSpec(Spec):
     """weight of the old average at each step"""
     start: int = 20_000
     """steps before averaging begins; until then the average is the latest weights"""
+    ramp: float | None = None
+    """the average looks back on this part of the steps so far, while that is less than what decay says, so that a short
+    training is averaged over as little as it has; none: always as decay says"""
     feeds: bool = True
     """in a cascade, the average feeds the levels above; False: the raw weights do"""
 
     def validate(self) -> None:
         require(0 <= self.decay < 1, f"decay must be in [0, 1), got {self.decay}")
+        require(self.ramp is None or 0 < self.ramp <= 1, f"ramp must be in (0, 1], got {self.ramp}")
+
+    def decay_at(self, updates: int) -> float:
+        """The decay of update number ``updates`` (from 1) since averaging began; 0 while it takes the weights as such.
+
+        A decay d looks back on 1 / (1 - d) steps, with a ramp r on r t at step t: the weights at step t count as
+        t^(1 / r - 1), the power function of Karras et al. 2024 ("EDM2", 3.1).
+        """
+        if self.ramp is None:
+            return self.decay
+        return min(self.decay, max(0.0, 1 - 1 / (self.ramp * updates)))
 
 
 class SettleSpec(Spec):

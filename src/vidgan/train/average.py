@@ -17,7 +17,8 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self, module: nn.Module, step: int) -> None:
-        """Follow ``module`` after update number ``step``: w' = decay w' + (1 - decay) w once averaging has begun.
+        """Follow ``module`` after update number ``step``: w' = decay w' + (1 - decay) w once averaging has begun,
+        with the decay of that step.
 
         Until then the average is the module's weights (Luc et al. 2020, E.2: initialised with their value).
         """
@@ -26,4 +27,5 @@ class WeightAverage:
         if step <= self.spec.start:
             torch._foreach_copy_(ours, theirs)
         else:
-            torch._foreach_lerp_(ours, theirs, 1 - self.spec.decay)
+            decay = self.spec.decay_at(step - self.spec.start)
+            torch._foreach_lerp_(ours, theirs, 1 - decay)
