@@ -192,6 +192,13 @@ def test_the_table(tmp_path: Path, capsys: Capture) -> None:
     assert "61.1" not in said
 
 
+def test_a_warning_of_several_results_is_said_once(tmp_path: Path, capsys: Capture) -> None:
+    few = line("psd") | {"warnings": ["too few clips"]}
+    a, b = write(tmp_path / "a.jsonl", few, few), write(tmp_path / "b.jsonl", few)
+    said = [row for row in vidgan(capsys, "compare", a, b).out.splitlines() if "!" in row]
+    assert said == [f"  ! {a}, {b}: too few clips"]
+
+
 def test_runs_that_differ_in_their_seed_have_a_mean(tmp_path: Path, capsys: Capture) -> None:
     values = {"a": (0, 1.0), "b": (1, 2.0), "c": (2, 6.0)}
     for name, (seed, value) in values.items():

@@ -111,7 +111,7 @@ def test_prepare_and_inspect(capsys: Capture, words: tuple[object, ...], said: t
 
 
 def test_batches_that_do_not_divide_name_both_fields(tmp_path: Path, capsys: Capture) -> None:
-    # The demo's micro-batch is 16.
+    # The demo's micro-batch is 8.
     answer = vidgan(
         capsys,
         "train",
@@ -121,9 +121,9 @@ def test_batches_that_do_not_divide_name_both_fields(tmp_path: Path, capsys: Cap
         "--out",
         tmp_path / "x",
         "--training.batch.global-batch",
-        24,
+        20,
     )
-    require_one_line(answer, "global_batch 24", "micro-batches of 16", "micro_batch")
+    require_one_line(answer, "global_batch 20", "micro-batches of 8", "micro_batch")
     assert not (tmp_path / "x").exists()
 
 

@@ -10,7 +10,7 @@ import tyro
 
 from vidgan.cli.evaluate import readable, results_beside
 from vidgan.cli.parse import parse
-from vidgan.errors import UserError, nearest
+from vidgan.errors import UserError, nearest, some
 from vidgan.evaluate.compare import Entry, Group, groups
 from vidgan.evaluate.protocols import ALL, protocol
 from vidgan.evaluate.published import Published, beside, dataset_of, published
@@ -18,6 +18,9 @@ from vidgan.evaluate.record import changes_of
 from vidgan.report import groups as seeds
 from vidgan.run.directory import RunDirectory
 from vidgan.run.logs import read_lines
+
+MOST_NAMED = 4
+"""results that a warning names"""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -98,9 +101,12 @@ def show(group: Group, dataset: str | None) -> None:
     rows += [row_of(entry) for entry in group.entries]
     rows += over_training(group.entries)
     print_table(rows)
+    warned: dict[str, dict[str, None]] = {}
     for entry in group.entries:
         for text in entry.line.get("warnings", []):
-            print(f"  ! {entry.name}: {text}")
+            warned.setdefault(text, {})[entry.name] = None
+    for text, names in warned.items():
+        print(f"  ! {some(list(names), MOST_NAMED)}: {text}")
     all_of_protocol = [row for row in published() if row.protocol == group.protocol]
     if not all_of_protocol:
         return

@@ -4,6 +4,7 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from vidgan.cli.checks import positive
 from vidgan.cli.data import SYNTHETIC, open_data
@@ -17,6 +18,7 @@ from vidgan.report.page import write_report
 from vidgan.report.words import count
 from vidgan.run.device import choose_device
 from vidgan.run.directory import RunDirectory, command_line
+from vidgan.run.experiment import Experiment
 from vidgan.sample.files import write_clip
 from vidgan.sample.grids import grid
 from vidgan.sample.published import open_trained
@@ -24,6 +26,7 @@ from vidgan.sample.settling import whole_window
 from vidgan.sample.trained import Trained, synthesise, to_bytes
 from vidgan.train.replicas import Replicas
 from vidgan.train.run import train_run
+from vidgan.train.side_by_side import side_by_side
 
 PER_CLASS = 4
 """samples of each class in the report"""
@@ -49,23 +52,19 @@ def run(args: list[str]) -> int:
     options = parse(Options, "demo", args)
     positive("--minutes", options.minutes)
     resumes = options.resume and (options.out / "experiment.json").exists()
-    tour = demo()
-    experiment = tour.replace(training=tour.training.replace(seed=options.seed))
+    known = RunDirectory.open(options.out) if resumes else None
+    replicas = replicas_here() if known is None else known.experiment.training.batch.replicas
+    experiment = shared_by(replicas, demo(), options.seed)
     dataset, record = open_data(SYNTHETIC, experiment)
-    if resumes:
-        directory = RunDirectory.open(options.out)
-        directory.require_same(experiment, record, ())
-    else:
-        directory = RunDirectory.create(options.out, experiment, record, command_line())
+    directory = known or RunDirectory.create(options.out, experiment, record, command_line())
+    directory.require_same(experiment, record, ())
     print(
         f"{experiment.description}\nTraining for {count(options.minutes, 'minute')}; "
         f"watch {options.out}/samples/fixed."
     )
-    device = choose_device()
-    # Clips are drawn sooner than they would come from another process.
-    if not train_run(directory, dataset, Replicas(), device, workers=0, seconds=options.minutes * 60):
+    if not side_by_side(replicas, train, options.out, options.minutes * 60):
         return 0
-    model = open_trained(directory, device=device)
+    model = open_trained(directory, device=choose_device())
     for name in ("oracle-accuracy", "pixel-statistics"):
         show(evaluate(directory, model, dataset, name, protocol(name)))
     write_samples(directory, model)
@@ -81,6 +80,28 @@ def run(args: list[str]) -> int:
         "  vidgan presets"
     )
     return 0
+
+
+def replicas_here() -> int:
+    """Processes that train: two on a CPU of two cores or more, else one."""
+    return 2 if choose_device().type == "cpu" and torch.get_num_threads() > 1 else 1
+
+
+def shared_by(replicas: int, experiment: Experiment, seed: int) -> Experiment:
+    """``experiment`` with its batch shared by ``replicas``: the same training, up to rounding, as they pass no more
+    clips at once than one process would."""
+    training = experiment.training
+    return experiment.replace(
+        training=training.replace(seed=seed, batch=training.batch.replace(replicas=replicas))
+    )
+
+
+def train(replicas: Replicas, out: Path, seconds: float) -> bool:
+    """Train the run at ``out`` for so long, as one of ``replicas``; whether it finished."""
+    directory = RunDirectory.open(out)
+    dataset, _ = open_data(SYNTHETIC, directory.experiment)
+    # Clips are drawn sooner than they would come from another process.
+    return train_run(directory, dataset, replicas, choose_device(), workers=0, seconds=seconds)
 
 
 def write_samples(directory: RunDirectory, model: Trained) -> None:

@@ -14,7 +14,7 @@ from vidgan.spec import differences, from_json, to_json
 OF_NO_CONSEQUENCE = ("name", "description", "source", "deviations", "classes", "training.seed", "reporting.")
 """Fields that say, show or follow from the data; whatever begins so is not listed"""
 SHARING = tuple(f"training.batch.{name}:" for name in ("micro_batch", "replicas", "statistics_group"))
-"""How a batch is shared; where all of it is seen at once, that changes nothing but rounding"""
+"""How a batch is shared; where as many clips are seen at once, that changes nothing but rounding"""
 OPEN = 8
 """changes that are shown at once; more are folded away"""
 LONGEST = 90
@@ -45,7 +45,9 @@ def sharing(batch: BatchSpec) -> str:
     if batch.replicas == 1:
         return ""
     said = f"Trained by {count(batch.replicas, 'process', 'processes')} that share every batch"
-    same = "; up to rounding, the same training as by one." if is_whole(batch) else "."
+    cut = "" if is_whole(batch) else f" in passes of {count(batch.micro, 'clip')}"
+    alone = is_whole(batch) or batch.statistics_group == 1
+    same = f"; up to rounding, the same training as by one{cut}." if alone else "."
     return f"<p class=shared>{said}{same}</p>"
 
 
@@ -58,6 +60,11 @@ def is_tiny(record: Mapping[str, Any]) -> bool:
 def is_whole(batch: BatchSpec) -> bool:
     """Whether all clips of a batch are seen at once: nothing is accumulated, and all replicas share statistics."""
     return batch.micro == batch.share and batch.statistics_group == batch.replicas
+
+
+def passes(batch: BatchSpec) -> tuple[int, int] | None:
+    """What statistics are taken over: clips of a pass, and processes that share them; None for the whole batch."""
+    return None if is_whole(batch) else (batch.micro, batch.statistics_group)
 
 
 def changes(record: Mapping[str, Any]) -> tuple[list[str], list[str]]:
@@ -76,7 +83,8 @@ def changes(record: Mapping[str, Any]) -> tuple[list[str], list[str]]:
 def of_consequence(old: Any, new: Any) -> list[str]:
     """Differences of two experiments that change what is computed, beyond rounding."""
     batches = [from_json(BatchSpec, data["training"]["batch"]) for data in (old, new)]
-    unseen = OF_NO_CONSEQUENCE + (SHARING if all(map(is_whole, batches)) else ())
+    first, second = map(passes, batches)
+    unseen = OF_NO_CONSEQUENCE + (SHARING if first == second else ())
     return [line for line in differences(old, dict(new)) if not line.startswith(unseen)]
 
 
