@@ -25,7 +25,7 @@ def demo() -> Experiment:
     stages = (
         tower.stages[0].replace(channels=4, blocks=1),
         tower.stages[1].replace(channels=2, blocks=1),
-        tower.stages[3].replace(channels=2, blocks=1, temporal=()),
+        tower.stages[3].replace(channels=1, blocks=1, temporal=()),
     )
     # The mean is that of the built-in clips' dark backgrounds: around it, ReLU sees both signs. Spectral norm bounds
     # how fast a critic's output changes with its input; without the gain, corners are too little to tell shapes by.
@@ -37,9 +37,8 @@ def demo() -> Experiment:
         deviations=(
             "8 classes of built-in clips instead of Kinetics-600; 8 consecutive frames of 24x24 instead of 12 of "
             "64x64, every second one",
-            "generator: width 8 instead of 128, three stages from a 3x3 map with one block each and channels 4, 2, 2 "
-            "instead of four from 4x4 with two each; no attention before the last stage; no spectral norm on the first "
-            "linear layer, as in TrIVD-GAN",
+            "generator: width 8 instead of 128, three stages from a 3x3 map with one block each and channels 4, 2, 1 "
+            "instead of four from 4x4 with two each; no attention before the last stage",
             "critics: width 8 instead of 128, three blocks with channels 2, 4, 8 and 1, 2, 4 instead of five; "
             "2 frames instead of 8 for the frame critic",
             "critics take means over positions, frames and steps instead of sums",
@@ -56,7 +55,7 @@ def demo() -> Experiment:
         ),
         levels=(
             level.replace(
-                generator=tower.replace(width=8, side=3, channels=4, stages=stages, spectral_start=False),
+                generator=tower.replace(width=8, side=3, channels=4, stages=stages),
                 critics=(
                     frames.replace(view=Frames(k=2), body=body, mean_pool=True),
                     clip.replace(body=body.replace(volume_blocks=2, channels=(1, 2, 4)), mean_pool=True),

@@ -17,7 +17,7 @@ def demo_cascade() -> Experiment:
     tower = level.generator
     frames, clip = level.critics
     first = level.replace(
-        generator=tower.replace(side=4, stages=tower.stages[:2], spectral_start=True),
+        generator=tower.replace(side=4, stages=tower.stages[:2]),
         frames=12,
         stride=2,
     )
@@ -37,8 +37,8 @@ def demo_cascade() -> Experiment:
         source="SSW-GAN, 3-5",
         deviations=(
             "built-in clips and the sizes, widths, critics, objective and training of the preset demo, whose own "
-            "deviations hold here too, but for these: batches go through in one pass, the first linear layer has "
-            "spectral norm, and the moving average a decay of 0.993",
+            "deviations hold here too, but for these: batches go through in one pass, and the moving average has a "
+            "decay of 0.993",
             "level 1: 12 frames of 16x16, two stages, a ConvGRU at 4x4 alone",
             "level 2: windows of 8 frames of 32x32 from 4; two units, both of which upsample, of one 2-D block each",
         ),

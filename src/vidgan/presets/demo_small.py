@@ -13,7 +13,6 @@ def demo_prediction() -> Experiment:
     (given,), (level,) = paper.levels, tour.levels
     encoder = given.generator.encoder
     assert encoder is not None
-    *stages, last = level.generator.stages
     frames, clip = level.critics
     # The first frame shows the shape, so a smaller gain will do; with a large one in the encoder, its features outweigh
     # the noise and all futures are alike.
@@ -25,8 +24,7 @@ def demo_prediction() -> Experiment:
         source="Clark et al. 2019, 4.2.2, A.4 and B.1",
         deviations=(
             "built-in clips instead of BAIR; 7 frames of 24x24 given 1 instead of 15 of 64x64 given 1",
-            "generator and critics as those of demo, with one channel instead of two per unit of width in the last "
-            "stage, spectral norm on the first linear layer, and 8 instead of 32 as the gain of the critics' input",
+            "generator and critics as those of demo, with 8 instead of 32 as the gain of the critics' input",
             "encoder: width 8, four blocks with channels 2, 4, 4, 4, input centred on the data's mean and times 2",
             "updates, learning rates and settling as in demo, without the classes' margin; batch 16 in one pass; "
             "moving average with decay 0.993 from the start",
@@ -34,11 +32,7 @@ def demo_prediction() -> Experiment:
         ),
         levels=(
             level.replace(
-                generator=level.generator.replace(
-                    stages=(*stages, last.replace(channels=1)),
-                    encoder=encoder.replace(body=small),
-                    spectral_start=True,
-                ),
+                generator=level.generator.replace(encoder=encoder.replace(body=small)),
                 critics=critics,
                 frames=7,
                 context_frames=1,
@@ -72,8 +66,7 @@ def demo_prediction_variety() -> Experiment:
         deviations=(
             "built-in clips instead of BAIR; 7 frames of 16x16 given 1 instead of 15 of 64x64 given 1",
             "generator and critics as those of demo, with two stages of channels 2 and 1 from a 4x4 map instead of "
-            "three from 3x3, spectral norm on the first linear layer, and 8 instead of 32 as the gain of the critics' "
-            "input",
+            "three from 3x3, and 8 instead of 32 as the gain of the critics' input",
             "encoder: width 8, three blocks with channels 2, 4, 4, input centred on the data's mean and times 2",
             "the generator's loss also has the distance from a real clip to the nearest of four futures (weight 30)",
             *plain.deviations[3:],
@@ -88,7 +81,7 @@ def dvd_gan_8x64_cpu() -> Experiment:
     tour = demo()
     (level,) = tour.levels
     first, second, last = level.generator.stages
-    stages = (first.replace(channels=8), second.replace(channels=4), second, last.replace(channels=1))
+    stages = (first.replace(channels=8), second.replace(channels=4), second, last)
     frames, clip = level.critics
     body = frames.body.replace(channels=(1, 2, 4, 8), input_mean=(0.0, 0.0, 0.0), input_gain=8.0)
     return tour.replace(
@@ -109,7 +102,7 @@ def dvd_gan_8x64_cpu() -> Experiment:
         ),
         levels=(
             level.replace(
-                generator=level.generator.replace(side=4, channels=8, stages=stages, spectral_start=True),
+                generator=level.generator.replace(side=4, channels=8, stages=stages),
                 critics=(
                     frames.replace(body=body, view=Frames(k=2)),
                     clip.replace(body=body.replace(volume_blocks=2)),
