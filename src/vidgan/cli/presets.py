@@ -15,6 +15,9 @@ from vidgan.report.costs import layers, overview
 from vidgan.run.experiment import Experiment
 from vidgan.spec import Spec, differences, to_json
 
+SAID = ("name", "description", "source", "deviations")
+"""Fields that are words about an experiment"""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options:
@@ -51,12 +54,16 @@ def run(args: list[str]) -> int:
         print(json.dumps({name: each.description for name, each in presets().items()}, indent=2))
         return 0
     # Two columns, so that it can be read at 80 characters; the paper's section is shown for one preset.
-    console, widest = Console(), max(map(len, presets()))
-    for number, (title, group) in enumerate(GROUPS.items()):
-        console.print(f"{chr(10) if number else ''}[bold]{title}[/bold]")
+    console = Console()
+    groups = {title: [make() for make in group] for title, group in GROUPS.items()}
+    widest = max(len(experiment.name) for group in groups.values() for experiment in group)
+    for number, (title, group) in enumerate(groups.items()):
+        if number:
+            console.print()
+        console.print(f"[bold]{title}[/bold]")
         table = Table(box=None, show_header=False, pad_edge=False)
         table.add_column(no_wrap=True, width=widest)
-        for experiment in (make() for make in group):
+        for experiment in group:
             table.add_row(experiment.name, experiment.description)
         console.print(table)
     return 0
@@ -64,8 +71,7 @@ def run(args: list[str]) -> int:
 
 def changes(old: Experiment, new: Experiment) -> str:
     """The values in which two experiments differ, one per line."""
-    said = ("name: ", "description: ", "source: ", "deviations")
-    found = [line for line in differences(to_json(old), to_json(new)) if not line.startswith(said)]
+    found = [line for line in differences(to_json(old), to_json(new)) if not line.startswith(SAID)]
     return "\n".join(found or [f"{old.name} and {new.name} have the same values"])
 
 
@@ -77,9 +83,8 @@ def in_words(experiment: Experiment) -> str:
     else:
         lines.append("What it changes against its paper: none listed")
     lines += ["Where the paper is silent, see docs/papers.md, Our choices.", ""]
-    skipped = ("name", "description", "source", "deviations")
     for field in dataclasses.fields(experiment):
-        if field.name not in skipped:
+        if field.name not in SAID:
             lines += _lines(field.name, getattr(experiment, field.name), 0)
     return "\n".join(lines)
 
