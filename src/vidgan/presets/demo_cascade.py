@@ -16,8 +16,10 @@ def demo_cascade() -> Experiment:
     (level,) = tour.levels
     tower = level.generator
     frames, clip = level.critics
+    frames = frames.replace(body=frames.body.replace(channels=(2, 4, 8)))
     first = level.replace(
         generator=tower.replace(side=4, stages=tower.stages[:2]),
+        critics=(frames, clip),
         frames=12,
         stride=2,
     )
@@ -37,8 +39,8 @@ def demo_cascade() -> Experiment:
         source="SSW-GAN, 3-5",
         deviations=(
             "built-in clips and the sizes, widths, critics, objective and training of the preset demo, whose own "
-            "deviations hold here too, but for these: batches go through in one pass, and the moving average has a "
-            "decay of 0.993",
+            "deviations hold here too, but for these: the frame critic has channels 2, 4, 8, batches go through in one "
+            "pass, and the moving average has a decay of 0.993",
             "level 1: 12 frames of 16x16, two stages, a ConvGRU at 4x4 alone",
             "level 2: windows of 8 frames of 32x32 from 4; two units, both of which upsample, of one 2-D block each",
         ),

@@ -17,14 +17,16 @@ def demo_prediction() -> Experiment:
     # The first frame shows the shape, so a smaller gain will do; with a large one in the encoder, its features outweigh
     # the noise and all futures are alike.
     small = frames.body.replace(input_gain=2.0, channels=(2, 4, 4, 4))
-    critics = tuple(c.replace(body=c.body.replace(input_gain=8.0)) for c in (frames, clip))
+    *stages, last = level.generator.stages
+    frames_body = frames.body.replace(channels=(2, 4, 8), input_gain=8.0)
     return paper.replace(
         name="demo-prediction",
         description="DVD-GAN-FP in small, on a CPU: 7 frames of moving shapes given 1, 24x24.",
         source="Clark et al. 2019, 4.2.2, A.4 and B.1",
         deviations=(
             "built-in clips instead of BAIR; 7 frames of 24x24 given 1 instead of 15 of 64x64 given 1",
-            "generator and critics as those of demo, with 8 instead of 32 as the gain of the critics' input",
+            "generator and critics as those of demo, but for: one block in the last stage, a frame critic of channels "
+            "2, 4, 8, and 8 instead of 32 as the gain of the critics' input",
             "encoder: width 8, four blocks with channels 2, 4, 4, 4, input centred on the data's mean and times 2",
             "updates, learning rates and settling as in demo, without the classes' margin; batch 16 in one pass; "
             "moving average with decay 0.993 from the start",
@@ -32,8 +34,13 @@ def demo_prediction() -> Experiment:
         ),
         levels=(
             level.replace(
-                generator=level.generator.replace(encoder=encoder.replace(body=small)),
-                critics=critics,
+                generator=level.generator.replace(
+                    stages=(*stages, last.replace(blocks=1)), encoder=encoder.replace(body=small)
+                ),
+                critics=(
+                    frames.replace(body=frames_body),
+                    clip.replace(body=clip.body.replace(input_gain=8.0)),
+                ),
                 frames=7,
                 context_frames=1,
             ),
@@ -65,8 +72,9 @@ def demo_prediction_variety() -> Experiment:
         description="DVD-GAN-FP in small, on a CPU: 7 frames of 16x16 given 1, with a variety loss.",
         deviations=(
             "built-in clips instead of BAIR; 7 frames of 16x16 given 1 instead of 15 of 64x64 given 1",
-            "generator and critics as those of demo, with two stages of channels 2 and 1 from a 4x4 map instead of "
-            "three from 3x3, and 8 instead of 32 as the gain of the critics' input",
+            "generator and critics as those of demo, but for: two stages of one block and channels 2 and 1, from 4x4 "
+            "instead of three from 3x3, a frame critic of channels 2, 4, 8, and 8 instead of 32 as the gain of the "
+            "critics' input",
             "encoder: width 8, three blocks with channels 2, 4, 4, input centred on the data's mean and times 2",
             "the generator's loss also has the distance from a real clip to the nearest of four futures (weight 30)",
             *plain.deviations[3:],
@@ -81,7 +89,7 @@ def dvd_gan_8x64_cpu() -> Experiment:
     tour = demo()
     (level,) = tour.levels
     first, second, last = level.generator.stages
-    stages = (first.replace(channels=8), second.replace(channels=4), second, last)
+    stages = (first.replace(channels=8), second.replace(channels=4), second, last.replace(blocks=1))
     frames, clip = level.critics
     body = frames.body.replace(channels=(1, 2, 4, 8), input_mean=(0.0, 0.0, 0.0), input_gain=8.0)
     return tour.replace(
