@@ -94,7 +94,7 @@ def test_class_margin(classes: int) -> None:
                 lead = sum(float((table[label[b]] - table[other]).detach() @ h[b, t]) for t in range(T)) / T
                 short.append(max(0.0, 0.75 - lead))
     expected = sum(short) / len(short) if short else 0.0
-    loss = ClassMargin(weight=8.0, until=1, margin=0.75).loss(head, h, label)
+    loss = ClassMargin(weight=8.0, margin=0.75).loss(head, h, label)
     assert loss.item() == pytest.approx(expected, abs=1e-12)
     assert classes == 1 or 0 < expected < 2
 

@@ -10,6 +10,7 @@ from vidgan.models.pixel_loss import PixelLoss
 from vidgan.nn.statistics import BatchStatistics
 from vidgan.run.experiment import Experiment
 from vidgan.spec import SpecError
+from vidgan.train.loop import Meter
 from vidgan.train.replicas import Replicas
 from vidgan.train.step import update_generator
 
@@ -88,3 +89,11 @@ def test_it_is_added_to_the_generators_loss_from_its_step_on() -> None:
 def test_wrong_values_are_refused(values: dict[str, float], said: str) -> None:
     with pytest.raises(SpecError, match=said):
         PixelLoss(**values)  # type: ignore[arg-type]
+
+
+def test_a_loss_that_begins_between_two_ticks_is_the_mean_of_the_steps_that_had_it() -> None:
+    meter = Meter()
+    meter.add({"loss/generator": torch.tensor(1.0)})
+    meter.add({"loss/generator": torch.tensor(2.0), "loss/pixels": torch.tensor(4.0)})
+    assert meter.take(Replicas()) == {"loss/generator": 1.5, "loss/pixels": 4.0}
+    assert meter.take(Replicas()) == {}

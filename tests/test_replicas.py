@@ -1,5 +1,6 @@
 """Two processes that share a batch are one process with the whole batch."""
 
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +15,8 @@ import steps
 from vidgan.cli.train import tell_of_statistics
 from vidgan.models.heads import Projection
 from vidgan.nn.statistics import BatchStatistics, RecordedStatistics
-from vidgan.run.experiment import BatchSpec, Experiment
+from vidgan.run.experiment import BatchSpec, Experiment, TrainingSpec
+from vidgan.train.batches import data_indices
 from vidgan.train.replicas import Replicas
 
 CLIPS = 4
@@ -134,6 +136,18 @@ def test_replicas_with_statistics_of_their_own_are_another_game(folder: Path) ->
 def test_shares_are_consecutive_rows_of_the_global_batch() -> None:
     x = torch.arange(6)
     assert [Replicas(rank, 3).slice(x).tolist() for rank in range(3)] == [[0, 1], [2, 3], [4, 5]]
+
+
+@pytest.mark.parametrize("step", [0, 1, 3])
+def test_every_clip_is_read_once_and_a_resumed_run_goes_on_with_the_next(step: int) -> None:
+    """Three updates of the critics per step, six clips each, whatever the number of replicas."""
+    for size in (1, 3):
+        batch = BatchSpec(global_batch=6, micro_batch=2, replicas=size)
+        training = TrainingSpec(critic_updates=3, batch=batch)
+        read = [list(islice(data_indices(training, Replicas(rank, size), step), 4)) for rank in range(size)]
+        joined = [[i for share in shares for i in share] for shares in zip(*read, strict=True)]
+        first = step * 3 * 6
+        assert joined == [list(range(first + 6 * n, first + 6 * n + 6)) for n in range(4)]
 
 
 def test_replicas_draw_their_rows_of_one_global_draw() -> None:

@@ -183,8 +183,9 @@ def test_differences_of_another_class_and_of_other_lengths() -> None:
         "shape.radius: None -> 2.0",
     }
     shorter = to_json(DRAWING.replace(shapes=(Circle(radius=2.5),)))
-    (line,) = differences(JSON, shorter)
-    assert line.startswith("shapes: [")
+    assert list(differences(JSON, shorter)) == ["shapes.1: Square(side=1, rounded=False) -> None"]
+    assert list(differences(shorter, JSON)) == ["shapes.1: None -> Square(side=1, rounded=False)"]
+    assert list(differences({"a": [1, 2]}, {"a": []})) == ["a: [1, 2] -> []"]
     assert list(differences({"a": 1}, {"a": 1, "b": False})) == ["b: None -> False"]
     assert list(differences({"a": 0}, {})) == ["a: 0 -> None"]
 

@@ -9,6 +9,7 @@ import dataclasses
 import types
 import typing
 from collections.abc import Iterator
+from itertools import zip_longest
 from typing import Any, Self, TypeVar, dataclass_transform
 
 from vidgan.errors import UserError, nearest
@@ -78,11 +79,15 @@ def differences(old: Any, new: Any, place: str = "") -> Iterator[str]:
         for key in old | new:
             inner = f"{place}.{key}" if place else key
             yield from differences(old.get(key), new.get(key), inner)
-    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
-        for index, (a, b) in enumerate(zip(old, new, strict=True)):
+    elif isinstance(old, list) and isinstance(new, list) and (len(old) == len(new) or _all_specs(old + new)):
+        for index, (a, b) in enumerate(zip_longest(old, new)):
             yield from differences(a, b, f"{place}.{index}")
     elif old != new:
         yield f"{place}: {_brief(old)} -> {_brief(new)}"
+
+
+def _all_specs(values: list[Any]) -> bool:
+    return all(isinstance(value, dict) for value in values)
 
 
 def _brief(value: Any) -> str:

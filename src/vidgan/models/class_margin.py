@@ -8,28 +8,20 @@ from vidgan.spec import Spec, require
 
 
 class ClassMargin(Spec):
-    """A loss of the critics on real clips and, if asked for, further updates by it alone, until some step.
+    """A loss of the critics on real clips.
 
-    Our choice: the papers' critics meet a class only through what the generator makes of it, and learn it late. It
-    can end, since what it asks for is not all to be had: single frames do not tell all motions.
+    Our choice: the papers' critics meet a class only through what the generator makes of it, and learn it late. What
+    it asks for is not all to be had, as single frames do not tell all motions; the hinge lives with the rest.
     """
 
     weight: float
     """weight of the loss beside the hinge"""
-    until: int
-    """generator updates after which the critics are on their own"""
     margin: float = 0.25
     """how much nearer a clip is to be to its own class than to any other, in units of a score"""
-    lessons: int = 0
-    """further updates per step by this loss alone, each on real clips of its own"""
-    pupils: tuple[str, ...] = ("frames",)
-    """critics that take the lessons"""
 
     def validate(self) -> None:
         require(self.weight > 0, f"weight must be positive, got {self.weight:g}; None leaves the loss out")
         require(self.margin > 0, f"margin must be positive, got {self.margin:g}")
-        for name in ("until", "lessons"):
-            require(getattr(self, name) >= 0, f"{name} must be at least 0, got {getattr(self, name)}")
 
     def loss(self, head: Head, h: Tensor, label: Tensor) -> Tensor:
         """Mean over clips and other classes y' of relu(margin - (e(y) - e(y')) . h), with the mean of h over T.

@@ -75,7 +75,7 @@ def demo() -> Experiment:
             adam=AdamSpec(generator_rate=3e-3, critic_rate=2e-3, beta2=0.99),
             average=AverageSpec(decay=0.999, start=0, ramp=0.25),
             # Shape is what takes long: without this term the critics tell corners only after a thousand steps.
-            class_margin=ClassMargin(weight=8.0, until=100_000, margin=1.0),
+            class_margin=ClassMargin(weight=8.0, margin=1.0),
             settle=SettleSpec(batches=16, clips=64),
             bf16=False,
         ),

@@ -147,17 +147,6 @@ class TrainingSpec(Spec):
         require(self.steps >= 0, f"steps must be at least 0, got {self.steps}")
         require(self.critic_updates >= 1, f"critic_updates must be at least 1, got {self.critic_updates}")
 
-    def lessons_at(self, step: int) -> int:
-        """Updates of critics by the class margin alone that go before a step's own."""
-        margin = self.class_margin
-        return margin.lessons if margin is not None and step < margin.until else 0
-
-    def batches_before(self, step: int) -> int:
-        """Batches of real clips that are read before a step."""
-        margin = self.class_margin
-        lessons = 0 if margin is None else margin.lessons * min(step, margin.until)
-        return step * self.critic_updates + lessons
-
 
 class BestSpec(Spec):
     """How a run finds its best checkpoint. On a cascade, that of the top level."""
@@ -233,16 +222,6 @@ class Experiment(Spec):
         same = len({level.steps for level in self.levels}) == 1
         require(same or not self.joint, "levels that are trained together take the same number of steps")
         require(not self.joint or len(self.levels) > 1, "joint training needs two levels or more")
-        margin = self.training.class_margin
-        if margin is not None and margin.lessons:
-            require(not self.joint, "class_margin has no lessons for levels that are trained together")
-            for index, level in enumerate(self.levels):
-                names = {critic.name for critic in level.critics}
-                require(
-                    set(margin.pupils) <= names,
-                    f"class_margin has lessons for {', '.join(margin.pupils)}, but level {index + 1} has "
-                    f"{', '.join(sorted(names))}",
-                )
 
     @property
     def size(self) -> int:

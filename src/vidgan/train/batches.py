@@ -18,7 +18,7 @@ BelowSource = Callable[[Tensor, int, int, int], Tensor]
 
 def data_indices(spec: TrainingSpec, replicas: Replicas, step: int) -> Iterator[Sequence[int]]:
     """Indices into the endless stream of items for every batch that is read from ``step`` on, this replica's share."""
-    batch = spec.batches_before(step)
+    batch = step * spec.critic_updates
     while True:
         first = batch * spec.batch.global_batch + replicas.rank * spec.batch.share
         yield range(first, first + spec.batch.share)

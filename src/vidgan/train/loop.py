@@ -20,7 +20,6 @@ from vidgan.train.batches import BelowSource, Randomness, data_indices
 from vidgan.train.faults import short_of_memory
 from vidgan.train.held_out import HeldOut
 from vidgan.train.judging import Verdict
-from vidgan.train.lessons import give_lesson
 from vidgan.train.level_state import LevelState
 from vidgan.train.monitor import Monitor
 from vidgan.train.replicas import Replicas
@@ -84,8 +83,7 @@ def train_level(
     with Loader(dataset, window_of(experiment, state.index), seed, workers) as loader:
         batches = loader.batches(data_indices(training, replicas, state.step))
         while state.step < steps:
-            lessons = training.lessons_at(state.step)
-            read = read_batches(batches, lessons + training.critic_updates)
+            read = read_batches(batches, training.critic_updates)
             lost = read if isinstance(read, UserError) else None
             if replicas.any(lost is not None):
                 raise save_and_stop(lost, state, first, meter, clips_per_step, replicas, watcher)
@@ -97,11 +95,8 @@ def train_level(
                 # that they are set against, the generator's of the last one: so they are as frequent as in the data.
                 updates = [
                     randomness.micros(state.step, update, real, source, device)
-                    for update, real in enumerate([*reals[lessons:], reals[-1]])
+                    for update, real in enumerate([*reals, reals[-1]])
                 ]
-                for lesson, real in enumerate(reals[:lessons], start=len(updates)):
-                    batch = randomness.micros(state.step, lesson, real, None, device)
-                    give_lesson(level, state.optimisers, training, batch, replicas)
                 scalars = training_step(
                     level,
                     state.optimisers,
@@ -188,7 +183,7 @@ class Meter:
         self._steps: dict[str, int] = {}
 
     def add(self, scalars: Mapping[str, Tensor]) -> None:
-        """Add one step's scalars; a loss that begins or ends in mid-training is not in all of them."""
+        """Add one step's scalars; a loss that begins in mid-training is not in all of them."""
         for name, value in scalars.items():
             self._sums[name] = self._sums[name] + value if name in self._sums else value
             self._steps[name] = self._steps.get(name, 0) + 1

@@ -81,7 +81,6 @@ class Rehearsal:
             state.level,
             state.optimisers,
             training,
-            state.step,
             self.micros(0),
             self.statistics,
             self.replicas,

@@ -65,7 +65,7 @@ def training_step(
     """
     scalars: Scalars = {}
     for batch in critic_batches:
-        scalars |= update_critics(level, optimisers, spec, step, batch, statistics, replicas, monitor)
+        scalars |= update_critics(level, optimisers, spec, batch, statistics, replicas, monitor)
     return scalars | update_generator(
         level, optimisers, spec, step, generator_batch, statistics, replicas, monitor
     )
@@ -75,7 +75,6 @@ def update_critics(
     level: Game,
     optimisers: Optimisers,
     spec: TrainingSpec,
-    step: int,
     batch: Sequence[Micro],
     statistics: Statistics,
     replicas: Replicas,
@@ -93,7 +92,7 @@ def update_critics(
         on_real, on_fake = (level.score(h, micro.real.label) for h in seen)
         loss = level.spec.objective.critic_loss(on_real, on_fake)
         scalars = {"loss/critics": loss} | critic_scalars(level, on_real, on_fake)
-        if spec.class_margin is not None and step < spec.class_margin.until:
+        if spec.class_margin is not None:
             short = class_loss(level, spec.class_margin, seen[0], micro.real.label)
             loss, scalars["loss/class_margin"] = loss + spec.class_margin.weight * short, short
         (loss / len(batch)).backward()

@@ -1,0 +1,61 @@
+"""The class margin in the critics' update, beside the hinge."""
+
+import torch
+from torch import Tensor
+
+from steps import batched, level_state, micros
+from vidgan.models.heads import Head
+from vidgan.nn.statistics import BatchStatistics
+from vidgan.presets import preset
+from vidgan.run.tiny import tiny
+from vidgan.train.replicas import Replicas
+from vidgan.train.step import update_critics
+
+CLIPS = 4
+
+
+def score(head: Head, h: Tensor, label: Tensor) -> Tensor:
+    """The mean over frames of linear(h) + e(y) . h (Clark et al. 2019, A.3), a clip at a time."""
+    rows = [head.score(h[b]).mean() + h[b].mean(0) @ head.embed(y) for b, y in enumerate(label)]
+    return torch.stack(rows)
+
+
+def test_an_update_of_the_critics_adds_the_margin_of_each() -> None:
+    experiment = batched(tiny(preset("demo")), CLIPS)
+    margin = experiment.training.class_margin
+    assert margin is not None
+    state = level_state(experiment, 0)
+    level = state.level
+    (micro,), _ = micros(experiment, state, 0, Replicas(), torch.float64)
+    before = {name: tensor.clone() for name, tensor in level.state_dict().items()}
+
+    label = micro.real.label
+    with torch.no_grad():
+        fake = level.imitate(micro.real, micro.z, None, BatchStatistics(), None)
+    loss = torch.zeros((), dtype=torch.float64)
+    for name in level.critics:
+        critic = level.critic(name)
+        (real_h,) = critic.features([micro.real], [micro.real_draws[name]])
+        (fake_h,) = critic.features([fake], [micro.fake_draws[name]])
+        loss = loss + torch.relu(1 - score(critic.head, real_h, label)).mean()
+        loss = loss + torch.relu(1 + score(critic.head, fake_h, label)).mean()
+        nearness = real_h.mean(1) @ critic.head.embed(torch.arange(experiment.classes)).T
+        short = [
+            torch.relu(margin.margin - nearness[b, y] + nearness[b, other])
+            for b, y in enumerate(label.tolist())
+            for other in range(experiment.classes)
+            if other != y
+        ]
+        loss = loss + margin.weight * torch.stack(short).mean()
+    named = dict(level.critics.named_parameters())
+    gradients = torch.autograd.grad(loss, list(named.values()))
+
+    update_critics(level, state.optimisers, experiment.training, [micro], BatchStatistics(), Replicas())
+    adam, moved = experiment.training.adam, 0
+    for (name, parameter), gradient in zip(named.items(), gradients, strict=True):
+        old = before[f"critics.{name}"]
+        # Kingma and Ba 2014, algorithm 1: the first step with beta1 = 0 is that of the gradient over its size.
+        expected = old - adam.critic_rate * gradient / (gradient.abs() + adam.epsilon)
+        torch.testing.assert_close(parameter.detach(), expected, rtol=0, atol=1e-7, msg=name)
+        moved += int((parameter != old).any())
+    assert moved > 10
