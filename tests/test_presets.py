@@ -518,7 +518,7 @@ def test_the_demo_names_all_that_it_changes() -> None:
     words = {
         "generator.width": "width 8",
         "generator.side": "3x3 map",
-        "generator.channels": "channels 4, 2, 1",
+        "generator.channels": "channels 4 and then 4, 2, 1",
         "generator.stages": "one block instead of two in each but the last",
         "body.width": "width 8",
         "body.channels": "channels 4, 8, 16",
@@ -540,7 +540,7 @@ def test_the_demo_names_all_that_it_changes() -> None:
         "average.decay": "decay 0.999",
         "average.ramp": "over a quarter of the steps so far",
         "average.start": "from the start",
-        "class_margin": "by a margin (weight 8)",
+        "class_margin": "by a margin (of 1, weight 8)",
         "settle": "16 batches of 64",
         "bf16": "float32",
     }
@@ -568,7 +568,7 @@ def test_the_demo_names_all_that_it_changes() -> None:
     ],
 )
 def test_presets_say_where_they_leave_their_paper(name: str, words: tuple[str, ...]) -> None:
-    shared = ("1x1", "no attention", "order of the data")
+    shared = ("1x1", "no attention", "class embedding", "order of the data")
     for line, word in zip(preset(name).deviations, (*shared, *words), strict=True):
         assert word in line
 

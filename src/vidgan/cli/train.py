@@ -323,10 +323,10 @@ def require_steps(run: RunDirectory, experiment: Experiment) -> None:
 
 
 def tell_of_statistics(batch: BatchSpec) -> None:
-    """Say where processes do not share batch statistics: the papers' do, and the default is not theirs."""
+    """Say where processes do not share batch statistics: those of TrIVD-GAN, CVG and BigGAN do."""
     if batch.statistics_group < batch.replicas:
         print(
-            "batch statistics are those of each process alone; the papers share them: "
+            "batch statistics are those of each process alone; TrIVD-GAN and CVG share them: "
             f"--training.batch.statistics-group {batch.replicas}",
             file=sys.stderr,
         )

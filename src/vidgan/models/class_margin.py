@@ -10,8 +10,8 @@ from vidgan.spec import Spec, require
 class ClassMargin(Spec):
     """A loss of the critics on real clips.
 
-    Our choice: the papers' critics meet a class only through what the generator makes of it, and learn it late. What
-    it asks for is not all to be had, as single frames do not tell all motions; the hinge lives with the rest.
+    Our choice: the papers' critics never see a real clip under another class, and learn late what tells classes apart.
+    What it asks for is not all to be had, as single frames do not tell all motions; the hinge lives with the rest.
     """
 
     weight: float

@@ -37,7 +37,11 @@ class Objective(Spec, ABC):
 
 
 class SumThenHinge(Objective):
-    """Sum over a critic's frames or steps, then one hinge per critic (Clark et al. 2019, 3.1; Du 2020, Eq. 4.2)."""
+    """Sum over a critic's frames or steps, then one hinge per critic (Clark et al. 2019, 3.1; Du 2020, Eq. 4.2).
+
+    Our choice: the clip critic's steps are summed too; 3.1 and Eq. 4.2 say so of the frame critic, and of this one
+    only that it has a score.
+    """
 
     mean: bool = False
     """mean over frames or steps instead of the sum"""

@@ -32,7 +32,7 @@ class Normaliser(Spec, ABC):
 
 
 class BatchNorm(Normaliser):
-    """Over (B, H, W) of all replicas, per time step: frames cannot inform each other (Clark et al. 2019, A.2)."""
+    """Over (B, H, W) of the replicas that share statistics, per time step: frames cannot inform each other (A.2)."""
 
     def moments(self, key: str, x: Tensor, context: Context) -> Moments:
         return context.statistics.moments(key, x, context.clock, over_time=False)

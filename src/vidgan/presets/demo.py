@@ -28,8 +28,9 @@ def demo() -> Experiment:
         tower.stages[1].replace(channels=2, blocks=1),
         tower.stages[3].replace(channels=1, temporal=()),
     )
-    # The mean is that of the built-in clips' dark backgrounds: around it, ReLU sees both signs. Spectral norm bounds
-    # how fast a critic's output changes with its input; without the gain, corners are too little to tell shapes by.
+    # The mean is that of the built-in clips, most of whose pixels are dark background: around it, ReLU sees both signs.
+    # Spectral norm bounds how fast a critic's output changes with its input; without the gain, corners are too little
+    # to tell shapes by.
     body = BodySpec(width=8, channels=(4, 8, 16), input_mean=(-0.5, -0.5, -0.5), input_gain=32.0)
     frames, clip = level.critics
     return paper.replace(
@@ -38,19 +39,19 @@ def demo() -> Experiment:
         deviations=(
             "8 classes of built-in clips instead of Kinetics-600; 8 consecutive frames of 24x24 instead of 12 of "
             "64x64, every second one",
-            "generator: width 8 instead of 128, three stages from a 3x3 map with channels 4, 2, 1 instead of four from "
-            "4x4; one block instead of two in each but the last, and no attention before that",
+            "generator: width 8 instead of 128, three stages from a 3x3 map, with channels 4 and then 4, 2, 1, instead "
+            "of four from 4x4; one block instead of two in each but the last, and no attention before that",
             "critics: width 8 instead of 128, three blocks with channels 4, 8, 16 and 1, 2, 4 instead of five; "
             "2 frames instead of 8 for the frame critic",
             "critics take means over positions, frames and steps instead of sums",
             "critics see their input centred on the data's mean and times 32",
-            "critics also learn to tell the classes of real clips apart by a margin (weight 8)",
+            "critics also learn to tell the classes of real clips apart by a margin (of 1, weight 8)",
             "batch 16 instead of 512, in passes of 8 clips, each with statistics of its own; one critic update per "
             "generator update instead of two",
-            "learning rates 3e-3 and 2e-3 instead of 1e-4 and 2e-4; Adam beta2 0.99 instead of 0.999",
+            "learning rates 3e-3 and 2e-3 instead of 1e-4 and 2e-4; Adam beta2 0.99, where the paper names none",
             "moving average from the start, over a quarter of the steps so far and 1,000 at most (decay 0.999), "
             "instead of decay 0.9999 from step 20,000",
-            "statistics settle over 16 batches of 64 instead of 100 of 256; float32 instead of bfloat16",
+            "statistics settle over 16 batches of 64 and float32 throughout, where the paper names neither",
             "at most 100,000 steps instead of 300,000; in practice as many as --minutes allow",
             *paper.deviations,
         ),

@@ -31,6 +31,7 @@ CRITIC_256 = (1, 2, 4, 8, 8, 16, 16)
 DEVIATIONS = (
     "shortcuts of 3-D blocks stay 1x1 convolutions of each frame; A.2 replaces every convolution",
     "critics have no attention; A.2 follows BigGAN's discriminator, which has one layer of it",
+    "the generator's class embedding has no spectral norm, as in BigGAN; A.3 asks for it in all weight layers",
     "replicas share one order of the data, so that their number changes nothing; A.1 shuffles for each apart",
 )
 """Where all presets of this file leave the paper's words; docs/papers.md has what the paper leaves open."""

@@ -84,7 +84,7 @@ class BatchSpec(Spec):
     replicas: int = 1
     """processes that share a batch"""
     statistics_group: int = 1
-    """replicas that share batch statistics; the papers use all of them"""
+    """replicas that share batch statistics; all of them in TrIVD-GAN and CVG, while the other papers do not say"""
 
     def validate(self) -> None:
         for name in ("global_batch", "micro_batch", "replicas", "statistics_group"):
