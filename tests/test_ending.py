@@ -17,7 +17,7 @@ from vidgan.run.checkpoints import checkpoint_path, load, steps_of
 from vidgan.run.directory import DataRecord, RunDirectory
 from vidgan.run.experiment import BatchSpec, Experiment
 from vidgan.train import watcher
-from vidgan.train.replicas import Replicas
+from vidgan.train.replicas import Replicas, end_process_group
 from vidgan.train.run import train_run
 
 CPU = torch.device("cpu")
@@ -133,7 +133,7 @@ def replica(rank: int, folder: str, case: Case) -> None:
         answer = train_run(run, data(asked), replicas, CPU, 0, seconds)
         (place / f"answer-{rank}").write_text(str(answer))
     finally:
-        dist.destroy_process_group()
+        end_process_group()
 
 
 def two_processes(folder: Path, case: Case) -> list[str]:

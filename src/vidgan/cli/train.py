@@ -34,7 +34,7 @@ from vidgan.train.budget import measure_budget
 from vidgan.train.held_out import HeldOut
 from vidgan.train.initial import origin_of
 from vidgan.train.judging import Judge
-from vidgan.train.replicas import Replicas, join_replicas
+from vidgan.train.replicas import Replicas, end_process_group, join_replicas
 from vidgan.train.run import train_run, with_data
 
 # What may differ when a run goes on: how long and how often it reports, not what it computes.
@@ -207,9 +207,10 @@ def train(options: Options, experiment: Experiment) -> int:
         following = (
             f"predict {options.out} VIDEO --out futures"
             if predicts
-            else f"sample {options.out} --out samples{best}"
+            else f"sample {options.out} --out {directory.samples / 'classes'} --format webp{best}"
         )
-        print(f"trained: {options.out}{alarms_told(directory)}; next: vidgan {following}")
+        told = f"trained: {options.out}{alarms_told(directory)}"
+        print(f"{told}; next: vidgan {following}, then vidgan report {options.out}")
     leave(replicas)
     return 0
 
@@ -335,4 +336,4 @@ def tell_of_statistics(batch: BatchSpec) -> None:
 def leave(replicas: Replicas) -> None:
     """End the process group, where there is one."""
     if replicas.group is not None:
-        torch.distributed.destroy_process_group()
+        end_process_group()

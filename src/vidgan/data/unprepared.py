@@ -156,7 +156,9 @@ def open_videos(path: Path, size: int | None = None) -> Unprepared:
             raise UserError(f"{path} is one file: give a folder of videos, or clips (N, T, H, W, 3) as .npy")
         return ArrayFile(path, size)
     if not path.is_dir():
-        raise UserError(f"there is nothing at {path}: give a folder of videos, or an .npy file")
+        raise UserError(
+            f"there is nothing at {path}: give a run directory, a folder of videos or an .npy file"
+        )
     loose = [file for file in sorted(path.iterdir()) if _is_video(file)]
     folders = [
         folder for folder in sorted(path.iterdir()) if folder.is_dir() and not folder.name.startswith(".")

@@ -84,6 +84,7 @@ def check_usable(dataset: Dataset, window: WindowSpec) -> None:
     again = f"with --size {window.size}" if small else "without them"
     raise UserError(
         f"{len(faults)} of {len(dataset)} clips hold no window of {window.frames} frames at stride "
-        f"{window.stride} and {window.size}x{window.size} pixels: {named}. Ask for less, "
-        f"or prepare the data again {again}"
+        f"{window.stride} and {window.size}x{window.size} pixels: {named}. Ask for "
+        "less (--levels.0.frames, --levels.0.stride; of inspect: --frames, --stride, --size), or prepare the data "
+        f"again {again}"
     )

@@ -1,5 +1,6 @@
 """From a run directory to settled generators: which checkpoint, which weights, which statistics."""
 
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Self
@@ -41,6 +42,8 @@ class Last(Choice):
         found = latest(run.checkpoints, run.experiment.round_of(level - 1) + 1)
         if found is None:
             raise UserError(f"{run.path} has no checkpoint of level {level} yet; train it first")
+        for message in found.broken:
+            print(f"skipped a broken checkpoint: {message}", file=sys.stderr)
         return found.state
 
 

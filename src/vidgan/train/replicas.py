@@ -1,5 +1,6 @@
 """Several processes that train as one: who is who, and one all-reduce of the gradients per update."""
 
+import gc
 import os
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
@@ -89,3 +90,12 @@ def trainable(modules: Iterable[nn.Module], on: bool) -> None:
     """Let gradients reach the weights of ``modules``, or keep them out."""
     for module in modules:
         module.requires_grad_(on)
+
+
+def end_process_group() -> None:
+    """Leave the default process group, and free what still refers to it in circles.
+
+    Freed while the interpreter ends, a group may abort the process: its threads ask for an interpreter that is gone.
+    """
+    dist.destroy_process_group()
+    gc.collect()

@@ -12,7 +12,7 @@ import torch
 import torch.distributed as dist
 
 from vidgan.errors import UserError
-from vidgan.train.replicas import Replicas
+from vidgan.train.replicas import Replicas, end_process_group
 
 PATIENCE = 30.0
 """time (seconds) that other processes get to end after this one has"""
@@ -65,7 +65,7 @@ def _replica(
     try:
         return work(Replicas(rank, count, dist.group.WORLD), *arguments)
     finally:
-        dist.destroy_process_group()
+        end_process_group()
 
 
 def _follow(*replica: Any) -> None:
