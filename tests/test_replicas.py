@@ -17,7 +17,7 @@ from vidgan.models.heads import Projection
 from vidgan.nn.statistics import BatchStatistics, RecordedStatistics
 from vidgan.run.experiment import BatchSpec, Experiment, TrainingSpec
 from vidgan.train.batches import data_indices
-from vidgan.train.replicas import Replicas
+from vidgan.train.replicas import Replicas, end_process_group
 
 CLIPS = 4
 
@@ -87,7 +87,7 @@ def replica(rank: int, folder: str) -> None:
         for case in CASES:
             torch.save(train(case, replicas), f"{folder}/{case.name}-{rank}.pt")
     finally:
-        dist.destroy_process_group()
+        end_process_group()
 
 
 @pytest.fixture(scope="module")

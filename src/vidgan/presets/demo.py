@@ -82,3 +82,22 @@ def demo() -> Experiment:
         ),
         reporting=ReportingSpec(tick=25, checkpoint=250, keep=2, samples=250),
     )
+
+
+def earlier_demo() -> Experiment:
+    """The demo as it was when the small presets beside it were measured, which keep its networks and training."""
+    tour = demo()
+    (level,) = tour.levels
+    *stages, last = level.generator.stages
+    frames, clip = level.critics
+    return tour.replace(
+        levels=(
+            level.replace(
+                generator=level.generator.replace(stages=(*stages, last.replace(blocks=1))),
+                critics=(frames.replace(body=frames.body.replace(channels=(2, 4, 8))), clip),
+            ),
+        ),
+        training=tour.training.replace(
+            batch=BatchSpec(global_batch=16, micro_batch=16), average=AverageSpec(decay=0.993, start=0)
+        ),
+    )

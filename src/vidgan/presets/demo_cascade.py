@@ -6,20 +6,18 @@ from vidgan.models.level import LevelSpec
 from vidgan.models.stage import StageSpec
 from vidgan.models.views import MatchingPair
 from vidgan.nn.temporal import SeparableConvolution
-from vidgan.presets.demo import demo
-from vidgan.run.experiment import AverageSpec, BatchSpec, Experiment
+from vidgan.presets.demo import earlier_demo
+from vidgan.run.experiment import Experiment
 
 
 def demo_cascade() -> Experiment:
     """12 frames of 16x16, then windows of 8 frames of 32x32; 24 frames of 32x32 when unrolled."""
-    tour = demo()
+    tour = earlier_demo()
     (level,) = tour.levels
     tower = level.generator
     frames, clip = level.critics
-    frames = frames.replace(body=frames.body.replace(channels=(2, 4, 8)))
     first = level.replace(
         generator=tower.replace(side=4, stages=tower.stages[:2]),
-        critics=(frames, clip),
         frames=12,
         stride=2,
     )
@@ -45,10 +43,6 @@ def demo_cascade() -> Experiment:
             "level 2: windows of 8 frames of 32x32 from 4; two units, both of which upsample, of one 2-D block each",
         ),
         levels=(first, second),
-        training=tour.training.replace(
-            batch=BatchSpec(global_batch=16, micro_batch=16),
-            average=AverageSpec(decay=0.993, start=0),
-        ),
     )
 
 

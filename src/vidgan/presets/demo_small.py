@@ -2,14 +2,14 @@
 
 from vidgan.models.variety import Variety
 from vidgan.models.views import Frames
-from vidgan.presets.demo import demo
+from vidgan.presets.demo import earlier_demo
 from vidgan.presets.dvd_gan import DEVIATIONS, dvd_gan_fp_bair_16x64
 from vidgan.run.experiment import AdamSpec, AverageSpec, BatchSpec, Experiment, SettleSpec
 
 
 def demo_prediction() -> Experiment:
     """A small DVD-GAN-FP that continues the demo's clips from their first frame."""
-    paper, tour = dvd_gan_fp_bair_16x64(), demo()
+    paper, tour = dvd_gan_fp_bair_16x64(), earlier_demo()
     (given,), (level,) = paper.levels, tour.levels
     encoder = given.generator.encoder
     assert encoder is not None
@@ -17,8 +17,7 @@ def demo_prediction() -> Experiment:
     # The first frame shows the shape, so a smaller gain will do; with a large one in the encoder, its features outweigh
     # the noise and all futures are alike.
     small = frames.body.replace(input_gain=2.0, channels=(2, 4, 4, 4))
-    *stages, last = level.generator.stages
-    frames_body = frames.body.replace(channels=(2, 4, 8), input_gain=8.0)
+    critics = tuple(c.replace(body=c.body.replace(input_gain=8.0)) for c in (frames, clip))
     return paper.replace(
         name="demo-prediction",
         description="DVD-GAN-FP in small, on a CPU: 7 frames of moving shapes given 1, 24x24.",
@@ -34,22 +33,13 @@ def demo_prediction() -> Experiment:
         ),
         levels=(
             level.replace(
-                generator=level.generator.replace(
-                    stages=(*stages, last.replace(blocks=1)), encoder=encoder.replace(body=small)
-                ),
-                critics=(
-                    frames.replace(body=frames_body),
-                    clip.replace(body=clip.body.replace(input_gain=8.0)),
-                ),
+                generator=level.generator.replace(encoder=encoder.replace(body=small)),
+                critics=critics,
                 frames=7,
                 context_frames=1,
             ),
         ),
-        training=tour.training.replace(
-            class_margin=None,
-            batch=BatchSpec(global_batch=16, micro_batch=16),
-            average=AverageSpec(decay=0.993, start=0),
-        ),
+        training=tour.training.replace(class_margin=None),
         reporting=tour.reporting,
     )
 
@@ -86,10 +76,10 @@ def demo_prediction_variety() -> Experiment:
 
 def dvd_gan_8x64_cpu() -> Experiment:
     """Not the paper's: 64x64 at a width that one CPU core trains at eight clips per second."""
-    tour = demo()
+    tour = earlier_demo()
     (level,) = tour.levels
     first, second, last = level.generator.stages
-    stages = (first.replace(channels=8), second.replace(channels=4), second, last.replace(blocks=1))
+    stages = (first.replace(channels=8), second.replace(channels=4), second, last)
     frames, clip = level.critics
     body = frames.body.replace(channels=(1, 2, 4, 8), input_mean=(0.0, 0.0, 0.0), input_gain=8.0)
     return tour.replace(

@@ -127,14 +127,15 @@ def _train(session: Session, state: LevelState, below: Sequence[Settled]) -> boo
         source = frozen_source(below, level.spec, level.below, training)
     label = f"{experiment.name} level {state.index + 1}" if len(experiment.rounds) > 1 else experiment.name
     clips_per_step = training.critic_updates * training.batch.global_batch
-    steps, tick = experiment.steps_of(state.index), experiment.reporting.tick
+    steps = experiment.steps_of(state.index)
     shown = open_progress(label, steps, session.seconds, state.step, clips_per_step, replicas.main)
     events = None
     if session.tensorboard and replicas.main:
         events = Events(run.path / FOLDER, level, state.index, state.step)
     with shown as progress:
         if replicas.main:  # of a large model, the first figures are a long time in coming
-            first = min(steps, state.step // tick * tick + tick)
+            every = (experiment.reporting.tick, experiment.reporting.checkpoint)
+            first = min(steps, *(state.step // n * n + n for n in every))
             progress.say(f"{label}: steps {state.step:,} to {steps:,}; first figures at step {first:,}")
         watcher = RunWatcher(session, state.index, below, progress, events)
         try:
