@@ -13,7 +13,7 @@ from interleaved import Case, Measure, Settings, interleave, mib, options, show,
 from training import Trainee, peak_of_training, with_batch, with_width
 
 from vidgan.presets import preset
-from vidgan.presets.trivd_gan_tables import WIDTH
+from vidgan.presets.trivd_gan import WIDTH
 from vidgan.run.experiment import Experiment
 from vidgan.train.plan import step_flops
 

@@ -18,7 +18,7 @@ from vidgan.data.dataset import Dataset
 from vidgan.data.layouts import Strips
 from vidgan.data.loader import BATCHES_AHEAD, Loader
 from vidgan.data.prepare import prepare
-from vidgan.data.prepare_spec import PrepareSpec
+from vidgan.data.store import PrepareSpec
 from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
 from vidgan.data.window import WindowSpec
 

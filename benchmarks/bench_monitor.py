@@ -9,10 +9,9 @@ from interleaved import Case, Settings, interleave, options, show, show_machine,
 from training import Trainee, with_batch
 
 from vidgan.presets import preset
-from vidgan.run.rules import WatchSpec
-from vidgan.run.watch import Watch
+from vidgan.run.collapse import Watch, WatchSpec
+from vidgan.run.distributed import Replicas
 from vidgan.train.monitor import Monitor
-from vidgan.train.replicas import Replicas
 
 
 class MonitorSettings(Settings):

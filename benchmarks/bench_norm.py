@@ -6,9 +6,8 @@ import torch
 from interleaved import Case, Settings, interleave, mib, options, peak_bytes, show, show_machine, timed
 from torch import Tensor
 
-from vidgan.nn.initialise import Orthogonal, initialise
-from vidgan.nn.norm import EPSILON, BatchNorm, ConditionalNormReLU, Context
-from vidgan.nn.statistics import BatchStatistics, Clock
+from vidgan.nn.layers import Orthogonal, initialise
+from vidgan.nn.norm import EPSILON, BatchNorm, BatchStatistics, Clock, ConditionalNormReLU, Context
 from vidgan.seeds import stream
 from vidgan.shapes import as_video
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 from interleaved import Case, Settings, interleave, options, show, show_machine, timed
 
-from vidgan.nn.initialise import Orthogonal, initialise
+from vidgan.nn.layers import Orthogonal, initialise
 from vidgan.nn.recurrent import ConvGRU, Unit, UnitSpec, unroll
 from vidgan.seeds import stream
 from vidgan.shapes import as_video

@@ -10,15 +10,14 @@ from pathlib import Path
 import numpy as np
 
 from vidgan.cli.data import data_of_run, given_frames
-from vidgan.data.pipeline import centre_item
+from vidgan.data.window import centre_item
 from vidgan.errors import UserError
-from vidgan.run.device import choose_device
 from vidgan.run.directory import RunDirectory
-from vidgan.sample.files import write_image
-from vidgan.sample.grids import strip
-from vidgan.sample.published import open_trained
-from vidgan.sample.settling import whole_window
-from vidgan.sample.trained import synthesise, to_bytes
+from vidgan.run.distributed import choose_device
+from vidgan.sample.load import open_trained
+from vidgan.sample.sampler import synthesise, to_bytes
+from vidgan.sample.standing import whole_window
+from vidgan.sample.video_io import strip, write_image
 
 
 class Given(argparse.Namespace):

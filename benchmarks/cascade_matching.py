@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from vidgan.evaluate.metrics.frames import motion, psnr
-from vidgan.models.below import view_below
+from vidgan.evaluation.metrics.frames import motion, psnr
 from vidgan.models.cascade import below_of
+from vidgan.models.level import view_below
 from vidgan.run.directory import RunDirectory
-from vidgan.sample.published import open_trained
-from vidgan.sample.trained import synthesise_levels, to_bytes
+from vidgan.sample.load import open_trained
+from vidgan.sample.sampler import synthesise_levels, to_bytes
 
 
 def decibels(a: Tensor, b: Tensor) -> float:

@@ -20,17 +20,14 @@ from interleaved import show_machine
 from torch import Tensor
 
 from vidgan.files import write_text
-from vidgan.models.cascade import Settled, below_of, by_label
-from vidgan.models.chunks import above, stream
-from vidgan.nn.norm import NormReLU
-from vidgan.nn.statistics import SettledStatistics
+from vidgan.models.cascade import Settled, above, below_of, by_label, stream_chunks
+from vidgan.nn.norm import NormReLU, SettledStatistics
 from vidgan.presets import preset
 from vidgan.report.figure import Plot, figure
 from vidgan.run.experiment import Experiment
-from vidgan.sample.files import write_stream
-from vidgan.sample.length import unrolled
-from vidgan.sample.trained import to_bytes
-from vidgan.train.live import LiveTensors
+from vidgan.sample.sampler import to_bytes, unrolled
+from vidgan.sample.video_io import write_stream
+from vidgan.train.plan import LiveTensors
 
 META, CPU = torch.device("meta"), torch.device("cpu")
 PRESET, SMALL, CHUNK = "ssw-gan-k600-48x128", "demo-cascade", 12
@@ -79,7 +76,7 @@ def held(levels: Sequence[Settled], device: torch.device, lengths: Sequence[int 
         return torch.zeros((1, dimension), device=device)
 
     with LiveTensors() as live:
-        video = next(stream(levels[:1], noise, label, None))
+        video = next(stream_chunks(levels[:1], noise, label, None))
         first = live.most
     tables = [level.statistics for level in levels if isinstance(level.statistics, SettledStatistics)]
     statistics = sum(rows.nbytes for own in tables for rows in own.table.values())
@@ -99,7 +96,7 @@ def small(frames: int) -> tuple[Held, int]:
     gc.collect()
     before = resident("VmRSS")
     label = by_label(torch.zeros(1, dtype=torch.int64))
-    parts = stream(levels, lambda level, dimension: torch.zeros(1, dimension), label, CHUNK)
+    parts = stream_chunks(levels, lambda level, dimension: torch.zeros(1, dimension), label, CHUNK)
     with tempfile.TemporaryDirectory() as folder:
         made = (frame for part in parts for frame in to_bytes(part)[0].numpy())
         write_stream(Path(folder) / "video.mp4", made, 12)

@@ -22,10 +22,8 @@ from vidgan.models.level import LevelSpec
 from vidgan.presets import preset
 from vidgan.report.figure import Curve, Plot, Point, figure
 from vidgan.run.experiment import Experiment
-from vidgan.train.level_state import LevelState
-from vidgan.train.live import LiveTensors
-from vidgan.train.plan import prime
-from vidgan.train.rehearsal import Rehearsal
+from vidgan.train.plan import LiveTensors, Rehearsal, prime
+from vidgan.train.trainer import LevelState
 
 META, CPU = torch.device("meta"), torch.device("cpu")
 COMPUTED, MEASURED = (24, 48, 140), (24, 48)

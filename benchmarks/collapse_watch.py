@@ -10,10 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vidgan.cli import main as vidgan
+from vidgan.run.collapse import RULES, Watch
 from vidgan.run.directory import RunDirectory
 from vidgan.run.logs import read_lines
-from vidgan.run.rules import RULES
-from vidgan.run.watch import Watch
 
 HEALTHY = (("demo", 4), ("demo-cascade", 3), ("demo-cascade-no-matching", 3))
 """presets, and how many seeds of each"""

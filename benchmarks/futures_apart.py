@@ -17,11 +17,10 @@ from predictor import open_predictor
 
 from vidgan.data.loader import to_float
 from vidgan.errors import UserError
-from vidgan.evaluate.metrics.frames import psnr, ssim
-from vidgan.evaluate.oracle import judge
-from vidgan.sample.files import write_image
-from vidgan.sample.grids import strip
-from vidgan.sample.trained import continue_clips, to_bytes
+from vidgan.evaluation.metrics.frames import psnr, ssim
+from vidgan.evaluation.oracle import judge
+from vidgan.sample.sampler import continue_clips, to_bytes
+from vidgan.sample.video_io import strip, write_image
 
 PICTURED: Final = (6, 3)
 """clips of the picture, and futures of each"""

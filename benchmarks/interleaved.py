@@ -14,8 +14,8 @@ from typing import NamedTuple
 import torch
 
 import vidgan
-from vidgan.run.device import choose_device
-from vidgan.train.live import LiveTensors
+from vidgan.run.distributed import choose_device
+from vidgan.train.plan import LiveTensors
 
 LEAST = 0.05
 """seconds that one measurement takes at least; shorter work is repeated"""

@@ -13,7 +13,7 @@ from PIL import Image
 from resumable import open_or_start, train_to
 
 from vidgan.cli import main as vidgan
-from vidgan.models.variety import Variety
+from vidgan.models.losses import Variety
 from vidgan.presets import preset
 from vidgan.run.experiment import Experiment, ReportingSpec, SettleSpec
 

@@ -21,11 +21,8 @@ from predictor import open_predictor
 from vidgan.data.loader import to_float
 from vidgan.data.synthetic import SHAPES, SyntheticDataset, SyntheticSpec, coverage, draw_scene, path
 from vidgan.errors import UserError
-from vidgan.sample.colour_wheel import colour_wheel
-from vidgan.sample.files import write_image
-from vidgan.sample.grids import strip
-from vidgan.sample.latents import Scaled
-from vidgan.sample.trained import Trained, continue_moving, to_bytes
+from vidgan.sample.sampler import Scaled, Trained, continue_moving, to_bytes
+from vidgan.sample.video_io import colour_wheel, strip, write_image
 
 DIRECTIONS: Final = ("right", "left", "down")
 PICTURED, SCALE = 1, 3

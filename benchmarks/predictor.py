@@ -5,10 +5,10 @@ from pathlib import Path
 from vidgan.cli.data import given_frames, open_held_out
 from vidgan.data.synthetic import SyntheticDataset
 from vidgan.errors import UserError
-from vidgan.run.device import choose_device
 from vidgan.run.directory import RunDirectory
-from vidgan.sample.published import open_trained
-from vidgan.sample.trained import Trained
+from vidgan.run.distributed import choose_device
+from vidgan.sample.load import open_trained
+from vidgan.sample.sampler import Trained
 
 
 def open_predictor(path: Path) -> tuple[Trained, SyntheticDataset]:

@@ -4,11 +4,10 @@ from pathlib import Path
 
 from vidgan.cli.data import open_data
 from vidgan.data.dataset import Dataset
-from vidgan.run.device import choose_device
 from vidgan.run.directory import RunDirectory, command_line
+from vidgan.run.distributed import Replicas, choose_device
 from vidgan.run.experiment import Experiment
-from vidgan.train.replicas import Replicas
-from vidgan.train.run import train_run, with_data
+from vidgan.train.session import train_run, with_data
 
 
 def open_or_start(path: Path, experiment: Experiment, source: str) -> tuple[RunDirectory, Dataset]:

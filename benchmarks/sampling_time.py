@@ -15,11 +15,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from training import with_width
 
 from vidgan.models.cascade import Settled, below_of, by_label, sample_levels
-from vidgan.nn.initialise import initialise
-from vidgan.nn.statistics import RecordedStatistics, SettledStatistics
+from vidgan.nn.layers import initialise
+from vidgan.nn.norm import RecordedStatistics, SettledStatistics
 from vidgan.presets import preset
 from vidgan.run.experiment import Experiment
-from vidgan.sample.latents import Scaled, latents
+from vidgan.sample.sampler import Scaled, latents
 from vidgan.seeds import stream
 
 

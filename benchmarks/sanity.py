@@ -18,9 +18,9 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from vidgan.data.layouts import Strips
 from vidgan.data.prepare import prepare
-from vidgan.data.prepare_spec import PrepareSpec
-from vidgan.evaluate.protocols import protocol
-from vidgan.evaluate.record import Setup, judge_files
+from vidgan.data.store import PrepareSpec
+from vidgan.evaluation.protocols import protocol
+from vidgan.evaluation.record import Setup, judge_files
 from vidgan.seeds import derive
 
 FRAMES, SIDE, SEED = 16, 64, 0

@@ -20,17 +20,17 @@ from resumable import open_or_start, train_to
 from vidgan.cli.data import TEXTURED, open_held_out
 from vidgan.data.dataset import Dataset
 from vidgan.errors import UserError
-from vidgan.evaluate.protocols import Protocol, protocol
-from vidgan.evaluate.protocols.metrics import BestFuture
-from vidgan.evaluate.record import Setup, copies_log, evaluate
-from vidgan.models.encoder import EncoderSpec
-from vidgan.models.pixel_loss import PixelLoss
+from vidgan.evaluation.protocols import Protocol, protocol
+from vidgan.evaluation.protocols.metrics import BestFuture
+from vidgan.evaluation.record import Setup, copies_log, evaluate
+from vidgan.models.generator import EncoderSpec
+from vidgan.models.losses import PixelLoss
 from vidgan.models.views import Frames
 from vidgan.presets import preset
 from vidgan.report.figure import Curve, Plot, Point, figure
 from vidgan.run.checkpoints import steps_of
-from vidgan.run.device import choose_device
 from vidgan.run.directory import RunDirectory
+from vidgan.run.distributed import choose_device
 from vidgan.run.experiment import (
     AdamSpec,
     AverageSpec,
@@ -40,7 +40,7 @@ from vidgan.run.experiment import (
     SettleSpec,
 )
 from vidgan.run.logs import read_lines, seconds_logged
-from vidgan.sample.published import GivenFrames, open_trained
+from vidgan.sample.load import GivenFrames, open_trained
 
 PAPER: Final[Mapping[str, tuple[str, float]]] = {
     "convlstm": ("ConvLSTM", 51.3),

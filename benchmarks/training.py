@@ -3,8 +3,8 @@
 import torch
 
 from vidgan.run.experiment import BatchSpec, Experiment
-from vidgan.train.live import LiveTensors
-from vidgan.train.rehearsal import Rehearsal as Trainee
+from vidgan.train.plan import LiveTensors
+from vidgan.train.plan import Rehearsal as Trainee
 
 __all__ = ["Trainee", "peak_of_training", "rehearse", "with_batch", "with_checkpointing", "with_width"]
 

@@ -4,16 +4,13 @@ import torch
 from torch import Tensor
 
 from vidgan.models.cascade import Noise, Settled, below_of
-from vidgan.models.conditioning import NOTHING, from_below
-from vidgan.models.critic import CriticSpec
-from vidgan.models.generator import GeneratorSpec
+from vidgan.models.discriminator import CriticSpec
+from vidgan.models.generator import NOTHING, GeneratorSpec, StageSpec, from_below
 from vidgan.models.level import LevelSpec
-from vidgan.models.stage import StageSpec
 from vidgan.models.views import Frames
-from vidgan.nn.initialise import Normal, initialise
-from vidgan.nn.norm import BatchNormAllFrames, NormReLU
+from vidgan.nn.layers import Normal, initialise
+from vidgan.nn.norm import BatchNormAllFrames, Clock, NormReLU, SettledStatistics
 from vidgan.nn.recurrent import ConvGRU
-from vidgan.nn.statistics import Clock, SettledStatistics
 from vidgan.nn.temporal import Recurrent, SeparableConvolution, TemporalSpec
 from vidgan.presets.ssw_gan import ssw_gan_k600_48x128
 from vidgan.run.tiny import tiny

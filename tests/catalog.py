@@ -11,15 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vidgan.models.body import BodySpec
-from vidgan.models.critic import CriticSpec
-from vidgan.models.heads import HeadSpec, MixedProjection, Projection
+from vidgan.models.discriminator import BodySpec, CriticSpec, HeadSpec, MixedProjection, Projection
 from vidgan.models.level import LevelSpec
-from vidgan.models.objective import HingeEach, HingeJoined, ObjectiveSpec, SumThenHinge
+from vidgan.models.losses import HingeEach, HingeJoined, ObjectiveSpec, SumThenHinge
 from vidgan.models.views import Clip, Crop, Frames, MatchingPair, ViewSpec
-from vidgan.nn.activation import Activation, ReLU, Tanh
-from vidgan.nn.initialise import Initialiser, Normal, Orthogonal
-from vidgan.nn.layers import WeightLayer, power_iterate
+from vidgan.nn.blocks import BigGANBlocks, BigGANDeepBlocks, PlainVolumes, ResidualSpec
+from vidgan.nn.layers import Initialiser, Normal, Orthogonal, WeightLayer, power_iterate
 from vidgan.nn.norm import BatchNorm, BatchNormAllFrames, GroupNorm, InstanceNorm, NoNorm, NormSpec
 from vidgan.nn.recurrent import (
     PTSRU,
@@ -33,7 +30,7 @@ from vidgan.nn.recurrent import (
     TSRUs,
     UnitSpec,
 )
-from vidgan.nn.residual import BigGANBlocks, BigGANDeepBlocks, PlainVolumes, ResidualSpec
+from vidgan.nn.recurrent.unit import Activation, ReLU, Tanh
 from vidgan.nn.temporal import (
     Recurrent,
     SelfAttention,

@@ -12,7 +12,7 @@ from vidgan.presets.demo import demo
 from vidgan.run.checkpoints import State, checkpoint_path, save
 from vidgan.run.directory import DataRecord, RunDirectory
 from vidgan.run.experiment import Experiment
-from vidgan.sample.files import write_clip
+from vidgan.sample.video_io import write_clip
 
 CLASSES = ("disc-right", '<b>bold & "co"')
 

@@ -7,13 +7,11 @@ from torch import Tensor
 
 from vidgan.models.level import Game
 from vidgan.models.views import Evidence
-from vidgan.nn.statistics import BatchStatistics, Statistics
+from vidgan.nn.norm import BatchStatistics, Statistics
+from vidgan.run.distributed import Replicas
 from vidgan.run.experiment import BatchSpec, Experiment
 from vidgan.shapes import as_video
-from vidgan.train.batches import Randomness
-from vidgan.train.level_state import LevelState
-from vidgan.train.replicas import Replicas
-from vidgan.train.step import Micro, training_step
+from vidgan.train.trainer import LevelState, Micro, Randomness, training_step
 
 CPU = torch.device("cpu")
 

@@ -6,11 +6,11 @@ from torch import Tensor
 
 import catalog
 import steps
-from vidgan.models.heads import Projection
-from vidgan.nn.statistics import BatchStatistics, RecordedStatistics, SettledStatistics
+from vidgan.models.discriminator import Projection
+from vidgan.nn.norm import BatchStatistics, RecordedStatistics, SettledStatistics
+from vidgan.run.distributed import Replicas
 from vidgan.run.experiment import Experiment
-from vidgan.train.level_state import LevelState
-from vidgan.train.replicas import Replicas
+from vidgan.train.trainer import LevelState
 
 CLIPS = 4
 

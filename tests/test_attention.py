@@ -8,8 +8,7 @@ from torch import Tensor, nn
 
 from vidgan.nn.attention import Attention, FullAttention, SeparableAttention, attend, attend_along
 from vidgan.nn.layers import Linear
-from vidgan.nn.norm import BatchNorm, Context
-from vidgan.nn.statistics import BatchStatistics, Clock
+from vidgan.nn.norm import BatchNorm, BatchStatistics, Clock, Context
 from vidgan.nn.temporal import SelfAttention, SeparableSelfAttention, Size
 
 F64 = torch.float64

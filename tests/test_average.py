@@ -6,25 +6,21 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vidgan.models.body import BodySpec
-from vidgan.models.critic import CriticSpec
-from vidgan.models.generator import GeneratorSpec
+from vidgan.models.discriminator import BodySpec, CriticSpec
+from vidgan.models.generator import GeneratorSpec, StageSpec
 from vidgan.models.level import LevelSpec
-from vidgan.models.stage import StageSpec
 from vidgan.models.views import Clip, Evidence, Frames
 from vidgan.nn.layers import Linear, WeightLayer, power_iterate
+from vidgan.nn.norm import BatchStatistics
 from vidgan.nn.recurrent import ConvGRU
-from vidgan.nn.statistics import BatchStatistics
 from vidgan.nn.temporal import Recurrent
 from vidgan.presets.dvd_gan import dvd_gan_fp_bair_16x64, dvd_gan_k600_12x64, dvd_gan_k600_48x128
 from vidgan.presets.ssw_gan import ssw_gan_k600_48x128
 from vidgan.presets.trivd_gan import trivd_gan_fp_k600_16x64
+from vidgan.run.distributed import Replicas
 from vidgan.run.experiment import AdamSpec, AverageSpec, BatchSpec, Experiment, TrainingSpec
 from vidgan.spec import SpecError
-from vidgan.train.average import WeightAverage
-from vidgan.train.level_state import LevelState
-from vidgan.train.replicas import Replicas
-from vidgan.train.step import Micro, update_critics, update_generator
+from vidgan.train.trainer import LevelState, Micro, WeightAverage, update_critics, update_generator
 
 F64 = torch.float64
 CPU = torch.device("cpu")

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from commands import require_one_line, vidgan
-from vidgan.evaluate.protocols import ALL
+from vidgan.evaluation.protocols import ALL
 from vidgan.run.best import Best, best_of
 from vidgan.run.checkpoints import steps_of
 from vidgan.run.directory import RunDirectory
 from vidgan.run.logs import read_lines
-from vidgan.sample.published import open_trained
-from vidgan.train import judging
+from vidgan.sample.load import open_trained
+from vidgan.train import validate as judging
 
 Capture = pytest.CaptureFixture[str]
 TRAIN = ["train", "demo", "--tiny", "--data", "synthetic", "--workers", 0]

@@ -5,9 +5,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vidgan.models.body import BodySpec
+from vidgan.models.discriminator import BodySpec
 from vidgan.nn.blocks import (
     CriticBlock,
+    DeepCriticBlock,
+    DeepGeneratorBlock,
     GeneratorBlock,
     SeparableBlock,
     SeparableConv,
@@ -15,10 +17,8 @@ from vidgan.nn.blocks import (
     pair_mean,
     upsample,
 )
-from vidgan.nn.deep_blocks import DeepCriticBlock, DeepGeneratorBlock
 from vidgan.nn.layers import WeightLayer
-from vidgan.nn.norm import BatchNorm, ConditionalNormReLU, Context
-from vidgan.nn.statistics import BatchStatistics, Clock
+from vidgan.nn.norm import BatchNorm, BatchStatistics, Clock, ConditionalNormReLU, Context
 from vidgan.spec import SpecError
 
 F64 = torch.float64

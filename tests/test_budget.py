@@ -11,8 +11,8 @@ from vidgan.errors import UserError
 from vidgan.presets import preset
 from vidgan.report.page import write_report
 from vidgan.run.directory import Budget
-from vidgan.train import budget
-from vidgan.train.replicas import Replicas
+from vidgan.run.distributed import Replicas
+from vidgan.train import plan as budget
 
 Capture = pytest.CaptureFixture[str]
 HOURS = 0.0001

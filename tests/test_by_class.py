@@ -10,14 +10,14 @@ from commands import require_one_line, vidgan
 from vidgan.cli.classes import rank_correlation, table
 from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
 from vidgan.data.window import WindowSpec
-from vidgan.evaluate.clips import DataClips
-from vidgan.evaluate.metrics.frames import motion
-from vidgan.evaluate.metrics.frechet import frechet_distance
-from vidgan.evaluate.protocols.by_class import ByClass
-from vidgan.evaluate.protocols.drawing import Draw
-from vidgan.evaluate.protocols.metrics import FrechetDistance, InceptionScore, Table
+from vidgan.evaluation.clips import DataClips
+from vidgan.evaluation.metrics.features import frechet_distance
+from vidgan.evaluation.metrics.frames import motion
+from vidgan.evaluation.protocols.by_class import ByClass
+from vidgan.evaluation.protocols.metrics import FrechetDistance, InceptionScore, Table
+from vidgan.evaluation.protocols.protocol import Draw
 from vidgan.run.logs import read_lines
-from vidgan.sample.files import write_clip
+from vidgan.sample.video_io import write_clip
 
 Capture = pytest.CaptureFixture[str]
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from vidgan.errors import UserError
-from vidgan.evaluate.features import formula
-from vidgan.evaluate.features.c3d import C3D, tgan_input, tganv2_input
-from vidgan.evaluate.features.network import exact_float32
+from vidgan.evaluation.features import network as formula
+from vidgan.evaluation.features.c3d import C3D, tgan_input, tganv2_input
+from vidgan.evaluation.features.network import exact_float32
 
 VECTORS = np.load(Path(__file__).parent / "vectors" / "c3d_vectors.npz", allow_pickle=False)
 MEAN = torch.from_numpy((255 * formula.uniform("c3d/mean", (3, 16, 128, 171))).astype(np.float32))
@@ -45,7 +45,7 @@ def test_bicubic_is_opencvs():
             return (a + 2) * x**3 - (a + 3) * x**2 + 1
         return a * x**3 - 5 * a * x**2 + 8 * a * x - 4 * a if x < 2 else 0.0
 
-    from vidgan.evaluate.features.resize import bicubic
+    from vidgan.evaluation.features.resize import bicubic
 
     row = np.array([3.0, 1.0, 4.0, 1.0, 5.0, 9.0])
     expected = []

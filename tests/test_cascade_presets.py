@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from changes import changed
-from vidgan.models.body import BodySpec
 from vidgan.models.cascade import below_of
+from vidgan.models.discriminator import BodySpec
 from vidgan.models.level import LevelSpec
 from vidgan.models.views import Clip, Frames, MatchingPair
 from vidgan.nn.temporal import Recurrent, SeparableConvolution

@@ -12,12 +12,11 @@ import torch
 
 from commands import require_one_line, start, vidgan
 from vidgan.presets import preset
-from vidgan.run.checkpoints import checkpoint_path, load, save, steps_of
+from vidgan.run.checkpoints import checkpoint_path, load, parameters_hash, save, steps_of
 from vidgan.run.directory import RunDirectory
 from vidgan.run.logs import read_lines
-from vidgan.run.statistics_file import parameters_hash
 from vidgan.run.tiny import tiny
-from vidgan.sample.published import open_trained
+from vidgan.sample.load import open_trained
 
 Capture = pytest.CaptureFixture[str]
 COMMON = ("--tiny", "--data", "synthetic", "--workers", 0, "--reporting.samples", 100)

@@ -18,18 +18,15 @@ from cascades import (
     ssw_levels,
     whole_videos,
 )
-from vidgan.models.below import Below, resize, take, view_below
 from vidgan.models.cascade import below_of, by_label, sample_window, span_around
-from vidgan.models.conditioning import from_below
-from vidgan.models.level import LevelSpec
-from vidgan.models.stage import nearest
-from vidgan.nn.norm import BatchNormAllFrames
-from vidgan.nn.statistics import Clock
+from vidgan.models.generator import from_below, nearest
+from vidgan.models.level import Below, LevelSpec, resize, take, view_below
+from vidgan.nn.norm import BatchNormAllFrames, Clock
 from vidgan.presets import preset
 from vidgan.presets.ssw_gan import ssw_gan_k600_48x128
 from vidgan.run.tiny import tiny
 from vidgan.spec import SpecError
-from vidgan.train.level_state import level_of
+from vidgan.train.trainer import level_of
 
 # Views
 

@@ -9,15 +9,14 @@ from typing import Any
 import pytest
 
 import catalog
-from vidgan.models.body import BodySpec
-from vidgan.models.heads import HeadSpec
-from vidgan.models.objective import ObjectiveSpec
+from vidgan.models.discriminator import BodySpec, HeadSpec
+from vidgan.models.losses import ObjectiveSpec
 from vidgan.models.views import ViewSpec
-from vidgan.nn.activation import Activation
-from vidgan.nn.initialise import Initialiser
+from vidgan.nn.blocks import ResidualSpec
+from vidgan.nn.layers import Initialiser
 from vidgan.nn.norm import NormSpec
 from vidgan.nn.recurrent import UnitSpec
-from vidgan.nn.residual import ResidualSpec
+from vidgan.nn.recurrent.unit import Activation
 from vidgan.nn.temporal import Recurrent, TemporalSpec
 from vidgan.presets import presets
 from vidgan.spec import Spec
@@ -38,10 +37,10 @@ TABLES = (
 
 NOT_IN_NETWORKS = {
     # Base classes, of which nothing is built.
-    "vidgan.models.objective.Objective",
+    "vidgan.models.losses.Objective",
     "vidgan.models.views.View",
     "vidgan.nn.norm.Normaliser",
-    "vidgan.nn.residual.Residual",
+    "vidgan.nn.blocks.Residual",
     "vidgan.nn.temporal.OverTime",
 }
 
@@ -105,10 +104,10 @@ def test_every_spec_of_a_network_is_in_the_catalog() -> None:
 def test_unions_name_every_spec_of_their_kind() -> None:
     """What its union forgets - a view, a kind of block, a temporal layer - cannot be asked for from an experiment."""
     import_networks()
-    from vidgan.models.objective import Objective
+    from vidgan.models.losses import Objective
     from vidgan.models.views import View
+    from vidgan.nn.blocks import Residual
     from vidgan.nn.norm import Normaliser
-    from vidgan.nn.residual import Residual
     from vidgan.nn.temporal import OverTime
 
     kinds = (

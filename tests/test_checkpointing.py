@@ -8,9 +8,9 @@ import catalog
 import steps
 from vidgan.models.generator import Generator
 from vidgan.nn.layers import Conv2d
-from vidgan.nn.statistics import BatchStatistics, RecordedStatistics, Statistics
+from vidgan.nn.norm import BatchStatistics, RecordedStatistics, Statistics
+from vidgan.run.distributed import Replicas
 from vidgan.run.experiment import Experiment
-from vidgan.train.replicas import Replicas
 
 LEVELS = [
     pytest.param(name, index, marks=() if name == "demo" else pytest.mark.slow, id=f"{name} {index + 1}")

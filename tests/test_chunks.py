@@ -28,16 +28,24 @@ from cascades import (
 )
 from commands import require_one_line, vidgan
 from vidgan.errors import UserError
-from vidgan.models.cascade import Settled, by_label
-from vidgan.models.chunks import chunks_of, halo_of, inputs_of, require_chunks, stream, whole
+from vidgan.models.cascade import (
+    Settled,
+    by_label,
+    chunks_of,
+    halo_of,
+    inputs_of,
+    require_chunks,
+    stream_chunks,
+    whole,
+)
 from vidgan.models.level import LevelSpec
 from vidgan.nn.norm import BatchNormAllFrames
 from vidgan.nn.recurrent import ConvGRU
 from vidgan.nn.temporal import Recurrent, SelfAttention
 from vidgan.run.experiment import BatchSpec, Experiment, SettleSpec
-from vidgan.sample.files import write_stream
-from vidgan.sample.settling import settle_table
-from vidgan.train.live import LiveTensors
+from vidgan.sample.standing import settle_table
+from vidgan.sample.video_io import write_stream
+from vidgan.train.plan import LiveTensors
 
 CPU = torch.device("cpu")
 TWO = (level_spec(9, 1, 2, GRU), level_spec(18, 2, 1, SEPARABLE))
@@ -59,7 +67,7 @@ def assert_chunks_are_crops(levels: tuple[LevelSpec, ...], lengths: tuple[int | 
         cascade = settled(levels)
         expected = whole_videos(cascade, noise, label)[-1]
     for frames in lengths:
-        parts = list(stream(cascade, noise, by_label(label), frames))
+        parts = list(stream_chunks(cascade, noise, by_label(label), frames))
         total, made = levels[-1].frames, torch.cat(parts, dim=1)
         each = total if frames is None else min(frames, total)
         assert [part.shape[1] for part in parts[:-1]] == [each] * (len(parts) - 1)
@@ -130,7 +138,7 @@ def test_layers_that_see_the_whole_video_are_refused_by_name() -> None:
         ):
             require_chunks(levels)
         with pytest.raises(UserError, match=name):
-            next(stream(settled(levels), same_noise(1), by_label(torch.tensor([0])), 2))
+            next(stream_chunks(settled(levels), same_noise(1), by_label(torch.tensor([0])), 2))
     high = level_spec(6, 2, 1, SEPARABLE)
     for field in ("norm", "final_norm"):
         joined = high.generator.replace(**{field: BatchNormAllFrames()})
@@ -195,7 +203,7 @@ def test_the_memory_of_upper_levels_does_not_grow_with_the_video() -> None:
     peaks = {}
     for frames in (40, 100):
         cascade = settled(levels_of(frames))
-        parts = stream(cascade, same_noise(1), by_label(torch.tensor([0])), 8)
+        parts = stream_chunks(cascade, same_noise(1), by_label(torch.tensor([0])), 8)
         with LiveTensors() as live:
             next(parts)  # level 1 is whole by now
             held = live.now

@@ -4,12 +4,12 @@ import torch
 from torch import Tensor
 
 from steps import batched, level_state, micros
-from vidgan.models.heads import Head
-from vidgan.nn.statistics import BatchStatistics
+from vidgan.models.discriminator import Head
+from vidgan.nn.norm import BatchStatistics
 from vidgan.presets import preset
+from vidgan.run.distributed import Replicas
 from vidgan.run.tiny import tiny
-from vidgan.train.replicas import Replicas
-from vidgan.train.step import update_critics
+from vidgan.train.trainer import update_critics
 
 CLIPS = 4
 

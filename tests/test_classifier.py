@@ -10,11 +10,17 @@ from commands import require_one_line, vidgan
 from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
 from vidgan.data.window import WindowSpec
 from vidgan.errors import UserError
-from vidgan.evaluate import frechet_distance
-from vidgan.evaluate.features.house import HouseClassifier, load_house, save_house
+from vidgan.evaluation import frechet_distance
+from vidgan.evaluation.classifier import (
+    ClassifierSpec,
+    HouseClassifier,
+    halves,
+    load_house,
+    save_house,
+    train_classifier,
+)
 from vidgan.run.logs import read_lines
-from vidgan.sample.files import write_clip
-from vidgan.train.classifier import ClassifierSpec, halves, train_classifier
+from vidgan.sample.video_io import write_clip
 
 Capture = pytest.CaptureFixture[str]
 CPU = torch.device("cpu")

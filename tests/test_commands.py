@@ -9,7 +9,7 @@ import pytest
 
 from commands import vidgan
 from vidgan.run.logs import read_lines
-from vidgan.sample.files import write_clip
+from vidgan.sample.video_io import write_clip
 
 
 def cycle(

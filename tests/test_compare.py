@@ -9,9 +9,8 @@ import pytest
 
 from commands import require_one_line, vidgan
 from runs import make_run
-from vidgan.evaluate.compare import Entry, groups
-from vidgan.evaluate.protocols import ALL
-from vidgan.evaluate.published import Published, beside, published
+from vidgan.evaluation.protocols import ALL
+from vidgan.evaluation.results import Entry, Published, beside, groups, published
 from vidgan.presets.demo import demo
 from vidgan.spec import to_json
 

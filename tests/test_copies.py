@@ -12,15 +12,24 @@ from commands import require_one_line, vidgan
 from vidgan.data.dataset import ClipInfo, Dataset, Frames
 from vidgan.data.layouts import Strips
 from vidgan.data.prepare import prepare
-from vidgan.data.prepare_spec import PrepareSpec
+from vidgan.data.store import PrepareSpec
 from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
-from vidgan.evaluate.copies import Nearest, Queries, Verdict, judge, judge_real, nearest_videos
-from vidgan.evaluate.likeness import NetworkFeatures, Pixels
-from vidgan.evaluate.metrics.alignment import aligned_distances, pair_distances
-from vidgan.evaluate.modes import diversity, jump
-from vidgan.evaluate.protocols import protocol
-from vidgan.evaluate.record import Setup
-from vidgan.sample.files import write_clip
+from vidgan.evaluation.memorisation import (
+    Nearest,
+    NetworkFeatures,
+    Pixels,
+    Queries,
+    Verdict,
+    diversity,
+    judge,
+    judge_real,
+    jump,
+    nearest_videos,
+)
+from vidgan.evaluation.metrics.frames import aligned_distances, pair_distances
+from vidgan.evaluation.protocols import protocol
+from vidgan.evaluation.record import Setup
+from vidgan.sample.video_io import write_clip
 
 Capture = pytest.CaptureFixture[str]
 Bytes = NDArray[np.uint8]
@@ -111,7 +120,7 @@ def test_clips_of_one_recording_are_not_each_others_rivals(monkeypatch: pytest.M
     dataset = Recordings(16)
     queries = windows(SyntheticDataset(TRAINED.replace(clips=16)), [1])
     assert max(near.other for near in neighbours(queries, dataset)) < 0.01
-    monkeypatch.setattr("vidgan.evaluate.copies.group_of", lambda dataset, index: index % 16)
+    monkeypatch.setattr("vidgan.evaluation.memorisation.group_of", lambda dataset, index: index % 16)
     found = neighbours(queries, dataset)
     assert min(near.other for near in found) > 0.01
     assert [near.video for near in found] == list(range(16))

@@ -8,12 +8,11 @@ import torch
 
 import catalog
 from commands import require_one_line, vidgan
-from vidgan.models.body import BodySpec
 from vidgan.models.cascade import below_of
 from vidgan.models.costs import networks
-from vidgan.models.critic import CriticSpec
+from vidgan.models.discriminator import BodySpec, CriticSpec
 from vidgan.models.level import Level
-from vidgan.models.objective import SumThenHinge
+from vidgan.models.losses import SumThenHinge
 from vidgan.models.views import Clip, Frames
 from vidgan.presets import preset, presets
 from vidgan.report.costs import layers, overview

@@ -18,29 +18,27 @@ from dependence import (
     step,
     whole,
 )
-from vidgan.models.heads import MixedProjection
+from vidgan.models.discriminator import MixedProjection
 from vidgan.models.views import ClipShape, Evidence, Frames, MatchingPair
 from vidgan.nn.attention import FullAttention, SeparableAttention
 from vidgan.nn.blocks import SeparableBlock
-from vidgan.nn.motion import expected_motion
 from vidgan.nn.norm import (
     BatchNorm,
     BatchNormAllFrames,
+    BatchStatistics,
+    Clock,
     ConditionalNormReLU,
     Context,
     LearntNormReLU,
     NormSpec,
-    name_norms,
-)
-from vidgan.nn.recurrent import unroll
-from vidgan.nn.statistics import (
-    BatchStatistics,
-    Clock,
     RecordedStatistics,
     SettledStatistics,
     Statistics,
+    name_norms,
 )
+from vidgan.nn.recurrent import unroll
 from vidgan.nn.temporal import Recurrent, SeparableConvolution, Size
+from vidgan.nn.warp import expected_motion
 
 B, T, C, S, K = 2, 4, 4, 4, 3
 VIDEO = random(B, T, C, S, S)

@@ -10,18 +10,20 @@ import catalog
 import dependence
 from catalog import filled, random
 from dependence import everything, of_clip, whole
-from vidgan.models.below import view_below
-from vidgan.models.body import BodySpec
 from vidgan.models.cascade import below_of
-from vidgan.models.conditioning import NOTHING, Conditioning, from_below
-from vidgan.models.critic import CriticSpec
-from vidgan.models.generator import Generator
-from vidgan.models.heads import MixedProjection
-from vidgan.models.level import Level, LevelSpec
+from vidgan.models.discriminator import BodySpec, CriticSpec, MixedProjection
+from vidgan.models.generator import NOTHING, Conditioning, Generator, from_below
+from vidgan.models.level import Level, LevelSpec, view_below
 from vidgan.models.views import ClipShape, Evidence, Frames, MatchingPair
-from vidgan.nn.norm import BatchNorm, BatchNormAllFrames
-from vidgan.nn.residual import PlainVolumes
-from vidgan.nn.statistics import BatchStatistics, RecordedStatistics, SettledStatistics, Statistics
+from vidgan.nn.blocks import PlainVolumes
+from vidgan.nn.norm import (
+    BatchNorm,
+    BatchNormAllFrames,
+    BatchStatistics,
+    RecordedStatistics,
+    SettledStatistics,
+    Statistics,
+)
 from vidgan.shapes import as_video
 
 B, CLASSES = 3, 3

@@ -15,10 +15,10 @@ import catalog
 from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
 from vidgan.run.checkpoints import checkpoint_path, load, steps_of
 from vidgan.run.directory import DataRecord, RunDirectory
+from vidgan.run.distributed import Replicas, end_process_group
 from vidgan.run.experiment import BatchSpec, Experiment
-from vidgan.train import watcher
-from vidgan.train.replicas import Replicas, end_process_group
-from vidgan.train.run import train_run
+from vidgan.train import session as watcher
+from vidgan.train.session import train_run
 
 CPU = torch.device("cpu")
 STEPS = 5

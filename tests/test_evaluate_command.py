@@ -10,14 +10,14 @@ from commands import require_one_line, snapshot, two_processes, vidgan
 from vidgan.cli.evaluate import shown
 from vidgan.data.layouts import Folder
 from vidgan.data.prepare import prepare
-from vidgan.data.prepare_spec import PrepareSpec
+from vidgan.data.store import PrepareSpec
 from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
 from vidgan.errors import UserError
-from vidgan.evaluate.protocols import protocol
-from vidgan.evaluate.record import subject_of
+from vidgan.evaluation.protocols import protocol
+from vidgan.evaluation.record import subject_of
 from vidgan.run.directory import RunDirectory
 from vidgan.run.logs import read_lines
-from vidgan.sample.files import write_clip
+from vidgan.sample.video_io import write_clip
 from vidgan.seeds import derive
 
 Capture = pytest.CaptureFixture[str]
@@ -125,9 +125,9 @@ def test_best_of_several_continuations_of_a_run(tmp_path: Path, capsys: Capture)
     """The score again, from the model's own continuations."""
     from vidgan.cli.data import data_of_run, given_frames
     from vidgan.data.loader import to_float
-    from vidgan.evaluate.metrics.frames import best_of, ssim
-    from vidgan.sample.published import open_trained
-    from vidgan.sample.trained import continue_clips, to_bytes
+    from vidgan.evaluation.metrics.frames import best_of, ssim
+    from vidgan.sample.load import open_trained
+    from vidgan.sample.sampler import continue_clips, to_bytes
 
     out = train(tmp_path / "predicting", "trivd-gan-fp-k600-16x64")
     command = ("evaluate", out, "--protocol", "ssim-best-of-100", "--clips", 2, "--futures", 3, "--size", 16)

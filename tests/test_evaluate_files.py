@@ -12,13 +12,13 @@ import torch
 
 from commands import Answer, require_one_line, start, two_processes, vidgan
 from vidgan.data.prepare import prepare
-from vidgan.data.prepare_spec import PrepareSpec
+from vidgan.data.raw_videos import open_videos
+from vidgan.data.store import PrepareSpec
 from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
-from vidgan.data.unprepared import open_videos
-from vidgan.evaluate import frechet_distance
-from vidgan.evaluate.features.random_conv3d import RandomConv3d
+from vidgan.evaluation import frechet_distance
+from vidgan.evaluation.features.network import RandomConv3d
 from vidgan.run.logs import read_lines
-from vidgan.sample.files import write_clip
+from vidgan.sample.video_io import write_clip
 
 Capture = pytest.CaptureFixture[str]
 

@@ -20,9 +20,10 @@ from vidgan.run import logs
 from vidgan.run.checkpoints import steps_of
 from vidgan.run.experiment import BatchSpec
 from vidgan.run.logs import read_lines
-from vidgan.sample import published
-from vidgan.train import loop, watcher
-from vidgan.train.faults import smaller_micro_batch
+from vidgan.sample import load as published
+from vidgan.train import loop
+from vidgan.train import session as watcher
+from vidgan.train.loop import smaller_micro_batch
 
 Capture = pytest.CaptureFixture[str]
 STEPS = 6

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from vidgan.errors import UserError
-from vidgan.evaluate import frechet_distance
-from vidgan.evaluate.metrics.frechet import frechet_from_moments
-from vidgan.evaluate.metrics.statistics import Moments
+from vidgan.evaluation import frechet_distance
+from vidgan.evaluation.metrics.features import Moments, frechet_from_moments
 
 VECTORS = np.load(Path(__file__).parent / "vectors" / "metric_vectors.npz", allow_pickle=False)
 X, Y = VECTORS["feat/A_d64_500_300/x"], VECTORS["feat/A_d64_500_300/y"]
@@ -130,7 +129,7 @@ WORKER = """
 import sys
 import numpy as np
 import torch.distributed as dist
-from vidgan.evaluate.metrics.statistics import Moments, gather
+from vidgan.evaluation.metrics.features import Moments, gather
 
 dist.init_process_group("gloo")
 rows = np.load(sys.argv[1])[dist.get_rank() :: 2]

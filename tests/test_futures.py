@@ -10,11 +10,11 @@ from commands import require_one_line, vidgan
 from runs import make_run
 from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
 from vidgan.data.window import WindowSpec
-from vidgan.evaluate.clips import CopiedClips, DataClips
-from vidgan.evaluate.metrics.frames import ssim
-from vidgan.evaluate.protocols.drawing import Draw
-from vidgan.evaluate.protocols.metrics import BestFuture, Table, shown
-from vidgan.evaluate.protocols.pixels import copied_ssim
+from vidgan.evaluation.clips import CopiedClips, DataClips
+from vidgan.evaluation.metrics.frames import ssim
+from vidgan.evaluation.protocols.metrics import BestFuture, Table, shown
+from vidgan.evaluation.protocols.pixels import copied_ssim
+from vidgan.evaluation.protocols.protocol import Draw
 from vidgan.presets import preset
 from vidgan.run.logs import read_lines
 from vidgan.run.tiny import tiny

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-import vidgan.evaluate
+import vidgan.evaluation
 from vidgan.errors import UserError
-from vidgan.evaluate import I3D, frechet_distance, fvd
-from vidgan.evaluate.features import formula
-from vidgan.evaluate.features.random_conv3d import RandomConv3d
-from vidgan.evaluate.features.resize import bilinear_legacy
+from vidgan.evaluation import I3D, frechet_distance, fvd
+from vidgan.evaluation.features import network as formula
+from vidgan.evaluation.features.network import RandomConv3d
+from vidgan.evaluation.features.resize import bilinear_legacy
 
 VECTORS = np.load(Path(__file__).parent / "vectors" / "i3d_vectors.npz", allow_pickle=False)
 
@@ -122,9 +122,9 @@ def test_fvd_errors():
 
 
 def test_package_names_are_lazy():
-    code = "import sys, vidgan.evaluate; assert 'torch' not in sys.modules and 'numpy' not in sys.modules"
+    code = "import sys, vidgan.evaluation; assert 'torch' not in sys.modules and 'numpy' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
-    for name in vidgan.evaluate.__all__:
-        assert callable(getattr(vidgan.evaluate, name))
+    for name in vidgan.evaluation.__all__:
+        assert callable(getattr(vidgan.evaluation, name))
     with pytest.raises(AttributeError, match="nothing"):
-        vidgan.evaluate.nothing  # noqa: B018
+        vidgan.evaluation.nothing  # noqa: B018

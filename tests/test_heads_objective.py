@@ -4,14 +4,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vidgan.models.body import BodySpec
-from vidgan.models.class_margin import ClassMargin
-from vidgan.models.critic import CriticSpec
-from vidgan.models.heads import Head, MixedProjection, Projection
-from vidgan.models.objective import HingeEach, HingeJoined, Objective, SumThenHinge
+from vidgan.models.discriminator import BodySpec, CriticSpec, Head, MixedProjection, Projection
+from vidgan.models.losses import (
+    ClassMargin,
+    HingeEach,
+    HingeJoined,
+    Objective,
+    SumThenHinge,
+    orthogonal_penalty,
+)
 from vidgan.models.views import Clip, Evidence
 from vidgan.nn.layers import Conv2d, Conv3d, Embedding, Linear
-from vidgan.train.penalty import orthogonal_penalty
 
 F64 = torch.float64
 B, T, C = 3, 4, 5

@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from vidgan.errors import UserError
-from vidgan.evaluate.features import formula, resize
-from vidgan.evaluate.features.i3d import I3D, same_padding
-from vidgan.evaluate.features.network import exact_float32
+from vidgan.evaluation.features import network as formula
+from vidgan.evaluation.features import resize
+from vidgan.evaluation.features.i3d import I3D, same_padding
+from vidgan.evaluation.features.network import exact_float32
 
 VECTORS = np.load(Path(__file__).parent / "vectors" / "i3d_vectors.npz", allow_pickle=False)
 TOLERANCE = 2e-3

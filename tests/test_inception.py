@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 from vidgan.errors import UserError
-from vidgan.evaluate import inception_score
-from vidgan.evaluate.metrics.classes import Confusion, by_class
-from vidgan.evaluate.metrics.inception import ClassStatistics
+from vidgan.evaluation import inception_score
+from vidgan.evaluation.metrics.classes import ClassStatistics, Confusion, by_class
 
 VECTORS = np.load(Path(__file__).parent / "vectors" / "metric_vectors.npz", allow_pickle=False)
 LOGITS = VECTORS["is/logits"]

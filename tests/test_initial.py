@@ -12,9 +12,9 @@ from vidgan.errors import UserError
 from vidgan.run.checkpoints import State, checkpoint_path, load
 from vidgan.run.directory import RunDirectory
 from vidgan.run.experiment import Experiment
-from vidgan.train import run as train_run_module
+from vidgan.train import session as train_run_module
 from vidgan.train.initial import take
-from vidgan.train.level_state import LevelState
+from vidgan.train.trainer import LevelState
 
 Capture = pytest.CaptureFixture[str]
 CPU = torch.device("cpu")

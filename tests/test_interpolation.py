@@ -13,16 +13,22 @@ import catalog
 from commands import require_one_line, vidgan
 from vidgan.errors import UserError
 from vidgan.models.cascade import Settled, below_of
-from vidgan.nn.initialise import Orthogonal, initialise
-from vidgan.nn.statistics import SettledStatistics
+from vidgan.nn.layers import Orthogonal, initialise
+from vidgan.nn.norm import SettledStatistics
 from vidgan.presets import preset
 from vidgan.run.experiment import Experiment
 from vidgan.run.logs import read_lines
-from vidgan.sample.interpolation import End, between, columns_of_time
-from vidgan.sample.latents import Scaled, latents
-from vidgan.sample.length import unrolled
-from vidgan.sample.settling import settle_table
-from vidgan.sample.trained import Trained, synthesise
+from vidgan.sample.sampler import (
+    End,
+    Scaled,
+    Trained,
+    between,
+    columns_of_time,
+    latents,
+    synthesise,
+    unrolled,
+)
+from vidgan.sample.standing import settle_table
 from vidgan.seeds import stream
 
 CPU = torch.device("cpu")

@@ -9,21 +9,21 @@ from torch import Tensor
 import steps
 from catalog import random
 from commands import require_one_line, vidgan
-from vidgan.models.conditioning import from_below
+from vidgan.models.generator import from_below
 from vidgan.models.joint import JointLevels, joint_name, levels_of
 from vidgan.models.level import LevelSpec
 from vidgan.models.views import Evidence, Frames
-from vidgan.nn.statistics import BatchStatistics
+from vidgan.nn.norm import BatchStatistics
 from vidgan.presets import preset
 from vidgan.run.checkpoints import checkpoint_path, load
 from vidgan.run.directory import RunDirectory
+from vidgan.run.distributed import Replicas
 from vidgan.run.experiment import Experiment
 from vidgan.run.tiny import tiny
-from vidgan.sample.published import open_trained
-from vidgan.sample.trained import synthesise, synthesise_in_chunks
+from vidgan.sample.load import open_trained
+from vidgan.sample.sampler import synthesise, synthesise_in_chunks
 from vidgan.spec import SpecError
-from vidgan.train.replicas import Replicas
-from vidgan.train.step import Optimisers, update_generator
+from vidgan.train.trainer import Optimisers, update_generator
 
 F64 = torch.float64
 Capture = pytest.CaptureFixture[str]

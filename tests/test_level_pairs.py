@@ -9,16 +9,15 @@ import torch
 import runs
 from cascades import GRU, SEPARABLE, level_spec, random, same_noise, settled_level, whole_videos
 from commands import require_one_line, vidgan
-from vidgan.evaluate.batch import Batch
-from vidgan.evaluate.clips import GeneratedClips
-from vidgan.evaluate.protocols.drawing import Sampling
-from vidgan.evaluate.protocols.extractors import Means
-from vidgan.evaluate.protocols.levels import LevelSimilarity, MeanPerLevel
-from vidgan.evaluate.protocols.metrics import Table
+from vidgan.evaluation.clips import GeneratedClips
+from vidgan.evaluation.protocols.extractors import Batch, Means
+from vidgan.evaluation.protocols.metrics import Table
+from vidgan.evaluation.protocols.pixels import LevelSimilarity, MeanPerLevel
+from vidgan.evaluation.protocols.protocol import Sampling
 from vidgan.models.cascade import by_label, sample_levels
 from vidgan.models.level import LevelSpec
 from vidgan.run.experiment import BatchSpec, Experiment, TrainingSpec
-from vidgan.sample.trained import Trained, synthesise, synthesise_levels, to_bytes
+from vidgan.sample.sampler import Trained, synthesise, synthesise_levels, to_bytes
 
 CPU = torch.device("cpu")
 LEVELS = (level_spec(4, 2, 4, GRU), level_spec(8, 4, 2, SEPARABLE), level_spec(16, 4, 1, SEPARABLE, count=3))

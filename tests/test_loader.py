@@ -17,8 +17,7 @@ import torch
 
 from painted import WINDOW, Painted
 from vidgan.data.loader import Loader, to_float
-from vidgan.data.pipeline import centre_item, random_item
-from vidgan.data.window import WindowSpec, check_usable
+from vidgan.data.window import WindowSpec, centre_item, check_usable, random_item
 from vidgan.errors import UserError
 from vidgan.spec import SpecError
 

@@ -9,9 +9,9 @@ from commands import vidgan
 from runs import cascade
 from vidgan.run.checkpoints import checkpoint_path
 from vidgan.run.directory import RunDirectory
+from vidgan.run.distributed import Replicas
 from vidgan.run.logs import Log, read_lines, seconds_logged
-from vidgan.train.replicas import Replicas
-from vidgan.train.run import cut_logs
+from vidgan.train.session import cut_logs
 
 Capture = pytest.CaptureFixture[str]
 

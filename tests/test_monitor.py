@@ -12,20 +12,19 @@ from torch import Tensor
 
 import steps
 from commands import require_one_line, vidgan
-from vidgan.models.objective import SumThenHinge
+from vidgan.models.losses import SumThenHinge
 from vidgan.models.views import Evidence
 from vidgan.nn.layers import power_iterate
-from vidgan.nn.statistics import BatchStatistics
+from vidgan.nn.norm import BatchStatistics
 from vidgan.presets import preset
 from vidgan.run.checkpoints import checkpoint_path, load
+from vidgan.run.distributed import Replicas
 from vidgan.run.experiment import Experiment
 from vidgan.run.logs import read_lines
 from vidgan.run.tiny import tiny
 from vidgan.shapes import as_video
-from vidgan.train.level_state import LevelState
 from vidgan.train.monitor import Monitor, first_singular_values
-from vidgan.train.replicas import Replicas
-from vidgan.train.step import training_step
+from vidgan.train.trainer import LevelState, training_step
 
 Capture = pytest.CaptureFixture[str]
 Values = NDArray[np.float64]

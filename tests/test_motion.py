@@ -4,8 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vidgan.nn.motion import expected_motion, refine
-from vidgan.nn.warp import combine, warp
+from vidgan.nn.warp import combine, expected_motion, refine, warp
 
 
 def shift_kernels(k: int, right: int, down: int, size: int) -> Tensor:

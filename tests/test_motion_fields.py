@@ -9,12 +9,11 @@ from torch import nn
 
 import catalog
 from vidgan.models.cascade import Settled
+from vidgan.nn.norm import BatchStatistics
 from vidgan.nn.recurrent import WarpingUnit
-from vidgan.nn.statistics import BatchStatistics
 from vidgan.nn.warp import FactorisedWarp, Warp
-from vidgan.sample.colour_wheel import colour_wheel, under
-from vidgan.sample.rolling import roll_on_moving
-from vidgan.sample.trained import Trained, continue_clips, continue_moving
+from vidgan.sample.sampler import Trained, continue_clips, continue_moving, roll_on_moving
+from vidgan.sample.video_io import colour_wheel, under
 from vidgan.shapes import as_video
 
 SHIFTS = ((1, -1), (0, 1), (-1, 0))

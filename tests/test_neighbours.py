@@ -4,9 +4,13 @@ import numpy as np
 import pytest
 
 from vidgan.errors import UserError
-from vidgan.evaluate.metrics.kernel import kernel_distance, kernel_distance_subsets
-from vidgan.evaluate.metrics.neighbours import nearest, nearest_clips
-from vidgan.evaluate.metrics.precision_recall import manifold_scores
+from vidgan.evaluation.metrics.features import (
+    kernel_distance,
+    kernel_distance_subsets,
+    manifold_scores,
+    nearest,
+    nearest_clips,
+)
 
 
 def points(n, d, seed, shift=0.0):

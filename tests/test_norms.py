@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vidgan.nn.fused import mean_and_square, scale_shift_relu
 from vidgan.nn.norm import (
     BatchNorm,
     BatchNormAllFrames,
+    BatchStatistics,
+    Clock,
     ConditionalNormReLU,
     Context,
     GroupNorm,
@@ -18,14 +19,12 @@ from vidgan.nn.norm import (
     NoNorm,
     NormReLU,
     NormSpec,
-    name_norms,
-)
-from vidgan.nn.statistics import (
-    BatchStatistics,
-    Clock,
     RecordedStatistics,
     SettledStatistics,
     Statistics,
+    mean_and_square,
+    name_norms,
+    scale_shift_relu,
 )
 from vidgan.spec import SpecError
 

@@ -9,7 +9,7 @@ from commands import require_one_line, snapshot, vidgan
 from vidgan.errors import UserError
 from vidgan.presets import preset, presets
 from vidgan.run.tiny import tiny
-from vidgan.sample.files import FORMATS, RATES, write_clip
+from vidgan.sample.video_io import FORMATS, RATES, write_clip
 
 Capture = pytest.CaptureFixture[str]
 TRAIN = ("train", "demo", "--tiny", "--data", "synthetic", "--workers", 0, "--steps", 1)

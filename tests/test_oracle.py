@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vidgan.data.synthetic import DEMO, SyntheticDataset, demo_like
-from vidgan.evaluate.oracle import NONE, Videos, judge, score
+from vidgan.evaluation.oracle import NONE, Videos, judge, score
 
 
 def clips(size: int, count: int) -> tuple[Videos, np.ndarray, tuple[str, ...]]:

@@ -10,11 +10,19 @@ from commands import require_one_line, snapshot, vidgan
 from runs import cascade
 from vidgan.errors import UserError
 from vidgan.models.cascade import Settled
-from vidgan.nn.statistics import BatchStatistics
+from vidgan.nn.norm import BatchStatistics
 from vidgan.presets import preset
-from vidgan.run.checkpoints import Found, State, checkpoint_path, load, save
+from vidgan.run.checkpoints import (
+    Found,
+    State,
+    checkpoint_path,
+    load,
+    pins_of,
+    require_below_stays,
+    require_same_below,
+    save,
+)
 from vidgan.run.experiment import Experiment
-from vidgan.run.pins import pins_of, require_below_stays, require_same_below
 from vidgan.run.tiny import tiny
 
 Capture = pytest.CaptureFixture[str]

@@ -6,13 +6,13 @@ from torch import Tensor
 
 import catalog
 import steps
-from vidgan.models.pixel_loss import PixelLoss
-from vidgan.nn.statistics import BatchStatistics
+from vidgan.models.losses import PixelLoss
+from vidgan.nn.norm import BatchStatistics
+from vidgan.run.distributed import Replicas
 from vidgan.run.experiment import Experiment
 from vidgan.spec import SpecError
 from vidgan.train.loop import Meter
-from vidgan.train.replicas import Replicas
-from vidgan.train.step import update_generator
+from vidgan.train.trainer import update_generator
 
 F64 = torch.float64
 

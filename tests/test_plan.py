@@ -8,9 +8,7 @@ import torch
 import catalog
 from commands import require_one_line, vidgan
 from vidgan.run.experiment import BatchSpec, Experiment
-from vidgan.train.live import LiveTensors
-from vidgan.train.plan import LevelPlan, Update, plan_level
-from vidgan.train.rehearsal import Rehearsal
+from vidgan.train.plan import LevelPlan, LiveTensors, Rehearsal, Update, plan_level
 
 Capture = pytest.CaptureFixture[str]
 CPU = torch.device("cpu")

@@ -15,15 +15,14 @@ from commands import require_one_line, vidgan
 from vidgan.cli.predict import read_source
 from vidgan.data.layouts import Folder
 from vidgan.data.prepare import prepare
-from vidgan.data.prepare_spec import PrepareSpec
+from vidgan.data.store import PrepareSpec
 from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
 from vidgan.presets import preset
 from vidgan.run.directory import RunDirectory
 from vidgan.run.tiny import tiny
-from vidgan.sample.files import write_clip
-from vidgan.sample.latents import Scaled, latents
-from vidgan.sample.published import GivenFrames, open_trained
-from vidgan.sample.rolling import roll_on
+from vidgan.sample.load import GivenFrames, open_trained
+from vidgan.sample.sampler import Scaled, latents, roll_on
+from vidgan.sample.video_io import write_clip
 from vidgan.seeds import derive
 from vidgan.shapes import as_video
 

@@ -15,21 +15,19 @@ from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
 from vidgan.models.cascade import Settled
 from vidgan.models.costs import networks
 from vidgan.models.views import Clip, Crop, Frames
-from vidgan.nn.activation import Tanh
-from vidgan.nn.initialise import Normal
-from vidgan.nn.norm import BatchNorm, BatchNormAllFrames, GroupNorm, InstanceNorm, NoNorm
+from vidgan.nn.layers import Normal
+from vidgan.nn.norm import BatchNorm, BatchNormAllFrames, GroupNorm, InstanceNorm, NoNorm, SettledStatistics
 from vidgan.nn.recurrent import PTSRU, ConvGRU, ConvLSTM, DynamicConvLSTM, KTrajGRU, TSRUc, TSRUp, TSRUs
-from vidgan.nn.statistics import SettledStatistics
+from vidgan.nn.recurrent.unit import Tanh
 from vidgan.presets import preset, presets
+from vidgan.run.distributed import Replicas
 from vidgan.run.experiment import Experiment
-from vidgan.sample.settling import label_counts, settle_table, whole_window
+from vidgan.sample.standing import label_counts, settle_table, whole_window
 from vidgan.spec import differences, from_json, to_json
-from vidgan.train.below import frozen_source
-from vidgan.train.judging import NOTHING, Verdict
-from vidgan.train.level_state import LevelState
 from vidgan.train.loop import train_level
 from vidgan.train.plan import plan_level
-from vidgan.train.replicas import Replicas
+from vidgan.train.trainer import LevelState, frozen_source
+from vidgan.train.validate import NOTHING, Verdict
 
 CPU = torch.device("cpu")
 

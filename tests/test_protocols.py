@@ -9,21 +9,20 @@ import numpy as np
 import pytest
 import torch
 
-import vidgan.evaluate.protocols as package
+import vidgan.evaluation.protocols as package
 from commands import vidgan
 from vidgan.errors import UserError
-from vidgan.evaluate import C3D, I3D, R2Plus1D, frechet_distance, inception_score
-from vidgan.evaluate.batch import Batch
-from vidgan.evaluate.features import formula
-from vidgan.evaluate.features.c3d import tgan_input, tganv2_input
-from vidgan.evaluate.features.network import FeatureNetwork
-from vidgan.evaluate.features.r2plus1d import r2plus1d_input
-from vidgan.evaluate.features.resize import bilinear_half_pixel, bilinear_legacy
-from vidgan.evaluate.measure import over_runs
-from vidgan.evaluate.metrics.frames import best_of, ssim
-from vidgan.evaluate.protocols import ALL, Protocol, protocol
-from vidgan.evaluate.protocols.extractors import Means
-from vidgan.evaluate.protocols.metrics import Result
+from vidgan.evaluation import C3D, I3D, R2Plus1D, frechet_distance, inception_score
+from vidgan.evaluation.features import network as formula
+from vidgan.evaluation.features.c3d import tgan_input, tganv2_input
+from vidgan.evaluation.features.network import FeatureNetwork
+from vidgan.evaluation.features.r2plus1d import r2plus1d_input
+from vidgan.evaluation.features.resize import bilinear_half_pixel, bilinear_legacy
+from vidgan.evaluation.measure import over_runs
+from vidgan.evaluation.metrics.frames import best_of, ssim
+from vidgan.evaluation.protocols import ALL, Protocol, protocol
+from vidgan.evaluation.protocols.extractors import Batch, Means
+from vidgan.evaluation.protocols.metrics import Result
 from vidgan.run.logs import read_lines
 from vidgan.spec import SpecError, from_json, to_json
 

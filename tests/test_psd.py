@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vidgan.errors import UserError
-from vidgan.evaluate.metrics.psd import group_spectra, luma, radial_frequencies, radial_power
+from vidgan.evaluation.metrics.frames import group_spectra, luma, radial_frequencies, radial_power
 
 VECTORS = np.load(Path(__file__).parent / "vectors" / "metric_vectors.npz", allow_pickle=False)
 

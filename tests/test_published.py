@@ -10,11 +10,10 @@ from PIL import Image
 import miniatures
 from commands import require_one_line, snapshot, vidgan
 from videos import number_of
+from vidgan.data.published.bair import masked_crc, records
 from vidgan.data.published.kinetics import Kinetics
-from vidgan.data.resize import Resizer
-from vidgan.data.sources import BrokenClipError, VideoPart
 from vidgan.data.store import PreparedDataset, open_dataset
-from vidgan.data.tfrecords import masked_crc, records
+from vidgan.data.video import BrokenClipError, Resizer, VideoPart
 
 Capture = pytest.CaptureFixture[str]
 

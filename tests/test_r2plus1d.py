@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from vidgan.evaluate.features import formula
-from vidgan.evaluate.features.network import exact_float32
-from vidgan.evaluate.features.r2plus1d import R2Plus1D, r2plus1d_input
+from vidgan.evaluation.features import network as formula
+from vidgan.evaluation.features.network import exact_float32
+from vidgan.evaluation.features.r2plus1d import R2Plus1D, r2plus1d_input
 
 FOLDER = Path(__file__).parent / "vectors"
 VECTORS = np.load(FOLDER / "r2plus1d_vectors.npz", allow_pickle=False)

@@ -8,9 +8,7 @@ import torch
 from torch import Tensor
 
 import naive
-from vidgan.nn.activation import ReLU, Tanh
-from vidgan.nn.initialise import Normal, Orthogonal, initialise
-from vidgan.nn.layers import WeightLayer
+from vidgan.nn.layers import Normal, Orthogonal, WeightLayer, initialise
 from vidgan.nn.recurrent import (
     PTSRU,
     ConvGRU,
@@ -25,6 +23,7 @@ from vidgan.nn.recurrent import (
     UnitSpec,
     unroll,
 )
+from vidgan.nn.recurrent.unit import ReLU, Tanh
 from vidgan.spec import Spec, SpecError, from_json, to_json
 
 F64 = torch.float64

@@ -13,13 +13,11 @@ import torch
 from torch import Tensor
 
 import catalog
-from vidgan.models.below import view_below
 from vidgan.models.cascade import below_of
-from vidgan.models.conditioning import NOTHING, Conditioning, from_below
-from vidgan.models.generator import Generator
-from vidgan.nn.initialise import Orthogonal, initialise
-from vidgan.nn.layers import power_iterate
-from vidgan.nn.statistics import BatchStatistics
+from vidgan.models.generator import NOTHING, Conditioning, Generator, from_below
+from vidgan.models.level import view_below
+from vidgan.nn.layers import Orthogonal, initialise, power_iterate
+from vidgan.nn.norm import BatchStatistics
 from vidgan.seeds import stream
 
 CLIPS, LATENT = 4, 8

@@ -13,11 +13,11 @@ from torch.multiprocessing.spawn import spawn
 import catalog
 import steps
 from vidgan.cli.train import tell_of_statistics
-from vidgan.models.heads import Projection
-from vidgan.nn.statistics import BatchStatistics, RecordedStatistics
+from vidgan.models.discriminator import Projection
+from vidgan.nn.norm import BatchStatistics, RecordedStatistics
+from vidgan.run.distributed import Replicas, end_process_group
 from vidgan.run.experiment import BatchSpec, Experiment, TrainingSpec
-from vidgan.train.batches import data_indices
-from vidgan.train.replicas import Replicas, end_process_group
+from vidgan.train.trainer import data_indices
 
 CLIPS = 4
 

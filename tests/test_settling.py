@@ -6,19 +6,16 @@ import torch
 import catalog
 from vidgan.data.dataset import ClipInfo
 from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec, demo_like
-from vidgan.models.cascade import Settled
-from vidgan.models.chunks import whole
-from vidgan.models.conditioning import NOTHING, Conditioning, join
-from vidgan.models.generator import Generator
-from vidgan.nn.statistics import SettledStatistics
+from vidgan.models.cascade import Settled, whole
+from vidgan.models.generator import NOTHING, Conditioning, Generator, join
+from vidgan.nn.norm import SettledStatistics
 from vidgan.presets import preset
 from vidgan.run.experiment import BatchSpec, Experiment, SettleSpec, TrainingSpec
 from vidgan.run.tiny import tiny
 from vidgan.sample.previews import COLUMNS, ROWS, brief_settling, column_classes
-from vidgan.sample.settle import settle
-from vidgan.sample.settling import label_counts, settle_table, whole_window
-from vidgan.sample.trained import Trained, continue_clips, parts_of, synthesise
-from vidgan.train.level_state import LevelState
+from vidgan.sample.sampler import Trained, continue_clips, parts_of, synthesise
+from vidgan.sample.standing import label_counts, settle, settle_table, whole_window
+from vidgan.train.trainer import LevelState
 
 CPU = torch.device("cpu")
 SETTLE = SettleSpec(batches=2, clips=6)

@@ -11,7 +11,7 @@ from commands import require_one_line, start, vidgan
 from painted import Painted
 from runs import full_run, make_run, tick, write_log
 from vidgan.cli import report as report_command
-from vidgan.data.sheet import CLIPS, FRAMES, GAP, SIDE, TEXT, clip_strip, sheet
+from vidgan.data.inspect import CLIPS, FRAMES, GAP, SIDE, TEXT, clip_strip, sheet
 from vidgan.data.store import open_dataset
 from vidgan.report.page import write_report
 

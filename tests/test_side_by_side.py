@@ -8,8 +8,7 @@ import torch
 import torch.distributed as dist
 
 from vidgan.errors import UserError
-from vidgan.train.replicas import Replicas
-from vidgan.train.side_by_side import side_by_side
+from vidgan.run.distributed import Replicas, side_by_side
 
 
 def note(replicas: Replicas, folder: Path) -> bool:

@@ -7,12 +7,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vidgan.models.body import BodySpec
-from vidgan.models.critic import CriticSpec
-from vidgan.models.generator import GeneratorSpec
-from vidgan.models.stage import StageSpec
-from vidgan.nn.initialise import Normal, Orthogonal, initialise
-from vidgan.nn.layers import Conv2d, Conv3d, Embedding, Linear, WeightLayer, power_iterate
+from vidgan.models.discriminator import BodySpec, CriticSpec
+from vidgan.models.generator import GeneratorSpec, StageSpec
+from vidgan.nn.layers import (
+    Conv2d,
+    Conv3d,
+    Embedding,
+    Linear,
+    Normal,
+    Orthogonal,
+    WeightLayer,
+    initialise,
+    power_iterate,
+)
 from vidgan.nn.recurrent import TSRUp
 from vidgan.nn.temporal import Recurrent, SeparableConvolution, SeparableSelfAttention
 

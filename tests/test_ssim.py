@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vidgan.errors import UserError
-from vidgan.evaluate.metrics.frames import best_of, copy_last, keep_best, psnr, ssim
+from vidgan.evaluation.metrics.frames import best_of, copy_last, keep_best, psnr, ssim
 
 VECTORS = np.load(Path(__file__).parent / "vectors" / "metric_vectors.npz", allow_pickle=False)
 A, B = VECTORS["ssim/a"], VECTORS["ssim/b"]

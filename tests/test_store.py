@@ -15,11 +15,9 @@ from vidgan.data.codecs import Codec, Jpeg, Png, Raw
 from vidgan.data.inspect import class_counts
 from vidgan.data.layouts import Strips
 from vidgan.data.loader import Loader
-from vidgan.data.pipeline import random_item
 from vidgan.data.prepare import prepare
-from vidgan.data.prepare_spec import PrepareSpec
-from vidgan.data.store import PreparedDataset, open_dataset
-from vidgan.data.window import WindowSpec, check_usable
+from vidgan.data.store import PreparedDataset, PrepareSpec, open_dataset
+from vidgan.data.window import WindowSpec, check_usable, random_item
 from vidgan.errors import UserError
 
 SIDE = 10

@@ -7,7 +7,7 @@ import pytest
 import table2_in_small as table2
 
 from runs import make_run, tick, write_log
-from vidgan.evaluate.record import copies_log
+from vidgan.evaluation.record import copies_log
 from vidgan.presets import preset
 from vidgan.run.directory import RunDirectory
 

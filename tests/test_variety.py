@@ -7,13 +7,13 @@ from torch import Tensor
 import catalog
 import steps
 from vidgan.models.level import Level
-from vidgan.models.variety import Variety
+from vidgan.models.losses import Variety
 from vidgan.models.views import Evidence
-from vidgan.nn.statistics import BatchStatistics
+from vidgan.nn.norm import BatchStatistics
+from vidgan.run.distributed import Replicas
 from vidgan.run.experiment import Experiment
 from vidgan.spec import SpecError
-from vidgan.train.replicas import Replicas
-from vidgan.train.step import update_generator
+from vidgan.train.trainer import update_generator
 
 F64 = torch.float64
 

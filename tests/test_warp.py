@@ -5,8 +5,7 @@ import torch
 from torch import Tensor
 
 import naive
-from vidgan.nn.initialise import Normal, initialise
-from vidgan.nn.layers import WeightLayer
+from vidgan.nn.layers import Normal, WeightLayer, initialise
 from vidgan.nn.warp import Factorised, FactorisedWarp, Pixelwise, PixelwiseWarp, combine, warp
 from vidgan.spec import SpecError
 

@@ -10,15 +10,14 @@ import torch
 import pages
 from commands import require_one_line, vidgan
 from runs import make_run, tick, write_log
-from vidgan.models.heads import ProjectionHead
+from vidgan.models.discriminator import ProjectionHead
 from vidgan.models.level import Level
 from vidgan.models.views import Evidence
 from vidgan.report.page import write_report
 from vidgan.run.checkpoints import State, checkpoint_path, prune, save, steps_of
+from vidgan.run.collapse import RULES, Alarm, Scalars, Watch, WatchSpec, alarms_of
 from vidgan.run.logs import read_lines
-from vidgan.run.rules import RULES, Scalars, WatchSpec
-from vidgan.run.watch import Alarm, Watch, alarms_of
-from vidgan.train.keeping import Keeper
+from vidgan.train.validate import Keeper
 
 Capture = pytest.CaptureFixture[str]
 

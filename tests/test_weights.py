@@ -12,13 +12,14 @@ import pytest
 import torch
 
 from vidgan.errors import UserError
-from vidgan.evaluate.features import formula, weights
-from vidgan.evaluate.features.c3d import C3D
-from vidgan.evaluate.features.i3d import I3D
-from vidgan.evaluate.features.network import exact_float32
-from vidgan.evaluate.features.r2plus1d import R2Plus1D
-from vidgan.evaluate.features.tf_checkpoint import read_checkpoint
-from vidgan.evaluate.features.torchscript import TorchScriptI3D
+from vidgan.evaluation.features import network as formula
+from vidgan.evaluation.features import weights
+from vidgan.evaluation.features.c3d import C3D
+from vidgan.evaluation.features.i3d import I3D
+from vidgan.evaluation.features.network import exact_float32
+from vidgan.evaluation.features.r2plus1d import R2Plus1D
+from vidgan.evaluation.features.tf_checkpoint import read_checkpoint
+from vidgan.evaluation.features.weights import TorchScriptI3D
 
 KEYS = json.loads((Path(__file__).parent / "vectors" / "i3d_keys.json").read_text())
 PYTORCH = [name for name in KEYS if name.startswith("piergiaj")]

@@ -11,10 +11,9 @@ import tyro
 from vidgan.cli.evaluate import readable, results_beside
 from vidgan.cli.parse import parse
 from vidgan.errors import UserError, nearest, some
-from vidgan.evaluate.compare import Entry, Group, groups
-from vidgan.evaluate.protocols import ALL, protocol
-from vidgan.evaluate.published import Published, beside, dataset_of, published
-from vidgan.evaluate.record import changes_of
+from vidgan.evaluation.protocols import ALL, protocol
+from vidgan.evaluation.record import changes_of
+from vidgan.evaluation.results import Entry, Group, Published, beside, dataset_of, groups, published
 from vidgan.report import groups as seeds
 from vidgan.run.directory import RunDirectory
 from vidgan.run.logs import read_lines

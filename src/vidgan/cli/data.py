@@ -8,8 +8,8 @@ from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec, demo_like
 from vidgan.errors import UserError
 from vidgan.run.directory import DataRecord, RunDirectory
 from vidgan.run.experiment import Experiment
-from vidgan.sample.published import GivenFrames
-from vidgan.sample.settling import whole_window
+from vidgan.sample.load import GivenFrames
+from vidgan.sample.standing import whole_window
 
 SYNTHETIC = "synthetic"
 TEXTURED = "synthetic-textured"

@@ -10,23 +10,20 @@ from vidgan.cli.checks import positive
 from vidgan.cli.data import SYNTHETIC, open_data
 from vidgan.cli.evaluate import show
 from vidgan.cli.parse import parse
-from vidgan.data.pipeline import centre_item
-from vidgan.evaluate.protocols import protocol
-from vidgan.evaluate.record import evaluate
+from vidgan.data.window import centre_item
+from vidgan.evaluation.protocols import protocol
+from vidgan.evaluation.record import evaluate
 from vidgan.presets.demo import demo
 from vidgan.report.page import write_report
 from vidgan.report.words import count
-from vidgan.run.device import choose_device
 from vidgan.run.directory import RunDirectory, command_line
+from vidgan.run.distributed import Replicas, choose_device, side_by_side
 from vidgan.run.experiment import Experiment
-from vidgan.sample.files import write_clip
-from vidgan.sample.grids import grid
-from vidgan.sample.published import open_trained
-from vidgan.sample.settling import whole_window
-from vidgan.sample.trained import Trained, synthesise, to_bytes
-from vidgan.train.replicas import Replicas
-from vidgan.train.run import train_run
-from vidgan.train.side_by_side import side_by_side
+from vidgan.sample.load import open_trained
+from vidgan.sample.sampler import Trained, synthesise, to_bytes
+from vidgan.sample.standing import whole_window
+from vidgan.sample.video_io import grid, write_clip
+from vidgan.train.session import train_run
 
 PER_CLASS = 4
 """samples of each class in the report"""

@@ -14,21 +14,19 @@ from vidgan.cli.parse import parse
 from vidgan.cli.progress import clips_progress
 from vidgan.cli.sampling import checkpoint, class_numbers, truncation
 from vidgan.data.dataset import Dataset
+from vidgan.data.raw_videos import open_videos
 from vidgan.data.synthetic import SyntheticDataset, demo_like
-from vidgan.data.unprepared import open_videos
 from vidgan.errors import UserError
-from vidgan.evaluate.protocols import ALL, Protocol, protocol
-from vidgan.evaluate.protocols.metrics import BestFuture
-from vidgan.evaluate.protocols.pixels import PowerSpectra
-from vidgan.evaluate.record import Setup, changes_of, evaluate, judge_files, open_real, silent, subject_of
-from vidgan.evaluate.rows import Shares, forget
+from vidgan.evaluation.protocols import ALL, Protocol, protocol
+from vidgan.evaluation.protocols.metrics import BestFuture
+from vidgan.evaluation.protocols.pixels import PowerSpectra
+from vidgan.evaluation.record import Setup, changes_of, evaluate, judge_files, open_real, silent, subject_of
+from vidgan.evaluation.rows import Shares, forget
 from vidgan.report.words import count
-from vidgan.run.device import choose_device
 from vidgan.run.directory import RunDirectory
+from vidgan.run.distributed import choose_device, join_replicas, main_first
 from vidgan.run.logs import Log
-from vidgan.run.turns import main_first
-from vidgan.sample.published import open_trained
-from vidgan.train.replicas import join_replicas
+from vidgan.sample.load import open_trained
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -11,8 +11,7 @@ from rich.table import Table
 
 from vidgan.cli.checks import file_to_write
 from vidgan.cli.parse import parse
-from vidgan.data.inspect import class_counts, problems
-from vidgan.data.sheet import write_sheet
+from vidgan.data.inspect import class_counts, problems, write_sheet
 from vidgan.data.store import PreparedDataset, open_dataset
 from vidgan.data.window import WindowSpec
 from vidgan.errors import some

@@ -11,12 +11,10 @@ from vidgan.cli.parse import parse
 from vidgan.cli.sampling import check_files, checkpoint, class_numbers, synthesis_run, truncation
 from vidgan.errors import UserError
 from vidgan.report.words import count
-from vidgan.run.device import choose_device
-from vidgan.sample.files import write_clip, write_image
-from vidgan.sample.grids import grid
-from vidgan.sample.interpolation import End, between, columns_of_time
-from vidgan.sample.published import open_trained
-from vidgan.sample.trained import to_bytes
+from vidgan.run.distributed import choose_device
+from vidgan.sample.load import open_trained
+from vidgan.sample.sampler import End, between, columns_of_time, to_bytes
+from vidgan.sample.video_io import grid, write_clip, write_image
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -12,19 +12,16 @@ from vidgan.cli.checks import at_least
 from vidgan.cli.parse import parse
 from vidgan.cli.sampling import check_files, checkpoint, class_numbers, synthesis_run, truncation
 from vidgan.errors import UserError
-from vidgan.evaluate.metrics.frames import psnr
-from vidgan.models.below import view_below
+from vidgan.evaluation.metrics.frames import psnr
 from vidgan.models.cascade import below_of
+from vidgan.models.level import view_below
 from vidgan.report.words import number
-from vidgan.run.device import choose_device
 from vidgan.run.directory import RunDirectory
+from vidgan.run.distributed import choose_device
 from vidgan.run.experiment import Experiment
-from vidgan.sample.files import write_clip, write_image
-from vidgan.sample.latents import Truncation
-from vidgan.sample.length import unrolled
-from vidgan.sample.published import open_trained
-from vidgan.sample.rows import Row, as_film, as_strip, spread, stand_in_time
-from vidgan.sample.trained import synthesise_levels, to_bytes
+from vidgan.sample.load import open_trained
+from vidgan.sample.sampler import Truncation, synthesise_levels, to_bytes, unrolled
+from vidgan.sample.video_io import Row, as_film, as_strip, spread, stand_in_time, write_clip, write_image
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -17,20 +17,26 @@ from vidgan.cli.progress import clips_progress
 from vidgan.cli.sampling import checkpoint, class_numbers, synthesis_run, truncation
 from vidgan.data.dataset import Dataset
 from vidgan.errors import UserError
-from vidgan.evaluate.copies import Nearest, Queries, whole_video
-from vidgan.evaluate.likeness import Likeness, NetworkFeatures, Pixels
-from vidgan.evaluate.memory import Memory, remember
-from vidgan.evaluate.modes import JUMP
-from vidgan.evaluate.protocols import protocol
-from vidgan.evaluate.record import Setup
+from vidgan.evaluation.memorisation import (
+    JUMP,
+    Likeness,
+    Memory,
+    Nearest,
+    NetworkFeatures,
+    Pixels,
+    Queries,
+    remember,
+    whole_video,
+)
+from vidgan.evaluation.protocols import protocol
+from vidgan.evaluation.record import Setup
 from vidgan.files import write_json
 from vidgan.report.words import count
-from vidgan.run.device import choose_device
 from vidgan.run.directory import RunDirectory, now, versions
-from vidgan.sample.files import write_clip, write_image
-from vidgan.sample.grids import grid, strip
-from vidgan.sample.published import open_trained
-from vidgan.sample.settling import whole_window
+from vidgan.run.distributed import choose_device
+from vidgan.sample.load import open_trained
+from vidgan.sample.standing import whole_window
+from vidgan.sample.video_io import grid, strip, write_clip, write_image
 
 ROWS = 8
 """neighbours that are drawn"""

@@ -17,20 +17,15 @@ from vidgan.cli.sampling import truncation
 from vidgan.data.dataset import Frames
 from vidgan.data.layouts import IMAGES
 from vidgan.data.loader import to_float
-from vidgan.data.resize import Resizer
-from vidgan.data.sources import BrokenClipError, StripImage, VideoFile
+from vidgan.data.video import BrokenClipError, Resizer, StripImage, VideoFile
 from vidgan.errors import UserError
 from vidgan.models.level import LevelSpec
 from vidgan.report.words import count as counted
-from vidgan.run.device import choose_device
 from vidgan.run.directory import RunDirectory
-from vidgan.sample.colour_wheel import under
-from vidgan.sample.files import Clip, check_rate, write_clip
-from vidgan.sample.grids import grid
-from vidgan.sample.latents import Scaled, Threshold, Truncation
-from vidgan.sample.published import open_trained
-from vidgan.sample.rolling import roll_on_moving
-from vidgan.sample.trained import Continued, to_bytes
+from vidgan.run.distributed import choose_device
+from vidgan.sample.load import open_trained
+from vidgan.sample.sampler import Continued, Scaled, Threshold, Truncation, roll_on_moving, to_bytes
+from vidgan.sample.video_io import Clip, check_rate, grid, under, write_clip
 
 # Luc et al. 2020, D.2: "extreme truncation", "moderate truncation with 0.8 threshold; and no truncation at all".
 TRUNCATIONS: Mapping[str, Truncation] = {

@@ -14,14 +14,12 @@ from vidgan.cli.progress import Advance, clips_progress
 from vidgan.data.codecs import Jpeg, Png, Raw
 from vidgan.data.layouts import Folder, Strips
 from vidgan.data.prepare import Share, prepare, prepare_share
-from vidgan.data.prepare_spec import AnyLayout, PrepareSpec
 from vidgan.data.published.bair import Bair
-from vidgan.data.published.bdd100k import Bdd100k
-from vidgan.data.published.folders import Split
+from vidgan.data.published.folders import Bdd100k, Split
 from vidgan.data.published.kinetics import Kinetics
 from vidgan.data.published.moving_mnist import MovingMnist
 from vidgan.data.published.ucf101 import Ucf101
-from vidgan.data.store import PreparedDataset
+from vidgan.data.store import AnyLayout, PreparedDataset, PrepareSpec
 from vidgan.errors import UserError
 from vidgan.report.words import count
 

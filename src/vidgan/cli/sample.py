@@ -10,16 +10,13 @@ from vidgan.cli.checks import at_least, output_folder
 from vidgan.cli.parse import parse
 from vidgan.cli.sampling import check_files, checkpoint, class_numbers, synthesis_run, truncation
 from vidgan.errors import UserError
-from vidgan.models.chunks import require_chunks
+from vidgan.models.cascade import require_chunks
 from vidgan.report.words import count
-from vidgan.run.device import choose_device
 from vidgan.run.directory import RunDirectory
-from vidgan.sample.files import write_clip, write_stream
-from vidgan.sample.grids import grid
-from vidgan.sample.latents import Truncation
-from vidgan.sample.length import unrolled
-from vidgan.sample.published import open_trained
-from vidgan.sample.trained import Trained, synthesise, synthesise_in_chunks, to_bytes
+from vidgan.run.distributed import choose_device
+from vidgan.sample.load import open_trained
+from vidgan.sample.sampler import Trained, Truncation, synthesise, synthesise_in_chunks, to_bytes, unrolled
+from vidgan.sample.video_io import grid, write_clip, write_stream
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -5,9 +5,9 @@ from pathlib import Path
 from vidgan.cli.checks import at_least, positive
 from vidgan.errors import UserError, nearest, some
 from vidgan.run.directory import RunDirectory
-from vidgan.sample.files import FORMATS, check_rate
-from vidgan.sample.latents import Scaled, Threshold, Truncation
-from vidgan.sample.published import AtStep, BestSoFar, Choice, Last
+from vidgan.sample.load import AtStep, BestSoFar, Choice, Last
+from vidgan.sample.sampler import Scaled, Threshold, Truncation
+from vidgan.sample.video_io import FORMATS, check_rate
 
 
 def synthesis_run(path: Path) -> RunDirectory:

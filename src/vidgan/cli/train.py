@@ -16,26 +16,24 @@ from vidgan.cli.sampling import checkpoint
 from vidgan.data.dataset import Dataset
 from vidgan.data.window import check_usable
 from vidgan.errors import UserError
-from vidgan.evaluate.protocols import protocol
-from vidgan.evaluate.record import Setup
+from vidgan.evaluation.protocols import protocol
+from vidgan.evaluation.record import Setup
 from vidgan.presets import preset
 from vidgan.report.words import duration
 from vidgan.run.best import best_of_run
-from vidgan.run.checkpoints import steps_of
-from vidgan.run.device import choose_device
+from vidgan.run.checkpoints import require_below_stays, steps_of
+from vidgan.run.collapse import alarms_in
 from vidgan.run.directory import Budget, DataRecord, RunDirectory, command_line
+from vidgan.run.distributed import Replicas, choose_device, end_process_group, join_replicas
 from vidgan.run.experiment import BatchSpec, Experiment
 from vidgan.run.logs import read_lines
-from vidgan.run.pins import require_below_stays
 from vidgan.run.tiny import tiny
-from vidgan.run.watch import alarms_in
-from vidgan.sample.settling import window_of
-from vidgan.train.budget import measure_budget
-from vidgan.train.held_out import HeldOut
+from vidgan.sample.standing import window_of
 from vidgan.train.initial import origin_of
-from vidgan.train.judging import Judge
-from vidgan.train.replicas import Replicas, end_process_group, join_replicas
-from vidgan.train.run import train_run, with_data
+from vidgan.train.monitor import HeldOut
+from vidgan.train.plan import measure_budget
+from vidgan.train.session import train_run, with_data
+from vidgan.train.validate import Judge
 
 # What may differ when a run goes on: how long and how often it reports, not what it computes.
 MAY_CHANGE = ("training.steps", "reporting", "description", "source", "deviations")

@@ -15,11 +15,10 @@ from vidgan.data.store import open_dataset
 from vidgan.data.synthetic import SyntheticDataset, demo_like
 from vidgan.data.window import WindowSpec
 from vidgan.errors import UserError
-from vidgan.evaluate.features.house import save_house
+from vidgan.evaluation.classifier import ClassifierSpec, save_house, train_classifier
 from vidgan.report.words import count
-from vidgan.run.device import choose_device
 from vidgan.run.directory import command_line, versions
-from vidgan.train.classifier import ClassifierSpec, train_classifier
+from vidgan.run.distributed import choose_device
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,14 +1,19 @@
-"""What is in a prepared dataset, and what is wrong with it."""
+"""What is in a prepared dataset: counts, problems, and a contact sheet."""
 
+import math
 import zlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from PIL import Image, ImageDraw, ImageFont
 
+from vidgan.data.dataset import Dataset, Frames
 from vidgan.data.store import PreparedDataset
 from vidgan.data.window import WindowSpec
 from vidgan.errors import UserError
+from vidgan.files import write_whole
 
 
 class Problem(NamedTuple):
@@ -58,3 +63,76 @@ def problems(dataset: PreparedDataset, window: WindowSpec, checksums: bool) -> I
                 yield Problem(dataset.name(index), "damaged: its checksum does not fit")
         except UserError as error:
             yield Problem(dataset.name(index), str(error))
+
+
+CLASSES, CLIPS, FRAMES = 40, 3, 4
+"""at most so many classes, clips of each, frames of each clip (evenly over its length)"""
+SIDE, GAP, TEXT, LETTERS = 64, 2, 19, 13
+"""height of a frame, space between frames, height of a line of text and of its letters (pixels)"""
+PAPER, INK = (250, 250, 248), (30, 30, 30)
+
+
+def write_sheet(dataset: Dataset, path: Path) -> None:
+    """Write a PNG with a row per class, its name above: the first clips and their frames over time.
+
+    The first line says what is shown.
+
+    Of more classes than :data:`CLASSES`, that many are shown, evenly over the list.
+
+    Raises:
+        UserError: where a clip cannot be read.
+        OSError: where the file cannot be written.
+    """
+    picture = sheet(dataset)
+
+    def write(part: Path) -> None:
+        picture.save(part, "PNG")
+
+    write_whole(path, write)
+
+
+def sheet(dataset: Dataset) -> Image.Image:
+    """The picture itself."""
+    labels = np.asarray([dataset.info(index).label for index in range(len(dataset))])
+    count = min(CLASSES, len(dataset.classes))
+    shown = np.linspace(0, len(dataset.classes) - 1, count).round().astype(int).tolist()
+    rows = [(label, np.flatnonzero(labels == label)) for label in shown]
+    strips = [[clip_strip(dataset, int(index)) for index in clips[:CLIPS]] for _, clips in rows]
+    title = title_of(dataset, count)
+    font = ImageFont.load_default(LETTERS)
+    width = max(sum(strip.shape[1] + 3 * GAP for strip in row) for row in strips)
+    width = max(width, math.ceil(font.getlength(title)) + 3 * GAP)
+    canvas = Image.new("RGB", (width + 3 * GAP, TEXT + (SIDE + TEXT + 3 * GAP) * count + GAP), PAPER)
+    draw = ImageDraw.Draw(canvas)
+    draw.text((3 * GAP, GAP), title, INK, font)
+    for number, ((label, clips), row) in enumerate(zip(rows, strips, strict=True)):
+        top = GAP + TEXT + number * (SIDE + TEXT + 3 * GAP)
+        name = dataset.classes[label].encode("ascii", "replace").decode()  # what the built-in font can draw
+        draw.text((3 * GAP, top), f"{name}: {len(clips)} clips", INK, font)
+        left = 3 * GAP
+        for strip in row:
+            canvas.paste(Image.fromarray(strip), (left, top + TEXT))
+            left += strip.shape[1] + 3 * GAP
+    return canvas
+
+
+def title_of(dataset: Dataset, classes: int) -> str:
+    """What the picture shows: of how much, how much."""
+    known = len(dataset.classes)
+    held = f"{len(dataset)} clips, {known} classes" if known > 1 else f"{len(dataset)} clips without classes"
+    left = "" if classes == known else f", {classes} of them here"
+    return f"{held}{left}: the first {CLIPS}{' of each' * (known > 1)}, {FRAMES} frames evenly over each clip"
+
+
+def clip_strip(dataset: Dataset, index: int) -> Frames:
+    """(SIDE, W, 3): frames evenly over clip ``index``, side by side."""
+    length = dataset.info(index).frames
+    places = np.linspace(0, length - 1, min(FRAMES, length)).round().astype(int).tolist()
+    frames = [Image.fromarray(dataset.read(index, place, 1)[0]) for place in places]
+    scaled = [
+        frame.resize((max(1, round(SIDE * frame.width / frame.height)), SIDE), Image.Resampling.BICUBIC)
+        for frame in frames
+    ]
+    gap = np.full((SIDE, GAP, 3), PAPER, np.uint8)
+    parts = [part for frame in scaled for part in (np.asarray(frame), gap)]
+    return np.concatenate(parts[:-1], axis=1)

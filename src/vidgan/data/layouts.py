@@ -1,7 +1,7 @@
 """How data lie on disk before they are prepared: the contract, and folders of one's own.
 
 A layout lists the clips of a source folder with their classes, without reading them; what a clip is read
-from stands in :mod:`vidgan.data.sources`. Published datasets have a file each in :mod:`vidgan.data.published`.
+from stands in :mod:`vidgan.data.video`. Published datasets have a file each in :mod:`vidgan.data.published`.
 """
 
 from abc import ABC, abstractmethod
@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from vidgan.data.sources import ClipSource, StripImage, VideoFile
+from vidgan.data.video import ClipSource, StripImage, VideoFile
 from vidgan.errors import UserError, some
 from vidgan.spec import Spec
 

@@ -16,9 +16,8 @@ import torch
 from torch import Tensor
 
 from vidgan.data.dataset import Dataset
-from vidgan.data.pipeline import centre_place, random_place
 from vidgan.data.seat import Seat
-from vidgan.data.window import Place, WindowSpec, cut
+from vidgan.data.window import Place, WindowSpec, centre_place, cut, random_place
 
 BATCHES_AHEAD = 2
 """finished batches that wait for the consumer"""
@@ -51,7 +50,7 @@ class Loader:
         self._running: list[_ReadAhead] = []
 
     def batches(self, indices: Iterator[Sequence[int]]) -> Iterator[Batch]:
-        """A batch for every sequence of item numbers n; see :func:`~vidgan.data.pipeline.random_place`.
+        """A batch for every sequence of item numbers n; see :func:`~vidgan.data.window.random_place`.
 
         ``indices`` may be endless; it is read a few batches ahead, in another thread if there are workers.
 

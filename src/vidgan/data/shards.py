@@ -10,10 +10,8 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from vidgan.data.codecs import Codec, Raw
-from vidgan.data.prepare_spec import PrepareSpec
-from vidgan.data.resize import Resizer
-from vidgan.data.sources import BrokenClipError, ClipSource
-from vidgan.data.store import shard_name
+from vidgan.data.store import PrepareSpec, shard_name
+from vidgan.data.video import BrokenClipError, ClipSource, Resizer
 from vidgan.data.workers import failure_of
 from vidgan.errors import UserError
 from vidgan.files import write_json, write_whole

@@ -1,4 +1,4 @@
-"""A prepared dataset on disk, and reading any window of any clip from it.
+"""A prepared dataset on disk: how it was made, its index, and reading clips from its shards.
 
 The folder holds (``docs/data-format.md`` has the details)
 
@@ -23,12 +23,39 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from vidgan.data.codecs import Codec, Raw
+from vidgan.data.codecs import Codec, Jpeg, Png, Raw
 from vidgan.data.dataset import ClipInfo, Dataset, Frames
-from vidgan.data.layouts import LeftOut
-from vidgan.data.prepare_spec import PrepareSpec
-from vidgan.errors import UserError
-from vidgan.spec import SpecError, from_json
+from vidgan.data.layouts import Folder, LeftOut, Strips
+from vidgan.data.published.bair import Bair
+from vidgan.data.published.folders import Bdd100k
+from vidgan.data.published.kinetics import Kinetics
+from vidgan.data.published.moving_mnist import MovingMnist
+from vidgan.data.published.ucf101 import Ucf101
+from vidgan.data.video import FILTERS
+from vidgan.errors import UserError, nearest
+from vidgan.spec import Spec, SpecError, from_json, require
+
+AnyLayout = Folder | Strips | Ucf101 | Kinetics | Bdd100k | Bair | MovingMnist
+"""All layouts"""
+
+
+class PrepareSpec(Spec):
+    """What a prepared dataset is made with; the same spec and sources give the same bytes."""
+
+    layout: AnyLayout = Folder()
+    """how the source lies on disk"""
+    size: int = 64
+    """shorter side of the stored frames (pixels); the aspect is kept"""
+    resize: str = "bilinear"
+    """resize filter: bilinear (antialiased) or area"""
+    codec: Raw | Png | Jpeg = Raw()
+    """how frames are stored"""
+
+    def validate(self) -> None:
+        require(self.size >= 1, f"size must be at least 1 pixel, got {self.size}")
+        hint = nearest(self.resize, list(FILTERS))
+        require(self.resize in FILTERS, f"resize is one of {', '.join(FILTERS)}, not {self.resize!r}{hint}")
+
 
 FORMAT = "vidgan clips"
 VERSION = 2

@@ -1,4 +1,8 @@
-"""Reading a video file: upright, its pixels square, at a constant frame rate.
+"""Reading video files frame by frame: in order, from the right time, resized.
+
+The scaling is FFmpeg's: ``bilinear`` is a triangle filter widened by the scale factor, so it aliases less than
+one that looks at four pixels (DVD-GAN says "bilinear" and no more), ``area`` the average over each target
+pixel's area (Guide).
 
 Variable frame rate: the rate of the result is that of the file's usual interval between frames, and its
 frame k shows what the file shows at k / rate after its start: a frame that stays longer is repeated, of
@@ -7,7 +11,9 @@ frame, also where its container rounds time stamps.
 """
 
 import itertools
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
@@ -16,10 +22,52 @@ import av
 import numpy as np
 from av import VideoFrame
 from av.container import InputContainer
+from av.video.reformatter import Interpolation, VideoReformatter
 from av.video.stream import VideoStream
+from PIL import Image
 
 from vidgan.data.codecs import Frame
-from vidgan.data.resize import Resizer
+
+FILTERS = {"bilinear": Interpolation.BILINEAR, "area": Interpolation.AREA}
+"""resize filters by name"""
+
+
+class Resizer:
+    """Resizes frames to a shorter side of ``size`` pixels by the filter called ``name``."""
+
+    def __init__(self, size: int, name: str) -> None:
+        self.size, self._filter = size, FILTERS[name]
+        self._reformatter = VideoReformatter()  # one for all frames: setting one up costs more than scaling
+
+    def target(self, height: int, width: int, pixel_aspect: Fraction = Fraction(1)) -> tuple[int, int]:
+        """(height, width) after resizing; ``pixel_aspect`` is the width of a source pixel over its height."""
+        shown = width * pixel_aspect
+        if height <= shown:
+            return self.size, round(self.size * shown / height)
+        return round(self.size * height / shown), self.size
+
+    def video_frame(self, frame: VideoFrame, height: int, width: int) -> Frame:
+        """A decoded frame as RGB (height, width, 3), scaled in its own colour planes."""
+        # One thread: the worker processes fill the cores.
+        scaled = self._reformatter.reformat(
+            frame, width, height, "rgb24", interpolation=self._filter, threads=1
+        )
+        return scaled.to_ndarray().astype(np.uint8, copy=False)
+
+    def image(self, image: Frame) -> Frame:
+        """An RGB image, resized plane by plane, so that its colours are not subsampled on the way."""
+        height, width = self.target(*image.shape[:2])
+        if (height, width) == image.shape[:2]:
+            return image
+        planes = []
+        for channel in range(3):
+            plane = VideoFrame.from_ndarray(np.ascontiguousarray(image[..., channel]), "gray")
+            scaled = self._reformatter.reformat(
+                plane, width, height, "gray", interpolation=self._filter, threads=1
+            )
+            planes.append(scaled.to_ndarray())
+        return np.stack(planes, axis=-1)
+
 
 COMPLETE = 0.9
 """a file is cut off if it yields less than this part of the frames that its header declares"""
@@ -183,3 +231,90 @@ def video_extent(path: Path, resizer: Resizer) -> Extent:
     frames = len(times) if interval is None else 1 + round((times[-1] - times[0]) / interval)
     first = next(_whole(path, resizer, interval))
     return Extent(frames, *first.shape[:2])
+
+
+class BrokenClipError(Exception):
+    """A source that cannot be used, and why (a short phrase)."""
+
+
+class Opened(NamedTuple):
+    """A clip while it is read."""
+
+    rate: float | None
+    """frames per second, where the source says so"""
+    frames: Iterator[Frame]
+    """resized frames, all of one size, read as they are asked for; raises :class:`BrokenClipError`"""
+
+
+@dataclass(frozen=True)
+class ClipSource(ABC):
+    """One clip to be: where its bytes are. Can be sent to worker processes."""
+
+    path: Path
+    """file"""
+    name: str
+    """unique name within the dataset: the path below the source folder"""
+    label: int
+    """index into the layout's classes"""
+    group: str | None = None
+    """recording it was cut from, where several clips share one (clips of a group look alike)"""
+
+    @abstractmethod
+    def open(self, resizer: Resizer) -> Opened:
+        """Start reading; raises :class:`BrokenClipError` where it cannot be read."""
+
+
+class VideoFile(ClipSource):
+    """A video file that FFmpeg reads."""
+
+    def open(self, resizer: Resizer) -> Opened:
+        return _opened(self.path, resizer, None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoPart(ClipSource):
+    """A part of a longer video file."""
+
+    start: float
+    """seconds after the file's start"""
+    end: float
+    """seconds after the file's start"""
+
+    def open(self, resizer: Resizer) -> Opened:
+        return _opened(self.path, resizer, (self.start, self.end))
+
+
+class StripImage(ClipSource):
+    """An image whose square frames stand side by side: the image's height is the frames' side."""
+
+    def open(self, resizer: Resizer) -> Opened:
+        try:
+            with Image.open(self.path) as image:
+                strip = np.asarray(image.convert("RGB"))
+        except (OSError, ValueError, Image.DecompressionBombError) as error:
+            raise BrokenClipError(_reason(error)) from error
+        side, width = strip.shape[:2]
+        if width % side:
+            raise BrokenClipError(f"{width}x{side} pixels are not a whole number of square frames")
+        frames = np.split(strip, width // side, axis=1)
+        return Opened(None, (resizer.image(np.ascontiguousarray(frame)) for frame in frames))
+
+
+def _opened(path: Path, resizer: Resizer, part: tuple[float, float] | None) -> Opened:
+    try:
+        rate, frames = read_video(path, resizer, part)
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise BrokenClipError(_reason(error)) from error
+    return Opened(rate, _guarded(frames))
+
+
+def _guarded(frames: Iterator[Frame]) -> Iterator[Frame]:
+    try:
+        yield from frames
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise BrokenClipError(_reason(error)) from error
+
+
+def _reason(error: Exception) -> str:
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return " ".join(str(text).split())

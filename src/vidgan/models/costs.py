@@ -9,17 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from vidgan.models.below import Below
-from vidgan.models.body import Body
 from vidgan.models.cascade import below_of
-from vidgan.models.critic import Critic
-from vidgan.models.encoder import Encoder
-from vidgan.models.generator import Generator
+from vidgan.models.discriminator import Body, Critic
+from vidgan.models.generator import Encoder, Generator, Stage
 from vidgan.models.joint import joint_name
-from vidgan.models.level import Game, Level, LevelSpec
-from vidgan.models.stage import Stage
+from vidgan.models.level import Below, Game, Level, LevelSpec
 from vidgan.models.views import Evidence
-from vidgan.nn.statistics import BatchStatistics
+from vidgan.nn.norm import BatchStatistics
 from vidgan.seeds import stream
 
 CONTAINERS = (Generator, Encoder, Stage, Critic, Body, nn.ModuleList, nn.ModuleDict)

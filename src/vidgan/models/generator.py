@@ -1,21 +1,222 @@
 """The generator of all five papers: an affine start, then stages of temporal layers and residual blocks."""
 
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from vidgan.models.conditioning import NOTHING, Conditioning
-from vidgan.models.encoder import Encoder, EncoderSpec, feature_channels
-from vidgan.models.stage import Stage, StageSpec
+from vidgan.models.discriminator import Body, BodySpec
+from vidgan.nn.blocks import BigGANBlocks, ResidualSpec, on_frames
 from vidgan.nn.layers import Conv2d, Embedding, Linear
-from vidgan.nn.norm import BatchNorm, Context, LearntNormReLU, NormSpec, name_norms
+from vidgan.nn.norm import BatchNorm, Clock, Context, LearntNormReLU, NormSpec, Statistics, name_norms
 from vidgan.nn.recurrent import WarpingUnit
-from vidgan.nn.statistics import Clock, Statistics
-from vidgan.nn.temporal import Recurrent
-from vidgan.shapes import as_frames, fold_time, repeat_time, unfold_time
+from vidgan.nn.temporal import Recurrent, Size, TemporalSpec
+from vidgan.shapes import as_frames, as_video, fold_time, frames_into_channels, repeat_time, unfold_time
 from vidgan.spec import Spec, require
+
+
+class Conditioning(NamedTuple):
+    """From a frame encoder (states, skips) or from the level below (below); empty for plain synthesis."""
+
+    states: Mapping[int, Tensor]
+    """what recurrent states start from, by the side of their map (B C side side)"""
+    skips: Mapping[int, Tensor]
+    """encoder features to join, by side (B C side side); the same for all steps"""
+    below: Tensor | None
+    """the lower level's video (B T' 3 h w); T' divides T"""
+
+
+NOTHING = Conditioning({}, {}, None)
+
+
+def from_below(video: Tensor) -> Conditioning:
+    """Condition on the lower level's video (B T' 3 h w)."""
+    return Conditioning({}, {}, video)
+
+
+def join(parts: Sequence[Conditioning]) -> Conditioning:
+    """Conditioning of several groups of clips as that of one, in the same order."""
+    first = parts[0]
+    below = [part.below for part in parts if part.below is not None]
+    return Conditioning(
+        {side: torch.cat([part.states[side] for part in parts]) for side in first.states},
+        {side: torch.cat([part.skips[side] for part in parts]) for side in first.skips},
+        torch.cat(below) if below else None,
+    )
+
+
+class EncoderSpec(Spec):
+    """The frame critic's trunk at full size, applied to each conditioning frame (Clark et al. 2019, A.4)."""
+
+    body: BodySpec = BodySpec()
+    kernel: int = 3
+    """size of the convolution that compresses the joined features to a state: 1 in DVD-GAN-FP, 3 in TrIVD-GAN-FP"""
+    rectify: bool = True
+    """ReLU after that convolution (Luc et al. 2020, F.3)"""
+    skips: bool = False
+    """U-Net connections to the generator (Clark et al. 2019, A.4): one per stage, see :class:`Stage`"""
+
+    def validate(self) -> None:
+        require(self.kernel % 2 == 1, f"kernel must be odd, got {self.kernel}")
+        require(self.body.volume_blocks == 0, "an encoder works on single frames: volume_blocks must be 0")
+        require(not self.body.time_in_channels, "an encoder works on single frames: no time_in_channels")
+
+    def build(self, frames: int, states: Mapping[int, int], size: int) -> "Encoder":
+        """An encoder of ``frames`` frames of ``size`` pixels; ``states`` maps a map's side to its channels."""
+        return Encoder(self, frames, states, size)
+
+
+class Encoder(nn.Module):
+    """Frames (B C 3 H W) -> :class:`Conditioning`."""
+
+    def __init__(self, spec: EncoderSpec, frames: int, states: Mapping[int, int], size: int) -> None:
+        super().__init__()
+        self.spec = spec
+        self.body = Body(spec.body, 3, steps=1)
+        self.channels = feature_channels(spec.body, size)
+        for side in states:
+            require(side in self.channels, f"the encoder has no features of side {side} for {size} pixels")
+        self.compress = nn.ModuleDict(
+            {
+                str(side): Conv2d(frames * self.channels[side], hidden, spec.kernel)
+                for side, hidden in states.items()
+            }
+        )
+
+    def forward(self, frames: Tensor) -> Conditioning:
+        # Our choice: features are taken as blocks give them, not rectified, and of blocks that share a side the deepest
+        # stands for it; Clark et al. 2019, A.4 is silent on both.
+        joined = {h.shape[-1]: frames_into_channels(h) for h in self.body(frames)}
+        states = {}
+        for side, layer in self.compress.items():
+            state = layer(joined[int(side)])
+            states[int(side)] = torch.relu(state) if self.spec.rectify else state
+        return Conditioning(states, joined if self.spec.skips else {}, None)
+
+
+def feature_channels(body: BodySpec, size: int) -> dict[int, int]:
+    """Channels of the body's features by the side of their map, for frames of ``size`` pixels."""
+    table = {}
+    for index, multiplier in enumerate(body.channels):
+        side = size >> min(index + 1, len(body.channels) - 1)
+        table[side] = multiplier * body.width
+    return table
+
+
+class StageSpec(Spec):
+    """A resolution of a generator."""
+
+    channels: int
+    """channels of the output, in multiples of width"""
+    upsample: bool = True
+    """whether the last block doubles height and width"""
+    temporal: tuple[TemporalSpec, ...] = ()
+    """layers over time before the blocks"""
+    convolution: bool = False
+    """a 3x3 convolution between the temporal layers and the blocks (Luc et al. 2020, A)"""
+    blocks: int = 2
+    """number of residual blocks: 2 by "we double the number of overall blocks" (Clark et al. 2019, A.2)"""
+    residual: ResidualSpec = BigGANBlocks()
+    """kind of those blocks"""
+
+    def validate(self) -> None:
+        require(self.channels >= 1, f"channels must be at least 1, got {self.channels}")
+        require(self.blocks >= 1, f"blocks must be at least 1, got {self.blocks}")
+        recurrent = sum(isinstance(layer, Recurrent) for layer in self.temporal)
+        require(recurrent <= 1, f"a stage takes at most one recurrent unit, got {recurrent}")
+
+    @property
+    def recurrent(self) -> bool:
+        """Whether the stage has a recurrent unit, whose state an encoder may give."""
+        return any(isinstance(layer, Recurrent) for layer in self.temporal)
+
+
+class Stage(nn.Module):
+    """Features (B T inputs side side) -> (B T outputs side' side').
+
+    Args:
+        skip: channels of the encoder's features of the output's side, to be joined; 0 for none.
+        below_size: side of the lower level's video; its resized frames are added after each block whose
+            output is not larger than it.
+    """
+
+    def __init__(
+        self,
+        spec: StageSpec,
+        side: int,
+        inputs: int,
+        outputs: int,
+        condition: int,
+        norm: NormSpec,
+        skip: int,
+        below_size: int | None,
+    ) -> None:
+        super().__init__()
+        self.output_side = side << spec.upsample
+        size = Size(inputs, condition, norm)
+        self.temporal = nn.ModuleList(layer.build(size) for layer in spec.temporal)
+        self.convolution = Conv2d(inputs, inputs) if spec.convolution else None
+        # Our choice: the last block changes the number of channels, where it upsamples; as BigGAN-deep's pairs.
+        last = spec.blocks - 1
+        self.blocks = nn.ModuleList(
+            spec.residual.generator(
+                inputs, outputs if i == last else inputs, condition, norm, grow=spec.upsample and i == last
+            )
+            for i in range(spec.blocks)
+        )
+        # Our choice: the encoder's features join once per stage, after its last block, paired by resolution. Clark et
+        # al. 2019, A.4 pairs the i-th blocks, but the generator has two per resolution and the encoder one.
+        self.join = Conv2d(outputs + skip, outputs) if skip else None
+        self.after_temporal = nn.ModuleList(AddBelow(inputs, side, below_size) for _ in spec.temporal)
+        self.after_blocks = nn.ModuleList(
+            AddBelow(outputs if i == last else inputs, self.output_side if i == last else side, below_size)
+            for i in range(spec.blocks)
+        )
+
+    def forward(self, x: Tensor, context: Context, conditioning: Conditioning) -> tuple[Tensor, list[Tensor]]:
+        """Features, and the warps' weights of units that warp."""
+        warps = []
+        for layer, add_below in zip(self.temporal, self.after_temporal, strict=True):
+            x, kernels = layer(x, context, conditioning.states.get(x.shape[-1]) if layer.recurrent else None)
+            x = add_below(x, conditioning.below)
+            if kernels is not None:
+                warps.append(kernels)
+        if self.convolution is not None:
+            x = on_frames(self.convolution, x)
+        for block, add_below in zip(self.blocks, self.after_blocks, strict=True):
+            x = add_below(block(x, context), conditioning.below)
+        if self.join is not None:
+            skip = repeat_time(conditioning.skips[self.output_side].to(x.dtype), x.shape[1])
+            x = on_frames(self.join, as_video(torch.cat([x, skip], dim=2)))
+        return x, warps
+
+
+class AddBelow(nn.Module):
+    """Adds a 1x1 projection of the lower level's resized video, up to its own resolution (SSW-GAN, B.2)."""
+
+    def __init__(self, channels: int, side: int, below_size: int | None) -> None:
+        super().__init__()
+        fits = below_size is not None and side <= below_size
+        self.projection = Conv2d(3, channels, 1) if fits else None
+
+    def forward(self, x: Tensor, below: Tensor | None) -> Tensor:
+        if self.projection is None or below is None:
+            return x
+        return x + on_frames(self.projection, nearest(below.to(x.dtype), x.shape[1], x.shape[-1]))
+
+
+def nearest(video: Tensor, steps: int, side: int) -> Tensor:
+    """Nearest-neighbour resizing of a video (B T' C h w) to ``steps`` frames of ``side`` pixels.
+
+    Frames are repeated in time (``steps`` is a multiple of T'); in space it only shrinks.
+    """
+    repeated = video.repeat_interleave(steps // video.shape[1], dim=1)
+    if video.shape[-1] == side:
+        return as_video(repeated)
+    return unfold_time(F.interpolate(fold_time(repeated), size=(side, side), mode="nearest"), steps)
 
 
 class GeneratorSpec(Spec):

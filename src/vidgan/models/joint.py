@@ -5,11 +5,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from vidgan.models.below import resize, take, view_below
 from vidgan.models.cascade import below_of
-from vidgan.models.level import Features, Game, Level, LevelSpec
+from vidgan.models.level import Features, Game, Level, LevelSpec, resize, take, view_below
 from vidgan.models.views import Evidence
-from vidgan.nn.statistics import Statistics
+from vidgan.nn.norm import Statistics
 from vidgan.shapes import as_video
 
 

@@ -1,4 +1,4 @@
-"""The weight layers of every network: linear, embedding and convolutions, with spectral normalisation.
+"""Weight layers: linear, embedding and convolutions, with spectral normalisation and their initial weights.
 
 A layer computes in the dtype of its input. The master weight, the singular vectors and sigma keep their
 own dtype (float32 in training); only the normalised weight is cast.
@@ -10,6 +10,8 @@ from typing import Any, Final
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from vidgan.spec import Spec, require
 
 EPSILON: Final = 1e-12
 
@@ -162,3 +164,76 @@ def power_iterate(module: nn.Module, iterations: int = 1) -> None:
 
 def _to_unit_length(x: Tensor) -> None:
     x.div_(torch.linalg.vector_norm(x).clamp_min_(EPSILON))
+
+
+# Our choice: enough for u and v to settle on a fresh weight, so that sigma is right from the first step.
+FIRST_POWER_ITERATIONS = 8
+
+
+class Orthogonal(Spec):
+    """Every weight, flattened to (out, rest), has orthonormal rows or columns; biases are zero."""
+
+    def fill(self, weight: Tensor, rng: torch.Generator) -> None:
+        nn.init.orthogonal_(weight, generator=rng)
+
+
+class Normal(Spec):
+    """Every weight is drawn from N(0, deviation^2); biases are zero."""
+
+    deviation: float = 0.02
+    """standard deviation of the initial weights"""
+
+    def validate(self) -> None:
+        require(self.deviation > 0, f"deviation must be positive, got {self.deviation}")
+
+    def fill(self, weight: Tensor, rng: torch.Generator) -> None:
+        nn.init.normal_(weight, std=self.deviation, generator=rng)
+
+
+Initialiser = Orthogonal | Normal
+
+
+@torch.no_grad()
+def initialise(module: nn.Module, scheme: Initialiser, rng: torch.Generator) -> None:
+    """Fill the weights of all weight layers in ``module`` from ``rng``, in the order of their definition."""
+    for layer in module.modules():
+        if isinstance(layer, WeightLayer):
+            scheme.fill(layer.weight, rng)
+            if layer.spectral:
+                u = layer.get_buffer("u")
+                u.copy_(nn.functional.normalize(torch.randn(u.shape, generator=rng), dim=0))
+    power_iterate(module, FIRST_POWER_ITERATIONS)
+
+
+class Gates:
+    """Convolutions of one input, computed as one.
+
+    Every matrix of the paper is normalised on its own; only then are they joined along the outputs.
+    """
+
+    def __init__(self, dtype: torch.dtype, *layers: Conv2d) -> None:
+        self._weight = torch.cat([layer.effective_weight(dtype) for layer in layers])
+        biases = [layer.effective_bias(dtype) for layer in layers]
+        self._bias = torch.cat([bias for bias in biases if bias is not None])
+        self._sizes = [layer.weight.shape[0] for layer in layers]
+        self._padding = layers[0].padding
+
+    def __call__(self, x: Tensor) -> tuple[Tensor, ...]:
+        """The output of each layer, in order."""
+        joined = F.conv2d(x, self._weight, self._bias, padding=self._padding)
+        return torch.split(joined, self._sizes, dim=1)
+
+
+def join(*features: Tensor) -> Tensor:
+    """[a; b]: features (B ? H W) joined by channel."""
+    return torch.cat(features, dim=1)
+
+
+def mix(u: Tensor, old: Tensor, new: Tensor) -> Tensor:
+    """u * old + (1 - u) * new, in one pass."""
+    return torch.lerp(new, old, u)
+
+
+def require_odd(kernel: int) -> None:
+    """Raise :class:`vidgan.spec.SpecError` unless such a convolution can keep the size of its input."""
+    require(kernel >= 1 and kernel % 2 == 1, f"kernel must be odd and positive, got {kernel}")

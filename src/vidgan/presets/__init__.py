@@ -3,28 +3,16 @@
 from collections.abc import Callable, Mapping
 
 from vidgan.errors import UserError, nearest
-from vidgan.presets import (
-    cvg,
-    demo,
-    demo_cascade,
-    demo_small,
-    dvd_gan,
-    dvd_gan_variants,
-    guide,
-    ssw_gan,
-    ssw_gan_bdd100k,
-    trivd_gan,
-    trivd_gan_tables,
-)
+from vidgan.presets import cvg, demo, dvd_gan, guide, ssw_gan, trivd_gan
 from vidgan.run.experiment import Experiment
 
 GROUPS: Mapping[str, tuple[Callable[[], Experiment], ...]] = {
     "Small, for a CPU": (
         demo.demo,
-        demo_small.demo_prediction,
-        demo_small.demo_prediction_variety,
-        *demo_cascade.ALL,
-        demo_small.dvd_gan_8x64_cpu,
+        demo.demo_prediction,
+        demo.demo_prediction_variety,
+        *demo.ALL,
+        demo.dvd_gan_8x64_cpu,
     ),
     "DVD-GAN": (
         dvd_gan.dvd_gan_k600_12x64,
@@ -41,14 +29,14 @@ GROUPS: Mapping[str, tuple[Callable[[], Experiment], ...]] = {
         dvd_gan.dvd_gan_fp_bair_16x64,
         trivd_gan.dvd_gan_fp_k600_16x64_states,
     ),
-    "DVD-GAN, one thing changed at a time": dvd_gan_variants.ALL,
+    "DVD-GAN, one thing changed at a time": dvd_gan.ALL,
     "TrIVD-GAN-FP": (
         trivd_gan.trivd_gan_fp_k600_16x64,
         trivd_gan.trivd_gan_fp_k600_16x64_w48,
         trivd_gan.trivd_gan_fp_ucf101_16x64,
         trivd_gan.trivd_gan_fp_bair_16x64,
     ),
-    "TrIVD-GAN-FP's tables: critics, recurrent units, projection": trivd_gan_tables.ALL,
+    "TrIVD-GAN-FP's tables: critics, recurrent units, projection": trivd_gan.ALL,
     "SSW-GAN": (
         ssw_gan.ssw_gan_k600_48x128,
         ssw_gan.ssw_gan_k600_48x128_window3,
@@ -57,9 +45,9 @@ GROUPS: Mapping[str, tuple[Callable[[], Experiment], ...]] = {
         ssw_gan.ssw_gan_joint_12x64,
         ssw_gan.ssw_dvd_gan_k600_6x128,
         ssw_gan.ssw_dvd_gan_k600_50x128,
-        ssw_gan_bdd100k.ssw_gan_bdd100k_100x128,
-        ssw_gan_bdd100k.ssw_gan_bdd100k_6x128,
-        ssw_gan_bdd100k.ssw_gan_bdd100k_6x128_no_matching,
+        ssw_gan.ssw_gan_bdd100k_100x128,
+        ssw_gan.ssw_gan_bdd100k_6x128,
+        ssw_gan.ssw_gan_bdd100k_6x128_no_matching,
     ),
     "CVG": (
         cvg.cvg_k600_48x128,

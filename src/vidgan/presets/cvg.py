@@ -8,16 +8,18 @@ from vidgan.nn.temporal import SeparableConvolution
 from vidgan.presets.dvd_gan import CRITIC_64, UCF_101_CLASSES
 from vidgan.presets.ssw_gan import (
     ALL_FRAMES,
+    BDD_CRITIC_128,
+    BDD_UNITS_128,
     DEVIATIONS,
     RECURRENT,
     critics,
     generator,
+    on_bdd100k,
     shorter,
     ssw_gan_k600_48x128,
     upsampling_critics,
     without_matching,
 )
-from vidgan.presets.ssw_gan_bdd100k import BDD_CRITIC_128, BDD_UNITS_128, on_bdd100k
 from vidgan.run.experiment import BatchSpec, Experiment
 
 # Our choice: 64x64 at the first level is DVD-GAN's list, and 256x256 goes on from SSW-GAN's 128x128 by a unit, as

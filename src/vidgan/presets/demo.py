@@ -1,10 +1,12 @@
-"""The demo: a small DVD-GAN that learns eight synthetic classes in minutes on two cores."""
+"""Small presets of ours, for a few cores."""
 
-from vidgan.models.body import BodySpec
-from vidgan.models.class_margin import ClassMargin
-from vidgan.models.objective import SumThenHinge
-from vidgan.models.views import Frames
-from vidgan.presets.dvd_gan import dvd_gan_k600_12x64
+from vidgan.models.discriminator import BodySpec, CriticSpec
+from vidgan.models.generator import GeneratorSpec, StageSpec
+from vidgan.models.level import LevelSpec
+from vidgan.models.losses import ClassMargin, SumThenHinge, Variety
+from vidgan.models.views import Frames, MatchingPair
+from vidgan.nn.temporal import SeparableConvolution
+from vidgan.presets.dvd_gan import DEVIATIONS, dvd_gan_fp_bair_16x64, dvd_gan_k600_12x64
 from vidgan.run.experiment import (
     AdamSpec,
     AverageSpec,
@@ -101,3 +103,166 @@ def earlier_demo() -> Experiment:
             batch=BatchSpec(global_batch=16, micro_batch=16), average=AverageSpec(decay=0.993, start=0)
         ),
     )
+
+
+def demo_prediction() -> Experiment:
+    """A small DVD-GAN-FP that continues the demo's clips from their first frame."""
+    paper, tour = dvd_gan_fp_bair_16x64(), earlier_demo()
+    (given,), (level,) = paper.levels, tour.levels
+    encoder = given.generator.encoder
+    assert encoder is not None
+    frames, clip = level.critics
+    # The first frame shows the shape, so a smaller gain will do; with a large one in the encoder, its features outweigh
+    # the noise and all futures are alike.
+    small = frames.body.replace(input_gain=2.0, channels=(2, 4, 4, 4))
+    critics = tuple(c.replace(body=c.body.replace(input_gain=8.0)) for c in (frames, clip))
+    return paper.replace(
+        name="demo-prediction",
+        description="DVD-GAN-FP in small, on a CPU: 7 frames of moving shapes given 1, 24x24.",
+        source="Clark et al. 2019, 4.2.2, A.4 and B.1",
+        deviations=(
+            "built-in clips instead of BAIR; 7 frames of 24x24 given 1 instead of 15 of 64x64 given 1",
+            "generator and critics as those of demo, but for: one block in the last stage, a frame critic of channels "
+            "2, 4, 8, and 8 instead of 32 as the gain of the critics' input",
+            "encoder: width 8, four blocks with channels 2, 4, 4, 4, input centred on the data's mean and times 2",
+            "updates, learning rates and settling as in demo, without the classes' margin; batch 16 in one pass; "
+            "moving average with decay 0.993 from the start",
+            *paper.deviations,
+        ),
+        levels=(
+            level.replace(
+                generator=level.generator.replace(encoder=encoder.replace(body=small)),
+                critics=critics,
+                frames=7,
+                context_frames=1,
+            ),
+        ),
+        training=tour.training.replace(class_margin=None),
+        reporting=tour.reporting,
+    )
+
+
+def demo_prediction_variety() -> Experiment:
+    """The small DVD-GAN-FP at 16x16, with a loss by which noise chooses among the futures of the same frame."""
+    plain = demo_prediction()
+    (level,) = plain.levels
+    tower = level.generator
+    encoder = tower.encoder
+    assert encoder is not None
+    first, *_, last = tower.stages
+    generator = tower.replace(
+        side=4,
+        stages=(first.replace(channels=2), last),
+        encoder=encoder.replace(body=encoder.body.replace(channels=(2, 4, 4))),
+    )
+    return plain.replace(
+        name="demo-prediction-variety",
+        description="DVD-GAN-FP in small, on a CPU: 7 frames of 16x16 given 1, with a variety loss.",
+        deviations=(
+            "built-in clips instead of BAIR; 7 frames of 16x16 given 1 instead of 15 of 64x64 given 1",
+            "generator and critics as those of demo, but for: two stages of one block and channels 2 and 1, from 4x4 "
+            "instead of three from 3x3, a frame critic of channels 2, 4, 8, and 8 instead of 32 as the gain of the "
+            "critics' input",
+            "encoder: width 8, three blocks with channels 2, 4, 4, input centred on the data's mean and times 2",
+            "the generator's loss also has the distance from a real clip to the nearest of four futures (weight 30)",
+            *plain.deviations[3:],
+        ),
+        levels=(level.replace(generator=generator),),
+        training=plain.training.replace(variety=Variety(weight=30.0, futures=4)),
+    )
+
+
+def dvd_gan_8x64_cpu() -> Experiment:
+    """Not the paper's: 64x64 at a width that one CPU core trains at eight clips per second."""
+    tour = earlier_demo()
+    (level,) = tour.levels
+    first, second, last = level.generator.stages
+    stages = (first.replace(channels=8), second.replace(channels=4), second, last)
+    frames, clip = level.critics
+    body = frames.body.replace(channels=(1, 2, 4, 8), input_mean=(0.0, 0.0, 0.0), input_gain=8.0)
+    return tour.replace(
+        name="dvd-gan-8x64-cpu",
+        description="Not the paper's: 8 frames of 64x64, every third one, at a width for a few CPU cores.",
+        source="Clark et al. 2019, A.1-A.3; sizes are ours",
+        deviations=(
+            "8 frames, every third one, instead of 12, every second one",
+            "generator: width 8 instead of 128, one block per stage and channels 8, 4, 2, 1; no attention before the "
+            "last stage",
+            "critics: width 8 instead of 128, four blocks with channels 1, 2, 4, 8; 2 frames instead of 8; means "
+            "over positions, frames and steps instead of sums; input times 8",
+            "batch 8 instead of 512; one critic update per generator update instead of two",
+            "learning rates 1e-3 for both instead of 1e-4 and 2e-4; Adam beta2 0.99, where the paper names none",
+            "moving average with decay 0.995 from the start instead of 0.9999 from step 20,000",
+            "statistics settle over 8 batches of 16 and float32 throughout, where the paper names neither",
+            "at most 100,000 steps instead of 300,000",
+            *DEVIATIONS,
+        ),
+        levels=(
+            level.replace(
+                generator=level.generator.replace(side=4, channels=8, stages=stages),
+                critics=(
+                    frames.replace(body=body, view=Frames(k=2)),
+                    clip.replace(body=body.replace(volume_blocks=2)),
+                ),
+                stride=3,
+            ),
+        ),
+        training=tour.training.replace(
+            batch=BatchSpec(global_batch=8, micro_batch=8),
+            adam=AdamSpec(generator_rate=1e-3, critic_rate=1e-3, beta2=0.99),
+            average=AverageSpec(decay=0.995, start=0),
+            class_margin=None,
+            settle=SettleSpec(batches=8, clips=16),
+        ),
+    )
+
+
+def demo_cascade() -> Experiment:
+    """12 frames of 16x16, then windows of 8 frames of 32x32; 24 frames of 32x32 when unrolled."""
+    tour = earlier_demo()
+    (level,) = tour.levels
+    tower = level.generator
+    frames, clip = level.critics
+    first = level.replace(
+        generator=tower.replace(side=4, stages=tower.stages[:2]),
+        frames=12,
+        stride=2,
+    )
+    unit = StageSpec(channels=2, temporal=(SeparableConvolution(),), blocks=1)
+    upsampling = GeneratorSpec(width=8, side=8, channels=4, stages=(unit, unit.replace(channels=1)))
+    matching = CriticSpec(name="matching", view=MatchingPair(), body=clip.body, mean_pool=True)
+    second = LevelSpec(
+        generator=upsampling,
+        critics=(frames, clip, matching),
+        objective=level.objective,
+        frames=24,
+        window=8,
+    )
+    return tour.replace(
+        name="demo-cascade",
+        description="A small SSW-GAN on the built-in clips: 16x16/12, then windows of 32x32/8.",
+        source="SSW-GAN, 3-5",
+        deviations=(
+            "built-in clips and the sizes, widths, critics, objective and training of the preset demo, whose own "
+            "deviations hold here too, but for these: the frame critic has channels 2, 4, 8, batches go through in one "
+            "pass, and the moving average has a decay of 0.993",
+            "level 1: 12 frames of 16x16, two stages, a ConvGRU at 4x4 alone",
+            "level 2: windows of 8 frames of 32x32 from 4; two units, both of which upsample, of one 2-D block each",
+        ),
+        levels=(first, second),
+    )
+
+
+def demo_cascade_no_matching() -> Experiment:
+    """The same without the critic of pairs ("No MD" in Table 2)."""
+    whole = demo_cascade()
+    first, second = whole.levels
+    return whole.replace(
+        name="demo-cascade-no-matching",
+        description="The preset demo-cascade without its matching critic.",
+        source="SSW-GAN, 5.1, Table 2",
+        levels=(first, second.replace(critics=second.critics[:2])),
+    )
+
+
+ALL = (demo_cascade, demo_cascade_no_matching)

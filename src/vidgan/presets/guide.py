@@ -3,17 +3,14 @@
 from collections.abc import Callable
 from functools import partial
 
-from vidgan.models.body import BodySpec
-from vidgan.models.critic import CriticSpec
-from vidgan.models.generator import GeneratorSpec
+from vidgan.models.discriminator import BodySpec, CriticSpec
+from vidgan.models.generator import GeneratorSpec, StageSpec
 from vidgan.models.level import LevelSpec
-from vidgan.models.objective import HingeEach, SumThenHinge
-from vidgan.models.pixel_loss import PixelLoss
-from vidgan.models.stage import StageSpec
+from vidgan.models.losses import HingeEach, PixelLoss, SumThenHinge
 from vidgan.models.views import Clip, Frames
-from vidgan.nn.initialise import Normal
+from vidgan.nn.blocks import PlainVolumes
+from vidgan.nn.layers import Normal
 from vidgan.nn.recurrent import ConvGRU
-from vidgan.nn.residual import PlainVolumes
 from vidgan.nn.temporal import Recurrent, SelfAttention, SeparableSelfAttention
 from vidgan.presets.dvd_gan import CRITIC_64, UCF_101_CLASSES
 from vidgan.run.experiment import AdamSpec, BatchSpec, Experiment, TrainingSpec

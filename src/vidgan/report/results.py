@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from vidgan.evaluate.protocols import ALL
+from vidgan.evaluation.protocols import ALL
 from vidgan.report.collect import Collected, finite
 from vidgan.report.words import command, count, number, plain, rows
 from vidgan.run.best import best_of

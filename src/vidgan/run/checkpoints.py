@@ -1,20 +1,24 @@
-"""Checkpoints: one safetensors file each, whole or not at all; loading never unpickles anything."""
+"""Checkpoints and standing statistics: a safetensors file each, whole or not at all, and hashes of what fed a level."""
 
 import errno
+import hashlib
 import json
 import re
 import zlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from vidgan.errors import UserError
 from vidgan.files import write_whole
+from vidgan.models.cascade import Settled
+from vidgan.run.directory import RunDirectory
+from vidgan.run.experiment import Experiment
 
 FORMAT: Final = "vidgan-checkpoint-1"
 PATTERN: Final = re.compile(r"level(\d+)-step(\d{8})\.safetensors")
@@ -150,3 +154,107 @@ def load_optimiser_state(
             optimiser.state[parameter] = {
                 key: t.to(parameter.device, copy=True) for key, t in entries.items()
             }
+
+
+def weights_hash(module: nn.Module) -> str:
+    """A short hash of all weights and buffers of ``module``."""
+    return _hash(module.state_dict())
+
+
+def parameters_hash(module: nn.Module) -> str:
+    """A short hash of the weights of ``module`` alone."""
+    return _hash(dict(module.named_parameters()))
+
+
+def statistics_hash(table: Mapping[str, Tensor]) -> str:
+    """A short hash of settled statistics."""
+    return _hash(table)
+
+
+def _hash(table: Mapping[str, Tensor]) -> str:
+    tensors = {name: t.detach().cpu().contiguous() for name, t in table.items()}
+    digest = hashlib.blake2b(digest_size=10)
+    for name in sorted(tensors):
+        digest.update(f"{name}:{checksum({name: tensors[name]})};".encode())
+    return digest.hexdigest()
+
+
+def statistics_path(folder: Path, facts: dict[str, Any]) -> Path:
+    """The file for statistics that depend on ``facts``: weights hash, average or raw, frames, sigma, passes."""
+    text = json.dumps(facts, sort_keys=True)
+    return folder / f"{hashlib.blake2b(text.encode(), digest_size=10).hexdigest()}.safetensors"
+
+
+def save_statistics(folder: Path, facts: dict[str, Any], table: dict[str, Tensor]) -> Path:
+    """Write a table of settled statistics; its path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = statistics_path(folder, facts)
+    save(path, State(table, facts))
+    return path
+
+
+def load_statistics(folder: Path, facts: dict[str, Any]) -> dict[str, Tensor] | None:
+    """The table that was settled for exactly these ``facts``; None where there is none."""
+    path = statistics_path(folder, facts)
+    return load(path).tensors if path.exists() else None
+
+
+def pins_of(below: Sequence[Settled]) -> list[str]:
+    """Hashes of the weights of the levels below, for a checkpoint's ``below``.
+
+    Parameters alone: singular vectors follow from them, and round differently on another device.
+    """
+    return [parameters_hash(level.generator) for level in below]
+
+
+def changed_below(facts: Mapping[str, Any], below: Sequence[Settled]) -> int | None:
+    """The lowest level (from 1) whose weights are not those that a checkpoint was trained upon; None if all are."""
+    now, then = pins_of(below), facts.get("below", [])
+    return next((i + 1 for i in range(len(now)) if now[i : i + 1] != then[i : i + 1]), None)
+
+
+def require_same_below(found: Found, below: Sequence[Settled]) -> None:
+    """Refuse to go on with a level whose levels below have changed since its checkpoint.
+
+    Raises:
+        UserError: names the level that changed and what to remove.
+    """
+    changed, level = changed_below(found.state.facts, below), len(below) + 1
+    if changed is not None:
+        raise UserError(
+            f"cannot resume level {level}: {found.path.name} was trained upon other weights of level {changed} than "
+            f"the run has now; put those back, or remove the checkpoints of level {level} and above to train them anew"
+        )
+
+
+def require_fed_by(run: RunDirectory, facts: Mapping[str, Any], below: Sequence[Settled]) -> None:
+    """Refuse to sample a level upon others than those that fed it; checkpoints without hashes are taken as they are.
+
+    Raises:
+        UserError: names the level that changed.
+    """
+    if "below" in facts and (changed := changed_below(facts, below)) is not None:
+        raise UserError(
+            f"{run.path} cannot be sampled: level {len(below) + 1} was trained upon other weights of level {changed} "
+            "than the run has now; put those back, or train the upper levels anew"
+        )
+
+
+def require_below_stays(run: RunDirectory, experiment: Experiment) -> None:
+    """Refuse another number of steps for a level that has fed another.
+
+    Raises:
+        UserError: says what to give instead.
+    """
+    if experiment.joint:
+        return
+    begun = [level for level in range(2, len(experiment.levels) + 1) if steps_of(run.checkpoints, level)]
+    for index in range(max(begun, default=1) - 1):
+        old, new = run.experiment.steps_of(index), experiment.steps_of(index)
+        if old != new:
+            above = min(level for level in begun if level > index + 1)
+            raise UserError(
+                f"cannot resume {run.path} with {new} steps of level {index + 1} instead of {old}: level {above} was "
+                f"trained upon it as it is; go on with --levels.{index}.steps {old}, or remove the checkpoints of "
+                f"level {above} and above to train them anew"
+            )

@@ -1,12 +1,10 @@
 """An experiment is a model, data and an optimiser, written down as plain data."""
 
 from vidgan.models.cascade import below_of
-from vidgan.models.class_margin import ClassMargin
 from vidgan.models.level import LevelSpec
-from vidgan.models.pixel_loss import PixelLoss
-from vidgan.models.variety import Variety
-from vidgan.nn.initialise import Initialiser, Orthogonal
-from vidgan.run.rules import WatchSpec
+from vidgan.models.losses import ClassMargin, PixelLoss, Variety
+from vidgan.nn.layers import Initialiser, Orthogonal
+from vidgan.run.collapse import WatchSpec
 from vidgan.spec import Spec, require
 
 

@@ -1,9 +1,7 @@
 """Any experiment, shrunk until two steps take seconds: the same classes in the same tree."""
 
-from vidgan.models.body import BodySpec
-from vidgan.models.critic import CriticSpec
-from vidgan.models.encoder import EncoderSpec
-from vidgan.models.generator import GeneratorSpec
+from vidgan.models.discriminator import BodySpec, CriticSpec
+from vidgan.models.generator import EncoderSpec, GeneratorSpec
 from vidgan.models.level import LevelSpec
 from vidgan.models.views import Frames
 from vidgan.run.experiment import AverageSpec, BatchSpec, Experiment, ReportingSpec, SettleSpec

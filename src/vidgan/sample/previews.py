@@ -9,18 +9,16 @@ from torch import Tensor
 
 from vidgan.data.dataset import Dataset
 from vidgan.data.loader import to_float
-from vidgan.data.pipeline import centre_item
+from vidgan.data.window import centre_item
 from vidgan.files import write_json
 from vidgan.models.cascade import Settled
 from vidgan.models.generator import Generator
-from vidgan.nn.statistics import SettledStatistics
+from vidgan.nn.norm import SettledStatistics
 from vidgan.run.directory import RunDirectory
 from vidgan.run.experiment import SettleSpec, TrainingSpec
-from vidgan.sample.colour_wheel import under
-from vidgan.sample.files import write_clip
-from vidgan.sample.grids import Videos, grid
-from vidgan.sample.settling import settle_table, window_of
-from vidgan.sample.trained import Trained, continue_moving, synthesise, to_bytes
+from vidgan.sample.sampler import Trained, continue_moving, synthesise, to_bytes
+from vidgan.sample.standing import settle_table, window_of
+from vidgan.sample.video_io import Videos, grid, under, write_clip
 from vidgan.seeds import derive
 
 COLUMNS = 8

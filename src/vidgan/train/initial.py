@@ -9,8 +9,8 @@ from torch import Tensor
 from vidgan.errors import UserError, some
 from vidgan.run.checkpoints import State, checkpoint_path, latest, load
 from vidgan.run.directory import InitFrom, RunDirectory
-from vidgan.sample.published import Choice
-from vidgan.train.level_state import LevelState, part
+from vidgan.sample.load import Choice
+from vidgan.train.trainer import LevelState, part
 
 NAMED = 4
 """tensors of each kind that are named"""

@@ -1,7 +1,9 @@
 """The training loop of one level: steps, ticks, samples and checkpoints, until it is done or told to stop."""
 
+import errno
 import math
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Protocol
 
 import torch
@@ -12,18 +14,69 @@ from vidgan.data.loader import Batch, Loader, to_float
 from vidgan.errors import UserError
 from vidgan.models.level import Game
 from vidgan.models.views import Evidence
-from vidgan.nn.statistics import BatchStatistics
-from vidgan.run.experiment import Experiment
-from vidgan.sample.settling import window_of
+from vidgan.nn.norm import BatchStatistics
+from vidgan.run.distributed import Replicas
+from vidgan.run.experiment import BatchSpec, Experiment
+from vidgan.sample.standing import window_of
 from vidgan.seeds import derive
-from vidgan.train.batches import BelowSource, Randomness, data_indices
-from vidgan.train.faults import short_of_memory
-from vidgan.train.held_out import HeldOut
-from vidgan.train.judging import Verdict
-from vidgan.train.level_state import LevelState
-from vidgan.train.monitor import Monitor
-from vidgan.train.replicas import Replicas
-from vidgan.train.step import training_step
+from vidgan.train.monitor import HeldOut, Monitor
+from vidgan.train.trainer import BelowSource, LevelState, Randomness, data_indices, training_step
+from vidgan.train.validate import Verdict
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""system errors of a disk that takes no more"""
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """Turns the error of a full disk into a :class:`UserError`; checkpoints are whole whenever it strikes."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise UserError(
+            f"the disk is full ({error.filename or 'while writing'}): training stopped, its checkpoints are intact; "
+            "free some space and go on with --resume"
+        ) from error
+
+
+@contextmanager
+def short_of_memory(batch: BatchSpec, step: int) -> Iterator[None]:
+    """Turns "out of memory" inside a training step into a :class:`UserError` that names a smaller micro-batch."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise UserError(advice(batch, step)) from None
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an allocator, of a GPU or of the CPU, had nothing left to give."""
+    # The CPU's allocator raises a plain RuntimeError.
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
+
+
+def advice(batch: BatchSpec, step: int) -> str:
+    """What to do when a step does not fit."""
+    start = f"out of memory in step {step} with micro-batches of {batch.micro} clips: "
+    smaller = smaller_micro_batch(batch)
+    if smaller is None:
+        return (
+            f"{start}there is no smaller one; recompute activations with --levels.0.generator.checkpointing True, or "
+            "choose smaller widths or fewer frames"
+        )
+    return (
+        f"{start}start a new run with --training.batch.micro-batch {smaller}, which should fit (half, or the next "
+        f"number below that divides {batch.share} clips: activations take most of the memory and shrink with it, "
+        "weights do not); vidgan plan tells more"
+    )
+
+
+def smaller_micro_batch(batch: BatchSpec) -> int | None:
+    """The largest micro-batch of at most half the size that divides a replica's share; None where it is 1."""
+    return next((size for size in range(batch.micro // 2, 0, -1) if batch.share % size == 0), None)
 
 
 class Watcher(Protocol):

@@ -1,25 +1,179 @@
-"""What training a level will need, found out on the meta device: parameters, operations, memory.
+"""What training takes: parameters, memory and time, counted or measured before anything is run.
 
 A step is rehearsed without data: every tensor has its size but no content, and the bytes of those that live at a
 time are counted. What is not seen: the workspace of kernels, the allocator's rounding, the GPU's own context.
 """
 
-from collections.abc import Callable, Iterator
+import time
+import weakref
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
+from vidgan.data.loader import to_float
+from vidgan.errors import UserError
 from vidgan.models.costs import Network, joint_networks, named_networks, networks, parts_of
-from vidgan.models.level import Game
+from vidgan.models.level import Below, Game
+from vidgan.nn.layers import Normal
+from vidgan.nn.norm import BatchStatistics
+from vidgan.run.directory import Budget
+from vidgan.run.distributed import Replicas, trainable
 from vidgan.run.experiment import BatchSpec, Experiment
-from vidgan.train.level_state import LevelState
-from vidgan.train.live import LiveTensors
-from vidgan.train.rehearsal import Rehearsal
-from vidgan.train.replicas import trainable
+from vidgan.sample.standing import window_of
+from vidgan.seeds import stream
+from vidgan.shapes import as_video
+from vidgan.train.loop import short_of_memory
+from vidgan.train.monitor import Monitor
+from vidgan.train.trainer import (
+    BelowSource,
+    LevelState,
+    Micro,
+    Randomness,
+    Scalars,
+    training_step,
+    update_critics,
+    update_generator,
+)
+
+ALONE = Replicas()
+
+
+class Rehearsal:
+    """A level whose steps can be repeated. On the meta device nothing is computed, only counted."""
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        index: int,
+        device: torch.device,
+        state: LevelState | None = None,
+        replicas: Replicas = ALONE,
+    ) -> None:
+        # Orthogonal weights would take minutes at full width, and how fast a step is does not depend on them.
+        experiment = experiment.replace(training=experiment.training.replace(initial=Normal()))
+        self.experiment, self.device, self.replicas = experiment, device, replicas
+        self.state = state or LevelState(experiment, index, device)
+        self.statistics = BatchStatistics()
+        level, clips = self.state.level, experiment.training.batch.global_batch // replicas.size
+        side = experiment.size
+        rng = stream(0, "made-up clips")
+        shape = (clips, window_of(experiment, index).frames, side, side, 3)
+        self.video = torch.randint(0, 256, shape, generator=rng, dtype=torch.uint8)
+        self.label = torch.arange(clips) % experiment.classes
+        self.source = None
+        if level.below is not None:
+            self.source = noise_below(level.below, level.spec.trained_frames // level.below.factor)
+        self.randomness = Randomness(experiment.training, index, level, replicas)
+
+    def micros(self, update: int) -> list[Micro]:
+        """The real clips, sent to the device, and all that is drawn for an update."""
+        clip = to_float(self.video.to(self.device, non_blocking=True))
+        real = self.state.level.evidence(clip, self.label.to(self.device), self.experiment.smooth_views)
+        return self.randomness.micros(self.state.step, update, real, self.source, self.device)
+
+    def step(self, monitor: Monitor | None = None) -> Scalars:
+        """A whole training step, moving average included."""
+        state, training = self.state, self.experiment.training
+        updates = [self.micros(update) for update in range(training.critic_updates)]
+        last = self.micros(training.critic_updates)
+        scalars = training_step(
+            state.level,
+            state.optimisers,
+            training,
+            state.step,
+            updates,
+            last,
+            self.statistics,
+            self.replicas,
+            monitor,
+        )
+        state.step += 1
+        if state.average is not None:
+            state.average.update(state.level.generator, state.step)
+        return scalars
+
+    def critics_step(self) -> Scalars:
+        """One update of the critics alone."""
+        state, training = self.state, self.experiment.training
+        return update_critics(
+            state.level,
+            state.optimisers,
+            training,
+            self.micros(0),
+            self.statistics,
+            self.replicas,
+        )
+
+    def generator_step(self) -> Scalars:
+        """The generator's update alone."""
+        state, training = self.state, self.experiment.training
+        batch = self.micros(training.critic_updates)
+        return update_generator(
+            state.level, state.optimisers, training, state.step, batch, self.statistics, self.replicas
+        )
+
+
+def noise_below(below: Below, frames: int) -> BelowSource:
+    """Stands in for the levels below, whose cost is not that of this level."""
+
+    def sample(label: Tensor, step: int, update: int, first: int) -> Tensor:
+        rng = stream(0, "noise below", step, update)
+        shape = (len(label), frames, 3, below.size, below.size)
+        return as_video(torch.rand(shape, generator=rng).mul_(2).sub_(1).to(label.device))
+
+    return sample
+
+
+class LiveTensors(TorchDispatchMode):
+    """While it holds, counts the storages of the tensors that are made. What kernels use inside is not seen.
+
+    Attributes:
+        now: bytes that live.
+        most: the most that lived at a time; may be set back to ``now``.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = self.most = 0
+        self._known: set[int] = set()
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        named = kwargs or {}
+        given = {tensor.untyped_storage()._cdata for tensor in tensors_in((*args, *named.values()))}
+        made = func(*args, **named)
+        for tensor in tensors_in((made,)):
+            if tensor.untyped_storage()._cdata not in given | self._known:
+                self._add(tensor.untyped_storage())
+        return made
+
+    def _add(self, storage: torch.UntypedStorage) -> None:
+        size, name = storage.nbytes(), storage._cdata
+        self._known.add(name)
+        self.now += size
+        self.most = max(self.most, self.now)
+        weakref.finalize(storage, self._drop, name, size)
+
+    def _drop(self, name: int, size: int) -> None:
+        self._known.discard(name)
+        self.now -= size
+
+
+def tensors_in(values: Iterable[Any]) -> Iterator[Tensor]:
+    """The tensors among an operator's arguments or results, lists of them included."""
+    for value in values:
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, list | tuple):
+            yield from tensors_in(value)
+
 
 META = torch.device("meta")
 SIZES = (2, 4)
@@ -215,3 +369,53 @@ def tally(level: Game) -> Iterator[dict[str, int]]:
     finally:
         for hook in hooks:
             hook.remove()
+
+
+SECONDS = 30.0
+"""for which steps are measured (Luc et al. 2020, 4.2)"""
+WARM = 2
+"""steps before: the first ones make Adam's state and choose kernels"""
+
+
+def measure_budget(experiment: Experiment, hours: float, replicas: Replicas, device: torch.device) -> Budget:
+    """Measure the step of ``experiment`` on made-up clips, and tell how many fit into ``hours``.
+
+    Nothing is read meanwhile, so that neither data loading nor preprocessing counts. Steps are measured for
+    :data:`SECONDS`, or for the whole budget if that is less.
+
+    Raises:
+        UserError: if the model is a cascade, its level has a number of steps of its own, or memory does not suffice.
+    """
+    if len(experiment.levels) > 1:
+        raise UserError(
+            f"--budget-hours is for models of one level and {experiment.name} has {len(experiment.levels)}: "
+            "give --steps or --minutes"
+        )
+    if experiment.levels[0].steps is not None:
+        raise UserError("--levels.0.steps and --budget-hours both set the number of steps: give one of them")
+    rehearsal = Rehearsal(experiment, 0, device, replicas=replicas)
+    batch = experiment.training.batch
+    if batch.statistics_group > 1:
+        rehearsal.statistics = BatchStatistics(replicas.group)
+    with short_of_memory(batch, 1):
+        for _ in range(WARM):
+            rehearsal.step()
+        synchronise(device)
+        steps, began = 0, time.monotonic()
+        enough = min(SECONDS, 3600 * hours)
+        while True:
+            rehearsal.step()
+            synchronise(device)
+            steps += 1
+            seconds = time.monotonic() - began
+            if replicas.any(seconds >= enough):  # together: a replica that stopped alone would be waited for
+                break
+    # All replicas must go on to the same number of steps.
+    mean = replicas.average({"step": torch.tensor(seconds / steps, dtype=torch.float64)})["step"]
+    return Budget(hours, mean, steps)
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait until a GPU has done all that it was told to."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

@@ -1,10 +1,11 @@
-"""What the layouts of published datasets share: looking for the folders and lists that they come in."""
+"""What published layouts share, and BDD100K."""
 
 from abc import ABC
 from pathlib import Path
 from typing import ClassVar
 
-from vidgan.data.layouts import Layout, contents, require_folder
+from vidgan.data.layouts import VIDEOS, Found, Layout, contents, files_of, require_folder
+from vidgan.data.video import VideoFile
 from vidgan.errors import UserError, nearest
 from vidgan.spec import require
 
@@ -42,3 +43,17 @@ def not_this(source: Path, dataset: str, lacks: str) -> UserError:
         f"{source} is not {dataset} as it is published: {lacks}; {contents(source)}. Give the folder that "
         "holds it, or another --layout"
     )
+
+
+class Bdd100k(Split):
+    """BDD100K's videos, without classes (Castrejon et al. 2021 train on the training split)."""
+
+    splits: ClassVar[tuple[str, ...]] = ("train", "val", "test")
+
+    def find(self, source: Path) -> Found:
+        places = (f"{prefix}{self.split}" for prefix in ("bdd100k/videos/", "videos/", ""))
+        folder = below(source, "BDD100K", *places)
+        files = files_of(folder.iterdir(), VIDEOS)
+        if not files:
+            raise not_this(folder, "BDD100K", "no videos")
+        return Found(("all",), [VideoFile(file, f"{self.split}/{file.name}", 0) for file in files], [])

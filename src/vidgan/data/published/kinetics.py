@@ -11,7 +11,7 @@ from typing import ClassVar, NamedTuple
 
 from vidgan.data.layouts import VIDEOS, Found, LeftOut, files_of, require_folder
 from vidgan.data.published.folders import Split, not_this
-from vidgan.data.sources import ClipSource, VideoFile, VideoPart
+from vidgan.data.video import ClipSource, VideoFile, VideoPart
 from vidgan.errors import UserError
 
 COLUMNS = {"label", "youtube_id", "time_start", "time_end"}

@@ -10,8 +10,7 @@ import numpy as np
 from vidgan.data.codecs import Frame
 from vidgan.data.layouts import Found, Layout, files_of, require_folder
 from vidgan.data.published.folders import not_this
-from vidgan.data.resize import Resizer
-from vidgan.data.sources import BrokenClipError, ClipSource, Opened
+from vidgan.data.video import BrokenClipError, ClipSource, Opened, Resizer
 
 NAME = "mnist_test_seq.npy"
 

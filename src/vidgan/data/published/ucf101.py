@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from vidgan.data.layouts import Found, LeftOut, files_of
 from vidgan.data.published.folders import Split, below, not_this
-from vidgan.data.sources import VideoFile
+from vidgan.data.video import VideoFile
 from vidgan.errors import UserError
 
 NAME = re.compile(r"v_(?P<action>.+)_g(?P<group>\d+)_c\d+", re.IGNORECASE)

@@ -1,10 +1,8 @@
 """Recurrent units: one file each, drop-in for each other."""
 
-from vidgan.nn.recurrent.conv_gru import ConvGRU
+from vidgan.nn.recurrent.conv_gru import ConvGRU, KTrajGRU, MultiplicativeConvGRU
 from vidgan.nn.recurrent.conv_lstm import ConvLSTM
 from vidgan.nn.recurrent.dynamic_conv_lstm import DynamicConvLSTM
-from vidgan.nn.recurrent.k_traj_gru import KTrajGRU
-from vidgan.nn.recurrent.multiplicative_conv_gru import MultiplicativeConvGRU
 from vidgan.nn.recurrent.tsru import PTSRU, TSRUc, TSRUp, TSRUs
 from vidgan.nn.recurrent.unit import Output, State, Step, Unit, unroll
 

@@ -8,11 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vidgan.nn.activation import Activation, Tanh
-from vidgan.nn.gates import join, require_odd
-from vidgan.nn.layers import Conv2d, Linear
+from vidgan.nn.layers import Conv2d, Linear, join, require_odd
 from vidgan.nn.recurrent.conv_lstm import half_of, remember
-from vidgan.nn.recurrent.unit import Output, State, Step, Unit
+from vidgan.nn.recurrent.unit import Activation, Output, State, Step, Tanh, Unit
 from vidgan.spec import Spec, require
 
 GATES = 4

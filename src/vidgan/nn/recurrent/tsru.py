@@ -18,10 +18,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from vidgan.nn.activation import Activation, ReLU
-from vidgan.nn.gates import Gates, join, mix, require_odd
-from vidgan.nn.layers import Conv2d
-from vidgan.nn.recurrent.unit import Output, State, Step, Unit
+from vidgan.nn.layers import Conv2d, Gates, join, mix, require_odd
+from vidgan.nn.recurrent.unit import Activation, Output, ReLU, State, Step, Unit
 from vidgan.nn.warp import Factorised, Pixelwise, Warp, warp
 from vidgan.spec import Spec
 

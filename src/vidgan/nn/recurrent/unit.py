@@ -1,4 +1,4 @@
-"""The contract of a recurrent unit, and the loop over time that runs any of them."""
+"""The contract of a recurrent unit, its activations, and the loop over time that runs any of them."""
 
 from abc import ABC, abstractmethod
 from typing import NamedTuple, Protocol
@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from vidgan.shapes import stack_time
+from vidgan.spec import Spec
 
 State = tuple[Tensor, ...]
 """What a unit carries from step to step, each (B, ?, H, W): one tensor for a GRU, two for an LSTM."""
@@ -66,3 +67,20 @@ def unroll(unit: Unit, x: Tensor, encoding: Tensor) -> tuple[Tensor, Tensor | No
         if kernel is not None:
             kernels.append(kernel)
     return stack_time(features), stack_time(kernels) if kernels else None
+
+
+class ReLU(Spec):
+    """max(x, 0)."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return torch.relu(x)
+
+
+class Tanh(Spec):
+    """The hyperbolic tangent."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return torch.tanh(x)
+
+
+Activation = ReLU | Tanh

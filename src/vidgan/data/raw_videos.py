@@ -1,0 +1,258 @@
+"""Videos as they lie on disk, nothing prepared: a folder of files, or one array of clips.
+
+They are read in place and resized as they are read, so this suits evaluation, where every clip is read once.
+"""
+
+import functools
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import av
+import numpy as np
+from PIL import Image, ImageSequence
+
+from vidgan.data.codecs import Frame
+from vidgan.data.dataset import ClipInfo, Dataset, Frames
+from vidgan.data.video import Extent, Resizer, read_video, video_extent
+from vidgan.errors import UserError
+
+FFMPEG = (
+    *(".mp4", ".avi", ".webm", ".mkv", ".mov", ".gif", ".m4v", ".mpg", ".mpeg", ".ts", ".wmv", ".flv"),
+    *(".3gp", ".ogv", ".y4m", ".vob", ".mts", ".m2ts", ".apng"),
+)
+ANIMATION, ARRAY = ".webp", ".npy"
+SUFFIXES = (*FFMPEG, ANIMATION, ARRAY)
+"""files that count as videos"""
+FILTER = "bilinear"
+"""resize filter of files, see :mod:`vidgan.data.video`"""
+
+
+class Unprepared(Dataset):
+    """Videos that are read where they lie."""
+
+    place: Path
+    """folder or file"""
+    size: int
+    """shorter side of the frames as they are read (pixels)"""
+    codec: str
+    """how they are stored: the files' suffixes, or ``none`` for arrays"""
+
+
+class VideoFiles(Unprepared):
+    """Files below a folder, in order of their names: videos, animations, or ``.npy`` clips (T, H, W, 3) uint8.
+
+    Folders in the folder are classes. Use :func:`open_videos`.
+
+    Args:
+        size: shorter side to which frames are resized (pixels); None keeps that of the first file.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        files: Sequence[Path],
+        labels: Sequence[int],
+        classes: tuple[str, ...],
+        size: int | None,
+    ) -> None:
+        self.place, self.files, self._labels, self._classes = root, list(files), list(labels), classes
+        self.size = _own_side(files[0]) if size is None else size
+        self._extents: dict[int, Extent] = {}
+        suffixes = sorted({path.suffix.lower()[1:] for path in files})
+        self.codec = "none" if suffixes == [ARRAY[1:]] else " and ".join(suffixes)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self._classes
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """Hash of all names and bytes, and of the size that frames are read at."""
+        digest = hashlib.blake2b(f"{self.size}".encode(), digest_size=16)
+        for index, path in enumerate(self.files):
+            with path.open("rb") as stream:
+                content = hashlib.file_digest(stream, hashlib.blake2b).hexdigest()
+            digest.update(f"{self.name(index)}\n{content}\n".encode())
+        return digest.hexdigest()
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def info(self, index: int) -> ClipInfo:
+        if not 0 <= index < len(self):
+            raise IndexError(f"clip {index} of {len(self)}")
+        if index not in self._extents:
+            self._extents[index] = _extent(self.files[index], self.size)
+        return ClipInfo(self._labels[index], *self._extents[index])
+
+    def read(self, index: int, start: int, frames: int, stride: int = 1) -> Frames:
+        video, last = _decode(self.files[index], self.size), start + (frames - 1) * stride
+        if start < 0 or frames < 1 or stride < 1 or last >= len(video):
+            raise UserError(
+                f"{self.files[index]} has {len(video)} frames: no window {start}..{last} by {stride}"
+            )
+        return video[start : last + 1 : stride]
+
+    def name(self, index: int) -> str:
+        return self.files[index].relative_to(self.place).as_posix()
+
+
+class ArrayFile(Unprepared):
+    """One ``.npy`` file of clips (N, T, H, W, 3) uint8. Use :func:`open_videos`.
+
+    Args:
+        size: shorter side to which frames are resized (pixels); None keeps their own.
+    """
+
+    codec = "none"
+
+    def __init__(self, path: Path, size: int | None) -> None:
+        self.place, self._clips = path, _load_array(path, 5)
+        self.size = min(self._clips.shape[2:4]) if size is None else size
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return ("all",)
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """Hash of the file, and of the size that frames are read at."""
+        digest = hashlib.blake2b(f"{self.size}\n".encode(), digest_size=16)
+        with self.place.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, hashlib.blake2b).digest())
+        return digest.hexdigest()
+
+    def __len__(self) -> int:
+        return len(self._clips)
+
+    def info(self, index: int) -> ClipInfo:
+        if not 0 <= index < len(self):
+            raise IndexError(f"clip {index} of {len(self)}")
+        _, frames, height, width, _ = self._clips.shape
+        return ClipInfo(0, frames, *Resizer(self.size, FILTER).target(height, width))
+
+    def read(self, index: int, start: int, frames: int, stride: int = 1) -> Frames:
+        clip, last = self._clips[index], start + (frames - 1) * stride
+        if start < 0 or frames < 1 or stride < 1 or last >= len(clip):
+            raise UserError(
+                f"clip {index} of {self.place} has {len(clip)} frames: no window {start}..{last} by {stride}"
+            )
+        return _resized(clip[start : last + 1 : stride], self.size)
+
+
+def open_videos(path: Path, size: int | None = None) -> Unprepared:
+    """The videos at ``path``: a folder (of files, or of a folder per class) or a ``.npy`` file of clips.
+
+    Args:
+        size: shorter side to which frames are resized (pixels); None keeps that of the first video.
+
+    Raises:
+        UserError: where there are no videos, or the first cannot be read.
+    """
+    if path.is_file():
+        if path.suffix.lower() != ARRAY:
+            raise UserError(f"{path} is one file: give a folder of videos, or clips (N, T, H, W, 3) as .npy")
+        return ArrayFile(path, size)
+    if not path.is_dir():
+        raise UserError(
+            f"there is nothing at {path}: give a run directory, a folder of videos or an .npy file"
+        )
+    loose = [file for file in sorted(path.iterdir()) if _is_video(file)]
+    folders = [
+        folder for folder in sorted(path.iterdir()) if folder.is_dir() and not folder.name.startswith(".")
+    ]
+    named = {folder.name: [f for f in sorted(folder.rglob("*")) if _is_video(f)] for folder in folders}
+    named = {name: files for name, files in named.items() if files}
+    if loose and named:
+        raise UserError(
+            f"{path} holds videos both itself and in folders ({', '.join(list(named)[:3])}): name the one that is meant"
+        )
+    if not loose and not named:
+        raise UserError(
+            f"{path} holds no videos ({', '.join(s[1:] for s in SUFFIXES)}), nor folders with videos"
+        )
+    if len(loose) == 1 and loose[0].suffix == ARRAY and _load_array(loose[0], None).ndim == 5:
+        return ArrayFile(loose[0], size)
+    named = named or {"all": loose}
+    files = [file for found in named.values() for file in found]
+    labels = [label for label, found in enumerate(named.values()) for _ in found]
+    return VideoFiles(path, files, labels, tuple(named), size)
+
+
+def _is_video(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and path.is_file() and not path.name.startswith(".")
+
+
+def _own_side(path: Path) -> int:
+    """The shorter side of a file's frames as they are shown (pixels)."""
+    if path.suffix.lower() not in FFMPEG:
+        return min(_whole(path).shape[1:3])
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise ValueError("holds no video stream")
+            stream = container.streams.video[0]
+            return min(stream.height, round(stream.width * (stream.sample_aspect_ratio or 1)))
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise UserError(_fault(path, error)) from error
+
+
+def _extent(path: Path, size: int) -> Extent:
+    """Frames, height and width of a file whose shorter side is resized to ``size``."""
+    if path.suffix.lower() not in FFMPEG:
+        frames, height, width = _whole(path).shape[:3]
+        return Extent(frames, *Resizer(size, FILTER).target(height, width))
+    try:
+        return video_extent(path, Resizer(size, FILTER))
+    except (av.FFmpegError, OSError, ValueError, StopIteration) as error:
+        raise UserError(_fault(path, error)) from error
+
+
+def _decode(path: Path, size: int) -> Frames:
+    """All frames of a file whose shorter side is resized to ``size``."""
+    if path.suffix.lower() not in FFMPEG:
+        return _resized(_whole(path), size)
+    try:
+        return np.stack(list(read_video(path, Resizer(size, FILTER))[1]))
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise UserError(_fault(path, error)) from error
+
+
+def _whole(path: Path) -> Frames:
+    if path.suffix.lower() == ARRAY:
+        return _load_array(path, 4)
+    try:
+        with Image.open(path) as image:
+            return np.stack([np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(image)])
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise UserError(_fault(path, error)) from error
+
+
+def _load_array(path: Path, axes: int | None) -> Frames:
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(_fault(path, error)) from error
+    wanted = "(N, T, H, W, 3)" if axes == 5 else "(T, H, W, 3)"
+    right = isinstance(array, np.ndarray) and array.dtype == np.uint8 and array.ndim in (4, 5) and array.size
+    if not right or array.shape[-1] != 3 or (axes is not None and array.ndim != axes):
+        shape = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else "several arrays"
+        raise UserError(f"{path} must hold uint8 {wanted}, not {shape}")
+    return array
+
+
+def _resized(frames: Frames, size: int) -> Frames:
+    if min(frames.shape[1:3]) == size:
+        return frames
+    resizer = Resizer(size, FILTER)
+    return np.stack([resizer.image(_contiguous(frame)) for frame in frames])
+
+
+def _contiguous(frame: Frame) -> Frame:
+    return np.ascontiguousarray(frame)
+
+
+def _fault(path: Path, error: Exception) -> str:
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return f"{path} cannot be read as a video: {' '.join(str(text).split())}"

@@ -1,6 +1,0 @@
-"""Named protocols: everything a number depends on, so that it can be repeated and compared."""
-
-from vidgan.evaluate.protocols.named import ALL, Named, protocol
-from vidgan.evaluate.protocols.protocol import Protocol
-
-__all__ = ["ALL", "Named", "Protocol", "protocol"]

@@ -1,0 +1,370 @@
+"""Does a model copy its training clips, or has it collapsed in some classes?"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidgan.data.dataset import Dataset
+from vidgan.data.store import PreparedDataset
+from vidgan.data.window import WindowSpec, centre_place, cut
+from vidgan.errors import UserError
+from vidgan.evaluation.metrics.arrays import Floats
+from vidgan.evaluation.metrics.features import squared_distances
+from vidgan.evaluation.metrics.frames import Bytes, aligned_distances, pair_distances, step_distances
+from vidgan.evaluation.protocols.extractors import Batch, Extractor, Videos
+from vidgan.sample.sampler import End, Trained, Truncation, between, synthesise, to_bytes
+from vidgan.sample.standing import whole_window
+from vidgan.seeds import derive
+
+
+class Likeness(ABC):
+    """Distances of clips to the windows of a video."""
+
+    name: str
+
+    @abstractmethod
+    def distances(self, clips: Videos, video: Bytes, stride: int) -> tuple[Floats, list[int]]:
+        """Clips (n T H W C) and a video (F H W C): (n, starts), and the frames at which the windows start."""
+
+
+class Pixels(Likeness):
+    """Root mean square difference of pixels, in [0, 1], at every start."""
+
+    name = "pixels"
+
+    def distances(self, clips: Videos, video: Bytes, stride: int) -> tuple[Floats, list[int]]:
+        found = aligned_distances(clips, video, stride)
+        return found, list(range(found.shape[1]))
+
+
+class NetworkFeatures(Likeness):
+    """Euclidean distance of a network's features, of windows that start every ``hop`` frames."""
+
+    def __init__(self, name: str, extractor: Extractor, hop: int) -> None:
+        self.name, self._extractor, self.hop = name, extractor, hop
+        self._known: tuple[Videos, Floats] | None = None
+
+    def distances(self, clips: Videos, video: Bytes, stride: int) -> tuple[Floats, list[int]]:
+        if self._known is None or self._known[0] is not clips:  # the same clips come for video after video
+            self._known = (clips, self._features(clips))
+        span = (clips.shape[1] - 1) * stride + 1
+        starts = list(range(0, len(video) - span + 1, self.hop))
+        if not starts:
+            return np.zeros((len(clips), 0)), starts
+        windows = np.stack([video[start : start + span : stride] for start in starts])
+        return np.sqrt(squared_distances(self._known[1], self._features(windows))), starts
+
+    def _features(self, clips: Videos) -> Floats:
+        rows = self._extractor.rows(Batch(clips, np.zeros(len(clips), np.int64)))
+        name = next(name for name in ("features", "logits", *rows) if name in rows)
+        features: Floats = rows[name].reshape(len(clips), -1).astype(np.float64)
+        return features
+
+
+QUANTILE: Final = 0.05
+"""share of held-out real clips that would count as copies by either of the two measures"""
+SHARE: Final = 0.25
+"""share of copies among a model's clips from which on it is said to copy; several times the quantile"""
+
+
+class Queries(NamedTuple):
+    """Clips whose nearest training videos are asked for."""
+
+    videos: Videos
+    labels: NDArray[np.int64]
+    """(n,), classes of the training data"""
+    own: Sequence[int | None]
+    """the recording that a clip was cut from, which does not count as its neighbour; None for others"""
+
+
+class Nearest(NamedTuple):
+    """The training video that a clip is nearest to, where both fit best in time."""
+
+    video: int
+    """index into the training data"""
+    start: int
+    """its first frame that is set against the clip"""
+    distance: float
+    group: int
+    """the recording that the video was cut from"""
+    other: float
+    """distance to the nearest video of another recording of the class; infinite where there is none"""
+
+    @property
+    def ratio(self) -> float:
+        """1 where another recording is as near; a copy's is small, and that of a blurred clip is not.
+
+        1 too where the class has no other recording: a blur of its only one cannot be told from a copy.
+        """
+        return self.distance / self.other if 0 < self.other < np.inf else 1.0
+
+
+class Verdict(NamedTuple):
+    """Whether a model copies."""
+
+    copies: Sequence[bool]
+    """by clip"""
+    share: float
+    """of copies"""
+    distance_limit: float
+    ratio_limit: float
+
+    @property
+    def said(self) -> str:
+        """In a word or two."""
+        return "copies" if self.share >= SHARE else "no copies"
+
+
+def group_of(dataset: Dataset, index: int) -> int:
+    """The recording that a clip was cut from; a clip of its own where the data know no recordings."""
+    return dataset.group(index) if isinstance(dataset, PreparedDataset) else index
+
+
+def whole_video(dataset: Dataset, index: int, size: int) -> Bytes:
+    """All frames of a clip's central square (F size size 3)."""
+    info = dataset.info(index)
+    place = centre_place(dataset, WindowSpec(size=size, frames=1), index)
+    frames = dataset.read(index, 0, info.frames)
+    return np.ascontiguousarray(frames[:, place.top : place.top + size, place.left : place.left + size])
+
+
+def nearest_videos(
+    queries: Queries,
+    dataset: Dataset,
+    labels: Sequence[int],
+    stride: int,
+    likeness: Likeness,
+    advance: Callable[[int], None],
+) -> list[Nearest]:
+    """The nearest video of each clip's own class (Du 2020, 4.3.1: class-wise nearest neighbours, closest clip group).
+
+    Our choice: the best alignment in time, over all starts; the thesis does not say how clips were aligned.
+
+    Args:
+        labels: by class of ``dataset``, the label that clips of it have.
+        stride: source frames of the training data from one frame of a clip to the next.
+        advance: called with a number of videos that are done.
+
+    Raises:
+        UserError: where a class has no training video for a clip, or one cannot be read.
+    """
+    found: list[dict[int, Nearest]] = [{} for _ in queries.labels]  # by group
+    size = queries.videos.shape[2]
+    by_class = {int(label): np.flatnonzero(queries.labels == label) for label in np.unique(queries.labels)}
+    clips = {label: queries.videos[rows] for label, rows in by_class.items()}
+    for index in range(len(dataset)):
+        advance(1)
+        label = labels[dataset.info(index).label]
+        if label not in by_class:
+            continue
+        distances, starts = likeness.distances(clips[label], whole_video(dataset, index, size), stride)
+        if not starts:
+            continue
+        group = group_of(dataset, index)
+        rows, best = by_class[label].tolist(), distances.argmin(1).tolist()
+        for place, (row, start) in enumerate(zip(rows, best, strict=True)):
+            value = float(distances[place, start])
+            known = found[row].get(group)
+            if group != queries.own[row] and (known is None or value < known.distance):
+                found[row][group] = Nearest(index, starts[start], value, group, np.inf)
+    return [_nearest(groups, int(label)) for groups, label in zip(found, queries.labels, strict=True)]
+
+
+def _nearest(groups: dict[int, Nearest], label: int) -> Nearest:
+    if not groups:
+        raise UserError(
+            f"the training data have no other video of class {label}, or none that is long enough"
+        )
+    first, *others = sorted(groups.values(), key=lambda each: (each.distance, each.video))
+    return first._replace(other=others[0].distance if others else np.inf)
+
+
+def judge(made: Sequence[Nearest], real: Sequence[Nearest]) -> Verdict:
+    """Which clips are copies, by real clips that the model cannot have copied.
+
+    A copy is nearer to a training video than 95 % of those real clips, and by a ratio that 95 % of them do not
+    reach nearer to one recording than to every other: the first alone would be true of blurred clips too.
+    """
+    distance = float(np.quantile([each.distance for each in real], QUANTILE))
+    ratio = float(np.quantile([each.ratio for each in real], QUANTILE))
+    copies = [each.distance < distance and each.ratio < ratio for each in made]
+    return Verdict(copies, float(np.mean(copies)), distance, ratio)
+
+
+def judge_real(real: Sequence[Nearest]) -> Verdict:
+    """The same of the real clips, each by all the others: what is said where nothing was copied."""
+    apart = [judge([each], [*real[:i], *real[i + 1 :]] or [each]) for i, each in enumerate(real)]
+    copies = [verdict.copies[0] for verdict in apart]
+    limits = judge(real, real)
+    return limits._replace(copies=copies, share=float(np.mean(copies)))
+
+
+COLLAPSED: Final = 0.25
+"""a class whose samples are apart by less than this part of what real clips are has collapsed; as the watch has it"""
+JUMP: Final = 5.0
+"""largest step over the mean one from which on an interpolation jumps"""
+
+
+class ClassDiversity(NamedTuple):
+    """How far clips of a class are apart."""
+
+    name: str
+    fake: float
+    """mean distance of two samples"""
+    real: float
+    """mean distance of two real clips"""
+
+    @property
+    def ratio(self) -> float:
+        """1 where samples are as diverse as real clips."""
+        return self.fake / self.real if self.real else np.inf
+
+    @property
+    def collapsed(self) -> bool:
+        """One mode for the class (Du 2020, 4.3.2)."""
+        return bool(self.ratio < COLLAPSED)
+
+
+def diversity(
+    names: Sequence[str],
+    fake: Videos,
+    fake_labels: NDArray[np.int64],
+    real: Videos,
+    real_labels: NDArray[np.int64],
+) -> list[ClassDiversity]:
+    """Classes with two clips or more on both sides, the least diverse first."""
+    found = []
+    for label, name in enumerate(names):
+        sides = fake[fake_labels == label], real[real_labels == label]
+        if min(map(len, sides)) >= 2:
+            found.append(ClassDiversity(name, *(float(pair_distances(side).mean()) for side in sides)))
+    return sorted(found, key=lambda each: each.ratio)
+
+
+def jump(path: Bytes) -> float:
+    """Largest step over the mean one on a path of clips (n T H W C); 1 where all are alike, n - 1 for a single jump.
+
+    A model that remembers its clips shows abrupt jumps between highly distinct samples (Clark et al. 2019, B.2).
+    """
+    steps = step_distances(path)
+    return float(steps.max() / steps.mean()) if steps.any() else 1.0
+
+
+class Memory(NamedTuple):
+    """What was found."""
+
+    samples: Queries
+    neighbours: Sequence[Nearest]
+    real: Queries
+    real_neighbours: Sequence[Nearest]
+    verdict: Verdict
+    real_verdict: Verdict
+    """the same of the real clips, each by the others"""
+    diversity: Sequence[ClassDiversity]
+    jumps: Sequence[float]
+    """by interpolation"""
+
+
+def samples_of(model: Trained, seed: int, labels: Sequence[int], truncation: Truncation) -> Queries:
+    """Samples of these classes."""
+    videos = to_bytes(synthesise(model, seed, range(len(labels)), labels, truncation)).numpy()
+    return Queries(videos, np.asarray(labels, np.int64), [None] * len(labels))
+
+
+def real_clips(
+    dataset: Dataset, window: WindowSpec, labels: Sequence[int], most: int, trained: bool
+) -> Queries:
+    """Up to ``most`` real clips of each class in ``labels``, each of another recording where there are enough.
+
+    Args:
+        labels: by class of ``dataset``, the class that the model knows it as.
+        trained: whether they are training clips, whose own recording is no neighbour.
+
+    Raises:
+        UserError: if there are none.
+    """
+    order = np.argsort(
+        np.random.PCG64(derive(0, "real clips")).random_raw(len(dataset)), kind="stable"
+    ).tolist()
+    counts: dict[int, int] = {}
+    seen: set[int] = set()
+    chosen: list[tuple[int, int]] = []
+    later: list[tuple[int, int]] = []
+    for index in order:
+        label = dataset.info(index).label
+        if window.fault(dataset.info(index)) is None:
+            (later if group_of(dataset, index) in seen else chosen).append((index, labels[label]))
+            seen.add(group_of(dataset, index))
+    videos, found, own = [], [], []
+    for index, label in [*chosen, *later]:
+        if counts.get(label, 0) < most:
+            counts[label] = counts.get(label, 0) + 1
+            videos.append(cut(dataset, window, centre_place(dataset, window, index)))
+            found.append(label)
+            own.append(group_of(dataset, index) if trained else None)
+    if not videos:
+        raise UserError("there are no real clips that are long and large enough to compare with")
+    return Queries(np.stack(videos), np.asarray(found, np.int64), own)
+
+
+def of_classes(queries: Queries, classes: Sequence[int]) -> Queries:
+    """Those of some classes alone."""
+    rows = [i for i, label in enumerate(queries.labels) if label in classes]
+    return Queries(queries.videos[rows], queries.labels[rows], [queries.own[i] for i in rows])
+
+
+def remember(
+    model: Trained,
+    dataset: Dataset,
+    held_out: tuple[Dataset, Sequence[int]] | None,
+    likeness: Likeness,
+    seed: int,
+    classes: Sequence[int],
+    per_class: int,
+    paths: int,
+    points: int,
+    truncation: Truncation,
+    begin: Callable[[str, int, int], Callable[[int], None]],
+) -> Memory:
+    """Ask a model what it remembers of the clips that it was trained on.
+
+    Args:
+        held_out: real clips that it was not trained on, and their classes' labels in the training data; without
+            them training clips stand in, each compared with the other recordings alone.
+        classes: labels to sample, ``per_class`` clips each.
+        paths: interpolations between two samples of a class, with ``points`` videos each.
+
+    Raises:
+        UserError: if clips cannot be read or compared.
+    """
+    window = whole_window(model.experiment)
+    everyone = (
+        list(range(len(dataset.classes))) if model.experiment.conditional else [0] * len(dataset.classes)
+    )
+    trained = real_clips(dataset, window, everyone, per_class, trained=True)
+    real = (
+        trained
+        if held_out is None
+        else real_clips(held_out[0], window, held_out[1], per_class, trained=False)
+    )
+    real = of_classes(real, classes)
+    labels = [label for label in classes for _ in range(per_class)]
+    samples = samples_of(model, seed, labels, truncation)
+    both = Queries(
+        np.concatenate([samples.videos, real.videos]),
+        np.concatenate([samples.labels, real.labels]),
+        [*samples.own, *real.own],
+    )
+    advance = begin("training videos", len(dataset), 0)
+    found = nearest_videos(both, dataset, everyone, window.stride, likeness, advance)
+    made, others = found[: len(labels)], found[len(labels) :]
+    spread = diversity(model.class_names, samples.videos, samples.labels, trained.videos, trained.labels)
+    jumps = []
+    for path in range(paths):
+        label = classes[path % len(classes)]
+        ends = (End(2 * path, label), End(2 * path + 1, label))
+        jumps.append(jump(to_bytes(between(model, derive(seed, "paths"), *ends, points, truncation)).numpy()))
+    return Memory(samples, made, real, others, judge(made, others), judge_real(others), spread, jumps)

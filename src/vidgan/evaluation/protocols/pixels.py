@@ -1,0 +1,152 @@
+"""Extractors that need no network: pixels, spectra, agreement of a cascade's levels."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from vidgan.data.synthetic import SyntheticDataset
+from vidgan.errors import UserError
+from vidgan.evaluation.metrics.arrays import Floats
+from vidgan.evaluation.metrics.frames import copy_last, luma, psnr, radial_power, ssim
+from vidgan.evaluation.oracle import judge
+from vidgan.evaluation.protocols.extractors import Batch, Extractor, Features, Means, Rows, Subject, Videos
+from vidgan.evaluation.protocols.metrics import Judge, Metric, Result, Table
+from vidgan.spec import require
+
+
+class OracleVerdict(Features):
+    """Which class of the built-in clips an oracle sees: ``seen``, the class's number, or their count for none."""
+
+    def check(self, subject: Subject) -> None:
+        if not isinstance(subject.real, SyntheticDataset):
+            raise UserError("oracle-accuracy knows the built-in clips only; use --data synthetic")
+        if subject.context:
+            raise UserError(
+                "oracle-accuracy does not apply to a model that continues videos: their first frames show the class"
+            )
+        if not subject.conditional:
+            raise UserError(
+                "oracle-accuracy does not apply to a model without classes: none can be asked for"
+            )
+        if subject.classes != subject.real.classes:
+            raise UserError(
+                f"oracle-accuracy knows {', '.join(subject.real.classes)}; "
+                f"the model was trained on {', '.join(subject.classes[:8])}"
+            )
+
+    def open(self, means: Means) -> Extractor:
+        def rows(batch: Batch) -> Rows:
+            names = [f"{verdict.shape}-{verdict.motion}" for verdict in judge(batch.videos)]
+            known = {name: number for number, name in enumerate(means.classes)}
+            return {"seen": np.array([[known.get(name, len(known))] for name in names])}
+
+        return Extractor(rows, {"classes": list(means.classes)}, self)
+
+
+class PixelMeans(Features):
+    """Mean of each colour channel over all pixels of a clip, in [-1, 1]: ``means`` (3)."""
+
+    def open(self, means: Means) -> Extractor:
+        def rows(batch: Batch) -> Rows:
+            return {"means": (batch.videos.astype(np.float64) / 127.5 - 1).mean((1, 2, 3))}
+
+        return Extractor(rows, {}, self)
+
+
+class PowerSpectra(Features):
+    """Radially averaged power of some frames' luma (ITU-R BT.601, in [0, 1]): ``spectra`` (frames x rings)."""
+
+    positions: tuple[int, ...] = (1, 10, 25, 50)
+    """frames, counted from 1"""
+
+    def validate(self) -> None:
+        require(len(self.positions) > 0 and min(self.positions) >= 1, "positions count frames from 1")
+
+    def open(self, means: Means) -> Extractor:
+        def rows(batch: Batch) -> Rows:
+            frames = batch.videos.shape[1]
+            if max(self.positions) > frames:
+                raise UserError(
+                    f"power spectra are taken of frames {', '.join(map(str, self.positions))}; the clips have "
+                    f"{frames}: choose others by --positions"
+                )
+            return {"spectra": radial_power(luma(batch.videos[:, [p - 1 for p in self.positions]]))}
+
+        return Extractor(rows, {}, self)
+
+
+class FrameSimilarity(Features):
+    """SSIM of every frame that was predicted with what really followed: ``ssim`` (frames).
+
+    Where the given frames are known, ``copied`` (frames) is that of the last of them, repeated.
+    """
+
+    def check(self, subject: Subject) -> None:
+        if subject.generated and not subject.context:
+            raise UserError(
+                "this protocol compares continuations with what followed: the model continues no video"
+            )
+
+    def open(self, means: Means) -> Extractor:
+        def rows(batch: Batch) -> Rows:
+            assert batch.truth is not None, "continuations stand beside what followed"
+            found = {"ssim": ssim(batch.videos, batch.truth)}
+            return (
+                found if batch.given is None else {**found, "copied": copied_ssim(batch.given, batch.truth)}
+            )
+
+        return Extractor(rows, {}, self)
+
+
+def copied_ssim(given: Videos, truth: Videos) -> Floats:
+    """SSIM (N, T) of the last frame of ``given`` (N, C, H, W, 3) with each of ``truth`` (N, T, H, W, 3)."""
+    scores: list[Floats] = []
+    for i, (first, following) in enumerate(zip(given, truth, strict=True)):
+        # Futures of one clip stand one after another, and its copy is the same for all of them.
+        same = i > 0 and np.array_equal(first, given[i - 1]) and np.array_equal(following, truth[i - 1])
+        scores.append(scores[-1] if same else ssim(copy_last(first, len(following)), following))
+    return np.stack(scores)
+
+
+class LevelSimilarity(Features):
+    """PSNR (dB) between the input of each level above the first and its output, brought down to it: ``psnr`` (levels).
+
+    Our choice: an output is brought down as the data's own view of the level below is made, which makes real pairs
+    equal, and the squared error is averaged over a whole clip. SSW-GAN, 4 asks that outputs be "a valid upsampled
+    version" of inputs and shows it in pictures (Figures 4 and 10).
+    """
+
+    def check(self, subject: Subject) -> None:
+        if not subject.generated:
+            raise UserError("this protocol needs the videos of all levels: judge a run, not files")
+        if subject.levels < 2:
+            raise UserError("this protocol compares the levels of a cascade, and this model has one level")
+
+    def open(self, means: Means) -> Extractor:
+        def rows(batch: Batch) -> Rows:
+            found = [psnr(as_one_image(given), as_one_image(output)) for given, output in batch.pairs]
+            return {"psnr": np.stack(found, axis=1)}
+
+        return Extractor(rows, {}, self)
+
+
+def as_one_image(videos: np.ndarray[Any, np.dtype[np.uint8]]) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """Clips (N, T, H, W, 3) with their frames below each other: (N, T H, W, 3)."""
+    return videos.reshape(len(videos), -1, *videos.shape[3:])
+
+
+class MeanPerLevel(Metric):
+    """Mean over clips, for the top level; those of all levels above the first stand beside it."""
+
+    @property
+    def needs_real(self) -> bool:
+        return False
+
+    def against(self, real: Table | None) -> Judge:
+        def judge(fake: Table) -> Result:
+            means = fake.get("psnr").astype(np.float64).mean(0)
+            levels: Mapping[str, float] = {f"level {i + 2}": float(mean) for i, mean in enumerate(means)}
+            return Result(float(means[-1]), levels)
+
+        return judge

@@ -1,0 +1,212 @@
+"""A discriminator: a view of the clip, a residual body and a projection head."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from vidgan.models.views import ClipShape, Evidence, Frames, ViewSpec
+from vidgan.nn.blocks import BigGANBlocks, ResidualSpec
+from vidgan.nn.layers import Embedding, Linear
+from vidgan.shapes import frames_into_channels
+from vidgan.spec import Spec, require
+
+
+class BodySpec(Spec):
+    """A stack of residual blocks, each but the last halving height and width."""
+
+    width: int = 128
+    """base number of channels (the papers' ch)"""
+    channels: tuple[int, ...] = (2, 4, 8, 16, 16)
+    """channels after each block, in multiples of width, from input to output"""
+    volume_blocks: int = 0
+    """how many of the first blocks are 3-D"""
+    halve_time: bool = False
+    """whether 3-D blocks average pairs of steps (Du 2020, table 3.3); the other papers keep T"""
+    time_in_channels: bool = False
+    """whether the steps that 3-D blocks leave become channels of a single one (Du 2020, 4.5: the clip critic whose
+    videos turn dark); else they stay in the batch, and each gets a score (the cure, and the other papers)"""
+    residual: ResidualSpec = BigGANBlocks()
+    """kind of blocks"""
+    slope: float = 0.0
+    """negative slope of the rectifier; 0 is the papers' ReLU"""
+    input_mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """subtracted from each colour channel before the first block, in [-1, 1]; the papers subtract nothing"""
+    input_gain: float = 1.0
+    """factor on the input after the subtraction; 1 in the papers"""
+
+    def validate(self) -> None:
+        require(self.width >= 1, f"width must be at least 1, got {self.width}")
+        require(len(self.channels) >= 1, "channels must name at least one block")
+        fits = 0 <= self.volume_blocks <= len(self.channels)
+        require(fits, f"volume_blocks must be 0 to {len(self.channels)}, got {self.volume_blocks}")
+        after = self.volume_blocks < len(self.channels)
+        require(after or not self.time_in_channels, "time_in_channels needs a block after the 3-D ones")
+
+    @property
+    def features(self) -> int:
+        """Channels of the output."""
+        return self.width * self.channels[-1]
+
+    def build(self, inputs: int, steps: int) -> "Body":
+        """A body for videos with ``inputs`` channels; ``steps`` of them, where time goes into channels."""
+        return Body(self, inputs, steps)
+
+    def joined(self, steps: int) -> int:
+        """Steps that one frame holds behind the 3-D blocks: 1 unless time goes into channels."""
+        if not self.time_in_channels:
+            return 1
+        return max(1, steps >> self.volume_blocks) if self.halve_time else steps
+
+
+class Body(nn.Module):
+    """Video (B T C H W) -> features of every block, the last not yet rectified."""
+
+    def __init__(self, spec: BodySpec, inputs: int, steps: int) -> None:
+        super().__init__()
+        self.spec = spec
+        mean = torch.tensor(spec.input_mean).repeat(inputs // 3)[:, None, None]
+        self.register_buffer("mean", mean, persistent=False)
+        widths = [inputs, *(spec.width * c for c in spec.channels)]
+        last = len(spec.channels) - 1
+        # Our choice: no attention in critics. Clark et al. 2019, A.2 speaks of it in the generator alone, though
+        # BigGAN's discriminator, which critics are to follow, has one layer of it.
+        joined = spec.joined(steps)
+        self.blocks = nn.ModuleList(
+            spec.residual.critic(
+                widths[i] * (joined if i == spec.volume_blocks else 1),
+                widths[i + 1],
+                volume=i < spec.volume_blocks,
+                shrink=i != last,
+                halve_time=spec.halve_time and i < spec.volume_blocks,
+                first=i == 0,
+                slope=spec.slope,
+            )
+            for i in range(last + 1)
+        )
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """The output of each block (B T' C_i H/2^i W/2^i), i from 1; the last keeps the size before it."""
+        h = (x - self.get_buffer("mean").to(x.dtype)) * self.spec.input_gain
+        features = []
+        for i, block in enumerate(self.blocks):
+            if self.spec.time_in_channels and i == self.spec.volume_blocks:
+                h = frames_into_channels(h).unsqueeze(1)
+            h = block(h)
+            features.append(h)
+        return features
+
+
+class Head(nn.Module, ABC):
+    """Features (B T C) of one batch, real or fake, and labels (B,) -> scores (..., T)."""
+
+    def __init__(self, features: int, classes: int) -> None:
+        super().__init__()
+        self.score = Linear(features, 1)
+        self.embed = Embedding(classes, features)
+
+    def parts(self, h: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+        """The class-free score r_x and the class score r_xy, both (B T), in float32 or wider."""
+        h = h.to(torch.promote_types(h.dtype, torch.float32))
+        free = self.score(h).squeeze(2)
+        return free, torch.einsum("btc,bc->bt", h, self.embed(label))
+
+    @abstractmethod
+    def forward(self, h: Tensor, label: Tensor) -> Tensor: ...
+
+
+class Projection(Spec):
+    """One score per frame or step: linear(h) + e(y) . h (Clark et al. 2019, A.3)."""
+
+    def build(self, features: int, classes: int) -> Head:
+        return ProjectionHead(features, classes)
+
+
+class MixedProjection(Spec):
+    """o[b, b', t] = r_x[b, t] + sum over t' of r_xy[b', t'] (Luc et al. 2020, Eq. 15), within one half-batch."""
+
+    def build(self, features: int, classes: int) -> Head:
+        return MixedProjectionHead(features, classes)
+
+
+HeadSpec = Projection | MixedProjection
+
+
+class ProjectionHead(Head):
+    """Scores (B T)."""
+
+    def forward(self, h: Tensor, label: Tensor) -> Tensor:
+        free, classy = self.parts(h, label)
+        return free + classy
+
+
+class MixedProjectionHead(Head):
+    """Scores (B B T). B is one replica's micro-batch, so accumulating gradients changes the loss."""
+
+    def forward(self, h: Tensor, label: Tensor) -> Tensor:
+        free, classy = self.parts(h, label)
+        return free[:, None, :] + classy.sum(1)[None, :, None]
+
+
+class CriticSpec(Spec):
+    """What a critic sees, the network that judges it and how scores come out."""
+
+    name: str
+    """what logs call it"""
+    view: ViewSpec = Frames()
+    body: BodySpec = BodySpec()
+    head: HeadSpec = Projection()
+    mean_pool: bool = False
+    """mean over positions before the head; the papers sum"""
+
+    def validate(self) -> None:
+        require(self.name.isidentifier(), f"a critic's name must be a plain word, got {self.name!r}")
+
+    def build(self, classes: int, steps: int) -> "Critic":
+        """A critic of ``classes`` classes; ``steps`` are those that its view shows, as :meth:`View.steps` says."""
+        return Critic(self, classes, steps)
+
+
+class Critic(nn.Module):
+    """Batches of evidence -> scores per batch; one pass of the body for all of them."""
+
+    def __init__(self, spec: CriticSpec, classes: int, steps: int) -> None:
+        super().__init__()
+        self.spec = spec
+        self.body: Body = spec.body.build(spec.view.channels, steps)
+        self.head = spec.head.build(spec.body.features, classes)
+
+    def draw(self, clips: int, shape: ClipShape, rng: torch.Generator) -> Tensor:
+        """The view's random numbers for ``clips`` clips."""
+        return self.spec.view.draw(clips, shape, rng)
+
+    def forward(
+        self, batches: Sequence[Evidence], draws: Sequence[Tensor], dtype: torch.dtype | None = None
+    ) -> list[Tensor]:
+        """Scores of each batch, (B T) or (B B T), unreduced; arguments as those of :meth:`features`."""
+        parts = self.features(batches, draws, dtype)
+        return [self.head(part, batch.label) for part, batch in zip(parts, batches, strict=True)]
+
+    def features(
+        self, batches: Sequence[Evidence], draws: Sequence[Tensor], dtype: torch.dtype | None = None
+    ) -> list[Tensor]:
+        """What the head scores, of each batch (B T C).
+
+        Args:
+            batches: real, fake or both; the head sees each apart, so that they never mix.
+            draws: the view's random numbers of each batch (B, m).
+            dtype: what the body computes in; None is the clips' dtype.
+        """
+        views = [
+            self.spec.view.apply(seen, draw.to(seen.clip.device))
+            for seen, draw in zip(batches, draws, strict=True)
+        ]
+        seen = torch.cat(views) if len(views) > 1 else views[0]
+        features = torch.nn.functional.leaky_relu(
+            self.body(seen.to(dtype or seen.dtype))[-1], self.spec.body.slope
+        )
+        wide = torch.promote_types(features.dtype, torch.float32)
+        reduce = torch.mean if self.spec.mean_pool else torch.sum
+        h = reduce(features.to(wide), (3, 4))
+        return list(h.split([len(batch.label) for batch in batches]))

@@ -1,0 +1,194 @@
+"""What generator and discriminators minimise: hinge objectives, pixel loss, variety, class margin, orthogonality.
+
+Without given frames, the samples of a clip's class stand for its futures: each training clip then draws the nearest of
+them nearer, by which a small dataset is learnt by heart.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from vidgan.models.discriminator import Head
+from vidgan.nn.layers import Embedding, WeightLayer
+from vidgan.spec import Spec, require
+
+Scores = Sequence[Tensor]
+"""One tensor per critic, (B T) or (B B T)."""
+
+
+class Objective(Spec, ABC):
+    """The game's two losses (Lim and Ye 2017), as a mean over the batch."""
+
+    @abstractmethod
+    def outputs(self, scores: Scores) -> list[Tensor]:
+        """What goes into each hinge; the losses are means of each, summed."""
+
+    def by_critic(self, scores: Scores) -> list[Tensor]:
+        """What each critic adds to the hinges' inputs."""
+        return list(scores)
+
+    def critic_loss(self, real: Scores, fake: Scores) -> Tensor:
+        """sum over outputs of E[relu(1 - real)] + E[relu(1 + fake)] (Clark et al. 2019, 2.2)."""
+        reals, fakes = self.outputs(real), self.outputs(fake)
+        losses = [
+            torch.relu(1 - r).mean() + torch.relu(1 + f).mean() for r, f in zip(reals, fakes, strict=True)
+        ]
+        return torch.stack(losses).sum()
+
+    def generator_loss(self, fake: Scores) -> Tensor:
+        """-sum over outputs of E[fake]."""
+        return -torch.stack([output.mean() for output in self.outputs(fake)]).sum()
+
+
+class SumThenHinge(Objective):
+    """Sum over a critic's frames or steps, then one hinge per critic (Clark et al. 2019, 3.1; Du 2020, Eq. 4.2).
+
+    Our choice: the clip critic's steps are summed too; 3.1 and Eq. 4.2 say so of the frame critic, and of this one
+    only that it has a score.
+    """
+
+    mean: bool = False
+    """mean over frames or steps instead of the sum"""
+
+    def outputs(self, scores: Scores) -> list[Tensor]:
+        return self.by_critic(scores)
+
+    def by_critic(self, scores: Scores) -> list[Tensor]:
+        return [s.mean(-1) if self.mean else s.sum(-1) for s in scores]
+
+
+class HingeEach(Objective):
+    """A hinge per output, the mean per critic (Du 2020, Eq. 4.3; Luc et al. 2020, Eqs. 13 and 14).
+
+    Our choice for several critics: their means are summed.
+    """
+
+    def outputs(self, scores: Scores) -> list[Tensor]:
+        return list(scores)
+
+
+class HingeJoined(Objective):
+    """All critics' outputs joined, a hinge per output, one mean over samples and outputs (SSW-GAN, B)."""
+
+    def outputs(self, scores: Scores) -> list[Tensor]:
+        return [torch.cat([s.flatten(1) for s in scores], dim=1)]
+
+
+ObjectiveSpec = SumThenHinge | HingeEach | HingeJoined
+
+
+class PixelLoss(Spec):
+    """The "Average Pixel Value Loss", added to the generator's from a step on (Du 2020, Eq. 4.1).
+
+    The thesis leaves it out of its final model: it delays the dark videos and does not end them.
+    """
+
+    weight: float
+    """alpha"""
+    start: int = 50_000
+    """generator updates before it begins"""
+    of_means: bool = False
+    """compare mean pixel values, as the loss is named, instead of pixels, as its formula is written"""
+
+    def validate(self) -> None:
+        require(self.weight > 0, f"weight must be positive, got {self.weight}; None leaves the loss out")
+        require(self.start >= 0, f"start must be at least 0, got {self.start}")
+
+    def loss(self, real: Tensor, fake: Tensor) -> Tensor:
+        """alpha * mean |x - G(z)| of clips (B T 3 H W) in [-1, 1], over pixels or of their means."""
+        real = real.to(fake.dtype)
+        if self.of_means:
+            # Our choice: means over the batch, which Figure 4.5 plots. Those of single clips would have to agree with
+            # clips that were picked at random.
+            return self.weight * (real.mean() - fake.mean()).abs()
+        # Our choice: of values in [-1, 1], as the generator makes them. In the [0, 1] of Figure 4.5 it were half of it.
+        return self.weight * (real - fake).abs().mean()
+
+
+class Variety(Spec):
+    """Added to the generator's loss, so that different noise gives different futures.
+
+    Our choice: the "variety loss" of Gupta et al. 2018 (Social GAN), on pixels and with the mean absolute difference
+    of Du 2020, Eq. 4.1; none of the five papers has it. A future that is not the nearest is free to be another.
+    """
+
+    weight: float
+    """of the loss, beside the critics' part"""
+    futures: int = 4
+    """futures of each clip among which the nearest is taken; a batch holds so many times fewer clips"""
+
+    def validate(self) -> None:
+        require(self.weight > 0, f"weight must be positive, got {self.weight}; None leaves the loss out")
+        require(self.futures >= 1, f"futures must be at least 1, got {self.futures}")
+
+    def rows(self, clips: int) -> Tensor:
+        """Which real clip each of ``clips`` fakes continues, int64 (clips,): every one so many times in a row."""
+        return torch.arange(clips) // self.futures * self.futures
+
+    def loss(self, real: Tensor, fake: Tensor) -> Tensor:
+        """weight * the mean over real clips of the least mean |x - G(z)| among their futures.
+
+        Args:
+            real, fake: clips (B T 3 H W) in [-1, 1]; those of the same real clip in a row, as :meth:`rows` has them.
+        """
+        apart = (real.to(fake.dtype) - fake).abs().mean((1, 2, 3, 4))
+        return self.weight * torch.stack([futures.min() for futures in apart.split(self.futures)]).mean()
+
+
+class ClassMargin(Spec):
+    """A loss of the critics on real clips.
+
+    Our choice: the papers' critics never see a real clip under another class, and learn late what tells classes apart.
+    What it asks for is not all to be had, as single frames do not tell all motions; the hinge lives with the rest.
+    """
+
+    weight: float
+    """weight of the loss beside the hinge"""
+    margin: float = 0.25
+    """how much nearer a clip is to be to its own class than to any other, in units of a score"""
+
+    def validate(self) -> None:
+        require(self.weight > 0, f"weight must be positive, got {self.weight:g}; None leaves the loss out")
+        require(self.margin > 0, f"margin must be positive, got {self.margin:g}")
+
+    def loss(self, head: Head, h: Tensor, label: Tensor) -> Tensor:
+        """Mean over clips and other classes y' of relu(margin - (e(y) - e(y')) . h), with the mean of h over T.
+
+        Args:
+            h: features of real clips (B T C).
+            label: their classes (B,).
+        """
+        classes = head.embed(torch.arange(head.embed.weight.shape[0], device=label.device))
+        nearness = h.to(torch.promote_types(h.dtype, torch.float32)).mean(1) @ classes.T
+        short = torch.relu(self.margin - (nearness.gather(1, label[:, None]) - nearness))
+        others = torch.ones_like(short).scatter(1, label[:, None], 0)
+        return (short * others).sum() / others.sum().clamp(min=1)
+
+
+def orthogonal_penalty(module: nn.Module) -> Tensor:
+    """sum over weights of ||W W^T * (1 - I)||^2 (Brock et al. 2018, Eq. 3; Luc et al. 2020, E.2).
+
+    W is the weight flattened to (out, rest), before spectral normalisation.
+    Our choice: class embeddings are left out, as BigGAN's public code leaves its shared embedding.
+    """
+    total: list[Tensor] = []
+    for layer in module.modules():
+        if isinstance(layer, WeightLayer) and not isinstance(layer, Embedding):
+            total.append(off_diagonal(layer.weight.flatten(1)))
+    return torch.stack(total).sum()
+
+
+def off_diagonal(w: Tensor) -> Tensor:
+    """||W W^T * (1 - I)||^2 of W (out, rest), with the smaller of its two Gram matrices.
+
+    The first linear layer of a generator has many times more rows than columns (61,440 by 256 at width 120), and
+    W W^T would take more memory than all activations. ||W W^T|| = ||W^T W||, of which the squared lengths of the rows
+    are taken off.
+    """
+    rows, columns = w.shape
+    if rows > columns:
+        return (w.t() @ w).square().sum() - w.square().sum(dim=1).square().sum()
+    gram = w @ w.t()
+    return (gram - torch.diag(torch.diagonal(gram))).square().sum()

@@ -1,0 +1,215 @@
+"""Processes that train together: the process group, its averages, the device of each."""
+
+import gc
+import multiprocessing
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from vidgan.errors import UserError
+
+
+def choose_device() -> torch.device:
+    """The GPU of this process where torch sees GPUs, else the CPU.
+
+    The GPU is number ``LOCAL_RANK``, which torchrun gives to every process, and it becomes torch's current one.
+
+    Raises:
+        UserError: if there are fewer GPUs than processes.
+    """
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    index, count = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+    if index >= count:
+        raise UserError(
+            f"process {index + 1} has no GPU of its own: there are {count}; start at most {count} processes"
+        )
+    device = torch.device("cuda", index)
+    torch.cuda.set_device(device)
+    return device
+
+
+@contextmanager
+def main_first(main: bool, wait: Callable[[], None]) -> Iterator[None]:
+    """The main process goes through the block before all others, which then find the files that it wrote.
+
+    Args:
+        main: whether this process is the main one.
+        wait: returns when all processes have come to it.
+    """
+    if not main:
+        wait()
+    yield
+    if main:
+        wait()
+
+
+class Replicas(NamedTuple):
+    """This process among those that share every batch."""
+
+    rank: int = 0
+    size: int = 1
+    group: dist.ProcessGroup | None = None
+    """None for a single process"""
+
+    @property
+    def main(self) -> bool:
+        """Whether this process writes files and talks."""
+        return self.rank == 0
+
+    def slice(self, x: Tensor) -> Tensor:
+        """This replica's share of something drawn for the global batch (B, ...)."""
+        share = len(x) // self.size
+        return x[self.rank * share : (self.rank + 1) * share]
+
+    def average_gradients(self, module: nn.Module) -> None:
+        """Replace every gradient by its mean over replicas: one all-reduce of all of them together."""
+        if self.group is None:
+            return
+        gradients = [p.grad for p in module.parameters() if p.grad is not None]
+        flat = torch.cat([g.flatten() for g in gradients])
+        dist.all_reduce(flat, group=self.group)
+        flat /= self.size
+        for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+            gradient.copy_(part.view_as(gradient))
+
+    def average(self, values: Mapping[str, Tensor]) -> dict[str, float]:
+        """Means over replicas of scalars that stand on the device; waits for it."""
+        if not values:
+            return {}
+        stacked = torch.stack([v.detach().double() for v in values.values()])
+        if self.group is not None:
+            dist.all_reduce(stacked, group=self.group)
+            stacked /= self.size
+        return dict(zip(values, stacked.tolist(), strict=True))
+
+    def wait(self) -> None:
+        """Return when all replicas have come here."""
+        self.any(False)
+
+    def any(self, flag: bool) -> bool:
+        """Whether ``flag`` holds on some replica; does not wait for work on the device."""
+        if self.group is None:
+            return flag
+        value = torch.tensor(float(flag), device="cpu")
+        dist.all_reduce(value, op=dist.ReduceOp.MAX, group=self.group)
+        return bool(value.item())
+
+
+def join_replicas(expected: int) -> Replicas:
+    """The replicas that torchrun started; a plain process is alone.
+
+    On GPUs, each process has chosen its own before.
+
+    Raises:
+        UserError: if their number is not what the experiment says.
+    """
+    count = int(os.environ.get("WORLD_SIZE", "1"))
+    if count != expected:
+        raise UserError(
+            f"the experiment is for {expected} replicas but {count} were started; "
+            f"use torchrun --nproc-per-node {expected}, or --training.batch.replicas {count}"
+        )
+    if count == 1:
+        return Replicas()
+    if not dist.is_initialized():
+        # Gradients and statistics meet on the GPUs, flags on the CPU: NCCL reduces no CPU tensors.
+        dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+    return Replicas(dist.get_rank(), count, dist.group.WORLD)
+
+
+def trainable(modules: Iterable[nn.Module], on: bool) -> None:
+    """Let gradients reach the weights of ``modules``, or keep them out."""
+    for module in modules:
+        module.requires_grad_(on)
+
+
+def end_process_group() -> None:
+    """Leave the default process group, and free what still refers to it in circles.
+
+    Freed while the interpreter ends, a group may abort the process: its threads ask for an interpreter that is gone.
+    """
+    dist.destroy_process_group()
+    gc.collect()
+
+
+PATIENCE = 30.0
+"""time (seconds) that other processes get to end after this one has"""
+
+Work = Callable[..., bool]
+"""A function importable by name: ``work(replicas, *arguments)``."""
+
+
+def side_by_side(count: int, work: Work, *arguments: Any) -> bool:
+    """``work(replicas, *arguments)`` in ``count`` processes on the CPU, of which this is the main one; its answer.
+
+    Every process takes an equal share of this one's threads.
+
+    Raises:
+        UserError: if another process ended before its time, or ``work`` raises it.
+    """
+    if count == 1:
+        return work(Replicas(), *arguments)
+    threads = torch.get_num_threads()
+    context = multiprocessing.get_context("spawn")
+    with tempfile.TemporaryDirectory() as folder:
+        meeting = (Path(folder) / "meeting").as_uri()
+        share = max(1, threads // count)
+        others = [
+            context.Process(target=_follow, args=(rank, count, share, meeting, work, arguments))
+            for rank in range(1, count)
+        ]
+        for process in others:
+            process.start()
+        try:
+            return _replica(0, count, share, meeting, work, arguments)
+        except RuntimeError as error:
+            lost = [process for process in others if _has_failed(process)]
+            if not lost:
+                raise
+            raise UserError(
+                f"a training process ended with status {lost[0].exitcode}; go on with --resume"
+            ) from error
+        finally:
+            torch.set_num_threads(threads)
+            for process in others:
+                _end(process)
+
+
+def _replica(
+    rank: int, count: int, threads: int, meeting: str, work: Work, arguments: tuple[Any, ...]
+) -> bool:
+    torch.set_num_threads(threads)
+    dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=count)
+    try:
+        return work(Replicas(rank, count, dist.group.WORLD), *arguments)
+    finally:
+        end_process_group()
+
+
+def _follow(*replica: Any) -> None:
+    # What went wrong everywhere, the main process says; what went wrong here alone has a traceback.
+    try:
+        _replica(*replica)
+    except (UserError, KeyboardInterrupt):
+        sys.exit(2)
+
+
+def _has_failed(process: BaseProcess) -> bool:
+    process.join(timeout=1)
+    return bool(process.exitcode)
+
+
+def _end(process: BaseProcess) -> None:
+    process.join(timeout=PATIENCE)
+    process.terminate()
+    process.join()

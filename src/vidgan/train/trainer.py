@@ -1,0 +1,382 @@
+"""A level in training: what a step works on, the step itself, the average, and all state that resuming needs."""
+
+import copy
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from vidgan.models.cascade import Settled, below_of, by_label, sample_window
+from vidgan.models.generator import Generator
+from vidgan.models.joint import JointLevels
+from vidgan.models.level import Below, Game, Level, LevelSpec
+from vidgan.models.losses import ClassMargin, orthogonal_penalty
+from vidgan.models.views import Evidence
+from vidgan.nn.layers import initialise, power_iterate
+from vidgan.nn.norm import Statistics
+from vidgan.run.checkpoints import load_optimiser_state, optimiser_state
+from vidgan.run.distributed import Replicas, trainable
+from vidgan.run.experiment import AdamSpec, AverageSpec, Experiment, TrainingSpec
+from vidgan.sample.load import freshen
+from vidgan.seeds import stream
+from vidgan.train.monitor import Monitor
+
+Draws = dict[str, Tensor]
+"""Each critic's random numbers."""
+
+
+class Micro(NamedTuple):
+    """What one forward and backward pass works on: a micro-batch and all that was drawn for it."""
+
+    real: Evidence
+    z: Tensor
+    """(B, latent)"""
+    below: Callable[[], Tensor | None]
+    """makes the lower level's video (B T' 3 h w) for the fake clips"""
+    real_draws: Draws
+    fake_draws: Draws
+
+
+class Optimisers(NamedTuple):
+    """Adam for each side."""
+
+    generator: torch.optim.Optimizer
+    critics: torch.optim.Optimizer
+
+
+Scalars = dict[str, Tensor]
+"""Numbers to log, still on the device."""
+
+
+def training_step(
+    level: Game,
+    optimisers: Optimisers,
+    spec: TrainingSpec,
+    step: int,
+    critic_batches: Sequence[Sequence[Micro]],
+    generator_batch: Sequence[Micro],
+    statistics: Statistics,
+    replicas: Replicas,
+    monitor: Monitor | None = None,
+) -> Scalars:
+    """All updates of one step.
+
+    Args:
+        step: updates of the generator before this one.
+        critic_batches: the micro-batches of each critic update.
+        generator_batch: the micro-batches of the generator's update.
+        statistics: batch statistics over this replica's group.
+        monitor: looks on, where the step is watched.
+    """
+    scalars: Scalars = {}
+    for batch in critic_batches:
+        scalars |= update_critics(level, optimisers, spec, batch, statistics, replicas, monitor)
+    return scalars | update_generator(
+        level, optimisers, spec, step, generator_batch, statistics, replicas, monitor
+    )
+
+
+def update_critics(
+    level: Game,
+    optimisers: Optimisers,
+    spec: TrainingSpec,
+    batch: Sequence[Micro],
+    statistics: Statistics,
+    replicas: Replicas,
+    monitor: Monitor | None = None,
+) -> Scalars:
+    """min over D of E[relu(1 - D(x))] + E[relu(1 + D(G(z)))] (Clark et al. 2019, 2.2), for all critics."""
+    dtype = torch.bfloat16 if spec.bf16 else None
+    trainable(level.critics.values(), True)
+    optimisers.critics.zero_grad(set_to_none=True)
+    logged: list[Scalars] = []
+    for micro in batch:
+        with torch.no_grad():
+            fake = level.imitate(micro.real, micro.z, micro.below(), statistics, dtype)
+        seen = level.features([micro.real, fake], [micro.real_draws, micro.fake_draws], dtype)
+        on_real, on_fake = (level.score(h, micro.real.label) for h in seen)
+        loss = level.spec.objective.critic_loss(on_real, on_fake)
+        scalars = {"loss/critics": loss} | critic_scalars(level, on_real, on_fake)
+        if spec.class_margin is not None:
+            short = class_loss(level, spec.class_margin, seen[0], micro.real.label)
+            loss, scalars["loss/class_margin"] = loss + spec.class_margin.weight * short, short
+        (loss / len(batch)).backward()
+        logged.append(scalars)
+        if monitor is not None:
+            monitor.critics(level, micro.real, fake, on_real, on_fake)
+    replicas.average_gradients(level.critics)
+    if monitor is not None:
+        monitor.gradients(dict(level.critics.items()))
+    optimisers.critics.step()
+    power_iterate(level.critics)
+    return mean_scalars(logged)
+
+
+def update_generator(
+    level: Game,
+    optimisers: Optimisers,
+    spec: TrainingSpec,
+    step: int,
+    batch: Sequence[Micro],
+    statistics: Statistics,
+    replicas: Replicas,
+    monitor: Monitor | None = None,
+) -> Scalars:
+    """max over G of E[D(G(z))] (Clark et al. 2019, 2.2); the critics stand still."""
+    dtype = torch.bfloat16 if spec.bf16 else None
+    trainable(level.critics.values(), False)
+    optimisers.generator.zero_grad(set_to_none=True)
+    logged: list[Scalars] = []
+    for micro in batch:
+        real = micro.real if spec.variety is None else micro.real.rows(spec.variety.rows(len(micro.z)))
+        fake = level.imitate(real, micro.z, micro.below(), statistics, dtype)
+        (on_fake,) = level.judge([fake], [micro.fake_draws], dtype)
+        loss = level.spec.objective.generator_loss(on_fake)
+        scalars = {"loss/generator": loss}
+        if spec.pixel_loss is not None and step >= spec.pixel_loss.start:
+            pixels = spec.pixel_loss.loss(real.clip, fake.clip)  # Du 2020, Eq. 4.1
+            loss, scalars["loss/pixels"] = loss + pixels, pixels
+        if spec.variety is not None:
+            nearest = spec.variety.loss(real.clip, fake.clip)
+            loss, scalars["loss/variety"] = loss + nearest, nearest
+        (loss / len(batch)).backward()
+        logged.append(scalars)
+    if spec.orthogonal_penalty:
+        penalty = orthogonal_penalty(level.generator)
+        (spec.orthogonal_penalty * penalty).backward()
+    replicas.average_gradients(level.generator)
+    if monitor is not None:
+        monitor.gradients({"generator": level.generator})
+    optimisers.generator.step()
+    power_iterate(level.generator)
+    return mean_scalars(logged)
+
+
+def class_loss(level: Game, margin: ClassMargin, features: Mapping[str, Tensor], label: Tensor) -> Tensor:
+    """Sum over critics of the class margin's loss on real clips."""
+    losses = [margin.loss(level.critic(name).head, h, label) for name, h in features.items()]
+    return torch.stack(losses).sum()
+
+
+def critic_scalars(level: Game, on_real: Sequence[Tensor], on_fake: Sequence[Tensor]) -> Scalars:
+    """What enters the hinge of each critic, in the mean over real and over fake clips."""
+    table = {}
+    by_critic = level.spec.objective.by_critic
+    for name, real, fake in zip(level.critics, by_critic(on_real), by_critic(on_fake), strict=True):
+        table[f"critic/{name}/real"] = real.detach().mean()
+        table[f"critic/{name}/fake"] = fake.detach().mean()
+    return table
+
+
+def mean_scalars(logged: Sequence[Scalars]) -> Scalars:
+    """Means over micro-batches."""
+    return {name: torch.stack([scalars[name].detach() for scalars in logged]).mean() for name in logged[0]}
+
+
+BelowSource = Callable[[Tensor, int, int, int], Tensor]
+"""(labels, step, update, first global index) -> the lower level's video for fake clips (B T' 3 h w)."""
+
+
+def data_indices(spec: TrainingSpec, replicas: Replicas, step: int) -> Iterator[Sequence[int]]:
+    """Indices into the endless stream of items for every batch that is read from ``step`` on, this replica's share."""
+    batch = step * spec.critic_updates
+    while True:
+        first = batch * spec.batch.global_batch + replicas.rank * spec.batch.share
+        yield range(first, first + spec.batch.share)
+        batch += 1
+
+
+class Randomness:
+    """Draws for the global batch, sliced by replica and cut into micro-batches; a function of (seed, level, step)."""
+
+    def __init__(self, spec: TrainingSpec, index: int, level: Game, replicas: Replicas) -> None:
+        self.spec = spec
+        self.index = index
+        self.level = level
+        self.replicas = replicas
+
+    def micros(
+        self, step: int, update: int, real: Evidence, source: BelowSource | None, device: torch.device
+    ) -> list[Micro]:
+        """The micro-batches of update number ``update`` of ``step``; the generator's comes after the critics'."""
+        batch = self.spec.batch
+        clips = batch.global_batch
+        place = (self.index, step, update)
+        z = torch.randn((clips, self.level.latent), generator=self._stream("noise", place))
+        z = self.replicas.slice(z)
+        of_real = self._draws(self._stream("views of real", place))
+        of_fake = self._draws(self._stream("views of fake", place))
+        places = self.level.places(clips, self._stream("places", place))
+        real = self.level.at(real, self.replicas.slice(places))
+        micros = []
+        for start in range(0, batch.share, batch.micro):
+            rows = slice(start, start + batch.micro)
+            part = real.rows(rows)
+            first = self.replicas.rank * batch.share + start
+            micros.append(
+                Micro(
+                    part,
+                    z[rows].to(device, non_blocking=True),
+                    _feed(source, part.label, step, update, first),
+                    {name: draw[rows].to(device, non_blocking=True) for name, draw in of_real.items()},
+                    {name: draw[rows].to(device, non_blocking=True) for name, draw in of_fake.items()},
+                )
+            )
+        return micros
+
+    def _draws(self, rng: torch.Generator) -> Draws:
+        draws = self.level.draws(self.spec.batch.global_batch, rng)
+        return {name: self.replicas.slice(draw) for name, draw in draws.items()}
+
+    def _stream(self, purpose: str, place: tuple[int, ...]) -> torch.Generator:
+        return stream(self.spec.seed, purpose, *place)
+
+
+def _feed(
+    source: BelowSource | None, label: Tensor, step: int, update: int, first: int
+) -> Callable[[], Tensor | None]:
+    if source is None:
+        return lambda: None
+    return lambda: source(label, step, update, first)
+
+
+class WeightAverage:
+    """A copy of a module whose weights follow it; float32, before spectral normalisation."""
+
+    def __init__(self, module: nn.Module, spec: AverageSpec) -> None:
+        self.spec = spec
+        self.module = copy.deepcopy(module).requires_grad_(False)
+
+    @torch.no_grad()
+    def update(self, module: nn.Module, step: int) -> None:
+        """Follow ``module`` after update number ``step``: w' = decay w' + (1 - decay) w once averaging has begun,
+        with the decay of that step.
+
+        Until then the average is the module's weights (Luc et al. 2020, E.2: initialised with their value).
+        """
+        ours: list[Tensor] = list(self.module.parameters())
+        theirs: list[Tensor] = list(module.parameters())
+        if step <= self.spec.start:
+            torch._foreach_copy_(ours, theirs)
+        else:
+            decay = self.spec.decay_at(step - self.spec.start)
+            torch._foreach_lerp_(ours, theirs, 1 - decay)
+
+
+class LevelState:
+    """A level in training, or all of them together. Levels count from 0 here and from 1 wherever people read."""
+
+    def __init__(self, experiment: Experiment, index: int, device: torch.device) -> None:
+        training = experiment.training
+        self.index = index
+        # On the meta device there is nothing to draw, and a large model takes no time and no memory.
+        with torch.device("meta" if device.type == "meta" else "cpu"):
+            self.level: Game = (
+                JointLevels(experiment.levels, experiment.classes)
+                if experiment.joint
+                else level_of(experiment, index)
+            )
+        if device.type != "meta":
+            initialise(self.level, training.initial, stream(training.seed, "weights", index))
+        self.level.to(device)
+        self.optimisers = Optimisers(
+            adam(self.level.generator, training.adam, training.adam.generator_rate),
+            adam(self.level.critics, training.adam, training.adam.critic_rate),
+        )
+        self.average = None
+        if training.average is not None:
+            self.average = WeightAverage(self.level.generator, training.average)
+        self.step = 0
+
+    def published(self, averaged: bool = True) -> tuple[Generator, ...]:
+        """The generators that are trained here as sampling uses them, from the lowest level.
+
+        Args:
+            averaged: the average where there is one, else the raw weights.
+        """
+        raw = generators_in(self.level.generator)
+        if self.average is None or not averaged:
+            return raw
+        return tuple(map(freshen, generators_in(self.average.module), raw))
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All state as named tensors."""
+        table = {f"level/{name}": t for name, t in self.level.state_dict().items()}
+        if self.average is not None:
+            table |= {f"average/{name}": t for name, t in self.average.module.state_dict().items()}
+        generator, critics = self._names()
+        table |= optimiser_state("adam/generator", self.optimisers.generator, generator)
+        table |= optimiser_state("adam/critics", self.optimisers.critics, critics)
+        return table
+
+    def restore(self, tensors: dict[str, Tensor], step: int) -> None:
+        """Continue from :meth:`tensors` of a level with the same spec."""
+        self.level.load_state_dict(part(tensors, "level/"))
+        if self.average is not None:
+            self.average.module.load_state_dict(part(tensors, "average/"))
+        generator, critics = self._names()
+        load_optimiser_state("adam/generator", self.optimisers.generator, generator, tensors)
+        load_optimiser_state("adam/critics", self.optimisers.critics, critics, tensors)
+        self.step = step
+
+    def _names(self) -> tuple[list[str], list[str]]:
+        generator = [name for name, _ in self.level.generator.named_parameters()]
+        return generator, [name for name, _ in self.level.critics.named_parameters()]
+
+
+def generators_in(module: torch.nn.Module) -> tuple[Generator, ...]:
+    """A generator alone, or those of all levels."""
+    found = module if isinstance(module, torch.nn.ModuleList) else [module]
+    return tuple(generator for generator in found if isinstance(generator, Generator))
+
+
+def level_of(experiment: Experiment, index: int) -> Level:
+    """A level that is trained alone."""
+    levels = experiment.levels
+    above = [level.size for level in reversed(levels[index + 1 :])]
+    return Level(levels[index], experiment.classes, below_of(levels, index), above)
+
+
+def adam(module: torch.nn.Module, spec: AdamSpec, rate: float) -> torch.optim.Adam:
+    """Adam over the parameters of ``module``."""
+    parameters = list(module.parameters())
+    # One pass over each weight instead of nine; there is none on the meta device.
+    fused = not any(parameter.is_meta for parameter in parameters)
+    betas = (spec.beta1, spec.beta2)
+    return torch.optim.Adam(parameters, lr=rate, betas=betas, eps=spec.epsilon, fused=fused)
+
+
+def part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The entries under ``prefix``, without it."""
+    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
+
+
+def frozen_source(
+    levels: Sequence[Settled], spec: LevelSpec, below: Below, training: TrainingSpec
+) -> BelowSource:
+    """Windows of the levels' videos for the fake clips of a level above them.
+
+    Noise and the window's place are drawn per clip from its global index, so they do not depend on
+    replicas and micro-batches.
+
+    Args:
+        levels: the settled levels underneath.
+        spec: the level in training.
+    """
+    frames = spec.trained_frames // below.factor
+    places = levels[-1].spec.frames - frames + 1
+    batch = training.batch.global_batch
+
+    def sample(label: Tensor, step: int, update: int, first: int) -> Tensor:
+        rows = slice(first, first + len(label))
+
+        def noise(level: int, dimension: int) -> Tensor:
+            rng = stream(training.seed, "noise below", len(levels), level, step, update)
+            return torch.randn((batch, dimension), generator=rng)[rows].to(label.device)
+
+        rng = stream(training.seed, "window below", len(levels), step, update)
+        start = torch.randint(0, places, (batch,), generator=rng)[rows]
+        return sample_window(levels, noise, by_label(label), start, frames)
+
+    return sample
