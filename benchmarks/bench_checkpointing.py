@@ -13,10 +13,15 @@ def narrow() -> Experiment:
     """DVD-GAN at 12x64x64 with few channels, in float32, so that a step takes about a second on a CPU."""
     experiment = with_batch(dvd_gan_k600_12x64(), CLIPS)
     (level,) = experiment.levels
-    critics = tuple(critic.replace(body=critic.body.replace(width=WIDTH)) for critic in level.critics)
+    discriminators = tuple(
+        discriminator.replace(body=discriminator.body.replace(width=WIDTH))
+        for discriminator in level.discriminators
+    )
     return experiment.replace(
         classes=8,
-        levels=(level.replace(generator=level.generator.replace(width=WIDTH), critics=critics),),
+        levels=(
+            level.replace(generator=level.generator.replace(width=WIDTH), discriminators=discriminators),
+        ),
         training=experiment.training.replace(bf16=False),
     )
 

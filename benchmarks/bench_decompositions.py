@@ -1,4 +1,5 @@
-"""A training step with each of Table 1's critics, and with the units of F.4, beside the ratios of Luc et al. 2020.
+"""A training step with each of Table 1's discriminators, and with the units of F.4, beside the ratios of Luc
+et al. 2020.
 
 On a GPU, the paper's own size: ``--width 48 --clips 8`` (E.3: each step trains on batches of 8 clips).
 """
@@ -74,8 +75,8 @@ def memory_of(name: str, settings: DecompositionSettings) -> int:
 def work_of(name: str) -> int:
     """Operations of a step per clip at the paper's size, those of convolutions and matrix products."""
     experiment = sized(name, WIDTH, CLIPS, True)
-    critics, generator = step_flops(experiment, 0)
-    return experiment.training.critic_updates * critics + generator
+    discriminators, generator = step_flops(experiment, 0)
+    return experiment.training.discriminator_updates * discriminators + generator
 
 
 def step_of(name: str, settings: DecompositionSettings) -> Measure:
@@ -118,7 +119,7 @@ def main(settings: DecompositionSettings) -> None:
     if settings.part != "units":
         compare("Table 1: a training step with each decomposition", TABLE_1, settings)
     if settings.part != "decompositions":
-        compare("F.4: a training step with each unit, faster critics", UNITS, settings)
+        compare("F.4: a training step with each unit, faster discriminators", UNITS, settings)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -9,7 +9,7 @@ from interleaved import Case, Settings, interleave, options, show, show_machine,
 from training import Trainee, with_batch
 
 from vidgan.presets import preset
-from vidgan.run.collapse import Watch, WatchSpec
+from vidgan.run.collapse import CollapseDetector, CollapseSpec
 from vidgan.run.distributed import Replicas
 from vidgan.train.monitor import Monitor
 
@@ -26,7 +26,7 @@ def main(settings: MonitorSettings) -> None:
     show_machine(settings.device)
     experiment = with_batch(preset(settings.preset), settings.batch)
     trainee = Trainee(experiment, settings.level - 1, settings.device)
-    watch = Watch(WatchSpec())
+    watch = CollapseDetector(CollapseSpec())
 
     def watched() -> None:
         monitor = Monitor()

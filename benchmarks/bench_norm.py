@@ -6,8 +6,8 @@ import torch
 from interleaved import Case, Settings, interleave, mib, options, peak_bytes, show, show_machine, timed
 from torch import Tensor
 
-from vidgan.nn.layers import Orthogonal, initialise
-from vidgan.nn.norm import EPSILON, BatchNorm, BatchStatistics, Clock, ConditionalNormReLU, Context
+from vidgan.nn.layers import OrthogonalSpec, initialise
+from vidgan.nn.norm import EPSILON, BatchNormSpec, BatchStatistics, Clock, ConditionalNormReLU, Context
 from vidgan.seeds import stream
 from vidgan.shapes import as_video
 
@@ -45,8 +45,8 @@ WAYS: dict[str, Way] = {"plain": plain, "two means": two_means, "fused": fused}
 def main(settings: Settings) -> None:
     device = settings.device
     show_machine(device)
-    norm = ConditionalNormReLU(BatchNorm(), C, CONDITION)
-    initialise(norm, Orthogonal(), stream(0, "weights"))
+    norm = ConditionalNormReLU(BatchNormSpec(), C, CONDITION)
+    initialise(norm, OrthogonalSpec(), stream(0, "weights"))
     norm.to(device)
     condition = torch.randn((B, CONDITION), generator=stream(0, "condition")).to(device)
     context = Context(condition, BatchStatistics(), Clock())

@@ -87,7 +87,7 @@ def main(settings: Settings) -> None:
         experiment = experiment_of(name, width, clips)
         case = (experiment, index, settings.device)
         training = experiment.training
-        planned = plan_level(experiment, index).memory(training.batch, training.critic_updates, clips)
+        planned = plan_level(experiment, index).memory(training.batch, training.discriminator_updates, clips)
         print(f"  {name}, level {index + 1}, {clips} clips: planned {mib(int(planned))}", flush=True)
         found = {"tensors": alone(peak_of_training, *case)}
         if settings.device.type == "cpu":

@@ -6,8 +6,8 @@ from collections.abc import Callable
 import torch
 from interleaved import Case, Settings, interleave, options, show, show_machine, timed
 
-from vidgan.nn.layers import Orthogonal, initialise
-from vidgan.nn.recurrent import ConvGRU, Unit, UnitSpec, unroll
+from vidgan.nn.layers import OrthogonalSpec, initialise
+from vidgan.nn.recurrent import ConvGRUSpec, Unit, UnitSpec, unroll
 from vidgan.seeds import stream
 from vidgan.shapes import as_video
 
@@ -27,11 +27,11 @@ def main(settings: Settings) -> None:
         return lambda: unroll(unit, x, first)[0].square().mean().backward()
 
     # ConvGRU is the reference.
-    kinds = sorted(typing.get_args(UnitSpec), key=lambda kind: kind is not ConvGRU)
+    kinds = sorted(typing.get_args(UnitSpec), key=lambda kind: kind is not ConvGRUSpec)
     cases, sizes = [], []
     for kind in kinds:
         unit: Unit = kind().build(CHANNELS, CHANNELS)
-        initialise(unit, Orthogonal(), stream(0, "weights"))
+        initialise(unit, OrthogonalSpec(), stream(0, "weights"))
         cases.append(Case(kind.__name__, timed(passes(unit.to(device)), device)))
         sizes.append(f"{sum(p.numel() for p in unit.parameters()):,} parameters")
     title = f"recurrent units, forward and backward, {B}x{T}x{CHANNELS}x{SIDE}x{SIDE} float32"

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from vidgan.evaluation.metrics.frames import motion, psnr
+from vidgan.evaluation.metrics.frames import mean_motion, psnr
 from vidgan.models.cascade import below_of
 from vidgan.models.level import view_below
 from vidgan.run.directory import RunDirectory
@@ -26,7 +26,7 @@ def decibels(a: Tensor, b: Tensor) -> float:
 
 def moving(video: Tensor) -> float:
     """Mean motion of clips (B T 3 H W)."""
-    return float(motion(to_bytes(video).numpy()).mean())
+    return float(mean_motion(to_bytes(video).numpy()).mean())
 
 
 def main(paths: list[Path], clips: int) -> None:

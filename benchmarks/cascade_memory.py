@@ -20,8 +20,8 @@ from interleaved import show_machine
 from torch import Tensor
 
 from vidgan.files import write_text
-from vidgan.models.cascade import Settled, above, below_of, by_label, stream_chunks
-from vidgan.nn.norm import NormReLU, SettledStatistics
+from vidgan.models.cascade import FrozenLevel, above, below_of, by_label, stream_chunks
+from vidgan.nn.norm import NormReLU, StandingStatistics
 from vidgan.presets import preset
 from vidgan.report.figure import Plot, figure
 from vidgan.run.experiment import Experiment
@@ -48,7 +48,7 @@ class Held(NamedTuple):
     """tables of both levels"""
 
 
-def settled(experiment: Experiment, index: int, device: torch.device) -> Settled:
+def settled(experiment: Experiment, index: int, device: torch.device) -> FrozenLevel:
     """An untrained level whose statistics are those of a normal distribution; they stay on the CPU."""
     spec = experiment.levels[index]
     below = below_of(experiment.levels, index)
@@ -60,15 +60,15 @@ def settled(experiment: Experiment, index: int, device: torch.device) -> Settled
         shape = (spec.frames, len(channels))
         table[f"{norm.key}/mean"] = torch.zeros(shape, dtype=torch.float64)
         table[f"{norm.key}/variance"] = torch.ones(shape, dtype=torch.float64)
-    return Settled(spec, generator, SettledStatistics(table))
+    return FrozenLevel(spec, generator, StandingStatistics(table))
 
 
-def sources(experiment: Experiment, device: torch.device) -> list[Settled]:
+def sources(experiment: Experiment, device: torch.device) -> list[FrozenLevel]:
     """Both levels."""
     return [settled(experiment, index, device) for index in range(len(experiment.levels))]
 
 
-def held(levels: Sequence[Settled], device: torch.device, lengths: Sequence[int | None]) -> list[Held]:
+def held(levels: Sequence[FrozenLevel], device: torch.device, lengths: Sequence[int | None]) -> list[Held]:
     """What making one video in chunks of each of these lengths holds; None makes it whole."""
     label = by_label(torch.zeros(1, dtype=torch.int64, device=device))
 
@@ -78,7 +78,7 @@ def held(levels: Sequence[Settled], device: torch.device, lengths: Sequence[int 
     with LiveTensors() as live:
         video = next(stream_chunks(levels[:1], noise, label, None))
         first = live.most
-    tables = [level.statistics for level in levels if isinstance(level.statistics, SettledStatistics)]
+    tables = [level.statistics for level in levels if isinstance(level.statistics, StandingStatistics)]
     statistics = sum(rows.nbytes for own in tables for rows in own.table.values())
     found = []
     for frames in lengths:

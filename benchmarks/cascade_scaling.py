@@ -22,12 +22,12 @@ from vidgan.models.level import LevelSpec
 from vidgan.presets import preset
 from vidgan.report.figure import Curve, Plot, Point, figure
 from vidgan.run.experiment import Experiment
-from vidgan.train.plan import LiveTensors, Rehearsal, prime
+from vidgan.train.plan import DryRun, LiveTensors, prime
 from vidgan.train.trainer import LevelState
 
 META, CPU = torch.device("meta"), torch.device("cpu")
 COMPUTED, MEASURED = (24, 48, 140), (24, 48)
-"""output frames at the papers' size and at width :data:`WIDTH`; of half of them the frame critic draws 8"""
+"""output frames at the papers' size and at width :data:`WIDTH`; of half of them the frame discriminator draws 8"""
 WIDTH = 4
 GB = 1e9
 
@@ -46,7 +46,7 @@ class Cost(NamedTuple):
     memory: int
     """bytes at the peak, everything included"""
     flops: int
-    """of a step per clip, all critic updates and the generator's"""
+    """of a step per clip, all discriminator updates and the generator's"""
 
 
 def float32(experiment: Experiment) -> Experiment:
@@ -81,7 +81,7 @@ def computed(subject: Subject, clips: int) -> Cost:
         state = LevelState(experiment, subject.level, META)
         prime(state)
         with FlopCounterMode(display=False) as counter:
-            Rehearsal(experiment, subject.level, META, state).step()
+            DryRun(experiment, subject.level, META, state).step()
     return Cost(live.most, counter.get_total_flops() // clips)
 
 
@@ -172,7 +172,7 @@ def small_width(rounds: int) -> list[Plot]:
         works = {}
         for subject in subjects(frames):
             experiment = with_batch(with_width(subject.experiment, WIDTH).replace(classes=10), 1)
-            works[subject.name] = Rehearsal(experiment, subject.level, CPU).step
+            works[subject.name] = DryRun(experiment, subject.level, CPU).step
         cases = [Case(name, cpu_time(work)) for name, work in works.items()]
         for result in interleave(cases, rounds):
             seconds[result.name, frames] = statistics.median(result.seconds)

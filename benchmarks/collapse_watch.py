@@ -1,4 +1,4 @@
-"""What the collapse watch says of runs: ten healthy ones and some that are made to fail, or runs that are there.
+"""What the collapse detector says of runs: ten healthy ones and some that are made to fail, or runs that are there.
 
 ``python benchmarks/collapse_watch.py --out runs/watch`` trains them, resumes what is unfinished and prints a table;
 ``python benchmarks/collapse_watch.py RUN...`` prints it for runs that were trained already. A rule's number is its
@@ -10,24 +10,24 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vidgan.cli import main as vidgan
-from vidgan.run.collapse import RULES, Watch
+from vidgan.run.collapse import RULES, CollapseDetector
 from vidgan.run.directory import RunDirectory
 from vidgan.run.logs import read_lines
 
 HEALTHY = (("demo", 4), ("demo-cascade", 3), ("demo-cascade-no-matching", 3))
 """presets, and how many seeds of each"""
 BATCH = ("--training.batch.global-batch", "16", "--training.batch.micro-batch", "16")
-RATES = "--training.adam.generator-rate", "--training.adam.critic-rate"
+RATES = "--training.adam.generator-rate", "--training.adam.discriminator-rate"
 FAILING = {
     "both-rates-x1000": ("demo", RATES[0], "3", RATES[1], "2"),
     "generator-rate-x100": ("demo", RATES[0], "0.3"),
-    "slow-critics": ("demo", RATES[0], "3e-2", RATES[1], "2e-5", *BATCH),
-    "no-clip-critic": (
-        "guide-no-clip-critic",
+    "slow-discriminators": ("demo", RATES[0], "3e-2", RATES[1], "2e-5", *BATCH),
+    "no-clip-discriminator": (
+        "guide-no-clip-discriminator",
         *("--levels.0.stride", "1", "--levels.0.generator.side", "1"),
         *BATCH,
     ),
-    "critic-rate-0": ("demo", RATES[1], "0"),
+    "discriminator-rate-0": ("demo", RATES[1], "0"),
     "generator-rate-1e30": ("demo", RATES[0], "1e30"),
 }
 """bad settings of shrunk presets, with a tick every step"""
@@ -61,7 +61,7 @@ def row(path: Path) -> str:
     worst: dict[str, float] = {}
     ticks = 0
     for level in range(1, len(run.experiment.levels) + 1):
-        watch = Watch(run.experiment.reporting.watch)
+        watch = CollapseDetector(run.experiment.reporting.collapse)
         for line in lines:
             if line["level"] != level:
                 continue

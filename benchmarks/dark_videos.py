@@ -38,7 +38,7 @@ VARIANTS = (
     Variant("guide-per-frame-hinge", "hinge per frame"),
     Variant("guide-k400-12x64", "hinge per frame, time in the batch"),
     Variant("guide-pixel-loss-2-at-50k", "original with pixel loss 2"),
-    Variant("guide-no-clip-critic", "original without clip critic"),
+    Variant("guide-no-clip-discriminator", "original without clip discriminator"),
 )
 
 
@@ -61,13 +61,13 @@ def overrides(name: str, sizes: Sizes) -> list[str]:
         "levels.0.stride": 1,
         "levels.0.generator.side": sizes.side,
         "levels.0.generator.width": sizes.width,
-        **{f"levels.0.critics.{i}.body.width": sizes.width for i in range(len(level.critics))},
+        **{f"levels.0.discriminators.{i}.body.width": sizes.width for i in range(len(level.discriminators))},
         "training.steps": sizes.steps,
         "training.batch.global-batch": sizes.batch,
         "training.adam.generator-rate": sizes.rates * adam.generator_rate,
-        "training.adam.critic-rate": sizes.rates * adam.critic_rate,
-        "training.settle.batches": 4,
-        "training.settle.clips": sizes.batch,
+        "training.adam.discriminator-rate": sizes.rates * adam.discriminator_rate,
+        "training.standing_statistics.batches": 4,
+        "training.standing_statistics.clips": sizes.batch,
         "training.bf16": False,
         "reporting.tick": max(1, sizes.steps // (BINS * TICKS)),
         "reporting.checkpoint": max(1, sizes.steps // 10),

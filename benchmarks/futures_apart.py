@@ -18,7 +18,7 @@ from predictor import open_predictor
 from vidgan.data.loader import to_float
 from vidgan.errors import UserError
 from vidgan.evaluation.metrics.frames import psnr, ssim
-from vidgan.evaluation.oracle import judge
+from vidgan.evaluation.oracle import recognise
 from vidgan.sample.sampler import continue_clips, to_bytes
 from vidgan.sample.video_io import strip, write_image
 
@@ -51,7 +51,7 @@ def main(given: Given) -> None:
 
     counts, kinds = Counter[str](), []
     for each in futures:
-        seen = [verdict.motion or "none" for verdict in judge(each)]
+        seen = [verdict.motion or "none" for verdict in recognise(each)]
         counts.update(seen)
         kinds.append(len(set(seen) - {"none"}))
     print(f"step {model.step}; {given.clips} held-out clips, {given.futures} futures of each")

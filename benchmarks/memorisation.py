@@ -13,9 +13,9 @@ from PIL import Image
 from resumable import open_or_start, train_to
 
 from vidgan.cli import main as vidgan
-from vidgan.models.losses import Variety
+from vidgan.models.losses import VarietySpec
 from vidgan.presets import preset
-from vidgan.run.experiment import Experiment, ReportingSpec, SettleSpec
+from vidgan.run.experiment import Experiment, ReportingSpec, StandingStatisticsSpec
 
 FRAMES, FIRST, APART = 4, 8, 8
 """frames of a clip, and which of its strip"""
@@ -27,17 +27,21 @@ def by_heart() -> Experiment:
     """The demo at 16x16, with a loss by which each clip draws the nearest of eight samples of its class nearer."""
     tour = preset("demo")
     (level,) = tour.levels
-    # The demo's critics see their input centred on dark clips, and at four times this gain.
-    critics = tuple(
-        critic.replace(body=critic.body.replace(input_mean=(0.0, 0.0, 0.0), input_gain=8.0))
-        for critic in level.critics
+    # The demo's discriminators see their input centred on dark clips, and at four times this gain.
+    discriminators = tuple(
+        discriminator.replace(body=discriminator.body.replace(input_mean=(0.0, 0.0, 0.0), input_gain=8.0))
+        for discriminator in level.discriminators
     )
     return tour.replace(
-        levels=(level.replace(generator=level.generator.replace(side=2), critics=critics, frames=FRAMES),),
+        levels=(
+            level.replace(
+                generator=level.generator.replace(side=2), discriminators=discriminators, frames=FRAMES
+            ),
+        ),
         training=tour.training.replace(
             class_margin=None,
-            variety=Variety(weight=100.0, futures=8),
-            settle=SettleSpec(batches=4, clips=64),
+            variety=VarietySpec(weight=100.0, futures=8),
+            standing_statistics=StandingStatisticsSpec(batches=4, clips=64),
         ),
         reporting=ReportingSpec(tick=20, checkpoint=200, keep=2, samples=500),
     )

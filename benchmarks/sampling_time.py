@@ -14,9 +14,9 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 from training import with_width
 
-from vidgan.models.cascade import Settled, below_of, by_label, sample_levels
+from vidgan.models.cascade import FrozenLevel, below_of, by_label, sample_levels
 from vidgan.nn.layers import initialise
-from vidgan.nn.norm import RecordedStatistics, SettledStatistics
+from vidgan.nn.norm import RecordedStatistics, StandingStatistics
 from vidgan.presets import preset
 from vidgan.run.experiment import Experiment
 from vidgan.sample.sampler import Scaled, latents
@@ -39,7 +39,7 @@ class Sampler:
     def __init__(self, experiment: Experiment, clips: int, device: torch.device, seed: int = 0) -> None:
         self.device, self.clips, self.seed = device, clips, seed
         self.label = (torch.arange(clips) % experiment.classes).to(device)
-        self.levels: list[Settled] = []
+        self.levels: list[FrozenLevel] = []
         self.parameters = 0
         for index, level in enumerate(experiment.levels):
             below = below_of(experiment.levels, index)
@@ -48,11 +48,11 @@ class Sampler:
                 generator = level.generator.build(experiment.classes, level.context_frames, size)
             self.parameters += sum(weight.numel() for weight in generator.requires_grad_(False).parameters())
             recorded = RecordedStatistics()
-            self.levels.append(Settled(level, generator, recorded))
+            self.levels.append(FrozenLevel(level, generator, recorded))
             if device.type != "meta":  # which has no values, neither of weights nor of settled statistics
                 initialise(generator, experiment.training.initial, stream(seed, "weights", index))
                 self.sample()
-                self.levels[-1] = Settled(level, generator, SettledStatistics(recorded.averages()))
+                self.levels[-1] = FrozenLevel(level, generator, StandingStatistics(recorded.averages()))
 
     def sample(self, dtype: torch.dtype | None = None) -> Tensor:
         """Whole videos of the top level that there is (clips T 3 H W)."""

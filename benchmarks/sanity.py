@@ -196,13 +196,13 @@ def main() -> None:
     parser.add_argument("strips", type=Path)
     parser.add_argument("--out", type=Path, required=True, help="folder for evaluation-sanity.json and .png")
     parser.add_argument(
-        "--classifier", type=Path, help="file of vidgan train-classifier, to show frechet-house too"
+        "--classifier", type=Path, help="file of vidgan train-classifier, to show frechet-in-domain too"
     )
     chosen = parser.parse_args()
     given = windows(chosen.strips)
     results = [measure_all(given, "frechet-random", None)]
     if chosen.classifier:
-        results.append(measure_all(given, "frechet-house", chosen.classifier))
+        results.append(measure_all(given, "frechet-in-domain", chosen.classifier))
     (chosen.out / "evaluation-sanity.json").write_text(json.dumps(results, indent=1) + "\n")
     draw(results, chosen.out / "evaluation-sanity.png")
 

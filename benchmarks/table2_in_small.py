@@ -24,8 +24,8 @@ from vidgan.evaluation.protocols import Protocol, protocol
 from vidgan.evaluation.protocols.metrics import BestFuture
 from vidgan.evaluation.record import Setup, copies_log, evaluate
 from vidgan.models.generator import EncoderSpec
-from vidgan.models.losses import PixelLoss
-from vidgan.models.views import Frames
+from vidgan.models.losses import PixelLossSpec
+from vidgan.models.views import FramesSpec
 from vidgan.presets import preset
 from vidgan.report.figure import Curve, Plot, Point, figure
 from vidgan.run.checkpoints import steps_of
@@ -37,7 +37,7 @@ from vidgan.run.experiment import (
     BatchSpec,
     Experiment,
     ReportingSpec,
-    SettleSpec,
+    StandingStatisticsSpec,
 )
 from vidgan.run.logs import read_lines, seconds_logged
 from vidgan.sample.load import GivenFrames, open_trained
@@ -63,7 +63,7 @@ class Scale(NamedTuple):
     """of training"""
     turn: int
     """steps that a run trains before the next one's turn, and between two measurements"""
-    judged: int
+    evaluated: int
     """clips of a Frechet distance; a quarter of them have their best of 10 futures compared"""
 
 
@@ -85,32 +85,37 @@ def small(unit: str, seed: int, turn: int) -> Experiment:
         stage.replace(channels=outputs) for stage, outputs in zip(tower.stages[1:], (2, 1), strict=True)
     )
     # As in the demo: around the clips' dark mean ReLU sees both signs, and the gain makes up for spectral norm.
-    body = level.critics[1].body.replace(
+    body = level.discriminators[1].body.replace(
         width=WIDTH, channels=(1, 2, 4), input_mean=(-0.5, -0.5, -0.5), input_gain=8.0
     )
-    frames, crop = level.critics
-    assert isinstance(frames.view, Frames)
-    critics = (
-        frames.replace(view=frames.view.replace(k=4), body=body.replace(volume_blocks=0), mean_pool=True),
+    frames, crop = level.discriminators
+    assert isinstance(frames.view, FramesSpec)
+    discriminators = (
+        frames.replace(view=frames.view.replace(k=4), body=body.replace(blocks_3d=0), mean_pool=True),
         crop.replace(body=body, mean_pool=True),
     )
     # The same in the encoder: its states must outweigh what the noise starts from, or futures begin elsewhere.
-    encoder = tower.encoder.replace(body=body.replace(volume_blocks=0))
+    encoder = tower.encoder.replace(body=body.replace(blocks_3d=0))
     generator = tower.replace(width=WIDTH, channels=4, latent=32, embedding=8, stages=stages, encoder=encoder)
     training = experiment.training.replace(
         steps=turn,
-        critic_updates=1,
+        discriminator_updates=1,
         batch=BatchSpec(global_batch=CLIPS, micro_batch=CLIPS),
-        adam=AdamSpec(generator_rate=2e-3, critic_rate=2e-3, beta2=0.99),
+        adam=AdamSpec(generator_rate=2e-3, discriminator_rate=2e-3, beta2=0.99),
         average=AverageSpec(decay=0.98, start=0),
-        # Critics alone need thousands of steps to tell the units apart; the distance to what followed needs hundreds.
-        pixel_loss=PixelLoss(weight=50, start=0),
-        settle=SettleSpec(batches=8, clips=32),
+        # Discriminators alone need thousands of steps to tell the units apart; the distance to what followed
+        # needs hundreds.
+        pixel_loss=PixelLossSpec(weight=50, start=0),
+        standing_statistics=StandingStatisticsSpec(batches=8, clips=32),
         bf16=False,
         seed=seed,
     )
     return experiment.replace(
-        levels=(level.replace(generator=generator, critics=critics, frames=MADE, context_frames=GIVEN),),
+        levels=(
+            level.replace(
+                generator=generator, discriminators=discriminators, frames=MADE, context_frames=GIVEN
+            ),
+        ),
         training=training,
         reporting=ReportingSpec(tick=turn, checkpoint=turn, keep=2, samples=10 * turn),
     )
@@ -131,22 +136,22 @@ def train_turn(run: RunDirectory, dataset: Dataset, turn: int) -> bool:
     return train_to(run, dataset, (trained(run) // turn + 1) * turn)
 
 
-def protocols(judged: int) -> dict[str, Protocol]:
+def protocols(evaluated: int) -> dict[str, Protocol]:
     """Best of 10 SSIM, and a distance that needs no weights."""
     similar, frechet = protocol(SSIM), protocol(FRECHET)
     assert isinstance(similar.metric, BestFuture)
     assert frechet.real is not None
     return {
-        SSIM: similar.replace(metric=similar.metric.replace(futures=10), clips=max(2, judged // 4)),
-        FRECHET: frechet.replace(clips=judged, real=frechet.real.replace(count=4 * judged)),
+        SSIM: similar.replace(metric=similar.metric.replace(futures=10), clips=max(2, evaluated // 4)),
+        FRECHET: frechet.replace(clips=evaluated, real=frechet.real.replace(count=4 * evaluated)),
     }
 
 
-def measure(run: RunDirectory, dataset: Dataset, judged: int, setup: Setup) -> None:
+def measure(run: RunDirectory, dataset: Dataset, evaluated: int, setup: Setup) -> None:
     """Measure the newest checkpoint on held-out clips, unless that is done."""
     step = trained(run)
     done = {line["protocol"] for line in read_lines(run.metrics.path) if line["step"] == step}
-    missing = {name: each for name, each in protocols(judged).items() if name not in done}
+    missing = {name: each for name, each in protocols(evaluated).items() if name not in done}
     if not missing:
         return
     held_out = open_held_out(TEXTURED, run.experiment)
@@ -156,12 +161,12 @@ def measure(run: RunDirectory, dataset: Dataset, judged: int, setup: Setup) -> N
         print(f"{run.path.name}, step {step}: {name} {line['value']:.4g}", flush=True)
 
 
-def measure_copies(run: RunDirectory, judged: int, setup: Setup) -> dict[str, float]:
+def measure_copies(run: RunDirectory, evaluated: int, setup: Setup) -> dict[str, float]:
     """The copy baseline by the same protocols."""
     log = copies_log(run)
     if not log.path.exists():
         held_out = open_held_out(TEXTURED, run.experiment)
-        for name, each in protocols(judged).items():
+        for name, each in protocols(evaluated).items():
             evaluate(run, None, held_out, name, each, setup)
     return {line["protocol"]: line["value"] for line in read_lines(log.path)}
 
@@ -259,13 +264,13 @@ class Given(argparse.Namespace):
     units: list[str]
     seeds: int
     turn: int
-    judged: int
+    evaluated: int
     report: bool
 
 
 def main(given: Given) -> None:
     """Train and measure in turns until every run has had its time, then write table and curves."""
-    scale = Scale(60 * given.minutes, given.turn, given.judged)
+    scale = Scale(60 * given.minutes, given.turn, given.evaluated)
     if given.report:
         report(given, scale, measured(given))
         return
@@ -283,7 +288,7 @@ def main(given: Given) -> None:
         for run, dataset in left:
             if not is_finished(run, scale) and not train_turn(run, dataset, scale.turn):
                 return
-            measure(run, dataset, scale.judged, setup)
+            measure(run, dataset, scale.evaluated, setup)
         left = [pair for pair in left if not is_finished(pair[0], scale)]
     report(given, scale, runs)
 
@@ -302,7 +307,7 @@ def measured(given: Given) -> dict[str, list[RunDirectory]]:
 def report(given: Given, scale: Scale, runs: Runs) -> None:
     """Write table and curves of what was measured."""
     first, *_ = runs.values()
-    copies = measure_copies(first[0], scale.judged, Setup(cache=given.out / "cache"))
+    copies = measure_copies(first[0], scale.evaluated, Setup(cache=given.out / "cache"))
     written = table(runs, copies, scale.seconds)
     (given.out / "table.md").write_text(written)
     (given.out / "ssim.svg").write_text(figure(plots(runs, SSIM, "best of 10 SSIM")))
@@ -322,7 +327,7 @@ if __name__ == "__main__":
     parser.add_argument("--seeds", type=int, default=3, help="runs of each unit (3)")
     parser.add_argument("--turn", type=int, default=90, help="steps between measurements (90)")
     parser.add_argument(
-        "--judged", type=int, default=128, help="clips of a distance; a quarter for SSIM (128)"
+        "--evaluated", type=int, default=128, help="clips of a distance; a quarter for SSIM (128)"
     )
     parser.add_argument(
         "--report", action="store_true", help="train nothing: table and curves of what is there"

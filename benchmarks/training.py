@@ -3,8 +3,8 @@
 import torch
 
 from vidgan.run.experiment import BatchSpec, Experiment
+from vidgan.train.plan import DryRun as Trainee
 from vidgan.train.plan import LiveTensors
-from vidgan.train.plan import Rehearsal as Trainee
 
 __all__ = ["Trainee", "peak_of_training", "rehearse", "with_batch", "with_checkpointing", "with_width"]
 
@@ -34,8 +34,11 @@ def with_width(experiment: Experiment, width: int) -> Experiment:
         if generator.encoder is not None:
             body = generator.encoder.body.replace(width=width)
             generator = generator.replace(encoder=generator.encoder.replace(body=body))
-        critics = tuple(critic.replace(body=critic.body.replace(width=width)) for critic in level.critics)
-        levels.append(level.replace(generator=generator, critics=critics))
+        discriminators = tuple(
+            discriminator.replace(body=discriminator.body.replace(width=width))
+            for discriminator in level.discriminators
+        )
+        levels.append(level.replace(generator=generator, discriminators=discriminators))
     return experiment.replace(levels=tuple(levels))
 
 

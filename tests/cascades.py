@@ -3,22 +3,22 @@
 import torch
 from torch import Tensor
 
-from vidgan.models.cascade import Noise, Settled, below_of
-from vidgan.models.discriminator import CriticSpec
+from vidgan.models.cascade import FrozenLevel, Noise, below_of
+from vidgan.models.discriminator import DiscriminatorSpec
 from vidgan.models.generator import NOTHING, GeneratorSpec, StageSpec, from_below
 from vidgan.models.level import LevelSpec
-from vidgan.models.views import Frames
-from vidgan.nn.layers import Normal, initialise
-from vidgan.nn.norm import BatchNormAllFrames, Clock, NormReLU, SettledStatistics
-from vidgan.nn.recurrent import ConvGRU
-from vidgan.nn.temporal import Recurrent, SeparableConvolution, TemporalSpec
+from vidgan.models.views import FramesSpec
+from vidgan.nn.layers import NormalSpec, initialise
+from vidgan.nn.norm import BatchNormAllFramesSpec, Clock, NormReLU, StandingStatistics
+from vidgan.nn.recurrent import ConvGRUSpec
+from vidgan.nn.temporal import RecurrentSpec, SeparableConvolutionSpec, TemporalSpec
 from vidgan.presets.ssw_gan import ssw_gan_k600_48x128
 from vidgan.run.tiny import tiny
 
 F64 = torch.float64
 LABELS = 3
-GRU = Recurrent(unit=ConvGRU())
-SEPARABLE = SeparableConvolution()
+GRU = RecurrentSpec(unit=ConvGRUSpec())
+SEPARABLE = SeparableConvolutionSpec()
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:
@@ -38,29 +38,31 @@ def level_spec(
     generator = GeneratorSpec(
         latent=3, embedding=2, width=4, side=side, channels=1, stages=stages(count, temporal)
     )
-    critics = (CriticSpec(name="frames", view=Frames(k=1)),)
-    return LevelSpec(generator=generator, critics=critics, frames=frames, stride=stride, window=window)
+    discriminators = (DiscriminatorSpec(name="frames", view=FramesSpec(k=1)),)
+    return LevelSpec(
+        generator=generator, discriminators=discriminators, frames=frames, stride=stride, window=window
+    )
 
 
-def settled_level(levels: tuple[LevelSpec, ...], index: int) -> Settled:
+def settled_level(levels: tuple[LevelSpec, ...], index: int) -> FrozenLevel:
     """A level in float64 with Gaussian weights and settled statistics that differ strongly between steps."""
     spec = levels[index]
     rng = torch.Generator().manual_seed(index)
     below = below_of(levels, index)
     generator = spec.generator.build(LABELS, below_size=below.size if below else None).double()
-    initialise(generator, Normal(deviation=1.0), rng)
+    initialise(generator, NormalSpec(deviation=1.0), rng)
     table = {}
     for module in generator.modules():
         if isinstance(module, NormReLU):
             channels = (module.gain.bias if hasattr(module.gain, "bias") else module.gain).shape[0]
-            rows = 1 if module.normaliser == BatchNormAllFrames() else spec.frames
+            rows = 1 if module.normaliser == BatchNormAllFramesSpec() else spec.frames
             table[f"{module.key}/mean"] = torch.randn(rows, channels, generator=rng, dtype=F64) / 2
             spread = torch.rand(rows, channels, generator=rng, dtype=F64)
             table[f"{module.key}/variance"] = 0.5 + spread
-    return Settled(spec, generator, SettledStatistics(table))
+    return FrozenLevel(spec, generator, StandingStatistics(table))
 
 
-def whole_videos(cascade: list[Settled], noise: Noise, label: Tensor) -> list[Tensor]:
+def whole_videos(cascade: list[FrozenLevel], noise: Noise, label: Tensor) -> list[Tensor]:
     """Every level's whole video, each from the whole video below: no windows."""
     videos: list[Tensor] = []
     for index, level in enumerate(cascade):

@@ -11,110 +11,123 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vidgan.models.discriminator import BodySpec, CriticSpec, HeadSpec, MixedProjection, Projection
+from vidgan.models.discriminator import (
+    BodySpec,
+    DiscriminatorSpec,
+    HeadSpec,
+    MixedProjectionSpec,
+    ProjectionSpec,
+)
 from vidgan.models.level import LevelSpec
-from vidgan.models.losses import HingeEach, HingeJoined, ObjectiveSpec, SumThenHinge
-from vidgan.models.views import Clip, Crop, Frames, MatchingPair, ViewSpec
-from vidgan.nn.blocks import BigGANBlocks, BigGANDeepBlocks, PlainVolumes, ResidualSpec
-from vidgan.nn.layers import Initialiser, Normal, Orthogonal, WeightLayer, power_iterate
-from vidgan.nn.norm import BatchNorm, BatchNormAllFrames, GroupNorm, InstanceNorm, NoNorm, NormSpec
+from vidgan.models.losses import HingeEachSpec, HingeJoinedSpec, ObjectiveSpec, SumThenHingeSpec
+from vidgan.models.views import ClipSpec, CropSpec, FramesSpec, MatchingPairSpec, ViewSpec
+from vidgan.nn.blocks import BigGANBlocksSpec, BigGANDeepBlocksSpec, Plain3dBlocksSpec, ResidualSpec
+from vidgan.nn.layers import InitialiserSpec, NormalSpec, OrthogonalSpec, WeightLayer, power_iterate
+from vidgan.nn.norm import (
+    BatchNormAllFramesSpec,
+    BatchNormSpec,
+    GroupNormSpec,
+    InstanceNormSpec,
+    NoNormSpec,
+    NormSpec,
+)
 from vidgan.nn.recurrent import (
-    PTSRU,
-    ConvGRU,
-    ConvLSTM,
-    DynamicConvLSTM,
-    KTrajGRU,
-    MultiplicativeConvGRU,
-    TSRUc,
-    TSRUp,
-    TSRUs,
+    ConvGRUSpec,
+    ConvLSTMSpec,
+    DynamicConvLSTMSpec,
+    KTrajGRUSpec,
+    MultiplicativeConvGRUSpec,
+    PTSRUSpec,
+    TSRUcSpec,
+    TSRUpSpec,
+    TSRUsSpec,
     UnitSpec,
 )
-from vidgan.nn.recurrent.unit import Activation, ReLU, Tanh
+from vidgan.nn.recurrent.unit import ActivationSpec, ReLUSpec, TanhSpec
 from vidgan.nn.temporal import (
-    Recurrent,
-    SelfAttention,
-    SeparableConvolution,
-    SeparableSelfAttention,
+    RecurrentSpec,
+    SelfAttentionSpec,
+    SeparableConvolutionSpec,
+    SeparableSelfAttentionSpec,
     TemporalSpec,
 )
-from vidgan.nn.warp import Factorised, Pixelwise
+from vidgan.nn.warp import FactorisedWarpSpec, PixelwiseWarpSpec
 from vidgan.presets import presets
 from vidgan.run.experiment import Experiment, TrainingSpec
 from vidgan.run.tiny import tiny
 from vidgan.spec import Spec
 
-ACTIVATIONS: Mapping[str, Activation] = {"relu": ReLU(), "tanh": Tanh()}
+ACTIVATIONS: Mapping[str, ActivationSpec] = {"relu": ReLUSpec(), "tanh": TanhSpec()}
 
-INITIALISERS: Mapping[str, Initialiser] = {"orthogonal": Orthogonal(), "normal": Normal()}
+INITIALISERS: Mapping[str, InitialiserSpec] = {"orthogonal": OrthogonalSpec(), "normal": NormalSpec()}
 
 NORMS: Mapping[str, NormSpec] = {
-    "batch": BatchNorm(),
-    "batch, all frames": BatchNormAllFrames(),
-    "group": GroupNorm(groups=2),
-    "layer": GroupNorm(groups=1),
-    "instance": InstanceNorm(),
-    "none": NoNorm(),
+    "batch": BatchNormSpec(),
+    "batch, all frames": BatchNormAllFramesSpec(),
+    "group": GroupNormSpec(groups=2),
+    "layer": GroupNormSpec(groups=1),
+    "instance": InstanceNormSpec(),
+    "none": NoNormSpec(),
 }
 
 RESIDUALS: Mapping[str, ResidualSpec] = {
-    "BigGAN": BigGANBlocks(),
-    "BigGAN-deep": BigGANDeepBlocks(),
-    "plain volumes": PlainVolumes(),
+    "BigGAN": BigGANBlocksSpec(),
+    "BigGAN-deep": BigGANDeepBlocksSpec(),
+    "plain volumes": Plain3dBlocksSpec(),
 }
 
-WARPS: Mapping[str, Factorised | Pixelwise] = {
-    "factorised": Factorised(kernels=4),
-    "pixelwise": Pixelwise(),
+WARPS: Mapping[str, FactorisedWarpSpec | PixelwiseWarpSpec] = {
+    "factorised": FactorisedWarpSpec(kernels=4),
+    "pixelwise": PixelwiseWarpSpec(),
 }
 
 UNITS: Mapping[str, UnitSpec] = {
-    "ConvGRU": ConvGRU(),
-    "multiplicative ConvGRU": MultiplicativeConvGRU(),
-    "ConvLSTM": ConvLSTM(),
-    "TSRU_c": TSRUc(),
-    "TSRU_p": TSRUp(),
-    "TSRU_s": TSRUs(),
-    "PTSRU": PTSRU(),
-    "K-TrajGRU": KTrajGRU(),
-    "dynamic ConvLSTM": DynamicConvLSTM(width=2),
+    "ConvGRU": ConvGRUSpec(),
+    "multiplicative ConvGRU": MultiplicativeConvGRUSpec(),
+    "ConvLSTM": ConvLSTMSpec(),
+    "TSRU_c": TSRUcSpec(),
+    "TSRU_p": TSRUpSpec(),
+    "TSRU_s": TSRUsSpec(),
+    "PTSRU": PTSRUSpec(),
+    "K-TrajGRU": KTrajGRUSpec(),
+    "dynamic ConvLSTM": DynamicConvLSTMSpec(width=2),
 }
 
 TEMPORAL: Mapping[str, TemporalSpec] = {
-    **{name: Recurrent(unit=unit) for name, unit in UNITS.items()},
-    "self-attention": SelfAttention(),
-    "separable self-attention": SeparableSelfAttention(),
-    "separable self-attention, time first": SeparableSelfAttention(time_first=True),
-    "separable convolution": SeparableConvolution(),
+    **{name: RecurrentSpec(unit=unit) for name, unit in UNITS.items()},
+    "self-attention": SelfAttentionSpec(),
+    "separable self-attention": SeparableSelfAttentionSpec(),
+    "separable self-attention, time first": SeparableSelfAttentionSpec(time_first=True),
+    "separable convolution": SeparableConvolutionSpec(),
 }
 
 VIEWS: Mapping[str, ViewSpec] = {
-    "frames": Frames(k=2),
-    "downsampled frames": Frames(k=2, scale=2),
-    "clip": Clip(scale=1),
-    "downsampled clip": Clip(scale=2),
-    "crop": Crop(scale=2),
-    "matching pair": MatchingPair(),
+    "frames": FramesSpec(k=2),
+    "downsampled frames": FramesSpec(k=2, scale=2),
+    "clip": ClipSpec(scale=1),
+    "downsampled clip": ClipSpec(scale=2),
+    "crop": CropSpec(scale=2),
+    "matching pair": MatchingPairSpec(),
 }
 
-HEADS: Mapping[str, HeadSpec] = {"projection": Projection(), "mixed projection": MixedProjection()}
+HEADS: Mapping[str, HeadSpec] = {"projection": ProjectionSpec(), "mixed projection": MixedProjectionSpec()}
 
 OBJECTIVES: Mapping[str, ObjectiveSpec] = {
-    "sum then hinge": SumThenHinge(),
-    "mean then hinge": SumThenHinge(mean=True),
-    "hinge each": HingeEach(),
-    "hinge joined": HingeJoined(),
+    "sum then hinge": SumThenHingeSpec(),
+    "mean then hinge": SumThenHingeSpec(mean=True),
+    "hinge each": HingeEachSpec(),
+    "hinge joined": HingeJoinedSpec(),
 }
 
 BODIES: Mapping[str, BodySpec] = {
     "frames": BodySpec(width=2, channels=(1, 2)),
-    "clips": BodySpec(width=2, channels=(1, 2, 2), volume_blocks=1),
-    "clips, halving time": BodySpec(width=2, channels=(1, 2, 2), volume_blocks=1, halve_time=True),
+    "clips": BodySpec(width=2, channels=(1, 2, 2), blocks_3d=1),
+    "clips, halving time": BodySpec(width=2, channels=(1, 2, 2), blocks_3d=1, halve_time=True),
     "clips, time in channels": BodySpec(
-        width=2, channels=(1, 2, 2), volume_blocks=1, halve_time=True, time_in_channels=True
+        width=2, channels=(1, 2, 2), blocks_3d=1, halve_time=True, time_in_channels=True
     ),
-    "clips, plain volumes": BodySpec(width=2, channels=(1, 2), volume_blocks=1, residual=PlainVolumes()),
-    "deep": BodySpec(width=4, channels=(1, 2, 2), volume_blocks=1, residual=BigGANDeepBlocks()),
+    "clips, plain volumes": BodySpec(width=2, channels=(1, 2), blocks_3d=1, residual=Plain3dBlocksSpec()),
+    "deep": BodySpec(width=4, channels=(1, 2, 2), blocks_3d=1, residual=BigGANDeepBlocksSpec()),
     "leaky": BodySpec(width=2, channels=(1, 2), slope=0.2, input_mean=(0.1, 0.0, -0.1), input_gain=2.0),
 }
 
@@ -140,9 +153,9 @@ def distinct() -> dict[str, Experiment]:
 
 
 def parts(experiment: Experiment) -> Iterator[object]:
-    """Generators, critics, objectives, and the numbers of every level and of training."""
+    """Generators, discriminators, objectives, and the numbers of every level and of training."""
     for level in experiment.levels:
-        yield from (level.generator, *level.critics, level.objective)
+        yield from (level.generator, *level.discriminators, level.objective)
         yield level.frames, level.stride, level.window, level.context_frames
     loss = experiment.training.pixel_loss
     if loss is not None:  # by how much and from when on is nothing new
@@ -155,16 +168,19 @@ def parts(experiment: Experiment) -> Iterator[object]:
 
 
 @functools.cache
-def critics() -> dict[str, tuple[LevelSpec, CriticSpec]]:
-    """The distinct critics of all tiny presets, each with its level."""
-    table: dict[str, tuple[LevelSpec, CriticSpec]] = {}
+def discriminators() -> dict[str, tuple[LevelSpec, DiscriminatorSpec]]:
+    """The distinct discriminators of all tiny presets, each with its level."""
+    table: dict[str, tuple[LevelSpec, DiscriminatorSpec]] = {}
     seen = set()
     for name, index, level in each_level():
-        for critic in level.critics:
-            shape = (structure(critic), level.size if isinstance(critic.view, MatchingPair) else None)
+        for discriminator in level.discriminators:
+            shape = (
+                structure(discriminator),
+                level.size if isinstance(discriminator.view, MatchingPairSpec) else None,
+            )
             if shape not in seen:
                 seen.add(shape)
-                table[f"{name} level {index + 1} {critic.name}"] = level, critic
+                table[f"{name} level {index + 1} {discriminator.name}"] = level, discriminator
     return table
 
 

@@ -93,10 +93,10 @@ def full_run(path: Path) -> RunDirectory:
             tick(
                 s,
                 {
-                    "loss/critics": 2 - s / 2000,
+                    "loss/discriminators": 2 - s / 2000,
                     "loss/generator": s / 3000,
-                    "critic/clip/real": 1.5,
-                    "critic/clip/fake": -0.5,
+                    "discriminator/clip/real": 1.5,
+                    "discriminator/clip/fake": -0.5,
                 },
             )
             for s in steps

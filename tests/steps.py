@@ -5,13 +5,13 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from vidgan.models.level import Game
-from vidgan.models.views import Evidence
+from vidgan.models.level import AdversarialLevel
+from vidgan.models.views import DiscriminatorInput
 from vidgan.nn.norm import BatchStatistics, Statistics
 from vidgan.run.distributed import Replicas
 from vidgan.run.experiment import BatchSpec, Experiment
 from vidgan.shapes import as_video
-from vidgan.train.trainer import LevelState, Micro, Randomness, training_step
+from vidgan.train.trainer import LevelState, MicroBatch, Randomness, training_step
 
 CPU = torch.device("cpu")
 
@@ -22,9 +22,9 @@ def batched(experiment: Experiment, clips: int, **changes: int) -> Experiment:
     return experiment.replace(training=experiment.training.replace(batch=batch))
 
 
-def one_critic_update(experiment: Experiment) -> Experiment:
-    """``experiment`` with a single critic update per step, for tests that need no second one."""
-    return experiment.replace(training=experiment.training.replace(critic_updates=1))
+def one_discriminator_update(experiment: Experiment) -> Experiment:
+    """``experiment`` with a single discriminator update per step, for tests that need no second one."""
+    return experiment.replace(training=experiment.training.replace(discriminator_updates=1))
 
 
 def level_state(experiment: Experiment, index: int, dtype: torch.dtype = torch.float64) -> LevelState:
@@ -40,38 +40,43 @@ def level_state(experiment: Experiment, index: int, dtype: torch.dtype = torch.f
     return state
 
 
-def real_batch(experiment: Experiment, state: LevelState, update: int, dtype: torch.dtype) -> Evidence:
+def real_batch(
+    experiment: Experiment, state: LevelState, update: int, dtype: torch.dtype
+) -> DiscriminatorInput:
     """The global batch of one update: smooth noise and every class in turn."""
     spec, clips = state.level.spec, experiment.training.batch.global_batch
     rng = torch.Generator().manual_seed(1000 + update)
     clip = torch.tanh(torch.randn((clips, spec.seen_frames, 3, spec.size, spec.size), generator=rng))
-    return state.level.evidence(as_video(clip.to(dtype)), torch.arange(clips) % experiment.classes, False)
+    return state.level.real_input(as_video(clip.to(dtype)), torch.arange(clips) % experiment.classes, False)
 
 
-def share(real: Evidence, replicas: Replicas) -> Evidence:
+def share(real: DiscriminatorInput, replicas: Replicas) -> DiscriminatorInput:
     """This replica's part of a global batch."""
     below = None if real.below is None else replicas.slice(real.below)
-    return Evidence(replicas.slice(real.clip), below, replicas.slice(real.label))
+    return DiscriminatorInput(replicas.slice(real.clip), below, replicas.slice(real.label))
 
 
-def micros(
+def micro_batches(
     experiment: Experiment, state: LevelState, step: int, replicas: Replicas, dtype: torch.dtype
-) -> list[list[Micro]]:
-    """The micro-batches of every update of a step: the critics', then the generator's, as the loop puts them."""
+) -> list[list[MicroBatch]]:
+    """The micro-batches of every update of a step: the discriminators', then the generator's, as the loop puts them."""
     randomness = Randomness(experiment.training, state.index, state.level, replicas)
-    updates = experiment.training.critic_updates
+    updates = experiment.training.discriminator_updates
     reals = [
         share(real_batch(experiment, state, step * updates + n, dtype), replicas) for n in range(updates)
     ]
     source = None if state.level.below is None else below_source(experiment, state.level, dtype)
     return [
-        [micro._replace(z=micro.z.to(dtype)) for micro in randomness.micros(step, n, real, source, CPU)]
+        [
+            micro._replace(z=micro.z.to(dtype))
+            for micro in randomness.micro_batches(step, n, real, source, CPU)
+        ]
         for n, real in enumerate([*reals, reals[-1]])
     ]
 
 
 def below_source(
-    experiment: Experiment, level: Game, dtype: torch.dtype
+    experiment: Experiment, level: AdversarialLevel, dtype: torch.dtype
 ) -> Callable[[Tensor, int, int, int], Tensor]:
     """A stand-in for the levels below: noise that depends on a clip's place in the global batch alone."""
     assert level.below is not None
@@ -94,7 +99,7 @@ def run_step(
     dtype: torch.dtype = torch.float64,
 ) -> dict[str, Tensor]:
     """One whole training step; its scalars."""
-    batches = micros(experiment, state, state.step, replicas, dtype)
+    batches = micro_batches(experiment, state, state.step, replicas, dtype)
     statistics = statistics or BatchStatistics(replicas.group)
     scalars = training_step(
         state.level,

@@ -6,8 +6,8 @@ from torch import Tensor
 
 import catalog
 import steps
-from vidgan.models.discriminator import Projection
-from vidgan.nn.norm import BatchStatistics, RecordedStatistics, SettledStatistics
+from vidgan.models.discriminator import ProjectionSpec
+from vidgan.nn.norm import BatchStatistics, RecordedStatistics, StandingStatistics
 from vidgan.run.distributed import Replicas
 from vidgan.run.experiment import Experiment
 from vidgan.train.trainer import LevelState
@@ -18,22 +18,26 @@ CLIPS = 4
 def unmixed(experiment: Experiment) -> Experiment:
     """With projection heads: mixed projection joins the clips of a micro-batch, by design."""
     levels = tuple(
-        level.replace(critics=tuple(critic.replace(head=Projection()) for critic in level.critics))
+        level.replace(
+            discriminators=tuple(
+                discriminator.replace(head=ProjectionSpec()) for discriminator in level.discriminators
+            )
+        )
         for level in experiment.levels
     )
     return experiment.replace(levels=levels)
 
 
-def settled(experiment: Experiment, index: int) -> SettledStatistics:
+def settled(experiment: Experiment, index: int) -> StandingStatistics:
     recorded = RecordedStatistics()
     state = steps.level_state(experiment, index)
-    for micro in steps.micros(experiment, state, 0, Replicas(), torch.float64)[0]:
-        state.level.imitate(micro.real, micro.z, micro.below(), recorded)
-    return SettledStatistics(recorded.averages())
+    for micro in steps.micro_batches(experiment, state, 0, Replicas(), torch.float64)[0]:
+        state.level.generate_fake(micro.real, micro.z, micro.below(), recorded)
+    return StandingStatistics(recorded.averages())
 
 
 def after_a_step(
-    experiment: Experiment, index: int, micro_batch: int, statistics: SettledStatistics | BatchStatistics
+    experiment: Experiment, index: int, micro_batch: int, statistics: StandingStatistics | BatchStatistics
 ) -> tuple[LevelState, dict[str, Tensor]]:
     state = steps.level_state(experiment, index)
     scalars = steps.run_step(
@@ -61,7 +65,7 @@ NAMES = [
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "index"), NAMES)
 def test_four_micro_batches_are_one_batch_where_statistics_are_settled(name: str, index: int) -> None:
-    experiment = steps.one_critic_update(steps.batched(unmixed(catalog.experiments()[name]), CLIPS))
+    experiment = steps.one_discriminator_update(steps.batched(unmixed(catalog.experiments()[name]), CLIPS))
     fixed = settled(experiment, index)
     whole, scalars = after_a_step(experiment, index, CLIPS, fixed)
     parts, partial = after_a_step(experiment, index, CLIPS // 4, fixed)
@@ -85,10 +89,10 @@ def test_micro_batches_have_batch_statistics_of_their_own() -> None:
 def test_micro_batches_draw_the_numbers_of_the_whole_batch() -> None:
     experiment = steps.batched(catalog.experiments()["demo"], CLIPS)
     state = steps.level_state(experiment, 0)
-    (whole,) = steps.micros(experiment, state, 3, Replicas(), torch.float64)[1]
-    cut = steps.micros(steps.batched(experiment, CLIPS, micro_batch=1), state, 3, Replicas(), torch.float64)[
-        1
-    ]
+    (whole,) = steps.micro_batches(experiment, state, 3, Replicas(), torch.float64)[1]
+    cut = steps.micro_batches(
+        steps.batched(experiment, CLIPS, micro_batch=1), state, 3, Replicas(), torch.float64
+    )[1]
     assert len(cut) == CLIPS
     torch.testing.assert_close(torch.cat([m.z for m in cut]), whole.z, rtol=0, atol=0)
     for name in whole.fake_draws:

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from vidgan.nn.attention import Attention, FullAttention, SeparableAttention, attend, attend_along
 from vidgan.nn.layers import Linear
-from vidgan.nn.norm import BatchNorm, BatchStatistics, Clock, Context
-from vidgan.nn.temporal import SelfAttention, SeparableSelfAttention, Size
+from vidgan.nn.norm import BatchNormSpec, BatchStatistics, Clock, Context
+from vidgan.nn.temporal import SelfAttentionSpec, SeparableSelfAttentionSpec, Size
 
 F64 = torch.float64
 TOLERANCE = {"rtol": 0.0, "atol": 1e-10}
@@ -203,10 +203,13 @@ def test_the_largest_tensor_of_separable_attention_is_small() -> None:
 
 
 @pytest.mark.parametrize(
-    ("spec", "kind"), [(SelfAttention(), FullAttention), (SeparableSelfAttention(), SeparableAttention)]
+    ("spec", "kind"),
+    [(SelfAttentionSpec(), FullAttention), (SeparableSelfAttentionSpec(), SeparableAttention)],
 )
-def test_as_temporal_layers(spec: SelfAttention | SeparableSelfAttention, kind: type[nn.Module]) -> None:
-    layer = filled(spec.build(Size(8, 4, BatchNorm())))
+def test_as_temporal_layers(
+    spec: SelfAttentionSpec | SeparableSelfAttentionSpec, kind: type[nn.Module]
+) -> None:
+    layer = filled(spec.build(Size(8, 4, BatchNormSpec())))
     x = random(2, 3, 8, 2, 2)
     told = Context(random(2, 4), BatchStatistics(), Clock())
     made, kernels = layer(x, told, None)

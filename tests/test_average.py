@@ -6,21 +6,27 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vidgan.models.discriminator import BodySpec, CriticSpec
+from vidgan.models.discriminator import BodySpec, DiscriminatorSpec
 from vidgan.models.generator import GeneratorSpec, StageSpec
 from vidgan.models.level import LevelSpec
-from vidgan.models.views import Clip, Evidence, Frames
+from vidgan.models.views import ClipSpec, DiscriminatorInput, FramesSpec
 from vidgan.nn.layers import Linear, WeightLayer, power_iterate
 from vidgan.nn.norm import BatchStatistics
-from vidgan.nn.recurrent import ConvGRU
-from vidgan.nn.temporal import Recurrent
+from vidgan.nn.recurrent import ConvGRUSpec
+from vidgan.nn.temporal import RecurrentSpec
 from vidgan.presets.dvd_gan import dvd_gan_fp_bair_16x64, dvd_gan_k600_12x64, dvd_gan_k600_48x128
 from vidgan.presets.ssw_gan import ssw_gan_k600_48x128
 from vidgan.presets.trivd_gan import trivd_gan_fp_k600_16x64
 from vidgan.run.distributed import Replicas
 from vidgan.run.experiment import AdamSpec, AverageSpec, BatchSpec, Experiment, TrainingSpec
 from vidgan.spec import SpecError
-from vidgan.train.trainer import LevelState, Micro, WeightAverage, update_critics, update_generator
+from vidgan.train.trainer import (
+    LevelState,
+    MicroBatch,
+    WeightAverage,
+    update_discriminators,
+    update_generator,
+)
 
 F64 = torch.float64
 CPU = torch.device("cpu")
@@ -133,13 +139,13 @@ def test_a_decay_of_one_and_a_ramp_of_nothing_are_refused() -> None:
 
 
 def experiment(**training: object) -> Experiment:
-    stages = (StageSpec(channels=1, temporal=(Recurrent(unit=ConvGRU()),), blocks=1),)
+    stages = (StageSpec(channels=1, temporal=(RecurrentSpec(unit=ConvGRUSpec()),), blocks=1),)
     level = LevelSpec(
         generator=GeneratorSpec(latent=3, embedding=2, width=2, side=2, channels=2, stages=stages),
-        critics=(
-            CriticSpec(name="frames", view=Frames(k=2), body=BodySpec(width=2, channels=(1, 2))),
-            CriticSpec(
-                name="clip", view=Clip(scale=1), body=BodySpec(width=2, channels=(1, 2), volume_blocks=1)
+        discriminators=(
+            DiscriminatorSpec(name="frames", view=FramesSpec(k=2), body=BodySpec(width=2, channels=(1, 2))),
+            DiscriminatorSpec(
+                name="clip", view=ClipSpec(scale=1), body=BodySpec(width=2, channels=(1, 2), blocks_3d=1)
             ),
         ),
         frames=3,
@@ -150,21 +156,21 @@ def experiment(**training: object) -> Experiment:
     return Experiment(name="small", levels=(level,), classes=2, training=settings.replace(**training))
 
 
-def micro(seed: int) -> Micro:
+def micro(seed: int) -> MicroBatch:
     rng = torch.Generator().manual_seed(seed)
-    real = Evidence(torch.randn((2, 3, 3, 4, 4), generator=rng).tanh(), None, torch.tensor([0, 1]))
+    real = DiscriminatorInput(torch.randn((2, 3, 3, 4, 4), generator=rng).tanh(), None, torch.tensor([0, 1]))
     draws = {"frames": torch.tensor([[0, 2], [1, 2]]), "clip": torch.zeros((2, 0), dtype=torch.int64)}
-    return Micro(real, torch.randn((2, 3), generator=rng), lambda: None, draws, draws)
+    return MicroBatch(real, torch.randn((2, 3), generator=rng), lambda: None, draws, draws)
 
 
 def sides(state: LevelState) -> tuple[nn.Module, nn.Module]:
-    return state.level.generator, state.level.critics
+    return state.level.generator, state.level.discriminators
 
 
 def test_one_power_iteration_per_update_of_either_side() -> None:
     """On the new weights; the side that stands still keeps its singular vectors."""
     state = LevelState(experiment(), 0, CPU)
-    generator, critics = sides(state)
+    generator, discriminators = sides(state)
     training = experiment().training
 
     def vectors(side: nn.Module) -> list[tuple[WeightLayer, Tensor, Tensor]]:
@@ -172,8 +178,8 @@ def test_one_power_iteration_per_update_of_either_side() -> None:
         return [(m, m.u.clone(), m.v.clone()) for m in layers]
 
     for update, step, moving, standing in (
-        (update_critics, (), critics, generator),
-        (update_generator, (0,), generator, critics),
+        (update_discriminators, (), discriminators, generator),
+        (update_generator, (0,), generator, discriminators),
     ):
         before, still = vectors(moving), vectors(standing)
         weights = [p.detach().clone() for p in standing.parameters()]
@@ -206,12 +212,12 @@ def adam(
 
 @pytest.mark.parametrize(
     "spec",
-    [AdamSpec(), AdamSpec(generator_rate=0.01, critic_rate=0.03, beta1=0.5, beta2=0.9, epsilon=1e-3)],
+    [AdamSpec(), AdamSpec(generator_rate=0.01, discriminator_rate=0.03, beta1=0.5, beta2=0.9, epsilon=1e-3)],
     ids=["papers", "other"],
 )
 def test_adam_on_both_sides(spec: AdamSpec) -> None:
     state = LevelState(experiment(adam=spec), 0, CPU)
-    pairs = zip(sides(state), state.optimisers, (spec.generator_rate, spec.critic_rate), strict=True)
+    pairs = zip(sides(state), state.optimisers, (spec.generator_rate, spec.discriminator_rate), strict=True)
     for side, optimiser, rate in pairs:
         side.double()
         p = next(p for p in side.parameters() if p.dim() == 4)
@@ -244,7 +250,7 @@ def test_what_is_published_is_the_average_over_its_own_sigma() -> None:
                 p += 0.3 * torch.randn(p.shape, generator=torch.Generator().manual_seed(step))
         power_iterate(generator, 50)
         state.average.update(generator, step)
-    (published,) = state.published()
+    (published,) = state.sampling_generators()
     assert published is state.average.module
     for ours, raw in zip(published.modules(), generator.modules(), strict=True):
         if isinstance(ours, WeightLayer) and ours.spectral:
@@ -252,7 +258,7 @@ def test_what_is_published_is_the_average_over_its_own_sigma() -> None:
             first = torch.linalg.svdvals(matrix)[0].item()
             assert ours.sigma().item() == pytest.approx(first, rel=0.03)
             assert not torch.equal(ours.weight, raw.weight)
-    (raw,) = LevelState(experiment(average=None), 0, CPU).published()
+    (raw,) = LevelState(experiment(average=None), 0, CPU).sampling_generators()
     assert raw.embed.weight.requires_grad
 
 
@@ -263,15 +269,15 @@ def test_learning_rates_of_the_papers() -> None:
     """Clark et al. 2019, A.3; Luc et al. 2020, E.2; SSW-GAN, A."""
     for preset in (dvd_gan_k600_12x64, dvd_gan_k600_48x128, dvd_gan_fp_bair_16x64):
         spec = preset().training.adam
-        assert (spec.generator_rate, spec.critic_rate) == (1e-4, 2e-4)
+        assert (spec.generator_rate, spec.discriminator_rate) == (1e-4, 2e-4)
     for preset in (trivd_gan_fp_k600_16x64, ssw_gan_k600_48x128):
         spec = preset().training.adam
-        assert (spec.generator_rate, spec.critic_rate) == (1e-4, 5e-4)
+        assert (spec.generator_rate, spec.discriminator_rate) == (1e-4, 5e-4)
     for preset in (dvd_gan_k600_12x64, trivd_gan_fp_k600_16x64, ssw_gan_k600_48x128):
         training = preset().training
         assert (training.adam.beta1, training.adam.beta2) == (0.0, 0.999)
         assert training.batch.global_batch == 512
-        assert training.critic_updates == 2
+        assert training.discriminator_updates == 2
 
 
 def test_averages_penalties_and_settling_of_the_papers() -> None:
@@ -281,6 +287,6 @@ def test_averages_penalties_and_settling_of_the_papers() -> None:
     assert dvd.average == trivd.average == AverageSpec(decay=0.9999, start=20_000)
     assert ssw.average is None  # SSW-GAN, A: neither moving averages nor orthogonal penalties
     assert (dvd.orthogonal_penalty, trivd.orthogonal_penalty, ssw.orthogonal_penalty) == (0.0, 1e-4, 0.0)
-    assert (trivd.settle.batches, trivd.settle.clips) == (100, 256)
-    assert ssw.settle.batches == 200
+    assert (trivd.standing_statistics.batches, trivd.standing_statistics.clips) == (100, 256)
+    assert ssw.standing_statistics.batches == 200
     assert dvd.steps == ssw.steps == 300_000

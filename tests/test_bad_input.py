@@ -62,8 +62,8 @@ def test_impossible_value(capsys: Capture, tmp_path: Path) -> None:
     assert not (tmp_path / "x").exists()
 
 
-def test_a_critic_that_draws_more_frames_than_there_are(capsys: Capture, tmp_path: Path) -> None:
-    answer = vidgan(capsys, *TRAIN, "--out", tmp_path / "x", "--levels.0.critics.0.view.k", 9)
+def test_a_discriminator_that_draws_more_frames_than_there_are(capsys: Capture, tmp_path: Path) -> None:
+    answer = vidgan(capsys, *TRAIN, "--out", tmp_path / "x", "--levels.0.discriminators.0.view.k", 9)
     require_one_line(answer, "'frames' draws 9 frames")
     assert not (tmp_path / "x").exists()
 
@@ -101,8 +101,8 @@ def test_run_directory_taken(capsys: Capture, run: Path) -> None:
 
 def test_resume_with_a_changed_experiment(capsys: Capture, run: Path) -> None:
     before = snapshot(run)
-    answer = vidgan(capsys, *TRAIN, "--out", run, "--resume", "--training.adam.critic-rate", 0.5)
-    require_one_line(answer, "training.adam.critic_rate", "0.5")
+    answer = vidgan(capsys, *TRAIN, "--out", run, "--resume", "--training.adam.discriminator-rate", 0.5)
+    require_one_line(answer, "training.adam.discriminator_rate", "0.5")
     assert snapshot(run) == before
 
 

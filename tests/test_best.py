@@ -13,7 +13,7 @@ from vidgan.run.checkpoints import steps_of
 from vidgan.run.directory import RunDirectory
 from vidgan.run.logs import read_lines
 from vidgan.sample.load import open_trained
-from vidgan.train import validate as judging
+from vidgan.train import validate
 
 Capture = pytest.CaptureFixture[str]
 TRAIN = ["train", "demo", "--tiny", "--data", "synthetic", "--workers", 0]
@@ -70,7 +70,7 @@ def test_training_keeps_the_best_and_ends_when_patience_does(
     tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "run"
-    monkeypatch.setattr(judging, "evaluate", scripted([3.0, 1.0, 2.0, 2.5, 9.0, 9.0]))
+    monkeypatch.setattr(validate, "evaluate", scripted([3.0, 1.0, 2.0, 2.5, 9.0, 9.0]))
     command = [*TRAIN, "--steps", 30, *SELDOM, *JUDGED, "--reporting.best.patience", 2, "--out", out]
     said = vidgan(capsys, *command)
     assert said.status == 0, said.err
@@ -102,8 +102,8 @@ def test_training_keeps_the_best_and_ends_when_patience_does(
 @pytest.mark.slow
 def test_a_run_is_measured_by_its_protocol(tmp_path: Path, capsys: Capture) -> None:
     out = tmp_path / "run"
-    judged = [*JUDGED, "--reporting.best.clips", 3]
-    assert vidgan(capsys, *TRAIN, "--steps", 4, *SELDOM, *judged, "--out", out).status == 0
+    evaluated = [*JUDGED, "--reporting.best.clips", 3]
+    assert vidgan(capsys, *TRAIN, "--steps", 4, *SELDOM, *evaluated, "--out", out).status == 0
     lines = read_lines(out / "metrics.jsonl")
     assert [(line["protocol"], line["step"], line["clips"]) for line in lines] == [
         ("pixel-statistics", step, 3) for step in (2, 4)

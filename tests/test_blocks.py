@@ -7,18 +7,18 @@ from torch import Tensor, nn
 
 from vidgan.models.discriminator import BodySpec
 from vidgan.nn.blocks import (
-    CriticBlock,
-    DeepCriticBlock,
+    Convolution3d,
+    DeepDiscriminatorBlock,
     DeepGeneratorBlock,
+    DiscriminatorBlock,
     GeneratorBlock,
     SeparableBlock,
     SeparableConv,
-    VolumeConvolution,
+    nearest_upsample,
     pair_mean,
-    upsample,
 )
 from vidgan.nn.layers import WeightLayer
-from vidgan.nn.norm import BatchNorm, BatchStatistics, Clock, ConditionalNormReLU, Context
+from vidgan.nn.norm import BatchNormSpec, BatchStatistics, Clock, ConditionalNormReLU, Context
 from vidgan.spec import SpecError
 
 F64 = torch.float64
@@ -55,7 +55,7 @@ def frames(layer: nn.Module, x: Tensor) -> Tensor:
     return torch.stack(steps, dim=1)
 
 
-def volume(layer: nn.Module, x: Tensor) -> Tensor:
+def conv3d(layer: nn.Module, x: Tensor) -> Tensor:
     """A 3-D convolution as a sum of 2-D ones of the neighbouring frames; frames outside are zero."""
     kernel = weight(layer)
     depth, reach = kernel.shape[2], kernel.shape[-1] // 2
@@ -111,31 +111,31 @@ def told() -> Context:
     return Context(random(B, K, seed=3), BatchStatistics(), Clock())
 
 
-@pytest.mark.parametrize("grow", [False, True])
+@pytest.mark.parametrize("upsample", [False, True])
 @pytest.mark.parametrize(("inputs", "outputs"), [(4, 4), (4, 3)])
-def test_generator_block(grow: bool, inputs: int, outputs: int) -> None:
+def test_generator_block(upsample: bool, inputs: int, outputs: int) -> None:
     """norm-ReLU-(up)-conv-norm-ReLU-conv, plus the (upsampled, projected) input (BigGAN, Figure 15 b)."""
-    block = filled(GeneratorBlock(inputs, outputs, K, BatchNorm(), grow=grow))
+    block = filled(GeneratorBlock(inputs, outputs, K, BatchNormSpec(), upsample=upsample))
     x, context = random(B, T, inputs, H, W), told()
-    up = double if grow else torch.clone
+    up = double if upsample else torch.clone
     h = frames(block.conv1, up(norm_relu(block.norm1, x, context.condition)))
     h = frames(block.conv2, norm_relu(block.norm2, h, context.condition))
     skip = up(x)  # upsampled first, as the figure has it
-    if grow or inputs != outputs:
+    if upsample or inputs != outputs:
         skip = frames(block.shortcut, skip)
     else:
         assert block.shortcut is None
     torch.testing.assert_close(block(x, context), h + skip)
 
 
-@pytest.mark.parametrize("grow", [False, True])
+@pytest.mark.parametrize("upsample", [False, True])
 @pytest.mark.parametrize(("inputs", "outputs"), [(8, 8), (8, 3), (3, 2)])
-def test_deep_generator_block(grow: bool, inputs: int, outputs: int) -> None:
+def test_deep_generator_block(upsample: bool, inputs: int, outputs: int) -> None:
     """A bottleneck of a quarter of the inputs; the shortcut drops the last channels (BigGAN, appendix B)."""
-    block = filled(DeepGeneratorBlock(inputs, outputs, K, BatchNorm(), grow=grow))
+    block = filled(DeepGeneratorBlock(inputs, outputs, K, BatchNormSpec(), upsample=upsample))
     assert block.conv2.weight.shape[:2] == (max(1, inputs // 4), max(1, inputs // 4))
     x, context = random(B, T, inputs, H, W), told()
-    up = double if grow else torch.clone
+    up = double if upsample else torch.clone
     h = frames(block.conv1, norm_relu(block.norm1, x, context.condition))
     h = frames(block.conv2, up(norm_relu(block.norm2, h, context.condition)))
     h = frames(block.conv3, norm_relu(block.norm3, h, context.condition))
@@ -147,27 +147,27 @@ def test_deep_generator_block(grow: bool, inputs: int, outputs: int) -> None:
 
 @pytest.mark.parametrize("in_volume", [False, True])
 @pytest.mark.parametrize("halve_time", [False, True])
-@pytest.mark.parametrize(("shrink", "inputs", "outputs"), [(True, 3, 8), (True, 8, 8), (False, 3, 4)])
+@pytest.mark.parametrize(("downsample", "inputs", "outputs"), [(True, 3, 8), (True, 8, 8), (False, 3, 4)])
 @pytest.mark.parametrize(("first", "slope"), [(False, 0.0), (True, 0.0), (False, 0.2)])
-def test_deep_critic_block(
-    in_volume: bool, halve_time: bool, shrink: bool, inputs: int, outputs: int, first: bool, slope: float
+def test_deep_discriminator_block(
+    in_volume: bool, halve_time: bool, downsample: bool, inputs: int, outputs: int, first: bool, slope: float
 ) -> None:
     """The shortcut keeps its channels and gains the others by a 1x1 convolution (BigGAN, appendix B)."""
-    settings = {"volume": in_volume, "shrink": shrink, "halve_time": halve_time, "first": first}
-    block = filled(DeepCriticBlock(inputs, outputs, slope=slope, **settings))
+    settings = {"conv3d": in_volume, "downsample": downsample, "halve_time": halve_time, "first": first}
+    block = filled(DeepDiscriminatorBlock(inputs, outputs, slope=slope, **settings))
 
-    def rectify(x: Tensor) -> Tensor:
+    def leaky_relu(x: Tensor) -> Tensor:
         return torch.where(x > 0, x, slope * x)
 
     def down(x: Tensor) -> Tensor:
-        x = halve(x) if shrink else x
+        x = halve(x) if downsample else x
         return halve_steps(x) if halve_time else x
 
     x = random(B, T, inputs, H, W)
-    convolve = volume if in_volume else frames
-    h = frames(block.conv1, x if first else rectify(x))
-    h = convolve(block.conv3, rectify(convolve(block.conv2, rectify(h))))
-    h = frames(block.conv4, down(rectify(h)))
+    convolve = conv3d if in_volume else frames
+    h = frames(block.conv1, x if first else leaky_relu(x))
+    h = convolve(block.conv3, leaky_relu(convolve(block.conv2, leaky_relu(h))))
+    h = frames(block.conv4, down(leaky_relu(h)))
     skip = down(x)
     if outputs > inputs:
         assert block.shortcut.weight.shape == (outputs - inputs, inputs, 1, 1)
@@ -179,88 +179,94 @@ def test_deep_critic_block(
 
 def test_deep_shortcuts_refuse_what_they_cannot_do() -> None:
     with pytest.raises(SpecError, match="4 channels of 3"):
-        DeepGeneratorBlock(3, 4, K, BatchNorm(), grow=False)
+        DeepGeneratorBlock(3, 4, K, BatchNormSpec(), upsample=False)
     with pytest.raises(SpecError, match="3 channels of 4"):
-        DeepCriticBlock(4, 3, volume=False, shrink=False, halve_time=False, first=False, slope=0.0)
+        DeepDiscriminatorBlock(4, 3, conv3d=False, downsample=False, halve_time=False, first=False, slope=0.0)
 
 
 def test_separable_convolution() -> None:
     """First over time with three taps, then 3x3 over every frame (SSW-GAN, B.2)."""
     layer, x = filled(SeparableConv(4, 3)), random(B, T, 4, H, W)
     assert layer.time.weight.shape == (3, 4, 3, 1, 1)
-    torch.testing.assert_close(layer(x), frames(layer.space, volume(layer.time, x)))
+    torch.testing.assert_close(layer(x), frames(layer.space, conv3d(layer.time, x)))
 
 
 def test_separable_block() -> None:
-    block = filled(SeparableBlock(4, K, BatchNorm()))
+    block = filled(SeparableBlock(4, K, BatchNormSpec()))
     x, context = random(B, T, 4, H, W), told()
     h = norm_relu(block.norm1, x, context.condition)
-    h = frames(block.conv1.space, volume(block.conv1.time, h))
+    h = frames(block.conv1.space, conv3d(block.conv1.time, h))
     h = norm_relu(block.norm2, h, context.condition)
-    h = frames(block.conv2.space, volume(block.conv2.time, h))
+    h = frames(block.conv2.space, conv3d(block.conv2.time, h))
     torch.testing.assert_close(block(x, context), x + h)
 
 
-def is_volume(block: CriticBlock) -> bool:
+def is_volume(block: DiscriminatorBlock) -> bool:
     return block.conv1.weight.dim() == 5
 
 
-def critic_block(block: CriticBlock, x: Tensor, shrink: bool, halve_time: bool, slope: float) -> Tensor:
+def discriminator_block(
+    block: DiscriminatorBlock, x: Tensor, downsample: bool, halve_time: bool, slope: float
+) -> Tensor:
     """(ReLU)-conv-ReLU-conv-(down), plus the (projected, downsampled) input (BigGAN, Figure 15 c)."""
 
-    def rectify(x: Tensor) -> Tensor:
+    def leaky_relu(x: Tensor) -> Tensor:
         return torch.where(x > 0, x, slope * x)
 
     def down(x: Tensor) -> Tensor:
-        x = halve(x) if shrink else x
+        x = halve(x) if downsample else x
         return halve_steps(x) if halve_time else x
 
-    convolve = volume if is_volume(block) else frames
-    h = convolve(block.conv1, x if block.first else rectify(x))
-    h = down(convolve(block.conv2, rectify(h)))
+    convolve = conv3d if is_volume(block) else frames
+    h = convolve(block.conv1, x if block.first else leaky_relu(x))
+    h = down(convolve(block.conv2, leaky_relu(h)))
     skip = x if block.shortcut is None else frames(block.shortcut, x)
     return h + down(skip)
 
 
 @pytest.mark.parametrize("in_volume", [False, True])
 @pytest.mark.parametrize(
-    ("shrink", "inputs", "outputs"), [(True, 3, 4), (True, 3, 3), (False, 3, 4), (False, 3, 3)]
+    ("downsample", "inputs", "outputs"), [(True, 3, 4), (True, 3, 3), (False, 3, 4), (False, 3, 3)]
 )
 @pytest.mark.parametrize("first", [False, True])
 @pytest.mark.parametrize("slope", [0.0, 0.2])
-def test_critic_block(
-    in_volume: bool, shrink: bool, inputs: int, outputs: int, first: bool, slope: float
+def test_discriminator_block(
+    in_volume: bool, downsample: bool, inputs: int, outputs: int, first: bool, slope: float
 ) -> None:
-    settings = {"volume": in_volume, "shrink": shrink, "first": first, "slope": slope}
-    block = filled(CriticBlock(inputs, outputs, halve_time=False, **settings))
-    assert (block.shortcut is None) == (not shrink and inputs == outputs)
+    settings = {"conv3d": in_volume, "downsample": downsample, "first": first, "slope": slope}
+    block = filled(DiscriminatorBlock(inputs, outputs, halve_time=False, **settings))
+    assert (block.shortcut is None) == (not downsample and inputs == outputs)
     x = random(B, T, inputs, H, W)
-    torch.testing.assert_close(block(x), critic_block(block, x, shrink, False, slope))
+    torch.testing.assert_close(block(x), discriminator_block(block, x, downsample, False, slope))
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 4, 5])
-def test_critic_block_that_halves_time(steps: int) -> None:
+def test_discriminator_block_that_halves_time(steps: int) -> None:
     """Du 2020, table 3.3: 12 steps become 6; the skip connection halves too."""
-    block = filled(CriticBlock(3, 4, volume=True, shrink=True, halve_time=True, first=False, slope=0.0))
+    block = filled(
+        DiscriminatorBlock(3, 4, conv3d=True, downsample=True, halve_time=True, first=False, slope=0.0)
+    )
     x = random(B, steps, 3, H, W)
     made = block(x)
     assert made.shape == (B, max(1, steps // 2), 4, H // 2, W // 2)
-    torch.testing.assert_close(made, critic_block(block, x, shrink=True, halve_time=True, slope=0.0))
+    torch.testing.assert_close(
+        made, discriminator_block(block, x, downsample=True, halve_time=True, slope=0.0)
+    )
 
 
 @pytest.mark.parametrize("halve_time", [False, True])
 @pytest.mark.parametrize(
-    ("shrink", "first", "slope"), [(True, False, 0.0), (False, True, 0.0), (True, False, 0.2)]
+    ("downsample", "first", "slope"), [(True, False, 0.0), (False, True, 0.0), (True, False, 0.2)]
 )
 def test_plain_convolution_in_place_of_a_block(
-    halve_time: bool, shrink: bool, first: bool, slope: float
+    halve_time: bool, downsample: bool, first: bool, slope: float
 ) -> None:
     """Du 2020, 4.6: one 3x3x3 convolution; rectified before and pooled behind as a block."""
-    settings = {"shrink": shrink, "halve_time": halve_time, "first": first, "slope": slope}
-    layer, x = filled(VolumeConvolution(3, 4, **settings)), random(B, 5, 3, H, W)
+    settings = {"downsample": downsample, "halve_time": halve_time, "first": first, "slope": slope}
+    layer, x = filled(Convolution3d(3, 4, **settings)), random(B, 5, 3, H, W)
     assert [tuple(p.shape) for p in layer.parameters()] == [(4, 3, 3, 3, 3), (4,)]
-    expected = volume(layer.conv, x if first else torch.where(x > 0, x, slope * x))
-    expected = halve(expected) if shrink else expected
+    expected = conv3d(layer.conv, x if first else torch.where(x > 0, x, slope * x))
+    expected = halve(expected) if downsample else expected
     torch.testing.assert_close(layer(x), halve_steps(expected) if halve_time else expected)
 
 
@@ -272,7 +278,7 @@ def test_pair_mean(steps: int) -> None:
 
 def test_upsample() -> None:
     x = random(B, 3, 2, 3)
-    assert torch.equal(upsample(x), double(x))
+    assert torch.equal(nearest_upsample(x), double(x))
 
 
 def test_frames_of_a_2d_block_do_not_meet_and_those_of_a_3d_block_do() -> None:
@@ -281,27 +287,33 @@ def test_frames_of_a_2d_block_do_not_meet_and_those_of_a_3d_block_do() -> None:
     changed = x.clone()
     changed[:, 3] = random(1, 3, H, W, seed=5)
     for is_volume, reached in ((False, [3]), (True, [1, 2, 3, 4, 5])):
-        settings = {"volume": is_volume, "shrink": True, "halve_time": False, "first": False, "slope": 0.0}
-        block = filled(CriticBlock(3, 4, **settings))
+        settings = {
+            "conv3d": is_volume,
+            "downsample": True,
+            "halve_time": False,
+            "first": False,
+            "slope": 0.0,
+        }
+        block = filled(DiscriminatorBlock(3, 4, **settings))
         moved = (block(x) - block(changed)).abs().amax((0, 2, 3, 4)) > 0
         assert moved.nonzero().flatten().tolist() == reached
 
 
 @pytest.mark.parametrize("halve_time", [False, True])
-@pytest.mark.parametrize("volume_blocks", [0, 2])
-def test_time_goes_into_channels_behind_the_3d_blocks(halve_time: bool, volume_blocks: int) -> None:
+@pytest.mark.parametrize("blocks_3d", [0, 2])
+def test_time_goes_into_channels_behind_the_3d_blocks(halve_time: bool, blocks_3d: int) -> None:
     """Du 2020, 4.5: channels of step 0, then of step 1 and so on, and one output per clip."""
     spec = BodySpec(
-        width=2, channels=(1, 2, 3), volume_blocks=volume_blocks, halve_time=halve_time, time_in_channels=True
+        width=2, channels=(1, 2, 3), blocks_3d=blocks_3d, halve_time=halve_time, time_in_channels=True
     )
     body = filled(spec.build(3, steps=5))
     x = random(B, 5, 3, 8, 8)
     h = x
-    for block in body.blocks[:volume_blocks]:
+    for block in body.blocks[:blocks_3d]:
         h = block(h)
-    assert h.shape[1] == (1 if halve_time and volume_blocks else 5)
+    assert h.shape[1] == (1 if halve_time and blocks_3d else 5)
     h = torch.cat([h[:, t] for t in range(h.shape[1])], dim=1)[:, None]
-    for block in body.blocks[volume_blocks:]:
+    for block in body.blocks[blocks_3d:]:
         assert not is_volume(block)
         h = block(h)
     torch.testing.assert_close(body(x)[-1], h)
@@ -310,16 +322,16 @@ def test_time_goes_into_channels_behind_the_3d_blocks(halve_time: bool, volume_b
 
 def test_time_can_go_into_the_channels_of_a_following_block_only() -> None:
     with pytest.raises(SpecError, match="needs a block after"):
-        BodySpec(channels=(1, 2), volume_blocks=2, time_in_channels=True)
+        BodySpec(channels=(1, 2), blocks_3d=2, time_in_channels=True)
 
 
 @pytest.mark.parametrize("halve_time", [False, True])
 def test_a_body_is_its_blocks_in_turn(halve_time: bool) -> None:
-    """All but the last block shrink; the first ``volume_blocks`` are 3-D; only the first does not rectify."""
+    """All but the last block downsample; the first ``blocks_3d`` are 3-D; only the first does not rectify."""
     spec = BodySpec(
         width=2,
         channels=(1, 2, 2),
-        volume_blocks=2,
+        blocks_3d=2,
         halve_time=halve_time,
         input_mean=(0.1, -0.2, 0.3),
         input_gain=2.0,
@@ -332,7 +344,7 @@ def test_a_body_is_its_blocks_in_turn(halve_time: bool) -> None:
     assert len(features) == 3
     for i, block in enumerate(body.blocks):
         assert (is_volume(block), block.first) == (i < 2, i == 0)
-        h = critic_block(block, h, shrink=i < 2, halve_time=halve_time and i < 2, slope=0.0)
+        h = discriminator_block(block, h, downsample=i < 2, halve_time=halve_time and i < 2, slope=0.0)
         torch.testing.assert_close(features[i], h)
     assert [f.shape[1] for f in features] == ([2, 1, 1] if halve_time else [5, 5, 5])
     assert [f.shape[-1] for f in features] == [4, 2, 2]

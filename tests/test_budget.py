@@ -40,7 +40,7 @@ def test_the_mean_is_over_warm_steps_of_thirty_seconds(monkeypatch: pytest.Monke
             clock.now += 50 if self.steps <= 2 else 4
 
     monkeypatch.setattr(budget, "time", clock)
-    monkeypatch.setattr(budget, "Rehearsal", Slow)
+    monkeypatch.setattr(budget, "DryRun", Slow)
     cpu = torch.device("cpu")
     found = budget.measure_budget(preset("demo"), 1.5, Replicas(), cpu)
     assert found == Budget(hours=1.5, step_seconds=4.0, measured=8)  # 32 seconds are the first beyond 30

@@ -12,7 +12,7 @@ from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
 from vidgan.data.window import WindowSpec
 from vidgan.evaluation.clips import DataClips
 from vidgan.evaluation.metrics.features import frechet_distance
-from vidgan.evaluation.metrics.frames import motion
+from vidgan.evaluation.metrics.frames import mean_motion
 from vidgan.evaluation.protocols.by_class import ByClass
 from vidgan.evaluation.protocols.metrics import FrechetDistance, InceptionScore, Table
 from vidgan.evaluation.protocols.protocol import Draw
@@ -50,7 +50,7 @@ def test_motion_is_the_difference_of_neighbouring_frames() -> None:
     videos = np.zeros((2, 3, 2, 2, 3), np.uint8)
     videos[1, 1] = 51
     videos[1, 2] = 255
-    np.testing.assert_allclose(motion(videos), [0, (51 + 204) / 2 / 255])
+    np.testing.assert_allclose(mean_motion(videos), [0, (51 + 204) / 2 / 255])
 
 
 def test_only_some_classes_are_drawn() -> None:

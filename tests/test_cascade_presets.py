@@ -9,8 +9,8 @@ from changes import changed
 from vidgan.models.cascade import below_of
 from vidgan.models.discriminator import BodySpec
 from vidgan.models.level import LevelSpec
-from vidgan.models.views import Clip, Frames, MatchingPair
-from vidgan.nn.temporal import Recurrent, SeparableConvolution
+from vidgan.models.views import ClipSpec, FramesSpec, MatchingPairSpec
+from vidgan.nn.temporal import RecurrentSpec, SeparableConvolutionSpec
 from vidgan.presets import preset
 
 PAPERS = {
@@ -51,11 +51,11 @@ def test_training_is_the_papers(name: str) -> None:
     kinetics = 100_000 if ablation and not bdd else 300_000
     assert training.steps == (100_000 if "k600" not in name and cvg else 35_000 if bdd else kinetics)
     assert training.batch.global_batch == (256 if cvg and bdd else 512)
-    assert (training.adam.generator_rate, training.adam.critic_rate) == (1e-4, 5e-4)
-    assert training.critic_updates == 2
+    assert (training.adam.generator_rate, training.adam.discriminator_rate) == (1e-4, 5e-4)
+    assert training.discriminator_updates == 2
     assert training.average is None
     assert training.orthogonal_penalty == 0
-    assert training.settle.batches == 200
+    assert training.standing_statistics.batches == 200
     assert experiment.smooth_views == cvg
     assert experiment.conditional == (not bdd)
     assert experiment.classes == (1 if bdd else 101 if "ucf101" in name else 600)
@@ -81,31 +81,33 @@ def test_widths_are_those_of_b() -> None:
 
 
 def body_of(level: LevelSpec, name: str) -> BodySpec:
-    (critic,) = (critic for critic in level.critics if critic.name == name)
-    return critic.body
+    (discriminator,) = (discriminator for discriminator in level.discriminators if discriminator.name == name)
+    return discriminator.body
 
 
 @pytest.mark.parametrize("name", PAPERS)
-def test_units_and_critics(name: str) -> None:
+def test_units_and_discriminators(name: str) -> None:
     """B: a ConvGRU or a separable block, then two blocks, all but the last unit upsampling; 2-D, 3-D and pairs."""
     for index, level in enumerate(preset(name).levels):
         above = index > 0
-        unit = Recurrent if not above or name.endswith("convgru") else SeparableConvolution
+        unit = RecurrentSpec if not above or name.endswith("convgru") else SeparableConvolutionSpec
         for stage in level.generator.stages:
             assert [type(layer) for layer in stage.temporal] == [unit]
             assert stage.blocks == 2
         grows = [stage.upsample for stage in level.generator.stages]
         assert grows == [True] * (len(grows) - 1) + [False]
-        views: list[object] = [Frames(k=min(8, level.trained_frames)), Clip(scale=2)]
+        views: list[object] = [FramesSpec(k=min(8, level.trained_frames)), ClipSpec(scale=2)]
         if above and not name.endswith("no-matching"):
-            views.append(MatchingPair())
-        assert [critic.view for critic in level.critics] == views
-        assert [critic.body.volume_blocks for critic in level.critics] == [0, 2, 2][: len(views)]
+            views.append(MatchingPairSpec())
+        assert [discriminator.view for discriminator in level.discriminators] == views
+        assert [discriminator.body.blocks_3d for discriminator in level.discriminators] == [0, 2, 2][
+            : len(views)
+        ]
 
 
-def test_a_window_of_3_frames_changes_the_window_and_what_the_frame_critic_sees() -> None:
+def test_a_window_of_3_frames_changes_the_window_and_what_the_frame_discriminator_sees() -> None:
     for paper in ("ssw-gan-k600-48x128", "cvg-k600-48x128"):
-        expected = {"levels.1.window": 6, "levels.1.critics.0.view.k": 6}
+        expected = {"levels.1.window": 6, "levels.1.discriminators.0.view.k": 6}
         assert changed(f"{paper}-window3", paper) == expected
 
 
@@ -118,9 +120,11 @@ def test_a_window_of_3_frames_changes_the_window_and_what_the_frame_critic_sees(
         ("cvg-bdd100k-6x128-no-matching", "cvg-bdd100k-6x128", {}),
     ],
 )
-def test_without_matching_the_third_critic_is_gone(name: str, parent: str, more: dict[str, object]) -> None:
+def test_without_matching_the_third_discriminator_is_gone(
+    name: str, parent: str, more: dict[str, object]
+) -> None:
     found = changed(name, parent)
-    gone = {place for place in found if place.startswith("levels.1.critics.2.")}
+    gone = {place for place in found if place.startswith("levels.1.discriminators.2.")}
     assert gone
     assert all(found[place] is None for place in gone)
     assert {place: found[place] for place in found.keys() - gone} == more

@@ -19,9 +19,9 @@ from cascades import (
     whole_videos,
 )
 from vidgan.models.cascade import below_of, by_label, sample_window, span_around
-from vidgan.models.generator import from_below, nearest
+from vidgan.models.generator import from_below, resize_nearest
 from vidgan.models.level import Below, LevelSpec, resize, take, view_below
-from vidgan.nn.norm import BatchNormAllFrames, Clock
+from vidgan.nn.norm import BatchNormAllFramesSpec, Clock
 from vidgan.presets import preset
 from vidgan.presets.ssw_gan import ssw_gan_k600_48x128
 from vidgan.run.tiny import tiny
@@ -78,8 +78,8 @@ def test_a_level_learns_what_the_one_above_is_given() -> None:
     first, second, top = experiment.levels
     assert first.size < second.size < top.size
     clip, label = random(1, 4, 3, top.size, top.size), torch.zeros(1, dtype=torch.int64)
-    given = level_of(experiment, 1).evidence(clip, label, smooth=True).below
-    learnt = level_of(experiment, 0).evidence(clip[:, ::2], label, smooth=True).clip
+    given = level_of(experiment, 1).real_input(clip, label, smooth=True).below
+    learnt = level_of(experiment, 0).real_input(clip[:, ::2], label, smooth=True).clip
     assert given is not None
     assert torch.equal(learnt, given)
     assert not torch.allclose(learnt, resize(clip[:, ::2], first.size, smooth=True))
@@ -92,7 +92,7 @@ def test_the_way_up_repeats_frames_and_subsamples_pixels(
 ) -> None:
     """Nearest neighbour in time and space (SSW-GAN, B.2)."""
     video = random(2, frames, 3, size, size)
-    made = nearest(video, steps, side)
+    made = resize_nearest(video, steps, side)
     assert made.shape == (2, steps, 3, side, side)
     for t in range(steps):
         for i in range(side):
@@ -206,7 +206,7 @@ def test_windows_of_one_level_and_of_a_recurrent_top() -> None:
 
 def test_windows_with_statistics_of_all_frames() -> None:
     low, high = level_spec(8, 1, 2, GRU), level_spec(16, 2, 1, SEPARABLE)
-    joined = high.generator.replace(norm=BatchNormAllFrames(), final_norm=BatchNormAllFrames())
+    joined = high.generator.replace(norm=BatchNormAllFramesSpec(), final_norm=BatchNormAllFramesSpec())
     assert_windows_are_crops((low, high.replace(generator=joined)), 3)
 
 

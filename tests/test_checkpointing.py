@@ -31,12 +31,12 @@ class Pass:
     def __init__(self, name: str, index: int, checkpointing: bool, statistics: Statistics) -> None:
         experiment = steps.batched(with_checkpointing(catalog.experiments()[name], checkpointing), 3)
         state = steps.level_state(experiment, index)
-        micro = steps.micros(experiment, state, 0, Replicas(), torch.float64)[0][0]
+        micro = steps.micro_batches(experiment, state, 0, Replicas(), torch.float64)[0][0]
         generator = state.level.generator
         assert generator.spec.checkpointing is checkpointing
         self.convolutions = count_convolutions(generator)
         z = micro.z.requires_grad_()
-        fake = state.level.imitate(micro.real, z, micro.below(), statistics)
+        fake = state.level.generate_fake(micro.real, z, micro.below(), statistics)
         self.video = fake.clip.detach()
         weights = torch.randn(fake.clip.shape, generator=torch.Generator().manual_seed(3))
         self.forward_calls = len(self.convolutions)
@@ -75,8 +75,8 @@ def test_recomputation_does_not_move_singular_vectors(name: str, index: int) -> 
     experiment = steps.batched(with_checkpointing(catalog.experiments()[name], True), 3)
     state = steps.level_state(experiment, index)
     before = {n: b.clone() for n, b in state.level.named_buffers()}
-    micro = steps.micros(experiment, state, 0, Replicas(), torch.float64)[0][0]
-    state.level.imitate(micro.real, micro.z, micro.below(), BatchStatistics()).clip.sum().backward()
+    micro = steps.micro_batches(experiment, state, 0, Replicas(), torch.float64)[0][0]
+    state.level.generate_fake(micro.real, micro.z, micro.below(), BatchStatistics()).clip.sum().backward()
     for n, buffer in state.level.named_buffers():
         assert torch.equal(buffer, before[n]), n
 

@@ -29,7 +29,7 @@ from cascades import (
 from commands import require_one_line, vidgan
 from vidgan.errors import UserError
 from vidgan.models.cascade import (
-    Settled,
+    FrozenLevel,
     by_label,
     chunks_of,
     halo_of,
@@ -39,11 +39,11 @@ from vidgan.models.cascade import (
     whole,
 )
 from vidgan.models.level import LevelSpec
-from vidgan.nn.norm import BatchNormAllFrames
-from vidgan.nn.recurrent import ConvGRU
-from vidgan.nn.temporal import Recurrent, SelfAttention
-from vidgan.run.experiment import BatchSpec, Experiment, SettleSpec
-from vidgan.sample.standing import settle_table
+from vidgan.nn.norm import BatchNormAllFramesSpec
+from vidgan.nn.recurrent import ConvGRUSpec
+from vidgan.nn.temporal import RecurrentSpec, SelfAttentionSpec
+from vidgan.run.experiment import BatchSpec, Experiment, StandingStatisticsSpec
+from vidgan.sample.standing import statistics_of_level
 from vidgan.sample.video_io import write_stream
 from vidgan.train.plan import LiveTensors
 
@@ -52,7 +52,7 @@ TWO = (level_spec(9, 1, 2, GRU), level_spec(18, 2, 1, SEPARABLE))
 THREE = (level_spec(6, 1, 6, GRU), level_spec(12, 2, 3, SEPARABLE), level_spec(36, 4, 1, SEPARABLE, count=1))
 
 
-def settled(levels: tuple[LevelSpec, ...]) -> list[Settled]:
+def settled(levels: tuple[LevelSpec, ...]) -> list[FrozenLevel]:
     return [settled_level(levels, index) for index in range(len(levels))]
 
 
@@ -130,7 +130,7 @@ def test_what_a_chunk_is_made_from() -> None:
 
 def test_layers_that_see_the_whole_video_are_refused_by_name() -> None:
     low = level_spec(3, 1, 2, GRU)
-    units = {"ConvGRU": Recurrent(unit=ConvGRU()), "SelfAttention": SelfAttention()}
+    units = {"ConvGRU": RecurrentSpec(unit=ConvGRUSpec()), "SelfAttention": SelfAttentionSpec()}
     for name, temporal in units.items():
         levels = (low, level_spec(6, 2, 1, temporal))
         with pytest.raises(
@@ -141,7 +141,7 @@ def test_layers_that_see_the_whole_video_are_refused_by_name() -> None:
             next(stream_chunks(settled(levels), same_noise(1), by_label(torch.tensor([0])), 2))
     high = level_spec(6, 2, 1, SEPARABLE)
     for field in ("norm", "final_norm"):
-        joined = high.generator.replace(**{field: BatchNormAllFrames()})
+        joined = high.generator.replace(**{field: BatchNormAllFramesSpec()})
         with pytest.raises(UserError, match=r"level 2 .* statistics over all frames at once"):
             require_chunks((low, high.replace(generator=joined)))
     with pytest.raises(UserError, match="this model has one level"):
@@ -174,9 +174,9 @@ def test_settling_in_chunks_takes_the_same_moments(levels: tuple[LevelSpec, ...]
     batch = BatchSpec(global_batch=2, micro_batch=2)
     experiment = Experiment(name="x", levels=levels, classes=LABELS, training=training.replace(batch=batch))
     *below, top = settled(levels)
-    spec, labels = SettleSpec(batches=2, clips=3), (1, 1, 1)
+    spec, labels = StandingStatisticsSpec(batches=2, clips=3), (1, 1, 1)
     whole_table, *tables = (
-        settle_table(experiment, len(below), top.generator, below, labels, None, spec, CPU, chunk)
+        statistics_of_level(experiment, len(below), top.generator, below, labels, None, spec, CPU, chunk)
         for chunk in (None, 1, 7)
     )
     assert {len(rows) for rows in whole_table.values()} == {levels[-1].frames}

@@ -1,15 +1,15 @@
-"""The class margin in the critics' update, beside the hinge."""
+"""The class margin in the discriminators' update, beside the hinge."""
 
 import torch
 from torch import Tensor
 
-from steps import batched, level_state, micros
+from steps import batched, level_state, micro_batches
 from vidgan.models.discriminator import Head
 from vidgan.nn.norm import BatchStatistics
 from vidgan.presets import preset
 from vidgan.run.distributed import Replicas
 from vidgan.run.tiny import tiny
-from vidgan.train.trainer import update_critics
+from vidgan.train.trainer import update_discriminators
 
 CLIPS = 4
 
@@ -20,26 +20,26 @@ def score(head: Head, h: Tensor, label: Tensor) -> Tensor:
     return torch.stack(rows)
 
 
-def test_an_update_of_the_critics_adds_the_margin_of_each() -> None:
+def test_an_update_of_the_discriminators_adds_the_margin_of_each() -> None:
     experiment = batched(tiny(preset("demo")), CLIPS)
     margin = experiment.training.class_margin
     assert margin is not None
     state = level_state(experiment, 0)
     level = state.level
-    (micro,), _ = micros(experiment, state, 0, Replicas(), torch.float64)
+    (micro,), _ = micro_batches(experiment, state, 0, Replicas(), torch.float64)
     before = {name: tensor.clone() for name, tensor in level.state_dict().items()}
 
     label = micro.real.label
     with torch.no_grad():
-        fake = level.imitate(micro.real, micro.z, None, BatchStatistics(), None)
+        fake = level.generate_fake(micro.real, micro.z, None, BatchStatistics(), None)
     loss = torch.zeros((), dtype=torch.float64)
-    for name in level.critics:
-        critic = level.critic(name)
-        (real_h,) = critic.features([micro.real], [micro.real_draws[name]])
-        (fake_h,) = critic.features([fake], [micro.fake_draws[name]])
-        loss = loss + torch.relu(1 - score(critic.head, real_h, label)).mean()
-        loss = loss + torch.relu(1 + score(critic.head, fake_h, label)).mean()
-        nearness = real_h.mean(1) @ critic.head.embed(torch.arange(experiment.classes)).T
+    for name in level.discriminators:
+        discriminator = level.discriminator(name)
+        (real_h,) = discriminator.features([micro.real], [micro.real_draws[name]])
+        (fake_h,) = discriminator.features([fake], [micro.fake_draws[name]])
+        loss = loss + torch.relu(1 - score(discriminator.head, real_h, label)).mean()
+        loss = loss + torch.relu(1 + score(discriminator.head, fake_h, label)).mean()
+        nearness = real_h.mean(1) @ discriminator.head.embed(torch.arange(experiment.classes)).T
         short = [
             torch.relu(margin.margin - nearness[b, y] + nearness[b, other])
             for b, y in enumerate(label.tolist())
@@ -47,15 +47,17 @@ def test_an_update_of_the_critics_adds_the_margin_of_each() -> None:
             if other != y
         ]
         loss = loss + margin.weight * torch.stack(short).mean()
-    named = dict(level.critics.named_parameters())
+    named = dict(level.discriminators.named_parameters())
     gradients = torch.autograd.grad(loss, list(named.values()))
 
-    update_critics(level, state.optimisers, experiment.training, [micro], BatchStatistics(), Replicas())
+    update_discriminators(
+        level, state.optimisers, experiment.training, [micro], BatchStatistics(), Replicas()
+    )
     adam, moved = experiment.training.adam, 0
     for (name, parameter), gradient in zip(named.items(), gradients, strict=True):
-        old = before[f"critics.{name}"]
+        old = before[f"discriminators.{name}"]
         # Kingma and Ba 2014, algorithm 1: the first step with beta1 = 0 is that of the gradient over its size.
-        expected = old - adam.critic_rate * gradient / (gradient.abs() + adam.epsilon)
+        expected = old - adam.discriminator_rate * gradient / (gradient.abs() + adam.epsilon)
         torch.testing.assert_close(parameter.detach(), expected, rtol=0, atol=1e-7, msg=name)
         moved += int((parameter != old).any())
     assert moved > 10

@@ -13,10 +13,10 @@ from vidgan.errors import UserError
 from vidgan.evaluation import frechet_distance
 from vidgan.evaluation.classifier import (
     ClassifierSpec,
-    HouseClassifier,
+    InDomainClassifier,
     halves,
-    load_house,
-    save_house,
+    load_in_domain,
+    save_in_domain,
     train_classifier,
 )
 from vidgan.run.logs import read_lines
@@ -76,13 +76,13 @@ def test_accuracy_is_that_of_the_network() -> None:
 
 @pytest.mark.slow
 def test_numbers_made_with_it(tmp_path: Path, capsys: Capture) -> None:
-    out = tmp_path / "house.safetensors"
+    out = tmp_path / "in_domain.safetensors"
     trained = train_classifier(DATA, TINY.replace(steps=40, batch=8), CPU)
-    save_house(out, trained.network, DATA.classes, trained.facts)
+    save_in_domain(out, trained.network, DATA.classes, trained.facts)
     fake, real = folder(tmp_path / "fake", shuffled=True), folder(tmp_path / "real")
     results = tmp_path / "results.jsonl"
     command = ("evaluate", fake, "--real", real, "--weights", out, "--out", results)
-    answer = vidgan(capsys, *command, "--protocol", "frechet-house", "accuracy-house")
+    answer = vidgan(capsys, *command, "--protocol", "frechet-in-domain", "accuracy-in-domain")
     assert answer.status == 0, answer.err
     distance, accuracy = read_lines(results)
     for line in (distance, accuracy):
@@ -92,22 +92,22 @@ def test_numbers_made_with_it(tmp_path: Path, capsys: Capture) -> None:
     assert f"held-out clips: {trained.facts['held_out_accuracy']:.4f}" in answer.out
     # The same videos under other names: the distance knows no classes, the accuracy does.
     assert abs(distance["value"]) < 1e-6
-    house = load_house(out)
+    in_domain = load_in_domain(out)
     videos = torch.stack([torch.from_numpy(DATA.read(i, 0, 6)).permute(0, 3, 1, 2) for i in range(16)])
-    seen = house.network(videos.float() / 127.5 - 1).logits.argmax(1).tolist()
+    seen = in_domain.network(videos.float() / 127.5 - 1).logits.argmax(1).tolist()
     asked = [(DATA.info(i).label + 1) % 4 for i in range(16)]
     assert accuracy["value"] == np.mean([a == b for a, b in zip(seen, asked, strict=True)])
-    features = house.network(videos.float() / 127.5 - 1).features.numpy()
+    features = in_domain.network(videos.float() / 127.5 - 1).features.numpy()
     half = tmp_path / "half.npy"
     np.save(half, np.stack([DATA.read(i, 0, 6) for i in range(8)]))
-    answer = vidgan(capsys, "evaluate", half, *command[2:], "--protocol", "frechet-house")
+    answer = vidgan(capsys, "evaluate", half, *command[2:], "--protocol", "frechet-in-domain")
     assert answer.status == 0, answer.err
     expected = frechet_distance(features[:8], features)
     assert read_lines(results)[-1]["value"] == pytest.approx(expected, rel=1e-3)
 
 
 def test_the_command(tmp_path: Path, capsys: Capture) -> None:
-    out = tmp_path / "house.safetensors"
+    out = tmp_path / "in_domain.safetensors"
     command = (
         "train-classifier",
         "synthetic",
@@ -129,9 +129,9 @@ def test_the_command(tmp_path: Path, capsys: Capture) -> None:
         )
         answer = vidgan(capsys, *command)
     assert answer.status == 0, answer.err
-    house = load_house(out)
-    assert f"{house.facts['held_out_accuracy']:.3f}" in answer.out
-    assert house.classes == SyntheticDataset(SyntheticSpec()).classes
+    in_domain = load_in_domain(out)
+    assert f"{in_domain.facts['held_out_accuracy']:.3f}" in answer.out
+    assert in_domain.classes == SyntheticDataset(SyntheticSpec()).classes
 
 
 def test_bad_input(tmp_path: Path, capsys: Capture) -> None:
@@ -149,12 +149,12 @@ def test_bad_input(tmp_path: Path, capsys: Capture) -> None:
     foreign.write_bytes(b"nothing")
     for file in (foreign, tmp_path / "none.safetensors"):
         with pytest.raises(UserError, match=file.name):
-            load_house(file)
+            load_in_domain(file)
 
 
 def test_classes_that_it_does_not_know(tmp_path: Path, capsys: Capture) -> None:
-    out = tmp_path / "house.safetensors"
-    save_house(out, HouseClassifier(2), ("walk", "run"), {"held_out_accuracy": 0.5})
+    out = tmp_path / "in_domain.safetensors"
+    save_in_domain(out, InDomainClassifier(2), ("walk", "run"), {"held_out_accuracy": 0.5})
     fake = folder(tmp_path / "fake")
-    answer = vidgan(capsys, "evaluate", fake, "--weights", out, "--protocol", "accuracy-house")
+    answer = vidgan(capsys, "evaluate", fake, "--weights", out, "--protocol", "accuracy-in-domain")
     require_one_line(answer, "does not know", "disc-right")

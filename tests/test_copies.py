@@ -15,13 +15,13 @@ from vidgan.data.prepare import prepare
 from vidgan.data.store import PrepareSpec
 from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
 from vidgan.evaluation.memorisation import (
+    Copying,
     Nearest,
     NetworkFeatures,
     Pixels,
     Queries,
-    Verdict,
+    compare_nearest,
     diversity,
-    judge,
     judge_real,
     jump,
     nearest_videos,
@@ -134,9 +134,9 @@ def real() -> list[Nearest]:
     )
 
 
-def verdict_on(clips: Bytes, labels: NDArray[np.int64], real: list[Nearest]) -> Verdict:
+def verdict_on(clips: Bytes, labels: NDArray[np.int64], real: list[Nearest]) -> Copying:
     queries = Queries(clips, labels, [None] * len(clips))
-    return judge(neighbours(queries, SyntheticDataset(TRAINED)), real)
+    return compare_nearest(neighbours(queries, SyntheticDataset(TRAINED)), real)
 
 
 def test_remembered_clips_are_copies(real: list[Nearest]) -> None:
@@ -159,14 +159,14 @@ def test_real_clips_are_judged_by_each_other(real: list[Nearest]) -> None:
     assert found.share <= 0.1
     # One that is a copy is told by the others, though limits that it sets itself would hide it.
     copy = real[0]._replace(distance=0.0, other=1.0)
-    assert not judge([copy], [copy, copy]).copies[0]
+    assert not compare_nearest([copy], [copy, copy]).copies[0]
     assert judge_real([copy, *real[1:]]).copies[0]
 
 
 def test_a_class_with_one_recording_tells_no_copy_from_a_blur() -> None:
     near = Nearest(video=0, start=0, distance=0.01, group=0, other=np.inf)
     real = [near._replace(distance=0.1 + 0.01 * i) for i in range(9)]
-    assert judge([near], real).said == "no copies"
+    assert compare_nearest([near], real).said == "no copies"
 
 
 def test_blurred_clips_are_near_to_everything_and_no_copies(real: list[Nearest]) -> None:
@@ -174,7 +174,7 @@ def test_blurred_clips_are_near_to_everything_and_no_copies(real: list[Nearest])
     soft = blurred(others.videos)
     near = neighbours(Queries(soft, others.labels, [None] * 40), SyntheticDataset(TRAINED))
     assert np.median([each.distance for each in near]) < np.median([each.distance for each in real])
-    assert judge(near, real).said == "no copies"
+    assert compare_nearest(near, real).said == "no copies"
 
 
 def test_features_of_a_network_find_copies_too() -> None:
@@ -225,7 +225,7 @@ def test_the_command_draws_counts_and_tells(tmp_path: Path, capsys: Capture) -> 
     said = vidgan(capsys, *command)
     assert said.status == 0, said.err
     assert "NO COPIES: 0 of 16 samples (0 %)" in said.out
-    assert "each real clip judged by the others: no copies, " in said.out
+    assert "each real clip evaluated by the others: no copies, " in said.out
     found = json.loads((run / "neighbours" / "neighbours.json").read_text())
     assert found["said"] == "no copies"
     assert len(found["samples"]) == len(found["real"]) == 16

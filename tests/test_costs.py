@@ -10,10 +10,10 @@ import catalog
 from commands import require_one_line, vidgan
 from vidgan.models.cascade import below_of
 from vidgan.models.costs import networks
-from vidgan.models.discriminator import BodySpec, CriticSpec
+from vidgan.models.discriminator import BodySpec, DiscriminatorSpec
 from vidgan.models.level import Level
-from vidgan.models.losses import SumThenHinge
-from vidgan.models.views import Clip, Frames
+from vidgan.models.losses import SumThenHingeSpec
+from vidgan.models.views import ClipSpec, FramesSpec
 from vidgan.presets import preset, presets
 from vidgan.report.costs import layers, overview
 
@@ -28,7 +28,7 @@ def tables(page: str) -> dict[str, str]:
 
 
 def block(inputs: int, outputs: int, taps: int) -> int:
-    """Parameters of a critic's block: two convolutions of ``taps`` taps and a shortcut, with biases."""
+    """Parameters of a discriminator's block: two convolutions of ``taps`` taps and a shortcut, with biases."""
     return outputs * (taps * inputs + 1) + outputs * (taps * outputs + 1) + outputs * (inputs + 1)
 
 
@@ -39,14 +39,14 @@ def work(inputs: int, outputs: int, taps: int, pixels: int, after: int) -> int:
     )
 
 
-def test_critics_cost_what_their_convolutions_do() -> None:
+def test_discriminators_cost_what_their_convolutions_do() -> None:
     (level,) = catalog.experiments()["demo"].levels
     body = BodySpec(width=4, channels=(1, 2))
-    critics = (
-        CriticSpec(name="frames", view=Frames(k=3), body=body),
-        CriticSpec(name="clip", view=Clip(scale=2), body=body.replace(volume_blocks=1)),
+    discriminators = (
+        DiscriminatorSpec(name="frames", view=FramesSpec(k=3), body=body),
+        DiscriminatorSpec(name="clip", view=ClipSpec(scale=2), body=body.replace(blocks_3d=1)),
     )
-    spec = level.replace(critics=critics)
+    spec = level.replace(discriminators=discriminators)
     _, frames, clip = networks((spec,), 0, classes=5)
     side, steps = spec.size, spec.frames
     head = 8 + 1 + 5 * 8
@@ -68,7 +68,10 @@ def test_parts_have_all_parameters(name: str) -> None:
     experiment = catalog.structures()[name]
     for index, spec in enumerate(experiment.levels):
         level = Level(spec, experiment.classes, below_of(experiment.levels, index))
-        modules = [level.generator, *(level.critic(critic) for critic in level.critics)]
+        modules = [
+            level.generator,
+            *(level.discriminator(discriminator) for discriminator in level.discriminators),
+        ]
         found = networks(experiment.levels, index, experiment.classes)
         assert [network.parameters for network in found] == [
             sum(p.numel() for p in module.parameters()) for module in modules
@@ -80,7 +83,9 @@ def alike() -> dict[str, list[str]]:
     """Presets of the same networks, by the first of them: they cost the same."""
     table: dict[object, list[str]] = {}
     for name, experiment in presets().items():
-        sizes = [level.replace(objective=SumThenHinge(), stride=1, steps=None) for level in experiment.levels]
+        sizes = [
+            level.replace(objective=SumThenHingeSpec(), stride=1, steps=None) for level in experiment.levels
+        ]
         table.setdefault(repr((sizes, experiment.classes)), []).append(name)
     return {names[0]: names for names in table.values()}
 

@@ -96,14 +96,14 @@ def test_runs_that_differ_in_their_seed_alone_are_one_group(tmp_path: Path) -> N
         run_of(tmp_path / "c", "dvd-gan-k8", 1, {}),
     ]
     experiment = preset("dvd-gan-k8")
-    training = experiment.training.replace(steps=50, critic_updates=1)
+    training = experiment.training.replace(steps=50, discriminator_updates=1)
     runs.append(make_run(tmp_path / "d", experiment.replace(training=training)))
     runs.append(make_run(tmp_path / "e", experiment.replace(training=experiment.training.replace(steps=50))))
     found = {each.name: [run.path.name for run in each.runs] for each in group(runs)}
     assert found == {
         "dvd-gan-k8": ["a", "c", "e"],
         "dvd-gan-k1": ["b"],
-        "dvd-gan-k8, training.critic_updates: 2 -> 1": ["d"],
+        "dvd-gan-k8, training.discriminator_updates: 2 -> 1": ["d"],
     }
 
 

@@ -18,13 +18,13 @@ from dependence import (
     step,
     whole,
 )
-from vidgan.models.discriminator import MixedProjection
-from vidgan.models.views import ClipShape, Evidence, Frames, MatchingPair
+from vidgan.models.discriminator import MixedProjectionSpec
+from vidgan.models.views import ClipShape, DiscriminatorInput, FramesSpec, MatchingPairSpec
 from vidgan.nn.attention import FullAttention, SeparableAttention
 from vidgan.nn.blocks import SeparableBlock
 from vidgan.nn.norm import (
-    BatchNorm,
-    BatchNormAllFrames,
+    BatchNormAllFramesSpec,
+    BatchNormSpec,
     BatchStatistics,
     Clock,
     ConditionalNormReLU,
@@ -32,12 +32,12 @@ from vidgan.nn.norm import (
     LearntNormReLU,
     NormSpec,
     RecordedStatistics,
-    SettledStatistics,
+    StandingStatistics,
     Statistics,
     name_norms,
 )
 from vidgan.nn.recurrent import unroll
-from vidgan.nn.temporal import Recurrent, SeparableConvolution, Size
+from vidgan.nn.temporal import RecurrentSpec, SeparableConvolutionSpec, Size
 from vidgan.nn.warp import expected_motion
 
 B, T, C, S, K = 2, 4, 4, 4, 3
@@ -49,12 +49,12 @@ def context(statistics: Statistics, condition: Tensor = CONDITION) -> Context:
     return Context(condition, statistics, Clock())
 
 
-def settled(layer: nn.Module, x: Tensor = VIDEO) -> SettledStatistics:
+def settled(layer: nn.Module, x: Tensor = VIDEO) -> StandingStatistics:
     """Statistics of ``layer`` for another batch than the tests'."""
     recorded = RecordedStatistics()
     with torch.no_grad():
         layer(x.flip(0) * 1.5 + 0.1, context(recorded))
-    return SettledStatistics(recorded.averages())
+    return StandingStatistics(recorded.averages())
 
 
 def test_the_measure_sees_what_is_there() -> None:
@@ -99,7 +99,7 @@ def test_normalisation_sees_what_its_statistics_are_over(name: str, conditional:
     norm = catalog.NORMS[name]
     layer = filled(ConditionalNormReLU(norm, C, K) if conditional else LearntNormReLU(norm, C))
     name_norms(layer)
-    over_batch: dict[type, Pattern] = {BatchNorm: step, BatchNormAllFrames: everything}
+    over_batch: dict[type, Pattern] = {BatchNormSpec: step, BatchNormAllFramesSpec: everything}
     in_training = over_batch.get(type(norm), same)
     for statistics in (BatchStatistics(), RecordedStatistics()):
         dependence.require(lambda x, s=statistics: layer(x, context(s)), VIDEO, in_training)
@@ -116,9 +116,9 @@ def test_attention_sees_the_whole_clip(attention: type[nn.Module]) -> None:
 
 @pytest.mark.parametrize("kind", catalog.RESIDUALS)
 @pytest.mark.parametrize("name", catalog.NORMS)
-@pytest.mark.parametrize("grow", [False, True])
-def test_generator_blocks_work_on_frames(name: str, grow: bool, kind: str) -> None:
-    block = filled(catalog.RESIDUALS[kind].generator(C, 3, K, catalog.NORMS[name], grow=grow))
+@pytest.mark.parametrize("upsample", [False, True])
+def test_generator_blocks_work_on_frames(name: str, upsample: bool, kind: str) -> None:
+    block = filled(catalog.RESIDUALS[kind].generator(C, 3, K, catalog.NORMS[name], upsample=upsample))
     name_norms(block)
     fixed = settled(block)
     dependence.require(lambda x: block(x, context(fixed)), VIDEO, same)
@@ -149,13 +149,13 @@ def pairs(reach: int) -> Pattern:
 
 
 @pytest.mark.parametrize("kind", catalog.RESIDUALS)
-@pytest.mark.parametrize("shrink", [False, True])
-@pytest.mark.parametrize(("volume", "halve_time"), [(False, False), (True, False), (True, True)])
-def test_critic_blocks(kind: str, shrink: bool, volume: bool, halve_time: bool) -> None:
-    make = catalog.RESIDUALS[kind].critic
+@pytest.mark.parametrize("downsample", [False, True])
+@pytest.mark.parametrize(("conv3d", "halve_time"), [(False, False), (True, False), (True, True)])
+def test_discriminator_blocks(kind: str, downsample: bool, conv3d: bool, halve_time: bool) -> None:
+    make = catalog.RESIDUALS[kind].discriminator
     reach = 1 if kind == "plain volumes" else 2
-    pattern = same if not volume else pairs(reach) if halve_time else near(reach)
-    block = make(C, 6, volume=volume, shrink=shrink, halve_time=halve_time, first=False, slope=0.0)
+    pattern = same if not conv3d else pairs(reach) if halve_time else near(reach)
+    block = make(C, 6, conv3d=conv3d, downsample=downsample, halve_time=halve_time, first=False, slope=0.0)
     dependence.require(filled(block), random(B, 7, C, S, S), pattern)
 
 
@@ -179,15 +179,15 @@ def test_bodies(name: str, pattern: Pattern) -> None:
 @pytest.mark.parametrize("name", catalog.TEMPORAL)
 def test_temporal_layers(name: str) -> None:
     spec = catalog.TEMPORAL[name]
-    norm: NormSpec = BatchNorm()
+    norm: NormSpec = BatchNormSpec()
     layer = spec.build(Size(C, K, norm))
     filled(layer)
     name_norms(layer)
-    recurrent, convolution = isinstance(spec, Recurrent), isinstance(spec, SeparableConvolution)
+    recurrent, convolution = isinstance(spec, RecurrentSpec), isinstance(spec, SeparableConvolutionSpec)
     encoding = random(B, C, S, S, seed=3) if recurrent else None
     recorded = RecordedStatistics()
     layer(VIDEO.flip(0), context(recorded), encoding)
-    fixed = SettledStatistics(recorded.averages())
+    fixed = StandingStatistics(recorded.averages())
     pattern = causal if recurrent else near(2) if convolution else whole
     dependence.require(lambda x: layer(x, context(fixed), encoding)[0], VIDEO, pattern)
     assert spec.context == (2 if convolution else None)
@@ -199,18 +199,18 @@ def test_temporal_layers(name: str) -> None:
 def test_views(name: str) -> None:
     spec = catalog.VIEWS[name]
     clip, label = random(B, 6, 3, 8, 8), torch.arange(B)
-    pair = isinstance(spec, MatchingPair)
+    pair = isinstance(spec, MatchingPairSpec)
     below = random(B, 3, 3, 4, 4, seed=4) if pair else None
     draw = spec.draw(B, ClipShape(6, 8, 8), torch.Generator().manual_seed(5))
 
     def seen(b2: int, t2: int, b: int, t: int) -> bool:
-        if isinstance(spec, Frames):
+        if isinstance(spec, FramesSpec):
             return b2 == b and t == int(draw[b2, t2])
         return b2 == b and t == (2 * t2 if pair else t2)
 
-    dependence.require(lambda x: spec.apply(Evidence(x, below, label), draw), clip, seen)
+    dependence.require(lambda x: spec.apply(DiscriminatorInput(x, below, label), draw), clip, seen)
     if below is not None:
-        dependence.require(lambda x: spec.apply(Evidence(clip, x, label), draw), below, same)
+        dependence.require(lambda x: spec.apply(DiscriminatorInput(clip, x, label), draw), below, same)
 
 
 @pytest.mark.parametrize("name", catalog.HEADS)
@@ -218,7 +218,7 @@ def test_heads(name: str) -> None:
     spec = catalog.HEADS[name]
     head = filled(spec.build(C, 4))
     h, label = random(B, T, C), torch.arange(B)
-    if isinstance(spec, MixedProjection):
+    if isinstance(spec, MixedProjectionSpec):
         # Luc et al. 2020, Eq. 15: score (b, b', t) joins frame t of b with all frames of b'.
         dependence.require(
             lambda x: head(x, label),

@@ -1,4 +1,4 @@
-"""Dependence matrices of whole generators, critics and levels: no clip, label or window leaks into another."""
+"""Dependence matrices of whole generators, discriminators and levels: no clip, label or window leaks into another."""
 
 from typing import NamedTuple
 
@@ -11,17 +11,17 @@ import dependence
 from catalog import filled, random
 from dependence import everything, of_clip, whole
 from vidgan.models.cascade import below_of
-from vidgan.models.discriminator import BodySpec, CriticSpec, MixedProjection
+from vidgan.models.discriminator import BodySpec, DiscriminatorSpec, MixedProjectionSpec
 from vidgan.models.generator import NOTHING, Conditioning, Generator, from_below
 from vidgan.models.level import Level, LevelSpec, view_below
-from vidgan.models.views import ClipShape, Evidence, Frames, MatchingPair
-from vidgan.nn.blocks import PlainVolumes
+from vidgan.models.views import ClipShape, DiscriminatorInput, FramesSpec, MatchingPairSpec
+from vidgan.nn.blocks import Plain3dBlocksSpec
 from vidgan.nn.norm import (
-    BatchNorm,
-    BatchNormAllFrames,
+    BatchNormAllFramesSpec,
+    BatchNormSpec,
     BatchStatistics,
     RecordedStatistics,
-    SettledStatistics,
+    StandingStatistics,
     Statistics,
 )
 from vidgan.shapes import as_video
@@ -33,9 +33,9 @@ LEVELS = {f"{name} level {index + 1}": (name, index) for name, index, _ in catal
 EACH_LEVEL = [
     pytest.param(name, marks=() if name.startswith("demo") else pytest.mark.slow, id=name) for name in LEVELS
 ]
-EACH_CRITIC = [
+EACH_DISCRIMINATOR = [
     pytest.param(name, marks=() if name.startswith("demo") else pytest.mark.slow, id=name)
-    for name in catalog.critics()
+    for name in catalog.discriminators()
 ]
 
 
@@ -43,7 +43,7 @@ class Made(NamedTuple):
     """A level with random weights and something to run it on."""
 
     level: Level
-    real: Evidence
+    real: DiscriminatorInput
     z: Tensor
     settled: Statistics
 
@@ -82,13 +82,15 @@ def make(name: str) -> Made:
     filled(level)
     quieten(level.generator)
     clip = as_video(random(B, spec.seen_frames, 3, spec.size, spec.size, seed=6).clamp(-1, 1))
-    real = Evidence(clip, None if below is None else view_below(clip, below, False), torch.arange(B))
+    real = DiscriminatorInput(
+        clip, None if below is None else view_below(clip, below, False), torch.arange(B)
+    )
     z = random(B, spec.generator.latent, seed=7)
     recorded = RecordedStatistics()
     made = Made(level, real, z, recorded)
     with torch.no_grad():
         made.video(recorded, z=z.flip(0) * 1.5)
-    return made._replace(settled=SettledStatistics(recorded.averages()))
+    return made._replace(settled=StandingStatistics(recorded.averages()))
 
 
 def quieten(generator: Generator) -> None:
@@ -148,7 +150,7 @@ def test_clips_meet_in_training_through_batch_statistics_alone(name: str) -> Non
     found = dependence.moved(lambda z: made.video(BatchStatistics(), z=z), made.z, 2, 1)
     spec = made.level.spec.generator
     over_batch = any(
-        isinstance(norm, BatchNorm | BatchNormAllFrames) for norm in (spec.norm, spec.final_norm)
+        isinstance(norm, BatchNormSpec | BatchNormAllFramesSpec) for norm in (spec.norm, spec.final_norm)
     )
     assert torch.equal(found, dependence.declared(everything if over_batch else of_clip, tuple(found.shape)))
 
@@ -167,7 +169,7 @@ def test_an_upper_level_sees_windows_of_the_level_below() -> None:
     embedded = generator.embed_label(torch.arange(clips)).detach()
     recorded = RecordedStatistics()
     generator.generate(z.flip(0), embedded, steps, recorded, from_below(below.flip(0)))
-    settled = SettledStatistics(recorded.averages())
+    settled = StandingStatistics(recorded.averages())
 
     def video(frames: Tensor) -> Tensor:
         return generator.generate(z, embedded, steps, settled, from_below(frames)).video
@@ -181,17 +183,17 @@ def test_an_upper_level_sees_windows_of_the_level_below() -> None:
     assert generator.spec.context >= 8
 
 
-def critic_of(name: str) -> tuple[LevelSpec, CriticSpec, int | None]:
-    level, critic = catalog.critics()[name]
-    return level, critic, BELOW if isinstance(critic.view, MatchingPair) else None
+def discriminator_of(name: str) -> tuple[LevelSpec, DiscriminatorSpec, int | None]:
+    level, discriminator = catalog.discriminators()[name]
+    return level, discriminator, BELOW if isinstance(discriminator.view, MatchingPairSpec) else None
 
 
 def reach(body: BodySpec, steps: int) -> list[range]:
     """The steps that each score of a body sees, from its last 3-D block back to the first."""
     lengths = [steps]
-    for _ in range(body.volume_blocks):
+    for _ in range(body.blocks_3d):
         lengths.append(max(1, lengths[-1] // 2) if body.halve_time else lengths[-1])
-    convolutions = 1 if isinstance(body.residual, PlainVolumes) else 2
+    convolutions = 1 if isinstance(body.residual, Plain3dBlocksSpec) else 2
     scores = 1 if body.time_in_channels else lengths[-1]
     seen = []
     for score in range(scores):
@@ -204,18 +206,18 @@ def reach(body: BodySpec, steps: int) -> list[range]:
     return seen
 
 
-@pytest.mark.parametrize("name", EACH_CRITIC)
-def test_critics(name: str) -> None:
-    level, spec, below_size = critic_of(name)
+@pytest.mark.parametrize("name", EACH_DISCRIMINATOR)
+def test_discriminators(name: str) -> None:
+    level, spec, below_size = discriminator_of(name)
     frames = level.seen_frames if below_size is None else 2 * 6
     every = 1 if below_size is None else 2
-    critic = spec.build(CLASSES, spec.view.steps(frames, every))
-    filled(critic)
-    side = level.size // 2 if isinstance(spec.view, MatchingPair) else level.size
+    discriminator = spec.build(CLASSES, spec.view.steps(frames, every))
+    filled(discriminator)
+    side = level.size // 2 if isinstance(spec.view, MatchingPairSpec) else level.size
     clip, label = random(B, frames, 3, side, side), torch.arange(B)
     below = None if below_size is None else random(B, frames // 2, 3, BELOW, BELOW, seed=8)
     draw = spec.view.draw(B, ClipShape(frames, side, side), torch.Generator().manual_seed(9))
-    mixed, k_frames = isinstance(spec.head, MixedProjection), isinstance(spec.view, Frames)
+    mixed, k_frames = isinstance(spec.head, MixedProjectionSpec), isinstance(spec.view, FramesSpec)
     reached = reach(spec.body, frames // every)
 
     def own(b2: int, t2: int, b: int, t: int) -> bool:
@@ -223,39 +225,41 @@ def test_critics(name: str) -> None:
             return b2 == b and t == int(draw[b2, t2])
         return b2 == b and t % every == 0 and t // every in reached[t2]
 
-    def judge(seen: Evidence) -> Tensor:
-        (scores,) = critic([seen], [draw])
+    def judge(seen: DiscriminatorInput) -> Tensor:
+        (scores,) = discriminator([seen], [draw])
         return scores
 
     def joined(b2: int, other: int, t2: int, b: int, t: int) -> bool:
-        """The class term is that of clip ``other``, summed over what the critic saw of it."""
+        """The class term is that of clip ``other``, summed over what the discriminator saw of it."""
         seen_of_other = range(draw.shape[1]) if k_frames else range(frames // every)
         return own(b2, t2, b, t) or (b == other and any(own(other, s, b, t) for s in seen_of_other))
 
     pattern, outer = (joined, 3) if mixed else (own, 2)
-    dependence.require(lambda x: judge(Evidence(x, below, label)), clip, pattern, outer=outer)
+    dependence.require(lambda x: judge(DiscriminatorInput(x, below, label)), clip, pattern, outer=outer)
     if below is not None:
         dependence.require(
-            lambda x: judge(Evidence(clip, x, label)),
+            lambda x: judge(DiscriminatorInput(clip, x, label)),
             below,
             lambda b2, t2, b, t: b2 == b and t in reached[t2],
         )
 
 
-@pytest.mark.parametrize("name", EACH_CRITIC)
-def test_real_and_fake_never_meet_in_a_critic(name: str) -> None:
+@pytest.mark.parametrize("name", EACH_DISCRIMINATOR)
+def test_real_and_fake_never_meet_in_a_discriminator(name: str) -> None:
     """One pass of the body serves both; what is said of the one does not depend on the other."""
-    level, spec, below_size = critic_of(name)
+    level, spec, below_size = discriminator_of(name)
     frames, side = level.seen_frames, level.size
-    critic = spec.build(CLASSES, spec.view.steps(frames, 1 if below_size is None else 2))
-    filled(critic)
+    discriminator = spec.build(CLASSES, spec.view.steps(frames, 1 if below_size is None else 2))
+    filled(discriminator)
     below = None if below_size is None else random(B, frames // 2, 3, BELOW, BELOW, seed=8)
     rng = torch.Generator().manual_seed(9)
-    one, two = (Evidence(random(B, frames, 3, side, side, seed=s), below, torch.arange(B)) for s in (1, 2))
+    one, two = (
+        DiscriminatorInput(random(B, frames, 3, side, side, seed=s), below, torch.arange(B)) for s in (1, 2)
+    )
     first, second = (spec.view.draw(B, ClipShape(frames, side, side), rng) for _ in range(2))
     with torch.no_grad():
-        together = critic([one, two], [first, second])
-        alone = [critic([one], [first])[0], critic([two], [second])[0]]
+        together = discriminator([one, two], [first, second])
+        alone = [discriminator([one], [first])[0], discriminator([two], [second])[0]]
     for a, b in zip(together, alone, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
 
@@ -267,9 +271,9 @@ def test_levels_keep_noise_label_and_conditioning_of_a_clip_together(name: str) 
     level, label = made.level, made.real.label
     draws = level.draws(B, torch.Generator().manual_seed(10))
 
-    def scores(real: Evidence, z: Tensor) -> list[Tensor]:
+    def scores(real: DiscriminatorInput, z: Tensor) -> list[Tensor]:
         with torch.no_grad():
-            fake = level.imitate(real, z, real.below, made.settled)
+            fake = level.generate_fake(real, z, real.below, made.settled)
             return level.judge([fake], [draws])[0]
 
     before = scores(made.real, made.z)
@@ -286,10 +290,10 @@ def test_levels_keep_noise_label_and_conditioning_of_a_clip_together(name: str) 
         if level.spec.context_frames:
             changes.append(scores(made.real._replace(clip=other_clip), made.z))
         for after in changes:
-            for critic, old, new in zip(level.spec.critics, before, after, strict=True):
+            for discriminator, old, new in zip(level.spec.discriminators, before, after, strict=True):
                 moved = (new - old).abs() > 1e-10
-                if isinstance(critic.head, MixedProjection):
+                if isinstance(discriminator.head, MixedProjectionSpec):
                     # Given frames keep their class-free score, so not all of a clip's scores move.
-                    assert torch.equal(moved.any(2), clips[:, None] | clips[None, :]), critic.name
+                    assert torch.equal(moved.any(2), clips[:, None] | clips[None, :]), discriminator.name
                 else:
-                    assert torch.equal(moved.any(1), clips), critic.name
+                    assert torch.equal(moved.any(1), clips), discriminator.name

@@ -17,7 +17,7 @@ from vidgan.run.checkpoints import checkpoint_path, load, steps_of
 from vidgan.run.directory import DataRecord, RunDirectory
 from vidgan.run.distributed import Replicas, end_process_group
 from vidgan.run.experiment import BatchSpec, Experiment
-from vidgan.train import session as watcher
+from vidgan.train import session
 from vidgan.train.session import train_run
 
 CPU = torch.device("cpu")
@@ -77,8 +77,8 @@ def test_time_that_runs_out_during_samples_ends_the_next_step(
     def slow_samples(*_: object) -> None:
         clock.now = 100.0
 
-    monkeypatch.setattr(watcher, "time", clock)
-    monkeypatch.setattr(watcher, "write_previews", slow_samples)
+    monkeypatch.setattr(session, "time", clock)
+    monkeypatch.setattr(session, "write_previews", slow_samples)
     run = create(tmp_path / "run", asked)
     assert train_run(run, data(asked), Replicas(), CPU, 0, seconds=10.0)
     assert finished(run.path) == {1: False, 2: False, 3: True}
@@ -116,15 +116,15 @@ def replica(rank: int, folder: str, case: Case) -> None:
         world_size=2,
         timeout=timedelta(seconds=60),
     )
-    tick = watcher.RunWatcher.tick
+    tick = session.RunCallback.tick
 
-    def signalled_tick(self: watcher.RunWatcher, index: int, step: int, *more: object) -> None:
+    def signalled_tick(self: session.RunCallback, index: int, step: int, *more: object) -> None:
         tick(self, index, step, *more)  # type: ignore[arg-type]
         if step == 2:
             os.kill(os.getpid(), signal.SIGTERM)
 
     if rank == 1 and case.signalled:
-        watcher.RunWatcher.tick = signalled_tick  # type: ignore[assignment,method-assign]
+        session.RunCallback.tick = signalled_tick  # type: ignore[assignment,method-assign]
     try:
         asked = experiment(replicas=2)
         replicas = Replicas(rank, 2, dist.group.WORLD)

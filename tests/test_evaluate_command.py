@@ -82,8 +82,8 @@ def test_runs_are_repeated_with_other_noise(run: Path, capsys: Capture) -> None:
         assert answer.status == 0, answer.err
         single.append(read_lines(run / "metrics.jsonl")[-1])
         assert single[-1]["deviation"]["over"] == "bootstrap"
-    assert single[0]["judged"]["weights"] == single[1]["judged"]["weights"]
-    assert single[0]["settings"]["sampling"]["statistics"]["is"] == "SettleSpec"
+    assert single[0]["evaluated"]["weights"] == single[1]["evaluated"]["weights"]
+    assert single[0]["settings"]["sampling"]["statistics"]["is"] == "StandingStatisticsSpec"
     answer = vidgan(capsys, *command, "--runs", 3)
     line = read_lines(run / "metrics.jsonl")[-1]
     assert len(line["per_run"]) == 3

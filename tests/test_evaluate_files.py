@@ -49,21 +49,27 @@ def value(answer: Answer, results: Path) -> float:
 def test_the_number_is_the_distance_of_the_features(form: str, tmp_path: Path, capsys: Capture) -> None:
     fake, real = clips(40, 0), clips(45, 1)
     if form == "one array":
-        judged = tmp_path / "fake.npy"
-        np.save(judged, fake)
+        evaluated = tmp_path / "fake.npy"
+        np.save(evaluated, fake)
     elif form == "classes":
-        judged = tmp_path / "fake"
-        write(judged / "a", fake[:15])
-        write(judged / "b", fake[15:])
+        evaluated = tmp_path / "fake"
+        write(evaluated / "a", fake[:15])
+        write(evaluated / "b", fake[15:])
     else:
-        judged = write(tmp_path / "fake", fake)
+        evaluated = write(tmp_path / "fake", fake)
     answer = vidgan(
-        capsys, "evaluate", judged, "--real", write(tmp_path / "real", real), "--protocol", "frechet-random"
+        capsys,
+        "evaluate",
+        evaluated,
+        "--real",
+        write(tmp_path / "real", real),
+        "--protocol",
+        "frechet-random",
     )
     found = value(answer, tmp_path / "fake.metrics.jsonl")
     expected = frechet_distance(random_features(fake), random_features(real))
     assert found == pytest.approx(expected, rel=1e-4)
-    assert "40/40 judged clips" in answer.err
+    assert "40/40 evaluated clips" in answer.err
 
 
 def test_files_of_any_format_are_read_and_resized(tmp_path: Path) -> None:
@@ -107,10 +113,10 @@ def test_what_goes_on_record(tmp_path: Path, capsys: Capture) -> None:
         "fake_codec": "none",
     }
     assert line["settings"]["real"]["count"] == line["counts"]["real"] == 20
-    assert line["settings"]["clips"] == line["clips"] == line["counts"]["judged"] == 20
+    assert line["settings"]["clips"] == line["clips"] == line["counts"]["evaluated"] == 20
     assert line["deviation"]["over"] == "bootstrap"
     assert line["deviation"]["value"] > 0
-    assert line["judged"]["fingerprint"] == open_videos(fake).fingerprint
+    assert line["evaluated"]["fingerprint"] == open_videos(fake).fingerprint
     assert line["data"] == line["real"]["fingerprint"] == open_videos(real).fingerprint
     assert {"vidgan", "torch", "numpy", "device"} <= set(line["versions"])
     assert line["seconds"] > 0
@@ -121,7 +127,7 @@ def test_four_videos_give_a_number_and_a_loud_warning(tmp_path: Path, capsys: Ca
     fake, real = write(tmp_path / "fake", clips(4, 0)), write(tmp_path / "real", clips(30, 1))
     answer = vidgan(capsys, "evaluate", fake, "--real", real, "--protocol", "frechet-random")
     assert value(answer, tmp_path / "fake.metrics.jsonl") > 0
-    assert "WARNING: frechet-random: only 4 clips were judged; the protocol asks for 2048" in answer.err
+    assert "WARNING: frechet-random: only 4 clips were evaluated; the protocol asks for 2048" in answer.err
     assert "4 clips are too few for 128 dimensions" in answer.err
     (line,) = read_lines(tmp_path / "fake.metrics.jsonl")
     floor = line["two_real_halves"]
@@ -286,7 +292,7 @@ def test_bad_input_ends_in_one_line(tmp_path: Path, capsys: Capture) -> None:
         "is-k400",
         "is-ucf101-tgan",
         "is-r2plus1d",
-        "frechet-house",
+        "frechet-in-domain",
     ):
         more = ("--real", real) if "f" in name[:2] else ()
         refused(fake, *more, "--protocol", name, words=("--weights PATH",))

@@ -29,9 +29,9 @@ def test_scalars_histograms_and_animations(tmp_path: Path, capsys: Capture) -> N
         events = seen.Scalars(name)
         assert [event.step for event in events] == [1, 2, 3]
         assert events[-1].value == pytest.approx(value, rel=1e-6)
-    for critic in ("frames", "clip"):
+    for discriminator in ("frames", "clip"):
         for kind in ("real", "fake"):
-            histograms = seen.Histograms(f"critic/{critic}/{kind} scores")
+            histograms = seen.Histograms(f"discriminator/{discriminator}/{kind} scores")
             assert [event.step for event in histograms] == [1, 2, 3]
             assert histograms[-1].histogram_value.num >= 3  # a score per clip at least
     image = seen.Images("samples")[-1]

@@ -21,8 +21,7 @@ from vidgan.run.checkpoints import steps_of
 from vidgan.run.experiment import BatchSpec
 from vidgan.run.logs import read_lines
 from vidgan.sample import load as published
-from vidgan.train import loop
-from vidgan.train import session as watcher
+from vidgan.train import loop, session
 from vidgan.train.loop import smaller_micro_batch
 
 Capture = pytest.CaptureFixture[str]
@@ -188,15 +187,15 @@ def test_data_that_vanish_stop_the_run_with_all_saved(
 ) -> None:
     mine, out = tmp_path / "data", tmp_path / "run"
     shutil.copytree(data, mine)
-    tick = watcher.RunWatcher.tick
+    tick = session.RunCallback.tick
 
-    def vanishing(self: watcher.RunWatcher, index: int, step: int, *more: object) -> None:
+    def vanishing(self: session.RunCallback, index: int, step: int, *more: object) -> None:
         tick(self, index, step, *more)  # type: ignore[arg-type]
         if step == 2:
             for shard in mine.glob("shard-*"):
                 shard.rename(tmp_path / shard.name)
 
-    monkeypatch.setattr(watcher.RunWatcher, "tick", vanishing)
+    monkeypatch.setattr(session.RunCallback, "tick", vanishing)
     # More steps than workers read ahead.
     answer = vidgan(capsys, *command(mine, out, "--workers", workers, "--steps", 30))
     require_one_line(answer, "mnist_test_seq.npy#", "shard-0000", "all saved", "--resume")
@@ -232,7 +231,7 @@ def test_a_full_disk_stops_the_run_and_says_what_is_kept(
     before = snapshot(out / "checkpoints")
     place = {
         "log": (logs.Log, "append"),
-        "samples": (watcher, "write_previews"),
+        "samples": (session, "write_previews"),
         "statistics": (published, "settled"),
     }[what]
     monkeypatch.setattr(*place, full)

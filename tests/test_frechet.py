@@ -9,7 +9,7 @@ import pytest
 
 from vidgan.errors import UserError
 from vidgan.evaluation import frechet_distance
-from vidgan.evaluation.metrics.features import Moments, frechet_from_moments
+from vidgan.evaluation.metrics.features import RunningMoments, frechet_from_moments
 
 VECTORS = np.load(Path(__file__).parent / "vectors" / "metric_vectors.npz", allow_pickle=False)
 X, Y = VECTORS["feat/A_d64_500_300/x"], VECTORS["feat/A_d64_500_300/y"]
@@ -21,7 +21,7 @@ def features(n, d, seed):
 
 
 def streamed(rows, size=37):
-    moments = Moments.empty(rows.shape[1])
+    moments = RunningMoments.empty(rows.shape[1])
     for start in range(0, len(rows), size):
         moments = moments.update(rows[start : start + size])
     return moments
@@ -61,7 +61,7 @@ def test_diagonal_gaussians_by_hand():
 def test_identical_sets_are_at_zero(n, d):
     rows = features(n, d, seed=n)
     assert abs(frechet_distance(rows, rows)) < 1e-6
-    assert abs(frechet_from_moments(Moments.of(rows), Moments.of(rows))) < 1e-6
+    assert abs(frechet_from_moments(RunningMoments.of(rows), RunningMoments.of(rows))) < 1e-6
     assert abs(frechet_distance(rows, rows[::-1])) < 1e-6
 
 
@@ -87,9 +87,9 @@ def test_streaming_equals_batch(n, m, d):
 
 def test_moments_are_numpys_and_merge_in_any_order():
     rows = features(90, 7, 5) + 1e4
-    parts = [Moments.of(rows[a:b]) for a, b in ((0, 1), (1, 30), (30, 90))]
+    parts = [RunningMoments.of(rows[a:b]) for a, b in ((0, 1), (1, 30), (30, 90))]
     for order in ((0, 1, 2), (2, 0, 1)):
-        merged = Moments.empty(7)
+        merged = RunningMoments.empty(7)
         for index in order:
             merged = merged.merge(parts[index])
         assert merged.count == 90
@@ -103,7 +103,7 @@ def test_moments_are_numpys_and_merge_in_any_order():
 def test_constant_features():
     a, b = np.zeros((5, 3)), np.ones((4, 3))
     assert frechet_distance(a, b) == 3
-    assert frechet_from_moments(Moments.of(a), Moments.of(b)) == 3
+    assert frechet_from_moments(RunningMoments.of(a), RunningMoments.of(b)) == 3
 
 
 def test_errors():
@@ -114,7 +114,7 @@ def test_errors():
     with pytest.raises(UserError, match="row 2"):
         frechet_distance(np.ones((4, 3)), np.array([[1.0, 1, 1], [1, 1, 1], [1, np.nan, 1]]))
     with pytest.raises(UserError, match="at least 2 samples"):
-        Moments.of(np.ones((1, 3))).covariance()
+        RunningMoments.of(np.ones((1, 3))).covariance()
 
 
 @pytest.mark.slow

@@ -120,7 +120,7 @@ def test_copies_are_measured_without_a_model(tmp_path: Path, capsys: Capture) ->
     frechet, similar = read_lines(run.path / "copy-last.metrics.jsonl")
     assert frechet["settings"]["sampling"] is None
     assert frechet["step"] is None
-    assert frechet["judged"]["copies"] == 2
+    assert frechet["evaluated"]["copies"] == 2
     assert similar["value"] == pytest.approx(similar["values"]["copy_last"])
     assert similar["settings"]["metric"]["futures"] == 1
     assert vidgan(capsys, "compare", run.path / "copy-last.metrics.jsonl").status == 0

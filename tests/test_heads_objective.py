@@ -4,16 +4,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vidgan.models.discriminator import BodySpec, CriticSpec, Head, MixedProjection, Projection
+from vidgan.models.discriminator import BodySpec, DiscriminatorSpec, Head, MixedProjectionSpec, ProjectionSpec
 from vidgan.models.losses import (
-    ClassMargin,
-    HingeEach,
-    HingeJoined,
-    Objective,
-    SumThenHinge,
+    ClassMarginSpec,
+    HingeEachSpec,
+    HingeJoinedSpec,
+    ObjectiveSpec,
+    SumThenHingeSpec,
     orthogonal_penalty,
 )
-from vidgan.models.views import Clip, Evidence
+from vidgan.models.views import ClipSpec, DiscriminatorInput
 from vidgan.nn.layers import Conv2d, Conv3d, Embedding, Linear
 
 F64 = torch.float64
@@ -54,14 +54,14 @@ def scores(head: Head, h: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
 
 def test_projection() -> None:
     """linear(h) + e(y) . h per frame or step (Clark et al. 2019, A.3; Du 2020, tables 3.2 and 3.3)."""
-    head, h = filled(Projection().build(C, 4)), random(B, T, C)
+    head, h = filled(ProjectionSpec().build(C, 4)), random(B, T, C)
     free, classy = scores(head, h, LABELS)
     torch.testing.assert_close(head(h, LABELS), free + classy)
 
 
 def test_mixed_projection() -> None:
     """o[b, b', t] = r_x[b, t] + sum over t' of r_xy[b', t'] (Luc et al. 2020, Eq. 15)."""
-    head, h = filled(MixedProjection().build(C, 4)), random(B, T, C)
+    head, h = filled(MixedProjectionSpec().build(C, 4)), random(B, T, C)
     free, classy = scores(head, h, LABELS)
     expected = torch.zeros(B, B, T, dtype=F64)
     for b in range(B):
@@ -72,21 +72,24 @@ def test_mixed_projection() -> None:
 
 
 def test_mixed_projection_never_mixes_real_and_fake() -> None:
-    spec = CriticSpec(
-        name="clip", view=Clip(scale=1), body=BodySpec(width=2, channels=(1, 2)), head=MixedProjection()
+    spec = DiscriminatorSpec(
+        name="clip",
+        view=ClipSpec(scale=1),
+        body=BodySpec(width=2, channels=(1, 2)),
+        head=MixedProjectionSpec(),
     )
-    critic = filled(spec.build(classes=3, steps=T))
+    discriminator = filled(spec.build(classes=3, steps=T))
     nothing = torch.zeros((B, 0), dtype=torch.int64)
-    real, fake, other = (Evidence(random(B, T, 3, 4, 4, seed=s), None, LABELS) for s in (1, 2, 3))
-    on_real, on_fake = critic([real, fake], [nothing, nothing])
+    real, fake, other = (DiscriminatorInput(random(B, T, 3, 4, 4, seed=s), None, LABELS) for s in (1, 2, 3))
+    on_real, on_fake = discriminator([real, fake], [nothing, nothing])
     assert on_real.shape == on_fake.shape == (B, B, T)
-    torch.testing.assert_close(critic([real, other], [nothing, nothing])[0], on_real)
-    torch.testing.assert_close(critic([fake], [nothing])[0], on_fake)
+    torch.testing.assert_close(discriminator([real, other], [nothing, nothing])[0], on_real)
+    torch.testing.assert_close(discriminator([fake], [nothing])[0], on_fake)
 
 
 @pytest.mark.parametrize("classes", [1, 4])
 def test_class_margin(classes: int) -> None:
-    head = filled(Projection().build(C, classes))
+    head = filled(ProjectionSpec().build(C, classes))
     assert isinstance(head, Head)
     h, label = random(B, T, C, seed=2) / 3, LABELS % classes
     table = head.embed.weight / torch.linalg.svdvals(head.embed.weight)[0]
@@ -97,7 +100,7 @@ def test_class_margin(classes: int) -> None:
                 lead = sum(float((table[label[b]] - table[other]).detach() @ h[b, t]) for t in range(T)) / T
                 short.append(max(0.0, 0.75 - lead))
     expected = sum(short) / len(short) if short else 0.0
-    loss = ClassMargin(weight=8.0, margin=0.75).loss(head, h, label)
+    loss = ClassMarginSpec(weight=8.0, margin=0.75).loss(head, h, label)
     assert loss.item() == pytest.approx(expected, abs=1e-12)
     assert classes == 1 or 0 < expected < 2
 
@@ -105,19 +108,21 @@ def test_class_margin(classes: int) -> None:
 @pytest.mark.parametrize("mean_pool", [False, True])
 def test_features_are_rectified_and_summed_over_positions(mean_pool: bool) -> None:
     """ReLU, then the sum over height and width, then the head (Luc et al. 2020, A; Du 2020, table 3.2)."""
-    spec = CriticSpec(
-        name="clip", view=Clip(scale=1), body=BodySpec(width=2, channels=(1, 2)), mean_pool=mean_pool
+    spec = DiscriminatorSpec(
+        name="clip", view=ClipSpec(scale=1), body=BodySpec(width=2, channels=(1, 2)), mean_pool=mean_pool
     )
-    critic = filled(spec.build(classes=3, steps=T))
+    discriminator = filled(spec.build(classes=3, steps=T))
     clip = random(B, T, 3, 4, 4)
-    (made,) = critic([Evidence(clip, None, LABELS)], [torch.zeros((B, 0), dtype=torch.int64)])
-    features = critic.body(clip)[-1]
+    (made,) = discriminator(
+        [DiscriminatorInput(clip, None, LABELS)], [torch.zeros((B, 0), dtype=torch.int64)]
+    )
+    features = discriminator.body(clip)[-1]
     h = torch.zeros(B, T, features.shape[2], dtype=F64)
     for i in range(2):
         for j in range(2):
             h += features[..., i, j].clamp_min(0) / (4 if mean_pool else 1)
     assert features.min() < 0
-    torch.testing.assert_close(made, sum(scores(critic.head, h, LABELS)))
+    torch.testing.assert_close(made, sum(scores(discriminator.head, h, LABELS)))
 
 
 def rho(x: float) -> float:
@@ -125,7 +130,8 @@ def rho(x: float) -> float:
 
 
 def sum_then_hinge(real: list[Tensor], fake: list[Tensor]) -> float:
-    """Sum over frames or steps, one hinge per critic, mean over clips (Clark et al. 2019, 3.1; Du 2020, Eq. 4.2)."""
+    """Sum over frames or steps, one hinge per discriminator, mean over clips (Clark et al. 2019, 3.1; Du
+    2020, Eq. 4.2)."""
     total = 0.0
     for on_real, on_fake in zip(real, fake, strict=True):
         clips = len(on_real)
@@ -135,7 +141,7 @@ def sum_then_hinge(real: list[Tensor], fake: list[Tensor]) -> float:
 
 
 def hinge_each(real: list[Tensor], fake: list[Tensor]) -> float:
-    """1/D sum over d of rho(1 + D(G(z))) + rho(1 - D(x)) for each critic (Luc et al. 2020, Eq. 13)."""
+    """1/D sum over d of rho(1 + D(G(z))) + rho(1 - D(x)) for each discriminator (Luc et al. 2020, Eq. 13)."""
     total = 0.0
     for on_real, on_fake in zip(real, fake, strict=True):
         reals, fakes = on_real.flatten().tolist(), on_fake.flatten().tolist()
@@ -144,65 +150,68 @@ def hinge_each(real: list[Tensor], fake: list[Tensor]) -> float:
 
 
 def hinge_joined(real: list[Tensor], fake: list[Tensor]) -> float:
-    """All critics' outputs in one list; the loss is their mean (SSW-GAN, B.1)."""
-    reals = [value for critic in real for value in critic.flatten().tolist()]
-    fakes = [value for critic in fake for value in critic.flatten().tolist()]
+    """All discriminators' outputs in one list; the loss is their mean (SSW-GAN, B.1)."""
+    reals = [value for discriminator in real for value in discriminator.flatten().tolist()]
+    fakes = [value for discriminator in fake for value in discriminator.flatten().tolist()]
     return sum(rho(1 - r) + rho(1 + f) for r, f in zip(reals, fakes, strict=True)) / len(reals)
 
 
 def outputs(seed: int, mixed: bool = False) -> list[Tensor]:
-    """Scores of two critics that see eight frames and four steps."""
+    """Scores of two discriminators that see eight frames and four steps."""
     shapes = [(B, B, 8), (B, B, 4)] if mixed else [(B, 8), (B, 4)]
     return [random(*shape, seed=seed + i).requires_grad_() for i, shape in enumerate(shapes)]
 
 
 @pytest.mark.parametrize("mixed", [False, True])
 @pytest.mark.parametrize(
-    ("objective", "naive"), [(HingeEach(), hinge_each), (HingeJoined(), hinge_joined)], ids=["each", "joined"]
+    ("objective", "naive"),
+    [(HingeEachSpec(), hinge_each), (HingeJoinedSpec(), hinge_joined)],
+    ids=["each", "joined"],
 )
-def test_critic_loss_with_a_hinge_per_output(objective: Objective, naive, mixed: bool) -> None:
+def test_discriminator_loss_with_a_hinge_per_output(objective: ObjectiveSpec, naive, mixed: bool) -> None:
     real, fake = outputs(0, mixed), outputs(10, mixed)
     expected = naive(real, fake)
-    assert objective.critic_loss(real, fake).item() == pytest.approx(expected, rel=1e-12)
+    assert objective.discriminator_loss(real, fake).item() == pytest.approx(expected, rel=1e-12)
 
 
-def test_critic_loss_with_a_hinge_per_critic() -> None:
+def test_discriminator_loss_with_a_hinge_per_discriminator() -> None:
     real, fake = outputs(0), outputs(10)
     expected = sum_then_hinge(real, fake)
-    assert SumThenHinge().critic_loss(real, fake).item() == pytest.approx(expected, rel=1e-12)
+    assert SumThenHingeSpec().discriminator_loss(real, fake).item() == pytest.approx(expected, rel=1e-12)
     means = [[s / s.shape[-1] for s in side] for side in (real, fake)]
-    made = SumThenHinge(mean=True).critic_loss(real, fake).item()
+    made = SumThenHingeSpec(mean=True).discriminator_loss(real, fake).item()
     assert made == pytest.approx(sum_then_hinge(*means), rel=1e-12)
-    kinds = (SumThenHinge(), SumThenHinge(mean=True), HingeEach(), HingeJoined())
-    losses = [kind.critic_loss(real, fake).item() for kind in kinds]
+    kinds = (SumThenHingeSpec(), SumThenHingeSpec(mean=True), HingeEachSpec(), HingeJoinedSpec())
+    losses = [kind.discriminator_loss(real, fake).item() for kind in kinds]
     assert len({round(loss, 6) for loss in losses}) == 4
 
 
 def test_generator_loss() -> None:
     """-E[D(G(z))], no hinge (Clark et al. 2019, 2.2; Luc et al. 2020, Eq. 14)."""
     fake = outputs(0)
-    sums = [[sum(row.tolist()) for row in critic] for critic in fake]
-    each = [[v for row in critic for v in row.tolist()] for critic in fake]
+    sums = [[sum(row.tolist()) for row in discriminator] for discriminator in fake]
+    each = [[v for row in discriminator for v in row.tolist()] for discriminator in fake]
     joined = each[0] + each[1]
     expected = {
-        SumThenHinge(): -sum(sum(s) / B for s in sums),
-        SumThenHinge(mean=True): -sum(sum(s) / B / n for s, n in zip(sums, (8, 4), strict=True)),
-        HingeEach(): -sum(sum(e) / len(e) for e in each),
-        HingeJoined(): -sum(joined) / len(joined),
+        SumThenHingeSpec(): -sum(sum(s) / B for s in sums),
+        SumThenHingeSpec(mean=True): -sum(sum(s) / B / n for s, n in zip(sums, (8, 4), strict=True)),
+        HingeEachSpec(): -sum(sum(e) / len(e) for e in each),
+        HingeJoinedSpec(): -sum(joined) / len(joined),
     }
     for objective, value in expected.items():
         assert objective.generator_loss(fake).item() == pytest.approx(value, rel=1e-12)
 
 
-@pytest.mark.parametrize("objective", [SumThenHinge(), HingeEach(), HingeJoined()], ids=repr)
-def test_signs_of_the_gradients(objective: Objective) -> None:
-    """Critics raise real and lower fake scores until the margin is met; the generator raises fake ones always."""
+@pytest.mark.parametrize("objective", [SumThenHingeSpec(), HingeEachSpec(), HingeJoinedSpec()], ids=repr)
+def test_signs_of_the_gradients(objective: ObjectiveSpec) -> None:
+    """Discriminators raise real and lower fake scores until the margin is met; the generator raises fake
+    ones always."""
     small = [torch.full((B, 8), 0.01, dtype=F64), torch.full((B, 4), 0.01, dtype=F64)]
     met = [torch.full((B, 8), 5.0, dtype=F64), torch.full((B, 4), 5.0, dtype=F64)]
 
     def gradients(real: list[Tensor], fake: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         real, fake = ([s.clone().requires_grad_() for s in side] for side in (real, fake))
-        objective.critic_loss(real, fake).backward()
+        objective.discriminator_loss(real, fake).backward()
         return [s.grad for s in real], [s.grad for s in fake]
 
     on_real, on_fake = gradients(small, small)
@@ -218,20 +227,27 @@ def test_signs_of_the_gradients(objective: Objective) -> None:
 def test_how_far_frames_share_a_hinge() -> None:
     """A clip whose sum has met the margin teaches SumThenHinge nothing, each lagging frame still teaches HingeEach."""
     scores = torch.tensor([[3.0, -1.0]], dtype=F64)
-    for objective, expected in ((SumThenHinge(), [0.0, 0.0]), (HingeEach(), [0.0, -0.5])):
+    for objective, expected in ((SumThenHingeSpec(), [0.0, 0.0]), (HingeEachSpec(), [0.0, -0.5])):
         real = scores.clone().requires_grad_()
-        objective.critic_loss([real], [-scores]).backward()
+        objective.discriminator_loss([real], [-scores]).backward()
         assert real.grad.tolist() == [expected]
 
 
 @pytest.mark.parametrize(
     ("objective", "expected"),
-    [(SumThenHinge(), 2.0), (SumThenHinge(mean=True), 1.0), (HingeEach(), 1.0), (HingeJoined(), 1.0)],
+    [
+        (SumThenHingeSpec(), 2.0),
+        (SumThenHingeSpec(mean=True), 1.0),
+        (HingeEachSpec(), 1.0),
+        (HingeJoinedSpec(), 1.0),
+    ],
     ids=repr,
 )
-def test_what_is_logged_of_a_critic_enters_its_hinge(objective: Objective, expected: float) -> None:
+def test_what_is_logged_of_a_discriminator_enters_its_hinge(
+    objective: ObjectiveSpec, expected: float
+) -> None:
     first, second = torch.tensor([[3.0, -1.0], [2.0, 0.0]]), torch.zeros(2, 5)
-    logged = [values.mean().item() for values in objective.by_critic([first, second])]
+    logged = [values.mean().item() for values in objective.by_discriminator([first, second])]
     assert logged == [expected, 0.0]
 
 

@@ -77,7 +77,7 @@ def test_what_does_not_fit_stays_and_is_named() -> None:
 def test_a_run_starts_from_another(tmp_path: Path, capsys: Capture) -> None:
     command = ("train", "demo", "--tiny", "--data", "synthetic", "--workers", 0)
     one, two = tmp_path / "one", tmp_path / "two"
-    frozen = ("--training.adam.generator-rate", 0.0, "--training.adam.critic-rate", 0.0)
+    frozen = ("--training.adam.generator-rate", 0.0, "--training.adam.discriminator-rate", 0.0)
     require_one_line(vidgan(capsys, *command, "--out", two, "--init-from", one), str(one), "not a run")
     assert vidgan(capsys, *command, "--out", one, "--steps", 1).status == 0
     options = ("--init-from", one, "--seed", 5, "--steps", 1, *frozen)

@@ -12,9 +12,9 @@ from torch import Tensor
 import catalog
 from commands import require_one_line, vidgan
 from vidgan.errors import UserError
-from vidgan.models.cascade import Settled, below_of
-from vidgan.nn.layers import Orthogonal, initialise
-from vidgan.nn.norm import SettledStatistics
+from vidgan.models.cascade import FrozenLevel, below_of
+from vidgan.nn.layers import OrthogonalSpec, initialise
+from vidgan.nn.norm import StandingStatistics
 from vidgan.presets import preset
 from vidgan.run.experiment import Experiment
 from vidgan.run.logs import read_lines
@@ -28,7 +28,7 @@ from vidgan.sample.sampler import (
     synthesise,
     unrolled,
 )
-from vidgan.sample.standing import settle_table
+from vidgan.sample.standing import statistics_of_level
 from vidgan.seeds import stream
 
 CPU = torch.device("cpu")
@@ -37,15 +37,15 @@ Capture = pytest.CaptureFixture[str]
 
 def untrained(experiment: Experiment) -> Trained:
     """The levels of ``experiment`` with fresh weights, settled."""
-    levels: list[Settled] = []
+    levels: list[FrozenLevel] = []
     for index, spec in enumerate(experiment.levels):
         below = below_of(experiment.levels, index)
         generator = spec.generator.build(experiment.classes, 0, None if below is None else below.size)
-        initialise(generator, Orthogonal(), stream(1, "weights", index))
+        initialise(generator, OrthogonalSpec(), stream(1, "weights", index))
         generator.requires_grad_(False)
-        labels, settle = [1] * experiment.classes, experiment.training.settle
-        table = settle_table(experiment, index, generator, levels, labels, None, settle, CPU)
-        levels.append(Settled(spec, generator, SettledStatistics(table)))
+        labels, settle = [1] * experiment.classes, experiment.training.standing_statistics
+        table = statistics_of_level(experiment, index, generator, levels, labels, None, settle, CPU)
+        levels.append(FrozenLevel(spec, generator, StandingStatistics(table)))
     return Trained(experiment, tuple(levels), ("a", "b", "c"), 0, CPU)
 
 

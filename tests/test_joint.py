@@ -12,7 +12,7 @@ from commands import require_one_line, vidgan
 from vidgan.models.generator import from_below
 from vidgan.models.joint import JointLevels, joint_name, levels_of
 from vidgan.models.level import LevelSpec
-from vidgan.models.views import Evidence, Frames
+from vidgan.models.views import DiscriminatorInput, FramesSpec
 from vidgan.nn.norm import BatchStatistics
 from vidgan.presets import preset
 from vidgan.run.checkpoints import checkpoint_path, load
@@ -32,7 +32,7 @@ CLIPS = 3
 
 
 def on_every_level(experiment: Experiment) -> Experiment:
-    """Critics on both levels, and pairs on the second."""
+    """Discriminators on both levels, and pairs on the second."""
     return experiment.replace(joint=True)
 
 
@@ -42,12 +42,12 @@ def three_levels() -> JointLevels:
     return JointLevels(experiment.levels, experiment.classes)
 
 
-def numbered(level: JointLevels) -> Evidence:
+def numbered(level: JointLevels) -> DiscriminatorInput:
     """Real clips whose frames have the value 100 clip + frame everywhere."""
     top = level.spec
     values = 100.0 * torch.arange(CLIPS)[:, None] + torch.arange(top.frames)
     clip = values[:, :, None, None, None].expand(-1, -1, 3, top.size, top.size)
-    return level.evidence(clip, torch.zeros(CLIPS, dtype=torch.int64), False)
+    return level.real_input(clip, torch.zeros(CLIPS, dtype=torch.int64), False)
 
 
 def shown(clip: Tensor) -> list[list[int]]:
@@ -80,19 +80,19 @@ def test_places_are_all_that_there_are() -> None:
     assert not torch.equal(places[:, 0], places[:, 1])
 
 
-def game(experiment: Experiment) -> tuple[JointLevels, Evidence, Tensor]:
+def game(experiment: Experiment) -> tuple[JointLevels, DiscriminatorInput, Tensor]:
     """The levels in float64 with windows of real clips and noise."""
     state = steps.level_state(experiment, len(experiment.levels) - 1)
     level = state.level
     assert isinstance(level, JointLevels)
     top: LevelSpec = level.spec
     clip = torch.tanh(random(CLIPS, top.frames, 3, top.size, top.size))
-    whole = level.evidence(clip, torch.arange(CLIPS) % experiment.classes, False)
+    whole = level.real_input(clip, torch.arange(CLIPS) % experiment.classes, False)
     real = level.at(whole, torch.tensor([[0], [2], [1]]))
     return level, real, random(CLIPS, level.latent, seed=5)
 
 
-def by_hand(level: JointLevels, real: Evidence, z: Tensor) -> list[Tensor]:
+def by_hand(level: JointLevels, real: DiscriminatorInput, z: Tensor) -> list[Tensor]:
     """Both videos without the class: level 1 whole, level 2 from two frames of it."""
     low, high = level.levels
     first, second = z.split([low.latent, high.latent], dim=1)
@@ -110,27 +110,28 @@ def by_hand(level: JointLevels, real: Evidence, z: Tensor) -> list[Tensor]:
 def test_fakes_are_the_levels_in_a_row() -> None:
     level, real, z = game(tiny(preset(JOINT)))
     with torch.no_grad():
-        fake = level.imitate(real, z, None, BatchStatistics())
+        fake = level.generate_fake(real, z, None, BatchStatistics())
         videos = by_hand(level, real, z)
     for seen, video in zip(levels_of(fake), videos, strict=True):
         torch.testing.assert_close(seen.clip, video, rtol=0, atol=1e-12)
 
 
 def test_the_last_output_trains_both_generators() -> None:
-    """SSW-GAN, H: critics on the second stage alone; the gradient goes on through it, as autograd has it by hand."""
+    """SSW-GAN, H: discriminators on the second stage alone; the gradient goes on through it, as autograd has
+    it by hand."""
     experiment = steps.batched(tiny(preset(JOINT)), CLIPS)
     level, real, z = game(experiment)
-    assert list(level.critics) == ["level2_frames", "level2_clip"]
+    assert list(level.discriminators) == ["level2_frames", "level2_clip"]
     draws = level.draws(CLIPS, torch.Generator().manual_seed(2))
     clip = by_hand(level, real, z)[1]
     top = level.levels[1]
-    own = {name: draws[joint_name(1, name)] for name in top.critics}
-    (scores,) = top.judge([Evidence(clip, None, real.label)], [own])
+    own = {name: draws[joint_name(1, name)] for name in top.discriminators}
+    (scores,) = top.judge([DiscriminatorInput(clip, None, real.label)], [own])
     loss = -torch.cat([s.flatten(1) for s in scores], dim=1).mean()
     expected = torch.autograd.grad(loss, list(level.generator.parameters()), allow_unused=True)
     adam = torch.optim.SGD(level.generator.parameters(), lr=0.0)
-    optimisers = Optimisers(adam, torch.optim.SGD(level.critics.parameters(), lr=0.0))
-    micro = steps.Micro(real, z, lambda: None, draws, draws)
+    optimisers = Optimisers(adam, torch.optim.SGD(level.discriminators.parameters(), lr=0.0))
+    micro = steps.MicroBatch(real, z, lambda: None, draws, draws)
     scalars = update_generator(
         level, optimisers, experiment.training, 0, [micro], BatchStatistics(), Replicas()
     )
@@ -142,21 +143,21 @@ def test_the_last_output_trains_both_generators() -> None:
     assert any(gradient is not None and gradient.abs().max() > 0 for gradient in expected[: len(below)])
 
 
-def test_critics_on_every_level_join_their_outputs() -> None:
+def test_discriminators_on_every_level_join_their_outputs() -> None:
     experiment = on_every_level(tiny(preset("ssw-gan-k600-48x128")))
     level, real, z = game(experiment)
     names = ["level1_frames", "level1_clip", "level2_frames", "level2_clip", "level2_matching"]
-    assert list(level.critics) == names
+    assert list(level.discriminators) == names
     draws = level.draws(CLIPS, torch.Generator().manual_seed(3))
     with torch.no_grad():
-        fake = level.imitate(real, z, None, BatchStatistics())
+        fake = level.generate_fake(real, z, None, BatchStatistics())
         on_real, on_fake = level.judge([real, fake], [draws, draws])
         assert len(on_real) == len(on_fake) == len(names)
         for seen, scores in ((real, on_real), (fake, on_fake)):
             for name, score in zip(names, scores, strict=True):
                 index = int(name[len("level")]) - 1
                 evidence = levels_of(seen)[index]
-                (alone,) = level.critic(name)([evidence], [draws[name]])
+                (alone,) = level.discriminator(name)([evidence], [draws[name]])
                 torch.testing.assert_close(score, alone)
         widths = [score.shape[1] for score in on_real]
         joined = torch.cat([s.flatten(1) for s in on_fake], dim=1)
@@ -167,11 +168,11 @@ def test_critics_on_every_level_join_their_outputs() -> None:
 def test_what_cannot_be_trained_together_is_refused() -> None:
     cascade = preset("ssw-gan-k600-48x128")
     first, second = cascade.levels
-    bare = first.replace(critics=())
-    with pytest.raises(SpecError, match="level 1 needs at least one critic"):
+    bare = first.replace(discriminators=())
+    with pytest.raises(SpecError, match="level 1 needs at least one discriminator"):
         cascade.replace(levels=(bare, second))
-    with pytest.raises(SpecError, match="level 2 needs at least one critic"):
-        preset(JOINT).replace(levels=(bare, second.replace(critics=())))
+    with pytest.raises(SpecError, match="level 2 needs at least one discriminator"):
+        preset(JOINT).replace(levels=(bare, second.replace(discriminators=())))
     with pytest.raises(SpecError, match="same number of steps"):
         cascade.replace(levels=(first.replace(steps=3), second), joint=True)
     with pytest.raises(SpecError, match="two levels or more"):
@@ -179,14 +180,14 @@ def test_what_cannot_be_trained_together_is_refused() -> None:
 
 
 def test_the_preset_of_h() -> None:
-    """32x32/6, then 64x64/6 from windows of 3, on two critics of the second stage; 64x64/12 when unrolled."""
+    """32x32/6, then 64x64/6 from windows of 3, on two discriminators of the second stage; 64x64/12 when unrolled."""
     experiment = preset(JOINT)
     low, high = experiment.levels
     assert experiment.joint
-    assert (low.frames, low.size, low.critics) == (6, 32, ())
+    assert (low.frames, low.size, low.discriminators) == (6, 32, ())
     assert (high.frames, high.size, high.window) == (12, 64, 6)
-    assert [critic.name for critic in high.critics] == ["frames", "clip"]
-    assert high.critics[0].view == Frames(k=6)
+    assert [discriminator.name for discriminator in high.discriminators] == ["frames", "clip"]
+    assert high.discriminators[0].view == FramesSpec(k=6)
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ import runs
 from cascades import GRU, SEPARABLE, level_spec, random, same_noise, settled_level, whole_videos
 from commands import require_one_line, vidgan
 from vidgan.evaluation.clips import GeneratedClips
-from vidgan.evaluation.protocols.extractors import Batch, Means
+from vidgan.evaluation.protocols.extractors import EvaluationBatch, Resources
 from vidgan.evaluation.protocols.metrics import Table
 from vidgan.evaluation.protocols.pixels import LevelSimilarity, MeanPerLevel
 from vidgan.evaluation.protocols.protocol import Sampling
@@ -74,8 +74,8 @@ def test_psnr_below_by_its_formula() -> None:
     rng = np.random.default_rng(0)
     first, second = (rng.integers(0, 256, (2, 3, 5, 3, 5, 3), dtype=np.uint8) for _ in range(2))
     pairs = tuple(zip(first, second, strict=True))
-    batch = Batch(first[0], np.zeros(3, np.int64), pairs=pairs)
-    rows = LevelSimilarity().open(Means(None, None, False, CPU, NAMES)).rows(batch)
+    batch = EvaluationBatch(first[0], np.zeros(3, np.int64), pairs=pairs)
+    rows = LevelSimilarity().open(Resources(None, None, False, CPU, NAMES)).rows(batch)
     assert rows["psnr"].shape == (3, 2)
     for clip in range(3):
         for level, (given, output) in enumerate(pairs):

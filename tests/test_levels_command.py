@@ -12,7 +12,7 @@ from vidgan.errors import UserError
 from vidgan.models.level import LevelSpec
 from vidgan.run.checkpoints import State, checkpoint_path, save
 from vidgan.run.directory import DataRecord, RunDirectory
-from vidgan.run.experiment import BatchSpec, Experiment, SettleSpec, TrainingSpec
+from vidgan.run.experiment import BatchSpec, Experiment, StandingStatisticsSpec, TrainingSpec
 from vidgan.sample.video_io import Row, as_film, as_strip, spread, stand_in_time
 
 LOW, HIGH = level_spec(4, 2, 2, GRU), level_spec(8, 4, 1, SEPARABLE)
@@ -26,7 +26,7 @@ def save_run(path: Path, levels: tuple[LevelSpec, ...], classes: tuple[str, ...]
         steps=1,
         average=None,
         batch=BatchSpec(global_batch=2),
-        settle=SettleSpec(batches=1, clips=4),
+        standing_statistics=StandingStatisticsSpec(batches=1, clips=4),
         bf16=False,
     )
     experiment = Experiment(name="x", levels=levels, classes=len(classes), training=training)

@@ -12,8 +12,8 @@ from torch import Tensor
 
 import steps
 from commands import require_one_line, vidgan
-from vidgan.models.losses import SumThenHinge
-from vidgan.models.views import Evidence
+from vidgan.models.losses import SumThenHingeSpec
+from vidgan.models.views import DiscriminatorInput
 from vidgan.nn.layers import power_iterate
 from vidgan.nn.norm import BatchStatistics
 from vidgan.presets import preset
@@ -31,10 +31,10 @@ Values = NDArray[np.float64]
 
 
 class Batch(NamedTuple):
-    """Made-up evidence and scores of two critics."""
+    """Made-up evidence and scores of two discriminators."""
 
-    real: Evidence
-    fake: Evidence
+    real: DiscriminatorInput
+    fake: DiscriminatorInput
     on_real: list[Tensor]
     on_fake: list[Tensor]
 
@@ -46,13 +46,13 @@ def demo_state() -> LevelState:
 def made_up(seed: int, labels: list[int], frames: int = 4) -> Batch:
     rng = torch.Generator().manual_seed(seed)
 
-    def evidence(brightness: float) -> Evidence:
+    def real_input(brightness: float) -> DiscriminatorInput:
         clip = torch.rand((len(labels), frames, 3, 6, 6), generator=rng) * 2 * brightness - 1
         clip[0] *= 0.01
         clip[0] -= 0.99  # dark, whatever the others are
-        return Evidence(as_video(clip), None, torch.tensor(labels))
+        return DiscriminatorInput(as_video(clip), None, torch.tensor(labels))
 
-    real, fake = evidence(1.0), evidence(0.5)
+    real, fake = real_input(1.0), real_input(0.5)
     scores = [torch.randn((len(labels), 3), generator=rng) for _ in range(4)]
     return Batch(real, fake, scores[:2], scores[2:])
 
@@ -60,7 +60,7 @@ def made_up(seed: int, labels: list[int], frames: int = 4) -> Batch:
 def watched(batches: list[Batch], replicas: Replicas = Replicas()) -> dict[str, float]:
     state, monitor = demo_state(), Monitor()
     for batch in batches:
-        monitor.critics(state.level, *batch)
+        monitor.discriminators(state.level, *batch)
     return monitor.take(state.level, replicas)
 
 
@@ -85,7 +85,7 @@ def in_plain_loops(batches: list[Batch], kind: str) -> dict[str, float]:
 
 @pytest.mark.parametrize("kind", ["real", "fake"])
 def test_signals_are_those_of_plain_loops_over_all_micro_batches(kind: str) -> None:
-    assert preset("demo").levels[0].objective == SumThenHinge(mean=True)  # so the sign is that of the sum
+    assert preset("demo").levels[0].objective == SumThenHingeSpec(mean=True)  # so the sign is that of the sum
     batches = [made_up(0, [0, 1, 0, 0, 1]), made_up(1, [2, 2, 1])]
     ours, expected = watched(batches), in_plain_loops(batches, kind)
     assert 0 < expected["dark"] < 1
@@ -174,7 +174,7 @@ def test_gradient_norms_and_singular_values() -> None:
 
 def step_of(experiment: Experiment, index: int, monitor: Monitor | None) -> LevelState:
     state = LevelState(experiment, index, steps.CPU)
-    batches = steps.micros(experiment, state, 0, Replicas(), torch.float32)
+    batches = steps.micro_batches(experiment, state, 0, Replicas(), torch.float32)
     training_step(
         state.level,
         state.optimisers,
@@ -192,7 +192,7 @@ def step_of(experiment: Experiment, index: int, monitor: Monitor | None) -> Leve
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "index"), [("demo", 0), ("ssw-gan-k600-48x128", 1)])
 def test_a_watched_step_is_the_same_step(name: str, index: int) -> None:
-    experiment = steps.one_critic_update(steps.batched(tiny(preset(name)), 2, micro_batch=1))
+    experiment = steps.one_discriminator_update(steps.batched(tiny(preset(name)), 2, micro_batch=1))
     monitor, before = Monitor(), torch.get_rng_state()
     seen, unseen = step_of(experiment, index, monitor), step_of(experiment, index, None)
     assert torch.equal(torch.get_rng_state(), before)
@@ -200,9 +200,9 @@ def test_a_watched_step_is_the_same_step(name: str, index: int) -> None:
     for key, value in unseen.tensors().items():
         assert torch.equal(seen.tensors()[key], value), key
     assert ours["pixel/real red"] != ours["pixel/fake red"]
-    critics = list(seen.level.critics)
-    assert {f"accuracy/{critic}/fake" for critic in critics} <= ours.keys()
-    assert all(ours[f"gradient/{critic}"] > 0 for critic in ("generator", *critics))
+    discriminators = list(seen.level.discriminators)
+    assert {f"accuracy/{discriminator}/fake" for discriminator in discriminators} <= ours.keys()
+    assert all(ours[f"gradient/{discriminator}"] > 0 for discriminator in ("generator", *discriminators))
 
 
 @pytest.mark.slow
@@ -216,9 +216,9 @@ def test_a_run_logs_signals_at_ticks_and_judges_held_out_clips(tmp_path: Path, c
     assert "motion/fake" in known[3]
     assert "motion/fake" not in known[4]  # the end of training is no tick
     held_out = [line["scalars"] for line in read_lines(apart / "log.jsonl")]
-    for critic in ("frames", "clip"):
-        assert f"critic/{critic}/held out" not in known[3]
-        assert len({scalars[f"critic/{critic}/held out"] for scalars in held_out}) == 4
+    for discriminator in ("frames", "clip"):
+        assert f"discriminator/{discriminator}/held out" not in known[3]
+        assert len({scalars[f"discriminator/{discriminator}/held out"] for scalars in held_out}) == 4
     # Judging draws nothing that training draws: the same weights in the end.
     ours, theirs = (load(checkpoint_path(run / "checkpoints", 1, 4)).tensors for run in (plain, apart))
     assert all(torch.equal(ours[name], theirs[name]) for name in ours | theirs)

@@ -8,9 +8,8 @@ import torch
 from torch import nn
 
 import catalog
-from vidgan.models.cascade import Settled
+from vidgan.models.cascade import FrozenLevel
 from vidgan.nn.norm import BatchStatistics
-from vidgan.nn.recurrent import WarpingUnit
 from vidgan.nn.warp import FactorisedWarp, Warp
 from vidgan.sample.sampler import Trained, continue_clips, continue_moving, roll_on_moving
 from vidgan.sample.video_io import colour_wheel, under
@@ -44,7 +43,7 @@ def moving() -> Trained:
     for warp, shift in zip(warps, SHIFTS, strict=True):
         point(warp, *shift)
     return Trained(
-        experiment, (Settled(spec, generator, BatchStatistics()),), ("all",), 0, torch.device("cpu")
+        experiment, (FrozenLevel(spec, generator, BatchStatistics()),), ("all",), 0, torch.device("cpu")
     )
 
 
@@ -67,9 +66,7 @@ def test_one_hot_kernels_make_an_exact_field() -> None:
 def test_units_that_warp_are_those_with_a_warp() -> None:
     for name, unit in catalog.UNITS.items():
         built = unit.build(4, 4)
-        assert any(isinstance(module, Warp) for module in built.modules()) == isinstance(unit, WarpingUnit), (
-            name
-        )
+        assert any(isinstance(module, Warp) for module in built.modules()) == unit.warps, name
     answers = {name: e.levels[0].generator.warps for name, e in catalog.experiments().items()}
     assert answers["trivd-gan-fp-k600-16x64"]
     assert answers["trivd-table2-k-trajgru"]

@@ -7,20 +7,20 @@ import torch
 from torch import Tensor, nn
 
 from vidgan.nn.norm import (
-    BatchNorm,
-    BatchNormAllFrames,
+    BatchNormAllFramesSpec,
+    BatchNormSpec,
     BatchStatistics,
     Clock,
     ConditionalNormReLU,
     Context,
-    GroupNorm,
-    InstanceNorm,
+    GroupNormSpec,
+    InstanceNormSpec,
     LearntNormReLU,
-    NoNorm,
+    NoNormSpec,
     NormReLU,
     NormSpec,
     RecordedStatistics,
-    SettledStatistics,
+    StandingStatistics,
     Statistics,
     mean_and_square,
     name_norms,
@@ -85,14 +85,14 @@ def unchanged(x: Tensor) -> Tensor:
 
 
 NORMS: dict[str, tuple[NormSpec, Callable[[Tensor], Tensor]]] = {
-    "batch": (BatchNorm(), per_step),
-    "batch, all frames": (BatchNormAllFrames(), all_frames),
-    "two groups": (GroupNorm(groups=2), grouped(2)),
-    "layer": (GroupNorm(groups=1), grouped(1)),
-    "more groups than channels": (GroupNorm(groups=32), grouped(6)),
-    "groups that do not divide": (GroupNorm(groups=4), grouped(3)),
-    "instance": (InstanceNorm(), grouped(C)),
-    "none": (NoNorm(), unchanged),
+    "batch": (BatchNormSpec(), per_step),
+    "batch, all frames": (BatchNormAllFramesSpec(), all_frames),
+    "two groups": (GroupNormSpec(groups=2), grouped(2)),
+    "layer": (GroupNormSpec(groups=1), grouped(1)),
+    "more groups than channels": (GroupNormSpec(groups=32), grouped(6)),
+    "groups that do not divide": (GroupNormSpec(groups=4), grouped(3)),
+    "instance": (InstanceNormSpec(), grouped(C)),
+    "none": (NoNormSpec(), unchanged),
 }
 
 
@@ -141,14 +141,14 @@ def test_conditional_norm(name: str) -> None:
 
 
 def test_the_kinds_of_norm_differ() -> None:
-    different = [spec for spec, _ in NORMS.values() if spec != GroupNorm(groups=32)]
+    different = [spec for spec, _ in NORMS.values() if spec != GroupNormSpec(groups=32)]
     outputs = [filled(ConditionalNormReLU(spec, C, K), seed=1)(video(), context()) for spec in different]
     for i, first in enumerate(outputs):
         assert all((first - other).abs().max() > 1e-2 for other in outputs[:i])
 
 
 def test_the_gain_is_around_one() -> None:
-    layer = ConditionalNormReLU(BatchNorm(), C, K).double()
+    layer = ConditionalNormReLU(BatchNormSpec(), C, K).double()
     nn.init.constant_(layer.gain.weight, 1.0)
     nn.init.constant_(layer.bias.weight, 1.0)
     nothing = Context(torch.zeros(B, K, dtype=F64), BatchStatistics(), Clock())
@@ -156,7 +156,7 @@ def test_the_gain_is_around_one() -> None:
 
 
 def test_each_clip_gets_the_gain_of_its_own_condition() -> None:
-    layer = filled(ConditionalNormReLU(NoNorm(), C, K), seed=1)
+    layer = filled(ConditionalNormReLU(NoNormSpec(), C, K), seed=1)
     told = context()
     other = told.condition.clone()
     other[1] += 1
@@ -167,7 +167,7 @@ def test_each_clip_gets_the_gain_of_its_own_condition() -> None:
 
 def test_learnt_norm() -> None:
     """The last normalisation has a regular learnt scale and offset (Luc et al. 2020, E.2)."""
-    layer = LearntNormReLU(BatchNorm(), C).double()
+    layer = LearntNormReLU(BatchNormSpec(), C).double()
     x = video()
     torch.testing.assert_close(layer(x, context()), torch.relu(per_step(x)))  # starts as scale 1, offset 0
     layer = filled(layer, seed=2)
@@ -184,7 +184,9 @@ def test_a_step_is_blind_to_other_steps_unless_all_frames_are_joined() -> None:
     for spec, _ in NORMS.values():
         layer = filled(ConditionalNormReLU(spec, C, K), seed=1)
         same = (layer(x, context()) == layer(changed, context())).flatten(2).all(2).all(0)
-        assert same.tolist() == ([False] * 4 if spec == BatchNormAllFrames() else [True, True, False, True])
+        assert same.tolist() == (
+            [False] * 4 if spec == BatchNormAllFramesSpec() else [True, True, False, True]
+        )
 
 
 @pytest.mark.parametrize("name", NORMS)
@@ -274,7 +276,7 @@ def test_recorded_statistics_average_means_and_variances_over_passes() -> None:
 
 def test_recording_normalises_with_the_batch_at_hand() -> None:
     recorded = RecordedStatistics()
-    layer = filled(ConditionalNormReLU(BatchNorm(), C, K), seed=1)
+    layer = filled(ConditionalNormReLU(BatchNormSpec(), C, K), seed=1)
     layer.key = "norm"
     for seed in (0, 1):
         x, told = video(seed), context(recorded)
@@ -297,9 +299,9 @@ def settled(x: Tensor, table: dict[str, Tensor], start: list[int], layer: nn.Mod
 @pytest.mark.parametrize("start", [0, 2, 5, torch.tensor([4, 0, 5])], ids=["0", "2", "5", "per clip"])
 def test_settled_statistics_are_looked_up_by_absolute_step(start: int | Tensor) -> None:
     table = {"norm/mean": random(9, C, seed=1), "norm/variance": random(9, C, seed=2).square()}
-    layer = filled(ConditionalNormReLU(BatchNorm(), C, K), seed=1)
+    layer = filled(ConditionalNormReLU(BatchNormSpec(), C, K), seed=1)
     layer.key = "norm"
-    made = layer(video(), context(SettledStatistics(table), start))
+    made = layer(video(), context(StandingStatistics(table), start))
     starts = start.tolist() if isinstance(start, Tensor) else [start] * B
     torch.testing.assert_close(made, settled(video(), table, starts, layer))
 
@@ -308,7 +310,7 @@ def test_settled_statistics_of_all_frames_have_no_step() -> None:
     recorded, batches = passes(over_time=True)
     table = recorded.averages()
     assert table["a/mean"].shape == (1, C)
-    settled = SettledStatistics(table)
+    settled = StandingStatistics(table)
     for start in (0, 7, torch.tensor([7, 1, 0])):
         mean, variance = settled.moments("a", batches[0], Clock(start), over_time=True)
         for c in range(C):
@@ -320,7 +322,7 @@ def test_settled_statistics_of_all_frames_have_no_step() -> None:
 
 def test_settled_statistics_refuse_steps_that_were_not_settled() -> None:
     table = {"norm/mean": torch.zeros(5, C), "norm/variance": torch.ones(5, C)}
-    settled = SettledStatistics(table)
+    settled = StandingStatistics(table)
     settled.moments("norm", video(), Clock(1), over_time=False)
     for start in (2, torch.tensor([0, 2, 1])):
         with pytest.raises(ValueError, match=r"norm: .* 5 steps, asked for 6"):
@@ -329,7 +331,7 @@ def test_settled_statistics_refuse_steps_that_were_not_settled() -> None:
 
 def test_layers_are_named_by_their_path() -> None:
     tree = nn.ModuleDict(
-        {"block": nn.ModuleList([LearntNormReLU(NoNorm(), 2)]), "last": LearntNormReLU(NoNorm(), 2)}
+        {"block": nn.ModuleList([LearntNormReLU(NoNormSpec(), 2)]), "last": LearntNormReLU(NoNormSpec(), 2)}
     )
     name_norms(tree)
     assert {m.key for m in tree.modules() if isinstance(m, NormReLU)} == {"block.0", "last"}
@@ -337,4 +339,4 @@ def test_layers_are_named_by_their_path() -> None:
 
 def test_no_groups_are_refused() -> None:
     with pytest.raises(SpecError, match="groups must be at least 1"):
-        GroupNorm(groups=0)
+        GroupNormSpec(groups=0)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vidgan.data.synthetic import DEMO, SyntheticDataset, demo_like
-from vidgan.evaluation.oracle import NONE, Videos, judge, score
+from vidgan.evaluation.oracle import NONE, Videos, recognise, score
 
 
 def clips(size: int, count: int) -> tuple[Videos, np.ndarray, tuple[str, ...]]:
@@ -20,7 +20,7 @@ def real() -> tuple[Videos, np.ndarray, tuple[str, ...]]:
 
 
 def undecided(videos: Videos) -> float:
-    return float(np.mean([None in verdict for verdict in judge(videos)]))
+    return float(np.mean([None in verdict for verdict in recognise(videos)]))
 
 
 @pytest.mark.parametrize(("size", "count"), [(24, 400), (32, 200)])

@@ -79,6 +79,6 @@ def test_names_in_remarks_resolve_too(page: str) -> None:
 def test_what_is_not_there_is_not_resolved() -> None:
     assert isinstance(resolve("vidgan.spec.Spec"), type)
     assert resolve("vidgan.spec.Spec") is Spec
-    for name in ("vidgan.spec.Spek", "vidgan.models.views.Frames.l", "vidgan.modles.views"):
+    for name in ("vidgan.spec.Spek", "vidgan.models.views.FramesSpec.l", "vidgan.modles.views"):
         with pytest.raises((AttributeError, ModuleNotFoundError)):
             resolve(name)

@@ -75,7 +75,7 @@ def test_the_list_of_presets_fits_80_columns(capsys: Capture, monkeypatch: pytes
     monkeypatch.setenv("COLUMNS", "80")
     lines = vidgan(capsys, "presets").out.splitlines()
     assert max(map(len, lines)) <= 80
-    assert len(lines) <= 2 * len(presets()) + 2 * len(GROUPS)
+    assert len(lines) <= 2 * len(presets()) + 3 * len(GROUPS)
     assert [line.strip() for line in lines if line.strip() in GROUPS] == list(GROUPS)
     assert {name for name in presets() if any(line.startswith(f"{name} ") for line in lines)} == set(
         presets()
@@ -85,12 +85,12 @@ def test_the_list_of_presets_fits_80_columns(capsys: Capture, monkeypatch: pytes
 def test_two_presets_are_told_apart(capsys: Capture) -> None:
     answer = vidgan(capsys, "presets", "dvd-gan-k600-12x64", "dvd-gan-k2")
     assert answer.out.splitlines() == [
-        "levels.0.critics.0.view.k: 8 -> 2",
+        "levels.0.discriminators.0.view.k: 8 -> 2",
         "training.steps: 300000 -> 100000",
     ]
     units = vidgan(capsys, "presets", "trivd-table2-convgru", "trivd-table2-tsru-p").out
-    assert "levels.0.generator.stages.0.temporal.0.unit.is: ConvGRU -> TSRUp\n" in units
-    assert "stages.0.temporal.0.unit.warp: None -> Factorised(size=3, kernels=9)\n" in units
+    assert "levels.0.generator.stages.0.temporal.0.unit.is: ConvGRUSpec -> TSRUpSpec\n" in units
+    assert "stages.0.temporal.0.unit.warp: None -> FactorisedWarpSpec(size=3, kernels=9)\n" in units
     same = vidgan(capsys, "presets", "demo", "demo")
     assert same.out == "demo and demo have the same values\n"
     refused = vidgan(capsys, "presets", "demo", "demo-cascade", "--json")

@@ -9,15 +9,15 @@ import torch
 from commands import require_one_line, snapshot, vidgan
 from runs import cascade
 from vidgan.errors import UserError
-from vidgan.models.cascade import Settled
+from vidgan.models.cascade import FrozenLevel
 from vidgan.nn.norm import BatchStatistics
 from vidgan.presets import preset
 from vidgan.run.checkpoints import (
-    Found,
+    LoadedCheckpoint,
     State,
     checkpoint_path,
     load,
-    pins_of,
+    parent_hashes,
     require_below_stays,
     require_same_below,
     save,
@@ -32,23 +32,23 @@ def of_steps(experiment: Experiment, steps: int) -> Experiment:
     return experiment.replace(training=experiment.training.replace(steps=steps))
 
 
-def lower_level() -> Settled:
+def lower_level() -> FrozenLevel:
     level = tiny(preset("ssw-gan-k600-48x128")).levels[0]
     generator = level.generator.build(3)
     for parameter in generator.parameters():
         torch.nn.init.constant_(parameter, 0.5)
-    return Settled(level, generator, BatchStatistics())
+    return FrozenLevel(level, generator, BatchStatistics())
 
 
-def found(below: list[str]) -> Found:
-    return Found(Path("level2-step00000004.safetensors"), State({}, {"below": below}), [])
+def found(below: list[str]) -> LoadedCheckpoint:
+    return LoadedCheckpoint(Path("level2-step00000004.safetensors"), State({}, {"below": below}), [])
 
 
 def test_weights_are_pinned_bit_by_bit() -> None:
     lower = lower_level()
-    then = found(pins_of([lower]))
+    then = found(parent_hashes([lower]))
     require_same_below(then, [lower])
-    require_same_below(Found(then.path, State({}, {}), []), [])  # a first level has nothing below
+    require_same_below(LoadedCheckpoint(then.path, State({}, {}), []), [])  # a first level has nothing below
     weight = next(lower.generator.parameters())
     with torch.no_grad():
         weight.view(-1)[-1] = torch.nextafter(torch.tensor(0.5), torch.tensor(1.0))
@@ -61,7 +61,7 @@ def test_weights_are_pinned_bit_by_bit() -> None:
 
 def test_the_level_that_changed_is_named() -> None:
     levels = [lower_level(), lower_level()]
-    then = found([pins_of(levels)[0], "something else"])
+    then = found([parent_hashes(levels)[0], "something else"])
     with pytest.raises(UserError, match=r"level 3: .* other weights of level 2"):
         require_same_below(then, levels)
     with pytest.raises(UserError, match="other weights of level 1"):
@@ -71,7 +71,7 @@ def test_the_level_that_changed_is_named() -> None:
 def test_singular_vectors_are_not_pinned() -> None:
     """They follow from the weights, and round differently on another device."""
     lower = lower_level()
-    then = found(pins_of([lower]))
+    then = found(parent_hashes([lower]))
     buffers = dict(lower.generator.named_buffers())
     assert any(name.endswith(".u") for name in buffers)
     for buffer in buffers.values():

@@ -6,7 +6,7 @@ from torch import Tensor
 
 import catalog
 import steps
-from vidgan.models.losses import PixelLoss
+from vidgan.models.losses import PixelLossSpec
 from vidgan.nn.norm import BatchStatistics
 from vidgan.run.distributed import Replicas
 from vidgan.run.experiment import Experiment
@@ -28,36 +28,36 @@ def test_the_formula_is_over_pixels() -> None:
     for x, made in zip(real, fake, strict=True):
         differences = [abs(a - b) for a, b in zip(x.flatten().tolist(), made.flatten().tolist(), strict=True)]
         total += 0.5 * sum(differences) / len(differences) / len(real)
-    assert PixelLoss(weight=0.5).loss(real, fake).item() == pytest.approx(total, rel=1e-12)
+    assert PixelLossSpec(weight=0.5).loss(real, fake).item() == pytest.approx(total, rel=1e-12)
 
 
 def test_by_its_name_it_compares_mean_pixel_values() -> None:
     real, fake = clips(0), clips(1)
     means = [sum(x.flatten().tolist()) / x.numel() for x in (real, fake)]
-    loss = PixelLoss(weight=2.0, of_means=True)
+    loss = PixelLossSpec(weight=2.0, of_means=True)
     assert loss.loss(real, fake).item() == pytest.approx(2 * abs(means[0] - means[1]), rel=1e-12)
     # Clips may change places, and pixels too.
     assert loss.loss(real, real.flip(0)).item() == pytest.approx(0, abs=1e-12)
-    assert PixelLoss(weight=2.0).loss(real, real.flip(0)).item() > 0.1
+    assert PixelLossSpec(weight=2.0).loss(real, real.flip(0)).item() > 0.1
 
 
 @pytest.mark.parametrize("of_means", [False, True])
 def test_it_brightens_what_is_too_dark(of_means: bool) -> None:
     fake = (clips(1) * 0.1 - 0.9).requires_grad_()
-    PixelLoss(weight=1.0, of_means=of_means).loss(torch.full_like(fake, 0.2), fake).backward()
+    PixelLossSpec(weight=1.0, of_means=of_means).loss(torch.full_like(fake, 0.2), fake).backward()
     assert fake.grad is not None
     assert (fake.grad < 0).all()
 
 
-def losing(experiment: Experiment, loss: PixelLoss | None) -> Experiment:
+def losing(experiment: Experiment, loss: PixelLossSpec | None) -> Experiment:
     return experiment.replace(training=experiment.training.replace(pixel_loss=loss))
 
 
-def gradients(loss: PixelLoss | None, step: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+def gradients(loss: PixelLossSpec | None, step: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """The generator's gradients and the scalars of an update from the same start."""
     experiment = losing(catalog.experiments()["guide-original"], loss)
     state = steps.level_state(experiment, 0)
-    batch = steps.micros(experiment, state, 0, Replicas(), F64)[-1]
+    batch = steps.micro_batches(experiment, state, 0, Replicas(), F64)[-1]
     scalars = update_generator(
         state.level, state.optimisers, experiment.training, step, batch, BatchStatistics(), Replicas()
     )
@@ -67,14 +67,15 @@ def gradients(loss: PixelLoss | None, step: int) -> tuple[dict[str, Tensor], dic
 
 @pytest.mark.slow
 def test_it_is_added_to_the_generators_loss_from_its_step_on() -> None:
-    """The critics' part stays; gradients differ by the weight's share of the pixel loss, and not before ``start``."""
+    """The discriminators' part stays; gradients differ by the weight's share of the pixel loss, and not
+    before ``start``."""
     plain, without = gradients(None, 5)
     assert "loss/pixels" not in without
-    early, before = gradients(PixelLoss(weight=1.0, start=6), 5)
+    early, before = gradients(PixelLossSpec(weight=1.0, start=6), 5)
     assert before.keys() == without.keys()
     assert all(torch.equal(early[name], plain[name]) for name in plain)
-    once, scalars = gradients(PixelLoss(weight=1.0, start=5), 5)
-    twice, more = gradients(PixelLoss(weight=2.0, start=5), 5)
+    once, scalars = gradients(PixelLossSpec(weight=1.0, start=5), 5)
+    twice, more = gradients(PixelLossSpec(weight=2.0, start=5), 5)
     assert more["loss/pixels"].item() == pytest.approx(2 * scalars["loss/pixels"].item(), rel=1e-9)
     assert scalars["loss/generator"].item() == pytest.approx(without["loss/generator"].item(), rel=1e-9)
     name = "to_pixels.bias"
@@ -88,7 +89,7 @@ def test_it_is_added_to_the_generators_loss_from_its_step_on() -> None:
 )
 def test_wrong_values_are_refused(values: dict[str, float], said: str) -> None:
     with pytest.raises(SpecError, match=said):
-        PixelLoss(**values)  # type: ignore[arg-type]
+        PixelLossSpec(**values)  # type: ignore[arg-type]
 
 
 def test_a_loss_that_begins_between_two_ticks_is_the_mean_of_the_steps_that_had_it() -> None:

@@ -8,7 +8,7 @@ import torch
 import catalog
 from commands import require_one_line, vidgan
 from vidgan.run.experiment import BatchSpec, Experiment
-from vidgan.train.plan import LevelPlan, LiveTensors, Rehearsal, Update, plan_level
+from vidgan.train.plan import DryRun, LevelPlan, LiveTensors, Update, plan_level
 
 Capture = pytest.CaptureFixture[str]
 CPU = torch.device("cpu")
@@ -22,9 +22,9 @@ def with_clips(experiment: Experiment, share: int, micro: int) -> Experiment:
 def measured(experiment: Experiment, index: int) -> int:
     """The most that tensors hold at a time in two training steps, the model and Adam included."""
     with LiveTensors() as live:
-        rehearsal = Rehearsal(experiment, index, CPU)
+        dry_run = DryRun(experiment, index, CPU)
         for _ in range(2):
-            rehearsal.step()
+            dry_run.step()
     return live.most
 
 
@@ -41,7 +41,7 @@ def test_memory_is_what_training_steps_take(name: str, index: int, share: int, m
     """At tiny width, at batches that were not rehearsed; `benchmarks/bench_plan.py` does it at larger ones."""
     experiment = with_clips(catalog.experiments()[name], share, micro)
     training = experiment.training
-    planned = plan_level(experiment, index).memory(training.batch, training.critic_updates, micro)
+    planned = plan_level(experiment, index).memory(training.batch, training.discriminator_updates, micro)
     assert planned == pytest.approx(measured(experiment, index), rel=0.15)
 
 
@@ -60,7 +60,7 @@ def test_live_tensors_count_what_lives() -> None:
 
 
 def test_the_largest_micro_batch_that_fits_divides_the_share() -> None:
-    updates = (Update("critics", 0, 100.0, 30.0), Update("generator", 0, 50.0, 40.0))
+    updates = (Update("discriminators", 0, 100.0, 30.0), Update("generator", 0, 50.0, 40.0))
     plan = LevelPlan((), updates, 0, 500, 200, 1000, 2, ())
     batch = BatchSpec(global_batch=12)
     # 1700 stay, 2 x 12 real clips of 2 bytes wait; the peaks cross at 5 clips.

@@ -12,26 +12,42 @@ from torch import Tensor
 import catalog
 from changes import changed, fields
 from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
-from vidgan.models.cascade import Settled
+from vidgan.models.cascade import FrozenLevel
 from vidgan.models.costs import networks
-from vidgan.models.views import Clip, Crop, Frames
-from vidgan.nn.layers import Normal
-from vidgan.nn.norm import BatchNorm, BatchNormAllFrames, GroupNorm, InstanceNorm, NoNorm, SettledStatistics
-from vidgan.nn.recurrent import PTSRU, ConvGRU, ConvLSTM, DynamicConvLSTM, KTrajGRU, TSRUc, TSRUp, TSRUs
-from vidgan.nn.recurrent.unit import Tanh
+from vidgan.models.views import ClipSpec, CropSpec, FramesSpec
+from vidgan.nn.layers import NormalSpec
+from vidgan.nn.norm import (
+    BatchNormAllFramesSpec,
+    BatchNormSpec,
+    GroupNormSpec,
+    InstanceNormSpec,
+    NoNormSpec,
+    StandingStatistics,
+)
+from vidgan.nn.recurrent import (
+    ConvGRUSpec,
+    ConvLSTMSpec,
+    DynamicConvLSTMSpec,
+    KTrajGRUSpec,
+    PTSRUSpec,
+    TSRUcSpec,
+    TSRUpSpec,
+    TSRUsSpec,
+)
+from vidgan.nn.recurrent.unit import TanhSpec
 from vidgan.presets import preset, presets
 from vidgan.run.distributed import Replicas
 from vidgan.run.experiment import Experiment
-from vidgan.sample.standing import label_counts, settle_table, whole_window
+from vidgan.sample.standing import label_counts, statistics_of_level, whole_window
 from vidgan.spec import differences, from_json, to_json
 from vidgan.train.loop import train_level
 from vidgan.train.plan import plan_level
 from vidgan.train.trainer import LevelState, frozen_source
-from vidgan.train.validate import NOTHING, Verdict
+from vidgan.train.validate import NOTHING, Validation
 
 CPU = torch.device("cpu")
 
-MAY_REST = ("critics.*.head.score.bias",)
+MAY_REST = ("discriminators.*.head.score.bias",)
 """While every hinge is open, the gradients of this bias by real and fake scores cancel exactly."""
 
 UNUSED = {
@@ -61,7 +77,7 @@ class Listener:
     def samples(self, state: LevelState) -> None:
         self.shown.append(state.step)
 
-    def judge(self, state: LevelState) -> Verdict:
+    def judge(self, state: LevelState) -> Validation:
         return NOTHING
 
     def collapsed(self) -> bool:
@@ -98,7 +114,7 @@ def weights(state: LevelState) -> dict[str, Tensor]:
 def test_tiny_presets_train_two_steps(name: str) -> None:
     experiment = catalog.experiments()[name]
     dataset = dataset_for(experiment)
-    below: list[Settled] = []
+    below: list[FrozenLevel] = []
     for index in experiment.rounds:
         spec = experiment.levels[index]
         state, listener = LevelState(experiment, index, CPU), Listener()
@@ -112,19 +128,21 @@ def test_tiny_presets_train_two_steps(name: str) -> None:
         assert listener.shown == [2]
         assert len(listener.ticks) == 2
         for scalars in listener.ticks:
-            assert {"loss/critics", "loss/generator"} <= scalars.keys()
-            assert {f"critic/{critic}/real" for critic in state.level.critics} <= scalars.keys()
+            assert {"loss/discriminators", "loss/generator"} <= scalars.keys()
+            assert {
+                f"discriminator/{discriminator}/real" for discriminator in state.level.discriminators
+            } <= scalars.keys()
             assert all(math.isfinite(value) for value in scalars.values())
         still = {n for n, p in weights(state).items() if torch.equal(p, before[n])}
         unused = UNUSED.get(f"{name} level {index + 1}", ())
         assert {n for n in still if not matches(n, (*MAY_REST, *unused))} == set()
         for pattern in unused:
             assert fnmatch.filter(still, pattern), f"{pattern} is listed as unused but moves"
-        labels, passes = label_counts(experiment, dataset), experiment.training.settle
-        for generator in state.published():
+        labels, passes = label_counts(experiment, dataset), experiment.training.standing_statistics
+        for generator in state.sampling_generators():
             place = len(below)
-            table = settle_table(experiment, place, generator, below, labels, dataset, passes, CPU)
-            below.append(Settled(experiment.levels[place], generator, SettledStatistics(table)))
+            table = statistics_of_level(experiment, place, generator, below, labels, dataset, passes, CPU)
+            below.append(FrozenLevel(experiment.levels[place], generator, StandingStatistics(table)))
 
 
 @pytest.mark.parametrize("name", presets())
@@ -140,11 +158,11 @@ def test_long_clips_take_another_unit_and_half_the_width() -> None:
     assert changed("dvd-gan-k600-48x64", "dvd-gan-k600-12x64") == {
         "levels.0.frames": 48,
         "levels.0.generator.width": 64,
-        "levels.0.generator.stages.0.temporal.0.unit.is": "ConvGRU",
+        "levels.0.generator.stages.0.temporal.0.unit.is": "ConvGRUSpec",
     }
     assert changed("dvd-gan-k600-48x128", "dvd-gan-k600-12x128") == {
         "levels.0.frames": 48,
-        "levels.0.generator.stages.0.temporal.0.unit.is": "ConvGRU",
+        "levels.0.generator.stages.0.temporal.0.unit.is": "ConvGRUSpec",
     }
 
 
@@ -161,16 +179,16 @@ def test_without_skipping_16_frames_are_made_of_nothing() -> None:
     assert changed("dvd-gan-k600-16x64-noskip", "dvd-gan-k600-12x64") == expected
 
 
-CLIP = "levels.0.critics.1.view."
+CLIP = "levels.0.discriminators.1.view."
 FIGURE_7 = {
     "dvd-gan-phi-avg2": {},
     "dvd-gan-phi-avg4": {CLIP + "scale": 4},
     "dvd-gan-phi-none": {CLIP + "scale": 1},
-    "dvd-gan-phi-crop": {CLIP + "is": "Crop"},
-    "dvd-gan-k1": {"levels.0.critics.0.view.k": 1},
-    "dvd-gan-k2": {"levels.0.critics.0.view.k": 2},
+    "dvd-gan-phi-crop": {CLIP + "is": "CropSpec"},
+    "dvd-gan-k1": {"levels.0.discriminators.0.view.k": 1},
+    "dvd-gan-k2": {"levels.0.discriminators.0.view.k": 2},
     "dvd-gan-k8": {},
-    "dvd-gan-k10": {"levels.0.critics.0.view.k": 10},
+    "dvd-gan-k10": {"levels.0.discriminators.0.view.k": 10},
 }
 
 
@@ -199,23 +217,23 @@ def test_normalisations_change_nothing_else(name: str) -> None:
     assert set(changed(name, "dvd-gan-k600-12x64")) == APPENDIX_C[name]
     (level,) = preset(name).levels
     kinds = {
-        "group": (GroupNorm(), GroupNorm()),
-        "layer": (GroupNorm(groups=1), GroupNorm(groups=1)),
-        "instance": (InstanceNorm(), InstanceNorm()),
-        "none": (NoNorm(), NoNorm()),
-        "all-frames": (BatchNormAllFrames(), BatchNormAllFrames()),
-        "none-in-blocks": (NoNorm(), BatchNorm()),
-        "no-final": (BatchNorm(), NoNorm()),
+        "group": (GroupNormSpec(), GroupNormSpec()),
+        "layer": (GroupNormSpec(groups=1), GroupNormSpec(groups=1)),
+        "instance": (InstanceNormSpec(), InstanceNormSpec()),
+        "none": (NoNormSpec(), NoNormSpec()),
+        "all-frames": (BatchNormAllFramesSpec(), BatchNormAllFramesSpec()),
+        "none-in-blocks": (NoNormSpec(), BatchNormSpec()),
+        "no-final": (BatchNormSpec(), NoNormSpec()),
     }
     assert (level.generator.norm, level.generator.final_norm) == kinds[name.removeprefix("dvd-gan-norm-")]
 
 
-def test_deep_blocks_are_in_every_stage_and_every_critic() -> None:
+def test_deep_blocks_are_in_every_stage_and_every_discriminator() -> None:
     """Clark et al. 2019, C: "models based on the residual blocks of BigGAN-deep"."""
     (level,) = preset("dvd-gan-deep-blocks").levels
     places = {f"generator.stages.{i}.residual.is" for i in range(4)}
-    places |= {f"critics.{i}.body.residual.is" for i in range(2)}
-    expected = {f"levels.0.{place}": "BigGANDeepBlocks" for place in places}
+    places |= {f"discriminators.{i}.body.residual.is" for i in range(2)}
+    expected = {f"levels.0.{place}": "BigGANDeepBlocksSpec" for place in places}
     assert changed("dvd-gan-deep-blocks", "dvd-gan-k600-12x64") == expected
     assert len(level.generator.stages) == 4
 
@@ -232,7 +250,7 @@ def test_the_model_for_one_gpu_names_what_it_changes() -> None:
         "steps": "100,000 steps",
         "batch": "batch 64",
         "average": "decay 0.999 from step 5,000",
-        "settle": "50 batches of 64",
+        "standing_statistics": "50 batches of 64",
     }
     said = " ".join([one.description, *one.deviations])
     for place in changed("dvd-gan-ucf101-16x64-1gpu", "dvd-gan-k600-12x64"):
@@ -245,7 +263,7 @@ def test_the_model_for_one_gpu_names_what_it_changes() -> None:
 def test_the_model_for_one_gpu_takes_the_memory_that_it_names() -> None:
     one = preset("dvd-gan-ucf101-16x64-1gpu")
     training = one.training
-    needed = plan_level(one, 0).memory(training.batch, training.critic_updates, training.batch.micro)
+    needed = plan_level(one, 0).memory(training.batch, training.discriminator_updates, training.batch.micro)
     assert "14 GiB" in one.description
     assert needed / 2**30 == pytest.approx(14, abs=0.5)
 
@@ -257,14 +275,14 @@ def test_bair_differs_from_kinetics_prediction_in_frames_alone() -> None:
 
 
 def test_larger_frames_change_the_towers_alone() -> None:
-    towers = {"generator.stages", "critics.0", "critics.1"}
+    towers = {"generator.stages", "discriminators.0", "discriminators.1"}
     assert fields("dvd-gan-k600-12x256", "dvd-gan-k600-12x128") == towers
     # A.2: the generator at 128x128 is half as wide as at 64x64.
     more = {"generator.width", "generator.channels"}
     assert fields("dvd-gan-k600-12x128", "dvd-gan-k600-12x64") == towers | more
 
 
-def test_prediction_adds_an_encoder_and_keeps_critics_and_training() -> None:
+def test_prediction_adds_an_encoder_and_keeps_discriminators_and_training() -> None:
     """Clark et al. 2019, 4.2.1 and A.4: 11 frames given 5, class-free; the state has 512 channels."""
     assert fields("dvd-gan-fp-k600-16x64", "dvd-gan-k600-12x64") == {
         "generator.width",
@@ -278,11 +296,12 @@ def test_prediction_adds_an_encoder_and_keeps_critics_and_training() -> None:
     (level,) = preset("dvd-gan-fp-k600-16x64").levels
     assert level.generator.channels * level.generator.width == 512
     assert level.generator.encoder is not None
-    assert level.generator.encoder.body == level.critics[0].body
+    assert level.generator.encoder.body == level.discriminators[0].body
 
 
 def test_a_state_per_resolution() -> None:
-    """Luc et al. 2020, A: from 8x8, states of 8x8, 16x16 and 32x32 from the encoder; critics and training stay."""
+    """Luc et al. 2020, A: from 8x8, states of 8x8, 16x16 and 32x32 from the encoder; discriminators and
+    training stay."""
     name = "dvd-gan-fp-k600-16x64-states"
     changes = fields(name, "dvd-gan-fp-k600-16x64")
     assert {place.split(".")[0] for place in changes} == {"generator"}
@@ -315,37 +334,37 @@ TABLE_1 = {
 
 
 @pytest.mark.parametrize("name", TABLE_1)
-def test_decompositions_of_the_critics(name: str) -> None:
-    """Luc et al. 2020, Table 1: sub-critics and budgets; nothing else differs between its rows."""
+def test_decompositions_of_the_discriminators(name: str) -> None:
+    """Luc et al. 2020, Table 1: sub-discriminators and budgets; nothing else differs between its rows."""
     frames, clip, crop, thousands = TABLE_1[name]
     experiment = preset(f"trivd-table1-{name}")
     views: set[object] = set()
     if frames is not None:
-        views.add(Frames(k=frames[0], scale=frames[1]))
+        views.add(FramesSpec(k=frames[0], scale=frames[1]))
     if clip is not None:
-        views.add(Clip(scale=clip))
+        views.add(ClipSpec(scale=clip))
     if crop is not None:
-        views.add(Crop(scale=crop))
+        views.add(CropSpec(scale=crop))
     (level,) = experiment.levels
-    assert {critic.view for critic in level.critics} == views
-    assert len(level.critics) == len(views)
-    for critic in level.critics:
-        assert critic.body.volume_blocks == (0 if isinstance(critic.view, Frames) else 2)
+    assert {discriminator.view for discriminator in level.discriminators} == views
+    assert len(level.discriminators) == len(views)
+    for discriminator in level.discriminators:
+        assert discriminator.body.blocks_3d == (0 if isinstance(discriminator.view, FramesSpec) else 2)
     assert experiment.training.steps == thousands * 1000
     places = fields(experiment.name, "trivd-table1-dvd-gan-fp") - {"training.steps"}
-    assert {place.split(".")[0] for place in places} <= {"critics"}
+    assert {place.split(".")[0] for place in places} <= {"discriminators"}
 
 
 TABLE_2 = {
-    "convlstm": ConvLSTM(),
-    "convlstm-tanh": ConvLSTM(activation=Tanh()),
-    "convgru": ConvGRU(),
-    "k-trajgru": KTrajGRU(),
-    "tsru-c": TSRUc(),
-    "tsru-p": TSRUp(),
-    "tsru-s": TSRUs(),
-    "ptsru-s": PTSRU(),
-    "dynamic-convlstm": DynamicConvLSTM(),
+    "convlstm": ConvLSTMSpec(),
+    "convlstm-tanh": ConvLSTMSpec(activation=TanhSpec()),
+    "convgru": ConvGRUSpec(),
+    "k-trajgru": KTrajGRUSpec(),
+    "tsru-c": TSRUcSpec(),
+    "tsru-p": TSRUpSpec(),
+    "tsru-s": TSRUsSpec(),
+    "ptsru-s": PTSRUSpec(),
+    "dynamic-convlstm": DynamicConvLSTMSpec(),
 }
 
 
@@ -363,19 +382,19 @@ def test_recurrent_units_on_the_faster_decomposition(name: str) -> None:
 
 def test_plain_and_mixed_projection_differ_in_heads_and_their_hinges() -> None:
     """Luc et al. 2020, E.1: width 48, 700k steps."""
-    changes: dict[str, object] = {f"levels.0.critics.{i}.head.is": "Projection" for i in range(2)}
+    changes: dict[str, object] = {f"levels.0.discriminators.{i}.head.is": "ProjectionSpec" for i in range(2)}
     # "A single scalar per sample" instead of B x B x T outputs.
-    changes |= {"levels.0.objective.is": "SumThenHinge", "levels.0.objective.mean": False}
+    changes |= {"levels.0.objective.is": "SumThenHingeSpec", "levels.0.objective.mean": False}
     assert changed("trivd-projection-plain", "trivd-projection-mixed") == changes
     assert changed("trivd-projection-mixed", "trivd-table1-dvd-gan-fp") == {"training.steps": 700_000}
 
 
 def test_the_final_model_at_other_sizes() -> None:
-    """Luc et al. 2020, 4.4, C.1 and C.2: widths, rates, frames; the encoder is as wide as the critics."""
-    bodies = ("generator.encoder.body", *(f"critics.{i}.body" for i in range(3)))
+    """Luc et al. 2020, 4.4, C.1 and C.2: widths, rates, frames; the encoder is as wide as the discriminators."""
+    bodies = ("generator.encoder.body", *(f"discriminators.{i}.body" for i in range(3)))
 
-    def widths(generator: int, critics: int) -> dict[str, object]:
-        places = {f"levels.0.{body}.width": critics for body in bodies}
+    def widths(generator: int, discriminators: int) -> dict[str, object]:
+        places = {f"levels.0.{body}.width": discriminators for body in bodies}
         return {"levels.0.generator.width": generator, **places}
 
     steps = {"training.steps": 1_000_000}
@@ -385,20 +404,20 @@ def test_the_final_model_at_other_sizes() -> None:
         "levels.0.frames": 15,
         "levels.0.context_frames": 1,
         "training.adam.generator_rate": 2e-5,
-        "training.adam.critic_rate": 3e-5,
+        "training.adam.discriminator_rate": 3e-5,
     }
     final = preset(FINAL_MODEL)
     assert final.levels[0].generator.width == 120
     assert final.training.steps == 700_000
-    assert (final.training.adam.generator_rate, final.training.adam.critic_rate) == (1e-4, 5e-4)
+    assert (final.training.adam.generator_rate, final.training.adam.discriminator_rate) == (1e-4, 5e-4)
     # Put together from the tables' winners, at width 48 (4.4).
     parts = fields(f"{FINAL_MODEL}-w48", "trivd-table1-stronger")
     assert parts == {"generator.stages", "training.steps"}
 
 
 GUIDE, ORIGINAL = "guide-k400-12x64", "guide-original"
-SUM_HINGE = {"levels.0.objective.is": "SumThenHinge", "levels.0.objective.mean": False}
-CLIP_BODY = "levels.0.critics.1.body."
+SUM_HINGE = {"levels.0.objective.is": "SumThenHingeSpec", "levels.0.objective.mean": False}
+CLIP_BODY = "levels.0.discriminators.1.body."
 
 
 def test_shapes_of_the_guides_tables() -> None:
@@ -423,7 +442,7 @@ def test_shapes_of_the_guides_tables() -> None:
             assert out(name, f"body.blocks.{i}", (steps, channels, side, side))
     (level,) = preset(GUIDE).levels
     assert sum(len(stage.temporal) for stage in level.generator.stages) == 3
-    assert [critic.body.volume_blocks for critic in level.critics] == [0, 2]
+    assert [discriminator.body.blocks_3d for discriminator in level.discriminators] == [0, 2]
 
 
 def test_numbers_of_the_guides_table() -> None:
@@ -431,19 +450,19 @@ def test_numbers_of_the_guides_table() -> None:
     experiment = preset(GUIDE)
     (level,) = experiment.levels
     training, adam = experiment.training, experiment.training.adam
-    assert (adam.generator_rate, adam.critic_rate, adam.beta1, adam.beta2) == (5e-4, 1e-4, 0.0, 0.999)
-    assert (training.batch.global_batch, training.critic_updates, training.steps) == (108, 2, 110_000)
-    assert training.initial == Normal(deviation=0.02)
+    assert (adam.generator_rate, adam.discriminator_rate, adam.beta1, adam.beta2) == (5e-4, 1e-4, 0.0, 0.999)
+    assert (training.batch.global_batch, training.discriminator_updates, training.steps) == (108, 2, 110_000)
+    assert training.initial == NormalSpec(deviation=0.02)
     assert (level.generator.latent, level.generator.embedding) == (128, 128)
-    assert (level.frames, level.stride, level.critics[0].view) == (12, 2, Frames(k=8))
-    assert level.critics[1].view == Clip(scale=2)
+    assert (level.frames, level.stride, level.discriminators[0].view) == (12, 2, FramesSpec(k=8))
+    assert level.discriminators[1].view == ClipSpec(scale=2)
 
 
 GUIDE_VARIANTS = {
     "guide-ucf101-12x64": (GUIDE, {"classes": 101}),
     "guide-original": (GUIDE, SUM_HINGE | {CLIP_BODY + "time_in_channels": True}),
     "guide-per-frame-hinge": (GUIDE, {CLIP_BODY + "time_in_channels": True}),
-    "guide-conv3d": (GUIDE, {CLIP_BODY + "residual.is": "PlainVolumes"}),
+    "guide-conv3d": (GUIDE, {CLIP_BODY + "residual.is": "Plain3dBlocksSpec"}),
 }
 
 
@@ -460,20 +479,20 @@ def test_variants_of_the_guide(name: str) -> None:
 )
 def test_pixel_losses_of_the_guide(name: str, weight: float, start: int) -> None:
     """Du 2020, Figure 4.7: added to the model that turns dark, pixelwise as Eq. 4.1 is written."""
-    values = {"weight": weight, "start": start, "of_means": False, "is": "PixelLoss"}
+    values = {"weight": weight, "start": start, "of_means": False, "is": "PixelLossSpec"}
     expected = {f"training.pixel_loss.{key}": value for key, value in values.items()}
     changes = changed(f"guide-pixel-loss-{name}", ORIGINAL)
     assert changes.pop("training.pixel_loss", None) is None
     assert changes == expected
 
 
-def test_without_its_clip_critic() -> None:
+def test_without_its_clip_discriminator() -> None:
     """Du 2020, Figure 4.12: the model that turns dark, one module less."""
-    changes = changed("guide-no-clip-critic", ORIGINAL)
+    changes = changed("guide-no-clip-discriminator", ORIGINAL)
     assert set(changes.values()) == {None}
-    assert all(place.startswith("levels.0.critics.1.") for place in changes)
-    (level,) = preset("guide-no-clip-critic").levels
-    assert level.critics == preset(ORIGINAL).levels[0].critics[:1]
+    assert all(place.startswith("levels.0.discriminators.1.") for place in changes)
+    (level,) = preset("guide-no-clip-discriminator").levels
+    assert level.discriminators == preset(ORIGINAL).levels[0].discriminators[:1]
 
 
 def test_the_demo_keeps_the_papers_classes_of_layers() -> None:
@@ -483,26 +502,26 @@ def test_the_demo_keeps_the_papers_classes_of_layers() -> None:
         for place, value in changed("demo", "dvd-gan-k600-12x64").items()
         if place.endswith(".is") and value is not None and not place.startswith("levels.0.generator.stages")
     }
-    assert swapped == {"training.class_margin.is": "ClassMargin"}  # which is no layer
+    assert swapped == {"training.class_margin.is": "ClassMarginSpec"}  # which is no layer
     assert fields("demo", "dvd-gan-k600-12x64") <= {
         "generator.latent",
         "generator.width",
         "generator.side",
         "generator.channels",
         "generator.stages",
-        "critics.0",
-        "critics.1",
+        "discriminators.0",
+        "discriminators.1",
         "objective.mean",
         "frames",
         "stride",
         "classes",
         "training.steps",
-        "training.critic_updates",
+        "training.discriminator_updates",
         "training.batch",
         "training.adam",
         "training.average",
         "training.class_margin",
-        "training.settle",
+        "training.standing_statistics",
         "training.bf16",
         "reporting.tick",
         "reporting.checkpoint",
@@ -529,17 +548,17 @@ def test_the_demo_names_all_that_it_changes() -> None:
         "stride": "consecutive",
         "classes": "8 classes",
         "steps": "100,000 steps",
-        "critic_updates": "one critic update",
+        "discriminator_updates": "one discriminator update",
         "micro_batch": "in passes of 8 clips",
         "batch": "batch 16",
         "generator_rate": "rates 3e-3",
-        "critic_rate": "and 2e-3",
+        "discriminator_rate": "and 2e-3",
         "beta2": "beta2 0.99",
         "average.decay": "decay 0.999",
         "average.ramp": "over a quarter of the steps so far",
         "average.start": "from the start",
         "class_margin": "by a margin (of 1, weight 8)",
-        "settle": "16 batches of 64",
+        "standing_statistics": "16 batches of 64",
         "bf16": "float32",
     }
     listed = " ".join(preset("demo").deviations)

@@ -21,7 +21,7 @@ from vidgan.evaluation.features.resize import bilinear_half_pixel, bilinear_lega
 from vidgan.evaluation.measure import over_runs
 from vidgan.evaluation.metrics.frames import best_of, ssim
 from vidgan.evaluation.protocols import ALL, Protocol, protocol
-from vidgan.evaluation.protocols.extractors import Batch, Means
+from vidgan.evaluation.protocols.extractors import EvaluationBatch, Resources
 from vidgan.evaluation.protocols.metrics import Result
 from vidgan.run.logs import read_lines
 from vidgan.spec import SpecError, from_json, to_json
@@ -32,7 +32,7 @@ Videos = np.ndarray[Any, np.dtype[np.uint8]]
 ASKED_FOR = (
     *("fvd-reference", "fvd-stylegan-v-2048-16f", "fid-k600-avgpool", "is-k600", "is-k400", "is-ucf101-tgan"),
     *("is-ucf101-tganv2", "fid-r2plus1d", "is-r2plus1d", "ssim-best-of-100", "psd", "frechet-random"),
-    *("frechet-random-i3d", "frechet-house", "accuracy-house", "oracle-accuracy", "pixel-statistics"),
+    *("frechet-random-i3d", "frechet-in-domain", "accuracy-in-domain", "oracle-accuracy", "pixel-statistics"),
 )
 
 
@@ -52,7 +52,7 @@ def test_no_two_protocols_are_the_same() -> None:
 
 
 def test_every_setting_is_documented() -> None:
-    """A field without a word about it cannot be judged by a reader."""
+    """A field without a word about it cannot be evaluated by a reader."""
     seen = 0
     for path in Path(package.__file__).parent.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -183,7 +183,10 @@ def test_short_clips_are_lengthened_only_where_the_protocol_says_so(tmp_path: Pa
     fake = noise(1, 6, 16, 0)
     longer = np.concatenate([fake, *[fake[:, -1:]] * 3], axis=1)
     logits = network(2 * bilinear_legacy(as_video(longer), 224, 224) / 255 - 1).logits.numpy()
-    means, batch = Means(file, None, False, torch.device("cpu"), ("all",)), Batch(fake, np.zeros(1, np.int64))
+    means, batch = (
+        Resources(file, None, False, torch.device("cpu"), ("all",)),
+        EvaluationBatch(fake, np.zeros(1, np.int64)),
+    )
     rows = protocol("is-k400").features.open(means).rows(batch)
     np.testing.assert_allclose(rows["logits"], logits, atol=1e-3)
     with pytest.raises(UserError, match="9 frames and the clips have 6"):

@@ -8,28 +8,28 @@ import torch
 from torch import Tensor
 
 import naive
-from vidgan.nn.layers import Normal, Orthogonal, WeightLayer, initialise
+from vidgan.nn.layers import NormalSpec, OrthogonalSpec, WeightLayer, initialise
 from vidgan.nn.recurrent import (
-    PTSRU,
-    ConvGRU,
-    ConvLSTM,
-    DynamicConvLSTM,
-    KTrajGRU,
-    MultiplicativeConvGRU,
-    TSRUc,
-    TSRUp,
-    TSRUs,
+    ConvGRUSpec,
+    ConvLSTMSpec,
+    DynamicConvLSTMSpec,
+    KTrajGRUSpec,
+    MultiplicativeConvGRUSpec,
+    PTSRUSpec,
+    TSRUcSpec,
+    TSRUpSpec,
+    TSRUsSpec,
     Unit,
     UnitSpec,
     unroll,
 )
-from vidgan.nn.recurrent.unit import ReLU, Tanh
+from vidgan.nn.recurrent.unit import ReLUSpec, TanhSpec
 from vidgan.spec import Spec, SpecError, from_json, to_json
 
 F64 = torch.float64
 TOLERANCE = {"rtol": 0.0, "atol": 1e-10}
 SPECS = typing.get_args(UnitSpec)
-WARPING = (TSRUc, TSRUp, TSRUs, PTSRU, KTrajGRU)
+WARPING = (TSRUcSpec, TSRUpSpec, TSRUsSpec, PTSRUSpec, KTrajGRUSpec)
 sigmoid, relu, tanh, cat = torch.sigmoid, torch.relu, torch.tanh, torch.cat
 
 Run = Callable[["Weights", Tensor, Tensor], list[Tensor]]
@@ -192,15 +192,15 @@ def dynamic_conv_lstm(w: Weights, xs: Tensor, encoding: Tensor) -> list[Tensor]:
 
 
 REFERENCES: dict[type[Spec], Run] = {
-    ConvGRU: conv_gru,
-    MultiplicativeConvGRU: multiplicative_conv_gru,
-    ConvLSTM: conv_lstm,
-    TSRUc: tsru_c,
-    TSRUp: tsru_p,
-    TSRUs: tsru_s,
-    PTSRU: ptsru,
-    KTrajGRU: k_traj_gru,
-    DynamicConvLSTM: dynamic_conv_lstm,
+    ConvGRUSpec: conv_gru,
+    MultiplicativeConvGRUSpec: multiplicative_conv_gru,
+    ConvLSTMSpec: conv_lstm,
+    TSRUcSpec: tsru_c,
+    TSRUpSpec: tsru_p,
+    TSRUsSpec: tsru_s,
+    PTSRUSpec: ptsru,
+    KTrajGRUSpec: k_traj_gru,
+    DynamicConvLSTMSpec: dynamic_conv_lstm,
 }
 
 
@@ -212,7 +212,7 @@ def ready(spec: typing.Any, inputs: int, hidden: int) -> Unit:
     """A unit in float64 with random weights and biases and the exact singular vectors of its matrices."""
     unit: Unit = spec.build(inputs, hidden).double()
     rng = torch.Generator().manual_seed(1)
-    initialise(unit, Normal(deviation=0.5), rng)
+    initialise(unit, NormalSpec(deviation=0.5), rng)
     with torch.no_grad():
         for name, parameter in unit.named_parameters():
             if name.endswith("bias"):
@@ -286,7 +286,7 @@ def test_kernels_are_reported_where_a_unit_warps(cls: typing.Any) -> None:
 def test_bfloat16_is_close(cls: typing.Any) -> None:
     unit = cls().build(8, 8)
     rng = torch.Generator().manual_seed(0)
-    initialise(unit, Orthogonal(), rng)
+    initialise(unit, OrthogonalSpec(), rng)
     x, encoding = torch.randn(2, 3, 8, 6, 5, generator=rng), torch.randn(2, 8, 6, 5, generator=rng)
     exact, _ = unroll(unit, x, encoding)
     rounded, _ = unroll(unit, x.bfloat16(), encoding.bfloat16())
@@ -304,16 +304,27 @@ def test_json_both_ways(cls: typing.Any) -> None:
 
 
 def test_activations_are_the_papers() -> None:
-    assert ConvGRU().activation == MultiplicativeConvGRU().activation == ConvLSTM().activation == ReLU()
-    assert TSRUc().activation == TSRUp().activation == TSRUs().activation == PTSRU().activation == ReLU()
-    assert KTrajGRU().activation == Tanh()
+    assert (
+        ConvGRUSpec().activation
+        == MultiplicativeConvGRUSpec().activation
+        == ConvLSTMSpec().activation
+        == ReLUSpec()
+    )
+    assert (
+        TSRUcSpec().activation
+        == TSRUpSpec().activation
+        == TSRUsSpec().activation
+        == PTSRUSpec().activation
+        == ReLUSpec()
+    )
+    assert KTrajGRUSpec().activation == TanhSpec()
     x = torch.tensor([-1.0, 0.5])
-    assert ReLU()(x).tolist() == [0.0, 0.5]
-    assert Tanh()(x).tolist() == pytest.approx([-0.7615942, 0.4621172])
+    assert ReLUSpec()(x).tolist() == [0.0, 0.5]
+    assert TanhSpec()(x).tolist() == pytest.approx([-0.7615942, 0.4621172])
 
 
 def test_tanh_takes_both_places_of_the_lstm() -> None:
-    unit = ready(ConvLSTM(activation=Tanh()), 2, 2)
+    unit = ready(ConvLSTMSpec(activation=TanhSpec()), 2, 2)
     x, encoding, w = random(1, 1, 2, 3, 2), random(1, 2, 3, 2, seed=1), Weights(unit)
     h, cell = encoding[0].split(1)
     i, f, o = (sigmoid(w.conv(name, h, x[0, 0])) for name in ("input", "forget", "output"))
@@ -322,14 +333,14 @@ def test_tanh_takes_both_places_of_the_lstm() -> None:
 
 
 def test_tsru_variants_differ_only_in_what_candidate_and_update_see() -> None:
-    units = {cls: ready(cls(), 4, 4) for cls in (TSRUc, TSRUp, TSRUs)}
-    shared = units[TSRUc].state_dict()
+    units = {cls: ready(cls(), 4, 4) for cls in (TSRUcSpec, TSRUpSpec, TSRUsSpec)}
+    shared = units[TSRUcSpec].state_dict()
     for unit in units.values():
         unit.load_state_dict(shared)  # equal names and shapes, as inputs and hidden are equal
     x, encoding = random(2, 3, 4, 3, 5), random(2, 4, 3, 5, seed=1)
 
     def outputs() -> tuple[Tensor, Tensor, Tensor]:
-        c, p, s = (unroll(units[cls], x, encoding)[0].detach() for cls in (TSRUc, TSRUp, TSRUs))
+        c, p, s = (unroll(units[cls], x, encoding)[0].detach() for cls in (TSRUcSpec, TSRUpSpec, TSRUsSpec))
         return c, p, s
 
     first = [unroll(unit, x[:, :1], encoding)[1] for unit in units.values()]
@@ -352,10 +363,10 @@ def test_tsru_variants_differ_only_in_what_candidate_and_update_see() -> None:
 
 
 def test_unfit_channels_are_refused() -> None:
-    for spec in (ConvLSTM(), DynamicConvLSTM()):
+    for spec in (ConvLSTMSpec(), DynamicConvLSTMSpec()):
         with pytest.raises(SpecError, match="even"):
             spec.build(6, 3)
     with pytest.raises(SpecError, match="multiple of 4"):
-        DynamicConvLSTM().build(6, 8)
+        DynamicConvLSTMSpec().build(6, 8)
     with pytest.raises(SpecError, match="width"):
-        DynamicConvLSTM(width=0)
+        DynamicConvLSTMSpec(width=0)

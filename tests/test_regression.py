@@ -16,7 +16,7 @@ import catalog
 from vidgan.models.cascade import below_of
 from vidgan.models.generator import NOTHING, Conditioning, Generator, from_below
 from vidgan.models.level import view_below
-from vidgan.nn.layers import Orthogonal, initialise, power_iterate
+from vidgan.nn.layers import OrthogonalSpec, initialise, power_iterate
 from vidgan.nn.norm import BatchStatistics
 from vidgan.seeds import stream
 
@@ -77,7 +77,7 @@ class Lesson:
             below = below._replace(size=below.size * small.size // whole.size)
         below_size = None if below is None else below.size
         self.generator: Generator = small.build(CLIPS, self.given, below_size)
-        initialise(self.generator, Orthogonal(), stream(0, "weights"))
+        initialise(self.generator, OrthogonalSpec(), stream(0, "weights"))
         clips = waves(spec.seen_frames, small.size)
         self.target = clips[:, self.given :]
         self.frames = one(clips[:, : self.given], apart == "frames")

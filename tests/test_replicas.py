@@ -13,7 +13,7 @@ from torch.multiprocessing.spawn import spawn
 import catalog
 import steps
 from vidgan.cli.train import tell_of_statistics
-from vidgan.models.discriminator import Projection
+from vidgan.models.discriminator import ProjectionSpec
 from vidgan.nn.norm import BatchStatistics, RecordedStatistics
 from vidgan.run.distributed import Replicas, end_process_group
 from vidgan.run.experiment import BatchSpec, Experiment, TrainingSpec
@@ -51,11 +51,15 @@ def experiment_of(case: Case, replicas: int) -> Experiment:
     """With projection heads: mixed projection joins the clips of one micro-batch, by design."""
     experiment = catalog.experiments()[case.preset]
     levels = tuple(
-        level.replace(critics=tuple(critic.replace(head=Projection()) for critic in level.critics))
+        level.replace(
+            discriminators=tuple(
+                discriminator.replace(head=ProjectionSpec()) for discriminator in level.discriminators
+            )
+        )
         for level in experiment.levels
     )
     batch = {"replicas": replicas, "statistics_group": replicas if case.shared else 1}
-    return steps.one_critic_update(steps.batched(experiment.replace(levels=levels), CLIPS, **batch))
+    return steps.one_discriminator_update(steps.batched(experiment.replace(levels=levels), CLIPS, **batch))
 
 
 def train(case: Case, replicas: Replicas) -> Results:
@@ -65,8 +69,8 @@ def train(case: Case, replicas: Replicas) -> Results:
     group = replicas.group if case.shared else None
     recorded = RecordedStatistics(group)
     with torch.no_grad():
-        for micro in steps.micros(experiment, state, 0, replicas, torch.float64)[0]:
-            state.level.imitate(micro.real, micro.z, micro.below(), recorded)
+        for micro in steps.micro_batches(experiment, state, 0, replicas, torch.float64)[0]:
+            state.level.generate_fake(micro.real, micro.z, micro.below(), recorded)
     results = {f"statistics/{name}": t for name, t in recorded.averages().items()}
     for step in range(case.steps):
         scalars = steps.run_step(experiment, state, replicas, BatchStatistics(group))
@@ -140,10 +144,10 @@ def test_shares_are_consecutive_rows_of_the_global_batch() -> None:
 
 @pytest.mark.parametrize("step", [0, 1, 3])
 def test_every_clip_is_read_once_and_a_resumed_run_goes_on_with_the_next(step: int) -> None:
-    """Three updates of the critics per step, six clips each, whatever the number of replicas."""
+    """Three updates of the discriminators per step, six clips each, whatever the number of replicas."""
     for size in (1, 3):
         batch = BatchSpec(global_batch=6, micro_batch=2, replicas=size)
-        training = TrainingSpec(critic_updates=3, batch=batch)
+        training = TrainingSpec(discriminator_updates=3, batch=batch)
         read = [list(islice(data_indices(training, Replicas(rank, size), step), 4)) for rank in range(size)]
         joined = [[i for share in shares for i in share] for shares in zip(*read, strict=True)]
         first = step * 3 * 6
@@ -154,9 +158,9 @@ def test_replicas_draw_their_rows_of_one_global_draw() -> None:
     case = Case("demo", 0)
     experiment = experiment_of(case, 1)
     state = steps.level_state(experiment, 0)
-    (whole,) = steps.micros(experiment, state, 5, Replicas(), torch.float64)[1]
+    (whole,) = steps.micro_batches(experiment, state, 5, Replicas(), torch.float64)[1]
     for rank in (0, 1):
-        parts = steps.micros(experiment_of(case, 2), state, 5, Replicas(rank, 2), torch.float64)[1]
+        parts = steps.micro_batches(experiment_of(case, 2), state, 5, Replicas(rank, 2), torch.float64)[1]
         (part,) = parts
         rows = slice(2 * rank, 2 * rank + 2)
         assert torch.equal(part.z, whole.z[rows])

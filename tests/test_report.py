@@ -211,10 +211,10 @@ def test_shares_reach_from_zero_to_one_and_charts_speak(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run")
     write_log(run, [tick(s, {"dark/real": 0.0, "accuracy/clip/real": 0.9 + s / 1000}) for s in (25, 50)])
     shown = charts(Page.read(write_report(run.path)))
-    for name in ("Dark videos", "Accuracy of critic “clip”"):
+    for name in ("Dark videos", "Accuracy of discriminator “clip”"):
         numbers = [read(label.text) for label in shown[name].all("text", "y")]
         assert (min(numbers), max(numbers)) == (0, 1)
-    (drawing,) = shown["Accuracy of critic “clip”"].all("svg")
+    (drawing,) = shown["Accuracy of discriminator “clip”"].all("svg")
     assert "real: 0.95 at step 50; least 0.925 at 25" in drawing.attributes["aria-label"]
 
 
@@ -226,7 +226,7 @@ def test_a_deviation_says_over_what(page: Page, tmp_path: Path) -> None:
     )
     said = Page.read(write_report(run.path)).section("Results").text
     assert "± 0.03" in said
-    assert "± is the standard deviation over resamples of the judged clips." in said
+    assert "± is the standard deviation over resamples of the evaluated clips." in said
 
 
 def test_results_with_protocol_and_settings(page: Page) -> None:
@@ -266,13 +266,13 @@ def test_large_tables_name_the_commonest_confusions(tmp_path: Path) -> None:
 
 def test_curves_are_the_logged_values(page: Page) -> None:
     found = charts(page)
-    assert list(found) == ["Losses", "Critic “clip”", "Speed"]
+    assert list(found) == ["Losses", "Discriminator “clip”", "Speed"]
     steps = range(25, 25 * 41, 25)
     logged = {
-        ("Losses", "critics"): [2 - s / 2000 for s in steps],
+        ("Losses", "discriminators"): [2 - s / 2000 for s in steps],
         ("Losses", "generator"): [s / 3000 for s in steps],
-        ("Critic “clip”", "real"): [1.5] * 40,
-        ("Critic “clip”", "fake"): [-0.5] * 40,
+        ("Discriminator “clip”", "real"): [1.5] * 40,
+        ("Discriminator “clip”", "fake"): [-0.5] * 40,
         ("Speed", "clips / s"): [160.0] * 40,
     }
     for (title, name), values in logged.items():
@@ -285,7 +285,7 @@ def test_curves_are_the_logged_values(page: Page) -> None:
         assert len(figure.all("text", "axis")) == 2
         assert all(curve.all("title")[0].text for curve in figure.all("g", "curve"))
     legend = [item.text for item in found["Losses"].all("li")]
-    assert legend == ["critics 1.5", "generator 0.3333"]
+    assert legend == ["discriminators 1.5", "generator 0.3333"]
 
 
 @pytest.mark.parametrize(("low", "high"), [(-3e-6, 4e-6), (1e7, 5e7), (0.25, 0.26), (-1e5, 3.0), (2.0, 2.0)])
@@ -332,12 +332,13 @@ def test_numbers_that_are_not_finite_leave_a_gap_and_are_said(tmp_path: Path) ->
     run = make_run(tmp_path / "run")
     values: list[float | None] = [1.0, 2.0, None, None, 3.0, None, 4.0, 5.0, math.inf, math.nan]
     write_log(
-        run, [tick(10 * (i + 1), {"loss/critics": v, "loss/generator": 0.5}) for i, v in enumerate(values)]
+        run,
+        [tick(10 * (i + 1), {"loss/discriminators": v, "loss/generator": 0.5}) for i, v in enumerate(values)],
     )
     figure = charts(Page.read(write_report(run.path)))["Losses"]
-    lines = sorted(drawn(figure, "critics"))
+    lines = sorted(drawn(figure, "discriminators"))
     assert [[round(x) for x, _ in line] for line in lines] == [[10, 20], [50], [70, 80]]
-    assert "critics is not finite at 5 points, first at step 30" in figure.text
+    assert "discriminators is not finite at 5 points, first at step 30" in figure.text
     assert "generator is not finite" not in figure.text
 
 

@@ -125,16 +125,16 @@ def test_text_can_be_read_in_light_and_dark(browser: Browser, report: Path, sche
 def test_hovering_a_chart_reads_its_values(browser: Browser, report: Path) -> None:
     browser.open(report, 1280)
     legend = 'document.querySelector(".chart .legend").innerText.replace(/\\s+/g, " ")'
-    assert browser.value(legend) == "critics 1.5 generator 0.3333"
+    assert browser.value(legend) == "discriminators 1.5 generator 0.3333"
     browser.value("document.querySelector('.chart').scrollIntoView()")
     # The log's line at step 500 stands in the middle of the axis, which ends at step 1000.
     box = browser.value("document.querySelector('.chart .grid').getBoundingClientRect().toJSON()")
     across, down = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     browser.ask("Input.dispatchMouseEvent", type="mouseMoved", x=across, y=down)
-    assert browser.value(legend) == "critics 1.75 generator 0.167"
+    assert browser.value(legend) == "discriminators 1.75 generator 0.167"
     assert browser.value("document.querySelector('.chart h4').innerText") == "Losses at step 500"
     browser.ask("Input.dispatchMouseEvent", type="mouseMoved", x=1, y=1)
-    assert browser.value(legend) == "critics 1.5 generator 0.3333"
+    assert browser.value(legend) == "discriminators 1.5 generator 0.3333"
 
 
 def test_without_script_the_rest_of_the_previews_opens(browser: Browser, report: Path) -> None:

@@ -6,24 +6,24 @@ import torch
 import catalog
 from vidgan.data.dataset import ClipInfo
 from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec, demo_like
-from vidgan.models.cascade import Settled, whole
+from vidgan.models.cascade import FrozenLevel, whole
 from vidgan.models.generator import NOTHING, Conditioning, Generator, join
-from vidgan.nn.norm import SettledStatistics
+from vidgan.nn.norm import StandingStatistics
 from vidgan.presets import preset
-from vidgan.run.experiment import BatchSpec, Experiment, SettleSpec, TrainingSpec
+from vidgan.run.experiment import BatchSpec, Experiment, StandingStatisticsSpec, TrainingSpec
 from vidgan.run.tiny import tiny
 from vidgan.sample.previews import COLUMNS, ROWS, brief_settling, column_classes
 from vidgan.sample.sampler import Trained, continue_clips, parts_of, synthesise
-from vidgan.sample.standing import label_counts, settle, settle_table, whole_window
+from vidgan.sample.standing import label_counts, standing_statistics, statistics_of_level, whole_window
 from vidgan.train.trainer import LevelState
 
 CPU = torch.device("cpu")
-SETTLE = SettleSpec(batches=2, clips=6)
+SETTLE = StandingStatisticsSpec(batches=2, clips=6)
 
 
 def with_micro(experiment: Experiment, micro: int) -> Experiment:
     batch = BatchSpec(global_batch=6, micro_batch=micro)
-    return experiment.replace(training=experiment.training.replace(batch=batch, settle=SETTLE))
+    return experiment.replace(training=experiment.training.replace(batch=batch, standing_statistics=SETTLE))
 
 
 def trained(experiment: Experiment) -> Trained:
@@ -31,17 +31,17 @@ def trained(experiment: Experiment) -> Trained:
     data = SyntheticDataset(
         SyntheticSpec(size=experiment.size, frames=whole_window(experiment).span, clips=20)
     )
-    levels: list[Settled] = []
+    levels: list[FrozenLevel] = []
     for index, spec in enumerate(experiment.levels):
         generator = LevelState(experiment, index, CPU).level.generator
         labels = [1] * experiment.classes
-        table = settle_table(experiment, index, generator, levels, labels, data, SETTLE, CPU)
-        levels.append(Settled(spec, generator, SettledStatistics(table)))
+        table = statistics_of_level(experiment, index, generator, levels, labels, data, SETTLE, CPU)
+        levels.append(FrozenLevel(spec, generator, StandingStatistics(table)))
     return Trained(experiment, tuple(levels), data.classes, 0, CPU)
 
 
-def table_of(level: Settled) -> dict[str, torch.Tensor]:
-    assert isinstance(level.statistics, SettledStatistics)
+def table_of(level: FrozenLevel) -> dict[str, torch.Tensor]:
+    assert isinstance(level.statistics, StandingStatistics)
     return dict(level.statistics.table)
 
 
@@ -53,7 +53,7 @@ def passes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, bool]]:
 
     def generate(self: Generator, z: torch.Tensor, *args: object, **more: object) -> object:
         statistics = args[2]
-        seen.append((len(z), isinstance(statistics, SettledStatistics)))
+        seen.append((len(z), isinstance(statistics, StandingStatistics)))
         return real(self, z, *args, **more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Generator, "generate", generate)
@@ -96,7 +96,7 @@ def test_parts_cover_all_clips_in_order() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settle", "batch", "expected"),
+    ("standing_statistics", "batch", "expected"),
     [
         ((100, 256), (512, 512), (10, 256)),  # the papers': a tenth of the passes
         ((100, 256), (512, 32), (80, 32)),  # as many clips in smaller passes
@@ -105,10 +105,12 @@ def test_parts_cover_all_clips_in_order() -> None:
     ],
 )
 def test_previews_settle_in_passes_that_fit(
-    settle: tuple[int, int], batch: tuple[int, int], expected: tuple[int, int]
+    standing_statistics: tuple[int, int], batch: tuple[int, int], expected: tuple[int, int]
 ) -> None:
     training = TrainingSpec(
-        settle=SettleSpec(batches=settle[0], clips=settle[1]),
+        standing_statistics=StandingStatisticsSpec(
+            batches=standing_statistics[0], clips=standing_statistics[1]
+        ),
         batch=BatchSpec(global_batch=batch[0], micro_batch=batch[1]),
     )
     brief = brief_settling(training)
@@ -134,7 +136,9 @@ def settled_labels(labels: tuple[int, ...]) -> torch.Tensor:
         seen.append(label)
         return [NOTHING]
 
-    settle(generator, [whole(1)], labels, SettleSpec(batches=4, clips=100), 5, given, CPU)
+    standing_statistics(
+        generator, [whole(1)], labels, StandingStatisticsSpec(batches=4, clips=100), 5, given, CPU
+    )
     return torch.cat(seen)
 
 

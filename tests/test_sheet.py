@@ -76,7 +76,7 @@ def test_a_change_of_the_run_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyP
         if turn is None:
             raise KeyboardInterrupt
         if turn == 1:
-            write_log(run, [tick(1, {"loss/critics": 1.0})])
+            write_log(run, [tick(1, {"loss/discriminators": 1.0})])
         written.append(turn)
 
     pages: list[int] = []

@@ -18,7 +18,7 @@ def note(replicas: Replicas, folder: Path) -> bool:
         dist.all_reduce(total, group=replicas.group)
     facts = f"{replicas.size} {torch.get_num_threads()} {total.item():g}"
     (folder / f"{replicas.rank}").write_text(facts)
-    return replicas.main
+    return replicas.is_rank_zero
 
 
 def refuse(replicas: Replicas) -> bool:
@@ -27,7 +27,7 @@ def refuse(replicas: Replicas) -> bool:
 
 def break_off(replicas: Replicas) -> bool:
     """The second process dies while the first waits for it."""
-    if not replicas.main:
+    if not replicas.is_rank_zero:
         os._exit(7)
     replicas.wait()
     return True

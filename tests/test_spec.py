@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from vidgan.errors import UserError, nearest
+from vidgan.errors import UserError, did_you_mean
 from vidgan.presets import presets
 from vidgan.run.experiment import AdamSpec, Experiment
 from vidgan.spec import Spec, SpecError, differences, from_json, require, to_json
@@ -42,11 +42,14 @@ DRAWING = Drawing(
     middle=(1, 2.5),
 )
 JSON = {
-    "is": "Drawing",
+    "is": "test_spec.py:Drawing",
     "title": "house",
-    "shape": {"is": "Square", "side": 3, "rounded": True},
-    "shapes": [{"is": "Circle", "radius": 2.5}, {"is": "Square", "side": 1, "rounded": False}],
-    "frame": {"is": "Square", "side": 9, "rounded": False},
+    "shape": {"is": "test_spec.py:Square", "side": 3, "rounded": True},
+    "shapes": [
+        {"is": "test_spec.py:Circle", "radius": 2.5},
+        {"is": "test_spec.py:Square", "side": 1, "rounded": False},
+    ],
+    "frame": {"is": "test_spec.py:Square", "side": 9, "rounded": False},
     "limit": 4,
     "middle": [1, 2.5],
 }
@@ -109,21 +112,25 @@ def broken(**changes: Any) -> dict[str, Any]:
 WRONG: list[tuple[dict[str, Any] | Any, str]] = [
     (broken(titel="x"), r"Drawing: Drawing has no field 'titel' \(did you mean 'title'\?\)"),
     (
-        broken(frame={"is": "Square", "side": 2, "round": True}),
+        broken(frame={"is": "test_spec.py:Square", "side": 2, "round": True}),
         r"Drawing\.frame: Square has no field 'round' \(did you mean 'rounded'\?\)",
     ),
     (broken(zzz=1), r"Drawing: Drawing has no field 'zzz'$"),
     (
-        broken(shape={"is": "Sqare", "side": 2}),
-        r"Drawing\.shape: 'Sqare' is none of Circle, Square \(did you mean 'Square'\?\)",
+        broken(shape={"is": "test_spec.py:Sqare", "side": 2}),
+        r"Drawing\.shape: 'test_spec.py:Sqare' is none of test_spec.py:Circle, "
+        r"test_spec.py:Square \(did you mean 'test_spec.py:Square'\?\)",
     ),
-    (broken(shape={"side": 2}), r"Drawing\.shape: None is none of Circle, Square"),
-    (broken(shape={"is": "Drawing", "title": "x"}), r"Drawing\.shape: 'Drawing' is none of"),
+    (broken(shape={"side": 2}), r"Drawing\.shape: None is none of test_spec.py:Circle, test_spec.py:Square"),
     (
-        broken(shapes=[{"is": "Circle", "radius": "2"}]),
+        broken(shape={"is": "test_spec.py:Drawing", "title": "x"}),
+        r"Drawing\.shape: 'test_spec.py:Drawing' is none of",
+    ),
+    (
+        broken(shapes=[{"is": "test_spec.py:Circle", "radius": "2"}]),
         r"Drawing\.shapes\.0\.radius: expected float, got '2'",
     ),
-    (broken(shapes={"is": "Circle"}), r"Drawing\.shapes: expected a list"),
+    (broken(shapes={"is": "test_spec.py:Circle"}), r"Drawing\.shapes: expected a list"),
     (broken(shape=3), r"Drawing\.shape: 3 fits none of"),
     (broken(shape=None), r"Drawing\.shape: None fits none of"),
     (broken(frame={"rounded": True}), r"Drawing\.frame: the field 'side' is missing"),
@@ -138,9 +145,12 @@ WRONG: list[tuple[dict[str, Any] | Any, str]] = [
     (broken(middle=[1, 2, 3]), r"Drawing\.middle: expected 2 values, got 3"),
     (broken(middle=[1, True]), r"Drawing\.middle\.1: expected float, got True"),
     (broken(middle=[1.5, 2]), r"Drawing\.middle\.0: expected int, got 1\.5"),
-    (broken(shape={"is": "Circle", "radius": -1}), r"radius must be positive, got -1"),
-    ({"is": "Circle", "title": "x"}, r"Drawing: expected Drawing, got 'Circle'"),
-    ({"is": "Drawing"}, r"Drawing: the field 'title' is missing"),
+    (broken(shape={"is": "test_spec.py:Circle", "radius": -1}), r"radius must be positive, got -1"),
+    (
+        {"is": "test_spec.py:Circle", "title": "x"},
+        r"Drawing: 'test_spec.py:Circle' is none of test_spec.py:Drawing",
+    ),
+    ({"is": "test_spec.py:Drawing"}, r"Drawing: the field 'title' is missing"),
     ([], r"Drawing: expected an object, got \[\]"),
     (None, r"Drawing: expected an object, got None"),
 ]
@@ -177,22 +187,26 @@ def test_differences_name_every_place() -> None:
 def test_differences_of_another_class_and_of_other_lengths() -> None:
     other = to_json(DRAWING.replace(shape=Circle(radius=2.0)))
     assert set(differences(JSON, other)) == {
-        "shape.is: Square -> Circle",
+        "shape.is: test_spec.py:Square -> test_spec.py:Circle",
         "shape.side: 3 -> None",
         "shape.rounded: True -> None",
         "shape.radius: None -> 2.0",
     }
     shorter = to_json(DRAWING.replace(shapes=(Circle(radius=2.5),)))
-    assert list(differences(JSON, shorter)) == ["shapes.1: Square(side=1, rounded=False) -> None"]
-    assert list(differences(shorter, JSON)) == ["shapes.1: None -> Square(side=1, rounded=False)"]
+    assert list(differences(JSON, shorter)) == [
+        "shapes.1: test_spec.py:Square(side=1, rounded=False) -> None"
+    ]
+    assert list(differences(shorter, JSON)) == [
+        "shapes.1: None -> test_spec.py:Square(side=1, rounded=False)"
+    ]
     assert list(differences({"a": [1, 2]}, {"a": []})) == ["a: [1, 2] -> []"]
     assert list(differences({"a": 1}, {"a": 1, "b": False})) == ["b: None -> False"]
     assert list(differences({"a": 0}, {})) == ["a: 0 -> None"]
 
 
 def test_the_nearest_name() -> None:
-    assert nearest("fames", ["frames", "stride"]) == " (did you mean 'frames'?)"
-    assert nearest("xyz", ["frames", "stride"]) == ""
+    assert did_you_mean("fames", ["frames", "stride"]) == " (did you mean 'frames'?)"
+    assert did_you_mean("xyz", ["frames", "stride"]) == ""
 
 
 def test_a_class_level_default_is_no_shared_state() -> None:

@@ -7,21 +7,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vidgan.models.discriminator import BodySpec, CriticSpec
+from vidgan.models.discriminator import BodySpec, DiscriminatorSpec
 from vidgan.models.generator import GeneratorSpec, StageSpec
 from vidgan.nn.layers import (
     Conv2d,
     Conv3d,
     Embedding,
     Linear,
-    Normal,
-    Orthogonal,
+    NormalSpec,
+    OrthogonalSpec,
     WeightLayer,
     initialise,
     power_iterate,
 )
-from vidgan.nn.recurrent import TSRUp
-from vidgan.nn.temporal import Recurrent, SeparableConvolution, SeparableSelfAttention
+from vidgan.nn.recurrent import TSRUpSpec
+from vidgan.nn.temporal import RecurrentSpec, SeparableConvolutionSpec, SeparableSelfAttentionSpec
 
 F64 = torch.float64
 LAYERS: dict[str, Callable[[], WeightLayer]] = {
@@ -172,14 +172,14 @@ def test_low_precision_input_casts_only_the_normalised_weight() -> None:
 
 def test_fresh_orthogonal_weights_have_sigma_one_and_gaussian_ones_their_own() -> None:
     layers = torch.nn.ModuleList([Conv2d(3, 5), Linear(6, 4), Embedding(7, 3), Conv3d(2, 4)]).double()
-    initialise(layers, Orthogonal(), torch.Generator().manual_seed(3))
+    initialise(layers, OrthogonalSpec(), torch.Generator().manual_seed(3))
     for layer in layers:
         matrix = rows(layer.weight.detach())
         values = torch.linalg.svdvals(matrix)
         torch.testing.assert_close(values, torch.ones_like(values))
         torch.testing.assert_close(layer.sigma().detach(), torch.ones((), dtype=F64))
         assert layer.bias is None or not layer.bias.any()
-    initialise(layers, Normal(deviation=0.1), torch.Generator().manual_seed(3))
+    initialise(layers, NormalSpec(deviation=0.1), torch.Generator().manual_seed(3))
     for layer in layers:
         first = torch.linalg.svdvals(rows(layer.weight.detach()))[0]
         assert 0.8 * first < layer.sigma().detach() <= first * (1 + 1e-12)
@@ -187,8 +187,8 @@ def test_fresh_orthogonal_weights_have_sigma_one_and_gaussian_ones_their_own() -
 
 def every_kind_of_generator(spectral_start: bool) -> torch.nn.Module:
     stages = (
-        StageSpec(channels=2, temporal=(Recurrent(unit=TSRUp()),), convolution=True),
-        StageSpec(channels=2, temporal=(SeparableSelfAttention(), SeparableConvolution())),
+        StageSpec(channels=2, temporal=(RecurrentSpec(unit=TSRUpSpec()),), convolution=True),
+        StageSpec(channels=2, temporal=(SeparableSelfAttentionSpec(), SeparableConvolutionSpec())),
     )
     spec = GeneratorSpec(
         latent=3, embedding=3, width=4, channels=2, stages=stages, spectral_start=spectral_start
@@ -199,7 +199,7 @@ def every_kind_of_generator(spectral_start: bool) -> torch.nn.Module:
 def test_exempt_layers_are_those_the_papers_name() -> None:
     """All weight layers (Clark et al. 2019, A.3); all but the map to the first features (Luc et al. 2020, A).
 
-    A table of class vectors is no weight layer of a generator, but it is one of a critic.
+    A table of class vectors is no weight layer of a generator, but it is one of a discriminator.
     """
 
     def exempt(module: torch.nn.Module) -> set[str]:
@@ -210,5 +210,5 @@ def test_exempt_layers_are_those_the_papers_name() -> None:
 
     assert exempt(every_kind_of_generator(spectral_start=True)) == {"embed"}
     assert exempt(every_kind_of_generator(spectral_start=False)) == {"embed", "start"}
-    critic = CriticSpec(name="clip", body=BodySpec(width=2, channels=(1, 2), volume_blocks=1))
-    assert exempt(critic.build(classes=3, steps=2)) == set()
+    discriminator = DiscriminatorSpec(name="clip", body=BodySpec(width=2, channels=(1, 2), blocks_3d=1))
+    assert exempt(discriminator.build(classes=3, steps=2)) == set()

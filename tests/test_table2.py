@@ -55,14 +55,16 @@ def test_small_variants_keep_the_structure() -> None:
         assert [stage.temporal for stage in level.generator.stages] == [
             stage.temporal for stage in whole.generator.stages[1:]
         ]
-        assert [type(critic.view) for critic in level.critics] == [type(c.view) for c in whole.critics]
+        assert [type(discriminator.view) for discriminator in level.discriminators] == [
+            type(c.view) for c in whole.discriminators
+        ]
         assert level.generator.size == 32
         level.generator.build(1, level.context_frames)
 
 
 def test_a_run_is_finished_at_the_end_of_a_turn(tmp_path: Path) -> None:
     run = run_with(tmp_path / "a", 1, {10: 0.1, 17: 0.2})
-    scale = table2.Scale(seconds=12, turn=10, judged=4)
+    scale = table2.Scale(seconds=12, turn=10, evaluated=4)
     run.checkpoints.mkdir(exist_ok=True)
     (run.checkpoints / "level1-step00000017.safetensors").touch()
     assert not table2.is_finished(run, scale)
@@ -77,7 +79,7 @@ def test_a_report_is_of_what_was_measured_so_far(tmp_path: Path) -> None:
     for name, value in (("ssim-best-of-100", 0.7), ("frechet-random", 3.0)):
         copies_log(run).append({"protocol": name, "step": None, "value": value})
     given = Namespace(
-        out=tmp_path, minutes=1, units=["tsru-p", "convgru"], seeds=2, turn=10, judged=8, report=True
+        out=tmp_path, minutes=1, units=["tsru-p", "convgru"], seeds=2, turn=10, evaluated=8, report=True
     )
     table2.main(given)
     lines = (tmp_path / "table.md").read_text().splitlines()

@@ -7,8 +7,8 @@ from torch import Tensor
 import catalog
 import steps
 from vidgan.models.level import Level
-from vidgan.models.losses import Variety
-from vidgan.models.views import Evidence
+from vidgan.models.losses import VarietySpec
+from vidgan.models.views import DiscriminatorInput
 from vidgan.nn.norm import BatchStatistics
 from vidgan.run.distributed import Replicas
 from vidgan.run.experiment import Experiment
@@ -24,7 +24,7 @@ def clips(count: int, seed: int) -> Tensor:
 
 def test_the_nearest_of_each_clips_futures_counts() -> None:
     """Of six fakes with four futures each, the first four continue one real clip and the last two another."""
-    variety = Variety(weight=3.0, futures=4)
+    variety = VarietySpec(weight=3.0, futures=4)
     assert variety.rows(6).tolist() == [0, 0, 0, 0, 4, 4]
     real, fake = clips(6, 0)[[0, 0, 0, 0, 4, 4]], clips(6, 1)
     differences = [
@@ -39,12 +39,12 @@ def test_the_nearest_of_each_clips_futures_counts() -> None:
 def test_other_futures_are_left_alone() -> None:
     real, fake = clips(1, 0).expand(3, -1, -1, -1, -1), clips(3, 1).requires_grad_()
     nearest = int((real - fake).abs().mean((1, 2, 3, 4)).argmin())
-    Variety(weight=1.0, futures=3).loss(real, fake).backward()
+    VarietySpec(weight=1.0, futures=3).loss(real, fake).backward()
     assert fake.grad is not None
     assert [bool(g.any()) for g in fake.grad] == [i == nearest for i in range(3)]
 
 
-def with_variety(name: str, variety: Variety) -> Experiment:
+def with_variety(name: str, variety: VarietySpec) -> Experiment:
     experiment = steps.batched(catalog.experiments()[name], 4)
     return experiment.replace(training=experiment.training.replace(variety=variety))
 
@@ -52,17 +52,17 @@ def with_variety(name: str, variety: Variety) -> Experiment:
 @pytest.mark.parametrize("name", ["dvd-gan-fp-bair-16x64", "demo"])
 def test_an_update_continues_each_clip_several_times(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The generator is given the same frames or class with different noise; its own part of the loss stays."""
-    given: list[Evidence] = []
-    imitate = Level.imitate
+    given: list[DiscriminatorInput] = []
+    generate_fake = Level.generate_fake
 
-    def watched(level: Level, real: Evidence, *rest: object) -> Evidence:
+    def watched(level: Level, real: DiscriminatorInput, *rest: object) -> DiscriminatorInput:
         given.append(real)
-        return imitate(level, real, *rest)  # type: ignore[arg-type]
+        return generate_fake(level, real, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Level, "imitate", watched)
-    experiment = with_variety(name, Variety(weight=2.0, futures=2))
+    monkeypatch.setattr(Level, "generate_fake", watched)
+    experiment = with_variety(name, VarietySpec(weight=2.0, futures=2))
     state = steps.level_state(experiment, 0)
-    (micro,) = batch = steps.micros(experiment, state, 0, Replicas(), F64)[-1]
+    (micro,) = batch = steps.micro_batches(experiment, state, 0, Replicas(), F64)[-1]
     scalars = update_generator(
         state.level, state.optimisers, experiment.training, 0, batch, BatchStatistics(), Replicas()
     )
@@ -75,4 +75,4 @@ def test_an_update_continues_each_clip_several_times(name: str, monkeypatch: pyt
 def test_numbers_out_of_range_are_refused() -> None:
     for bad in ({"weight": 0.0}, {"weight": 1.0, "futures": 0}):
         with pytest.raises(SpecError):
-            Variety(**bad)  # type: ignore[arg-type]
+            VarietySpec(**bad)  # type: ignore[arg-type]

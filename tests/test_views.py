@@ -1,4 +1,4 @@
-"""What critics see, against loops over clips, frames and pixels."""
+"""What discriminators see, against loops over clips, frames and pixels."""
 
 import math
 
@@ -6,12 +6,27 @@ import pytest
 import torch
 from torch import Tensor
 
-from vidgan.models.views import Clip, ClipShape, Crop, Evidence, Frames, MatchingPair, View
+from vidgan.models.views import (
+    ClipShape,
+    ClipSpec,
+    CropSpec,
+    DiscriminatorInput,
+    FramesSpec,
+    MatchingPairSpec,
+    ViewSpec,
+)
 from vidgan.spec import SpecError
 
 F64 = torch.float64
 SHAPE = ClipShape(6, 4, 8)
-VIEWS = [Frames(k=3), Frames(k=2, scale=2), Clip(scale=2), Clip(scale=1), Crop(scale=2), MatchingPair()]
+VIEWS = [
+    FramesSpec(k=3),
+    FramesSpec(k=2, scale=2),
+    ClipSpec(scale=2),
+    ClipSpec(scale=1),
+    CropSpec(scale=2),
+    MatchingPairSpec(),
+]
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:
@@ -22,8 +37,8 @@ def rng(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def evidence(clips: int = 3, below: Tensor | None = None) -> Evidence:
-    return Evidence(
+def real_input(clips: int = 3, below: Tensor | None = None) -> DiscriminatorInput:
+    return DiscriminatorInput(
         random(clips, SHAPE.frames, 3, SHAPE.height, SHAPE.width), below, torch.zeros(clips).long()
     )
 
@@ -52,7 +67,7 @@ def chi_square_limit(cells: int) -> float:
 
 @pytest.mark.parametrize("scale", [1, 2])
 def test_frames_picks_the_drawn_frames_of_each_clip(scale: int) -> None:
-    view, seen = Frames(k=3, scale=scale), evidence()
+    view, seen = FramesSpec(k=3, scale=scale), real_input()
     draw = torch.tensor([[0, 2, 5], [1, 2, 3], [3, 4, 5]])
     made = view.apply(seen, draw)
     assert made.shape == (3, 3, 3, 4 // scale, 8 // scale)
@@ -62,14 +77,14 @@ def test_frames_picks_the_drawn_frames_of_each_clip(scale: int) -> None:
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_steps_are_those_that_are_seen(view: View) -> None:
+def test_steps_are_those_that_are_seen(view: ViewSpec) -> None:
     below = random(3, SHAPE.frames // 2, 3, 2, 4)
-    seen = view.apply(evidence(below=below), view.draw(3, SHAPE, rng()))
+    seen = view.apply(real_input(below=below), view.draw(3, SHAPE, rng()))
     assert view.steps(SHAPE.frames, 2) == seen.shape[1]
 
 
 def test_frames_are_distinct_and_in_order() -> None:
-    draw = Frames(k=4).draw(500, SHAPE, rng())
+    draw = FramesSpec(k=4).draw(500, SHAPE, rng())
     assert draw.shape == (500, 4)
     assert draw.dtype == torch.int64
     assert (draw[:, 1:] > draw[:, :-1]).all()
@@ -80,7 +95,7 @@ def test_frames_are_distinct_and_in_order() -> None:
 
 def test_every_set_of_frames_is_equally_likely() -> None:
     """Uniform over sets, hence over frames (Clark et al. 2019, 3.1: "randomly sampled")."""
-    draw = Frames(k=3).draw(8000, SHAPE, rng(1))
+    draw = FramesSpec(k=3).draw(8000, SHAPE, rng(1))
     sets = torch.tensor([1, 6, 36]) * draw
     _, counts = sets.sum(1).unique(return_counts=True)
     assert len(counts) == math.comb(6, 3)
@@ -91,19 +106,19 @@ def test_every_set_of_frames_is_equally_likely() -> None:
 
 
 def test_all_frames_are_the_clip_itself() -> None:
-    seen = evidence()
-    view = Frames(k=6)
+    seen = real_input()
+    view = FramesSpec(k=6)
     assert torch.equal(view.apply(seen, view.draw(3, SHAPE, rng())), seen.clip)
 
 
 def test_more_frames_than_there_are_is_refused() -> None:
     with pytest.raises(SpecError, match="7 frames cannot be drawn from 6"):
-        Frames(k=7).draw(2, SHAPE, rng())
+        FramesSpec(k=7).draw(2, SHAPE, rng())
 
 
 @pytest.mark.parametrize("scale", [1, 2, 4])
 def test_clip_is_averaged_over_squares_and_keeps_its_steps(scale: int) -> None:
-    seen, view = evidence(), Clip(scale=scale)
+    seen, view = real_input(), ClipSpec(scale=scale)
     made = view.apply(seen, view.draw(3, SHAPE, rng()))
     assert made.shape == (3, 6, 3, 4 // scale, 8 // scale)
     for b in range(3):
@@ -114,7 +129,7 @@ def test_clip_is_averaged_over_squares_and_keeps_its_steps(scale: int) -> None:
 @pytest.mark.parametrize("scale", [1, 2, 4])
 def test_crop_cuts_one_window_out_of_all_frames(scale: int) -> None:
     """ "A random crop, the same for all frames" of a clip (Luc et al. 2020, 3.1)."""
-    seen, view = evidence(), Crop(scale=scale)
+    seen, view = real_input(), CropSpec(scale=scale)
     draw = view.draw(3, SHAPE, rng())
     made = view.apply(seen, draw)
     height, width = 4 // scale, 8 // scale
@@ -128,7 +143,7 @@ def test_crop_cuts_one_window_out_of_all_frames(scale: int) -> None:
 
 
 def test_windows_are_uniform_over_all_places() -> None:
-    draw = Crop(scale=2).draw(6000, ClipShape(3, 4, 8), rng(2))
+    draw = CropSpec(scale=2).draw(6000, ClipShape(3, 4, 8), rng(2))
     places = draw[:, 0] * 5 + draw[:, 1]
     assert draw.amin(0).tolist() == [0, 0]
     assert draw.amax(0).tolist() == [2, 4]  # top 0..4-2, left 0..8-4
@@ -137,20 +152,20 @@ def test_windows_are_uniform_over_all_places() -> None:
 
 
 def test_windows_of_sides_that_do_not_divide_reach_the_far_edge() -> None:
-    draw = Crop(scale=2).draw(400, ClipShape(1, 5, 7), rng())
+    draw = CropSpec(scale=2).draw(400, ClipShape(1, 5, 7), rng())
     assert draw.amax(0).tolist() == [5 - 2, 7 - 3]
-    seen = Evidence(random(400, 1, 3, 5, 7), None, torch.zeros(400).long())
-    assert Crop(scale=2).apply(seen, draw).shape == (400, 1, 3, 2, 3)
+    seen = DiscriminatorInput(random(400, 1, 3, 5, 7), None, torch.zeros(400).long())
+    assert CropSpec(scale=2).apply(seen, draw).shape == (400, 1, 3, 2, 3)
 
 
 @pytest.mark.parametrize(("steps", "height", "width"), [(6, 4, 8), (3, 2, 4), (2, 1, 2), (1, 4, 4)])
 def test_matching_pair(steps: int, height: int, width: int) -> None:
     """The low clip, then the high one resized to its size (SSW-GAN, B.2), channel by channel."""
     below = random(2, steps, 3, height, width, seed=1)
-    seen = evidence(2, below)
-    made = MatchingPair().apply(seen, MatchingPair().draw(2, SHAPE, rng()))
+    seen = real_input(2, below)
+    made = MatchingPairSpec().apply(seen, MatchingPairSpec().draw(2, SHAPE, rng()))
     assert made.shape == (2, steps, 6, height, width)
-    assert MatchingPair().channels == 6
+    assert MatchingPairSpec().channels == 6
     tall, wide = SHAPE.height // height, SHAPE.width // width
     for b in range(2):
         for t in range(steps):
@@ -165,11 +180,11 @@ def test_matching_pair(steps: int, height: int, width: int) -> None:
 
 def test_matching_pair_needs_a_level_below() -> None:
     with pytest.raises(ValueError, match="level below"):
-        MatchingPair().apply(evidence(), torch.zeros((3, 0), dtype=torch.int64))
+        MatchingPairSpec().apply(real_input(), torch.zeros((3, 0), dtype=torch.int64))
 
 
 @pytest.mark.parametrize("view", VIEWS, ids=repr)
-def test_draws_and_views_are_pure(view: View) -> None:
+def test_draws_and_views_are_pure(view: ViewSpec) -> None:
     """A function of the generator alone; global randomness is neither read nor moved."""
     torch.manual_seed(0)
     before = torch.get_rng_state()
@@ -177,7 +192,7 @@ def test_draws_and_views_are_pure(view: View) -> None:
     torch.rand(7)
     assert torch.equal(view.draw(4, SHAPE, rng(5)), first)
     torch.manual_seed(0)
-    seen = evidence(4, random(4, 3, 3, 2, 4))
+    seen = real_input(4, random(4, 3, 3, 2, 4))
     made = view.apply(seen, first)
     assert torch.equal(view.apply(seen, first), made)
     assert torch.equal(torch.get_rng_state(), before)
@@ -187,28 +202,28 @@ def test_draws_and_views_are_pure(view: View) -> None:
 
 
 @pytest.mark.parametrize("view", VIEWS, ids=repr)
-def test_a_view_of_a_batch_is_the_views_of_its_clips(view: View) -> None:
-    seen = evidence(3, random(3, 3, 3, 2, 4))
+def test_a_view_of_a_batch_is_the_views_of_its_clips(view: ViewSpec) -> None:
+    seen = real_input(3, random(3, 3, 3, 2, 4))
     draw = view.draw(3, SHAPE, rng())
     together = view.apply(seen, draw)
     for b in range(3):
-        one = Evidence(seen.clip[b : b + 1], seen.below[b : b + 1], seen.label[b : b + 1])
+        one = DiscriminatorInput(seen.clip[b : b + 1], seen.below[b : b + 1], seen.label[b : b + 1])
         torch.testing.assert_close(view.apply(one, draw[b : b + 1])[0], together[b])
 
 
 @pytest.mark.parametrize("view", VIEWS, ids=repr)
-def test_gradients_reach_exactly_the_pixels_that_are_seen(view: View) -> None:
-    seen = evidence(2, random(2, 3, 3, 2, 4))
+def test_gradients_reach_exactly_the_pixels_that_are_seen(view: ViewSpec) -> None:
+    seen = real_input(2, random(2, 3, 3, 2, 4))
     clip = seen.clip.requires_grad_()
     draw = view.draw(2, SHAPE, rng())
     view.apply(seen, draw)[:, :, -3:].sum().backward()
     expected = torch.zeros_like(clip)
     for b in range(2):
-        if isinstance(view, Frames):
+        if isinstance(view, FramesSpec):
             expected[b, draw[b]] = 1 / view.scale**2
-        elif isinstance(view, Clip):
+        elif isinstance(view, ClipSpec):
             expected[b] = 1 / view.scale**2
-        elif isinstance(view, Crop):
+        elif isinstance(view, CropSpec):
             top, left = draw[b].tolist()
             expected[b, :, :, top : top + 2, left : left + 4] = 1
         else:

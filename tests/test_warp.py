@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 
 import naive
-from vidgan.nn.layers import Normal, WeightLayer, initialise
-from vidgan.nn.warp import Factorised, FactorisedWarp, Pixelwise, PixelwiseWarp, combine, warp
+from vidgan.nn.layers import NormalSpec, WeightLayer, initialise
+from vidgan.nn.warp import FactorisedWarp, FactorisedWarpSpec, PixelwiseWarp, PixelwiseWarpSpec, combine, warp
 from vidgan.spec import SpecError
 
 F64 = torch.float64
@@ -21,7 +21,7 @@ def exact_sigma(module: torch.nn.Module) -> None:
     """Random weights and biases in float64, with the singular vectors that iterating would converge to."""
     module.double()
     rng = torch.Generator().manual_seed(1)
-    initialise(module, Normal(deviation=0.5), rng)
+    initialise(module, NormalSpec(deviation=0.5), rng)
     with torch.no_grad():
         for layer in module.modules():
             if isinstance(layer, WeightLayer):
@@ -86,7 +86,7 @@ def test_combine_is_equation_12() -> None:
 
 @pytest.mark.parametrize("size", [(3, 2), (4, 4), (5, 7)])
 def test_factorised_hypernetwork(size: tuple[int, int]) -> None:
-    module = Factorised(kernels=4).build(6)
+    module = FactorisedWarpSpec(kernels=4).build(6)
     assert isinstance(module, FactorisedWarp)
     exact_sigma(module)
     x = random(2, 6, *size)
@@ -108,7 +108,7 @@ def test_factorised_hypernetwork(size: tuple[int, int]) -> None:
 
 
 def test_pixelwise_hypernetwork() -> None:
-    module = Pixelwise().build(4)
+    module = PixelwiseWarpSpec().build(4)
     assert isinstance(module, PixelwiseWarp)
     exact_sigma(module)
     x = random(2, 4, 3, 5)
@@ -125,6 +125,6 @@ def test_pixelwise_hypernetwork() -> None:
 
 @pytest.mark.parametrize("size", [0, 2, -3])
 def test_even_kernels_are_refused(size: int) -> None:
-    for spec in (Factorised, Pixelwise):
+    for spec in (FactorisedWarpSpec, PixelwiseWarpSpec):
         with pytest.raises(SpecError, match="odd"):
             spec(size=size)

@@ -1,4 +1,4 @@
-"""The collapse watch: rules at their thresholds, faults injected into real runs, and what a run does about them."""
+"""The collapse detector: rules at their thresholds, faults injected into real runs, and what a run does about them."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,21 +12,21 @@ from commands import require_one_line, vidgan
 from runs import make_run, tick, write_log
 from vidgan.models.discriminator import ProjectionHead
 from vidgan.models.level import Level
-from vidgan.models.views import Evidence
+from vidgan.models.views import DiscriminatorInput
 from vidgan.report.page import write_report
 from vidgan.run.checkpoints import State, checkpoint_path, prune, save, steps_of
-from vidgan.run.collapse import RULES, Alarm, Scalars, Watch, WatchSpec, alarms_of
+from vidgan.run.collapse import RULES, Alarm, CollapseDetector, CollapseSpec, Scalars, alarms_of
 from vidgan.run.logs import read_lines
-from vidgan.train.validate import Keeper
+from vidgan.train.validate import CheckpointRetention
 
 Capture = pytest.CaptureFixture[str]
 
 HEALTHY: dict[str, float] = {
-    "loss/critics": 1.4,
-    "critic/frames/real": 0.8,
-    "critic/frames/fake": -0.7,
-    "critic/clip/real": 0.6,
-    "critic/clip/fake": -0.6,
+    "loss/discriminators": 1.4,
+    "discriminator/frames/real": 0.8,
+    "discriminator/frames/fake": -0.7,
+    "discriminator/clip/real": 0.6,
+    "discriminator/clip/fake": -0.6,
     "accuracy/frames/real": 0.9,
     "accuracy/frames/fake": 0.9,
     "accuracy/frames/held out": 0.85,
@@ -44,22 +44,26 @@ FAULTS: dict[str, Scalars] = {
     "dark-output": DARK,
     "frozen-video": {"motion/fake": 0.0011},
     "one-mode-per-class": {"diversity/fake": 0.025},
-    "critic-overwhelmed": {"critic/clip/real": 0.1, "critic/clip/fake": 0.06},
-    "generator-overwhelmed": {"loss/critics": 0.01},
-    "critic-memorises": {"accuracy/frames/held out": 0.55},
+    "discriminator-overwhelmed": {"discriminator/clip/real": 0.1, "discriminator/clip/fake": 0.06},
+    "generator-overwhelmed": {"loss/discriminators": 0.01},
+    "discriminator-memorises": {"accuracy/frames/held out": 0.55},
     "diverged": {"loss/generator": None},
 }
 ALMOST: dict[str, Scalars] = {
     "dark-output": {"dark/fake": 0.45, **dict.fromkeys(DARK, 0.13)},
     "frozen-video": {"motion/fake": 0.0013},
     "one-mode-per-class": {"diversity/fake": 0.03},
-    "critic-overwhelmed": {"critic/clip/real": 0.1, "critic/clip/fake": 0.04},
-    "generator-overwhelmed": {"loss/critics": 0.03},
-    "critic-memorises": {"accuracy/frames/held out": 0.65},
+    "discriminator-overwhelmed": {"discriminator/clip/real": 0.1, "discriminator/clip/fake": 0.04},
+    "generator-overwhelmed": {"loss/discriminators": 0.03},
+    "discriminator-memorises": {"accuracy/frames/held out": 0.65},
     "diverged": {"loss/generator": -9e3},
 }
 
-TICKS = dict.fromkeys(FAULTS, 5) | {"critic-overwhelmed": 10, "generator-overwhelmed": 10, "diverged": 1}
+TICKS = dict.fromkeys(FAULTS, 5) | {
+    "discriminator-overwhelmed": 10,
+    "generator-overwhelmed": 10,
+    "diverged": 1,
+}
 """at which a fault is named, counted from its onset"""
 
 
@@ -69,7 +73,7 @@ def course(*parts: tuple[int, Scalars], every: int = 100) -> list[tuple[int, Sca
     return [(every * (i + 1), {**HEALTHY, **changed}) for i, changed in enumerate(changes)]
 
 
-def told(*parts: tuple[int, Scalars], spec: WatchSpec = WatchSpec()) -> list[tuple[str, int, int]]:
+def told(*parts: tuple[int, Scalars], spec: CollapseSpec = CollapseSpec()) -> list[tuple[str, int, int]]:
     return [(alarm.rule, alarm.onset, alarm.step) for alarm in alarms_of(spec, course(*parts))]
 
 
@@ -80,17 +84,19 @@ def test_every_rule_is_named_so_many_ticks_after_its_onset_and_once(rule: str) -
     assert told((20, {}), (300, ALMOST[rule])) == []
 
 
-def test_a_critic_is_overwhelmed_by_itself() -> None:
-    """That one critic is beaten now and another then is the swing of the game; each has ten ticks of its own."""
-    frames, clip = ({f"critic/{name}/real": 0.0, f"critic/{name}/fake": 0.5} for name in ("frames", "clip"))
-    well = {"critic/clip/real": 0.6, "critic/clip/fake": -0.6}
+def test_a_discriminator_is_overwhelmed_by_itself() -> None:
+    """That one discriminator is beaten now and another then is the swing of the game; each has ten ticks of its own."""
+    frames, clip = (
+        {f"discriminator/{name}/real": 0.0, f"discriminator/{name}/fake": 0.5} for name in ("frames", "clip")
+    )
+    well = {"discriminator/clip/real": 0.6, "discriminator/clip/fake": -0.6}
     turns = [part for _ in range(10) for part in ((1, {**well, **frames}), (1, {**well, **clip}))]
     assert told((20, well), *turns) == []
     both = {**frames, **clip}
-    assert told((20, well), (4, {**well, **frames}), (6, both)) == [("critic-overwhelmed", 2100, 3000)]
+    assert told((20, well), (4, {**well, **frames}), (6, both)) == [("discriminator-overwhelmed", 2100, 3000)]
     assert told((20, well), (4, {**well, **frames}), (10, both)) == [
-        ("critic-overwhelmed", 2100, 3000),
-        ("critic-overwhelmed", 2500, 3400),
+        ("discriminator-overwhelmed", 2100, 3000),
+        ("discriminator-overwhelmed", 2500, 3400),
     ]
 
 
@@ -106,14 +112,14 @@ def test_dark_videos_count_although_bright_ones_hold_up_the_mean() -> None:
 def test_a_model_a_little_darker_than_its_data_is_well() -> None:
     dim = {f"pixel/fake {colour}": 0.2 for colour in ("red", "green", "blue")}
     assert told((20, dim), (9, DARK)) == [("dark-output", 2100, 2500)]
-    assert told((20, dim), (9, DARK), spec=WatchSpec(dark_ratio=0)) == []
+    assert told((20, dim), (9, DARK), spec=CollapseSpec(dark_ratio=0)) == []
 
 
 def test_a_model_that_has_not_learnt_yet_is_no_alarm_before_its_grace_is_over() -> None:
     still = FAULTS["frozen-video"]
     assert told((39, still), (60, {})) == []
     assert told((60, still)) == [("frozen-video", 100, 4100)]
-    assert told((60, still), spec=WatchSpec(grace=10)) == [("frozen-video", 100, 1100)]
+    assert told((60, still), spec=CollapseSpec(grace=10)) == [("frozen-video", 100, 1100)]
     # Once it has been well for five ticks, grace is over; four are not enough, nor is being half well.
     assert told((3, still), (5, {}), (5, still)) == [("frozen-video", 900, 1300)]
     assert told((3, still), (4, {}), (5, still)) == []
@@ -135,19 +141,19 @@ def test_ticks_without_signals_do_not_count() -> None:
         for step, scalars in course((20, {}), (4, FAULTS["one-mode-per-class"]), (9, nothing), (1, DARK))
     ]
     last = (ticks[-1][0] + 100, {**HEALTHY, **FAULTS["one-mode-per-class"]})
-    assert alarms_of(WatchSpec(), ticks) == []
-    (alarm,) = alarms_of(WatchSpec(), [*ticks[:-1], last])
+    assert alarms_of(CollapseSpec(), ticks) == []
+    (alarm,) = alarms_of(CollapseSpec(), [*ticks[:-1], last])
     assert (alarm.onset, alarm.step) == (2100, last[0])
 
 
 def test_a_limit_of_zero_switches_a_rule_off() -> None:
-    off = WatchSpec(
+    off = CollapseSpec(
         dark_share=0,
         dark_ratio=0,
         frozen_ratio=0,
         one_mode_ratio=0,
-        critic_gap=0,
-        critic_loss=0,
+        discriminator_gap=0,
+        discriminator_loss=0,
         memory_gap=0,
     )
     everything = {
@@ -165,14 +171,14 @@ Spoil = Callable[[torch.Tensor], torch.Tensor]
 
 def spoil_fakes(monkeypatch: pytest.MonkeyPatch, change: Spoil) -> None:
     """Change the generator's clips from step FIRST_BAD on; each step of tiny demo makes two batches of them."""
-    imitate, calls = Level.imitate, [0]
+    generate_fake, calls = Level.generate_fake, [0]
 
-    def spoilt(self: Level, *args: Any) -> Evidence:
-        made = imitate(self, *args)
+    def spoilt(self: Level, *args: Any) -> DiscriminatorInput:
+        made = generate_fake(self, *args)
         calls[0] += 1
         return made._replace(clip=change(made.clip)) if calls[0] > 2 * (FIRST_BAD - 1) else made
 
-    monkeypatch.setattr(Level, "imitate", spoilt)
+    monkeypatch.setattr(Level, "generate_fake", spoilt)
 
 
 def dark_output(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,10 +193,10 @@ def one_mode(monkeypatch: pytest.MonkeyPatch) -> None:
     spoil_fakes(monkeypatch, lambda clip: clip[:1].expand_as(clip) + 1e-3 * clip)
 
 
-def overwhelmed_critic(monkeypatch: pytest.MonkeyPatch) -> None:
+def overwhelmed_discriminator(monkeypatch: pytest.MonkeyPatch) -> None:
     forward, calls = ProjectionHead.forward, [0]
 
-    # Six calls a step: the demo's two critics score real clips, fakes, and the fakes of the generator's update.
+    # Six calls a step: the demo's two discriminators score real clips, fakes, and the fakes of the generator's update.
     def spoilt(self: ProjectionHead, h: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
         calls[0] += 1
         scores = forward(self, h, label)
@@ -207,7 +213,7 @@ INJECTED = {
     "dark-output": dark_output,
     "frozen-video": frozen_video,
     "one-mode-per-class": one_mode,
-    "critic-overwhelmed": overwhelmed_critic,
+    "discriminator-overwhelmed": overwhelmed_discriminator,
     "diverged": not_a_number,
 }
 
@@ -226,10 +232,12 @@ def test_injected_faults_are_named_in_time(
     out = tmp_path / "run"
     steps = FIRST_BAD + TICKS[rule]
     INJECTED[rule](monkeypatch)
-    said = vidgan(capsys, "train", "demo", *RUN, steps, *SELDOM, "--reporting.watch.grace", 8, "--out", out)
+    said = vidgan(
+        capsys, "train", "demo", *RUN, steps, *SELDOM, "--reporting.collapse.grace", 8, "--out", out
+    )
     found = [alarm for line in read_lines(out / "log.jsonl") for alarm in line.get("alarms", [])]
     alarms = [alarm for alarm in found if alarm["rule"] == rule]
-    assert len(alarms) == (2 if rule == "critic-overwhelmed" else 1)  # each of the critics
+    assert len(alarms) == (2 if rule == "discriminator-overwhelmed" else 1)  # each of the discriminators
     for alarm in alarms:
         assert alarm["onset"] == FIRST_BAD
         assert alarm["step"] == FIRST_BAD + TICKS[rule] - 1
@@ -252,8 +260,10 @@ def test_the_watch_may_stop_a_run_and_resuming_goes_on(
 ) -> None:
     out = tmp_path / "run"
     frozen_video(monkeypatch)
-    command = ["train", "demo", *RUN, 14, *SELDOM, "--out", out, "--reporting.watch.grace", 8]
-    require_one_line(vidgan(capsys, *command, "--reporting.watch.stop", "True"), "collapse watch", "--resume")
+    command = ["train", "demo", *RUN, 14, *SELDOM, "--out", out, "--reporting.collapse.grace", 8]
+    require_one_line(
+        vidgan(capsys, *command, "--reporting.collapse.stop", "True"), "collapse detector", "--resume"
+    )
     (alarm,) = read_lines(out / "log.jsonl")[-1]["alarms"]
     assert alarm["step"] == 13
     assert steps_of(out / "checkpoints", 1) == [8, 13]
@@ -266,26 +276,26 @@ def test_the_watch_may_stop_a_run_and_resuming_goes_on(
 def test_a_suspicion_keeps_what_an_alarm_would_need(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run")
     write_log(run, [tick(25 * i, HEALTHY) for i in range(1, 11)])
-    keeper = Keeper(run, 1)
+    keeper = CheckpointRetention(run, 1)
     for step in (200, 225, 250):
         save(checkpoint_path(run.checkpoints, 1, step), State({}, {"step": step}))
     for step, value in ((200, 2.0), (225, 3.0)):
-        run.metrics.append(judged(step, value))
+        run.metrics.append(evaluated(step, value))
     for step in (251, 252, 253, 254):
         assert keeper.see(step, {**HEALTHY, "motion/fake": 0.0}) == []
         save(checkpoint_path(run.checkpoints, 1, step), State({}, {"step": step}))
         prune(run.checkpoints, 1, 1, keeper.kept())
-        run.metrics.append(judged(step, 1 / step))  # whatever the protocol thinks of still videos
+        run.metrics.append(evaluated(step, 1 / step))  # whatever the protocol thinks of still videos
     assert steps_of(run.checkpoints, 1) == [200, 250, 253, 254]
     (alarm,) = keeper.see(255, {**HEALTHY, "motion/fake": 0.0})
     assert alarm["keeps"] == [200, 250]
     keeper.see(256, HEALTHY)
     assert keeper.kept() == {200, 250, 254}  # an alarm's stay for good, beside the best of all
     run.log.append(tick(255, HEALTHY) | {"alarms": [alarm]})
-    assert Keeper(run, 1).kept() == {200, 250, 254}
+    assert CheckpointRetention(run, 1).kept() == {200, 250, 254}
 
 
-def judged(step: int, value: float) -> dict[str, object]:
+def evaluated(step: int, value: float) -> dict[str, object]:
     """A line of metrics.jsonl."""
     return {
         "step": step,
@@ -298,10 +308,10 @@ def judged(step: int, value: float) -> dict[str, object]:
 
 def test_a_watch_that_is_fed_the_log_goes_on_as_if_it_had_never_left() -> None:
     ticks = course((20, {}), (9, FAULTS["frozen-video"]), (9, DARK))
-    whole: list[Alarm] = alarms_of(WatchSpec(), ticks)
+    whole: list[Alarm] = alarms_of(CollapseSpec(), ticks)
     assert len(whole) == 2
     for cut in (3, 22, 26, 31):
-        watch = Watch(WatchSpec())
+        watch = CollapseDetector(CollapseSpec())
         before = [alarm for step, scalars in ticks[:cut] for alarm in watch.see(step, scalars)]
         after = [alarm for step, scalars in ticks[cut:] for alarm in watch.see(step, scalars)]
         assert before + after == whole

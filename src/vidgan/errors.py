@@ -13,7 +13,7 @@ def some(names: Sequence[str], most: int, between: str = ", ") -> str:
     return between.join(names[:most]) + (f"{between.rstrip(', ')} and {more} more" if more > 0 else "")
 
 
-def nearest(word: str, choices: list[str]) -> str:
+def did_you_mean(word: str, choices: list[str]) -> str:
     """A hint `` (did you mean 'x'?)`` naming the choice closest to ``word``, or an empty string.
 
     A name that was begun and not finished is closer than any misspelling.

@@ -1,18 +1,22 @@
 """Experiments are plain data: the base of every spec, and JSON both ways.
 
-A spec is a frozen, keyword-only dataclass that stands beside the class it describes. Its JSON is an
-object of its fields; where a field may hold one of several spec classes, the object carries the class
-name under ``"is"``. Nothing is looked up by name outside a field's declared classes.
+A spec is a frozen, keyword-only dataclass that stands beside the class it describes. Its JSON is an object of its
+fields that carries the class name under ``"is"``. A field of an abstract class takes any subclass of it, a user's own
+included, which JSON names ``file.py:Class``. Nothing is ever imported here: a class is known if it is part of vidgan
+or was imported before.
 """
 
 import dataclasses
+import inspect
+import sys
 import types
 import typing
 from collections.abc import Iterator
 from itertools import zip_longest
+from pathlib import Path
 from typing import Any, Self, TypeVar, dataclass_transform
 
-from vidgan.errors import UserError, nearest
+from vidgan.errors import UserError, did_you_mean
 
 TAG = "is"
 
@@ -40,7 +44,7 @@ class Spec:
         known = [field.name for field in dataclasses.fields(self)]  # type: ignore[arg-type]
         for name in changes:
             if name not in known:
-                raise SpecError(f"{type(self).__name__} has no field {name!r}{nearest(name, known)}")
+                raise SpecError(f"{type(self).__name__} has no field {name!r}{did_you_mean(name, known)}")
         return dataclasses.replace(self, **changes)  # type: ignore[type-var]
 
 
@@ -57,10 +61,26 @@ def to_json(value: Any) -> Any:
     """A spec (or a value inside one) as JSON data; every spec carries its class name."""
     if isinstance(value, Spec):
         fields = dataclasses.fields(value)  # type: ignore[arg-type]
-        return {TAG: type(value).__name__} | {f.name: to_json(getattr(value, f.name)) for f in fields}
+        return {TAG: tag_of(type(value))} | {f.name: to_json(getattr(value, f.name)) for f in fields}
     if isinstance(value, tuple):
         return [to_json(item) for item in value]
     return value
+
+
+def tag_of(cls: type) -> str:
+    """What JSON calls a spec class: its name; outside vidgan ``file.py:Class``."""
+    if cls.__module__.split(".")[0] == "vidgan":
+        return cls.__name__
+    file = getattr(sys.modules.get(cls.__module__), "__file__", None) or f"{cls.__module__}.py"
+    return f"{Path(file).name}:{cls.__qualname__}"
+
+
+def concrete(kind: type[S]) -> dict[str, type[S]]:
+    """The classes that a field of class ``kind`` takes, by what JSON calls them; of two with one name the later."""
+    found: dict[str, type[S]] = {} if inspect.isabstract(kind) else {tag_of(kind): kind}
+    for child in kind.__subclasses__():
+        found |= concrete(child)
+    return found
 
 
 def from_json(cls: type[S], data: Any) -> S:
@@ -109,7 +129,7 @@ def _parse(kind: Any, data: Any, place: str) -> Any:
         require(len(kinds) == len(data), f"{place}: expected {len(kinds)} values, got {len(data)}")
         return tuple(_parse(k, d, f"{place}.{i}") for i, (k, d) in enumerate(zip(kinds, data, strict=True)))
     if isinstance(kind, type) and issubclass(kind, Spec):
-        return _parse_spec(kind, data, place)
+        return _parse_spec([kind], data, place)
     if kind is float and type(data) is int:
         return float(data)
     require(type(data) is kind, f"{place}: expected {getattr(kind, '__name__', kind)}, got {data!r}")
@@ -119,25 +139,31 @@ def _parse(kind: Any, data: Any, place: str) -> Any:
 def _parse_union(choices: tuple[Any, ...], data: Any, place: str) -> Any:
     if data is None and type(None) in choices:
         return None
-    specs = {c.__name__: c for c in choices if isinstance(c, type) and issubclass(c, Spec)}
+    specs = [c for c in choices if isinstance(c, type) and issubclass(c, Spec)]
     if isinstance(data, dict):
-        name = data.get(TAG, next(iter(specs)) if len(specs) == 1 else None)
-        hint = nearest(str(name), list(specs))
-        require(name in specs, f"{place}: {name!r} is none of {', '.join(specs)}{hint}")
-        return _parse_spec(specs[str(name)], data, place)
-    plain = [c for c in choices if c is not type(None) and c not in specs.values()]
+        return _parse_spec(specs, data, place)
+    plain = [c for c in choices if c is not type(None) and c not in specs]
     require(len(plain) == 1, f"{place}: {data!r} fits none of {choices}")
     return _parse(plain[0], data, place)
 
 
-def _parse_spec(cls: type[Spec], data: Any, place: str) -> Spec:
+def _parse_spec(kinds: list[type[Spec]], data: Any, place: str) -> Spec:
     require(isinstance(data, dict), f"{place}: expected an object, got {data!r}")
-    tag = data.get(TAG, cls.__name__)
-    require(tag == cls.__name__, f"{place}: expected {cls.__name__}, got {tag!r}")
+    known = {name: cls for kind in kinds for name, cls in concrete(kind).items()}
+    tag = data.get(TAG, next(iter(known)) if len(known) == 1 else None)
+    if tag not in known:
+        file, of_a_file, _ = str(tag).rpartition(":")
+        if of_a_file and not any(name.startswith(f"{file}:") for name in known):
+            raise SpecError(
+                f"{place}: the class {tag!r} is not part of vidgan: name its file by --code {file}"
+            )
+        hint = did_you_mean(str(tag), list(known))
+        raise SpecError(f"{place}: {tag!r} is none of {', '.join(known)}{hint}")
+    cls = known[tag]
     hints = typing.get_type_hints(cls)
     for name in data:
-        known = name == TAG or name in hints
-        require(known, f"{place}: {cls.__name__} has no field {name!r}{nearest(name, list(hints))}")
+        is_field = name == TAG or name in hints
+        require(is_field, f"{place}: {cls.__name__} has no field {name!r}{did_you_mean(name, list(hints))}")
     values = {name: _parse(hints[name], data[name], f"{place}.{name}") for name in data if name != TAG}
     for field in dataclasses.fields(cls):  # type: ignore[arg-type]
         optional = field.default is not dataclasses.MISSING or (

@@ -5,7 +5,7 @@ import importlib
 import os
 import sys
 
-from vidgan.errors import UserError, nearest
+from vidgan.errors import UserError, did_you_mean
 
 # Help stands here, not in the verbs' modules: those import torch, and `vidgan --help` must answer at once.
 VERBS = {
@@ -65,7 +65,7 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     verb = args[0]
     if verb not in VERBS:
-        return _fail(f"there is no verb {verb!r}{nearest(verb, list(VERBS))}; vidgan --help lists them")
+        return _fail(f"there is no verb {verb!r}{did_you_mean(verb, list(VERBS))}; vidgan --help lists them")
     try:
         run = importlib.import_module(f"vidgan.cli.{verb.replace('-', '_')}").run
         return int(run(args[1:]))

@@ -15,7 +15,7 @@ from vidgan.errors import UserError
 from vidgan.report.words import count, number
 
 MOTION = "motion-by-class"
-SCORES = ("is-k400-by-class", "fid-k600-by-class", "frechet-house-by-class", "frechet-random-by-class")
+SCORES = ("is-k400-by-class", "fid-k600-by-class", "frechet-in-domain-by-class", "frechet-random-by-class")
 """protocols that have a column, where they were measured"""
 Line = Mapping[str, Any]
 
@@ -29,7 +29,7 @@ class Options:
     """
 
     results: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN|FOLDER|FILE.jsonl")]
-    """run directory, folder of videos that were judged, or file of results"""
+    """run directory, folder of videos that were evaluated, or file of results"""
 
 
 def run(args: list[str]) -> int:

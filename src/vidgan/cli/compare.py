@@ -10,7 +10,7 @@ import tyro
 
 from vidgan.cli.evaluate import readable, results_beside
 from vidgan.cli.parse import parse
-from vidgan.errors import UserError, nearest, some
+from vidgan.errors import UserError, did_you_mean, some
 from vidgan.evaluation.protocols import ALL, protocol
 from vidgan.evaluation.record import changes_of
 from vidgan.evaluation.results import Entry, Group, Published, beside, dataset_of, groups, published
@@ -24,7 +24,7 @@ MOST_NAMED = 4
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options:
-    """Shows results of runs, of judged folders and of files of results in tables.
+    """Shows results of runs, of evaluated folders and of files of results in tables.
 
     Only results of one protocol, with the same settings, weights and real data, stand in one table; others stand
     apart, with the fields in which they differ. Runs that differ in their seed alone have their mean and deviation
@@ -32,7 +32,7 @@ class Options:
     """
 
     results: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN|FOLDER|FILE.jsonl")]
-    """run directories, folders of videos that were judged, or files of results"""
+    """run directories, folders of videos that were evaluated, or files of results"""
     protocol: tuple[str, ...] = ()
     """only these protocols"""
     dataset: str | None = None
@@ -43,13 +43,13 @@ def run(args: list[str]) -> int:
     """Parse ``args`` and print tables."""
     options = parse(Options, "compare", args)
     if not options.results:
-        raise UserError("name what to compare: run directories, judged folders or files of results")
+        raise UserError("name what to compare: run directories, evaluated folders or files of results")
     for name in options.protocol:
         protocol(name)
     known = sorted({row.data for row in published()})
     if options.dataset is not None and options.dataset.lower() not in [name.lower() for name in known]:
         raise UserError(
-            f"no published numbers are for {options.dataset!r}{nearest(options.dataset, known)}; "
+            f"no published numbers are for {options.dataset!r}{did_you_mean(options.dataset, known)}; "
             f"there are some for {', '.join(known)}"
         )
     entries = [entry for name in options.results for entry in read(Path(name))]
@@ -65,7 +65,7 @@ def run(args: list[str]) -> int:
 
 
 def read(path: Path) -> list[Entry]:
-    """The results of a run, of a judged folder or array, or in a file.
+    """The results of a run, of a evaluated folder or array, or in a file.
 
     Raises:
         UserError: where there are none, or the file holds something else.
@@ -123,7 +123,7 @@ def show(group: Group, dataset: str | None) -> None:
 
 
 def clips_of(line: Any) -> str:
-    """The form of the clips that were judged, in a few words."""
+    """The form of the clips that were evaluated, in a few words."""
     source = line["settings"]["source"]
     return f"{source['frames']} frames at stride {source['stride']}, {source['size']} pixels"
 

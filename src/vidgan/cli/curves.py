@@ -30,7 +30,7 @@ class Options:
     protocol: tuple[str, ...] = ()
     """results of vidgan evaluate, a plot each"""
     scalar: tuple[str, ...] = ()
-    """logged values such as loss/generator or critic/clip/real, a plot each"""
+    """logged values such as loss/generator or discriminator/clip/real, a plot each"""
     level: int = 1
     """level of a cascade whose log is read for --scalar, from 1"""
 

@@ -24,7 +24,7 @@ from vidgan.evaluation.record import Setup, changes_of, evaluate, judge_files, o
 from vidgan.evaluation.rows import Shares, forget
 from vidgan.report.words import count
 from vidgan.run.directory import RunDirectory
-from vidgan.run.distributed import choose_device, join_replicas, main_first
+from vidgan.run.distributed import choose_device, join_replicas, rank_zero_first
 from vidgan.run.logs import Log
 from vidgan.sample.load import open_trained
 
@@ -38,7 +38,7 @@ class Options:
     stopped.
     """
 
-    judged: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN|FOLDER|FILE.npy")]
+    evaluated: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN|FOLDER|FILE.npy")]
     """run directory, folder of videos (files, or a folder per class), or uint8 clips (N, T, H, W, 3)"""
     protocol: tuple[str, ...] = ()
     """one or more protocols by name; docs/evaluation.md explains them"""
@@ -53,7 +53,7 @@ class Options:
     run_foreign_code: bool = False
     """allow weights that are a TorchScript program, which runs the code in it on this machine"""
     clips: int | None = None
-    """judged clips"""
+    """evaluated clips"""
     real_clips: int | None = None
     """most real clips"""
     frames: int | None = None
@@ -109,13 +109,13 @@ def run(args: list[str]) -> int:
             device=device,
             cache=options.cache,
             shares=shares,
-            begin=begin if shares.main else silent,
+            begin=begin if shares.is_rank_zero else silent,
         )
-        if (options.judged / "experiment.json").is_file():
+        if (options.evaluated / "experiment.json").is_file():
             lines = judge_run(options, chosen, setup)
         else:
             lines = judge_videos(options, chosen, setup)
-    if shares.main:
+    if shares.is_rank_zero:
         for line in lines:
             show(line)
             alarm(line)
@@ -164,7 +164,7 @@ def judge_run(options: Options, chosen: dict[str, Protocol], setup: Setup) -> li
     """Measure a run; the lines that were appended to its metrics.jsonl."""
     if options.out is not None:
         raise UserError("results of a run are kept in its metrics.jsonl: leave out --out")
-    directory = RunDirectory.open(options.judged)
+    directory = RunDirectory.open(options.evaluated)
     if options.real is not None:
         dataset: Dataset = open_real(options.real, directory.experiment.size)
     else:
@@ -182,7 +182,7 @@ def judge_run(options: Options, chosen: dict[str, Protocol], setup: Setup) -> li
     # A model is settled on the data it was trained on, whatever it is measured against.
     own = dataset if dataset.fingerprint == directory.data.fingerprint else None
     # The main process settles, and keeps the statistics for the others.
-    with main_first(setup.shares.main, setup.shares.wait):
+    with rank_zero_first(setup.shares.is_rank_zero, setup.shares.wait):
         model = open_trained(directory, choice, not options.raw, setup.device, given_frames(directory, own))
     return [evaluate(directory, model, dataset, name, each, setup) for name, each in chosen.items()]
 
@@ -191,14 +191,16 @@ def judge_videos(options: Options, chosen: dict[str, Protocol], setup: Setup) ->
     """Measure files; the lines that were appended to the file of results."""
     for name, unset in (("sigma", None), ("threshold", None), ("checkpoint", "last")):
         if getattr(options, name) != unset:
-            raise UserError(f"--{name} says how a model is sampled; {options.judged} holds finished videos")
+            raise UserError(
+                f"--{name} says how a model is sampled; {options.evaluated} holds finished videos"
+            )
     if options.classes:
         raise UserError(
-            f"--classes asks a model for classes; of {options.judged} give a folder with these alone"
+            f"--classes asks a model for classes; of {options.evaluated} give a folder with these alone"
         )
     if options.copy_last:
-        raise UserError(f"--copy-last copies what a run is given; {options.judged} is no run directory")
-    files = open_videos(options.judged, options.size)
+        raise UserError(f"--copy-last copies what a run is given; {options.evaluated} is no run directory")
+    files = open_videos(options.evaluated, options.size)
     for each in chosen.values():  # before anything is computed
         setup.open(each, files.classes)
     real: Path | Dataset | None = options.real
@@ -207,32 +209,32 @@ def judge_videos(options: Options, chosen: dict[str, Protocol], setup: Setup) ->
         real = SyntheticDataset(demo_like(files.size, frames * (options.stride or 1)))
     elif options.data is not None:
         real = Path(options.data)
-    log = Log(options.out or results_beside(options.judged))
+    log = Log(options.out or results_beside(options.evaluated))
     lines = []
     rows: list[Path] = []
     for name, each in chosen.items():
-        judged = judge_files(options.judged, real, name, each, setup)
-        lines.append(judged.line)
-        rows += judged.rows
-        if setup.shares.main:
-            log.append(judged.line)
-    if setup.shares.main:
+        evaluated = judge_files(options.evaluated, real, name, each, setup)
+        lines.append(evaluated.line)
+        rows += evaluated.rows
+        if setup.shares.is_rank_zero:
+            log.append(evaluated.line)
+    if setup.shares.is_rank_zero:
         for folder in rows:
             forget(folder)
         print(f"results: {log.path}", file=sys.stderr)
     return lines
 
 
-def results_beside(judged: Path) -> Path:
+def results_beside(evaluated: Path) -> Path:
     """Where results of files are kept: beside them, so that the videos stay as they are."""
-    whole = judged.resolve()
+    whole = evaluated.resolve()
     return whole.with_name(f"{whole.stem if whole.is_file() else whole.name}.metrics.jsonl")
 
 
 def show(line: dict[str, Any]) -> None:
     """Print a result and its table."""
     step = "" if line["step"] is None else f", step {line['step']}"
-    copies = ", copies of the last given frame" if "copies" in line["judged"] else ""
+    copies = ", copies of the last given frame" if "copies" in line["evaluated"] else ""
     facts = f"{count(line['clips'], 'clip')}{copies}{step}, seed {line['seed']}"
     print(f"{line['protocol']}: {number_of(line)}  ({facts})")
     if (floor := line.get("two_real_halves")) is not None:

@@ -25,7 +25,7 @@ class Options:
     """
 
     results: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN|FOLDER|FILE.jsonl")]
-    """run directories, folders of videos that were judged, or files of results"""
+    """run directories, folders of videos that were evaluated, or files of results"""
     out: Path
     """SVG file to write"""
 

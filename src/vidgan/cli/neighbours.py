@@ -19,12 +19,12 @@ from vidgan.data.dataset import Dataset
 from vidgan.errors import UserError
 from vidgan.evaluation.memorisation import (
     JUMP,
-    Likeness,
-    Memory,
+    Memorisation,
     Nearest,
     NetworkFeatures,
     Pixels,
     Queries,
+    Similarity,
     remember,
     whole_video,
 )
@@ -141,7 +141,7 @@ def held_out_of(run: RunDirectory, source: str, dataset: Dataset) -> tuple[Datas
     return clips, [dataset.classes.index(name) for name in clips.classes]
 
 
-def likeness_of(options: Options, run: RunDirectory) -> Likeness:
+def likeness_of(options: Options, run: RunDirectory) -> Similarity:
     """Pixels, or the features of a protocol's network.
 
     Raises:
@@ -176,7 +176,7 @@ def draw(path: Path, queries: Queries, neighbours: Sequence[Nearest], dataset: D
 
 
 def numbers(
-    found: Memory, run: RunDirectory, likeness: Likeness, dataset: Dataset, options: Options
+    found: Memorisation, run: RunDirectory, likeness: Similarity, dataset: Dataset, options: Options
 ) -> dict[str, Any]:
     """All that was measured, as JSON."""
 
@@ -210,7 +210,7 @@ def numbers(
     }
 
 
-def tell(found: Memory, likeness: Likeness, step: int, apart: bool) -> None:
+def tell(found: Memorisation, likeness: Similarity, step: int, apart: bool) -> None:
     """Print what was found."""
     kind = "held-out clips" if apart else "training clips, among other recordings"
     print(
@@ -228,7 +228,7 @@ def tell(found: Memory, likeness: Likeness, step: int, apart: bool) -> None:
     )
     real = found.real_verdict
     told = f"{sum(real.copies)} of {count(len(real.copies), 'real clip')} ({100 * real.share:.0f} %)"
-    print(f"  for comparison, each real clip judged by the others: {real.said}, {told}")
+    print(f"  for comparison, each real clip evaluated by the others: {real.said}, {told}")
     if alone := sum(math.isinf(near.other) for near in found.neighbours):
         print(
             f"  {count(alone, 'sample')} of classes with a single recording: a blur of it cannot be told from a copy"
@@ -243,7 +243,7 @@ def tell(found: Memory, likeness: Likeness, step: int, apart: bool) -> None:
         )
 
 
-def tell_diversity(found: Memory) -> None:
+def tell_diversity(found: Memorisation) -> None:
     """Print the table of classes, the least diverse first."""
     collapsed = [each.name for each in found.diversity if each.collapsed]
     print(f"diversity: {'COLLAPSED: ' + ', '.join(collapsed) if collapsed else 'no class has collapsed'}")

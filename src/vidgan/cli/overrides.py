@@ -16,7 +16,8 @@ class Values:
     smooth_views: bool
     """lower levels see the data resized bilinearly (CVG) instead of by nearest neighbour (SSW-GAN)"""
     joint: bool
-    """levels are trained together, end to end, on the critics that they have (SSW-GAN, H), not one after another"""
+    """levels are trained together, end to end, on the discriminators that they have (SSW-GAN, H), not one
+    after another"""
     levels: tuple[LevelSpec, ...]
     training: TrainingSpec
     reporting: ReportingSpec

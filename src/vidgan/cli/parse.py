@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import tyro
 
 from vidgan.cli.values import readers
-from vidgan.errors import UserError, nearest
+from vidgan.errors import UserError, did_you_mean
 
 T = TypeVar("T")
 
@@ -60,7 +60,7 @@ def not_understood(word: str, args: list[str], names: list[str]) -> str:
     known = [f"--{name}" for name in names]
     if word.startswith("-"):
         flag = word.split("=")[0]
-        return f" has no option {flag}{nearest(flag, known)}"
+        return f" has no option {flag}{did_you_mean(flag, known)}"
     joined = [arg.split("=")[0] for arg in args if arg.startswith("--") and arg.endswith(f"={word}")]
     before = joined or args[: args.index(word)][-1:]
     if before and before[0] in known:

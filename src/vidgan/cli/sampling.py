@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from vidgan.cli.checks import at_least, positive
-from vidgan.errors import UserError, nearest, some
+from vidgan.errors import UserError, did_you_mean, some
 from vidgan.run.directory import RunDirectory
 from vidgan.sample.load import AtStep, BestSoFar, Choice, Last
 from vidgan.sample.sampler import Scaled, Threshold, Truncation
@@ -82,6 +82,6 @@ def class_number(text: str, names: tuple[str, ...]) -> int:
     if text.isdecimal() and int(text) < len(names):
         return int(text)
     raise UserError(
-        f"there is no class {text!r}{nearest(text, list(names))}; "
+        f"there is no class {text!r}{did_you_mean(text, list(names))}; "
         f"there are {len(names)}, by name or by number from 0: {some(names, 20)}"
     )

@@ -33,7 +33,7 @@ from vidgan.train.initial import origin_of
 from vidgan.train.monitor import HeldOut
 from vidgan.train.plan import measure_budget
 from vidgan.train.session import train_run, with_data
-from vidgan.train.validate import Judge
+from vidgan.train.validate import Validator
 
 # What may differ when a run goes on: how long and how often it reports, not what it computes.
 MAY_CHANGE = ("training.steps", "reporting", "description", "source", "deviations")
@@ -47,7 +47,7 @@ synthetic-open: shapes that begin in the middle and go one of four ways).
   --data DEST   prepared dataset, "synthetic", "synthetic-textured" or "synthetic-open"
   --out RUN     run directory; new or empty unless --resume is given
   --resume      go on from the newest whole checkpoint, exactly; --resume auto starts if there is no run yet
-  --held-out DEST2   clips of the same classes that are not trained on; the critics judge them at every tick
+  --held-out DEST2   clips of the same classes that are not trained on; the discriminators judge them at every tick
   --init-from RUN2   start from the newest weights of another run, as far as they fit; from those of
                 --init-checkpoint best or of a step, if given
   --tiny        shrink the preset until steps take seconds; its structure stays
@@ -76,8 +76,8 @@ class Options:
     """--resume alone goes on from the newest whole checkpoint, exactly; --resume auto starts a run where there is
     none yet, so that a job that is queued again can repeat its command"""
     held_out: str | None = None
-    """prepared clips that are not trained on, or "synthetic" for other built-in clips; at every tick the critics judge
-    some of them, so that a critic that remembers its clips shows"""
+    """prepared clips that are not trained on, or "synthetic" for other built-in clips; at every tick the
+    discriminators judge some of them, so that a discriminator that remembers its clips shows"""
     weights: Path | None = None
     """file of the network's weights, for the protocol of --reporting.best"""
     best_data: str | None = None
@@ -85,13 +85,13 @@ class Options:
     init_from: Path | None = None
     """start a new run from the newest weights of this one, as far as names and shapes match; Adam starts anew"""
     init_checkpoint: str | None = None
-    """with --init-from: best, last or the step of a checkpoint, as one that an alarm of the collapse watch kept"""
+    """with --init-from: best, last or the step of a checkpoint, as one that an alarm of the collapse detector kept"""
     tiny: bool = False
     """shrink the experiment until steps take seconds; its structure stays"""
     workers: int = 1
     """processes that read clips; 0 reads in the training process"""
     tensorboard: bool = False
-    """write scalars, histograms of the critics' scores and animated samples into RUN/tensorboard (extra: log)"""
+    """write scalars, histograms of the discriminators' scores and animated samples into RUN/tensorboard (extra: log)"""
     minutes: float | None = None
     """stop each level after this time and count it as finished"""
     budget_hours: float | None = None
@@ -172,7 +172,7 @@ def train(options: Options, experiment: Experiment) -> int:
         budget = budget_of(options, experiment, options.budget_hours, replicas, device)
         experiment = experiment.replace(training=training.replace(steps=budget.steps))
     went_on = goes_on(options)
-    if replicas.main:
+    if replicas.is_rank_zero:
         open_run(options, experiment, record, budget)
     replicas.wait()
     directory = RunDirectory.open(options.out)
@@ -192,14 +192,14 @@ def train(options: Options, experiment: Experiment) -> int:
             None if options.level is None else options.level - 1,
         )
     except UserError:
-        if replicas.main and not went_on:
+        if replicas.is_rank_zero and not went_on:
             directory.withdraw()
         raise
-    if replicas.main and finished and options.level not in (None, len(experiment.levels)):
+    if replicas.is_rank_zero and finished and options.level not in (None, len(experiment.levels)):
         print(
             f"trained level {options.level} of {len(experiment.levels)}; next: --level {options.level + 1} --resume"
         )
-    elif replicas.main and finished:
+    elif replicas.is_rank_zero and finished:
         predicts = experiment.levels[0].context_frames > 0
         best = "" if predicts or best_of_run(directory) is None else " --checkpoint best"
         following = (
@@ -214,7 +214,7 @@ def train(options: Options, experiment: Experiment) -> int:
 
 
 def alarms_told(run: RunDirectory) -> str:
-    """A reminder of what the collapse watch has said; empty where it said nothing."""
+    """A reminder of what the collapse detector has said; empty where it said nothing."""
     lines = read_lines(run.log.path)
     told = [alarm["rule"] for index in run.experiment.rounds for alarm in alarms_in(lines, index + 1)]
     return f", with alarm by {', '.join(dict.fromkeys(told))} (log.jsonl)" if told else ""
@@ -236,7 +236,7 @@ def budget_of(
         return known
     RunDirectory.require_free(options.out)  # before half a minute is spent
     budget = measure_budget(experiment, hours, replicas, device)
-    if replicas.main:
+    if replicas.is_rank_zero:
         print(
             f"a step takes {budget.step_seconds:.4g} s (mean of {budget.measured}, reading data left out): "
             f"{budget.steps} steps fit into {duration(3600 * hours)}",
@@ -274,7 +274,7 @@ def goes_on(options: Options) -> bool:
 
 def judge_of(
     options: Options, run: RunDirectory, dataset: Dataset, replicas: Replicas, device: torch.device
-) -> Judge | None:
+) -> Validator | None:
     """What measures the run while it trains; None where nothing is asked for.
 
     Raises:
@@ -283,7 +283,7 @@ def judge_of(
     if run.experiment.reporting.best.protocol is None:
         return None
     against = dataset if options.best_data is None else open_data(options.best_data, run.experiment)[0]
-    return Judge(run, dataset, against, replicas, Setup(weights=options.weights, device=device))
+    return Validator(run, dataset, against, replicas, Setup(weights=options.weights, device=device))
 
 
 def open_run(options: Options, experiment: Experiment, record: DataRecord, budget: Budget | None) -> None:

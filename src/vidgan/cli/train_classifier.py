@@ -15,7 +15,7 @@ from vidgan.data.store import open_dataset
 from vidgan.data.synthetic import SyntheticDataset, demo_like
 from vidgan.data.window import WindowSpec
 from vidgan.errors import UserError
-from vidgan.evaluation.classifier import ClassifierSpec, save_house, train_classifier
+from vidgan.evaluation.classifier import ClassifierSpec, save_in_domain, train_classifier
 from vidgan.report.words import count
 from vidgan.run.directory import command_line, versions
 from vidgan.run.distributed import choose_device
@@ -23,7 +23,7 @@ from vidgan.run.distributed import choose_device
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options:
-    """Trains a small 3-D classifier on the classes of a prepared dataset, for frechet-house and accuracy-house.
+    """Trains a small 3-D classifier on the classes of a prepared dataset, for frechet-in-domain and accuracy-in-domain.
 
     The last clips of each class are held out; the accuracy on them is kept in the file and stands beside every
     number that is made with it.
@@ -78,7 +78,7 @@ def run(args: list[str]) -> int:
     with clips_progress() as begin:
         trained = train_classifier(dataset, spec, choose_device(), begin("clips", spec.steps * spec.batch, 0))
     facts = {**trained.facts, "versions": versions(), "command": command_line()}
-    save_house(options.out, trained.network.cpu(), dataset.classes, facts)
+    save_in_domain(options.out, trained.network.cpu(), dataset.classes, facts)
     print(
         f"{options.out}: {count(len(dataset.classes), 'class', 'classes')}; accuracy on "
         f"{count(facts['held_out_clips'], 'held-out clip')} "

@@ -38,8 +38,8 @@ def run(args: list[str]) -> int:
     at_least("--sigmas", sigmas[0], 0)
     if options.sigma is not None or options.threshold is not None:
         raise UserError("the noise is given by --sigmas: leave out --sigma and --threshold")
-    directory = RunDirectory.open(options.judged)
-    target = options.figure or options.judged / "truncation.svg"
+    directory = RunDirectory.open(options.evaluated)
+    target = options.figure or options.evaluated / "truncation.svg"
     file_to_write(target, ".svg")
     curves: dict[str, list[Point]] = {name: [] for name in options.protocol}
     for sigma in sigmas:
@@ -71,10 +71,10 @@ def point_of(line: dict[str, Any], sigma: float) -> Point | None:
 
 def words(options: Options) -> list[str]:
     """The options of vidgan evaluate among ``options`` that were given, as words of a command."""
-    found = [str(options.judged)]
+    found = [str(options.evaluated)]
     for field in dataclasses.fields(evaluate.Options):
         value = getattr(options, field.name)
-        if field.name == "judged" or value == field.default:
+        if field.name == "evaluated" or value == field.default:
             continue
         found.append(f"--{field.name.replace('_', '-')}")
         if isinstance(value, tuple):

@@ -28,7 +28,7 @@ class LeftOut(NamedTuple):
     """a short phrase"""
 
 
-class Found(NamedTuple):
+class FoundClips(NamedTuple):
     """What a layout found in a source folder."""
 
     classes: tuple[str, ...]
@@ -43,7 +43,7 @@ class Layout(Spec, ABC):
     """A way in which a dataset lies on disk."""
 
     @abstractmethod
-    def find(self, source: Path) -> Found:
+    def find(self, source: Path) -> FoundClips:
         """List the clips below ``source``.
 
         Raises:
@@ -54,18 +54,18 @@ class Layout(Spec, ABC):
 class Folder(Layout):
     """One folder of videos per class, named as the class; or the videos themselves, without classes."""
 
-    def find(self, source: Path) -> Found:
+    def find(self, source: Path) -> FoundClips:
         return _classes_of(source, VIDEOS, "videos", VideoFile)
 
 
 class Strips(Layout):
     """As :class:`Folder`, with an image per clip, its square frames side by side."""
 
-    def find(self, source: Path) -> Found:
+    def find(self, source: Path) -> FoundClips:
         return _classes_of(source, IMAGES, "strip images", StripImage)
 
 
-def _classes_of(source: Path, suffixes: tuple[str, ...], what: str, kind: type[ClipSource]) -> Found:
+def _classes_of(source: Path, suffixes: tuple[str, ...], what: str, kind: type[ClipSource]) -> FoundClips:
     require_folder(source, what)
     known = f"{what} ({', '.join(suffix[1:] for suffix in suffixes)})"
     loose = files_of(source.iterdir(), suffixes)
@@ -93,7 +93,7 @@ def _classes_of(source: Path, suffixes: tuple[str, ...], what: str, kind: type[C
         for file in files
     ]
     left_out = [LeftOut(file.name, "lies in no class folder") for file in loose]
-    return Found(tuple(folders), sources, left_out)
+    return FoundClips(tuple(folders), sources, left_out)
 
 
 def _is_part(folder: Path) -> bool:

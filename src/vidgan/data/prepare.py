@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vidgan.data.layouts import Found, LeftOut
+from vidgan.data.layouts import FoundClips, LeftOut
 from vidgan.data.shards import Shard, Stored, fingerprints, serve_shards, write_shard, writing_to
 from vidgan.data.store import (
     CLIP,
@@ -54,7 +54,7 @@ def outcomes_of(shard: Shard, records: Path) -> list[Stored | str] | None:
     return [outcome if isinstance(outcome, str) else Stored(*outcome) for outcome in outcomes]
 
 
-def write_index(found: Found, shards: list[Shard], spec: PrepareSpec, dest: Path, records: Path) -> None:
+def write_index(found: FoundClips, shards: list[Shard], spec: PrepareSpec, dest: Path, records: Path) -> None:
     """Join all ``shards`` of ``dest``: the table, the names and, last of all, the header.
 
     Raises:
@@ -115,7 +115,7 @@ def _write_bytes(path: Path, data: bytes) -> None:
 
 
 def _check_classes(
-    found: Found, clips: "np.ndarray[Any, np.dtype[np.void]]", left_out: list[LeftOut]
+    found: FoundClips, clips: "np.ndarray[Any, np.dtype[np.void]]", left_out: list[LeftOut]
 ) -> None:
     empty = [name for label, name in enumerate(found.classes) if label not in set(clips["label"].tolist())]
     if not empty:
@@ -212,7 +212,7 @@ def prepare_share(
         _write(shards, spec, dest, workers, begin)
 
 
-def _find(source: Path, dest: Path, spec: PrepareSpec) -> Found:
+def _find(source: Path, dest: Path, spec: PrepareSpec) -> FoundClips:
     if source.resolve() in [dest.resolve(), *dest.resolve().parents]:
         raise UserError(f"{dest} lies in the source {source}: choose a folder outside of it")
     return spec.layout.find(source)
@@ -235,7 +235,7 @@ def shard_clips(sources: int) -> int:
     return max(1, min(32, sources // 64))
 
 
-def _finished(source: Path, dest: Path, spec: PrepareSpec, found: Found) -> PreparedDataset:
+def _finished(source: Path, dest: Path, spec: PrepareSpec, found: FoundClips) -> PreparedDataset:
     dataset = open_dataset(dest)
     changes = list(differences(to_json(dataset.index.spec), to_json(spec)))
     if changes:
@@ -285,7 +285,7 @@ def _locked(path: Path, dest: Path, shared: bool = False) -> Iterator[None]:
         yield
 
 
-def _shards(found: Found) -> list[Shard]:
+def _shards(found: FoundClips) -> list[Shard]:
     each = shard_clips(len(found.sources))
     starts = range(0, len(found.sources), each)
     return [Shard(number, found.sources[start : start + each]) for number, start in enumerate(starts)]

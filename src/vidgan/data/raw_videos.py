@@ -28,7 +28,7 @@ FILTER = "bilinear"
 """resize filter of files, see :mod:`vidgan.data.video`"""
 
 
-class Unprepared(Dataset):
+class RawVideos(Dataset):
     """Videos that are read where they lie."""
 
     place: Path
@@ -39,7 +39,7 @@ class Unprepared(Dataset):
     """how they are stored: the files' suffixes, or ``none`` for arrays"""
 
 
-class VideoFiles(Unprepared):
+class VideoFiles(RawVideos):
     """Files below a folder, in order of their names: videos, animations, or ``.npy`` clips (T, H, W, 3) uint8.
 
     Folders in the folder are classes. Use :func:`open_videos`.
@@ -98,7 +98,7 @@ class VideoFiles(Unprepared):
         return self.files[index].relative_to(self.place).as_posix()
 
 
-class ArrayFile(Unprepared):
+class ArrayFile(RawVideos):
     """One ``.npy`` file of clips (N, T, H, W, 3) uint8. Use :func:`open_videos`.
 
     Args:
@@ -141,7 +141,7 @@ class ArrayFile(Unprepared):
         return _resized(clip[start : last + 1 : stride], self.size)
 
 
-def open_videos(path: Path, size: int | None = None) -> Unprepared:
+def open_videos(path: Path, size: int | None = None) -> RawVideos:
     """The videos at ``path``: a folder (of files, or of a folder per class) or a ``.npy`` file of clips.
 
     Args:

@@ -32,7 +32,7 @@ from vidgan.data.published.kinetics import Kinetics
 from vidgan.data.published.moving_mnist import MovingMnist
 from vidgan.data.published.ucf101 import Ucf101
 from vidgan.data.video import FILTERS
-from vidgan.errors import UserError, nearest
+from vidgan.errors import UserError, did_you_mean
 from vidgan.spec import Spec, SpecError, from_json, require
 
 AnyLayout = Folder | Strips | Ucf101 | Kinetics | Bdd100k | Bair | MovingMnist
@@ -53,7 +53,7 @@ class PrepareSpec(Spec):
 
     def validate(self) -> None:
         require(self.size >= 1, f"size must be at least 1 pixel, got {self.size}")
-        hint = nearest(self.resize, list(FILTERS))
+        hint = did_you_mean(self.resize, list(FILTERS))
         require(self.resize in FILTERS, f"resize is one of {', '.join(FILTERS)}, not {self.resize!r}{hint}")
 
 

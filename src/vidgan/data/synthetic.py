@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidgan.data.dataset import ClipInfo, Dataset, Frames
-from vidgan.errors import UserError, nearest
+from vidgan.errors import UserError, did_you_mean
 from vidgan.seeds import derive
 from vidgan.spec import Spec, require, to_json
 
@@ -90,7 +90,7 @@ class SyntheticSpec(Spec):
         ):
             require(len(given) > 0, f"name at least one {kind}")
             for name in given:
-                require(name in known, f"there is no {kind} {name!r}{nearest(name, known)}")
+                require(name in known, f"there is no {kind} {name!r}{did_you_mean(name, known)}")
             require(len(set(given)) == len(given), f"each {kind} can be named once, got {', '.join(given)}")
         require(self.size >= 8, f"size must be at least 8 pixels, got {self.size}")
         require(self.frames >= 1, f"frames must be at least 1, got {self.frames}")

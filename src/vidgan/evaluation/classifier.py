@@ -26,11 +26,11 @@ from vidgan.files import write_whole
 from vidgan.seeds import derive, stream
 from vidgan.spec import Spec, require, to_json
 
-FORMAT = "vidgan house classifier"
+FORMAT = "vidgan in_domain classifier"
 WIDTHS = (24, 48, 96, 128)
 
 
-class HouseClassifier(nn.Module):
+class InDomainClassifier(nn.Module):
     """Four strided 3x3x3 convolutions, each with group normalisation and ReLU; then the mean and a linear map.
 
     ``network(video)`` gives ``(logits, features)`` for float ``video`` (B T 3 H W) in [-1, 1], at least 16x16:
@@ -58,17 +58,19 @@ class HouseClassifier(nn.Module):
         return Outputs(self.head(features), features)
 
 
-class House(NamedTuple):
+class InDomain(NamedTuple):
     """A trained classifier and what its file says of it."""
 
-    network: HouseClassifier
+    network: InDomainClassifier
     classes: tuple[str, ...]
     facts: dict[str, Any]
     """held-out accuracy, data, settings, versions"""
     weights: Weights
 
 
-def save_house(path: Path, network: HouseClassifier, classes: tuple[str, ...], facts: dict[str, Any]) -> None:
+def save_in_domain(
+    path: Path, network: InDomainClassifier, classes: tuple[str, ...], facts: dict[str, Any]
+) -> None:
     """Write weights and facts as one safetensors file."""
     about = {
         "format": FORMAT,
@@ -79,7 +81,7 @@ def save_house(path: Path, network: HouseClassifier, classes: tuple[str, ...], f
     write_whole(path, lambda part: save_file(state, part, about))
 
 
-def load_house(path: Path | None) -> House:
+def load_in_domain(path: Path | None) -> InDomain:
     """The classifier in a file that ``vidgan train-classifier`` wrote.
 
     Raises:
@@ -93,12 +95,12 @@ def load_house(path: Path | None) -> House:
         if about.get("format") != FORMAT:
             raise ValueError("it is of something else")
         classes, facts = tuple(json.loads(about["classes"])), json.loads(about["facts"])
-        network = HouseClassifier(len(classes))
+        network = InDomainClassifier(len(classes))
         network.load_state_dict(state)
     except (SafetensorError, OSError, ValueError, KeyError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{weights.path} holds no classifier of vidgan train-classifier: {reason}") from error
-    return House(network.requires_grad_(False).eval(), classes, facts, weights)
+    return InDomain(network.requires_grad_(False).eval(), classes, facts, weights)
 
 
 class ClassifierSpec(Spec):
@@ -130,10 +132,10 @@ class Halves(NamedTuple):
     held_out: Sequence[int]
 
 
-class Trained(NamedTuple):
+class TrainedClassifier(NamedTuple):
     """A classifier and how good it is."""
 
-    network: HouseClassifier
+    network: InDomainClassifier
     facts: dict[str, Any]
 
 
@@ -169,7 +171,7 @@ def train_classifier(
     spec: ClassifierSpec,
     device: torch.device,
     advance: Callable[[int], None] = lambda done: None,
-) -> Trained:
+) -> TrainedClassifier:
     """Train on ``dataset``; the same spec, data and device give the same weights.
 
     Args:
@@ -180,7 +182,7 @@ def train_classifier(
     """
     check_usable(dataset, spec.window)
     parts = halves(dataset, spec.held_out)
-    network = HouseClassifier(len(dataset.classes))
+    network = InDomainClassifier(len(dataset.classes))
     initialise(network, spec.seed)
     network.to(device).train()
     optimiser = torch.optim.Adam(network.parameters(), spec.rate, betas=(0.9, 0.99))
@@ -194,10 +196,10 @@ def train_classifier(
         optimiser.step()
         advance(spec.batch)
     network.eval().requires_grad_(False)
-    return Trained(network, facts_of(network, dataset, spec, parts, device))
+    return TrainedClassifier(network, facts_of(network, dataset, spec, parts, device))
 
 
-def initialise(network: HouseClassifier, seed: int) -> None:
+def initialise(network: InDomainClassifier, seed: int) -> None:
     """He-normal weights from ``seed`` alone; norms start as the identity."""
     for name, parameter in network.named_parameters():
         if parameter.ndim > 1:
@@ -240,7 +242,7 @@ def batch_of(
 
 @torch.no_grad()
 def facts_of(
-    network: HouseClassifier, dataset: Dataset, spec: ClassifierSpec, parts: Halves, device: torch.device
+    network: InDomainClassifier, dataset: Dataset, spec: ClassifierSpec, parts: Halves, device: torch.device
 ) -> dict[str, Any]:
     """What the classifier's file says: its accuracy on the middle windows of held-out clips, and how it was made."""
     window = spec.window

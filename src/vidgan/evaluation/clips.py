@@ -9,12 +9,12 @@ import torch
 
 from vidgan.data.dataset import Dataset
 from vidgan.data.loader import to_float
-from vidgan.data.raw_videos import Unprepared
+from vidgan.data.raw_videos import RawVideos
 from vidgan.data.store import PreparedDataset, shard_name
 from vidgan.data.window import WindowSpec, centre_place, cut
 from vidgan.errors import UserError, some
 from vidgan.evaluation.metrics.frames import copy_last
-from vidgan.evaluation.protocols.extractors import Batch, Videos
+from vidgan.evaluation.protocols.extractors import EvaluationBatch, Videos
 from vidgan.evaluation.protocols.protocol import Draw, Sampling
 from vidgan.models.cascade import below_of
 from vidgan.models.level import view_below
@@ -36,7 +36,7 @@ class Clips(ABC):
         """All that the clips' pixels depend on, as JSON."""
 
     @abstractmethod
-    def read(self, numbers: range) -> Batch:
+    def read(self, numbers: range) -> EvaluationBatch:
         """The clips with these numbers; raises :class:`UserError` where one cannot be read."""
 
 
@@ -120,14 +120,14 @@ class DataClips(Clips):
             "count": self.count,
         }
 
-    def read(self, numbers: range) -> Batch:
+    def read(self, numbers: range) -> EvaluationBatch:
         videos, labels = [], []
         for n in numbers:
             index, number = self.chosen[n]
             place = centre_place(self.dataset, self.window, index)
             videos.append(cut(self.dataset, self.window, place._replace(start=self._start(index, number))))
             labels.append(self.dataset.info(index).label)
-        return Batch(np.stack(videos), np.asarray(labels, np.int64))
+        return EvaluationBatch(np.stack(videos), np.asarray(labels, np.int64))
 
 
 ADVICE = "ask for less with --frames, --stride or --size"
@@ -172,7 +172,7 @@ class GeneratedClips(Clips):
             "levels": to_json(experiment.levels),
             "classes": list(self.classes),
             "labels": self.labels,
-            "settle": to_json(experiment.training.settle),
+            "standing_statistics": to_json(experiment.training.standing_statistics),
             "settle_seed": experiment.training.seed,
             "sampling": to_json(self.sampling),
             "seed": self.seed,
@@ -182,20 +182,20 @@ class GeneratedClips(Clips):
             "given": None if self.given is None else self.given.identity,
         }
 
-    def read(self, numbers: range) -> Batch:
+    def read(self, numbers: range) -> EvaluationBatch:
         truncation = self.sampling.truncation
         if self.given is None:
             labels = [self.labels[n % len(self.labels)] for n in numbers]
             if self.pairs:
                 return self._read_pairs(numbers, labels)
             video = synthesise(self.model, self.seed, numbers, labels, truncation)
-            return Batch(to_bytes(video).numpy()[:, : self.frames], np.asarray(labels, np.int64))
+            return EvaluationBatch(to_bytes(video).numpy()[:, : self.frames], np.asarray(labels, np.int64))
         real = in_turns(self.given, [n // self.futures for n in numbers])
         first = to_float(torch.from_numpy(real.videos[:, : self.context]))
         video = continue_clips(self.model, first, self.seed, numbers, truncation)
         return continued(real, to_bytes(video).numpy(), self.sampling.given_frames, self.frames)
 
-    def _read_pairs(self, numbers: range, labels: list[int]) -> Batch:
+    def _read_pairs(self, numbers: range, labels: list[int]) -> EvaluationBatch:
         videos = synthesise_levels(self.model, self.seed, numbers, labels, self.sampling.truncation)
         experiment = self.model.experiment
         pairs = []
@@ -205,7 +205,7 @@ class GeneratedClips(Clips):
             output = view_below(videos[index], below, experiment.smooth_views)
             pairs.append((to_bytes(videos[index - 1]).numpy(), to_bytes(output).numpy()))
         top = to_bytes(videos[-1]).numpy()[:, : self.frames]
-        return Batch(top, np.asarray(labels, np.int64), pairs=tuple(pairs))
+        return EvaluationBatch(top, np.asarray(labels, np.int64), pairs=tuple(pairs))
 
 
 class CopiedClips(Clips):
@@ -233,21 +233,21 @@ class CopiedClips(Clips):
             "given": self.given.identity,
         }
 
-    def read(self, numbers: range) -> Batch:
+    def read(self, numbers: range) -> EvaluationBatch:
         real = in_turns(self.given, numbers)
         made = copy_last(real.videos[:, : self.context], real.videos.shape[1] - self.context)
         return continued(real, made, self.given_frames, self.frames)
 
 
-def in_turns(given: DataClips, numbers: Sequence[int]) -> Batch:
+def in_turns(given: DataClips, numbers: Sequence[int]) -> EvaluationBatch:
     """Real clips by number, beginning again after the last; each is read once."""
     wanted = [n % given.count for n in numbers]
     found = {number: given.read(range(number, number + 1)) for number in sorted(set(wanted))}
     videos = np.concatenate([found[number].videos for number in wanted])
-    return Batch(videos, np.concatenate([found[number].labels for number in wanted]))
+    return EvaluationBatch(videos, np.concatenate([found[number].labels for number in wanted]))
 
 
-def continued(real: Batch, made: Videos, given_frames: bool, frames: int) -> Batch:
+def continued(real: EvaluationBatch, made: Videos, given_frames: bool, frames: int) -> EvaluationBatch:
     """Continuations ``made`` of the first frames of ``real`` clips, those in front or not, beside what followed."""
     context = real.videos.shape[1] - made.shape[1]
     first, truth = real.videos[:, :context], real.videos
@@ -255,7 +255,7 @@ def continued(real: Batch, made: Videos, given_frames: bool, frames: int) -> Bat
         made = np.concatenate([first, made], axis=1)
     else:
         truth = truth[:, context:]
-    return Batch(made[:, :frames], real.labels, truth[:, :frames], first)
+    return EvaluationBatch(made[:, :frames], real.labels, truth[:, :frames], first)
 
 
 class PairedClips(Clips):
@@ -278,10 +278,10 @@ class PairedClips(Clips):
     def identity(self) -> dict[str, Any]:
         return {"fake": self.fake.identity, "real": self.real.identity, "futures": self.futures}
 
-    def read(self, numbers: range) -> Batch:
+    def read(self, numbers: range) -> EvaluationBatch:
         fake = self.fake.read(numbers)
         truth = [self.real.read(range(n // self.futures, n // self.futures + 1)).videos for n in numbers]
-        return Batch(fake.videos, fake.labels, np.concatenate(truth))
+        return EvaluationBatch(fake.videos, fake.labels, np.concatenate(truth))
 
 
 def stamp(dataset: Dataset) -> Any:
@@ -299,4 +299,4 @@ def codec_of(dataset: Dataset) -> str:
         codec = dataset.index.spec.codec
         facts = " ".join(str(value) for key, value in to_json(codec).items() if key != "is")
         return f"{type(codec).__name__.lower()} {facts}".strip()
-    return dataset.codec if isinstance(dataset, Unprepared) else "none"
+    return dataset.codec if isinstance(dataset, RawVideos) else "none"

@@ -15,7 +15,7 @@ from vidgan.evaluation.rows import Begin, Shares, compute_rows
 from vidgan.seeds import derive
 
 RESAMPLES = 20
-"""bootstrap resamples of the judged clips"""
+"""bootstrap resamples of the evaluated clips"""
 SHARE = 0.1
 """part of a number that two halves of real data may be apart before a warning"""
 
@@ -26,7 +26,7 @@ class Deviation(NamedTuple):
     value: float
     """standard deviation (divided by n - 1)"""
     over: str
-    """of what: ``runs`` with other noise, or ``bootstrap`` resamples of the judged clips"""
+    """of what: ``runs`` with other noise, or ``bootstrap`` resamples of the evaluated clips"""
     times: int
 
 
@@ -47,10 +47,10 @@ class Measured(NamedTuple):
     floor: Floor | None
     dimension: int | None
     fake: int
-    """judged clips"""
+    """evaluated clips"""
     real: int | None
     rows: tuple[Path, ...]
-    """folders with rows of judged clips, which may be removed"""
+    """folders with rows of evaluated clips, which may be removed"""
 
 
 def measure(
@@ -65,7 +65,7 @@ def measure(
     """Measure by a protocol in which everything is filled in.
 
     Args:
-        fakes: judged clips by the number of the run, from 0.
+        fakes: evaluated clips by the number of the run, from 0.
         real: real clips, where the metric needs them.
 
     Raises:
@@ -75,14 +75,16 @@ def measure(
     table = None
     if real is not None:
         table, _ = compute_rows(real, extractor, cache, shares, "real clips", begin)
-    judge = metric.against(table)
+    score = metric.against(table)
     results: list[Result] = []
     rows: list[Path] = []
     first: Table | None = None
     for run in range(protocol.runs):
-        what = "judged clips" if protocol.runs == 1 else f"judged clips, run {run + 1} of {protocol.runs}"
+        what = (
+            "evaluated clips" if protocol.runs == 1 else f"evaluated clips, run {run + 1} of {protocol.runs}"
+        )
         fake, folder = compute_rows(fakes(run), extractor, cache, shares, what, begin)
-        results.append(judge(fake))
+        results.append(score(fake))
         rows.append(folder)
         first = fake if first is None else first
     assert first is not None
@@ -90,7 +92,7 @@ def measure(
     if len(values) > 1:
         deviation: Deviation | None = Deviation(statistics.stdev(values), "runs", len(values))
     else:
-        deviation = bootstrap(metric, judge, first, protocol.seed)
+        deviation = bootstrap(metric, score, first, protocol.seed)
     mean = over_runs(results)
     floor = None if table is None else two_halves(metric, table, len(first.labels), protocol.seed)
     count = len(first.labels) // metric.rows_per_clip
@@ -106,15 +108,15 @@ def measure(
     )
 
 
-def bootstrap(metric: Metric, judge: Callable[[Table], Result], fake: Table, seed: int) -> Deviation | None:
-    """The deviation of the number over resamples of the judged clips; None for fewer than two clips."""
+def bootstrap(metric: Metric, score: Callable[[Table], Result], fake: Table, seed: int) -> Deviation | None:
+    """The deviation of the number over resamples of the evaluated clips; None for fewer than two clips."""
     clips = len(fake.labels) // metric.rows_per_clip
     if clips < 2:
         return None
     values = []
     for number in range(RESAMPLES):
         rng = np.random.Generator(np.random.PCG64(derive(seed, "bootstrap", number)))
-        values.append(judge(pick(fake, rng.integers(0, clips, clips).tolist(), metric.rows_per_clip)).value)
+        values.append(score(pick(fake, rng.integers(0, clips, clips).tolist(), metric.rows_per_clip)).value)
     return Deviation(float(np.std(values, ddof=1)), "bootstrap", RESAMPLES)
 
 
@@ -137,7 +139,7 @@ def mean_of(found: Sequence[Any]) -> Any:
 
 
 def two_halves(metric: Metric, real: Table, fakes: int, seed: int) -> Floor | None:
-    """The number for two sets of real clips without a common one, each as large as the judged set if there are
+    """The number for two sets of real clips without a common one, each as large as the evaluated set if there are
     enough; None for fewer than four real clips."""
     each = min(fakes, len(real.labels) // 2)
     if each < 2 or metric.dimension(real) is None:
@@ -152,12 +154,12 @@ def warnings_of(measured: Measured, wanted: int, splits: int | None) -> list[str
     """What a reader must know before using the number, in sentences.
 
     Args:
-        wanted: judged clips that the named protocol asks for.
+        wanted: evaluated clips that the named protocol asks for.
         splits: parts of an Inception Score; None for other metrics.
     """
     said = []
     if measured.fake < wanted:
-        said.append(f"only {measured.fake} clips were judged; the protocol asks for {wanted}")
+        said.append(f"only {measured.fake} clips were evaluated; the protocol asks for {wanted}")
     if measured.dimension is not None:
         least = measured.fake if measured.real is None else min(measured.fake, measured.real)
         if least <= measured.dimension:
@@ -189,7 +191,7 @@ def as_json(measured: Measured) -> dict[str, Any]:
         line["per_run"] = list(measured.per_run)
     if measured.floor is not None:
         line["two_real_halves"] = measured.floor._asdict()
-    line["counts"] = {"judged": measured.fake, "real": measured.real}
+    line["counts"] = {"evaluated": measured.fake, "real": measured.real}
     if measured.result.table is not None:
         line["table"] = dict(measured.result.table)
     return line

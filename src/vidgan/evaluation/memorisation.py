@@ -14,13 +14,13 @@ from vidgan.errors import UserError
 from vidgan.evaluation.metrics.arrays import Floats
 from vidgan.evaluation.metrics.features import squared_distances
 from vidgan.evaluation.metrics.frames import Bytes, aligned_distances, pair_distances, step_distances
-from vidgan.evaluation.protocols.extractors import Batch, Extractor, Videos
+from vidgan.evaluation.protocols.extractors import EvaluationBatch, Extractor, Videos
 from vidgan.sample.sampler import End, Trained, Truncation, between, synthesise, to_bytes
 from vidgan.sample.standing import whole_window
 from vidgan.seeds import derive
 
 
-class Likeness(ABC):
+class Similarity(ABC):
     """Distances of clips to the windows of a video."""
 
     name: str
@@ -30,7 +30,7 @@ class Likeness(ABC):
         """Clips (n T H W C) and a video (F H W C): (n, starts), and the frames at which the windows start."""
 
 
-class Pixels(Likeness):
+class Pixels(Similarity):
     """Root mean square difference of pixels, in [0, 1], at every start."""
 
     name = "pixels"
@@ -40,7 +40,7 @@ class Pixels(Likeness):
         return found, list(range(found.shape[1]))
 
 
-class NetworkFeatures(Likeness):
+class NetworkFeatures(Similarity):
     """Euclidean distance of a network's features, of windows that start every ``hop`` frames."""
 
     def __init__(self, name: str, extractor: Extractor, hop: int) -> None:
@@ -58,7 +58,7 @@ class NetworkFeatures(Likeness):
         return np.sqrt(squared_distances(self._known[1], self._features(windows))), starts
 
     def _features(self, clips: Videos) -> Floats:
-        rows = self._extractor.rows(Batch(clips, np.zeros(len(clips), np.int64)))
+        rows = self._extractor.rows(EvaluationBatch(clips, np.zeros(len(clips), np.int64)))
         name = next(name for name in ("features", "logits", *rows) if name in rows)
         features: Floats = rows[name].reshape(len(clips), -1).astype(np.float64)
         return features
@@ -102,7 +102,7 @@ class Nearest(NamedTuple):
         return self.distance / self.other if 0 < self.other < np.inf else 1.0
 
 
-class Verdict(NamedTuple):
+class Copying(NamedTuple):
     """Whether a model copies."""
 
     copies: Sequence[bool]
@@ -136,7 +136,7 @@ def nearest_videos(
     dataset: Dataset,
     labels: Sequence[int],
     stride: int,
-    likeness: Likeness,
+    likeness: Similarity,
     advance: Callable[[int], None],
 ) -> list[Nearest]:
     """The nearest video of each clip's own class (Du 2020, 4.3.1: class-wise nearest neighbours, closest clip group).
@@ -182,7 +182,7 @@ def _nearest(groups: dict[int, Nearest], label: int) -> Nearest:
     return first._replace(other=others[0].distance if others else np.inf)
 
 
-def judge(made: Sequence[Nearest], real: Sequence[Nearest]) -> Verdict:
+def compare_nearest(made: Sequence[Nearest], real: Sequence[Nearest]) -> Copying:
     """Which clips are copies, by real clips that the model cannot have copied.
 
     A copy is nearer to a training video than 95 % of those real clips, and by a ratio that 95 % of them do not
@@ -191,14 +191,14 @@ def judge(made: Sequence[Nearest], real: Sequence[Nearest]) -> Verdict:
     distance = float(np.quantile([each.distance for each in real], QUANTILE))
     ratio = float(np.quantile([each.ratio for each in real], QUANTILE))
     copies = [each.distance < distance and each.ratio < ratio for each in made]
-    return Verdict(copies, float(np.mean(copies)), distance, ratio)
+    return Copying(copies, float(np.mean(copies)), distance, ratio)
 
 
-def judge_real(real: Sequence[Nearest]) -> Verdict:
+def judge_real(real: Sequence[Nearest]) -> Copying:
     """The same of the real clips, each by all the others: what is said where nothing was copied."""
-    apart = [judge([each], [*real[:i], *real[i + 1 :]] or [each]) for i, each in enumerate(real)]
+    apart = [compare_nearest([each], [*real[:i], *real[i + 1 :]] or [each]) for i, each in enumerate(real)]
     copies = [verdict.copies[0] for verdict in apart]
-    limits = judge(real, real)
+    limits = compare_nearest(real, real)
     return limits._replace(copies=copies, share=float(np.mean(copies)))
 
 
@@ -253,15 +253,15 @@ def jump(path: Bytes) -> float:
     return float(steps.max() / steps.mean()) if steps.any() else 1.0
 
 
-class Memory(NamedTuple):
+class Memorisation(NamedTuple):
     """What was found."""
 
     samples: Queries
     neighbours: Sequence[Nearest]
     real: Queries
     real_neighbours: Sequence[Nearest]
-    verdict: Verdict
-    real_verdict: Verdict
+    verdict: Copying
+    real_verdict: Copying
     """the same of the real clips, each by the others"""
     diversity: Sequence[ClassDiversity]
     jumps: Sequence[float]
@@ -320,7 +320,7 @@ def remember(
     model: Trained,
     dataset: Dataset,
     held_out: tuple[Dataset, Sequence[int]] | None,
-    likeness: Likeness,
+    likeness: Similarity,
     seed: int,
     classes: Sequence[int],
     per_class: int,
@@ -328,7 +328,7 @@ def remember(
     points: int,
     truncation: Truncation,
     begin: Callable[[str, int, int], Callable[[int], None]],
-) -> Memory:
+) -> Memorisation:
     """Ask a model what it remembers of the clips that it was trained on.
 
     Args:
@@ -367,4 +367,6 @@ def remember(
         label = classes[path % len(classes)]
         ends = (End(2 * path, label), End(2 * path + 1, label))
         jumps.append(jump(to_bytes(between(model, derive(seed, "paths"), *ends, points, truncation)).numpy()))
-    return Memory(samples, made, real, others, judge(made, others), judge_real(others), spread, jumps)
+    return Memorisation(
+        samples, made, real, others, compare_nearest(made, others), judge_real(others), spread, jumps
+    )

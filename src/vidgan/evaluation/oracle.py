@@ -43,7 +43,7 @@ FAITHFUL: Final = 0.5
 """largest relative change of area in what moves (real: 0.1)"""
 
 
-class Verdict(NamedTuple):
+class Recognised(NamedTuple):
     """What the oracle sees in a clip; None for what it cannot tell."""
 
     shape: str | None
@@ -64,16 +64,16 @@ class Score(NamedTuple):
     """(rows, columns)"""
 
 
-def judge(videos: Videos) -> list[Verdict]:
+def recognise(videos: Videos) -> list[Recognised]:
     """The oracle's verdict on each clip of (N, T, H, W, 3) uint8, at least two frames long."""
     seen = measure(videos)
     verdicts = []
     for i in range(len(videos)):
         if not seen.clear[i]:
-            verdicts.append(Verdict(None, None))
+            verdicts.append(Recognised(None, None))
         else:
             motion = motion_of(seen.x[i], seen.y[i], seen.area[i], videos.shape[2])
-            verdicts.append(Verdict(shape_of(seen.fill[i]), motion))
+            verdicts.append(Recognised(shape_of(seen.fill[i]), motion))
     return verdicts
 
 
@@ -81,7 +81,7 @@ def score(videos: Videos, labels: NDArray[np.int64], classes: Sequence[str]) -> 
     """Compare verdicts with the classes (``shape-motion``) that were asked for."""
     columns = (*classes, NONE)
     counts = np.zeros((len(classes), len(columns)), np.int64)
-    for verdict, label in zip(judge(videos), labels, strict=True):
+    for verdict, label in zip(recognise(videos), labels, strict=True):
         name = f"{verdict.shape}-{verdict.motion}"
         counts[label, columns.index(name) if name in classes else len(classes)] += 1
     asked, right = counts.sum(1), counts[:, : len(classes)].diagonal()

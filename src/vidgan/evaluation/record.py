@@ -9,14 +9,14 @@ from typing import Any, NamedTuple
 import torch
 
 from vidgan.data.dataset import Dataset
-from vidgan.data.raw_videos import Unprepared, open_videos
+from vidgan.data.raw_videos import RawVideos, open_videos
 from vidgan.data.store import INDEX, PreparedDataset, open_dataset
 from vidgan.data.window import WindowSpec
 from vidgan.errors import UserError
 from vidgan.evaluation.clips import Clips, CopiedClips, DataClips, GeneratedClips, PairedClips, codec_of
 from vidgan.evaluation.measure import Measured, as_json, measure, warnings_of
 from vidgan.evaluation.protocols import Protocol
-from vidgan.evaluation.protocols.extractors import Extractor, Means, Subject
+from vidgan.evaluation.protocols.extractors import Extractor, Resources, Subject
 from vidgan.evaluation.protocols.metrics import BestFuture, InceptionScore
 from vidgan.evaluation.protocols.pixels import FrameSimilarity, LevelSimilarity
 from vidgan.evaluation.protocols.protocol import Draw
@@ -48,11 +48,11 @@ class Setup(NamedTuple):
     def open(self, protocol: Protocol, classes: tuple[str, ...]) -> Extractor:
         """The protocol's extractor; raises :class:`UserError` where its weights are missing or do not fit."""
         device = self.device or choose_device()
-        means = Means(self.weights, self.mean_clip, self.run_foreign_code, device, classes)
+        means = Resources(self.weights, self.mean_clip, self.run_foreign_code, device, classes)
         return protocol.features.open(means)
 
 
-class Judged(NamedTuple):
+class Evaluated(NamedTuple):
     """A line that was made, and rows that may be forgotten now."""
 
     line: dict[str, Any]
@@ -79,13 +79,13 @@ def evaluate(
     Raises:
         UserError: if the protocol does not apply to the model and the data.
     """
-    judged = judge_run(run, model, dataset, name, protocol, setup)
-    judged.line.update(marks)
-    if setup.shares.main:
-        (run.metrics if model is not None else copies_log(run)).append(judged.line)
-        for folder in judged.rows:
+    evaluated = judge_run(run, model, dataset, name, protocol, setup)
+    evaluated.line.update(marks)
+    if setup.shares.is_rank_zero:
+        (run.metrics if model is not None else copies_log(run)).append(evaluated.line)
+        for folder in evaluated.rows:
             forget(folder)
-    return judged.line
+    return evaluated.line
 
 
 def copies_log(run: RunDirectory) -> Log:
@@ -102,7 +102,7 @@ def subject_of(run: RunDirectory, dataset: Dataset) -> Subject:
 
 def judge_run(
     run: RunDirectory, model: Trained | None, dataset: Dataset, name: str, protocol: Protocol, setup: Setup
-) -> Judged:
+) -> Evaluated:
     """Measure ``model``, or the copy baseline, against ``dataset``; raises as :func:`evaluate`."""
     if model is None:
         protocol = of_copies(protocol)
@@ -150,17 +150,17 @@ def judge_run(
     source = asked.replace(
         frames=frames, stride=stride, size=whole.size, real_codec=codec_of(dataset), fake_codec="none"
     )
-    settle = experiment.training.settle
+    settle = experiment.training.standing_statistics
     how = None if model is None else sampling.replace(statistics=sampling.statistics or settle)
     full = protocol.replace(source=source, clips=count, sampling=how)
     extractor = setup.open(protocol, run.class_names if given is None else given.classes)
     facts = {
         "step": None if model is None else model.step,
         "data": dataset.fingerprint,
-        "judged": {"run": str(run.path), **judged_facts(fakes(0))},
+        "evaluated": {"run": str(run.path), **evaluated_facts(fakes(0))},
         "real": facts_of(dataset, real or given),
     }
-    return judge(name, protocol, full, fakes, real, extractor, setup, facts, began)
+    return measure_subject(name, protocol, full, fakes, real, extractor, setup, facts, began)
 
 
 def of_copies(protocol: Protocol) -> Protocol:
@@ -171,14 +171,14 @@ def of_copies(protocol: Protocol) -> Protocol:
     return protocol.replace(metric=metric, runs=1)
 
 
-def judged_facts(clips: Clips) -> dict[str, Any]:
-    """Which weights made the judged clips, or that they are copies of given frames."""
+def evaluated_facts(clips: Clips) -> dict[str, Any]:
+    """Which weights made the evaluated clips, or that they are copies of given frames."""
     return {name: clips.identity[name] for name in ("weights", "copies") if name in clips.identity}
 
 
 def judge_files(
     fake: Path, real: Path | Dataset | None, name: str, protocol: Protocol, setup: Setup
-) -> Judged:
+) -> Evaluated:
     """Measure the videos at ``fake``, a folder or an array, against those at ``real``, prepared or not.
 
     Raises:
@@ -196,8 +196,8 @@ def judge_files(
     count = min(len(files), protocol.clips * futures)
     lengths = [files.info(index).frames for index in range(count)]
     frames = asked.frames or min(lengths)
-    judged = DataClips(files, WindowSpec(size=size, frames=frames), Draw(count=count), protocol.seed)
-    clips: Clips = judged
+    evaluated = DataClips(files, WindowSpec(size=size, frames=frames), Draw(count=count), protocol.seed)
+    clips: Clips = evaluated
     reals = None
     if protocol.real is not None:
         assert dataset is not None
@@ -208,7 +208,7 @@ def judge_files(
             draw = Draw(split=draw.split, count=max(1, count // futures))
         reals = DataClips(dataset, window, draw, protocol.seed)
         if isinstance(protocol.features, FrameSimilarity):
-            clips = PairedClips(judged, reals, futures)
+            clips = PairedClips(evaluated, reals, futures)
     random = protocol.real is not None and (protocol.real.shuffled or protocol.real.random_start)
     source = asked.replace(
         frames=frames,
@@ -222,22 +222,25 @@ def judge_files(
     facts: dict[str, Any] = {
         "step": None,
         "data": None if dataset is None else dataset.fingerprint,
-        "judged": {"files": str(fake), "fingerprint": files.fingerprint, "videos": len(files)},
+        "evaluated": {"files": str(fake), "fingerprint": files.fingerprint, "videos": len(files)},
         "real": None if dataset is None else facts_of(dataset, reals) | {"drawn_at_random": random},
     }
     needed = reals if metric.needs_real else None
-    found = judge(name, protocol, full, lambda number: clips, needed, extractor, setup, facts, began)
+    found = measure_subject(
+        name, protocol, full, lambda number: clips, needed, extractor, setup, facts, began
+    )
     if asked.frames is None and frames < max(lengths):
         shortest = files.name(lengths.index(frames))
         found.line["warnings"].insert(
             0,
-            f"only the first {frames} frames of each clip were judged, as {shortest} has no more and others have up to "
+            f"only the first {frames} frames of each clip were evaluated, as {shortest} has no more and "
+            f"others have up to "
             f"{max(lengths)}: leave it out, or choose by --frames",
         )
     return found
 
 
-def judge(
+def measure_subject(
     name: str,
     named: Protocol,
     full: Protocol,
@@ -247,7 +250,7 @@ def judge(
     setup: Setup,
     facts: dict[str, Any],
     began: float,
-) -> Judged:
+) -> Evaluated:
     """Measure by ``full``, in which everything is filled in, and put the line together."""
     draw = None if full.real is None or real is None else full.real.replace(count=real.count)
     full = full.replace(features=extractor.spec, real=draw or full.real)
@@ -256,7 +259,7 @@ def judge(
     )
     line = line_of(name, named, full, measured, extractor, facts)
     line["seconds"] = round(time.monotonic() - began, 2)
-    return Judged(line, measured.rows)
+    return Evaluated(line, measured.rows)
 
 
 def line_of(
@@ -281,7 +284,7 @@ def line_of(
         "warnings": warnings_of(measured, named.clips, splits),
         "settings": to_json(full),
         "network": dict(extractor.facts),
-        **{key: facts[key] for key in ("data", "judged", "real")},
+        **{key: facts[key] for key in ("data", "evaluated", "real")},
         "versions": versions(),
         "when": now(),
     }
@@ -307,7 +310,7 @@ def open_real(path: Path, size: int) -> Dataset:
     dataset = open_dataset(path)
     if dataset.index.spec.size != size:
         raise UserError(
-            f"{path} is prepared at {dataset.index.spec.size} pixels and the judged videos have {size}: "
+            f"{path} is prepared at {dataset.index.spec.size} pixels and the evaluated videos have {size}: "
             f"give --size {dataset.index.spec.size}, or prepare it at {size}"
         )
     return dataset
@@ -323,6 +326,6 @@ def facts_of(dataset: Dataset, clips: DataClips | None) -> dict[str, Any]:
     }
     if isinstance(dataset, PreparedDataset):
         facts |= {"source": str(dataset.folder), "prepared": to_json(dataset.index.spec)}
-    elif isinstance(dataset, Unprepared):
+    elif isinstance(dataset, RawVideos):
         facts |= {"source": str(dataset.place)}
     return facts

@@ -43,7 +43,7 @@ class Shares(NamedTuple):
     """returns when all processes have come here"""
 
     @property
-    def main(self) -> bool:
+    def is_rank_zero(self) -> bool:
         """Whether this process writes results and talks."""
         return self.rank == 0
 
@@ -87,7 +87,7 @@ def compute_rows(
     key = key_of(clips, extractor)
     folder = folder_of(cache, key)
     folder.mkdir(parents=True, exist_ok=True)
-    if shares.main and not (folder / "key.json").exists():
+    if shares.is_rank_zero and not (folder / "key.json").exists():
         write_json(folder / "key.json", key)
     numbers = list(range(0, clips.count, PART))
     mine = [number for place, number in enumerate(numbers) if place % shares.size == shares.rank]

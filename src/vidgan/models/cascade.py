@@ -9,8 +9,8 @@ from torch import Tensor
 from vidgan.errors import UserError
 from vidgan.models.generator import NOTHING, Conditioning, Generator, from_below
 from vidgan.models.level import Below, LevelSpec, take
-from vidgan.nn.norm import BatchNormAllFrames, Clock, Statistics
-from vidgan.nn.temporal import Recurrent
+from vidgan.nn.norm import BatchNormAllFramesSpec, Clock, Statistics
+from vidgan.nn.temporal import RecurrentSpec
 from vidgan.shapes import as_video
 from vidgan.spec import require
 
@@ -47,7 +47,7 @@ def shape_of(level: LevelSpec) -> str:
     return f"{level.frames}x{level.size}x{level.size} at stride {level.stride}"
 
 
-class Settled(NamedTuple):
+class FrozenLevel(NamedTuple):
     """A trained generator with its settled statistics, ready to be sampled."""
 
     spec: LevelSpec
@@ -55,8 +55,8 @@ class Settled(NamedTuple):
     statistics: Statistics
 
 
-def play(
-    level: Settled,
+def generate(
+    level: FrozenLevel,
     z: Tensor,
     embedded: Tensor,
     conditioning: Conditioning,
@@ -100,7 +100,7 @@ def by_label(label: Tensor) -> Embed:
 
 @torch.no_grad()
 def sample_levels(
-    levels: Sequence[Settled],
+    levels: Sequence[FrozenLevel],
     noise: Noise,
     embed: Embed,
     first: Tensor | None = None,
@@ -116,13 +116,13 @@ def sample_levels(
         level = levels[index]
         z = noise(index, level.spec.generator.latent)
         given = from_below(videos[-1]) if videos else NOTHING
-        videos.append(play(level, z, embed(level.generator), given, Clock(), level.spec.frames, dtype))
+        videos.append(generate(level, z, embed(level.generator), given, Clock(), level.spec.frames, dtype))
     return videos
 
 
 @torch.no_grad()
 def sample_window(
-    levels: Sequence[Settled],
+    levels: Sequence[FrozenLevel],
     noise: Noise,
     embed: Embed,
     start: Tensor,
@@ -157,7 +157,7 @@ def sample_window(
         span = Span(first * factor, count * factor)
         offset = span.start
     clock = Clock(span.start)
-    video = play(level, z, embedded, conditioning, clock, span.frames, dtype)
+    video = generate(level, z, embedded, conditioning, clock, span.frames, dtype)
     return as_video(take(video, start - offset, frames))
 
 
@@ -216,9 +216,11 @@ def halo_of(levels: Sequence[LevelSpec], index: int) -> int:
     refused = f"level {index + 1} cannot be made in chunks:"
     for layer in (layer for stage in spec.stages for layer in stage.temporal):
         if layer.context is None:
-            kind = type(layer.unit if isinstance(layer, Recurrent) else layer).__name__
+            kind = type(layer.unit if isinstance(layer, RecurrentSpec) else layer).__name__.removesuffix(
+                "Spec"
+            )
             raise UserError(f"{refused} a frame of its {kind} depends on frames at any distance")
-    if BatchNormAllFrames() in (spec.norm, spec.final_norm):
+    if BatchNormAllFramesSpec() in (spec.norm, spec.final_norm):
         raise UserError(f"{refused} its normalisation takes statistics over all frames at once")
     halo = spec.context
     assert halo is not None
@@ -235,7 +237,7 @@ def require_chunks(levels: Sequence[LevelSpec]) -> None:
 
 @torch.no_grad()
 def stream_chunks(
-    levels: Sequence[Settled],
+    levels: Sequence[FrozenLevel],
     noise: Noise,
     embed: Embed,
     frames: int | None,
@@ -259,12 +261,12 @@ def stream_chunks(
         return
     (level,) = levels
     z = noise(0, level.spec.generator.latent)
-    yield play(level, z, embed(level.generator), NOTHING, Clock(), level.spec.frames, dtype)
+    yield generate(level, z, embed(level.generator), NOTHING, Clock(), level.spec.frames, dtype)
 
 
 @torch.no_grad()
 def above(
-    levels: Sequence[Settled],
+    levels: Sequence[FrozenLevel],
     below: Iterator[Tensor],
     noise: Noise,
     embed: Embed,
@@ -278,7 +280,7 @@ def above(
     factor = level.spec.frames // specs[index - 1].frames
     z, embedded = noise(index, level.spec.generator.latent), embed(level.generator)
     for chunk, given in zip(chunks, inputs_of(chunks, below, factor), strict=True):
-        video = play(level, z, embedded, from_below(given), Clock(chunk.start), chunk.steps, dtype)
+        video = generate(level, z, embedded, from_below(given), Clock(chunk.start), chunk.steps, dtype)
         yield video[:, chunk.kept]
 
 

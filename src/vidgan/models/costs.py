@@ -10,15 +10,15 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from vidgan.models.cascade import below_of
-from vidgan.models.discriminator import Body, Critic
+from vidgan.models.discriminator import Body, Discriminator
 from vidgan.models.generator import Encoder, Generator, Stage
 from vidgan.models.joint import joint_name
-from vidgan.models.level import Below, Game, Level, LevelSpec
-from vidgan.models.views import Evidence
+from vidgan.models.level import AdversarialLevel, Below, Level, LevelSpec
+from vidgan.models.views import DiscriminatorInput
 from vidgan.nn.norm import BatchStatistics
 from vidgan.seeds import stream
 
-CONTAINERS = (Generator, Encoder, Stage, Critic, Body, nn.ModuleList, nn.ModuleDict)
+CONTAINERS = (Generator, Encoder, Stage, Discriminator, Body, nn.ModuleList, nn.ModuleDict)
 """Modules that are shown by their parts."""
 
 Shape = tuple[int, ...]
@@ -37,7 +37,7 @@ class Part(NamedTuple):
 
 
 class Network(NamedTuple):
-    """A generator or a critic by its parts, in the order in which they run."""
+    """A generator or a discriminator by its parts, in the order in which they run."""
 
     name: str
     parts: tuple[Part, ...]
@@ -54,7 +54,7 @@ class Network(NamedTuple):
 
 
 def networks(levels: Sequence[LevelSpec], index: int, classes: int) -> tuple[Network, ...]:
-    """The generator and then the critics of a level, counted in a forward pass on a clip that is generated.
+    """The generator and then the discriminators of a level, counted in a forward pass on a clip that is generated.
 
     A level above the first makes one training window. Nothing is computed and no weights take memory.
     """
@@ -62,13 +62,15 @@ def networks(levels: Sequence[LevelSpec], index: int, classes: int) -> tuple[Net
 
 
 def joint_networks(levels: Sequence[LevelSpec], classes: int) -> tuple[Network, ...]:
-    """The generators of all levels as one, and then the critics of each."""
+    """The generators of all levels as one, and then the discriminators of each."""
     each = [networks(levels, index, classes) for index in range(len(levels))]
     parts = (part for generator, *_ in each for part in generator.parts)
-    critics = (
-        critic._replace(name=joint_name(i, critic.name)) for i, (_, *own) in enumerate(each) for critic in own
+    discriminators = (
+        discriminator._replace(name=joint_name(i, discriminator.name))
+        for i, (_, *own) in enumerate(each)
+        for discriminator in own
     )
-    return (Network("generator", tuple(parts)), *critics)
+    return (Network("generator", tuple(parts)), *discriminators)
 
 
 @functools.cache
@@ -80,15 +82,15 @@ def networks_of(spec: LevelSpec, classes: int, below: Below | None) -> tuple[Net
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         seen = {name: watch(parts, counter.get_total_flops) for name, parts in found.items()}
         with seen["generator"] as made:
-            fake = level.imitate(
+            fake = level.generate_fake(
                 nothing(level, 1), meta(1, spec.generator.latent), below_video(level, 1), STATISTICS
             )
         tables = {"generator": made}
         draws = level.draws(1, stream(0, "costs"))
-        for critic in level.critics:
-            with seen[critic] as judged:
-                level.critic(critic)([fake], [draws[critic]])
-            tables[critic] = judged
+        for discriminator in level.discriminators:
+            with seen[discriminator] as evaluated:
+                level.discriminator(discriminator)([fake], [draws[discriminator]])
+            tables[discriminator] = evaluated
     return tuple(Network(name, tuple(in_order(found[name], table))) for name, table in tables.items())
 
 
@@ -102,10 +104,10 @@ def in_order(parts: dict[str, nn.Module], table: dict[str, "Run"]) -> Iterator[P
 STATISTICS = BatchStatistics()
 
 
-def named_networks(level: Game) -> Iterator[tuple[str, nn.Module]]:
-    """``generator`` and each critic by its name."""
+def named_networks(level: AdversarialLevel) -> Iterator[tuple[str, nn.Module]]:
+    """``generator`` and each discriminator by its name."""
     yield "generator", level.generator
-    yield from ((name, level.critic(name)) for name in level.critics)
+    yield from ((name, level.discriminator(name)) for name in level.discriminators)
 
 
 def parts_of(module: nn.Module, path: str = "") -> Iterator[tuple[str, nn.Module]]:
@@ -161,12 +163,12 @@ def meta(*shape: int) -> Tensor:
     return torch.empty(shape, device="meta")
 
 
-def nothing(level: Level, clips: int) -> Evidence:
+def nothing(level: Level, clips: int) -> DiscriminatorInput:
     """Real clips without content, as a level's training sees them."""
     spec = level.spec
     clip = meta(clips, spec.seen_frames, spec.size, spec.size, 3).permute(0, 1, 4, 2, 3)
     label = torch.zeros(clips, dtype=torch.int64, device="meta")
-    return Evidence(clip, below_video(level, clips), label)
+    return DiscriminatorInput(clip, below_video(level, clips), label)
 
 
 def below_video(level: Level, clips: int) -> Tensor | None:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from vidgan.models.views import ClipShape, Evidence, Frames, ViewSpec
-from vidgan.nn.blocks import BigGANBlocks, ResidualSpec
+from vidgan.models.views import ClipShape, DiscriminatorInput, FramesSpec, ViewSpec
+from vidgan.nn.blocks import BigGANBlocksSpec, ResidualSpec
 from vidgan.nn.layers import Embedding, Linear
 from vidgan.shapes import frames_into_channels
 from vidgan.spec import Spec, require
@@ -20,14 +20,15 @@ class BodySpec(Spec):
     """base number of channels (the papers' ch)"""
     channels: tuple[int, ...] = (2, 4, 8, 16, 16)
     """channels after each block, in multiples of width, from input to output"""
-    volume_blocks: int = 0
+    blocks_3d: int = 0
     """how many of the first blocks are 3-D"""
     halve_time: bool = False
     """whether 3-D blocks average pairs of steps (Du 2020, table 3.3); the other papers keep T"""
     time_in_channels: bool = False
-    """whether the steps that 3-D blocks leave become channels of a single one (Du 2020, 4.5: the clip critic whose
-    videos turn dark); else they stay in the batch, and each gets a score (the cure, and the other papers)"""
-    residual: ResidualSpec = BigGANBlocks()
+    """whether the steps that 3-D blocks leave become channels of a single one (Du 2020, 4.5: the clip
+    discriminator whose videos turn dark); else they stay in the batch, and each gets a score (the cure, and
+    the other papers)"""
+    residual: ResidualSpec = BigGANBlocksSpec()
     """kind of blocks"""
     slope: float = 0.0
     """negative slope of the rectifier; 0 is the papers' ReLU"""
@@ -39,9 +40,9 @@ class BodySpec(Spec):
     def validate(self) -> None:
         require(self.width >= 1, f"width must be at least 1, got {self.width}")
         require(len(self.channels) >= 1, "channels must name at least one block")
-        fits = 0 <= self.volume_blocks <= len(self.channels)
-        require(fits, f"volume_blocks must be 0 to {len(self.channels)}, got {self.volume_blocks}")
-        after = self.volume_blocks < len(self.channels)
+        fits = 0 <= self.blocks_3d <= len(self.channels)
+        require(fits, f"blocks_3d must be 0 to {len(self.channels)}, got {self.blocks_3d}")
+        after = self.blocks_3d < len(self.channels)
         require(after or not self.time_in_channels, "time_in_channels needs a block after the 3-D ones")
 
     @property
@@ -57,7 +58,7 @@ class BodySpec(Spec):
         """Steps that one frame holds behind the 3-D blocks: 1 unless time goes into channels."""
         if not self.time_in_channels:
             return 1
-        return max(1, steps >> self.volume_blocks) if self.halve_time else steps
+        return max(1, steps >> self.blocks_3d) if self.halve_time else steps
 
 
 class Body(nn.Module):
@@ -70,16 +71,16 @@ class Body(nn.Module):
         self.register_buffer("mean", mean, persistent=False)
         widths = [inputs, *(spec.width * c for c in spec.channels)]
         last = len(spec.channels) - 1
-        # Our choice: no attention in critics. Clark et al. 2019, A.2 speaks of it in the generator alone, though
-        # BigGAN's discriminator, which critics are to follow, has one layer of it.
+        # Our choice: no attention in discriminators. Clark et al. 2019, A.2 speaks of it in the generator alone, though
+        # BigGAN's discriminator, which discriminators are to follow, has one layer of it.
         joined = spec.joined(steps)
         self.blocks = nn.ModuleList(
-            spec.residual.critic(
-                widths[i] * (joined if i == spec.volume_blocks else 1),
+            spec.residual.discriminator(
+                widths[i] * (joined if i == spec.blocks_3d else 1),
                 widths[i + 1],
-                volume=i < spec.volume_blocks,
-                shrink=i != last,
-                halve_time=spec.halve_time and i < spec.volume_blocks,
+                conv3d=i < spec.blocks_3d,
+                downsample=i != last,
+                halve_time=spec.halve_time and i < spec.blocks_3d,
                 first=i == 0,
                 slope=spec.slope,
             )
@@ -91,7 +92,7 @@ class Body(nn.Module):
         h = (x - self.get_buffer("mean").to(x.dtype)) * self.spec.input_gain
         features = []
         for i, block in enumerate(self.blocks):
-            if self.spec.time_in_channels and i == self.spec.volume_blocks:
+            if self.spec.time_in_channels and i == self.spec.blocks_3d:
                 h = frames_into_channels(h).unsqueeze(1)
             h = block(h)
             features.append(h)
@@ -116,21 +117,26 @@ class Head(nn.Module, ABC):
     def forward(self, h: Tensor, label: Tensor) -> Tensor: ...
 
 
-class Projection(Spec):
+class HeadSpec(Spec, ABC):
+    """What describes a discriminator's head."""
+
+    @abstractmethod
+    def build(self, features: int, classes: int) -> Head:
+        """The head for ``features`` channels and ``classes`` classes."""
+
+
+class ProjectionSpec(HeadSpec):
     """One score per frame or step: linear(h) + e(y) . h (Clark et al. 2019, A.3)."""
 
     def build(self, features: int, classes: int) -> Head:
         return ProjectionHead(features, classes)
 
 
-class MixedProjection(Spec):
+class MixedProjectionSpec(HeadSpec):
     """o[b, b', t] = r_x[b, t] + sum over t' of r_xy[b', t'] (Luc et al. 2020, Eq. 15), within one half-batch."""
 
     def build(self, features: int, classes: int) -> Head:
         return MixedProjectionHead(features, classes)
-
-
-HeadSpec = Projection | MixedProjection
 
 
 class ProjectionHead(Head):
@@ -149,29 +155,30 @@ class MixedProjectionHead(Head):
         return free[:, None, :] + classy.sum(1)[None, :, None]
 
 
-class CriticSpec(Spec):
-    """What a critic sees, the network that judges it and how scores come out."""
+class DiscriminatorSpec(Spec):
+    """What a discriminator sees, the network that judges it and how scores come out."""
 
     name: str
     """what logs call it"""
-    view: ViewSpec = Frames()
+    view: ViewSpec = FramesSpec()
     body: BodySpec = BodySpec()
-    head: HeadSpec = Projection()
+    head: HeadSpec = ProjectionSpec()
     mean_pool: bool = False
     """mean over positions before the head; the papers sum"""
 
     def validate(self) -> None:
-        require(self.name.isidentifier(), f"a critic's name must be a plain word, got {self.name!r}")
+        require(self.name.isidentifier(), f"a discriminator's name must be a plain word, got {self.name!r}")
 
-    def build(self, classes: int, steps: int) -> "Critic":
-        """A critic of ``classes`` classes; ``steps`` are those that its view shows, as :meth:`View.steps` says."""
-        return Critic(self, classes, steps)
+    def build(self, classes: int, steps: int) -> "Discriminator":
+        """A discriminator of ``classes`` classes; ``steps`` are those that its view shows, as
+        :meth:`View.steps` says."""
+        return Discriminator(self, classes, steps)
 
 
-class Critic(nn.Module):
+class Discriminator(nn.Module):
     """Batches of evidence -> scores per batch; one pass of the body for all of them."""
 
-    def __init__(self, spec: CriticSpec, classes: int, steps: int) -> None:
+    def __init__(self, spec: DiscriminatorSpec, classes: int, steps: int) -> None:
         super().__init__()
         self.spec = spec
         self.body: Body = spec.body.build(spec.view.channels, steps)
@@ -182,14 +189,14 @@ class Critic(nn.Module):
         return self.spec.view.draw(clips, shape, rng)
 
     def forward(
-        self, batches: Sequence[Evidence], draws: Sequence[Tensor], dtype: torch.dtype | None = None
+        self, batches: Sequence[DiscriminatorInput], draws: Sequence[Tensor], dtype: torch.dtype | None = None
     ) -> list[Tensor]:
         """Scores of each batch, (B T) or (B B T), unreduced; arguments as those of :meth:`features`."""
         parts = self.features(batches, draws, dtype)
         return [self.head(part, batch.label) for part, batch in zip(parts, batches, strict=True)]
 
     def features(
-        self, batches: Sequence[Evidence], draws: Sequence[Tensor], dtype: torch.dtype | None = None
+        self, batches: Sequence[DiscriminatorInput], draws: Sequence[Tensor], dtype: torch.dtype | None = None
     ) -> list[Tensor]:
         """What the head scores, of each batch (B T C).
 

@@ -9,11 +9,10 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from vidgan.models.discriminator import Body, BodySpec
-from vidgan.nn.blocks import BigGANBlocks, ResidualSpec, on_frames
+from vidgan.nn.blocks import BigGANBlocksSpec, ResidualSpec, on_frames
 from vidgan.nn.layers import Conv2d, Embedding, Linear
-from vidgan.nn.norm import BatchNorm, Clock, Context, LearntNormReLU, NormSpec, Statistics, name_norms
-from vidgan.nn.recurrent import WarpingUnit
-from vidgan.nn.temporal import Recurrent, Size, TemporalSpec
+from vidgan.nn.norm import BatchNormSpec, Clock, Context, LearntNormReLU, NormSpec, Statistics, name_norms
+from vidgan.nn.temporal import RecurrentSpec, Size, TemporalSpec
 from vidgan.shapes import as_frames, as_video, fold_time, frames_into_channels, repeat_time, unfold_time
 from vidgan.spec import Spec, require
 
@@ -49,19 +48,19 @@ def join(parts: Sequence[Conditioning]) -> Conditioning:
 
 
 class EncoderSpec(Spec):
-    """The frame critic's trunk at full size, applied to each conditioning frame (Clark et al. 2019, A.4)."""
+    """The frame discriminator's trunk at full size, applied to each conditioning frame (Clark et al. 2019, A.4)."""
 
     body: BodySpec = BodySpec()
     kernel: int = 3
     """size of the convolution that compresses the joined features to a state: 1 in DVD-GAN-FP, 3 in TrIVD-GAN-FP"""
-    rectify: bool = True
+    relu: bool = True
     """ReLU after that convolution (Luc et al. 2020, F.3)"""
     skips: bool = False
     """U-Net connections to the generator (Clark et al. 2019, A.4): one per stage, see :class:`Stage`"""
 
     def validate(self) -> None:
         require(self.kernel % 2 == 1, f"kernel must be odd, got {self.kernel}")
-        require(self.body.volume_blocks == 0, "an encoder works on single frames: volume_blocks must be 0")
+        require(self.body.blocks_3d == 0, "an encoder works on single frames: blocks_3d must be 0")
         require(not self.body.time_in_channels, "an encoder works on single frames: no time_in_channels")
 
     def build(self, frames: int, states: Mapping[int, int], size: int) -> "Encoder":
@@ -93,7 +92,7 @@ class Encoder(nn.Module):
         states = {}
         for side, layer in self.compress.items():
             state = layer(joined[int(side)])
-            states[int(side)] = torch.relu(state) if self.spec.rectify else state
+            states[int(side)] = torch.relu(state) if self.spec.relu else state
         return Conditioning(states, joined if self.spec.skips else {}, None)
 
 
@@ -119,19 +118,19 @@ class StageSpec(Spec):
     """a 3x3 convolution between the temporal layers and the blocks (Luc et al. 2020, A)"""
     blocks: int = 2
     """number of residual blocks: 2 by "we double the number of overall blocks" (Clark et al. 2019, A.2)"""
-    residual: ResidualSpec = BigGANBlocks()
+    residual: ResidualSpec = BigGANBlocksSpec()
     """kind of those blocks"""
 
     def validate(self) -> None:
         require(self.channels >= 1, f"channels must be at least 1, got {self.channels}")
         require(self.blocks >= 1, f"blocks must be at least 1, got {self.blocks}")
-        recurrent = sum(isinstance(layer, Recurrent) for layer in self.temporal)
+        recurrent = sum(isinstance(layer, RecurrentSpec) for layer in self.temporal)
         require(recurrent <= 1, f"a stage takes at most one recurrent unit, got {recurrent}")
 
     @property
     def recurrent(self) -> bool:
         """Whether the stage has a recurrent unit, whose state an encoder may give."""
-        return any(isinstance(layer, Recurrent) for layer in self.temporal)
+        return any(isinstance(layer, RecurrentSpec) for layer in self.temporal)
 
 
 class Stage(nn.Module):
@@ -163,7 +162,11 @@ class Stage(nn.Module):
         last = spec.blocks - 1
         self.blocks = nn.ModuleList(
             spec.residual.generator(
-                inputs, outputs if i == last else inputs, condition, norm, grow=spec.upsample and i == last
+                inputs,
+                outputs if i == last else inputs,
+                condition,
+                norm,
+                upsample=spec.upsample and i == last,
             )
             for i in range(spec.blocks)
         )
@@ -205,10 +208,10 @@ class AddBelow(nn.Module):
     def forward(self, x: Tensor, below: Tensor | None) -> Tensor:
         if self.projection is None or below is None:
             return x
-        return x + on_frames(self.projection, nearest(below.to(x.dtype), x.shape[1], x.shape[-1]))
+        return x + on_frames(self.projection, resize_nearest(below.to(x.dtype), x.shape[1], x.shape[-1]))
 
 
-def nearest(video: Tensor, steps: int, side: int) -> Tensor:
+def resize_nearest(video: Tensor, steps: int, side: int) -> Tensor:
     """Nearest-neighbour resizing of a video (B T' C h w) to ``steps`` frames of ``side`` pixels.
 
     Frames are repeated in time (``steps`` is a multiple of T'); in space it only shrinks.
@@ -233,9 +236,9 @@ class GeneratorSpec(Spec):
     channels: int = 8
     """channels of the first map, in multiples of width"""
     stages: tuple[StageSpec, ...] = ()
-    norm: NormSpec = BatchNorm()
+    norm: NormSpec = BatchNormSpec()
     """normalisation inside the blocks"""
-    final_norm: NormSpec = BatchNorm()
+    final_norm: NormSpec = BatchNormSpec()
     """normalisation before the last convolution; without it training fails, says Clark et al. 2019, C"""
     spectral_start: bool = True
     """spectral normalisation of the first linear layer too, as DVD-GAN (A.3); TrIVD-GAN (A) leaves that layer out"""
@@ -258,7 +261,7 @@ class GeneratorSpec(Spec):
     def warps(self) -> bool:
         """Whether a recurrent unit moves its state by kernels, so that there are motion fields."""
         layers = [layer for stage in self.stages for layer in stage.temporal]
-        return any(isinstance(layer, Recurrent) and isinstance(layer.unit, WarpingUnit) for layer in layers)
+        return any(isinstance(layer, RecurrentSpec) and layer.unit.warps for layer in layers)
 
     @property
     def context(self) -> int | None:

@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vidgan.models.discriminator import Critic, CriticSpec
+from vidgan.models.discriminator import Discriminator, DiscriminatorSpec
 from vidgan.models.generator import NOTHING, Conditioning, Generator, GeneratorSpec, from_below
-from vidgan.models.losses import ObjectiveSpec, SumThenHinge
-from vidgan.models.views import ClipShape, Evidence
+from vidgan.models.losses import ObjectiveSpec, SumThenHingeSpec
+from vidgan.models.views import ClipShape, DiscriminatorInput
 from vidgan.nn.norm import Clock, Statistics
 from vidgan.shapes import as_video, fold_time, unfold_time
 from vidgan.spec import Spec, require
@@ -58,8 +58,8 @@ class LevelSpec(Spec):
     """One level of a cascade; a model without a cascade has one."""
 
     generator: GeneratorSpec
-    critics: tuple[CriticSpec, ...]
-    objective: ObjectiveSpec = SumThenHinge()
+    discriminators: tuple[DiscriminatorSpec, ...]
+    objective: ObjectiveSpec = SumThenHingeSpec()
     frames: int
     """frames that the generator makes of a whole video"""
     stride: int = 1
@@ -76,15 +76,16 @@ class LevelSpec(Spec):
         require(self.stride >= 1, f"stride must be at least 1, got {self.stride}")
         require(self.context_frames >= 0, f"context_frames must be at least 0, got {self.context_frames}")
         require(self.steps is None or self.steps >= 1, f"steps must be at least 1, got {self.steps}")
-        names = [critic.name for critic in self.critics]
-        require(len(set(names)) == len(names), f"critics need different names, got {', '.join(names)}")
+        names = [discriminator.name for discriminator in self.discriminators]
+        require(len(set(names)) == len(names), f"discriminators need different names, got {', '.join(names)}")
         if self.window is not None:
             fits = 1 <= self.window <= self.frames
             require(fits, f"window must be 1 to {self.frames} frames, got {self.window}")
-        for critic in self.critics:
+        for discriminator in self.discriminators:
             require(
-                critic.view.fewest_frames <= self.seen_frames,
-                f"the critic {critic.name!r} draws {critic.view.fewest_frames} frames of clips that have "
+                discriminator.view.fewest_frames <= self.seen_frames,
+                f"the discriminator {discriminator.name!r} draws {discriminator.view.fewest_frames} frames "
+                f"of clips that have "
                 f"{self.seen_frames}; give it fewer or make clips longer",
             )
 
@@ -100,23 +101,23 @@ class LevelSpec(Spec):
 
     @property
     def seen_frames(self) -> int:
-        """Frames of a clip that critics see: given and generated."""
+        """Frames of a clip that discriminators see: given and generated."""
         return self.context_frames + self.trained_frames
 
 
 Features = dict[str, Tensor]
-"""What each critic's head scores of one batch (B T C)."""
+"""What each discriminator's head scores of one batch (B T C)."""
 
 
-class Game(nn.Module, ABC):
-    """What a training step plays: generator against critics, of one level or of several together."""
+class AdversarialLevel(nn.Module, ABC):
+    """What a training step plays: generator against discriminators, of one level or of several together."""
 
     spec: LevelSpec
     """of the level, or of the top one"""
     below: Below | None
     """what it is fed with"""
     generator: nn.Module
-    critics: nn.ModuleDict
+    discriminators: nn.ModuleDict
     """by the names that logs call them"""
 
     @property
@@ -124,15 +125,15 @@ class Game(nn.Module, ABC):
     def latent(self) -> int:
         """Dimension of the noise."""
 
-    def critic(self, name: str) -> Critic:
-        """The critic called ``name``."""
-        module = self.critics[name]
-        assert isinstance(module, Critic)
+    def discriminator(self, name: str) -> Discriminator:
+        """The discriminator called ``name``."""
+        module = self.discriminators[name]
+        assert isinstance(module, Discriminator)
         return module
 
     @abstractmethod
-    def evidence(self, clip: Tensor, label: Tensor, smooth: bool) -> Evidence:
-        """Real clips (B T 3 H W) of at least its size as critics see them, with the data's own views below.
+    def real_input(self, clip: Tensor, label: Tensor, smooth: bool) -> DiscriminatorInput:
+        """Real clips (B T 3 H W) of at least its size as discriminators see them, with the data's own views below.
 
         Args:
             smooth: views are bilinear (CVG) instead of nearest (SSW-GAN).
@@ -143,22 +144,22 @@ class Game(nn.Module, ABC):
         """Random places of windows, int64 (clips, m); m is 0 where clips are windows already."""
 
     @abstractmethod
-    def at(self, real: Evidence, places: Tensor) -> Evidence:
+    def at(self, real: DiscriminatorInput, places: Tensor) -> DiscriminatorInput:
         """The windows of real clips at ``places``."""
 
     @abstractmethod
     def draws(self, clips: int, rng: torch.Generator) -> dict[str, Tensor]:
-        """Every critic's random numbers for ``clips`` clips."""
+        """Every discriminator's random numbers for ``clips`` clips."""
 
     @abstractmethod
-    def imitate(
+    def generate_fake(
         self,
-        real: Evidence,
+        real: DiscriminatorInput,
         z: Tensor,
         below: Tensor | None,
         statistics: Statistics,
         dtype: torch.dtype | None = None,
-    ) -> Evidence:
+    ) -> DiscriminatorInput:
         """The fake counterpart of ``real``: same labels (Our choice), same conditioning frames, new noise.
 
         Args:
@@ -172,29 +173,29 @@ class Game(nn.Module, ABC):
     @abstractmethod
     def features(
         self,
-        batches: Sequence[Evidence],
+        batches: Sequence[DiscriminatorInput],
         draws: Sequence[dict[str, Tensor]],
         dtype: torch.dtype | None = None,
     ) -> list[Features]:
-        """What the critics' heads score, by batch."""
+        """What the discriminators' heads score, by batch."""
 
     def score(self, features: Features, label: Tensor) -> list[Tensor]:
-        """Every critic's scores of one batch with these labels (B,)."""
-        return [self.critic(name).head(h, label) for name, h in features.items()]
+        """Every discriminator's scores of one batch with these labels (B,)."""
+        return [self.discriminator(name).head(h, label) for name, h in features.items()]
 
     def judge(
         self,
-        batches: Sequence[Evidence],
+        batches: Sequence[DiscriminatorInput],
         draws: Sequence[dict[str, Tensor]],
         dtype: torch.dtype | None = None,
     ) -> list[list[Tensor]]:
-        """Scores, first by batch, then by critic."""
+        """Scores, first by batch, then by discriminator."""
         seen = self.features(batches, draws, dtype)
         return [self.score(features, batch.label) for features, batch in zip(seen, batches, strict=True)]
 
 
-class Level(Game):
-    """Generator and critics of one level, built for a number of classes.
+class Level(AdversarialLevel):
+    """Generator and discriminators of one level, built for a number of classes.
 
     Args:
         above: sizes of the levels above, from the top one on, through which real clips are brought down to it.
@@ -209,10 +210,12 @@ class Level(Game):
             classes, spec.context_frames, None if below is None else below.size
         )
         factor = 1 if below is None else below.factor
-        self.critics = nn.ModuleDict(
+        self.discriminators = nn.ModuleDict(
             {
-                critic.name: critic.build(classes, critic.view.steps(spec.seen_frames, factor))
-                for critic in spec.critics
+                discriminator.name: discriminator.build(
+                    classes, discriminator.view.steps(spec.seen_frames, factor)
+                )
+                for discriminator in spec.discriminators
             }
         )
 
@@ -220,40 +223,44 @@ class Level(Game):
     def latent(self) -> int:
         return self.spec.generator.latent
 
-    def evidence(self, clip: Tensor, label: Tensor, smooth: bool) -> Evidence:
+    def real_input(self, clip: Tensor, label: Tensor, smooth: bool) -> DiscriminatorInput:
         # "By repeated application of f_s" (CVG): the levels above see these very clips as their input.
         for size in (*self.above, self.spec.size):
             clip = resize(clip, size, smooth)
-        return Evidence(clip, None if self.below is None else view_below(clip, self.below, smooth), label)
+        return DiscriminatorInput(
+            clip, None if self.below is None else view_below(clip, self.below, smooth), label
+        )
 
     def places(self, clips: int, rng: torch.Generator) -> Tensor:
         return torch.zeros((clips, 0), dtype=torch.int64)
 
-    def at(self, real: Evidence, places: Tensor) -> Evidence:
+    def at(self, real: DiscriminatorInput, places: Tensor) -> DiscriminatorInput:
         return real
 
     @property
     def clip_shape(self) -> ClipShape:
-        """Size of the clips that critics see."""
+        """Size of the clips that discriminators see."""
         return ClipShape(self.spec.seen_frames, self.spec.size, self.spec.size)
 
     def draws(self, clips: int, rng: torch.Generator) -> dict[str, Tensor]:
-        return {name: self.critic(name).draw(clips, self.clip_shape, rng) for name in self.critics}
+        return {
+            name: self.discriminator(name).draw(clips, self.clip_shape, rng) for name in self.discriminators
+        }
 
-    def condition(self, real: Evidence, below: Tensor | None) -> Conditioning:
+    def condition(self, real: DiscriminatorInput, below: Tensor | None) -> Conditioning:
         """What the generator is given: the real clip's first frames, or the level below's video."""
         if self.spec.context_frames:
             return self.generator.encode(real.clip[:, : self.spec.context_frames])
         return NOTHING if below is None else from_below(below)
 
-    def imitate(
+    def generate_fake(
         self,
-        real: Evidence,
+        real: DiscriminatorInput,
         z: Tensor,
         below: Tensor | None,
         statistics: Statistics,
         dtype: torch.dtype | None = None,
-    ) -> Evidence:
+    ) -> DiscriminatorInput:
         given = real.clip[:, : self.spec.context_frames]
         conditioning = self.condition(real._replace(clip=real.clip.to(dtype or real.clip.dtype)), below)
         made = self.generator.generate(
@@ -265,19 +272,19 @@ class Level(Game):
             Clock(),
             dtype,
         )
-        # Critics are not told that the first frames were given (Clark et al. 2019, A.4).
+        # Discriminators are not told that the first frames were given (Clark et al. 2019, A.4).
         clip = as_video(torch.cat([given, made.video], dim=1)) if self.spec.context_frames else made.video
-        return Evidence(clip, below, real.label)
+        return DiscriminatorInput(clip, below, real.label)
 
     def features(
         self,
-        batches: Sequence[Evidence],
+        batches: Sequence[DiscriminatorInput],
         draws: Sequence[dict[str, Tensor]],
         dtype: torch.dtype | None = None,
     ) -> list[Features]:
         table: list[Features] = [{} for _ in batches]
-        for name in self.critics:
-            parts = self.critic(name).features(batches, [draw[name] for draw in draws], dtype)
+        for name in self.discriminators:
+            parts = self.discriminator(name).features(batches, [draw[name] for draw in draws], dtype)
             for features, part in zip(table, parts, strict=True):
                 features[name] = part
         return table

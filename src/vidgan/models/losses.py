@@ -15,21 +15,21 @@ from vidgan.nn.layers import Embedding, WeightLayer
 from vidgan.spec import Spec, require
 
 Scores = Sequence[Tensor]
-"""One tensor per critic, (B T) or (B B T)."""
+"""One tensor per discriminator, (B T) or (B B T)."""
 
 
-class Objective(Spec, ABC):
+class ObjectiveSpec(Spec, ABC):
     """The game's two losses (Lim and Ye 2017), as a mean over the batch."""
 
     @abstractmethod
     def outputs(self, scores: Scores) -> list[Tensor]:
         """What goes into each hinge; the losses are means of each, summed."""
 
-    def by_critic(self, scores: Scores) -> list[Tensor]:
-        """What each critic adds to the hinges' inputs."""
+    def by_discriminator(self, scores: Scores) -> list[Tensor]:
+        """What each discriminator adds to the hinges' inputs."""
         return list(scores)
 
-    def critic_loss(self, real: Scores, fake: Scores) -> Tensor:
+    def discriminator_loss(self, real: Scores, fake: Scores) -> Tensor:
         """sum over outputs of E[relu(1 - real)] + E[relu(1 + fake)] (Clark et al. 2019, 2.2)."""
         reals, fakes = self.outputs(real), self.outputs(fake)
         losses = [
@@ -42,44 +42,42 @@ class Objective(Spec, ABC):
         return -torch.stack([output.mean() for output in self.outputs(fake)]).sum()
 
 
-class SumThenHinge(Objective):
-    """Sum over a critic's frames or steps, then one hinge per critic (Clark et al. 2019, 3.1; Du 2020, Eq. 4.2).
+class SumThenHingeSpec(ObjectiveSpec):
+    """Sum over a discriminator's frames or steps, then one hinge per discriminator (Clark et al. 2019, 3.1;
+    Du 2020, Eq. 4.2).
 
-    Our choice: the clip critic's steps are summed too; 3.1 and Eq. 4.2 say so of the frame critic, and of this one
-    only that it has a score.
+    Our choice: the clip discriminator's steps are summed too; 3.1 and Eq. 4.2 say so of the frame
+    discriminator, and of this one only that it has a score.
     """
 
     mean: bool = False
     """mean over frames or steps instead of the sum"""
 
     def outputs(self, scores: Scores) -> list[Tensor]:
-        return self.by_critic(scores)
+        return self.by_discriminator(scores)
 
-    def by_critic(self, scores: Scores) -> list[Tensor]:
+    def by_discriminator(self, scores: Scores) -> list[Tensor]:
         return [s.mean(-1) if self.mean else s.sum(-1) for s in scores]
 
 
-class HingeEach(Objective):
-    """A hinge per output, the mean per critic (Du 2020, Eq. 4.3; Luc et al. 2020, Eqs. 13 and 14).
+class HingeEachSpec(ObjectiveSpec):
+    """A hinge per output, the mean per discriminator (Du 2020, Eq. 4.3; Luc et al. 2020, Eqs. 13 and 14).
 
-    Our choice for several critics: their means are summed.
+    Our choice for several discriminators: their means are summed.
     """
 
     def outputs(self, scores: Scores) -> list[Tensor]:
         return list(scores)
 
 
-class HingeJoined(Objective):
-    """All critics' outputs joined, a hinge per output, one mean over samples and outputs (SSW-GAN, B)."""
+class HingeJoinedSpec(ObjectiveSpec):
+    """All discriminators' outputs joined, a hinge per output, one mean over samples and outputs (SSW-GAN, B)."""
 
     def outputs(self, scores: Scores) -> list[Tensor]:
         return [torch.cat([s.flatten(1) for s in scores], dim=1)]
 
 
-ObjectiveSpec = SumThenHinge | HingeEach | HingeJoined
-
-
-class PixelLoss(Spec):
+class PixelLossSpec(Spec):
     """The "Average Pixel Value Loss", added to the generator's from a step on (Du 2020, Eq. 4.1).
 
     The thesis leaves it out of its final model: it delays the dark videos and does not end them.
@@ -107,7 +105,7 @@ class PixelLoss(Spec):
         return self.weight * (real - fake).abs().mean()
 
 
-class Variety(Spec):
+class VarietySpec(Spec):
     """Added to the generator's loss, so that different noise gives different futures.
 
     Our choice: the "variety loss" of Gupta et al. 2018 (Social GAN), on pixels and with the mean absolute difference
@@ -115,7 +113,7 @@ class Variety(Spec):
     """
 
     weight: float
-    """of the loss, beside the critics' part"""
+    """of the loss, beside the discriminators' part"""
     futures: int = 4
     """futures of each clip among which the nearest is taken; a batch holds so many times fewer clips"""
 
@@ -137,11 +135,12 @@ class Variety(Spec):
         return self.weight * torch.stack([futures.min() for futures in apart.split(self.futures)]).mean()
 
 
-class ClassMargin(Spec):
-    """A loss of the critics on real clips.
+class ClassMarginSpec(Spec):
+    """A loss of the discriminators on real clips.
 
-    Our choice: the papers' critics never see a real clip under another class, and learn late what tells classes apart.
-    What it asks for is not all to be had, as single frames do not tell all motions; the hinge lives with the rest.
+    Our choice: the papers' discriminators never see a real clip under another class, and learn late what
+    tells classes apart. What it asks for is not all to be had, as single frames do not tell all motions; the
+    hinge lives with the rest.
     """
 
     weight: float

@@ -1,4 +1,4 @@
-"""What a critic sees of a clip: frames, a smaller clip, a crop, a pair. Randomness is data, drawn per clip."""
+"""What a discriminator sees of a clip: frames, a smaller clip, a crop, a pair. Randomness is data, drawn per clip."""
 
 from abc import ABC, abstractmethod
 from typing import NamedTuple
@@ -11,8 +11,8 @@ from vidgan.shapes import as_video, fold_time, unfold_time
 from vidgan.spec import Spec, require
 
 
-class Evidence(NamedTuple):
-    """All that a critic may see of a batch."""
+class DiscriminatorInput(NamedTuple):
+    """All that a discriminator may see of a batch."""
 
     clip: Tensor
     """(B T 3 H W) in [-1, 1]; conditioning frames are joined in front"""
@@ -22,12 +22,12 @@ class Evidence(NamedTuple):
     """(B,) int64; class-free data has one class"""
     start: Tensor | None = None
     """where levels are trained together: the window's first frame in the video below (B,)"""
-    lower: tuple["Evidence", ...] = ()
-    """where levels are trained together: what the critics of those below see, from the first level"""
+    lower: tuple["DiscriminatorInput", ...] = ()
+    """where levels are trained together: what the discriminators of those below see, from the first level"""
 
-    def rows(self, rows: slice | Tensor) -> "Evidence":
+    def rows(self, rows: slice | Tensor) -> "DiscriminatorInput":
         """Some of the clips, by a slice or by their numbers, int64."""
-        return Evidence(
+        return DiscriminatorInput(
             self.clip[rows],
             None if self.below is None else self.below[rows],
             self.label[rows],
@@ -44,7 +44,7 @@ class ClipShape(NamedTuple):
     width: int
 
 
-class View(Spec, ABC):
+class ViewSpec(Spec, ABC):
     """A pure function of the evidence and of numbers that were drawn beforehand."""
 
     @property
@@ -66,11 +66,11 @@ class View(Spec, ABC):
         return torch.zeros((clips, 0), dtype=torch.int64)
 
     @abstractmethod
-    def apply(self, seen: Evidence, draw: Tensor) -> Tensor:
-        """What the critic sees (B T' C' H' W')."""
+    def apply(self, seen: DiscriminatorInput, draw: Tensor) -> Tensor:
+        """What the discriminator sees (B T' C' H' W')."""
 
 
-class Frames(View):
+class FramesSpec(ViewSpec):
     """``k`` frames of each clip at full size, drawn at random (Clark et al. 2019, 3.1).
 
     Our choice: without replacement, so that k different frames are seen; the paper says "uniformly sampled".
@@ -97,14 +97,14 @@ class Frames(View):
         order = torch.rand((clips, shape.frames), generator=rng).argsort(dim=1)
         return order[:, : self.k].sort(dim=1).values
 
-    def apply(self, seen: Evidence, draw: Tensor) -> Tensor:
+    def apply(self, seen: DiscriminatorInput, draw: Tensor) -> Tensor:
         rows = torch.arange(len(draw), device=draw.device)[:, None]
         # Indexed in B T H W C order, so that the result is in memory order too.
         picked = seen.clip.permute(0, 1, 3, 4, 2)[rows, draw].permute(0, 1, 4, 2, 3)
-        return shrink(picked, self.scale)
+        return downsample(picked, self.scale)
 
 
-class Clip(View):
+class ClipSpec(ViewSpec):
     """The whole clip, average-pooled in space by ``scale``; 1 is the identity (Clark et al. 2019, 3.1)."""
 
     scale: int = 2
@@ -113,11 +113,11 @@ class Clip(View):
     def validate(self) -> None:
         require(self.scale >= 1, f"scale must be at least 1, got {self.scale}")
 
-    def apply(self, seen: Evidence, draw: Tensor) -> Tensor:
-        return shrink(seen.clip, self.scale)
+    def apply(self, seen: DiscriminatorInput, draw: Tensor) -> Tensor:
+        return downsample(seen.clip, self.scale)
 
 
-class Crop(View):
+class CropSpec(ViewSpec):
     """One random H/s x W/s window per clip, the same for all its frames (Luc et al. 2020, 3.1)."""
 
     scale: int = 2
@@ -130,7 +130,7 @@ class Crop(View):
         high = torch.tensor([side - side // self.scale + 1 for side in shape[1:]])
         return (torch.rand((clips, 2), generator=rng) * high).long()
 
-    def apply(self, seen: Evidence, draw: Tensor) -> Tensor:
+    def apply(self, seen: DiscriminatorInput, draw: Tensor) -> Tensor:
         _, _, _, height, width = seen.clip.shape
         rows = draw[:, 0, None] + torch.arange(height // self.scale, device=draw.device)
         columns = draw[:, 1, None] + torch.arange(width // self.scale, device=draw.device)
@@ -139,7 +139,7 @@ class Crop(View):
         return as_video(picked.permute(0, 3, 4, 1, 2))
 
 
-class MatchingPair(View):
+class MatchingPairSpec(ViewSpec):
     """The lower level's video and the clip resized to it in space and time, joined on channels (SSW-GAN, 4)."""
 
     @property
@@ -149,7 +149,7 @@ class MatchingPair(View):
     def steps(self, frames: int, factor: int = 1) -> int:
         return frames // factor
 
-    def apply(self, seen: Evidence, draw: Tensor) -> Tensor:
+    def apply(self, seen: DiscriminatorInput, draw: Tensor) -> Tensor:
         if seen.below is None:
             raise ValueError("a matching pair needs the video of a level below")
         below = seen.below.to(seen.clip.dtype)
@@ -160,10 +160,7 @@ class MatchingPair(View):
         return as_video(torch.cat([below, unfold_time(small, steps)], dim=2))
 
 
-ViewSpec = Frames | Clip | Crop | MatchingPair
-
-
-def shrink(x: Tensor, scale: int) -> Tensor:
+def downsample(x: Tensor, scale: int) -> Tensor:
     """Average-pool every frame of a video (B T C H W) by ``scale``."""
     if scale == 1:
         return x

@@ -13,7 +13,7 @@ from vidgan.shapes import as_video, fold_time, from_clip, to_clip, unfold_time
 from vidgan.spec import Spec, require
 
 
-def upsample(frames: Tensor) -> Tensor:
+def nearest_upsample(frames: Tensor) -> Tensor:
     """Nearest-neighbour upsampling of frames (N C H W) by 2."""
     return F.interpolate(frames, scale_factor=2.0, mode="nearest")
 
@@ -26,25 +26,25 @@ def on_frames(layer: nn.Module, x: Tensor) -> Tensor:
 class GeneratorBlock(nn.Module):
     """norm-ReLU-(up)-conv-norm-ReLU-conv plus a shortcut; every frame apart (Brock et al. 2018, Fig. 15)."""
 
-    def __init__(self, inputs: int, outputs: int, condition: int, norm: NormSpec, *, grow: bool) -> None:
+    def __init__(self, inputs: int, outputs: int, condition: int, norm: NormSpec, *, upsample: bool) -> None:
         super().__init__()
-        self.grow = grow
+        self.upsample = upsample
         self.norm1 = ConditionalNormReLU(norm, inputs, condition)
         self.conv1 = Conv2d(inputs, outputs)
         self.norm2 = ConditionalNormReLU(norm, outputs, condition)
         self.conv2 = Conv2d(outputs, outputs)
         # As BigGAN, the shortcut is learnt wherever the shape changes.
-        self.shortcut = Conv2d(inputs, outputs, 1) if grow or inputs != outputs else None
+        self.shortcut = Conv2d(inputs, outputs, 1) if upsample or inputs != outputs else None
 
     def forward(self, x: Tensor, context: Context) -> Tensor:
         steps = x.shape[1]
         h = fold_time(self.norm1(x, context))
-        h = self.conv1(upsample(h) if self.grow else h)
+        h = self.conv1(nearest_upsample(h) if self.upsample else h)
         h = fold_time(self.norm2(unfold_time(h, steps), context))
         h = self.conv2(h)
         # A 1x1 convolution and nearest upsampling commute: convolve at the lower resolution.
         skip = fold_time(x) if self.shortcut is None else self.shortcut(fold_time(x))
-        return unfold_time(h + (upsample(skip) if self.grow else skip), steps)
+        return unfold_time(h + (nearest_upsample(skip) if self.upsample else skip), steps)
 
 
 class SeparableConv(nn.Module):
@@ -74,14 +74,14 @@ class SeparableBlock(nn.Module):
         return x + self.conv2(self.norm2(h, context))
 
 
-class CriticBlock(nn.Module):
+class DiscriminatorBlock(nn.Module):
     """(ReLU)-conv-ReLU-conv-(down) plus a shortcut, without normalisation (Brock et al. 2018, Fig. 15).
 
     Args:
-        volume: convolutions are 3x3x3 over the clip instead of 3x3 over frames; the shortcut stays 1x1.
-        shrink: average-pool height and width by 2.
+        conv3d: convolutions are 3x3x3 over the clip instead of 3x3 over frames; the shortcut stays 1x1.
+        downsample: average-pool height and width by 2.
         halve_time: average pairs of steps too (Du 2020, table 3.3); an odd last step is dropped.
-        first: the block that sees pixels does not rectify its input.
+        first: the block that sees pixels has no ReLU before it.
         slope: negative slope of the rectifier; 0 is ReLU.
     """
 
@@ -90,52 +90,52 @@ class CriticBlock(nn.Module):
         inputs: int,
         outputs: int,
         *,
-        volume: bool,
-        shrink: bool,
+        conv3d: bool,
+        downsample: bool,
         halve_time: bool,
         first: bool,
         slope: float,
     ) -> None:
         super().__init__()
-        self.shrink, self.halve_time, self.first, self.slope = shrink, halve_time, first, slope
-        self.conv1 = Conv3d(inputs, outputs) if volume else Conv2d(inputs, outputs)
-        self.conv2 = Conv3d(outputs, outputs) if volume else Conv2d(outputs, outputs)
+        self.downsample, self.halve_time, self.first, self.slope = downsample, halve_time, first, slope
+        self.conv1 = Conv3d(inputs, outputs) if conv3d else Conv2d(inputs, outputs)
+        self.conv2 = Conv3d(outputs, outputs) if conv3d else Conv2d(outputs, outputs)
         # Our choice: the shortcut of a 3-D block stays a 1x1 convolution of each frame: it only fits channels. By the
         # words of Clark et al. 2019, A.2, "every convolution is replaced" by one of 3x3x3.
-        self.shortcut = Conv2d(inputs, outputs, 1) if shrink or inputs != outputs else None
+        self.shortcut = Conv2d(inputs, outputs, 1) if downsample or inputs != outputs else None
 
     def forward(self, x: Tensor) -> Tensor:
-        h = convolve(self.conv1, x if self.first else rectify(x, self.slope))
-        h = convolve(self.conv2, rectify(h, self.slope))
-        h = pool(h, self.shrink, self.halve_time)
+        h = convolve(self.conv1, x if self.first else leaky_relu(x, self.slope))
+        h = convolve(self.conv2, leaky_relu(h, self.slope))
+        h = pool(h, self.downsample, self.halve_time)
         # A 1x1 convolution and average pooling commute: convolve at the lower resolution.
-        skip = pool(x, self.shrink, self.halve_time)
+        skip = pool(x, self.downsample, self.halve_time)
         return h + (skip if self.shortcut is None else on_frames(self.shortcut, skip))
 
 
-class VolumeConvolution(nn.Module):
+class Convolution3d(nn.Module):
     """(ReLU)-conv-(down) with a 3x3x3 convolution: a plain layer in place of a 3-D block (Du 2020, 4.6).
 
     Our choice: it rectifies and pools as the block that it replaces; 4.6 names the "standard 3-D convolutional layer"
     alone.
 
     Args:
-        shrink: average-pool height and width by 2.
+        downsample: average-pool height and width by 2.
         halve_time: average pairs of steps too; an odd last step is dropped.
-        first: the layer that sees pixels does not rectify its input.
+        first: the layer that sees pixels has no ReLU before it.
         slope: negative slope of the rectifier; 0 is ReLU.
     """
 
     def __init__(
-        self, inputs: int, outputs: int, *, shrink: bool, halve_time: bool, first: bool, slope: float
+        self, inputs: int, outputs: int, *, downsample: bool, halve_time: bool, first: bool, slope: float
     ) -> None:
         super().__init__()
-        self.shrink, self.halve_time, self.first, self.slope = shrink, halve_time, first, slope
+        self.downsample, self.halve_time, self.first, self.slope = downsample, halve_time, first, slope
         self.conv = Conv3d(inputs, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        h = convolve(self.conv, x if self.first else rectify(x, self.slope))
-        return pool(h, self.shrink, self.halve_time)
+        h = convolve(self.conv, x if self.first else leaky_relu(x, self.slope))
+        return pool(h, self.downsample, self.halve_time)
 
 
 def convolve(layer: Conv2d | Conv3d, x: Tensor) -> Tensor:
@@ -143,14 +143,14 @@ def convolve(layer: Conv2d | Conv3d, x: Tensor) -> Tensor:
     return from_clip(layer(to_clip(x))) if isinstance(layer, Conv3d) else on_frames(layer, x)
 
 
-def rectify(x: Tensor, slope: float) -> Tensor:
+def leaky_relu(x: Tensor, slope: float) -> Tensor:
     """ReLU, or leaky ReLU where ``slope`` is not 0."""
     return F.leaky_relu(x, slope) if slope else F.relu(x)
 
 
-def pool(x: Tensor, shrink: bool, halve_time: bool) -> Tensor:
+def pool(x: Tensor, downsample: bool, halve_time: bool) -> Tensor:
     """A video (B T C H W) average-pooled in height and width by 2, in time by pairs, or as it is."""
-    if shrink:
+    if downsample:
         x = unfold_time(F.avg_pool2d(fold_time(x), 2), x.shape[1])
     return pair_mean(x) if halve_time else x
 
@@ -176,11 +176,11 @@ class DeepGeneratorBlock(nn.Module):
         SpecError: if ``outputs`` is more than ``inputs``, which a shortcut that drops channels cannot give.
     """
 
-    def __init__(self, inputs: int, outputs: int, condition: int, norm: NormSpec, *, grow: bool) -> None:
+    def __init__(self, inputs: int, outputs: int, condition: int, norm: NormSpec, *, upsample: bool) -> None:
         super().__init__()
         require(outputs <= inputs, f"a BigGAN-deep block cannot make {outputs} channels of {inputs}")
         hidden = max(1, inputs // RATIO)
-        self.grow, self.outputs = grow, outputs
+        self.upsample, self.outputs = upsample, outputs
         self.norm1 = ConditionalNormReLU(norm, inputs, condition)
         self.conv1 = Conv2d(inputs, hidden, 1)
         self.norm2 = ConditionalNormReLU(norm, hidden, condition)
@@ -199,19 +199,19 @@ class DeepGeneratorBlock(nn.Module):
         return h + self._grow(as_video(x[:, :, : self.outputs]))
 
     def _grow(self, x: Tensor) -> Tensor:
-        return unfold_time(upsample(fold_time(x)), x.shape[1]) if self.grow else x
+        return unfold_time(nearest_upsample(fold_time(x)), x.shape[1]) if self.upsample else x
 
 
-class DeepCriticBlock(nn.Module):
+class DeepDiscriminatorBlock(nn.Module):
     """(ReLU)-1x1-ReLU-3x3-ReLU-3x3-ReLU-(down)-1x1, plus the input (Brock et al. 2018, B).
 
     The shortcut is pooled and gets the channels that it lacks from a 1x1 convolution of itself.
 
     Args:
-        volume: the 3x3 convolutions are 3x3x3 over the clip; those of 1x1 stay.
-        shrink: average-pool height and width by 2.
+        conv3d: the 3x3 convolutions are 3x3x3 over the clip; those of 1x1 stay.
+        downsample: average-pool height and width by 2.
         halve_time: average pairs of steps too; an odd last step is dropped.
-        first: the block that sees pixels does not rectify its input.
+        first: the block that sees pixels has no ReLU before it.
         slope: negative slope of the rectifier; 0 is ReLU.
 
     Raises:
@@ -223,28 +223,30 @@ class DeepCriticBlock(nn.Module):
         inputs: int,
         outputs: int,
         *,
-        volume: bool,
-        shrink: bool,
+        conv3d: bool,
+        downsample: bool,
         halve_time: bool,
         first: bool,
         slope: float,
     ) -> None:
         super().__init__()
-        require(outputs >= inputs, f"a BigGAN-deep critic block cannot make {outputs} channels of {inputs}")
+        require(
+            outputs >= inputs, f"a BigGAN-deep discriminator block cannot make {outputs} channels of {inputs}"
+        )
         hidden = max(1, outputs // RATIO)
-        self.shrink, self.halve_time, self.first, self.slope = shrink, halve_time, first, slope
+        self.downsample, self.halve_time, self.first, self.slope = downsample, halve_time, first, slope
         self.conv1 = Conv2d(inputs, hidden, 1)
-        self.conv2 = Conv3d(hidden, hidden) if volume else Conv2d(hidden, hidden)
-        self.conv3 = Conv3d(hidden, hidden) if volume else Conv2d(hidden, hidden)
+        self.conv2 = Conv3d(hidden, hidden) if conv3d else Conv2d(hidden, hidden)
+        self.conv3 = Conv3d(hidden, hidden) if conv3d else Conv2d(hidden, hidden)
         self.conv4 = Conv2d(hidden, outputs, 1)
         self.shortcut = Conv2d(inputs, outputs - inputs, 1) if outputs > inputs else None
 
     def forward(self, x: Tensor) -> Tensor:
-        h = on_frames(self.conv1, x if self.first else rectify(x, self.slope))
-        h = convolve(self.conv2, rectify(h, self.slope))
-        h = convolve(self.conv3, rectify(h, self.slope))
-        h = on_frames(self.conv4, pool(rectify(h, self.slope), self.shrink, self.halve_time))
-        skip = pool(x, self.shrink, self.halve_time)
+        h = on_frames(self.conv1, x if self.first else leaky_relu(x, self.slope))
+        h = convolve(self.conv2, leaky_relu(h, self.slope))
+        h = convolve(self.conv3, leaky_relu(h, self.slope))
+        h = on_frames(self.conv4, pool(leaky_relu(h, self.slope), self.downsample, self.halve_time))
+        skip = pool(x, self.downsample, self.halve_time)
         if self.shortcut is not None:
             skip = as_video(torch.cat([skip, on_frames(self.shortcut, skip)], dim=2))
         return h + skip
@@ -254,27 +256,27 @@ class MakesGeneratorBlock(Protocol):
     """Builds (B T inputs H W), context -> (B T outputs H' W'), twice as large where it grows."""
 
     def __call__(
-        self, inputs: int, outputs: int, condition: int, norm: NormSpec, *, grow: bool
+        self, inputs: int, outputs: int, condition: int, norm: NormSpec, *, upsample: bool
     ) -> nn.Module: ...
 
 
-class MakesCriticBlock(Protocol):
-    """Builds (B T inputs H W) -> (B T' outputs H' W'); see :class:`CriticBlock` for what is asked for."""
+class MakesDiscriminatorBlock(Protocol):
+    """Builds (B T inputs H W) -> (B T' outputs H' W'); see :class:`DiscriminatorBlock` for what is asked for."""
 
     def __call__(
         self,
         inputs: int,
         outputs: int,
         *,
-        volume: bool,
-        shrink: bool,
+        conv3d: bool,
+        downsample: bool,
         halve_time: bool,
         first: bool,
         slope: float,
     ) -> nn.Module: ...
 
 
-class Residual(Spec, ABC):
+class ResidualSpec(Spec, ABC):
     """A kind of residual block."""
 
     @property
@@ -284,11 +286,11 @@ class Residual(Spec, ABC):
 
     @property
     @abstractmethod
-    def critic(self) -> MakesCriticBlock:
-        """The critic's block."""
+    def discriminator(self) -> MakesDiscriminatorBlock:
+        """The discriminator's block."""
 
 
-class BigGANBlocks(Residual):
+class BigGANBlocksSpec(ResidualSpec):
     """Two 3x3 convolutions and a learnt shortcut (Clark et al. 2019, A.2)."""
 
     @property
@@ -296,15 +298,16 @@ class BigGANBlocks(Residual):
         return GeneratorBlock
 
     @property
-    def critic(self) -> MakesCriticBlock:
-        return CriticBlock
+    def discriminator(self) -> MakesDiscriminatorBlock:
+        return DiscriminatorBlock
 
 
-class BigGANDeepBlocks(Residual):
+class BigGANDeepBlocksSpec(ResidualSpec):
     """Bottlenecks with shortcuts that drop or add channels (Clark et al. 2019, C: faster steps, worse models).
 
-    Our choice: the blocks alone are exchanged. Numbers of blocks and widths stay, and critics get no first convolution
-    of pixels, which BigGAN-deep's discriminator has; C speaks of "the residual blocks" and prints nothing else.
+    Our choice: the blocks alone are exchanged. Numbers of blocks and widths stay, and discriminators get no
+    first convolution of pixels, which BigGAN-deep's discriminator has; C speaks of "the residual blocks" and
+    prints nothing else.
     """
 
     @property
@@ -312,19 +315,19 @@ class BigGANDeepBlocks(Residual):
         return DeepGeneratorBlock
 
     @property
-    def critic(self) -> MakesCriticBlock:
-        return DeepCriticBlock
+    def discriminator(self) -> MakesDiscriminatorBlock:
+        return DeepDiscriminatorBlock
 
 
-class PlainVolumes(Residual):
-    """BigGAN's blocks, but a plain 3x3x3 convolution wherever a critic's block would be 3-D (Du 2020, 4.6)."""
+class Plain3dBlocksSpec(ResidualSpec):
+    """BigGAN's blocks, but a plain 3x3x3 convolution wherever a discriminator's block would be 3-D (Du 2020, 4.6)."""
 
     @property
     def generator(self) -> MakesGeneratorBlock:
         return GeneratorBlock
 
     @property
-    def critic(self) -> MakesCriticBlock:
+    def discriminator(self) -> MakesDiscriminatorBlock:
         return block_or_convolution
 
 
@@ -332,20 +335,17 @@ def block_or_convolution(
     inputs: int,
     outputs: int,
     *,
-    volume: bool,
-    shrink: bool,
+    conv3d: bool,
+    downsample: bool,
     halve_time: bool,
     first: bool,
     slope: float,
 ) -> nn.Module:
     """A convolution of the clip, or BigGAN's block on frames."""
-    if volume:
-        return VolumeConvolution(
-            inputs, outputs, shrink=shrink, halve_time=halve_time, first=first, slope=slope
+    if conv3d:
+        return Convolution3d(
+            inputs, outputs, downsample=downsample, halve_time=halve_time, first=first, slope=slope
         )
-    return CriticBlock(
-        inputs, outputs, volume=False, shrink=shrink, halve_time=halve_time, first=first, slope=slope
+    return DiscriminatorBlock(
+        inputs, outputs, conv3d=False, downsample=downsample, halve_time=halve_time, first=first, slope=slope
     )
-
-
-ResidualSpec = BigGANBlocks | BigGANDeepBlocks | PlainVolumes

@@ -170,14 +170,22 @@ def _to_unit_length(x: Tensor) -> None:
 FIRST_POWER_ITERATIONS = 8
 
 
-class Orthogonal(Spec):
+class InitialiserSpec(Spec, ABC):
+    """How a weight is drawn before training."""
+
+    @abstractmethod
+    def fill(self, weight: Tensor, rng: torch.Generator) -> None:
+        """Fill ``weight`` (out, ...) from ``rng``."""
+
+
+class OrthogonalSpec(InitialiserSpec):
     """Every weight, flattened to (out, rest), has orthonormal rows or columns; biases are zero."""
 
     def fill(self, weight: Tensor, rng: torch.Generator) -> None:
         nn.init.orthogonal_(weight, generator=rng)
 
 
-class Normal(Spec):
+class NormalSpec(InitialiserSpec):
     """Every weight is drawn from N(0, deviation^2); biases are zero."""
 
     deviation: float = 0.02
@@ -190,11 +198,8 @@ class Normal(Spec):
         nn.init.normal_(weight, std=self.deviation, generator=rng)
 
 
-Initialiser = Orthogonal | Normal
-
-
 @torch.no_grad()
-def initialise(module: nn.Module, scheme: Initialiser, rng: torch.Generator) -> None:
+def initialise(module: nn.Module, scheme: InitialiserSpec, rng: torch.Generator) -> None:
     """Fill the weights of all weight layers in ``module`` from ``rng``, in the order of their definition."""
     for layer in module.modules():
         if isinstance(layer, WeightLayer):

@@ -148,7 +148,7 @@ class RecordedStatistics(Statistics):
         return table
 
 
-class SettledStatistics(Statistics):
+class StandingStatistics(Statistics):
     """Recorded moments, looked up by layer and absolute time step; for sampling."""
 
     def __init__(self, table: Mapping[str, Tensor]) -> None:
@@ -217,7 +217,7 @@ class Context(NamedTuple):
     clock: Clock
 
 
-class Normaliser(Spec, ABC):
+class NormSpec(Spec, ABC):
     """What the mean and the variance are taken over."""
 
     @abstractmethod
@@ -225,21 +225,21 @@ class Normaliser(Spec, ABC):
         """Moments that broadcast to (B, T, C) for ``x`` (B T C H W)."""
 
 
-class BatchNorm(Normaliser):
+class BatchNormSpec(NormSpec):
     """Over (B, H, W) of the replicas that share statistics, per time step: frames cannot inform each other (A.2)."""
 
     def moments(self, key: str, x: Tensor, context: Context) -> Moments:
         return context.statistics.moments(key, x, context.clock, over_time=False)
 
 
-class BatchNormAllFrames(Normaliser):
+class BatchNormAllFramesSpec(NormSpec):
     """Over (B, T, H, W): the early variant that informs across time (Clark et al. 2019, C)."""
 
     def moments(self, key: str, x: Tensor, context: Context) -> Moments:
         return context.statistics.moments(key, x, context.clock, over_time=True)
 
 
-class GroupNorm(Normaliser):
+class GroupNormSpec(NormSpec):
     """Over (H, W) and the channels of a group, per clip and step; one group is layer normalisation.
 
     Clark et al. 2019, C: the best of those that take no statistics over a batch, but worse than batch normalisation.
@@ -262,7 +262,7 @@ class GroupNorm(Normaliser):
         return Moments(mean.repeat_interleave(each, -1), variance.repeat_interleave(each, -1))
 
 
-class InstanceNorm(Normaliser):
+class InstanceNormSpec(NormSpec):
     """Over (H, W), per clip, step and channel (Clark et al. 2019, C: much worse than batch normalisation)."""
 
     def moments(self, key: str, x: Tensor, context: Context) -> Moments:
@@ -271,7 +271,7 @@ class InstanceNorm(Normaliser):
         return Moments(mean, variance)
 
 
-class NoNorm(Normaliser):
+class NoNormSpec(NormSpec):
     """No normalisation: gain and bias alone (Clark et al. 2019, C).
 
     In the blocks alone it gives a higher Inception Score and a worse FID; as a generator's last it makes learning fail.
@@ -282,9 +282,6 @@ class NoNorm(Normaliser):
             (1, x.shape[2]), dtype=torch.promote_types(x.dtype, torch.float32), device=x.device
         )
         return Moments(zero, torch.ones_like(zero))
-
-
-NormSpec = BatchNorm | BatchNormAllFrames | GroupNorm | InstanceNorm | NoNorm
 
 
 class NormReLU(nn.Module, ABC):

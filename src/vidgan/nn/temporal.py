@@ -39,7 +39,7 @@ class Temporal(nn.Module, ABC):
         """
 
 
-class OverTime(Spec, ABC):
+class TemporalSpec(Spec, ABC):
     """What describes a temporal layer."""
 
     @property
@@ -52,7 +52,7 @@ class OverTime(Spec, ABC):
         """The layer."""
 
 
-class Recurrent(OverTime):
+class RecurrentSpec(TemporalSpec):
     """A recurrent unit over time with as many hidden channels as inputs."""
 
     unit: UnitSpec
@@ -65,7 +65,7 @@ class Recurrent(OverTime):
         return RecurrentLayer(self, size)
 
 
-class SelfAttention(OverTime):
+class SelfAttentionSpec(TemporalSpec):
     """Non-causal one-head attention over all positions (Clark et al. 2019, A.2)."""
 
     @property
@@ -76,7 +76,7 @@ class SelfAttention(OverTime):
         return AttentionLayer(FullAttention(size.channels))
 
 
-class SeparableSelfAttention(OverTime):
+class SeparableSelfAttentionSpec(TemporalSpec):
     """Attention over height, width and time in turn (Clark et al. 2019, 3.2)."""
 
     time_first: bool = False
@@ -90,7 +90,7 @@ class SeparableSelfAttention(OverTime):
         return AttentionLayer(SeparableAttention(size.channels, time_first=self.time_first))
 
 
-class SeparableConvolution(OverTime):
+class SeparableConvolutionSpec(TemporalSpec):
     """A residual block of separable 3-D convolutions (SSW-GAN, B.2): sees two frames on either side."""
 
     @property
@@ -101,15 +101,12 @@ class SeparableConvolution(OverTime):
         return ConvolutionLayer(size)
 
 
-TemporalSpec = Recurrent | SelfAttention | SeparableSelfAttention | SeparableConvolution
-
-
 class RecurrentLayer(Temporal):
     """Runs a unit over time."""
 
     recurrent = True
 
-    def __init__(self, spec: Recurrent, size: Size) -> None:
+    def __init__(self, spec: RecurrentSpec, size: Size) -> None:
         super().__init__()
         self.unit = spec.unit.build(size.channels, size.channels)
 

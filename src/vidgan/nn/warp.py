@@ -20,7 +20,7 @@ Predict = Callable[[Tensor], Tensor]
 """Features [h; x] (B ? H W) -> kernels (B k*k H W), each position's weights summing to one."""
 
 
-class Factorised(Spec):
+class FactorisedWarpSpec(Spec):
     """N kernels per sample and a map of their mixture (Luc et al. 2020, 3.2.1 and Eq. 12)."""
 
     size: int = 3
@@ -36,7 +36,7 @@ class Factorised(Spec):
         return FactorisedWarp(self, inputs)
 
 
-class Pixelwise(Spec):
+class PixelwiseWarpSpec(Spec):
     """A kernel of its own for each position (Luc et al. 2020, 3.2.1)."""
 
     size: int = 3
@@ -63,7 +63,7 @@ class FactorisedWarp(Warp):
     Every hidden layer is half as wide as the input has channels. Our choice: 3x3 convolutions, as the gates'.
     """
 
-    def __init__(self, spec: Factorised, inputs: int) -> None:
+    def __init__(self, spec: FactorisedWarpSpec, inputs: int) -> None:
         super().__init__()
         self.taps, self.kernels = spec.size**2, spec.kernels
         width = hidden_width(inputs)
@@ -92,7 +92,7 @@ class PixelwiseWarp(Warp):
     Our choice: 3x3 convolutions, as the gates'.
     """
 
-    def __init__(self, spec: Pixelwise, inputs: int) -> None:
+    def __init__(self, spec: PixelwiseWarpSpec, inputs: int) -> None:
         super().__init__()
         width = hidden_width(inputs)
         self.first = Conv2d(inputs, width)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from vidgan.errors import UserError, nearest
+from vidgan.errors import UserError, did_you_mean
 from vidgan.presets import cvg, demo, dvd_gan, guide, ssw_gan, trivd_gan
 from vidgan.run.experiment import Experiment
 
@@ -36,7 +36,7 @@ GROUPS: Mapping[str, tuple[Callable[[], Experiment], ...]] = {
         trivd_gan.trivd_gan_fp_ucf101_16x64,
         trivd_gan.trivd_gan_fp_bair_16x64,
     ),
-    "TrIVD-GAN-FP's tables: critics, recurrent units, projection": trivd_gan.ALL,
+    "TrIVD-GAN-FP's tables: discriminators, recurrent units, projection": trivd_gan.ALL,
     "SSW-GAN": (
         ssw_gan.ssw_gan_k600_48x128,
         ssw_gan.ssw_gan_k600_48x128_window3,
@@ -74,6 +74,6 @@ def preset(name: str) -> Experiment:
     table = presets()
     if name not in table:
         raise UserError(
-            f"there is no preset {name!r}{nearest(name, list(table))}; `vidgan presets` lists them"
+            f"there is no preset {name!r}{did_you_mean(name, list(table))}; `vidgan presets` lists them"
         )
     return table[name]

@@ -4,20 +4,20 @@ Our choice: what its text leaves to an appendix that we do not have is SSW-GAN's
 """
 
 from vidgan.models.level import LevelSpec
-from vidgan.nn.temporal import SeparableConvolution
-from vidgan.presets.dvd_gan import CRITIC_64, UCF_101_CLASSES
+from vidgan.nn.temporal import SeparableConvolutionSpec
+from vidgan.presets.dvd_gan import DISCRIMINATOR_64, UCF_101_CLASSES
 from vidgan.presets.ssw_gan import (
     ALL_FRAMES,
-    BDD_CRITIC_128,
+    BDD_DISCRIMINATOR_128,
     BDD_UNITS_128,
     DEVIATIONS,
     RECURRENT,
-    critics,
+    discriminators,
     generator,
     on_bdd100k,
     shorter,
     ssw_gan_k600_48x128,
-    upsampling_critics,
+    upsampling_discriminators,
     without_matching,
 )
 from vidgan.run.experiment import BatchSpec, Experiment
@@ -28,13 +28,15 @@ FIRST_64 = (8, 8, 8, 4, 2)
 """Widths of the units of a first level of 64x64."""
 BDD_UNITS_256 = (*BDD_UNITS_128, 1)
 """Widths of the units of the level to 256x256 on BDD100K."""
-BDD_CRITIC_256 = (*BDD_CRITIC_128, 16)
-"""Critic widths after each block of the level to 256x256 on BDD100K."""
+BDD_DISCRIMINATOR_256 = (*BDD_DISCRIMINATOR_128, 16)
+"""Discriminator widths after each block of the level to 256x256 on BDD100K."""
 
 
 def to_64(first: LevelSpec) -> LevelSpec:
     """A first level that makes 64x64 instead of 32x32."""
-    return first.replace(generator=generator(FIRST_64, 128, 4, RECURRENT), critics=critics(CRITIC_64, 128))
+    return first.replace(
+        generator=generator(FIRST_64, 128, 4, RECURRENT), discriminators=discriminators(DISCRIMINATOR_64, 128)
+    )
 
 
 def cvg_k600_48x128() -> Experiment:
@@ -43,7 +45,7 @@ def cvg_k600_48x128() -> Experiment:
     first, second = ssw.levels
     return ssw.replace(
         name="cvg-k600-48x128",
-        description="CVG on Kinetics-600: 24/32x32, then windows of 12/128x128, matching critic; 48 frames.",
+        description="CVG on Kinetics-600: 24/32x32, then windows of 12/128x128, matching discriminator; 48 frames.",
         source="CVG, Kinetics-600, Table 1",
         levels=(first.replace(frames=24, stride=4), second.replace(frames=48, stride=2)),
         smooth_views=True,
@@ -64,12 +66,12 @@ def cvg_k600_48x128_window3() -> Experiment:
 
 
 def cvg_k600_48x128_no_matching() -> Experiment:
-    """Windows of 3 frames, without the critic of pairs (Table 3)."""
+    """Windows of 3 frames, without the discriminator of pairs (Table 3)."""
     windows = cvg_k600_48x128_window3()
     first, second = windows.levels
     return windows.replace(
         name="cvg-k600-48x128-no-matching",
-        description="CVG on Kinetics-600, windows of 3 frames, without the matching critic.",
+        description="CVG on Kinetics-600, windows of 3 frames, without the matching discriminator.",
         source="CVG, matching discriminator ablation, Table 3",
         levels=(first, without_matching(second)),
     )
@@ -108,12 +110,12 @@ def cvg_bdd100k_6x128() -> Experiment:
 
 
 def cvg_bdd100k_6x128_no_matching() -> Experiment:
-    """The same without the critic of pairs."""
+    """The same without the discriminator of pairs."""
     paper = cvg_bdd100k_6x128()
     first, second = paper.levels
     return paper.replace(
         name="cvg-bdd100k-6x128-no-matching",
-        description="CVG on BDD100K, windows of 6/128x128, without the matching critic.",
+        description="CVG on BDD100K, windows of 6/128x128, without the matching discriminator.",
         levels=(first, without_matching(second)),
     )
 
@@ -123,10 +125,12 @@ def cvg_bdd100k_48x256() -> Experiment:
     two = cvg_bdd100k_6x128()
     first, second = two.levels
     small = to_64(first).replace(frames=12, stride=8)
-    middle = second.replace(frames=24, stride=4, window=12, critics=upsampling_critics(BDD_CRITIC_128, 64))
+    middle = second.replace(
+        frames=24, stride=4, window=12, discriminators=upsampling_discriminators(BDD_DISCRIMINATOR_128, 64)
+    )
     top = middle.replace(
-        generator=generator(BDD_UNITS_256, 96, 8, SeparableConvolution()),
-        critics=upsampling_critics(BDD_CRITIC_256, 64),
+        generator=generator(BDD_UNITS_256, 96, 8, SeparableConvolutionSpec()),
+        discriminators=upsampling_discriminators(BDD_DISCRIMINATOR_256, 64),
         frames=48,
         stride=2,
     )

@@ -3,43 +3,52 @@
 from collections.abc import Callable
 from functools import partial
 
-from vidgan.models.discriminator import BodySpec, CriticSpec
+from vidgan.models.discriminator import BodySpec, DiscriminatorSpec
 from vidgan.models.generator import EncoderSpec, GeneratorSpec, StageSpec
 from vidgan.models.level import LevelSpec
-from vidgan.models.losses import SumThenHinge
-from vidgan.models.views import Clip, Crop, Frames, ViewSpec
-from vidgan.nn.blocks import BigGANDeepBlocks
-from vidgan.nn.norm import BatchNorm, BatchNormAllFrames, GroupNorm, InstanceNorm, NoNorm, NormSpec
-from vidgan.nn.recurrent import ConvGRU, MultiplicativeConvGRU, UnitSpec
-from vidgan.nn.temporal import Recurrent, SelfAttention, SeparableSelfAttention
-from vidgan.run.experiment import AverageSpec, BatchSpec, Experiment, SettleSpec
+from vidgan.models.losses import SumThenHingeSpec
+from vidgan.models.views import ClipSpec, CropSpec, FramesSpec, ViewSpec
+from vidgan.nn.blocks import BigGANDeepBlocksSpec
+from vidgan.nn.norm import (
+    BatchNormAllFramesSpec,
+    BatchNormSpec,
+    GroupNormSpec,
+    InstanceNormSpec,
+    NoNormSpec,
+    NormSpec,
+)
+from vidgan.nn.recurrent import ConvGRUSpec, MultiplicativeConvGRUSpec, UnitSpec
+from vidgan.nn.temporal import RecurrentSpec, SelfAttentionSpec, SeparableSelfAttentionSpec
+from vidgan.run.experiment import AverageSpec, BatchSpec, Experiment, StandingStatisticsSpec
 
 KINETICS_600_CLASSES = 600
 UCF_101_CLASSES = 101
 
 PIXELS_64 = (8, 8, 8, 4, 2)
 """Generator widths at stage boundaries for 64x64 (A.2)."""
-CRITIC_64 = (2, 4, 8, 16, 16)
-"""Critic widths after each block for 64x64 (A.2)."""
+DISCRIMINATOR_64 = (2, 4, 8, 16, 16)
+"""Discriminator widths after each block for 64x64 (A.2)."""
 PIXELS_128 = (16, 16, 8, 4, 2, 1)
-CRITIC_128 = (1, 2, 4, 8, 16, 16)
+DISCRIMINATOR_128 = (1, 2, 4, 8, 16, 16)
 # Our choice: the lists for 256x256 are BigGAN's, as those for 128x128 are; the paper prints none. Attention does
 # not follow BigGAN there: A.2 puts it before the last block, at 128x128, where BigGAN's stays at 64x64.
 PIXELS_256 = (16, 16, 8, 8, 4, 2, 1)
 """Generator widths at stage boundaries for 256x256."""
-CRITIC_256 = (1, 2, 4, 8, 8, 16, 16)
-"""Critic widths after each block for 256x256."""
+DISCRIMINATOR_256 = (1, 2, 4, 8, 8, 16, 16)
+"""Discriminator widths after each block for 256x256."""
 
 DEVIATIONS = (
     "shortcuts of 3-D blocks stay 1x1 convolutions of each frame; A.2 replaces every convolution",
-    "critics have no attention; A.2 follows BigGAN's discriminator, which has one layer of it",
+    "discriminators have no attention; A.2 follows BigGAN's discriminator, which has one layer of it",
     "the generator's class embedding has no spectral norm, as in BigGAN; A.3 asks for it in all weight layers",
     "replicas share one order of the data, so that their number changes nothing; A.1 shuffles for each apart",
 )
 """Where all presets of this file leave the paper's words; docs/papers.md has what the paper leaves open."""
 
 
-def generator(widths: tuple[int, ...], width: int, unit: UnitSpec = MultiplicativeConvGRU()) -> GeneratorSpec:
+def generator(
+    widths: tuple[int, ...], width: int, unit: UnitSpec = MultiplicativeConvGRUSpec()
+) -> GeneratorSpec:
     """The generator of A.2: a recurrent unit at 4x4, attention over T x 4 x 4, then the tower.
 
     Args:
@@ -48,25 +57,28 @@ def generator(widths: tuple[int, ...], width: int, unit: UnitSpec = Multiplicati
         unit: multiplicative below 48 frames, plain ConvGRU at 48 (A.2).
     """
     last = len(widths) - 2
-    first_layers = (Recurrent(unit=unit), SelfAttention())
+    first_layers = (RecurrentSpec(unit=unit), SelfAttentionSpec())
     stages = tuple(
         StageSpec(
             channels=outputs,
             # Our choice: attention "before the final residual block" (A.2) stands before the last stage, as in
             # BigGAN, whose blocks are single; here blocks come in pairs.
-            temporal=first_layers if i == 0 else (SeparableSelfAttention(),) if i == last else (),
+            temporal=first_layers if i == 0 else (SeparableSelfAttentionSpec(),) if i == last else (),
         )
         for i, outputs in enumerate(widths[1:])
     )
     return GeneratorSpec(width=width, channels=widths[0], stages=stages)
 
 
-def critics(widths: tuple[int, ...], width: int, k: int = 8, scale: int = 2) -> tuple[CriticSpec, ...]:
-    """The two critics of 3.1: ``k`` frames at full size, and the clip pooled by ``scale`` with two 3-D blocks."""
+def discriminators(
+    widths: tuple[int, ...], width: int, k: int = 8, scale: int = 2
+) -> tuple[DiscriminatorSpec, ...]:
+    """The two discriminators of 3.1: ``k`` frames at full size, and the clip pooled by ``scale`` with two
+    3-D blocks."""
     body = BodySpec(width=width, channels=widths)
     return (
-        CriticSpec(name="frames", view=Frames(k=k), body=body),
-        CriticSpec(name="clip", view=Clip(scale=scale), body=body.replace(volume_blocks=2)),
+        DiscriminatorSpec(name="frames", view=FramesSpec(k=k), body=body),
+        DiscriminatorSpec(name="clip", view=ClipSpec(scale=scale), body=body.replace(blocks_3d=2)),
     )
 
 
@@ -80,8 +92,8 @@ def dvd_gan_k600_12x64() -> Experiment:
         levels=(
             LevelSpec(
                 generator=generator(PIXELS_64, 128),
-                critics=critics(CRITIC_64, 128),
-                objective=SumThenHinge(),
+                discriminators=discriminators(DISCRIMINATOR_64, 128),
+                objective=SumThenHingeSpec(),
                 frames=12,
                 stride=2,
             ),
@@ -97,7 +109,7 @@ def dvd_gan_k600_48x64() -> Experiment:
     return short.replace(
         name="dvd-gan-k600-48x64",
         description="DVD-GAN on Kinetics-600: 48 frames, 64x64, every second frame, 600 classes.",
-        levels=(level.replace(generator=generator(PIXELS_64, 64, ConvGRU()), frames=48),),
+        levels=(level.replace(generator=generator(PIXELS_64, 64, ConvGRUSpec()), frames=48),),
     )
 
 
@@ -105,7 +117,9 @@ def dvd_gan_k600_12x128() -> Experiment:
     """128x128: wider lists, a generator half as wide (A.2)."""
     small = dvd_gan_k600_12x64()
     (level,) = small.levels
-    large = level.replace(generator=generator(PIXELS_128, 64), critics=critics(CRITIC_128, 128))
+    large = level.replace(
+        generator=generator(PIXELS_128, 64), discriminators=discriminators(DISCRIMINATOR_128, 128)
+    )
     return small.replace(
         name="dvd-gan-k600-12x128",
         description="DVD-GAN on Kinetics-600: 12 frames, 128x128, every second frame, 600 classes.",
@@ -120,7 +134,7 @@ def dvd_gan_k600_48x128() -> Experiment:
     return short.replace(
         name="dvd-gan-k600-48x128",
         description="DVD-GAN on Kinetics-600: 48 frames, 128x128, every second frame, 600 classes.",
-        levels=(level.replace(generator=generator(PIXELS_128, 64, ConvGRU()), frames=48),),
+        levels=(level.replace(generator=generator(PIXELS_128, 64, ConvGRUSpec()), frames=48),),
     )
 
 
@@ -128,7 +142,9 @@ def dvd_gan_k600_12x256() -> Experiment:
     """256x256: the largest of Table 1; the lists of channels are not printed."""
     small = dvd_gan_k600_12x128()
     (level,) = small.levels
-    large = level.replace(generator=generator(PIXELS_256, 64), critics=critics(CRITIC_256, 128))
+    large = level.replace(
+        generator=generator(PIXELS_256, 64), discriminators=discriminators(DISCRIMINATOR_256, 128)
+    )
     return small.replace(
         name="dvd-gan-k600-12x256",
         description="DVD-GAN on Kinetics-600: 12 frames, 256x256, every second frame, 600 classes.",
@@ -175,7 +191,7 @@ def dvd_gan_ucf101_16x64_1gpu() -> Experiment:
         steps=100_000,
         batch=BatchSpec(global_batch=64, micro_batch=32),
         average=AverageSpec(decay=0.999, start=5_000),
-        settle=SettleSpec(batches=50, clips=64),
+        standing_statistics=StandingStatisticsSpec(batches=50, clips=64),
     )
     return paper.replace(
         name="dvd-gan-ucf101-16x64-1gpu",
@@ -183,7 +199,7 @@ def dvd_gan_ucf101_16x64_1gpu() -> Experiment:
         source="Clark et al. 2019, A.1-A.3 and B.2; sizes are ours",
         deviations=(
             "64x64 instead of 128x128; consecutive frames (A.1)",
-            "width 64 in generator and critics instead of 128",
+            "width 64 in generator and discriminators instead of 128",
             "batch 64 instead of 512, in passes of 32 whose batch statistics are their own; 100,000 steps instead of "
             "up to 300,000",
             "moving average with decay 0.999 from step 5,000 instead of 0.9999 from step 20,000",
@@ -193,7 +209,7 @@ def dvd_gan_ucf101_16x64_1gpu() -> Experiment:
         levels=(
             level.replace(
                 generator=level.generator.replace(width=64),
-                critics=critics(CRITIC_64, 64),
+                discriminators=discriminators(DISCRIMINATOR_64, 64),
                 frames=16,
                 stride=1,
             ),
@@ -207,7 +223,7 @@ def dvd_gan_fp_k600_16x64() -> Experiment:
     """DVD-GAN-FP: 11 frames of Kinetics-600 given 5, without frame skipping (4.2.1, A.4)."""
     synthesis = dvd_gan_k600_12x64()
     (level,) = synthesis.levels
-    encoder = EncoderSpec(body=level.critics[0].body, kernel=1, rectify=False, skips=True)
+    encoder = EncoderSpec(body=level.discriminators[0].body, kernel=1, relu=False, skips=True)
     # Our choice: width 64. The encoding has 512 channels and "exactly matches" the recurrent state (A.4), which has
     # 8 * width; A.2 gives width 128 to models of 64x64 and fewer than 48 frames. Both cannot hold.
     given = generator(PIXELS_64, 64).replace(encoder=encoder)
@@ -244,29 +260,29 @@ def dvd_gan_fp_bair_16x64() -> Experiment:
 
 
 PHI: tuple[tuple[str, ViewSpec, str], ...] = (
-    ("avg2", Clip(scale=2), "pooled by 2x2, as elsewhere"),
-    ("avg4", Clip(scale=4), "pooled by 4x4"),
-    ("none", Clip(scale=1), "at full size"),
-    ("crop", Crop(scale=2), "in a random half-sized crop"),
+    ("avg2", ClipSpec(scale=2), "pooled by 2x2, as elsewhere"),
+    ("avg4", ClipSpec(scale=4), "pooled by 4x4"),
+    ("none", ClipSpec(scale=1), "at full size"),
+    ("crop", CropSpec(scale=2), "in a random half-sized crop"),
 )
-"""phi of 4.3: the name, what the clip critic sees, and how that is said."""
+"""phi of 4.3: the name, what the clip discriminator sees, and how that is said."""
 
 FRAMES = (1, 2, 8, 10)
-"""k of 4.3: frames that the frame critic sees."""
+"""k of 4.3: frames that the frame discriminator sees."""
 
 NORMS: tuple[tuple[str, NormSpec, NormSpec, str], ...] = (
-    ("group", GroupNorm(), GroupNorm(), "group normalisation everywhere"),
-    ("layer", GroupNorm(groups=1), GroupNorm(groups=1), "layer normalisation everywhere"),
-    ("instance", InstanceNorm(), InstanceNorm(), "instance normalisation everywhere"),
-    ("none", NoNorm(), NoNorm(), "no normalisation at all"),
+    ("group", GroupNormSpec(), GroupNormSpec(), "group normalisation everywhere"),
+    ("layer", GroupNormSpec(groups=1), GroupNormSpec(groups=1), "layer normalisation everywhere"),
+    ("instance", InstanceNormSpec(), InstanceNormSpec(), "instance normalisation everywhere"),
+    ("none", NoNormSpec(), NoNormSpec(), "no normalisation at all"),
     (
         "all-frames",
-        BatchNormAllFrames(),
-        BatchNormAllFrames(),
+        BatchNormAllFramesSpec(),
+        BatchNormAllFramesSpec(),
         "batch normalisation over all frames of all clips",
     ),
-    ("none-in-blocks", NoNorm(), BatchNorm(), "no normalisation in the blocks"),
-    ("no-final", BatchNorm(), NoNorm(), "no last normalisation; fails, says the paper"),
+    ("none-in-blocks", NoNormSpec(), BatchNormSpec(), "no normalisation in the blocks"),
+    ("no-final", BatchNormSpec(), NoNormSpec(), "no last normalisation; fails, says the paper"),
 )
 """Normalisations of C: the name, that of the blocks, the last one, and how that is said."""
 
@@ -294,19 +310,19 @@ def ablation(name: str, description: str, level: LevelSpec) -> Experiment:
 
 
 def phi(name: str, view: ViewSpec, words: str) -> Experiment:
-    """Another downsampling for the clip critic (4.3)."""
+    """Another downsampling for the clip discriminator (4.3)."""
     (level,) = dvd_gan_k600_12x64().levels
-    frames, clip = level.critics
-    changed = level.replace(critics=(frames, clip.replace(view=view)))
-    return ablation(f"dvd-gan-phi-{name}", f"the clip critic sees the clip {words}", changed)
+    frames, clip = level.discriminators
+    changed = level.replace(discriminators=(frames, clip.replace(view=view)))
+    return ablation(f"dvd-gan-phi-{name}", f"the clip discriminator sees the clip {words}", changed)
 
 
 def k(count: int) -> Experiment:
-    """Another number of frames for the frame critic (4.3)."""
+    """Another number of frames for the frame discriminator (4.3)."""
     (level,) = dvd_gan_k600_12x64().levels
-    frames, clip = level.critics
-    changed = level.replace(critics=(frames.replace(view=Frames(k=count)), clip))
-    return ablation(f"dvd-gan-k{count}", f"the frame critic sees k = {count} of them", changed)
+    frames, clip = level.discriminators
+    changed = level.replace(discriminators=(frames.replace(view=FramesSpec(k=count)), clip))
+    return ablation(f"dvd-gan-k{count}", f"the frame discriminator sees k = {count} of them", changed)
 
 
 def norm(name: str, blocks: NormSpec, final: NormSpec, words: str) -> Experiment:
@@ -324,15 +340,19 @@ def norm(name: str, blocks: NormSpec, final: NormSpec, words: str) -> Experiment
 def deep_blocks() -> Experiment:
     """The residual blocks of BigGAN-deep (C)."""
     (level,) = dvd_gan_k600_12x64().levels
-    kind = BigGANDeepBlocks()
+    kind = BigGANDeepBlocksSpec()
     stages = tuple(stage.replace(residual=kind) for stage in level.generator.stages)
-    critics = tuple(critic.replace(body=critic.body.replace(residual=kind)) for critic in level.critics)
+    discriminators = tuple(
+        discriminator.replace(body=discriminator.body.replace(residual=kind))
+        for discriminator in level.discriminators
+    )
     return variant(
         "dvd-gan-deep-blocks",
-        "residual blocks of BigGAN-deep in generator and critics",
-        level.replace(generator=level.generator.replace(stages=stages), critics=critics),
+        "residual blocks of BigGAN-deep in generator and discriminators",
+        level.replace(generator=level.generator.replace(stages=stages), discriminators=discriminators),
         (
-            "numbers of blocks and widths stay those of A.2, and critics have no convolution of pixels before their "
+            "numbers of blocks and widths stay those of A.2, and discriminators have no convolution of "
+            "pixels before their "
             "first block; C names the blocks alone",
         ),
     )

@@ -3,25 +3,26 @@
 from collections.abc import Callable
 from functools import partial
 
-from vidgan.models.discriminator import BodySpec, CriticSpec
+from vidgan.models.discriminator import BodySpec, DiscriminatorSpec
 from vidgan.models.generator import GeneratorSpec, StageSpec
 from vidgan.models.level import LevelSpec
-from vidgan.models.losses import HingeEach, PixelLoss, SumThenHinge
-from vidgan.models.views import Clip, Frames
-from vidgan.nn.blocks import PlainVolumes
-from vidgan.nn.layers import Normal
-from vidgan.nn.recurrent import ConvGRU
-from vidgan.nn.temporal import Recurrent, SelfAttention, SeparableSelfAttention
-from vidgan.presets.dvd_gan import CRITIC_64, UCF_101_CLASSES
+from vidgan.models.losses import HingeEachSpec, PixelLossSpec, SumThenHingeSpec
+from vidgan.models.views import ClipSpec, FramesSpec
+from vidgan.nn.blocks import Plain3dBlocksSpec
+from vidgan.nn.layers import NormalSpec
+from vidgan.nn.recurrent import ConvGRUSpec
+from vidgan.nn.temporal import RecurrentSpec, SelfAttentionSpec, SeparableSelfAttentionSpec
+from vidgan.presets.dvd_gan import DISCRIMINATOR_64, UCF_101_CLASSES
 from vidgan.run.experiment import AdamSpec, BatchSpec, Experiment, TrainingSpec
 
 KINETICS_400_CLASSES = 400
 WIDTH = 64
-"""Channel multiplier of generator and critics (table 4.1)."""
+"""Channel multiplier of generator and discriminators (table 4.1)."""
 PIXELS = (8, 8, 8, 4, 2, 1)
 """Generator widths at stage boundaries (table 3.1); the last stage keeps 64x64."""
-CLIP_CRITIC = (1, 2, 4, 8)
-"""Clip critic widths after each block (table 3.3); those of the frame critic (table 3.2) are DVD-GAN's."""
+CLIP_DISCRIMINATOR = (1, 2, 4, 8)
+"""Clip discriminator widths after each block (table 3.3); those of the frame discriminator (table 3.2) are
+DVD-GAN's."""
 
 PIXEL_LOSSES: tuple[tuple[str, float, int], ...] = (
     ("2-at-50k", 2.0, 50_000),
@@ -44,8 +45,8 @@ def generator() -> GeneratorSpec:
     """Table 3.1: one ResBlock per resolution and one at the end, from the output of a ConvGRU and attention at 4x4."""
     # "Separable attention is only used in G at resolution 32" (4.2): before the block that sees 32x32.
     temporal = {
-        0: (Recurrent(unit=ConvGRU()), SelfAttention()),
-        3: (SeparableSelfAttention(time_first=True),),
+        0: (RecurrentSpec(unit=ConvGRUSpec()), SelfAttentionSpec()),
+        3: (SeparableSelfAttentionSpec(time_first=True),),
     }
     last = len(PIXELS) - 2
     stages = tuple(
@@ -55,20 +56,22 @@ def generator() -> GeneratorSpec:
     return GeneratorSpec(latent=128, embedding=128, width=WIDTH, channels=PIXELS[0], stages=stages)
 
 
-def critics(clip: BodySpec) -> tuple[CriticSpec, ...]:
+def discriminators(clip: BodySpec) -> tuple[DiscriminatorSpec, ...]:
     """Tables 3.2 and 3.3: 8 frames at full size, and the clip pooled by 2x2 for the body ``clip``."""
     return (
-        CriticSpec(name="frames", view=Frames(k=8), body=BodySpec(width=WIDTH, channels=CRITIC_64)),
-        CriticSpec(name="clip", view=Clip(scale=2), body=clip),
+        DiscriminatorSpec(
+            name="frames", view=FramesSpec(k=8), body=BodySpec(width=WIDTH, channels=DISCRIMINATOR_64)
+        ),
+        DiscriminatorSpec(name="clip", view=ClipSpec(scale=2), body=clip),
     )
 
 
-CURED = BodySpec(width=WIDTH, channels=CLIP_CRITIC, volume_blocks=2, halve_time=True)
-"""The clip critic of table 3.3, with time in the batch."""
+CURED = BodySpec(width=WIDTH, channels=CLIP_DISCRIMINATOR, blocks_3d=2, halve_time=True)
+"""The clip discriminator of table 3.3, with time in the batch."""
 
 
 def guide_k400_12x64() -> Experiment:
-    """The final model: a hinge per frame, and a clip critic with time folded into the batch (4.5, 4.7)."""
+    """The final model: a hinge per frame, and a clip discriminator with time folded into the batch (4.5, 4.7)."""
     return Experiment(
         name="guide-k400-12x64",
         description="The thesis's final DVD-GAN on Kinetics-400: 12 frames, 64x64.",
@@ -77,10 +80,11 @@ def guide_k400_12x64() -> Experiment:
         levels=(
             LevelSpec(
                 generator=generator(),
-                critics=critics(CURED),
-                # Our choice: a hinge per step of the clip critic too, as per frame. Eq. 4.3 writes one D_T(x), but with
-                # time in the batch each of its 3 steps has a score, and the thesis does not say how they are reduced.
-                objective=HingeEach(),
+                discriminators=discriminators(CURED),
+                # Our choice: a hinge per step of the clip discriminator too, as per frame. Eq. 4.3 writes
+                # one D_T(x), but with time in the batch each of its 3 steps has a score, and the thesis does
+                # not say how they are reduced.
+                objective=HingeEachSpec(),
                 frames=12,
                 stride=2,
             ),
@@ -90,10 +94,10 @@ def guide_k400_12x64() -> Experiment:
         # orthogonal penalty, PyTorch's epsilon of Adam. Variants of 4.5 and 4.6 train as long as the final model.
         training=TrainingSpec(
             steps=110_000,
-            critic_updates=2,
+            discriminator_updates=2,
             batch=BatchSpec(global_batch=108, micro_batch=108),
-            adam=AdamSpec(generator_rate=5e-4, critic_rate=1e-4, beta1=0.0, beta2=0.999),
-            initial=Normal(deviation=0.02),
+            adam=AdamSpec(generator_rate=5e-4, discriminator_rate=1e-4, beta1=0.0, beta2=0.999),
+            initial=NormalSpec(deviation=0.02),
         ),
     )
 
@@ -114,7 +118,7 @@ def guide_ucf101_12x64() -> Experiment:
 
 
 def guide_original() -> Experiment:
-    """The model that turns dark: hinge on sums, and a clip critic with time folded into channels (4.5)."""
+    """The model that turns dark: hinge on sums, and a clip discriminator with time folded into channels (4.5)."""
     final = guide_k400_12x64()
     (level,) = final.levels
     failing = CURED.replace(time_in_channels=True)
@@ -122,14 +126,14 @@ def guide_original() -> Experiment:
         name="guide-original",
         description="The thesis's model whose videos turn dark: hinge on sums, time in channels.",
         source="Du 2020, 4.5, Eq. 4.2, Figures 4.4-4.6",
-        levels=(level.replace(critics=critics(failing), objective=SumThenHinge()),),
+        levels=(level.replace(discriminators=discriminators(failing), objective=SumThenHingeSpec()),),
     )
 
 
 def pixel_loss(name: str, weight: float, start: int) -> Experiment:
     """A curve of Figure 4.7."""
     original = guide_original()
-    training = original.training.replace(pixel_loss=PixelLoss(weight=weight, start=start))
+    training = original.training.replace(pixel_loss=PixelLossSpec(weight=weight, start=start))
     since = f"from step {start:,} on" if start else "from the beginning"
     return original.replace(
         name=f"guide-pixel-loss-{name}",
@@ -147,27 +151,27 @@ def guide_per_frame_hinge() -> Experiment:
         name="guide-per-frame-hinge",
         description="The model that turns dark, with a hinge per frame and the mean over frames.",
         source="Du 2020, 4.5, Eq. 4.3, Figures 4.10 and 4.11",
-        levels=(level.replace(objective=HingeEach()),),
+        levels=(level.replace(objective=HingeEachSpec()),),
     )
 
 
-def guide_no_clip_critic() -> Experiment:
-    """The ablation that points to the clip critic: without it videos stay bright (Figure 4.12)."""
+def guide_no_clip_discriminator() -> Experiment:
+    """The ablation that points to the clip discriminator: without it videos stay bright (Figure 4.12)."""
     original = guide_original()
     (level,) = original.levels
-    frames, _ = level.critics
+    frames, _ = level.discriminators
     return original.replace(
-        name="guide-no-clip-critic",
-        description="The model that turns dark, without its clip critic.",
+        name="guide-no-clip-discriminator",
+        description="The model that turns dark, without its clip discriminator.",
         source="Du 2020, 4.5, Figure 4.12",
         # Our choice: the hinge on sums stays; 4.5 removes modules "with everything else unchanged", but does not say
         # from which of its models.
-        levels=(level.replace(critics=(frames,)),),
+        levels=(level.replace(discriminators=(frames,)),),
     )
 
 
 def guide_conv3d() -> Experiment:
-    """The final model with plain 3-D convolutions in the clip critic: "no big differences" (4.6)."""
+    """The final model with plain 3-D convolutions in the clip discriminator: "no big differences" (4.6)."""
     # Our choice: 4.6 does not say which of its models it changes.
     final = guide_k400_12x64()
     (level,) = final.levels
@@ -175,7 +179,7 @@ def guide_conv3d() -> Experiment:
         name="guide-conv3d",
         description="The thesis's final model with plain 3-D convolutions for 3-D blocks.",
         source="Du 2020, 4.6",
-        levels=(level.replace(critics=critics(CURED.replace(residual=PlainVolumes()))),),
+        levels=(level.replace(discriminators=discriminators(CURED.replace(residual=Plain3dBlocksSpec()))),),
     )
 
 
@@ -185,7 +189,7 @@ ALL: tuple[Callable[[], Experiment], ...] = (
     guide_original,
     *(partial(pixel_loss, *row) for row in PIXEL_LOSSES),
     guide_per_frame_hinge,
-    guide_no_clip_critic,
+    guide_no_clip_discriminator,
     guide_conv3d,
 )
 """The thesis's models."""

@@ -3,25 +3,31 @@
 from collections.abc import Callable
 from functools import partial
 
-from vidgan.models.discriminator import BodySpec, CriticSpec, HeadSpec, MixedProjection, Projection
+from vidgan.models.discriminator import (
+    BodySpec,
+    DiscriminatorSpec,
+    HeadSpec,
+    MixedProjectionSpec,
+    ProjectionSpec,
+)
 from vidgan.models.generator import EncoderSpec, GeneratorSpec, StageSpec
 from vidgan.models.level import LevelSpec
-from vidgan.models.losses import HingeEach, ObjectiveSpec, SumThenHinge
-from vidgan.models.views import Clip, Crop, Frames, ViewSpec
+from vidgan.models.losses import HingeEachSpec, ObjectiveSpec, SumThenHingeSpec
+from vidgan.models.views import ClipSpec, CropSpec, FramesSpec, ViewSpec
 from vidgan.nn.recurrent import (
-    PTSRU,
-    ConvGRU,
-    ConvLSTM,
-    DynamicConvLSTM,
-    KTrajGRU,
-    TSRUc,
-    TSRUp,
-    TSRUs,
+    ConvGRUSpec,
+    ConvLSTMSpec,
+    DynamicConvLSTMSpec,
+    KTrajGRUSpec,
+    PTSRUSpec,
+    TSRUcSpec,
+    TSRUpSpec,
+    TSRUsSpec,
     UnitSpec,
 )
-from vidgan.nn.recurrent.unit import Tanh
-from vidgan.nn.temporal import Recurrent
-from vidgan.presets.dvd_gan import CRITIC_64, DEVIATIONS, dvd_gan_fp_k600_16x64
+from vidgan.nn.recurrent.unit import TanhSpec
+from vidgan.nn.temporal import RecurrentSpec
+from vidgan.presets.dvd_gan import DEVIATIONS, DISCRIMINATOR_64, dvd_gan_fp_k600_16x64
 from vidgan.run.experiment import AdamSpec, Experiment, TrainingSpec
 
 STAGES = (8, 4, 2)
@@ -29,18 +35,21 @@ STAGES = (8, 4, 2)
 
 TRIVD_DEVIATIONS = (
     "shortcuts of 3-D blocks stay 1x1 convolutions of each frame; A replaces all convolutions",
-    "critics have no attention; A follows BigGAN's discriminator, which has one layer of it",
+    "discriminators have no attention; A follows BigGAN's discriminator, which has one layer of it",
     "the generator's class embedding has no spectral normalisation; A leaves out the first linear layer alone",
 )
 """Where all TrIVD-GAN presets leave the paper's words; docs/papers.md has what the paper leaves open."""
 
 
-def generator(width: int, critic_width: int, unit: UnitSpec) -> GeneratorSpec:
+def generator(width: int, discriminator_width: int, unit: UnitSpec) -> GeneratorSpec:
     """The generator of appendix A: a recurrent unit, a convolution and two blocks per stage, from 8x8."""
     stages = tuple(
-        StageSpec(channels=outputs, temporal=(Recurrent(unit=unit),), convolution=True) for outputs in STAGES
+        StageSpec(channels=outputs, temporal=(RecurrentSpec(unit=unit),), convolution=True)
+        for outputs in STAGES
     )
-    encoder = EncoderSpec(body=BodySpec(width=critic_width, channels=CRITIC_64), kernel=3, rectify=True)
+    encoder = EncoderSpec(
+        body=BodySpec(width=discriminator_width, channels=DISCRIMINATOR_64), kernel=3, relu=True
+    )
     return GeneratorSpec(
         latent=128,
         embedding=128,
@@ -53,26 +62,28 @@ def generator(width: int, critic_width: int, unit: UnitSpec) -> GeneratorSpec:
     )
 
 
-def frames(width: int, k: int = 8, scale: int = 1) -> CriticSpec:
-    """A critic of ``k`` frames: all five blocks are 2-D (A)."""
-    body = BodySpec(width=width, channels=CRITIC_64)
-    return CriticSpec(name="frames", view=Frames(k=k, scale=scale), body=body, head=MixedProjection())
+def frames(width: int, k: int = 8, scale: int = 1) -> DiscriminatorSpec:
+    """A discriminator of ``k`` frames: all five blocks are 2-D (A)."""
+    body = BodySpec(width=width, channels=DISCRIMINATOR_64)
+    return DiscriminatorSpec(
+        name="frames", view=FramesSpec(k=k, scale=scale), body=body, head=MixedProjectionSpec()
+    )
 
 
-def video(name: str, width: int, view: ViewSpec) -> CriticSpec:
-    """A spatio-temporal critic: the first two of its five blocks are 3-D (A)."""
-    body = BodySpec(width=width, channels=CRITIC_64, volume_blocks=2)
-    return CriticSpec(name=name, view=view, body=body, head=MixedProjection())
+def video(name: str, width: int, view: ViewSpec) -> DiscriminatorSpec:
+    """A spatio-temporal discriminator: the first two of its five blocks are 3-D (A)."""
+    body = BodySpec(width=width, channels=DISCRIMINATOR_64, blocks_3d=2)
+    return DiscriminatorSpec(name=name, view=view, body=body, head=MixedProjectionSpec())
 
 
-def faster(width: int) -> tuple[CriticSpec, ...]:
+def faster(width: int) -> tuple[DiscriminatorSpec, ...]:
     """The "faster" decomposition (3.1): downsampled frames and a cropped clip."""
-    return frames(width, scale=2), video("crop", width, Crop(scale=2))
+    return frames(width, scale=2), video("crop", width, CropSpec(scale=2))
 
 
-def stronger(width: int) -> tuple[CriticSpec, ...]:
+def stronger(width: int) -> tuple[DiscriminatorSpec, ...]:
     """The "stronger" decomposition (3.1): the faster one and a downsampled clip."""
-    return *faster(width), video("clip", width, Clip(scale=2))
+    return *faster(width), video("clip", width, ClipSpec(scale=2))
 
 
 def dvd_gan_fp_k600_16x64_states() -> Experiment:
@@ -83,18 +94,21 @@ def dvd_gan_fp_k600_16x64_states() -> Experiment:
     return paper.replace(
         name="dvd-gan-fp-k600-16x64-states",
         description="DVD-GAN-FP as TrIVD-GAN's paper has it: a ConvGRU and a state per resolution.",
-        source="Luc et al. 2020, A; critics and training: Clark et al. 2019, A",
-        deviations=("generator width 64, critics 128; 001's own have one number for both", *DEVIATIONS),
-        levels=(level.replace(generator=generator(64, 128, ConvGRU())),),
+        source="Luc et al. 2020, A; discriminators and training: Clark et al. 2019, A",
+        deviations=(
+            "generator width 64, discriminators 128; 001's own have one number for both",
+            *DEVIATIONS,
+        ),
+        levels=(level.replace(generator=generator(64, 128, ConvGRUSpec())),),
     )
 
 
 def trivd_gan_fp_k600_16x64() -> Experiment:
     """The paper's final model on Kinetics-600 (4.4)."""
     level = LevelSpec(
-        generator=generator(120, 120, TSRUp()),
-        critics=stronger(120),
-        objective=HingeEach(),
+        generator=generator(120, 120, TSRUpSpec()),
+        discriminators=stronger(120),
+        objective=HingeEachSpec(),
         frames=11,
         context_frames=5,
     )
@@ -107,16 +121,19 @@ def trivd_gan_fp_k600_16x64() -> Experiment:
         conditional=False,
         training=TrainingSpec(
             steps=700_000,
-            adam=AdamSpec(generator_rate=1e-4, critic_rate=5e-4),
+            adam=AdamSpec(generator_rate=1e-4, discriminator_rate=5e-4),
             orthogonal_penalty=1e-4,
         ),
     )
 
 
-def resized(width: int, critic_width: int) -> LevelSpec:
-    """The final model's level at other widths; the encoder is as wide as the critics."""
+def resized(width: int, discriminator_width: int) -> LevelSpec:
+    """The final model's level at other widths; the encoder is as wide as the discriminators."""
     (level,) = trivd_gan_fp_k600_16x64().levels
-    return level.replace(generator=generator(width, critic_width, TSRUp()), critics=stronger(critic_width))
+    return level.replace(
+        generator=generator(width, discriminator_width, TSRUpSpec()),
+        discriminators=stronger(discriminator_width),
+    )
 
 
 def trivd_gan_fp_k600_16x64_w48() -> Experiment:
@@ -145,9 +162,9 @@ def trivd_gan_fp_ucf101_16x64() -> Experiment:
 
 
 def trivd_gan_fp_bair_16x64() -> Experiment:
-    """BAIR robot pushing: 15 frames given one, critics wider than the generator, low rates (C.1)."""
+    """BAIR robot pushing: 15 frames given one, discriminators wider than the generator, low rates (C.1)."""
     large = trivd_gan_fp_k600_16x64()
-    adam = large.training.adam.replace(generator_rate=2e-5, critic_rate=3e-5)
+    adam = large.training.adam.replace(generator_rate=2e-5, discriminator_rate=3e-5)
     # Our choice: the 700,000 steps of Kinetics and consecutive frames; C.1 names neither.
     return large.replace(
         name="trivd-gan-fp-bair-16x64",
@@ -161,10 +178,10 @@ def trivd_gan_fp_bair_16x64() -> Experiment:
 WIDTH = 48
 """Channel multiplier of the medium-sized models (4.4, D.1)."""
 
-CLIP, SMALL = video("clip", WIDTH, Clip(scale=1)), video("clip", WIDTH, Clip(scale=2))
-CROP = video("crop", WIDTH, Crop(scale=2))
+CLIP, SMALL = video("clip", WIDTH, ClipSpec(scale=1)), video("clip", WIDTH, ClipSpec(scale=2))
+CROP = video("crop", WIDTH, CropSpec(scale=2))
 
-DECOMPOSITIONS: tuple[tuple[str, tuple[CriticSpec, ...], int, str], ...] = (
+DECOMPOSITIONS: tuple[tuple[str, tuple[DiscriminatorSpec, ...], int, str], ...] = (
     ("clip", (CLIP,), 758_000, "the whole clip"),
     ("downsampled", (SMALL,), 1_000_000, "the downsampled clip"),
     ("cropped", (CROP,), 997_000, "a cropped clip"),
@@ -175,18 +192,19 @@ DECOMPOSITIONS: tuple[tuple[str, tuple[CriticSpec, ...], int, str], ...] = (
     ("faster", faster(WIDTH), 817_000, "8 downsampled frames and a cropped clip"),
     ("stronger", stronger(WIDTH), 675_000, "small frames, a cropped and a small clip"),
 )
-"""Rows of Table 1: the name, the critics, the printed budget in steps (equal times), and what the critics see."""
+"""Rows of Table 1: the name, the discriminators, the printed budget in steps (equal times), and what the
+discriminators see."""
 
 UNITS: tuple[tuple[str, UnitSpec, str], ...] = (
-    ("convlstm", ConvLSTM(), "ConvLSTM"),
-    ("convlstm-tanh", ConvLSTM(activation=Tanh()), "ConvLSTM with tanh"),
-    ("convgru", ConvGRU(), "ConvGRU"),
-    ("k-trajgru", KTrajGRU(), "K-TrajGRU"),
-    ("tsru-c", TSRUc(), "TSRU_c"),
-    ("tsru-p", TSRUp(), "TSRU_p"),
-    ("tsru-s", TSRUs(), "TSRU_s"),
-    ("ptsru-s", PTSRU(), "PTSRU_s"),
-    ("dynamic-convlstm", DynamicConvLSTM(), "the dynamic ConvLSTM"),
+    ("convlstm", ConvLSTMSpec(), "ConvLSTM"),
+    ("convlstm-tanh", ConvLSTMSpec(activation=TanhSpec()), "ConvLSTM with tanh"),
+    ("convgru", ConvGRUSpec(), "ConvGRU"),
+    ("k-trajgru", KTrajGRUSpec(), "K-TrajGRU"),
+    ("tsru-c", TSRUcSpec(), "TSRU_c"),
+    ("tsru-p", TSRUpSpec(), "TSRU_p"),
+    ("tsru-s", TSRUsSpec(), "TSRU_s"),
+    ("ptsru-s", PTSRUSpec(), "PTSRU_s"),
+    ("dynamic-convlstm", DynamicConvLSTMSpec(), "the dynamic ConvLSTM"),
 )
 """Rows of Table 2, and the two units that the appendix speaks of: the name, the unit, and how it is said."""
 
@@ -194,8 +212,8 @@ UNIT_STEPS = 500_000
 """Length of the runs of Table 2 (4.3)."""
 
 HEADS: tuple[tuple[str, HeadSpec, ObjectiveSpec], ...] = (
-    ("plain", Projection(), SumThenHinge()),
-    ("mixed", MixedProjection(), HingeEach()),
+    ("plain", ProjectionSpec(), SumThenHingeSpec()),
+    ("mixed", MixedProjectionSpec(), HingeEachSpec()),
 )
 """Heads of E.1: "a single scalar per sample", DVD-GAN's, and B x B x T outputs; each goes into a hinge of its own."""
 
@@ -204,22 +222,26 @@ HEAD_STEPS = 700_000
 
 
 def medium(
-    name: str, description: str, critics: tuple[CriticSpec, ...], unit: UnitSpec, steps: int
+    name: str, description: str, discriminators: tuple[DiscriminatorSpec, ...], unit: UnitSpec, steps: int
 ) -> Experiment:
-    """The final model at width 48 with other critics, unit and length."""
+    """The final model at width 48 with other discriminators, unit and length."""
     final = trivd_gan_fp_k600_16x64()
     (level,) = final.levels
     return final.replace(
         name=name,
         description=f"Prediction, width {WIDTH}: {description}.",
-        levels=(level.replace(generator=generator(WIDTH, WIDTH, unit), critics=critics),),
+        levels=(level.replace(generator=generator(WIDTH, WIDTH, unit), discriminators=discriminators),),
         training=final.training.replace(steps=steps),
     )
 
 
-def decomposition(name: str, critics: tuple[CriticSpec, ...], steps: int, words: str) -> Experiment:
+def decomposition(
+    name: str, discriminators: tuple[DiscriminatorSpec, ...], steps: int, words: str
+) -> Experiment:
     """A row of Table 1, with DVD-GAN-FP's unit, ConvGRU."""
-    experiment = medium(f"trivd-table1-{name}", f"critics see {words}", critics, ConvGRU(), steps)
+    experiment = medium(
+        f"trivd-table1-{name}", f"discriminators see {words}", discriminators, ConvGRUSpec(), steps
+    )
     return experiment.replace(source="Luc et al. 2020, 4.2, Table 1")
 
 
@@ -239,12 +261,16 @@ def recurrent_unit(name: str, unit: UnitSpec, words: str) -> Experiment:
 def projection(name: str, head: HeadSpec, objective: ObjectiveSpec) -> Experiment:
     """Plain or mixed projection (E.1).
 
-    Our choice: DVD-GAN-FP's critics and unit. E.1 names none; the FVD of 55.0 that it prints for mixed projection is
-    that of DVD-GAN-FP in Table 1, after nearly as many steps.
+    Our choice: DVD-GAN-FP's discriminators and unit. E.1 names none; the FVD of 55.0 that it prints for
+    mixed projection is that of DVD-GAN-FP in Table 1, after nearly as many steps.
     """
-    critics = tuple(critic.replace(head=head) for critic in (frames(WIDTH), SMALL))
+    discriminators = tuple(discriminator.replace(head=head) for discriminator in (frames(WIDTH), SMALL))
     experiment = medium(
-        f"trivd-projection-{name}", f"{name} projection in the critics", critics, ConvGRU(), HEAD_STEPS
+        f"trivd-projection-{name}",
+        f"{name} projection in the discriminators",
+        discriminators,
+        ConvGRUSpec(),
+        HEAD_STEPS,
     )
     (level,) = experiment.levels
     return experiment.replace(source="Luc et al. 2020, E.1", levels=(level.replace(objective=objective),))

@@ -17,7 +17,7 @@ LARGEST = 1e300
 
 
 class Alarm(NamedTuple):
-    """What the collapse watch said at a tick."""
+    """What the collapse detector said at a tick."""
 
     rule: str
     onset: int
@@ -37,7 +37,7 @@ class Tick(NamedTuple):
     scalars: Mapping[str, float | None]
     """None where the number was not finite"""
     alarms: Sequence[Alarm] = ()
-    """of the collapse watch"""
+    """of the collapse detector"""
 
 
 class Picture(NamedTuple):

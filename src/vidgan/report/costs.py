@@ -7,7 +7,7 @@ from vidgan.run.experiment import Experiment
 
 
 def level_networks(experiment: Experiment) -> list[tuple[Network, ...]]:
-    """Generator and critics of every level."""
+    """Generator and discriminators of every level."""
     return [networks(experiment.levels, i, experiment.classes) for i in range(len(experiment.levels))]
 
 
@@ -17,19 +17,27 @@ def overview(experiments: Iterable[Experiment]) -> str:
     for experiment in experiments:
         for number, found in enumerate(level_networks(experiment), 1):
             level = experiment.levels[number - 1]
-            generator, *critics = found
+            generator, *discriminators = found
             name = f"`{experiment.name}`" + (f" level {number}" if len(experiment.levels) > 1 else "")
             rows.append(
                 (
                     name,
                     f"{level.trained_frames}x{level.size}x{level.size}",
                     millions(generator.parameters),
-                    " + ".join(millions(critic.parameters) for critic in critics) or "none",
+                    " + ".join(millions(discriminator.parameters) for discriminator in discriminators)
+                    or "none",
                     giga(generator.flops),
-                    " + ".join(giga(critic.flops) for critic in critics) or "none",
+                    " + ".join(giga(discriminator.flops) for discriminator in discriminators) or "none",
                 )
             )
-    head = ("preset", "frames", "generator, M", "critics, M", "generator, GFLOP", "critics, GFLOP")
+    head = (
+        "preset",
+        "frames",
+        "generator, M",
+        "discriminators, M",
+        "generator, GFLOP",
+        "discriminators, GFLOP",
+    )
     return table(head, rows)
 
 

@@ -10,7 +10,7 @@ MOST = 400
 """points that a curve keeps, about one per pixel of a chart"""
 
 OF_NETWORK = {
-    "critic": "{}",
+    "discriminator": "{}",
     "accuracy": "Accuracy of {}",
     "singular": "First singular values, {}",
 }
@@ -26,7 +26,7 @@ TITLES = {
 }
 UNITS = {
     "loss": "loss",
-    "critic": "mean output",
+    "discriminator": "mean output",
     "gradient": "norm",
     "memory": "GiB",
     "accuracy": "share on the right side of 0",
@@ -57,7 +57,7 @@ class Panel(NamedTuple):
     unit: str
     series: Sequence[Series]
     marks: Sequence[Alarm] = ()
-    """where the collapse watch saw something begin"""
+    """where the collapse detector saw something begin"""
     reach: Sequence[float] = ()
     """values that the vertical axis shows in any case"""
 
@@ -83,7 +83,7 @@ def title_of(group: str) -> str:
     """A heading for a group of scalars."""
     kind, _, name = group.partition("/")
     if kind in OF_NETWORK and name:
-        network = name if name == "generator" else f"critic “{name}”"
+        network = name if name == "generator" else f"discriminator “{name}”"
         text = OF_NETWORK[kind].format(network)
         return text[0].upper() + text[1:]
     return TITLES.get(group, group)

@@ -13,9 +13,9 @@ GIB, MIB = 2**30, 2**20
 def level_plan(experiment: Experiment, index: int, plan: LevelPlan) -> str:
     """Parameters, operations, and memory at the micro-batch that the experiment has."""
     level, training = experiment.levels[index], experiment.training
-    generator, *critics = plan.networks
+    generator, *discriminators = plan.networks
     name = "all levels together" if experiment.joint else f"level {index + 1}"
-    updates, batch = training.critic_updates, training.batch
+    updates, batch = training.discriminator_updates, training.batch
     peak = max(plan.updates, key=lambda update: update.peak(batch.micro))
     whose = "generator's" if peak.name == "generator" else f"{peak.name}'"
     step = plan.flops * batch.global_batch
@@ -29,15 +29,15 @@ def level_plan(experiment: Experiment, index: int, plan: LevelPlan) -> str:
     ]
     width = max(len(name) for name, _ in rows)
     memory = "\n".join(f"    {name:{width}}{size / GIB:11.3f} GiB" for name, size in rows)
-    names = " + ".join(critic.name for critic in critics)
+    names = " + ".join(discriminator.name for discriminator in discriminators)
     return (
         f"{name}: {count(level.trained_frames, 'frame')} of {level.size}x{level.size}\n"
         f"  parameters   generator {millions(generator.parameters)} M; "
-        f"critics ({names}) {' + '.join(millions(critic.parameters) for critic in critics)} M\n"
+        f"discriminators ({names}) {' + '.join(millions(each.parameters) for each in discriminators)} M\n"
         f"  forward      generator {giga(generator.flops)} GFLOP per clip; "
-        f"critics {' + '.join(giga(critic.flops) for critic in critics)}\n"
+        f"discriminators {' + '.join(giga(discriminator.flops) for discriminator in discriminators)}\n"
         f"  a step       {plan.flops / 1e9:,.1f} GFLOP per clip "
-        f"({count(updates, 'update')} of the critics, 1 of the generator), {step / 1e12:,.2f} TFLOP in all\n"
+        f"({count(updates, 'update')} of the discriminators, 1 of the generator), {step / 1e12:,.2f} TFLOP in all\n"
         f"  memory with micro-batches of {batch.micro}\n{memory}\n"
         f"{activations(plan)}"
     )
@@ -60,7 +60,7 @@ def activations(plan: LevelPlan) -> str:
 
 def fitting(experiment: Experiment, index: int, plan: LevelPlan, memory: float) -> str:
     """The micro-batch that fits into ``memory`` bytes and the accumulation it needs."""
-    batch, updates = experiment.training.batch, experiment.training.critic_updates
+    batch, updates = experiment.training.batch, experiment.training.discriminator_updates
     size = f"{memory / GIB:.4g} GiB"
     fits = plan.fitting(batch, updates, memory)
     if fits is None:

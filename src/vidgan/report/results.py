@@ -12,7 +12,7 @@ from vidgan.spec import TAG
 
 LARGEST = 24
 """rows and columns of a table that fits a page; of a larger one the commonest confusions are listed"""
-SPREADS = {"bootstrap": "resamples of the judged clips", "runs": "repetitions with other noise"}
+SPREADS = {"bootstrap": "resamples of the evaluated clips", "runs": "repetitions with other noise"}
 """over what a result's deviation was taken"""
 
 

@@ -62,7 +62,7 @@ def chart(panel: Panel) -> str:
 
 
 def mark(alarm: Alarm, x: Axis, y: Axis) -> str:
-    """A line where something began that the collapse watch saw, with its words to hover over."""
+    """A line where something began that the collapse detector saw, with its words to hover over."""
     place = x.place(alarm.onset)
     return (
         f'<g class="alarm" data-rule="{escape(alarm.rule)}"><title>{escape(alarm.text)}</title>'

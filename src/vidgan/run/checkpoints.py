@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from vidgan.errors import UserError
 from vidgan.files import write_whole
-from vidgan.models.cascade import Settled
+from vidgan.models.cascade import FrozenLevel
 from vidgan.run.directory import RunDirectory
 from vidgan.run.experiment import Experiment
 
@@ -94,7 +94,7 @@ def checksum(tensors: dict[str, Tensor]) -> int:
     return value
 
 
-class Found(NamedTuple):
+class LoadedCheckpoint(NamedTuple):
     """The newest whole checkpoint of a level."""
 
     path: Path
@@ -109,7 +109,7 @@ def steps_of(folder: Path, level: int) -> list[int]:
     return sorted(int(match[2]) for match in names if match and int(match[1]) == level)
 
 
-def latest(folder: Path, level: int) -> Found | None:
+def latest(folder: Path, level: int) -> LoadedCheckpoint | None:
     """The newest checkpoint of ``level`` that can be read; None where there are no files at all.
 
     Raises:
@@ -119,7 +119,7 @@ def latest(folder: Path, level: int) -> Found | None:
     for step in reversed(steps_of(folder, level)):
         path = checkpoint_path(folder, level, step)
         try:
-            return Found(path, load(path), broken)
+            return LoadedCheckpoint(path, load(path), broken)
         except UserError as error:
             broken.append(str(error))
     if broken:
@@ -199,7 +199,7 @@ def load_statistics(folder: Path, facts: dict[str, Any]) -> dict[str, Tensor] | 
     return load(path).tensors if path.exists() else None
 
 
-def pins_of(below: Sequence[Settled]) -> list[str]:
+def parent_hashes(below: Sequence[FrozenLevel]) -> list[str]:
     """Hashes of the weights of the levels below, for a checkpoint's ``below``.
 
     Parameters alone: singular vectors follow from them, and round differently on another device.
@@ -207,13 +207,13 @@ def pins_of(below: Sequence[Settled]) -> list[str]:
     return [parameters_hash(level.generator) for level in below]
 
 
-def changed_below(facts: Mapping[str, Any], below: Sequence[Settled]) -> int | None:
+def changed_below(facts: Mapping[str, Any], below: Sequence[FrozenLevel]) -> int | None:
     """The lowest level (from 1) whose weights are not those that a checkpoint was trained upon; None if all are."""
-    now, then = pins_of(below), facts.get("below", [])
+    now, then = parent_hashes(below), facts.get("below", [])
     return next((i + 1 for i in range(len(now)) if now[i : i + 1] != then[i : i + 1]), None)
 
 
-def require_same_below(found: Found, below: Sequence[Settled]) -> None:
+def require_same_below(found: LoadedCheckpoint, below: Sequence[FrozenLevel]) -> None:
     """Refuse to go on with a level whose levels below have changed since its checkpoint.
 
     Raises:
@@ -227,7 +227,7 @@ def require_same_below(found: Found, below: Sequence[Settled]) -> None:
         )
 
 
-def require_fed_by(run: RunDirectory, facts: Mapping[str, Any], below: Sequence[Settled]) -> None:
+def require_fed_by(run: RunDirectory, facts: Mapping[str, Any], below: Sequence[FrozenLevel]) -> None:
     """Refuse to sample a level upon others than those that fed it; checkpoints without hashes are taken as they are.
 
     Raises:

@@ -1,11 +1,12 @@
 """The collapse detector: rules over the logged signals of a run.
 
-A rule gives a severity at a tick, some of them one per critic: 1 is its threshold. docs/monitoring.md has the evidence.
+A rule gives a severity at a tick, some of them one per discriminator: 1 is its threshold. docs/monitoring.md
+has the evidence.
 
-A rule, for each critic where it is about them, fires when its severity has been at least 1 for ``ticks`` ticks in a
-row (some for twice as many); their first one is the onset. So that a model which has not learnt yet is no alarm, it
-counts only once its severity was at most one half for ``ticks`` ticks in a row, or after ``grace`` ticks. It fires
-again only after being as quiet.
+A rule, for each discriminator where it is about them, fires when its severity has been at least 1 for
+``ticks`` ticks in a row (some for twice as many); their first one is the onset. So that a model which has
+not learnt yet is no alarm, it counts only once its severity was at most one half for ``ticks`` ticks in a
+row, or after ``grace`` ticks. It fires again only after being as quiet.
 """
 
 import math
@@ -20,8 +21,8 @@ Scalars = Mapping[str, float | None]
 COLOURS: Final = ("red", "green", "blue")
 
 
-class WatchSpec(Spec):
-    """When the collapse watch gives alarm. A limit of 0 switches its rule off, save for divergence.
+class CollapseSpec(Spec):
+    """When the collapse detector gives alarm. A limit of 0 switches its rule off, save for divergence.
 
     Our choice, all thresholds: the thesis gives curves and no numbers.
     """
@@ -40,12 +41,13 @@ class WatchSpec(Spec):
     """frozen-video: mean frame difference over that of real clips"""
     one_mode_ratio: float = 0.15
     """one-mode-per-class: mean distance of two samples of a class over that of real clips"""
-    critic_gap: float = 0.05
-    """critic-overwhelmed: a critic's mean output on real clips less that on fakes; the hinge's margins are 2 apart"""
-    critic_loss: float = 0.02
-    """generator-overwhelmed: the critics' loss; 2 per critic is guessing"""
+    discriminator_gap: float = 0.05
+    """discriminator-overwhelmed: a discriminator's mean output on real clips less that on fakes; the hinge's
+    margins are 2 apart"""
+    discriminator_loss: float = 0.02
+    """generator-overwhelmed: the discriminators' loss; 2 per discriminator is guessing"""
     memory_gap: float = 0.3
-    """critic-memorises: a critic's accuracy on training clips less that on held-out ones"""
+    """discriminator-memorises: a discriminator's accuracy on training clips less that on held-out ones"""
     largest: float = 1e4
     """diverged: an absolute loss from which on training is lost although it is finite"""
 
@@ -57,8 +59,8 @@ class WatchSpec(Spec):
             "dark_ratio",
             "frozen_ratio",
             "one_mode_ratio",
-            "critic_gap",
-            "critic_loss",
+            "discriminator_gap",
+            "discriminator_loss",
         ):
             require(getattr(self, name) >= 0, f"{name} must be at least 0, got {getattr(self, name)}")
         require(self.dark_ratio < 1, f"dark_ratio must be below 1, got {self.dark_ratio}")
@@ -66,7 +68,7 @@ class WatchSpec(Spec):
         require(self.largest > 0, f"largest must be above 0, got {self.largest}")
 
 
-class Reading(NamedTuple):
+class Signal(NamedTuple):
     """What a rule makes of a tick."""
 
     severity: float
@@ -75,8 +77,9 @@ class Reading(NamedTuple):
     """what is seen, in words"""
 
 
-Readings = Mapping[str, Reading]
-"""By what they are about: a critic, or "" for the model as a whole; empty where the tick lacks a rule's signals."""
+Signals = Mapping[str, Signal]
+"""By what they are about: a discriminator, or "" for the model as a whole; empty where the tick lacks a
+rule's signals."""
 
 
 class Rule(NamedTuple):
@@ -85,7 +88,7 @@ class Rule(NamedTuple):
     name: str
     about: str
     """what to think of it, in a sentence"""
-    read: Callable[[WatchSpec, Scalars], Readings]
+    read: Callable[[CollapseSpec, Scalars], Signals]
     """what it makes of a tick"""
     at_once: bool = False
     """whether a single tick is enough"""
@@ -93,7 +96,7 @@ class Rule(NamedTuple):
     """how many times ``ticks`` it must hold: the two sides of the game swing back and forth"""
 
 
-def dark(spec: WatchSpec, scalars: Scalars) -> Readings:
+def dark(spec: CollapseSpec, scalars: Scalars) -> Signals:
     """Du 2020, 4.5: more and more videos are black, and the mean pixel value falls."""
     fake, real = (
         mean(scalars, [f"pixel/{kind} {colour}" for colour in COLOURS]) for kind in ("fake", "real")
@@ -109,49 +112,50 @@ def dark(spec: WatchSpec, scalars: Scalars) -> Readings:
         f"{100 * shares[0]:.0f} % of the videos are dark ({100 * shares[1]:.0f} % of the real ones), their mean pixel "
         f"value is {fake:.3f} ({real:.3f})"
     )
-    return {"": Reading(max(by_share, by_ratio, 0.0), text)}
+    return {"": Signal(max(by_share, by_ratio, 0.0), text)}
 
 
-def frozen(spec: WatchSpec, scalars: Scalars) -> Readings:
-    """Du 2020, 4.5: a generator that ignores the clip critic makes samples with almost no movement."""
+def frozen(spec: CollapseSpec, scalars: Scalars) -> Signals:
+    """Du 2020, 4.5: a generator that ignores the clip discriminator makes samples with almost no movement."""
     return lower(scalars, "motion", spec.frozen_ratio, "neighbouring frames differ by {} ({} in real clips)")
 
 
-def one_mode(spec: WatchSpec, scalars: Scalars) -> Readings:
+def one_mode(spec: CollapseSpec, scalars: Scalars) -> Signals:
     """Du 2020, 4.3.2: the same or very similar samples for the same class."""
     text = "two videos of a class are {} apart ({} for real ones)"
     return lower(scalars, "diversity", spec.one_mode_ratio, text)
 
 
-def lower(scalars: Scalars, signal: str, limit: float, text: str) -> Readings:
+def lower(scalars: Scalars, signal: str, limit: float, text: str) -> Signals:
     """A signal of fakes that is a small part of that of real clips; nothing where real clips have none of it."""
     fake, real = scalars.get(f"{signal}/fake"), scalars.get(f"{signal}/real")
     if fake is None or not real:
         return {}
-    return {"": Reading(over(limit * real, fake), text.format(f"{fake:.2g}", f"{real:.2g}"))}
+    return {"": Signal(over(limit * real, fake), text.format(f"{fake:.2g}", f"{real:.2g}"))}
 
 
-def critic_overwhelmed(spec: WatchSpec, scalars: Scalars) -> Readings:
-    """A critic that finds fakes as real as real clips has nothing left to teach."""
+def discriminator_overwhelmed(spec: CollapseSpec, scalars: Scalars) -> Signals:
+    """A discriminator that finds fakes as real as real clips has nothing left to teach."""
     found = {}
-    for name, gap in between(scalars, "critic", "real", "fake").items():
+    for name, gap in between(scalars, "discriminator", "real", "fake").items():
         more = f"real clips only {gap:.3g} more than fakes"
         words = more if gap > 0 else f"fakes {-gap:.3g} more than real clips"
-        found[name] = Reading(over(spec.critic_gap, gap), f"the critic {name!r} gives {words}")
+        found[name] = Signal(over(spec.discriminator_gap, gap), f"the discriminator {name!r} gives {words}")
     return found
 
 
-def generator_overwhelmed(spec: WatchSpec, scalars: Scalars) -> Readings:
-    """Critics without loss learn nothing more, and the generator makes nothing that they take for real."""
-    loss = scalars.get("loss/critics")
+def generator_overwhelmed(spec: CollapseSpec, scalars: Scalars) -> Signals:
+    """Discriminators without loss learn nothing more, and the generator makes nothing that they take for real."""
+    loss = scalars.get("loss/discriminators")
     if loss is None:
         return {}
-    text = f"the critics' loss is {loss:.2g}: they tell every clip, by a margin"
-    return {"": Reading(over(spec.critic_loss, loss), text)}
+    text = f"the discriminators' loss is {loss:.2g}: they tell every clip, by a margin"
+    return {"": Signal(over(spec.discriminator_loss, loss), text)}
 
 
-def critic_memorises(spec: WatchSpec, scalars: Scalars) -> Readings:
-    """Brock et al. 2018, 4.2: 98 % on training images and 50 to 55 % on others; the critic remembers its data."""
+def discriminator_memorises(spec: CollapseSpec, scalars: Scalars) -> Signals:
+    """Brock et al. 2018, 4.2: 98 % on training images and 50 to 55 % on others; the discriminator remembers
+    its data."""
     if not spec.memory_gap:
         return {}
     found = {}
@@ -160,43 +164,50 @@ def critic_memorises(spec: WatchSpec, scalars: Scalars) -> Readings:
         assert known is not None
         assert other is not None
         text = (
-            f"the critic {name!r} takes {100 * known:.0f} % of training clips for real, "
+            f"the discriminator {name!r} takes {100 * known:.0f} % of training clips for real, "
             f"{100 * other:.0f} % of held-out ones"
         )
-        found[name] = Reading(max(0.0, gap) / spec.memory_gap, text)
+        found[name] = Signal(max(0.0, gap) / spec.memory_gap, text)
     return found
 
 
-def diverged(spec: WatchSpec, scalars: Scalars) -> Readings:
+def diverged(spec: CollapseSpec, scalars: Scalars) -> Signals:
     """A number that is not finite, or a loss that is as good as infinite."""
     for name, value in scalars.items():
         if value is None or not math.isfinite(value):
-            return {"": Reading(math.inf, f"{name} is not finite")}
+            return {"": Signal(math.inf, f"{name} is not finite")}
     losses = {name: abs(value) for name, value in scalars.items() if value and name.startswith("loss/")}
     if not losses:
-        return {"": Reading(0.0, "")}
+        return {"": Signal(0.0, "")}
     name = max(losses, key=lambda name: losses[name])
-    return {"": Reading(losses[name] / spec.largest, f"{name} is {scalars[name]:.3g}")}
+    return {"": Signal(losses[name] / spec.largest, f"{name} is {scalars[name]:.3g}")}
 
 
 RULES: Final = (
     Rule(
         "dark-output",
-        "a hinge per frame, and a clip critic with time in the batch, as guide-k400-12x64",
+        "a hinge per frame, and a clip discriminator with time in the batch, as guide-k400-12x64",
         dark,
     ),
-    Rule("frozen-video", "the frame critic outweighs the clip critic: take means over its frames", frozen),
+    Rule(
+        "frozen-video",
+        "the frame discriminator outweighs the clip discriminator: take means over its frames",
+        frozen,
+    ),
     Rule("one-mode-per-class", "the noise is ignored: stop early, or train on more clips", one_mode),
     Rule(
-        "critic-overwhelmed", "lower the generator's rate or raise the critics'", critic_overwhelmed, times=2
+        "discriminator-overwhelmed",
+        "lower the generator's rate or raise the discriminators'",
+        discriminator_overwhelmed,
+        times=2,
     ),
     Rule(
         "generator-overwhelmed",
-        "lower the critics' rate or raise the generator's",
+        "lower the discriminators' rate or raise the generator's",
         generator_overwhelmed,
         times=2,
     ),
-    Rule("critic-memorises", "stop early, or train on more clips", critic_memorises),
+    Rule("discriminator-memorises", "stop early, or train on more clips", discriminator_memorises),
     Rule("diverged", "start again with lower learning rates or another seed", diverged, at_once=True),
 )
 
@@ -215,7 +226,7 @@ def mean(scalars: Scalars, names: Sequence[str]) -> float | None:
 
 
 def between(scalars: Scalars, group: str, one: str, other: str) -> dict[str, float]:
-    """By critic, how much its ``group/NAME/one`` exceeds its ``group/NAME/other``."""
+    """By discriminator, how much its ``group/NAME/one`` exceeds its ``group/NAME/other``."""
     names = [
         name.split("/")[1] for name in scalars if name.startswith(f"{group}/") and name.endswith(f"/{other}")
     ]
@@ -243,8 +254,8 @@ class Alarm(NamedTuple):
     """in words, for people"""
 
 
-class Course:
-    """How a rule has fared so far, by one critic or by the whole model."""
+class History:
+    """How a rule has fared so far, by one discriminator or by the whole model."""
 
     def __init__(self) -> None:
         self.seen = self.well = self.holding = 0
@@ -253,12 +264,12 @@ class Course:
         self.onset: int | None = None
 
 
-class Watch:
+class CollapseDetector:
     """Looks at the ticks of one level, in order. What it says depends on them alone: resumed runs feed it their log."""
 
-    def __init__(self, spec: WatchSpec) -> None:
+    def __init__(self, spec: CollapseSpec) -> None:
         self.spec = spec
-        self._courses: dict[tuple[str, str], Course] = {}
+        self._courses: dict[tuple[str, str], History] = {}
 
     def see(self, step: int, scalars: Scalars) -> list[Alarm]:
         """The alarms of this tick, as a rule none."""
@@ -270,7 +281,8 @@ class Watch:
         return [alarm for each in readings if (alarm := self._follow(step, *each)) is not None]
 
     def counts(self, rule: Rule, about: str) -> bool:
-        """Whether a rule may give alarm: the model, or its critic ``about``, has been well, or the grace is over."""
+        """Whether a rule may give alarm: the model, or its discriminator ``about``, has been well, or the
+        grace is over."""
         return self._courses[rule.name, about].armed
 
     def onset(self) -> int | None:
@@ -278,8 +290,8 @@ class Watch:
         steps = [course.onset for course in self._courses.values() if course.onset is not None]
         return min(steps, default=None)
 
-    def _follow(self, step: int, rule: Rule, about: str, reading: Reading) -> Alarm | None:
-        course = self._courses.setdefault((rule.name, about), Course())
+    def _follow(self, step: int, rule: Rule, about: str, reading: Signal) -> Alarm | None:
+        course = self._courses.setdefault((rule.name, about), History())
         needed = 1 if rule.at_once else self.spec.ticks
         lasting = needed * rule.times
         course.seen += 1
@@ -298,9 +310,9 @@ class Watch:
         return Alarm(rule.name, step, course.onset, f"{rule.name} at step {step}: {reading.text}{since}")
 
 
-def alarms_of(spec: WatchSpec, ticks: Iterable[tuple[int, Scalars]]) -> list[Alarm]:
+def alarms_of(spec: CollapseSpec, ticks: Iterable[tuple[int, Scalars]]) -> list[Alarm]:
     """All alarms of a level's ticks (step, signals), as :class:`Watch` gives them one by one."""
-    watch = Watch(spec)
+    watch = CollapseDetector(spec)
     return [alarm for step, scalars in ticks for alarm in watch.see(step, scalars)]
 
 

@@ -39,7 +39,7 @@ def choose_device() -> torch.device:
 
 
 @contextmanager
-def main_first(main: bool, wait: Callable[[], None]) -> Iterator[None]:
+def rank_zero_first(main: bool, wait: Callable[[], None]) -> Iterator[None]:
     """The main process goes through the block before all others, which then find the files that it wrote.
 
     Args:
@@ -62,7 +62,7 @@ class Replicas(NamedTuple):
     """None for a single process"""
 
     @property
-    def main(self) -> bool:
+    def is_rank_zero(self) -> bool:
         """Whether this process writes files and talks."""
         return self.rank == 0
 

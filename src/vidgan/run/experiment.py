@@ -2,19 +2,19 @@
 
 from vidgan.models.cascade import below_of
 from vidgan.models.level import LevelSpec
-from vidgan.models.losses import ClassMargin, PixelLoss, Variety
-from vidgan.nn.layers import Initialiser, Orthogonal
-from vidgan.run.collapse import WatchSpec
+from vidgan.models.losses import ClassMarginSpec, PixelLossSpec, VarietySpec
+from vidgan.nn.layers import InitialiserSpec, OrthogonalSpec
+from vidgan.run.collapse import CollapseSpec
 from vidgan.spec import Spec, require
 
 
 class AdamSpec(Spec):
-    """Adam for generator and critics."""
+    """Adam for generator and discriminators."""
 
     generator_rate: float = 1e-4
     """learning rate of the generator (Clark et al. 2019, A.3)"""
-    critic_rate: float = 2e-4
-    """learning rate of the critics (Clark et al. 2019, A.3)"""
+    discriminator_rate: float = 2e-4
+    """learning rate of the discriminators (Clark et al. 2019, A.3)"""
     # Our choice for DVD-GAN, whose paper prints no betas: those of Luc et al. 2020, which are BigGAN's.
     beta1: float = 0.0
     """decay of the gradient's mean (Luc et al. 2020, E.2)"""
@@ -53,7 +53,7 @@ class AverageSpec(Spec):
         return min(self.decay, max(0.0, 1 - 1 / (self.ramp * updates)))
 
 
-class SettleSpec(Spec):
+class StandingStatisticsSpec(Spec):
     """Standing statistics: forward passes whose batch statistics are averaged (Luc et al. 2020, E.2).
 
     Our choice for DVD-GAN: the same; its paper does not say what statistics sampling uses.
@@ -117,22 +117,22 @@ class TrainingSpec(Spec):
 
     steps: int = 300_000
     """generator updates"""
-    critic_updates: int = 2
-    """critic updates per generator update"""
+    discriminator_updates: int = 2
+    """discriminator updates per generator update"""
     batch: BatchSpec = BatchSpec()
     adam: AdamSpec = AdamSpec()
     average: AverageSpec | None = AverageSpec()
     """moving average of the generator's weights; None samples the raw weights"""
     orthogonal_penalty: float = 0.0
     """weight of the generator's orthogonality penalty (Luc et al. 2020, E.2: 1e-4)"""
-    class_margin: ClassMargin | None = None
-    """critics also learn to tell the classes of real clips apart; no paper has it"""
-    pixel_loss: PixelLoss | None = None
+    class_margin: ClassMarginSpec | None = None
+    """discriminators also learn to tell the classes of real clips apart; no paper has it"""
+    pixel_loss: PixelLossSpec | None = None
     """keeps the generator's videos as bright as the data (Du 2020, 4.5)"""
-    variety: Variety | None = None
+    variety: VarietySpec | None = None
     """spreads the futures of the same frames, or without given frames the samples of a class; no paper has it"""
-    initial: Initialiser = Orthogonal()
-    settle: SettleSpec = SettleSpec()
+    initial: InitialiserSpec = OrthogonalSpec()
+    standing_statistics: StandingStatisticsSpec = StandingStatisticsSpec()
     # Our choice: it halves memory and traffic; the papers do not say what they compute in.
     bf16: bool = True
     """compute in bfloat16 with float32 weights, statistics and losses"""
@@ -143,7 +143,10 @@ class TrainingSpec(Spec):
 
     def validate(self) -> None:
         require(self.steps >= 0, f"steps must be at least 0, got {self.steps}")
-        require(self.critic_updates >= 1, f"critic_updates must be at least 1, got {self.critic_updates}")
+        require(
+            self.discriminator_updates >= 1,
+            f"discriminator_updates must be at least 1, got {self.discriminator_updates}",
+        )
 
 
 class BestSpec(Spec):
@@ -154,7 +157,7 @@ class BestSpec(Spec):
     every: int = 5000
     """steps between evaluations"""
     clips: int | None = None
-    """judged clips; none: as many as the protocol says"""
+    """evaluated clips; none: as many as the protocol says"""
     patience: int | None = None
     """evaluations in a row without a better result after which training ends; none trains all steps"""
 
@@ -177,8 +180,8 @@ class ReportingSpec(Spec):
     """latest checkpoints that are kept"""
     samples: int = 1000
     """steps between samples from fixed latents"""
-    watch: WatchSpec = WatchSpec()
-    """when the collapse watch gives alarm"""
+    collapse: CollapseSpec = CollapseSpec()
+    """when the collapse detector gives alarm"""
     best: BestSpec = BestSpec()
     """evaluations while training, to find the best checkpoint"""
 
@@ -206,7 +209,8 @@ class Experiment(Spec):
     smooth_views: bool = False
     """lower levels see the data resized bilinearly (CVG) instead of by nearest neighbour (SSW-GAN)"""
     joint: bool = False
-    """levels are trained together, end to end, on the critics that they have (SSW-GAN, H), not one after another"""
+    """levels are trained together, end to end, on the discriminators that they have (SSW-GAN, H), not one
+    after another"""
     training: TrainingSpec = TrainingSpec()
     reporting: ReportingSpec = ReportingSpec()
 
@@ -216,7 +220,10 @@ class Experiment(Spec):
         for index, level in enumerate(self.levels):
             below_of(self.levels, index)
             needed = not self.joint or index == len(self.levels) - 1
-            require(len(level.critics) > 0 or not needed, f"level {index + 1} needs at least one critic")
+            require(
+                len(level.discriminators) > 0 or not needed,
+                f"level {index + 1} needs at least one discriminator",
+            )
         same = len({level.steps for level in self.levels}) == 1
         require(same or not self.joint, "levels that are trained together take the same number of steps")
         require(not self.joint or len(self.levels) > 1, "joint training needs two levels or more")

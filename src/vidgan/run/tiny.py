@@ -1,10 +1,10 @@
 """Any experiment, shrunk until two steps take seconds: the same classes in the same tree."""
 
-from vidgan.models.discriminator import BodySpec, CriticSpec
+from vidgan.models.discriminator import BodySpec, DiscriminatorSpec
 from vidgan.models.generator import EncoderSpec, GeneratorSpec
 from vidgan.models.level import LevelSpec
-from vidgan.models.views import Frames
-from vidgan.run.experiment import AverageSpec, BatchSpec, Experiment, ReportingSpec, SettleSpec
+from vidgan.models.views import FramesSpec
+from vidgan.run.experiment import AverageSpec, BatchSpec, Experiment, ReportingSpec, StandingStatisticsSpec
 
 WIDTH = 2
 LATENT = 6
@@ -25,7 +25,7 @@ def tiny(experiment: Experiment) -> Experiment:
             batch=BatchSpec(global_batch=BATCH),
             average=None if training.average is None else AverageSpec(decay=0.5, start=1),
             pixel_loss=None if pixel_loss is None else pixel_loss.replace(start=min(1, pixel_loss.start)),
-            settle=SettleSpec(batches=2, clips=BATCH),
+            standing_statistics=StandingStatisticsSpec(batches=2, clips=BATCH),
             bf16=False,
         ),
         reporting=ReportingSpec(tick=1, checkpoint=1, keep=3, samples=2),
@@ -35,7 +35,7 @@ def tiny(experiment: Experiment) -> Experiment:
 def tiny_levels(levels: tuple[LevelSpec, ...]) -> tuple[LevelSpec, ...]:
     """Levels with few frames whose ratios stay: the first makes four, windows stay shorter than the whole.
 
-    They are lower and narrower too, where their maps and critics allow it.
+    They are lower and narrower too, where their maps and discriminators allow it.
     """
     frames = 4
     small = []
@@ -54,23 +54,23 @@ def tiny_levels(levels: tuple[LevelSpec, ...]) -> tuple[LevelSpec, ...]:
 
 
 def may_halve(level: LevelSpec) -> bool:
-    """Whether the first map can be halved and every critic can spare a block."""
-    bodies = [critic.body for critic in level.critics]
+    """Whether the first map can be halved and every discriminator can spare a block."""
+    bodies = [discriminator.body for discriminator in level.discriminators]
     return level.generator.side % 2 == 0 and all(len(body.channels) > needed_blocks(body) for body in bodies)
 
 
 def needed_blocks(body: BodySpec) -> int:
     """The fewest blocks that keep the body's structure."""
-    return max(1, body.volume_blocks + body.time_in_channels)
+    return max(1, body.blocks_3d + body.time_in_channels)
 
 
 def halved(level: LevelSpec) -> LevelSpec:
-    """A level at half its height and width; critics lose their first block to match."""
+    """A level at half its height and width; discriminators lose their first block to match."""
     return level.replace(
         generator=level.generator.replace(side=level.generator.side // 2),
-        critics=tuple(
-            critic.replace(body=critic.body.replace(channels=critic.body.channels[1:]))
-            for critic in level.critics
+        discriminators=tuple(
+            discriminator.replace(body=discriminator.body.replace(channels=discriminator.body.channels[1:]))
+            for discriminator in level.discriminators
         ),
     )
 
@@ -80,7 +80,9 @@ def tiny_level(level: LevelSpec, frames: int, window: int | None) -> LevelSpec:
     seen = min(level.context_frames, 2) + (frames if window is None else window)
     return level.replace(
         generator=tiny_generator(level.generator),
-        critics=tuple(tiny_critic(critic, seen) for critic in level.critics),
+        discriminators=tuple(
+            tiny_discriminator(discriminator, seen) for discriminator in level.discriminators
+        ),
         frames=frames,
         window=window,
         context_frames=min(level.context_frames, 2),
@@ -109,9 +111,9 @@ def tiny_body(spec: BodySpec) -> BodySpec:
     return spec.replace(width=WIDTH)
 
 
-def tiny_critic(spec: CriticSpec, frames: int) -> CriticSpec:
-    """A critic with a tiny body; it picks fewer frames where the clip has fewer."""
+def tiny_discriminator(spec: DiscriminatorSpec, frames: int) -> DiscriminatorSpec:
+    """A discriminator with a tiny body; it picks fewer frames where the clip has fewer."""
     view = spec.view
-    if isinstance(view, Frames):
+    if isinstance(view, FramesSpec):
         view = view.replace(k=min(view.k, max(1, frames - 1)))
     return spec.replace(view=view, body=tiny_body(spec.body))

@@ -9,10 +9,10 @@ import torch
 
 from vidgan.data.dataset import Dataset
 from vidgan.errors import UserError
-from vidgan.models.cascade import Settled, below_of
+from vidgan.models.cascade import FrozenLevel, below_of
 from vidgan.models.generator import Generator
 from vidgan.nn.layers import WeightLayer, power_iterate
-from vidgan.nn.norm import SettledStatistics
+from vidgan.nn.norm import StandingStatistics
 from vidgan.run.best import best_of_run
 from vidgan.run.checkpoints import (
     State,
@@ -28,7 +28,7 @@ from vidgan.run.checkpoints import (
 from vidgan.run.directory import RunDirectory
 from vidgan.run.experiment import Experiment
 from vidgan.sample.sampler import Trained
-from vidgan.sample.standing import settle_table
+from vidgan.sample.standing import statistics_of_level
 from vidgan.spec import Spec, to_json
 
 # Our choice: the average moves slowly, but its singular vectors were copied from other weights.
@@ -123,7 +123,7 @@ def open_trained(
     """
     device = device or torch.device("cpu")
     experiment = run.experiment
-    levels: list[Settled] = []
+    levels: list[FrozenLevel] = []
     step = 0
     for index in range(len(experiment.levels)):
         state = choice.find(run, index + 1)
@@ -133,7 +133,7 @@ def open_trained(
         used = experiment.below_averaged if feeds else averaged
         generator = load_generator(experiment, index, state, used).to(device)
         labels = state.facts.get("labels", [1] * experiment.classes)  # old checkpoints keep none
-        levels.append(settled(run, index, generator, levels, labels, data, device, chunk))
+        levels.append(with_statistics(run, index, generator, levels, labels, data, device, chunk))
         step = int(state.facts["step"])
     return Trained(experiment, tuple(levels), run.class_names, step, device)
 
@@ -151,7 +151,7 @@ def load_generator(experiment: Experiment, index: int, state: State, averaged: b
         return raw
     average = level.generator.build(experiment.classes, level.context_frames, below_size)
     average.load_state_dict(_part(state, f"average/{own}"))
-    return freshen(average.requires_grad_(False), raw)
+    return refresh_spectral_norm(average.requires_grad_(False), raw)
 
 
 def _part(state: State, prefix: str) -> dict[str, torch.Tensor]:
@@ -159,7 +159,7 @@ def _part(state: State, prefix: str) -> dict[str, torch.Tensor]:
 
 
 @torch.no_grad()
-def freshen(average: Generator, raw: Generator) -> Generator:
+def refresh_spectral_norm(average: Generator, raw: Generator) -> Generator:
     """Bring an average's singular vectors up to date, starting from those of the raw weights."""
     for ours, theirs in zip(average.modules(), raw.modules(), strict=True):
         if isinstance(ours, WeightLayer) and ours.spectral:
@@ -169,31 +169,31 @@ def freshen(average: Generator, raw: Generator) -> Generator:
     return average
 
 
-def settled_on(
+def all_with_statistics(
     run: RunDirectory,
     generators: Sequence[Generator],
-    below: Sequence[Settled],
+    below: Sequence[FrozenLevel],
     labels: Sequence[int],
     data: GivenFrames | None,
     device: torch.device,
-) -> list[Settled]:
+) -> list[FrozenLevel]:
     """The levels ``below``, and upon them ``generators`` one after another; see :func:`settled`."""
     levels = list(below)
     for generator in generators:
-        levels.append(settled(run, len(levels), generator, levels, labels, data, device))
+        levels.append(with_statistics(run, len(levels), generator, levels, labels, data, device))
     return levels
 
 
-def settled(
+def with_statistics(
     run: RunDirectory,
     index: int,
     generator: Generator,
-    below: Sequence[Settled],
+    below: Sequence[FrozenLevel],
     labels: Sequence[int],
     data: GivenFrames | None,
     device: torch.device,
     chunk: int | None = None,
-) -> Settled:
+) -> FrozenLevel:
     """``generator`` with the statistics that the run keeps for these weights, settled now if it keeps none.
 
     Args:
@@ -202,11 +202,11 @@ def settled(
         chunk: as :func:`open_trained`.
     """
     level = run.experiment.levels[index]
-    spec = run.experiment.training.settle
+    spec = run.experiment.training.standing_statistics
     facts: dict[str, Any] = {
         "weights": [weights_hash(generator), *(weights_hash(lower.generator) for lower in below)],
         "frames": level.frames,
-        "settle": to_json(spec),
+        "standing_statistics": to_json(spec),
         "seed": run.experiment.training.seed,
         "labels": list(labels),
     }
@@ -216,6 +216,8 @@ def settled(
     table = load_statistics(run.statistics, facts)
     if table is None:
         dataset = data.open() if data is not None and level.context_frames else None
-        table = settle_table(run.experiment, index, generator, below, labels, dataset, spec, device, chunk)
+        table = statistics_of_level(
+            run.experiment, index, generator, below, labels, dataset, spec, device, chunk
+        )
         save_statistics(run.statistics, facts, table)
-    return Settled(level, generator, SettledStatistics(table))
+    return FrozenLevel(level, generator, StandingStatistics(table))

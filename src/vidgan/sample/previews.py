@@ -11,13 +11,13 @@ from vidgan.data.dataset import Dataset
 from vidgan.data.loader import to_float
 from vidgan.data.window import centre_item
 from vidgan.files import write_json
-from vidgan.models.cascade import Settled
+from vidgan.models.cascade import FrozenLevel
 from vidgan.models.generator import Generator
-from vidgan.nn.norm import SettledStatistics
+from vidgan.nn.norm import StandingStatistics
 from vidgan.run.directory import RunDirectory
-from vidgan.run.experiment import SettleSpec, TrainingSpec
+from vidgan.run.experiment import StandingStatisticsSpec, TrainingSpec
 from vidgan.sample.sampler import Trained, continue_moving, synthesise, to_bytes
-from vidgan.sample.standing import settle_table, window_of
+from vidgan.sample.standing import statistics_of_level, window_of
 from vidgan.sample.video_io import Videos, grid, under, write_clip
 from vidgan.seeds import derive
 
@@ -32,7 +32,7 @@ def write_previews(
     index: int,
     generators: Sequence[Generator],
     step: int,
-    below: Sequence[Settled],
+    below: Sequence[FrozenLevel],
     labels: Sequence[int],
     dataset: Dataset,
 ) -> None:
@@ -53,8 +53,8 @@ def write_previews(
     levels = list(below)
     for generator in generators:
         place = len(levels)
-        table = settle_table(experiment, place, generator, levels, labels, dataset, brief, device)
-        levels.append(Settled(experiment.levels[place], generator, SettledStatistics(table)))
+        table = statistics_of_level(experiment, place, generator, levels, labels, dataset, brief, device)
+        levels.append(FrozenLevel(experiment.levels[place], generator, StandingStatistics(table)))
     model = Trained(experiment, tuple(levels), run.class_names, step, device)
     clips = range(COLUMNS * ROWS)
     seed = derive(experiment.training.seed, "previews")
@@ -88,11 +88,11 @@ def column_classes(classes: int) -> list[int]:
     return [i % COLUMNS % classes for i in range(COLUMNS * ROWS)]
 
 
-def brief_settling(training: TrainingSpec) -> SettleSpec:
+def brief_settling(training: TrainingSpec) -> StandingStatisticsSpec:
     """A tenth of the clips that settle a finished model, in passes no larger than those of training.
 
     Our choice: a preview must fit wherever training fits, even if settling a finished model would not.
     """
-    full = training.settle
+    full = training.standing_statistics
     clips = min(full.clips, training.batch.micro)
     return full.replace(batches=max(2, -(-full.batches * full.clips // (10 * clips))), clips=clips)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vidgan.errors import UserError
-from vidgan.models.cascade import Settled, by_label, sample_levels, sample_window, stream_chunks
+from vidgan.models.cascade import FrozenLevel, by_label, sample_levels, sample_window, stream_chunks
 from vidgan.models.generator import Generator
 from vidgan.nn.norm import Clock
 from vidgan.nn.warp import expected_motion, refine, upsample
@@ -95,7 +95,7 @@ class Trained(NamedTuple):
     """Frozen, settled levels of a run."""
 
     experiment: Experiment
-    levels: tuple[Settled, ...]
+    levels: tuple[FrozenLevel, ...]
     class_names: tuple[str, ...]
     step: int
     """generator updates of the top level"""

@@ -10,10 +10,10 @@ from torch import Tensor
 from vidgan.data.dataset import Dataset
 from vidgan.data.loader import to_float
 from vidgan.data.window import WindowSpec, random_item
-from vidgan.models.cascade import Chunk, Settled, by_label, chunks_of, inputs_of, stream_chunks
+from vidgan.models.cascade import Chunk, FrozenLevel, by_label, chunks_of, inputs_of, stream_chunks
 from vidgan.models.generator import NOTHING, Conditioning, Generator, from_below, join
 from vidgan.nn.norm import Clock, RecordedStatistics
-from vidgan.run.experiment import Experiment, SettleSpec
+from vidgan.run.experiment import Experiment, StandingStatisticsSpec
 from vidgan.sample.sampler import Scaled, latents, parts_of
 from vidgan.seeds import derive, stream
 
@@ -22,11 +22,11 @@ Given = Callable[[int, Tensor], Iterable[Conditioning]]
 
 
 @torch.no_grad()
-def settle(
+def standing_statistics(
     generator: Generator,
     chunks: Sequence[Chunk],
     labels: Sequence[int],
-    spec: SettleSpec,
+    spec: StandingStatisticsSpec,
     seed: int,
     given: Given,
     device: torch.device,
@@ -86,14 +86,14 @@ def label_counts(experiment: Experiment, dataset: Dataset) -> tuple[int, ...]:
     return tuple(count // math.gcd(*counts) for count in counts)
 
 
-def settle_table(
+def statistics_of_level(
     experiment: Experiment,
     index: int,
     generator: Generator,
-    below: Sequence[Settled],
+    below: Sequence[FrozenLevel],
     labels: Sequence[int],
     dataset: Dataset | None,
-    spec: SettleSpec,
+    spec: StandingStatisticsSpec,
     device: torch.device,
     chunk: int | None = None,
 ) -> dict[str, Tensor]:
@@ -124,7 +124,7 @@ def settle_table(
         given = _videos_of(experiment, below, spec.sigma, chunks, chunk)
     else:
         given = _nothing
-    return settle(generator, chunks, labels, spec, derive(seed, "level", index), given, device)
+    return standing_statistics(generator, chunks, labels, spec, derive(seed, "level", index), given, device)
 
 
 def _nothing(batch: int, label: Tensor) -> list[Conditioning]:
@@ -149,7 +149,11 @@ def _frames_of(
 
 
 def _videos_of(
-    experiment: Experiment, below: Sequence[Settled], sigma: float, chunks: Sequence[Chunk], chunk: int | None
+    experiment: Experiment,
+    below: Sequence[FrozenLevel],
+    sigma: float,
+    chunks: Sequence[Chunk],
+    chunk: int | None,
 ) -> Given:
     seed = derive(experiment.training.seed, "settle")
     factor = experiment.levels[len(below)].frames // below[-1].spec.frames

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from vidgan.errors import UserError
 from vidgan.models.discriminator import Head
-from vidgan.models.level import Game
+from vidgan.models.level import AdversarialLevel
 
 
 class Progress(ABC):
@@ -136,7 +136,7 @@ def open_progress(
 
 def is_headline(name: str) -> bool:
     """Whether a scalar is shown live; all of them are in the log."""
-    return name.startswith(("loss/", "critic/"))
+    return name.startswith(("loss/", "discriminator/"))
 
 
 def bar(done: float, width: int = 24) -> str:
@@ -170,24 +170,25 @@ class Events:
         UserError: where TensorBoard is not installed.
     """
 
-    def __init__(self, folder: Path, level: Game, index: int, step: int) -> None:
+    def __init__(self, folder: Path, level: AdversarialLevel, index: int, step: int) -> None:
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
             raise UserError("--tensorboard needs TensorBoard: pip install 'vidgan[log]'") from error
         self._writer = SummaryWriter(str(folder / f"level{index + 1}"), purge_step=step + 1)
-        self._scores: dict[str, list[Tensor]] = {name: [] for name in level.critics}
+        self._scores: dict[str, list[Tensor]] = {name: [] for name in level.discriminators}
         self._hooks = [
-            level.critic(name).head.register_forward_hook(self._keeper(name)) for name in level.critics
+            level.discriminator(name).head.register_forward_hook(self._keeper(name))
+            for name in level.discriminators
         ]
 
     def tick(self, step: int, scalars: Mapping[str, float]) -> None:
-        """The means of a tick, and the scores of the critics' last update."""
+        """The means of a tick, and the scores of the discriminators' last update."""
         for name, value in scalars.items():
             self._writer.add_scalar(name, value, step)
         for name, last in self._scores.items():
             for kind, scores in zip(("real", "fake"), last, strict=True):
-                self._writer.add_histogram(f"critic/{name}/{kind} scores", scores.float().cpu(), step)
+                self._writer.add_histogram(f"discriminator/{name}/{kind} scores", scores.float().cpu(), step)
         self._writer.flush()
 
     def samples(self, step: int, path: Path) -> None:
@@ -206,14 +207,15 @@ class Events:
         self._writer.flush()
 
     def close(self) -> None:
-        """Finish the file and leave the critics alone."""
+        """Finish the file and leave the discriminators alone."""
         for hook in self._hooks:
             hook.remove()
         self._writer.close()
 
     def _keeper(self, name: str) -> Callable[[Head, object, Tensor], None]:
         def keep(head: Head, args: object, scores: Tensor) -> None:
-            # The critics' update scores real clips, then fakes; in the generator's the critics stand still.
+            # The discriminators' update scores real clips, then fakes; in the generator's the discriminators
+            # stand still.
             if torch.is_grad_enabled() and head.score.weight.requires_grad:
                 self._scores[name] = [*self._scores[name][-1:], scores.detach()]
 

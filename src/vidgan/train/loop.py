@@ -12,8 +12,8 @@ from torch import Tensor
 from vidgan.data.dataset import Dataset
 from vidgan.data.loader import Batch, Loader, to_float
 from vidgan.errors import UserError
-from vidgan.models.level import Game
-from vidgan.models.views import Evidence
+from vidgan.models.level import AdversarialLevel
+from vidgan.models.views import DiscriminatorInput
 from vidgan.nn.norm import BatchStatistics
 from vidgan.run.distributed import Replicas
 from vidgan.run.experiment import BatchSpec, Experiment
@@ -21,7 +21,7 @@ from vidgan.sample.standing import window_of
 from vidgan.seeds import derive
 from vidgan.train.monitor import HeldOut, Monitor
 from vidgan.train.trainer import BelowSource, LevelState, Randomness, data_indices, training_step
-from vidgan.train.validate import Verdict
+from vidgan.train.validate import Validation
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 """system errors of a disk that takes no more"""
@@ -79,7 +79,7 @@ def smaller_micro_batch(batch: BatchSpec) -> int | None:
     return next((size for size in range(batch.micro // 2, 0, -1) if batch.share % size == 0), None)
 
 
-class Watcher(Protocol):
+class Callback(Protocol):
     """What happens around the steps of a level: the run directory's side of training."""
 
     def tick(self, index: int, step: int, clips: int, scalars: Mapping[str, float]) -> None:
@@ -91,7 +91,7 @@ class Watcher(Protocol):
     def samples(self, state: LevelState) -> None:
         """Show samples from fixed latents."""
 
-    def judge(self, state: LevelState) -> Verdict:
+    def judge(self, state: LevelState) -> Validation:
         """Measure what the run would publish now, where it looks for its best checkpoint."""
 
     def collapsed(self) -> bool:
@@ -110,17 +110,17 @@ def train_level(
     dataset: Dataset,
     source: BelowSource | None,
     replicas: Replicas,
-    watcher: Watcher,
+    callback: Callback,
     workers: int,
     device: torch.device,
     held_out: HeldOut | None = None,
 ) -> None:
-    """Train a level from ``state.step`` to the last step, or until the watcher of some replica ends it.
+    """Train a level from ``state.step`` to the last step, or until the callback of some replica ends it.
 
     Args:
         source: makes the lower level's videos; None on the first level.
         workers: processes that read clips.
-        held_out: real clips that the critics judge in watched steps.
+        held_out: real clips that the discriminators judge in watched steps.
 
     Raises:
         UserError: if a loss is not finite or memory does not suffice; nothing is saved then, so the last checkpoint
@@ -131,23 +131,24 @@ def train_level(
     statistics = BatchStatistics(replicas.group if training.batch.statistics_group > 1 else None)
     randomness = Randomness(training, state.index, level, replicas)
     seed = derive(training.seed, "data", state.index)
-    clips_per_step = training.critic_updates * training.batch.global_batch
+    clips_per_step = training.discriminator_updates * training.batch.global_batch
     meter, first, steps = Meter(), state.step, experiment.steps_of(state.index)
     with Loader(dataset, window_of(experiment, state.index), seed, workers) as loader:
         batches = loader.batches(data_indices(training, replicas, state.step))
         while state.step < steps:
-            read = read_batches(batches, training.critic_updates)
+            read = read_batches(batches, training.discriminator_updates)
             lost = read if isinstance(read, UserError) else None
             if replicas.any(lost is not None):
-                raise save_and_stop(lost, state, first, meter, clips_per_step, replicas, watcher)
+                raise save_and_stop(lost, state, first, meter, clips_per_step, replicas, callback)
             assert not isinstance(read, UserError)
             monitor = Monitor() if (state.step + 1) % reporting.tick == 0 else None
             with short_of_memory(training.batch, state.step + 1):
-                reals = [real_evidence(experiment, level, batch, device) for batch in read]
-                # Our choice: all fakes take labels (and conditioning frames) of real clips, the critics' of the batch
-                # that they are set against, the generator's of the last one: so they are as frequent as in the data.
+                reals = [real_inputs(experiment, level, batch, device) for batch in read]
+                # Our choice: all fakes take labels (and conditioning frames) of real clips, the
+                # discriminators' of the batch that they are set against, the generator's of the last one: so
+                # they are as frequent as in the data.
                 updates = [
-                    randomness.micros(state.step, update, real, source, device)
+                    randomness.micro_batches(state.step, update, real, source, device)
                     for update, real in enumerate([*reals, reals[-1]])
                 ]
                 scalars = training_step(
@@ -168,26 +169,27 @@ def train_level(
                 state.average.update(level.generator, state.step)
             meter.add(scalars)
             # Decided once, by all replicas together: what is saved must be what happens, whatever time samples take.
-            interrupted, over = replicas.any(watcher.interrupted()), replicas.any(watcher.over())
+            interrupted, over = replicas.any(callback.interrupted()), replicas.any(callback.over())
             finished = state.step == steps or (over and not interrupted)
             ending = finished or interrupted
             if state.step % reporting.tick == 0 or ending or state.step % reporting.checkpoint == 0:
                 means = meter.take(replicas) | ({} if monitor is None else monitor.take(level, replicas))
                 if means:
-                    watcher.tick(state.index, state.step, state.step * clips_per_step, means)
+                    callback.tick(state.index, state.step, state.step * clips_per_step, means)
                 check_finite(means, state.step)
-                if replicas.any(watcher.collapsed()):
-                    watcher.checkpoint(state, False)
+                if replicas.any(callback.collapsed()):
+                    callback.checkpoint(state, False)
                     raise UserError(
-                        f"the collapse watch stopped training at step {state.step}, all saved; its words stand above "
-                        "and in log.jsonl. --resume goes on, with --reporting.watch.stop False to its end"
+                        f"the collapse detector stopped training at step {state.step}, all saved; its words stand "
+                        f"above "
+                        "and in log.jsonl. --resume goes on, with --reporting.collapse.stop False to its end"
                     )
             if state.step % reporting.samples == 0 or ending:
-                watcher.samples(state)
-            verdict = watcher.judge(state)
+                callback.samples(state)
+            verdict = callback.judge(state)
             finished, ending = finished or verdict.enough, ending or verdict.enough
             if state.step % reporting.checkpoint == 0 or ending or verdict.better:
-                watcher.checkpoint(state, finished)
+                callback.checkpoint(state, finished)
             if ending:
                 return
 
@@ -200,11 +202,13 @@ def read_batches(batches: Iterator[Batch], number: int) -> list[Batch] | UserErr
         return error
 
 
-def real_evidence(experiment: Experiment, level: Game, batch: Batch, device: torch.device) -> Evidence:
-    """Real clips and their labels on the device, as the level's critics see them."""
+def real_inputs(
+    experiment: Experiment, level: AdversarialLevel, batch: Batch, device: torch.device
+) -> DiscriminatorInput:
+    """Real clips and their labels on the device, as the level's discriminators see them."""
     clip = to_float(batch.video.to(device, non_blocking=True))
     label = batch.label.to(device) if experiment.conditional else torch.zeros_like(batch.label).to(device)
-    return level.evidence(clip, label, experiment.smooth_views)
+    return level.real_input(clip, label, experiment.smooth_views)
 
 
 def save_and_stop(
@@ -214,7 +218,7 @@ def save_and_stop(
     meter: "Meter",
     clips_per_step: int,
     replicas: Replicas,
-    watcher: Watcher,
+    callback: Callback,
 ) -> UserError:
     """Between two steps, where clips cannot be read: save all, and say so; ``lost`` on the replica that noticed."""
     cause = lost or UserError("another process could not read its clips")
@@ -223,8 +227,8 @@ def save_and_stop(
     means = meter.take(replicas)
     check_finite(means, state.step)
     if means:
-        watcher.tick(state.index, state.step, state.step * clips_per_step, means)
-    watcher.checkpoint(state, False)
+        callback.tick(state.index, state.step, state.step * clips_per_step, means)
+    callback.checkpoint(state, False)
     return UserError(f"{cause}. Training stopped at step {state.step}, all saved: then go on with --resume")
 
 

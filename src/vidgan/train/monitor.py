@@ -10,9 +10,9 @@ from vidgan.data.dataset import Dataset
 from vidgan.data.loader import to_float
 from vidgan.data.window import check_usable, random_item
 from vidgan.errors import UserError
-from vidgan.models.level import Game
+from vidgan.models.level import AdversarialLevel
 from vidgan.models.losses import Scores
-from vidgan.models.views import Evidence
+from vidgan.models.views import DiscriminatorInput
 from vidgan.nn.layers import WeightLayer
 from vidgan.run.distributed import Replicas
 from vidgan.run.experiment import Experiment
@@ -27,8 +27,8 @@ DARK: Final = 0.05
 class Monitor:
     """Signals of one step, as sums and counts on the device, so that nothing waits for it before :meth:`take`.
 
-    The same over micro-batches, critic updates and replicas: sums and counts are added, then divided. Nothing
-    is drawn and no state is kept, so training does not depend on being watched. Fakes are those that the critics
+    The same over micro-batches, discriminator updates and replicas: sums and counts are added, then divided. Nothing
+    is drawn and no state is kept, so training does not depend on being watched. Fakes are those that the discriminators
     are trained on: raw weights and batch statistics.
     """
 
@@ -36,21 +36,30 @@ class Monitor:
         self._sums: dict[str, tuple[Tensor, Tensor]] = {}
 
     @torch.no_grad()
-    def critics(self, level: Game, real: Evidence, fake: Evidence, on_real: Scores, on_fake: Scores) -> None:
-        """What the critics' update saw: real and fake clips and their scores."""
+    def discriminators(
+        self,
+        level: AdversarialLevel,
+        real: DiscriminatorInput,
+        fake: DiscriminatorInput,
+        on_real: Scores,
+        on_fake: Scores,
+    ) -> None:
+        """What the discriminators' update saw: real and fake clips and their scores."""
         given = level.spec.context_frames
         for kind, seen, scores in (("real", real, on_real), ("fake", fake, on_fake)):
             self._clips(kind, seen, given)
-            self.judged(level, kind, scores)
+            self.evaluated(level, kind, scores)
 
     @torch.no_grad()
-    def judged(self, level: Game, kind: str, scores: Scores) -> None:
+    def evaluated(self, level: AdversarialLevel, kind: str, scores: Scores) -> None:
         """Scores of ``real``, ``fake`` or ``held out`` clips: how many outputs are on the right side of 0."""
-        for name, output in zip(level.critics, level.spec.objective.by_critic(scores), strict=True):
+        for name, output in zip(
+            level.discriminators, level.spec.objective.by_discriminator(scores), strict=True
+        ):
             right = output < 0 if kind == "fake" else output > 0
             self._add(f"accuracy/{name}/{kind}", right)
             if kind == "held out":  # what they give to the hinge otherwise is logged at every step
-                self._add(f"critic/{name}/{kind}", output)
+                self._add(f"discriminator/{name}/{kind}", output)
 
     @torch.no_grad()
     def gradients(self, networks: Mapping[str, nn.Module]) -> None:
@@ -61,9 +70,9 @@ class Monitor:
             self._add(f"gradient/{name}", torch.stack(norms).double().square().sum().sqrt())
 
     @torch.no_grad()
-    def take(self, level: Game, replicas: Replicas) -> dict[str, float]:
+    def take(self, level: AdversarialLevel, replicas: Replicas) -> dict[str, float]:
         """The step's signals, over all replicas; waits for the device. What nothing was seen of is left out."""
-        for name, network in (("generator", level.generator), *level.critics.items()):
+        for name, network in (("generator", level.generator), *level.discriminators.items()):
             if sigmas := first_singular_values(network):
                 ordered = torch.stack(list(sigmas.values())).sort().values
                 for curve, place in (("largest", -1), ("median", len(ordered) // 2), ("least", 0)):
@@ -72,7 +81,7 @@ class Monitor:
         counts = replicas.average({name: count for name, (_, count) in self._sums.items()})
         return {name: total / counts[name] for name, total in totals.items() if counts[name]}
 
-    def _clips(self, kind: str, seen: Evidence, given: int) -> None:
+    def _clips(self, kind: str, seen: DiscriminatorInput, given: int) -> None:
         clip = (seen.clip.float() + 1) / 2
         made = clip[:, given:]
         for channel, colour in enumerate(COLOURS):
@@ -140,8 +149,10 @@ class HeldOut:
             self.labels = [classes.index(name) for name in dataset.classes]
 
     @torch.no_grad()
-    def judge(self, level: Game, index: int, step: int, monitor: Monitor, replicas: Replicas) -> None:
-        """Let the critics of level ``index`` judge clips that depend on the step and the replica alone.
+    def judge(
+        self, level: AdversarialLevel, index: int, step: int, monitor: Monitor, replicas: Replicas
+    ) -> None:
+        """Let the discriminators of level ``index`` judge clips that depend on the step and the replica alone.
 
         Raises:
             UserError: if a clip cannot be read.
@@ -156,9 +167,9 @@ class HeldOut:
         clip = to_float(torch.stack([torch.from_numpy(item.frames) for item in items]).to(device))
         label = torch.tensor([self.labels[item.label] for item in items], device=device)
         rng = stream(training.seed, "views of held out", index, step, replicas.rank)
-        seen = level.evidence(clip, label, self.experiment.smooth_views)
+        seen = level.real_input(clip, label, self.experiment.smooth_views)
         seen = level.at(seen, level.places(count, rng))
         draws = {name: draw.to(device) for name, draw in level.draws(count, rng).items()}
         dtype = torch.bfloat16 if training.bf16 else None
         (scores,) = level.judge([seen], [draws], dtype)
-        monitor.judged(level, "held out", scores)
+        monitor.evaluated(level, "held out", scores)

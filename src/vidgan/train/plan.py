@@ -19,8 +19,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from vidgan.data.loader import to_float
 from vidgan.errors import UserError
 from vidgan.models.costs import Network, joint_networks, named_networks, networks, parts_of
-from vidgan.models.level import Below, Game
-from vidgan.nn.layers import Normal
+from vidgan.models.level import AdversarialLevel, Below
+from vidgan.nn.layers import NormalSpec
 from vidgan.nn.norm import BatchStatistics
 from vidgan.run.directory import Budget
 from vidgan.run.distributed import Replicas, trainable
@@ -33,18 +33,18 @@ from vidgan.train.monitor import Monitor
 from vidgan.train.trainer import (
     BelowSource,
     LevelState,
-    Micro,
+    MicroBatch,
     Randomness,
     Scalars,
     training_step,
-    update_critics,
+    update_discriminators,
     update_generator,
 )
 
 ALONE = Replicas()
 
 
-class Rehearsal:
+class DryRun:
     """A level whose steps can be repeated. On the meta device nothing is computed, only counted."""
 
     def __init__(
@@ -56,7 +56,7 @@ class Rehearsal:
         replicas: Replicas = ALONE,
     ) -> None:
         # Orthogonal weights would take minutes at full width, and how fast a step is does not depend on them.
-        experiment = experiment.replace(training=experiment.training.replace(initial=Normal()))
+        experiment = experiment.replace(training=experiment.training.replace(initial=NormalSpec()))
         self.experiment, self.device, self.replicas = experiment, device, replicas
         self.state = state or LevelState(experiment, index, device)
         self.statistics = BatchStatistics()
@@ -71,17 +71,17 @@ class Rehearsal:
             self.source = noise_below(level.below, level.spec.trained_frames // level.below.factor)
         self.randomness = Randomness(experiment.training, index, level, replicas)
 
-    def micros(self, update: int) -> list[Micro]:
+    def micro_batches(self, update: int) -> list[MicroBatch]:
         """The real clips, sent to the device, and all that is drawn for an update."""
         clip = to_float(self.video.to(self.device, non_blocking=True))
-        real = self.state.level.evidence(clip, self.label.to(self.device), self.experiment.smooth_views)
-        return self.randomness.micros(self.state.step, update, real, self.source, self.device)
+        real = self.state.level.real_input(clip, self.label.to(self.device), self.experiment.smooth_views)
+        return self.randomness.micro_batches(self.state.step, update, real, self.source, self.device)
 
     def step(self, monitor: Monitor | None = None) -> Scalars:
         """A whole training step, moving average included."""
         state, training = self.state, self.experiment.training
-        updates = [self.micros(update) for update in range(training.critic_updates)]
-        last = self.micros(training.critic_updates)
+        updates = [self.micro_batches(update) for update in range(training.discriminator_updates)]
+        last = self.micro_batches(training.discriminator_updates)
         scalars = training_step(
             state.level,
             state.optimisers,
@@ -98,14 +98,14 @@ class Rehearsal:
             state.average.update(state.level.generator, state.step)
         return scalars
 
-    def critics_step(self) -> Scalars:
-        """One update of the critics alone."""
+    def discriminators_step(self) -> Scalars:
+        """One update of the discriminators alone."""
         state, training = self.state, self.experiment.training
-        return update_critics(
+        return update_discriminators(
             state.level,
             state.optimisers,
             training,
-            self.micros(0),
+            self.micro_batches(0),
             self.statistics,
             self.replicas,
         )
@@ -113,7 +113,7 @@ class Rehearsal:
     def generator_step(self) -> Scalars:
         """The generator's update alone."""
         state, training = self.state, self.experiment.training
-        batch = self.micros(training.critic_updates)
+        batch = self.micro_batches(training.discriminator_updates)
         return update_generator(
             state.level, state.optimisers, training, state.step, batch, self.statistics, self.replicas
         )
@@ -183,7 +183,7 @@ MARGIN = 0.08
 
 
 class Update(NamedTuple):
-    """An update of the critics or of the generator."""
+    """An update of the discriminators or of the generator."""
 
     name: str
     flops: int
@@ -202,9 +202,9 @@ class LevelPlan(NamedTuple):
     """What a level needs."""
 
     networks: tuple[Network, ...]
-    """generator and critics: parameters, forward operations"""
+    """generator and discriminators: parameters, forward operations"""
     updates: tuple[Update, ...]
-    """of the critics (one of them) and of the generator"""
+    """of the discriminators (one of them) and of the generator"""
     flops: int
     """operations of a whole step per clip"""
     weights: int
@@ -223,16 +223,16 @@ class LevelPlan(NamedTuple):
         """Bytes that stay between steps."""
         return self.weights + self.average + self.adam
 
-    def memory(self, batch: BatchSpec, critic_updates: int, micro: int) -> float:
+    def memory(self, batch: BatchSpec, discriminator_updates: int, micro: int) -> float:
         """Bytes at the peak of a step whose batches are cut into micro-batches of ``micro`` clips."""
-        waiting = critic_updates * batch.share * self.clip  # real clips of the whole step
+        waiting = discriminator_updates * batch.share * self.clip  # real clips of the whole step
         return self.state + waiting + max(update.peak(micro) for update in self.updates)
 
-    def fitting(self, batch: BatchSpec, critic_updates: int, memory: float) -> int | None:
+    def fitting(self, batch: BatchSpec, discriminator_updates: int, memory: float) -> int | None:
         """The largest micro-batch that fits into ``memory`` bytes with :data:`MARGIN` to spare; None if none does."""
         sizes = (size for size in range(batch.share, 0, -1) if batch.share % size == 0)
         room = (1 - MARGIN) * memory
-        return next((size for size in sizes if self.memory(batch, critic_updates, size) <= room), None)
+        return next((size for size in sizes if self.memory(batch, discriminator_updates, size) <= room), None)
 
 
 def plan_level(experiment: Experiment, index: int) -> LevelPlan:
@@ -253,11 +253,11 @@ def plan_level(experiment: Experiment, index: int) -> LevelPlan:
     updates = tuple(
         line(name, low, high, clip, flops)
         for name, low, high, flops in zip(
-            ("critics", "generator"), *runs, step_flops(experiment, index), strict=True
+            ("discriminators", "generator"), *runs, step_flops(experiment, index), strict=True
         )
     )
-    critics, generator = updates
-    flops = experiment.training.critic_updates * critics.flops + generator.flops
+    discriminators, generator = updates
+    flops = experiment.training.discriminator_updates * discriminators.flops + generator.flops
     saved = saved_by_part(experiment, index, state)
     return LevelPlan(found, updates, flops, weights, average, adam, clip, saved)
 
@@ -273,10 +273,10 @@ def prime(state: LevelState) -> None:
 def rehearse(
     experiment: Experiment, index: int, state: LevelState, clips: int, live: LiveTensors, base: int
 ) -> tuple[int, int]:
-    """Bytes above ``base`` at the peaks of the critics' and of the generator's update."""
-    rehearsal = Rehearsal(batched(experiment, clips), index, META, state)
+    """Bytes above ``base`` at the peaks of the discriminators' and of the generator's update."""
+    dry_run = DryRun(batched(experiment, clips), index, META, state)
     peaks = []
-    for update in (rehearsal.critics_step, rehearsal.generator_step):
+    for update in (dry_run.discriminators_step, dry_run.generator_step):
         live.most = live.now
         update()
         peaks.append(live.most - base)
@@ -290,16 +290,16 @@ def line(name: str, low: int, high: int, clip: int, flops: int) -> Update:
 
 
 def step_flops(experiment: Experiment, index: int) -> tuple[int, int]:
-    """Operations per clip of an update of the critics and of the generator; recomputation is no progress."""
+    """Operations per clip of an update of the discriminators and of the generator; recomputation is no progress."""
     plain = experiment.replace(
         levels=tuple(
             level.replace(generator=level.generator.replace(checkpointing=False))
             for level in experiment.levels
         )
     )
-    rehearsal = Rehearsal(batched(plain, 1), index, META)
+    dry_run = DryRun(batched(plain, 1), index, META)
     counts = []
-    for update in (rehearsal.critics_step, rehearsal.generator_step):
+    for update in (dry_run.discriminators_step, dry_run.generator_step):
         with FlopCounterMode(display=False) as counter:
             update()
         counts.append(counter.get_total_flops())
@@ -326,21 +326,21 @@ def saved_by_part(experiment: Experiment, index: int, state: LevelState) -> tupl
 
 
 def saved(experiment: Experiment, index: int, state: LevelState, clips: int) -> dict[str, int]:
-    """Bytes that the forward pass of the generator's update keeps, by part of generator and critics."""
+    """Bytes that the forward pass of the generator's update keeps, by part of generator and discriminators."""
     level = state.level
     dtype = torch.bfloat16 if experiment.training.bf16 else torch.float32
-    rehearsal = Rehearsal(batched(experiment, clips), index, META, state)
-    trainable(level.critics.values(), False)
-    (micro,) = rehearsal.micros(experiment.training.critic_updates)
+    dry_run = DryRun(batched(experiment, clips), index, META, state)
+    trainable(level.discriminators.values(), False)
+    (micro,) = dry_run.micro_batches(experiment.training.discriminator_updates)
     with tally(level) as table:
-        fake = level.imitate(micro.real, micro.z, micro.below(), rehearsal.statistics, dtype)
+        fake = level.generate_fake(micro.real, micro.z, micro.below(), dry_run.statistics, dtype)
         level.judge([fake], [micro.fake_draws], dtype)
-    trainable(level.critics.values(), True)
+    trainable(level.discriminators.values(), True)
     return table
 
 
 @contextmanager
-def tally(level: Game) -> Iterator[dict[str, int]]:
+def tally(level: AdversarialLevel) -> Iterator[dict[str, int]]:
     """While it holds, adds up the bytes that autograd keeps, under the part that runs; weights are left out."""
     table: dict[str, int] = {}
     running = ["between parts"]
@@ -393,18 +393,18 @@ def measure_budget(experiment: Experiment, hours: float, replicas: Replicas, dev
         )
     if experiment.levels[0].steps is not None:
         raise UserError("--levels.0.steps and --budget-hours both set the number of steps: give one of them")
-    rehearsal = Rehearsal(experiment, 0, device, replicas=replicas)
+    dry_run = DryRun(experiment, 0, device, replicas=replicas)
     batch = experiment.training.batch
     if batch.statistics_group > 1:
-        rehearsal.statistics = BatchStatistics(replicas.group)
+        dry_run.statistics = BatchStatistics(replicas.group)
     with short_of_memory(batch, 1):
         for _ in range(WARM):
-            rehearsal.step()
+            dry_run.step()
         synchronise(device)
         steps, began = 0, time.monotonic()
         enough = min(SECONDS, 3600 * hours)
         while True:
-            rehearsal.step()
+            dry_run.step()
             synchronise(device)
             steps += 1
             seconds = time.monotonic() - began

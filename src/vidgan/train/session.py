@@ -14,14 +14,14 @@ from vidgan.data.dataset import Dataset
 from vidgan.data.window import check_usable
 from vidgan.errors import UserError
 from vidgan.files import write_json
-from vidgan.models.cascade import Settled
-from vidgan.nn.norm import SettledStatistics
+from vidgan.models.cascade import FrozenLevel
+from vidgan.nn.norm import StandingStatistics
 from vidgan.run.checkpoints import (
-    Found,
+    LoadedCheckpoint,
     State,
     checkpoint_path,
     latest,
-    pins_of,
+    parent_hashes,
     prune,
     require_same_below,
     save,
@@ -29,10 +29,10 @@ from vidgan.run.checkpoints import (
     weights_hash,
 )
 from vidgan.run.directory import RunDirectory
-from vidgan.run.distributed import Replicas, main_first
+from vidgan.run.distributed import Replicas, rank_zero_first
 from vidgan.run.experiment import Experiment
 from vidgan.run.logs import seconds_logged
-from vidgan.sample.load import GivenFrames, settled_on
+from vidgan.sample.load import GivenFrames, all_with_statistics
 from vidgan.sample.previews import write_previews
 from vidgan.sample.standing import label_counts, window_of
 from vidgan.train.initial import start_from
@@ -40,7 +40,7 @@ from vidgan.train.logging import FOLDER, Events, Progress, open_progress
 from vidgan.train.loop import full_disk, train_level
 from vidgan.train.monitor import HeldOut
 from vidgan.train.trainer import LevelState, frozen_source
-from vidgan.train.validate import NOTHING, Judge, Keeper, Verdict
+from vidgan.train.validate import NOTHING, CheckpointRetention, Validation, Validator
 
 SAID = "{}: training stops after this step and saves; Ctrl-C again ends it at once, unsaved\n"
 
@@ -81,7 +81,7 @@ def stop_requests(speaks: bool) -> Iterator[StopRequests]:
             signal.signal(number, handler)
 
 
-class Session(NamedTuple):
+class TrainContext(NamedTuple):
     """One process's turn at training a run: what is the same for all of its levels."""
 
     run: RunDirectory
@@ -96,33 +96,33 @@ class Session(NamedTuple):
     """after which a level ends and counts as finished"""
     tensorboard: bool
     held_out: HeldOut | None
-    judge: Judge | None
+    judge: Validator | None
     requests: StopRequests
 
 
-class RunWatcher:
+class RunCallback:
     """Writes logs, checkpoints and samples of a level in training; see :class:`vidgan.train.loop.Watcher`."""
 
     def __init__(
         self,
-        session: Session,
+        context: TrainContext,
         index: int,
-        below: Sequence[Settled],
+        below: Sequence[FrozenLevel],
         progress: Progress,
         events: Events | None,
     ) -> None:
-        self.session, self.below, self.progress, self.events = session, below, progress, events
-        self.run, self.main = session.run, session.replicas.main
+        self.context, self.below, self.progress, self.events = context, below, progress, events
+        self.run, self.is_rank_zero = context.run, context.replicas.is_rank_zero
         self.began = time.monotonic()
-        self.deadline = None if session.seconds is None else self.began + session.seconds
-        self.pins = pins_of(below)
-        self.spent = seconds_logged(session.run.log.path, index + 1)  # by earlier processes, on this level
-        self.keeper = Keeper(session.run, index + 1)
+        self.deadline = None if context.seconds is None else self.began + context.seconds
+        self.parent_hashes = parent_hashes(below)
+        self.spent = seconds_logged(context.run.log.path, index + 1)  # by earlier processes, on this level
+        self.keeper = CheckpointRetention(context.run, index + 1)
         self.alarms: list[dict[str, Any]] = []
 
     def tick(self, index: int, step: int, clips: int, scalars: Mapping[str, float]) -> None:
         """Append a line to the log and show it."""
-        if self.main:
+        if self.is_rank_zero:
             self.alarms = self.keeper.see(step, scalars)
             line = {
                 "level": index + 1,
@@ -140,15 +140,15 @@ class RunWatcher:
 
     def checkpoint(self, state: LevelState, finished: bool) -> None:
         """Save all state, whole or not at all, and remove old checkpoints."""
-        if not self.main:
+        if not self.is_rank_zero:
             return
         facts = {
             "level": state.index + 1,
             "step": state.step,
             "finished": finished,
             "asked": self.run.experiment.steps_of(state.index),
-            "labels": list(self.session.labels),
-            "below": self.pins,
+            "labels": list(self.context.labels),
+            "below": self.parent_hashes,
         }
         path = checkpoint_path(self.run.checkpoints, state.index + 1, state.step)
         save(path, State(state.tensors(), facts))
@@ -157,38 +157,38 @@ class RunWatcher:
 
     def samples(self, state: LevelState) -> None:
         """Write a grid of samples from fixed latents."""
-        if self.main:
-            generators = state.published()
+        if self.is_rank_zero:
+            generators = state.sampling_generators()
             write_previews(
                 self.run,
                 state.index,
                 generators,
                 state.step,
                 self.below,
-                self.session.labels,
-                self.session.dataset,
+                self.context.labels,
+                self.context.dataset,
             )
         if self.events is not None:
             name = f"level{state.index + 1}-step{state.step:08d}.webp"
             self.events.samples(state.step, self.run.samples / "fixed" / name)
 
-    def judge(self, state: LevelState) -> Verdict:
+    def judge(self, state: LevelState) -> Validation:
         """Measure by the run's own protocol, where it has one and it is time."""
-        judge = self.session.judge
+        judge = self.context.judge
         if judge is None:
             return NOTHING
-        verdict = judge.judge(state, self.below, self.session.labels)
+        verdict = judge.judge(state, self.below, self.context.labels)
         if verdict.said:
             self.progress.say(f"step {state.step}  {verdict.said}")
         return verdict
 
     def collapsed(self) -> bool:
         """Whether the last tick gave alarm and the run is to stop then."""
-        return bool(self.alarms) and self.run.experiment.reporting.watch.stop
+        return bool(self.alarms) and self.run.experiment.reporting.collapse.stop
 
     def interrupted(self) -> bool:
         """Whether a signal came."""
-        return self.session.requests.name is not None
+        return self.context.requests.name is not None
 
     def over(self) -> bool:
         """Whether the time budget is used up."""
@@ -204,7 +204,7 @@ def train_run(
     seconds: float | None = None,
     tensorboard: bool = False,
     held_out: HeldOut | None = None,
-    judge: Judge | None = None,
+    judge: Validator | None = None,
     only: int | None = None,
 ) -> bool:
     """Train every level of ``run`` from where it stands.
@@ -214,7 +214,7 @@ def train_run(
         workers: processes that read clips.
         seconds: stop a level after this time and count it as finished; None trains all steps.
         tensorboard: write event files too.
-        held_out: real clips for the critics to judge that they are not trained on.
+        held_out: real clips for the discriminators to judge that they are not trained on.
         judge: measures the run now and then, to find its best checkpoint.
         only: the one level to train (from 0), upon those below it; None trains all.
 
@@ -227,10 +227,10 @@ def train_run(
     experiment = run.experiment
     for index in experiment.rounds:
         check_usable(dataset, window_of(experiment, index))
-    below: list[Settled] = []
+    below: list[FrozenLevel] = []
     labels, given = label_counts(experiment, dataset), GivenFrames.of(dataset)
-    with stop_requests(replicas.main) as requests, full_disk():
-        session = Session(
+    with stop_requests(replicas.is_rank_zero) as requests, full_disk():
+        context = TrainContext(
             run,
             dataset,
             labels,
@@ -249,7 +249,7 @@ def train_run(
             found = restore(run, state)
             if found is not None:
                 require_same_below(found, below)
-            if found is not None and replicas.main:
+            if found is not None and replicas.is_rank_zero:
                 for message in found.broken:
                     print(f"skipped a broken checkpoint: {message}", flush=True)
                 verb = "is finished at" if is_finished(found, experiment) else "goes on from"
@@ -257,7 +257,7 @@ def train_run(
                 print(f"{name} {verb} step {state.step} ({found.path.name})", flush=True)
             if found is None and run.init_from is not None:
                 message = start_from(state, run.init_from)
-                if replicas.main:
+                if replicas.is_rank_zero:
                     print(message, flush=True)
             finished = found is not None and is_finished(found, experiment)
             if not finished and only is not None and index < only:
@@ -266,65 +266,65 @@ def train_run(
                     f"{experiment.steps_of(index)}: train that first, with --level {index + 1}"
                 )
             if not finished:
-                finished = _train(session, state, below)
+                finished = _train(context, state, below)
             if not finished:
                 return False
             feeds = index + 1 < len(experiment.levels)
-            generators = state.published(experiment.below_averaged if feeds else True)
+            generators = state.sampling_generators(experiment.below_averaged if feeds else True)
             for generator in generators:
                 generator.requires_grad_(False)
-            with main_first(replicas.main, replicas.wait):  # it writes the statistics
-                below = settled_on(run, generators, below, labels, given, device)
+            with rank_zero_first(replicas.is_rank_zero, replicas.wait):  # it writes the statistics
+                below = all_with_statistics(run, generators, below, labels, given, device)
             write_manifest(run, below, replicas)
             if index == only:
                 break
     return True
 
 
-def _train(session: Session, state: LevelState, below: Sequence[Settled]) -> bool:
+def _train(context: TrainContext, state: LevelState, below: Sequence[FrozenLevel]) -> bool:
     """Train a level; whether it came to its end."""
-    run, replicas, requests = session.run, session.replicas, session.requests
+    run, replicas, requests = context.run, context.replicas, context.requests
     experiment, training, level = run.experiment, run.experiment.training, state.level
     source = None
     if level.below is not None:
         source = frozen_source(below, level.spec, level.below, training)
     label = f"{experiment.name} level {state.index + 1}" if len(experiment.rounds) > 1 else experiment.name
-    clips_per_step = training.critic_updates * training.batch.global_batch
+    clips_per_step = training.discriminator_updates * training.batch.global_batch
     steps = experiment.steps_of(state.index)
-    shown = open_progress(label, steps, session.seconds, state.step, clips_per_step, replicas.main)
+    shown = open_progress(label, steps, context.seconds, state.step, clips_per_step, replicas.is_rank_zero)
     events = None
-    if session.tensorboard and replicas.main:
+    if context.tensorboard and replicas.is_rank_zero:
         events = Events(run.path / FOLDER, level, state.index, state.step)
     with shown as progress:
-        if replicas.main:  # of a large model, the first figures are a long time in coming
+        if replicas.is_rank_zero:  # of a large model, the first figures are a long time in coming
             every = (experiment.reporting.tick, experiment.reporting.checkpoint)
             first = min(steps, *(state.step // n * n + n for n in every))
             progress.say(f"{label}: steps {state.step:,} to {steps:,}; first figures at step {first:,}")
-        watcher = RunWatcher(session, state.index, below, progress, events)
+        callback = RunCallback(context, state.index, below, progress, events)
         try:
             train_level(
                 experiment,
                 state,
-                session.dataset,
+                context.dataset,
                 source,
                 replicas,
-                watcher,
-                session.workers,
-                session.device,
-                session.held_out,
+                callback,
+                context.workers,
+                context.device,
+                context.held_out,
             )
         finally:
             if events is not None:
                 events.close()
     # Asked of all: a replica that went on alone would wait for one that has left.
     interrupted = replicas.any(requests.name is not None)
-    if interrupted and replicas.main:
+    if interrupted and replicas.is_rank_zero:
         cause = requests.name or "a signal to another process"
         print(f"stopped by {cause} at step {state.step}, all saved; go on with --resume", flush=True)
     return not interrupted
 
 
-def restore(run: RunDirectory, state: LevelState) -> Found | None:
+def restore(run: RunDirectory, state: LevelState) -> LoadedCheckpoint | None:
     """Load the newest whole checkpoint of a level into ``state``; None where there is none."""
     found = latest(run.checkpoints, state.index + 1)
     if found is not None:
@@ -332,7 +332,7 @@ def restore(run: RunDirectory, state: LevelState) -> Found | None:
     return found
 
 
-def is_finished(found: Found, experiment: Experiment) -> bool:
+def is_finished(found: LoadedCheckpoint, experiment: Experiment) -> bool:
     """Whether a level ended by its last step or its time, and no more steps have been asked for since."""
     facts = found.state.facts
     return bool(facts["finished"]) and facts["asked"] == experiment.steps_of(facts["level"] - 1)
@@ -343,7 +343,7 @@ def cut_logs(run: RunDirectory, replicas: Replicas) -> None:
 
     Evaluations up to the top level's checkpoint stay: training does not write them anew.
     """
-    if replicas.main:
+    if replicas.is_rank_zero:
         newest = [latest(run.checkpoints, index + 1) for index in range(len(run.experiment.levels))]
         steps = [0 if found is None else int(found.state.facts["step"]) for found in newest]
         run.log.cut(lambda line: bool(line["step"] <= steps[line["level"] - 1]))
@@ -351,16 +351,16 @@ def cut_logs(run: RunDirectory, replicas: Replicas) -> None:
     replicas.wait()
 
 
-def write_manifest(run: RunDirectory, levels: Sequence[Settled], replicas: Replicas) -> None:
+def write_manifest(run: RunDirectory, levels: Sequence[FrozenLevel], replicas: Replicas) -> None:
     """Pin by hash which weights and statistics stand for each finished level, and which fed it."""
-    if not replicas.main:
+    if not replicas.is_rank_zero:
         return
     experiment = run.experiment
     held = [latest(run.checkpoints, experiment.round_of(index) + 1) for index in range(len(levels))]
     last = len(experiment.levels) - 1
     entries = []
     for index, (level, found) in enumerate(zip(levels, held, strict=True)):
-        assert isinstance(level.statistics, SettledStatistics)
+        assert isinstance(level.statistics, StandingStatistics)
         averaged = experiment.training.average is not None
         feeds = index < last and not experiment.joint
         entries.append(
@@ -370,7 +370,7 @@ def write_manifest(run: RunDirectory, levels: Sequence[Settled], replicas: Repli
                 "averaged": experiment.below_averaged if feeds else averaged,
                 "weights": weights_hash(level.generator),
                 "statistics": statistics_hash(level.statistics.table),
-                "below": [] if experiment.joint else pins_of(levels[:index]),
+                "below": [] if experiment.joint else parent_hashes(levels[:index]),
             }
         )
     write_json(run.manifest, entries)

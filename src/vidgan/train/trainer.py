@@ -7,29 +7,29 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from vidgan.models.cascade import Settled, below_of, by_label, sample_window
+from vidgan.models.cascade import FrozenLevel, below_of, by_label, sample_window
 from vidgan.models.generator import Generator
 from vidgan.models.joint import JointLevels
-from vidgan.models.level import Below, Game, Level, LevelSpec
-from vidgan.models.losses import ClassMargin, orthogonal_penalty
-from vidgan.models.views import Evidence
+from vidgan.models.level import AdversarialLevel, Below, Level, LevelSpec
+from vidgan.models.losses import ClassMarginSpec, orthogonal_penalty
+from vidgan.models.views import DiscriminatorInput
 from vidgan.nn.layers import initialise, power_iterate
 from vidgan.nn.norm import Statistics
 from vidgan.run.checkpoints import load_optimiser_state, optimiser_state
 from vidgan.run.distributed import Replicas, trainable
 from vidgan.run.experiment import AdamSpec, AverageSpec, Experiment, TrainingSpec
-from vidgan.sample.load import freshen
+from vidgan.sample.load import refresh_spectral_norm
 from vidgan.seeds import stream
 from vidgan.train.monitor import Monitor
 
 Draws = dict[str, Tensor]
-"""Each critic's random numbers."""
+"""Each discriminator's random numbers."""
 
 
-class Micro(NamedTuple):
+class MicroBatch(NamedTuple):
     """What one forward and backward pass works on: a micro-batch and all that was drawn for it."""
 
-    real: Evidence
+    real: DiscriminatorInput
     z: Tensor
     """(B, latent)"""
     below: Callable[[], Tensor | None]
@@ -42,7 +42,7 @@ class Optimisers(NamedTuple):
     """Adam for each side."""
 
     generator: torch.optim.Optimizer
-    critics: torch.optim.Optimizer
+    discriminators: torch.optim.Optimizer
 
 
 Scalars = dict[str, Tensor]
@@ -50,12 +50,12 @@ Scalars = dict[str, Tensor]
 
 
 def training_step(
-    level: Game,
+    level: AdversarialLevel,
     optimisers: Optimisers,
     spec: TrainingSpec,
     step: int,
-    critic_batches: Sequence[Sequence[Micro]],
-    generator_batch: Sequence[Micro],
+    discriminator_batches: Sequence[Sequence[MicroBatch]],
+    generator_batch: Sequence[MicroBatch],
     statistics: Statistics,
     replicas: Replicas,
     monitor: Monitor | None = None,
@@ -64,73 +64,73 @@ def training_step(
 
     Args:
         step: updates of the generator before this one.
-        critic_batches: the micro-batches of each critic update.
+        discriminator_batches: the micro-batches of each discriminator update.
         generator_batch: the micro-batches of the generator's update.
         statistics: batch statistics over this replica's group.
         monitor: looks on, where the step is watched.
     """
     scalars: Scalars = {}
-    for batch in critic_batches:
-        scalars |= update_critics(level, optimisers, spec, batch, statistics, replicas, monitor)
+    for batch in discriminator_batches:
+        scalars |= update_discriminators(level, optimisers, spec, batch, statistics, replicas, monitor)
     return scalars | update_generator(
         level, optimisers, spec, step, generator_batch, statistics, replicas, monitor
     )
 
 
-def update_critics(
-    level: Game,
+def update_discriminators(
+    level: AdversarialLevel,
     optimisers: Optimisers,
     spec: TrainingSpec,
-    batch: Sequence[Micro],
+    batch: Sequence[MicroBatch],
     statistics: Statistics,
     replicas: Replicas,
     monitor: Monitor | None = None,
 ) -> Scalars:
-    """min over D of E[relu(1 - D(x))] + E[relu(1 + D(G(z)))] (Clark et al. 2019, 2.2), for all critics."""
+    """min over D of E[relu(1 - D(x))] + E[relu(1 + D(G(z)))] (Clark et al. 2019, 2.2), for all discriminators."""
     dtype = torch.bfloat16 if spec.bf16 else None
-    trainable(level.critics.values(), True)
-    optimisers.critics.zero_grad(set_to_none=True)
+    trainable(level.discriminators.values(), True)
+    optimisers.discriminators.zero_grad(set_to_none=True)
     logged: list[Scalars] = []
     for micro in batch:
         with torch.no_grad():
-            fake = level.imitate(micro.real, micro.z, micro.below(), statistics, dtype)
+            fake = level.generate_fake(micro.real, micro.z, micro.below(), statistics, dtype)
         seen = level.features([micro.real, fake], [micro.real_draws, micro.fake_draws], dtype)
         on_real, on_fake = (level.score(h, micro.real.label) for h in seen)
-        loss = level.spec.objective.critic_loss(on_real, on_fake)
-        scalars = {"loss/critics": loss} | critic_scalars(level, on_real, on_fake)
+        loss = level.spec.objective.discriminator_loss(on_real, on_fake)
+        scalars = {"loss/discriminators": loss} | discriminator_scalars(level, on_real, on_fake)
         if spec.class_margin is not None:
             short = class_loss(level, spec.class_margin, seen[0], micro.real.label)
             loss, scalars["loss/class_margin"] = loss + spec.class_margin.weight * short, short
         (loss / len(batch)).backward()
         logged.append(scalars)
         if monitor is not None:
-            monitor.critics(level, micro.real, fake, on_real, on_fake)
-    replicas.average_gradients(level.critics)
+            monitor.discriminators(level, micro.real, fake, on_real, on_fake)
+    replicas.average_gradients(level.discriminators)
     if monitor is not None:
-        monitor.gradients(dict(level.critics.items()))
-    optimisers.critics.step()
-    power_iterate(level.critics)
+        monitor.gradients(dict(level.discriminators.items()))
+    optimisers.discriminators.step()
+    power_iterate(level.discriminators)
     return mean_scalars(logged)
 
 
 def update_generator(
-    level: Game,
+    level: AdversarialLevel,
     optimisers: Optimisers,
     spec: TrainingSpec,
     step: int,
-    batch: Sequence[Micro],
+    batch: Sequence[MicroBatch],
     statistics: Statistics,
     replicas: Replicas,
     monitor: Monitor | None = None,
 ) -> Scalars:
-    """max over G of E[D(G(z))] (Clark et al. 2019, 2.2); the critics stand still."""
+    """max over G of E[D(G(z))] (Clark et al. 2019, 2.2); the discriminators stand still."""
     dtype = torch.bfloat16 if spec.bf16 else None
-    trainable(level.critics.values(), False)
+    trainable(level.discriminators.values(), False)
     optimisers.generator.zero_grad(set_to_none=True)
     logged: list[Scalars] = []
     for micro in batch:
         real = micro.real if spec.variety is None else micro.real.rows(spec.variety.rows(len(micro.z)))
-        fake = level.imitate(real, micro.z, micro.below(), statistics, dtype)
+        fake = level.generate_fake(real, micro.z, micro.below(), statistics, dtype)
         (on_fake,) = level.judge([fake], [micro.fake_draws], dtype)
         loss = level.spec.objective.generator_loss(on_fake)
         scalars = {"loss/generator": loss}
@@ -153,19 +153,25 @@ def update_generator(
     return mean_scalars(logged)
 
 
-def class_loss(level: Game, margin: ClassMargin, features: Mapping[str, Tensor], label: Tensor) -> Tensor:
-    """Sum over critics of the class margin's loss on real clips."""
-    losses = [margin.loss(level.critic(name).head, h, label) for name, h in features.items()]
+def class_loss(
+    level: AdversarialLevel, margin: ClassMarginSpec, features: Mapping[str, Tensor], label: Tensor
+) -> Tensor:
+    """Sum over discriminators of the class margin's loss on real clips."""
+    losses = [margin.loss(level.discriminator(name).head, h, label) for name, h in features.items()]
     return torch.stack(losses).sum()
 
 
-def critic_scalars(level: Game, on_real: Sequence[Tensor], on_fake: Sequence[Tensor]) -> Scalars:
-    """What enters the hinge of each critic, in the mean over real and over fake clips."""
+def discriminator_scalars(
+    level: AdversarialLevel, on_real: Sequence[Tensor], on_fake: Sequence[Tensor]
+) -> Scalars:
+    """What enters the hinge of each discriminator, in the mean over real and over fake clips."""
     table = {}
-    by_critic = level.spec.objective.by_critic
-    for name, real, fake in zip(level.critics, by_critic(on_real), by_critic(on_fake), strict=True):
-        table[f"critic/{name}/real"] = real.detach().mean()
-        table[f"critic/{name}/fake"] = fake.detach().mean()
+    by_discriminator = level.spec.objective.by_discriminator
+    for name, real, fake in zip(
+        level.discriminators, by_discriminator(on_real), by_discriminator(on_fake), strict=True
+    ):
+        table[f"discriminator/{name}/real"] = real.detach().mean()
+        table[f"discriminator/{name}/fake"] = fake.detach().mean()
     return table
 
 
@@ -180,7 +186,7 @@ BelowSource = Callable[[Tensor, int, int, int], Tensor]
 
 def data_indices(spec: TrainingSpec, replicas: Replicas, step: int) -> Iterator[Sequence[int]]:
     """Indices into the endless stream of items for every batch that is read from ``step`` on, this replica's share."""
-    batch = step * spec.critic_updates
+    batch = step * spec.discriminator_updates
     while True:
         first = batch * spec.batch.global_batch + replicas.rank * spec.batch.share
         yield range(first, first + spec.batch.share)
@@ -190,16 +196,22 @@ def data_indices(spec: TrainingSpec, replicas: Replicas, step: int) -> Iterator[
 class Randomness:
     """Draws for the global batch, sliced by replica and cut into micro-batches; a function of (seed, level, step)."""
 
-    def __init__(self, spec: TrainingSpec, index: int, level: Game, replicas: Replicas) -> None:
+    def __init__(self, spec: TrainingSpec, index: int, level: AdversarialLevel, replicas: Replicas) -> None:
         self.spec = spec
         self.index = index
         self.level = level
         self.replicas = replicas
 
-    def micros(
-        self, step: int, update: int, real: Evidence, source: BelowSource | None, device: torch.device
-    ) -> list[Micro]:
-        """The micro-batches of update number ``update`` of ``step``; the generator's comes after the critics'."""
+    def micro_batches(
+        self,
+        step: int,
+        update: int,
+        real: DiscriminatorInput,
+        source: BelowSource | None,
+        device: torch.device,
+    ) -> list[MicroBatch]:
+        """The micro-batches of update number ``update`` of ``step``; the generator's comes after the
+        discriminators'."""
         batch = self.spec.batch
         clips = batch.global_batch
         place = (self.index, step, update)
@@ -209,13 +221,13 @@ class Randomness:
         of_fake = self._draws(self._stream("views of fake", place))
         places = self.level.places(clips, self._stream("places", place))
         real = self.level.at(real, self.replicas.slice(places))
-        micros = []
+        micro_batches = []
         for start in range(0, batch.share, batch.micro):
             rows = slice(start, start + batch.micro)
             part = real.rows(rows)
             first = self.replicas.rank * batch.share + start
-            micros.append(
-                Micro(
+            micro_batches.append(
+                MicroBatch(
                     part,
                     z[rows].to(device, non_blocking=True),
                     _feed(source, part.label, step, update, first),
@@ -223,7 +235,7 @@ class Randomness:
                     {name: draw[rows].to(device, non_blocking=True) for name, draw in of_fake.items()},
                 )
             )
-        return micros
+        return micro_batches
 
     def _draws(self, rng: torch.Generator) -> Draws:
         draws = self.level.draws(self.spec.batch.global_batch, rng)
@@ -272,7 +284,7 @@ class LevelState:
         self.index = index
         # On the meta device there is nothing to draw, and a large model takes no time and no memory.
         with torch.device("meta" if device.type == "meta" else "cpu"):
-            self.level: Game = (
+            self.level: AdversarialLevel = (
                 JointLevels(experiment.levels, experiment.classes)
                 if experiment.joint
                 else level_of(experiment, index)
@@ -282,14 +294,14 @@ class LevelState:
         self.level.to(device)
         self.optimisers = Optimisers(
             adam(self.level.generator, training.adam, training.adam.generator_rate),
-            adam(self.level.critics, training.adam, training.adam.critic_rate),
+            adam(self.level.discriminators, training.adam, training.adam.discriminator_rate),
         )
         self.average = None
         if training.average is not None:
             self.average = WeightAverage(self.level.generator, training.average)
         self.step = 0
 
-    def published(self, averaged: bool = True) -> tuple[Generator, ...]:
+    def sampling_generators(self, averaged: bool = True) -> tuple[Generator, ...]:
         """The generators that are trained here as sampling uses them, from the lowest level.
 
         Args:
@@ -298,16 +310,16 @@ class LevelState:
         raw = generators_in(self.level.generator)
         if self.average is None or not averaged:
             return raw
-        return tuple(map(freshen, generators_in(self.average.module), raw))
+        return tuple(map(refresh_spectral_norm, generators_in(self.average.module), raw))
 
     def tensors(self) -> dict[str, Tensor]:
         """All state as named tensors."""
         table = {f"level/{name}": t for name, t in self.level.state_dict().items()}
         if self.average is not None:
             table |= {f"average/{name}": t for name, t in self.average.module.state_dict().items()}
-        generator, critics = self._names()
+        generator, discriminators = self._names()
         table |= optimiser_state("adam/generator", self.optimisers.generator, generator)
-        table |= optimiser_state("adam/critics", self.optimisers.critics, critics)
+        table |= optimiser_state("adam/discriminators", self.optimisers.discriminators, discriminators)
         return table
 
     def restore(self, tensors: dict[str, Tensor], step: int) -> None:
@@ -315,14 +327,14 @@ class LevelState:
         self.level.load_state_dict(part(tensors, "level/"))
         if self.average is not None:
             self.average.module.load_state_dict(part(tensors, "average/"))
-        generator, critics = self._names()
+        generator, discriminators = self._names()
         load_optimiser_state("adam/generator", self.optimisers.generator, generator, tensors)
-        load_optimiser_state("adam/critics", self.optimisers.critics, critics, tensors)
+        load_optimiser_state("adam/discriminators", self.optimisers.discriminators, discriminators, tensors)
         self.step = step
 
     def _names(self) -> tuple[list[str], list[str]]:
         generator = [name for name, _ in self.level.generator.named_parameters()]
-        return generator, [name for name, _ in self.level.critics.named_parameters()]
+        return generator, [name for name, _ in self.level.discriminators.named_parameters()]
 
 
 def generators_in(module: torch.nn.Module) -> tuple[Generator, ...]:
@@ -353,7 +365,7 @@ def part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def frozen_source(
-    levels: Sequence[Settled], spec: LevelSpec, below: Below, training: TrainingSpec
+    levels: Sequence[FrozenLevel], spec: LevelSpec, below: Below, training: TrainingSpec
 ) -> BelowSource:
     """Windows of the levels' videos for the fake clips of a level above them.
 

@@ -7,19 +7,19 @@ from vidgan.data.dataset import Dataset
 from vidgan.evaluation.protocols import Protocol, protocol
 from vidgan.evaluation.record import Setup, evaluate, subject_of
 from vidgan.evaluation.rows import Shares
-from vidgan.models.cascade import Settled
+from vidgan.models.cascade import FrozenLevel
 from vidgan.run.best import DURING, Best, best_of_run
 from vidgan.run.checkpoints import checkpoint_path, steps_of
-from vidgan.run.collapse import RULES, Watch, alarms_in
+from vidgan.run.collapse import RULES, CollapseDetector, alarms_in
 from vidgan.run.directory import RunDirectory
-from vidgan.run.distributed import Replicas, main_first
+from vidgan.run.distributed import Replicas, rank_zero_first
 from vidgan.run.logs import read_lines
-from vidgan.sample.load import GivenFrames, settled_on
+from vidgan.sample.load import GivenFrames, all_with_statistics
 from vidgan.sample.sampler import Trained
 from vidgan.train.trainer import LevelState
 
 
-class Verdict(NamedTuple):
+class Validation(NamedTuple):
     """What an evaluation means for training."""
 
     better: bool
@@ -30,10 +30,10 @@ class Verdict(NamedTuple):
     """in words, for people; empty where nothing was measured, and on all processes but the main one"""
 
 
-NOTHING = Verdict(False, False)
+NOTHING = Validation(False, False)
 
 
-class Judge:
+class Validator:
     """Measures the top level of a run by its own protocol (``reporting.best``).
 
     Args:
@@ -48,7 +48,7 @@ class Judge:
         self, run: RunDirectory, dataset: Dataset, against: Dataset, replicas: Replicas, setup: Setup
     ) -> None:
         spec = run.experiment.reporting.best
-        assert spec.protocol is not None, "this run is not judged while it trains"
+        assert spec.protocol is not None, "this run is not evaluated while it trains"
         self.run, self.dataset, self.against, self.replicas = run, dataset, against, replicas
         self.name, self.spec = spec.protocol, spec
         self.protocol: Protocol = protocol(self.name)
@@ -58,25 +58,25 @@ class Judge:
         self.protocol.check(subject_of(run, against))
         self.setup.open(self.protocol, run.class_names)
 
-    def judge(self, state: LevelState, below: Sequence[Settled], labels: Sequence[int]) -> Verdict:
+    def judge(self, state: LevelState, below: Sequence[FrozenLevel], labels: Sequence[int]) -> Validation:
         """Measure what the run would publish now, where it is time; the result goes into ``metrics.jsonl``."""
         top = len(self.run.experiment.levels) - 1
         if state.index != top or state.step % self.spec.every:
             return NOTHING
-        generators, given = state.published(), GivenFrames.of(self.dataset)
+        generators, given = state.sampling_generators(), GivenFrames.of(self.dataset)
         device = next(generators[0].parameters()).device
-        with main_first(self.replicas.main, self.replicas.wait):  # it writes the statistics
-            levels = settled_on(self.run, generators, below, labels, given, device)
+        with rank_zero_first(self.replicas.is_rank_zero, self.replicas.wait):  # it writes the statistics
+            levels = all_with_statistics(self.run, generators, below, labels, given, device)
         model = Trained(self.run.experiment, tuple(levels), self.run.class_names, state.step, device)
         marks = {"during": DURING, "larger_is_better": self.protocol.metric.larger_is_better}
         line = evaluate(self.run, model, self.against, self.name, self.protocol, self.setup, marks)
         # The others do not write, nor read half-written lines.
-        best = best_of_run(self.run) if self.replicas.main else None
+        best = best_of_run(self.run) if self.replicas.is_rank_zero else None
         patience = self.spec.patience
         better = best is not None and best.step == state.step
         enough = best is not None and patience is not None and best.since >= patience
         said = "" if best is None else _words(line["value"], best, enough)
-        return Verdict(self.replicas.any(better), self.replicas.any(enough), said)
+        return Validation(self.replicas.any(better), self.replicas.any(enough), said)
 
 
 def _words(value: float | None, best: Best, enough: bool) -> str:
@@ -86,22 +86,22 @@ def _words(value: float | None, best: Best, enough: bool) -> str:
     return f"{best.protocol}: {measured}, {standing}{end}"
 
 
-class Keeper:
+class CheckpointRetention:
     """Watches a level of a run. What was logged before, it has seen: a resumed run goes on with the same eyes."""
 
     def __init__(self, run: RunDirectory, level: int) -> None:
         self.run, self.level = run, level
-        self.watch = Watch(run.experiment.reporting.watch)
+        self.detector = CollapseDetector(run.experiment.reporting.collapse)
         lines = read_lines(run.log.path)
         for line in lines:
             if line["level"] == level:
-                self.watch.see(int(line["step"]), line["scalars"])
+                self.detector.see(int(line["step"]), line["scalars"])
         self._kept = {int(step) for alarm in alarms_in(lines, level) for step in alarm["keeps"]}
 
     def see(self, step: int, scalars: Mapping[str, float]) -> list[dict[str, Any]]:
         """The alarms of a tick, for the log: rule, onset, words, and the checkpoints that are kept for it."""
         found = []
-        for alarm in self.watch.see(step, scalars):
+        for alarm in self.detector.see(step, scalars):
             keeps = self._from_before(alarm.onset)
             self._kept.update(keeps)
             found.append({**alarm._asdict(), "keeps": sorted(keeps)})
@@ -109,7 +109,7 @@ class Keeper:
 
     def kept(self) -> set[int]:
         """Steps whose checkpoints rotation must not reach: the best, those of alarms, and of what may become one."""
-        onset = self.watch.onset()
+        onset = self.detector.onset()
         best = self.best()
         kept = self._kept if best is None else self._kept | {best}
         return kept if onset is None else kept | self._from_before(onset)
@@ -129,7 +129,8 @@ class Keeper:
         return f"ALARM: {alarm['text']}; {kept}. To try: {about} (docs/monitoring.md)"
 
     def _from_before(self, onset: int) -> set[int]:
-        """Steps of the newest and of the best checkpoint from before ``onset``: a broken model may be judged better."""
+        """Steps of the newest and of the best checkpoint from before ``onset``: a broken model may be
+        evaluated better."""
         there = [step for step in steps_of(self.run.checkpoints, self.level) if step < onset]
         best = self.best(onset)
         return set(there[-1:]) | ({best} if best in there else set())

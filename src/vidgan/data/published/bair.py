@@ -20,7 +20,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from vidgan.data.codecs import Frame
-from vidgan.data.layouts import Found, files_of
+from vidgan.data.layouts import FoundClips, files_of
 from vidgan.data.published.folders import Split, below, not_this
 from vidgan.data.video import BrokenClipError, ClipSource, Opened, Resizer
 
@@ -148,15 +148,15 @@ class Bair(Split):
 
     splits: ClassVar[tuple[str, ...]] = ("train", "test", "balanced-train", "balanced-test")
 
-    def find(self, source: Path) -> Found:
+    def find(self, source: Path) -> FoundClips:
         if self.split in ("train", "test"):
-            return Found(("all",), _trajectories(source, self.split), [])
+            return FoundClips(("all",), _trajectories(source, self.split), [])
         # Our choice: "first" is by the numbers in the files' names, then the order in the file; rounded down.
         train = _trajectories(source, "train")
         share = int(TRAINS * len(train))
         if self.split == "balanced-train":
-            return Found(("all",), train[:share], [])
-        return Found(("all",), [*train[share:], *_trajectories(source, "test")], [])
+            return FoundClips(("all",), train[:share], [])
+        return FoundClips(("all",), [*train[share:], *_trajectories(source, "test")], [])
 
 
 def _trajectories(source: Path, part: str) -> list[ClipSource]:

@@ -4,9 +4,9 @@ from abc import ABC
 from pathlib import Path
 from typing import ClassVar
 
-from vidgan.data.layouts import VIDEOS, Found, Layout, contents, files_of, require_folder
+from vidgan.data.layouts import VIDEOS, FoundClips, Layout, contents, files_of, require_folder
 from vidgan.data.video import VideoFile
-from vidgan.errors import UserError, nearest
+from vidgan.errors import UserError, did_you_mean
 from vidgan.spec import require
 
 
@@ -19,7 +19,7 @@ class Split(Layout, ABC):
     """the split to prepare"""
 
     def validate(self) -> None:
-        hint = nearest(self.split, list(self.splits))
+        hint = did_you_mean(self.split, list(self.splits))
         known = ", ".join(self.splits)
         require(self.split in self.splits, f"the splits are {known}, not {self.split!r}{hint}")
 
@@ -50,10 +50,10 @@ class Bdd100k(Split):
 
     splits: ClassVar[tuple[str, ...]] = ("train", "val", "test")
 
-    def find(self, source: Path) -> Found:
+    def find(self, source: Path) -> FoundClips:
         places = (f"{prefix}{self.split}" for prefix in ("bdd100k/videos/", "videos/", ""))
         folder = below(source, "BDD100K", *places)
         files = files_of(folder.iterdir(), VIDEOS)
         if not files:
             raise not_this(folder, "BDD100K", "no videos")
-        return Found(("all",), [VideoFile(file, f"{self.split}/{file.name}", 0) for file in files], [])
+        return FoundClips(("all",), [VideoFile(file, f"{self.split}/{file.name}", 0) for file in files], [])

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
-from vidgan.data.layouts import VIDEOS, Found, LeftOut, files_of, require_folder
+from vidgan.data.layouts import VIDEOS, FoundClips, LeftOut, files_of, require_folder
 from vidgan.data.published.folders import Split, not_this
 from vidgan.data.video import ClipSource, VideoFile, VideoPart
 from vidgan.errors import UserError
@@ -35,7 +35,7 @@ class Kinetics(Split):
 
     splits: ClassVar[tuple[str, ...]] = ("train", "val", "test")
 
-    def find(self, source: Path) -> Found:
+    def find(self, source: Path) -> FoundClips:
         require_folder(source, "annotations and videos of Kinetics")
         rows = _rows(source, self.split)
         videos = {file.stem: file for file in files_of(source.rglob("*"), VIDEOS)}
@@ -48,7 +48,7 @@ class Kinetics(Split):
         classes = tuple(sorted({row.label for row, _ in there}))
         number = {label: place for place, label in enumerate(classes)}
         sources = [_clip(row, file, source, number[row.label]) for row, file in there]
-        return Found(classes, sources, list(_missing(rows, there, self.split)))
+        return FoundClips(classes, sources, list(_missing(rows, there, self.split)))
 
 
 def _rows(source: Path, split: str) -> list[Row]:

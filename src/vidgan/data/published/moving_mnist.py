@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from vidgan.data.codecs import Frame
-from vidgan.data.layouts import Found, Layout, files_of, require_folder
+from vidgan.data.layouts import FoundClips, Layout, files_of, require_folder
 from vidgan.data.published.folders import not_this
 from vidgan.data.video import BrokenClipError, ClipSource, Opened, Resizer
 
@@ -18,7 +18,7 @@ NAME = "mnist_test_seq.npy"
 class MovingMnist(Layout):
     """Moving MNIST's array; its grey is stored as RGB."""
 
-    def find(self, source: Path) -> Found:
+    def find(self, source: Path) -> FoundClips:
         require_folder(source, NAME)
         path = source / NAME
         if not path.is_file():
@@ -33,7 +33,7 @@ class MovingMnist(Layout):
         clips: list[ClipSource] = [
             ArrayClip(path, f"{path.name}#{number}", 0, number=number) for number in range(array.shape[1])
         ]
-        return Found(("all",), clips, [])
+        return FoundClips(("all",), clips, [])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import ClassVar
 
-from vidgan.data.layouts import Found, LeftOut, files_of
+from vidgan.data.layouts import FoundClips, LeftOut, files_of
 from vidgan.data.published.folders import Split, below, not_this
 from vidgan.data.video import VideoFile
 from vidgan.errors import UserError
@@ -27,7 +27,7 @@ class Ucf101(Split):
     split: str = "train01"
     """official list, or all clips"""
 
-    def find(self, source: Path) -> Found:
+    def find(self, source: Path) -> FoundClips:
         videos = below(source, "UCF-101", "UCF-101", "UCF101", ".")
         known = [file for file in files_of(videos.glob("*/*"), (".avi",)) if NAME.fullmatch(file.stem)]
         if not known:
@@ -43,7 +43,7 @@ class Ucf101(Split):
             if not known:
                 raise not_this(source, "UCF-101", f"none of the {len(wanted)} clips of {self.split} is there")
             classes = tuple(sorted({file.parent.name for file in known}))
-        return Found(classes, [_clip(file, videos, classes) for file in known], left_out)
+        return FoundClips(classes, [_clip(file, videos, classes) for file in known], left_out)
 
 
 def _clip(file: Path, videos: Path, classes: tuple[str, ...]) -> VideoFile:

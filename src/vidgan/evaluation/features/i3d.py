@@ -53,7 +53,7 @@ class I3D(FeatureNetwork):
         return Outputs(logits.mean((2, 3, 4)), pooled.mean((2, 3, 4)))
 
 
-class Unit(nn.Module):
+class Unit3d(nn.Module):
     """Convolution with TensorFlow's SAME padding, batch norm, ReLU."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int = 1, stride: int = 1) -> None:
@@ -91,13 +91,13 @@ class Mixed(nn.Module):
 
     def __init__(self, inputs: int, b0: int, b1a: int, b1b: int, b2a: int, b2b: int, b3b: int) -> None:
         super().__init__()
-        self.b0 = Unit(inputs, b0)
-        self.b1a = Unit(inputs, b1a)
-        self.b1b = Unit(b1a, b1b, kernel=3)
-        self.b2a = Unit(inputs, b2a)
-        self.b2b = Unit(b2a, b2b, kernel=3)
+        self.b0 = Unit3d(inputs, b0)
+        self.b1a = Unit3d(inputs, b1a)
+        self.b1b = Unit3d(b1a, b1b, kernel=3)
+        self.b2a = Unit3d(inputs, b2a)
+        self.b2b = Unit3d(b2a, b2b, kernel=3)
         self.b3a = Pool((3, 3, 3), (1, 1, 1))
-        self.b3b = Unit(inputs, b3b)
+        self.b3b = Unit3d(inputs, b3b)
 
     def forward(self, x: Tensor) -> Tensor:
         branches = (self.b0(x), self.b1b(self.b1a(x)), self.b2b(self.b2a(x)), self.b3b(self.b3a(x)))
@@ -137,10 +137,10 @@ def _pad(x: Tensor, before: Triple, after: Triple) -> Tensor:
 def _build(network: nn.Module, classes: int, channels: int) -> None:
     """Children in the order of the graph, under the names of its end points."""
     blocks: dict[str, nn.Module] = {
-        "Conv3d_1a_7x7": Unit(channels, 64, kernel=7, stride=2),
+        "Conv3d_1a_7x7": Unit3d(channels, 64, kernel=7, stride=2),
         "MaxPool3d_2a_3x3": Pool((1, 3, 3), (1, 2, 2)),
-        "Conv3d_2b_1x1": Unit(64, 64),
-        "Conv3d_2c_3x3": Unit(64, 192, kernel=3),
+        "Conv3d_2b_1x1": Unit3d(64, 64),
+        "Conv3d_2c_3x3": Unit3d(64, 192, kernel=3),
         "MaxPool3d_3a_3x3": Pool((1, 3, 3), (1, 2, 2)),
     }
     for name, widths in MIXED.items():

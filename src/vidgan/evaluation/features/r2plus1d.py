@@ -36,7 +36,7 @@ class R2Plus1D(FeatureNetwork):
         return Outputs(self.get_submodule("fc")(features), features)
 
 
-class Residual(nn.Module):
+class R2Plus1DBlock(nn.Module):
     """Two factorised convolutions beside a shortcut."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
@@ -94,7 +94,7 @@ def _build(network: nn.Module, classes: int) -> None:
     network.add_module("stem", stem)
     inputs = 64
     for index, width in enumerate((64, 128, 256, 512)):
-        first = Residual(inputs, width, stride=1 if index == 0 else 2)
-        network.add_module(f"layer{index + 1}", nn.Sequential(first, Residual(width, width, stride=1)))
+        first = R2Plus1DBlock(inputs, width, stride=1 if index == 0 else 2)
+        network.add_module(f"layer{index + 1}", nn.Sequential(first, R2Plus1DBlock(width, width, stride=1)))
         inputs = width
     network.add_module("fc", nn.Linear(512, classes))

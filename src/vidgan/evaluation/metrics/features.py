@@ -18,7 +18,7 @@ from vidgan.evaluation.metrics.arrays import Floats, Numbers, as_rows, check_sam
 
 
 @dataclass(frozen=True)
-class Moments:
+class RunningMoments:
     """Count, mean and centred scatter of rows seen so far; a value, never changed in place."""
 
     count: int
@@ -44,7 +44,7 @@ class Moments:
         """These and the rows of ``features`` (n, d)."""
         return self.merge(type(self).of(features))
 
-    def merge(self, other: "Moments") -> Self:
+    def merge(self, other: "RunningMoments") -> Self:
         """These and the rows behind ``other`` (Chan, Golub & LeVeque 1983, Eq. 2.1)."""
         check_same_width(self.mean[None], other.mean[None])
         count = self.count + other.count
@@ -66,7 +66,7 @@ class Moments:
         return self.scatter / (self.count if biased else self.count - 1)
 
 
-def gather(moments: Moments) -> Moments:
+def gather(moments: RunningMoments) -> RunningMoments:
     """The moments of all processes together, the same in each; without processes, ``moments``.
 
     The parts are merged in the order of the ranks, so every process holds the same bits.
@@ -78,11 +78,11 @@ def gather(moments: Moments) -> Moments:
     parts = [torch.empty_like(own) for _ in range(dist.get_world_size())]
     dist.all_gather(parts, own)
     width = len(moments.mean)
-    total = Moments.empty(width)
+    total = RunningMoments.empty(width)
     for part in parts:
         flat = part.cpu().numpy()
         scatter = flat[1 + width :].reshape(width, width)
-        total = total.merge(Moments(int(flat[0]), flat[1 : 1 + width], scatter))
+        total = total.merge(RunningMoments(int(flat[0]), flat[1 : 1 + width], scatter))
     return total
 
 
@@ -116,7 +116,7 @@ def frechet_distance(features_a: npt.ArrayLike, features_b: npt.ArrayLike, *, bi
     )
 
 
-def frechet_from_moments(a: Moments, b: Moments, *, biased: bool = False) -> float:
+def frechet_from_moments(a: RunningMoments, b: RunningMoments, *, biased: bool = False) -> float:
     """Frechet distance between two sets known by their moments alone.
 
     Raises:
@@ -144,7 +144,7 @@ def gaussian(features: Numbers, *, biased: bool = False) -> Gaussian:
         UserError: if the shape does not fit or a number is not finite.
     """
     if features.ndim == 2 and len(features) > max(LARGE, features.shape[1]):
-        moments = Moments.empty(features.shape[1])
+        moments = RunningMoments.empty(features.shape[1])
         for start in range(0, len(features), CHUNK):
             moments = moments.update(features[start : start + CHUNK])
         return Gaussian(moments.mean, _factor_of_moments(moments, biased))
@@ -170,7 +170,7 @@ def _factor_of_rows(rows: Floats, biased: bool) -> Floats:
     return centred.T if n <= d else np.asarray(np.linalg.qr(centred, mode="r")).T
 
 
-def _factor_of_moments(moments: Moments, biased: bool) -> Floats:
+def _factor_of_moments(moments: RunningMoments, biased: bool) -> Floats:
     """A (d, r) with A A^T the covariance, r its rank: directions that are only rounding are left out."""
     values, vectors = np.linalg.eigh(moments.covariance(biased=biased))
     kept = values > values[-1] * len(values) * np.finfo(np.float64).eps

@@ -50,7 +50,7 @@ def psnr(a: Numbers, b: Numbers) -> Floats:
     return ratio
 
 
-def motion(videos: Numbers) -> Floats:
+def mean_motion(videos: Numbers) -> Floats:
     """Mean absolute difference of the neighbouring frames of clips (N, T, H, W, C), T at least 2: (N,), in [0, 1].
 
     Raises:

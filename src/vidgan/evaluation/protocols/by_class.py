@@ -7,8 +7,15 @@ import numpy as np
 
 from vidgan.errors import UserError
 from vidgan.evaluation.metrics.classes import groups
-from vidgan.evaluation.metrics.frames import motion
-from vidgan.evaluation.protocols.extractors import Batch, Extractor, Features, Means, Rows, Subject
+from vidgan.evaluation.metrics.frames import mean_motion
+from vidgan.evaluation.protocols.extractors import (
+    EvaluationBatch,
+    Extractor,
+    Features,
+    Resources,
+    Rows,
+    Subject,
+)
 from vidgan.evaluation.protocols.metrics import (
     FrechetDistance,
     InceptionScore,
@@ -48,7 +55,7 @@ class ByClass(Metric):
         judges = {name: self.score.against(part) for name, part in reals.items()}
         without = None if self.needs_real else self.score.against(None)
 
-        def judge(fake: Table) -> Result:
+        def score(fake: Table) -> Result:
             fakes = parts(fake)
             scores = {
                 name: each(part).value
@@ -60,7 +67,7 @@ class ByClass(Metric):
                 values["real_clips_per_class"] = clips_of(reals)
             return Result(mean(scores), values)
 
-        return judge
+        return score
 
 
 class ClipMotion(Features):
@@ -75,11 +82,11 @@ class ClipMotion(Features):
                 "this protocol does not apply to a model that continues videos: their first frames are given"
             )
 
-    def open(self, means: Means) -> Extractor:
-        def rows(batch: Batch) -> Rows:
+    def open(self, means: Resources) -> Extractor:
+        def rows(batch: EvaluationBatch) -> Rows:
             if batch.videos.shape[1] < 2:
                 raise UserError("clips of one frame do not move: judge at least two by --frames")
-            return {"motion": motion(batch.videos)[:, None]}
+            return {"motion": mean_motion(batch.videos)[:, None]}
 
         return Extractor(rows, {}, self)
 
@@ -95,7 +102,7 @@ class MotionByClass(Metric):
         reals = parts(real)
         expected = {name: float(part.get("motion").mean()) for name, part in reals.items()}
 
-        def judge(fake: Table) -> Result:
+        def score(fake: Table) -> Result:
             fakes = parts(fake)
             found = {name: float(part.get("motion").mean()) for name, part in fakes.items()}
             gaps = {name: abs(found[name] - expected[name]) for name in found if name in expected}
@@ -109,7 +116,7 @@ class MotionByClass(Metric):
                 },
             )
 
-        return judge
+        return score
 
 
 def parts(table: Table) -> dict[str, Table]:

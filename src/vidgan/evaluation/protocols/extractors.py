@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vidgan.data.dataset import Dataset
 from vidgan.errors import UserError
-from vidgan.evaluation.classifier import load_house
+from vidgan.evaluation.classifier import load_in_domain
 from vidgan.evaluation.features import resize
 from vidgan.evaluation.features.c3d import tgan_input, tganv2_input
 from vidgan.evaluation.features.i3d import I3D
@@ -33,7 +33,7 @@ Videos = NDArray[np.uint8]
 """Clips (N, T, H, W, 3)."""
 
 
-class Batch(NamedTuple):
+class EvaluationBatch(NamedTuple):
     """Clips, and what is known of them."""
 
     videos: Videos
@@ -52,7 +52,7 @@ Rows = Mapping[str, NDArray[Any]]
 """Arrays by name, a row per clip."""
 
 
-class Means(NamedTuple):
+class Resources(NamedTuple):
     """What an extractor is opened with."""
 
     weights: Path | None
@@ -64,11 +64,11 @@ class Means(NamedTuple):
     device: torch.device
     """where networks run"""
     classes: tuple[str, ...]
-    """of the clips that are judged"""
+    """of the clips that are evaluated"""
 
 
 class Subject(NamedTuple):
-    """What is judged, as far as a protocol may refuse it."""
+    """What is evaluated, as far as a protocol may refuse it."""
 
     classes: tuple[str, ...]
     """that can be asked for, or that the files are sorted by"""
@@ -87,7 +87,7 @@ class Subject(NamedTuple):
 class Extractor(NamedTuple):
     """An open extractor."""
 
-    rows: Callable[[Batch], Rows]
+    rows: Callable[[EvaluationBatch], Rows]
     """what is computed of some clips"""
     facts: Mapping[str, Any]
     """what its rows depend on beside the spec: hash of the weights, accuracy of the classifier, ..."""
@@ -104,10 +104,10 @@ class Features(Spec, ABC):
         return None
 
     def check(self, subject: Subject) -> None:
-        """Raise :class:`UserError` if it does not apply to what is judged."""
+        """Raise :class:`UserError` if it does not apply to what is evaluated."""
 
     @abstractmethod
-    def open(self, means: Means) -> Extractor:
+    def open(self, means: Resources) -> Extractor:
         """Load what it needs.
 
         Raises:
@@ -122,10 +122,10 @@ def to_video(videos: Videos, device: torch.device) -> Tensor:
 
 def in_parts(
     network: Callable[[Tensor], Mapping[str, Tensor]], device: torch.device, most: int
-) -> Callable[[Batch], Rows]:
+) -> Callable[[EvaluationBatch], Rows]:
     """``network`` on ``most`` clips at a time, in exact float32; its outputs as float32 arrays."""
 
-    def rows(batch: Batch) -> Rows:
+    def rows(batch: EvaluationBatch) -> Rows:
         parts = []
         with exact_float32():
             for start in range(0, len(batch.videos), most):
@@ -136,7 +136,7 @@ def in_parts(
     return rows
 
 
-def named_weights(means: Means, network: str) -> Path:
+def named_weights(means: Resources, network: str) -> Path:
     """The weights' file; raises :class:`UserError` that names the option where there is none."""
     if means.weights is None:
         raise UserError(
@@ -213,7 +213,7 @@ class I3DFeatures(I3DInput):
     def weights_of(self) -> str:
         return f"I3D (Kinetics-{self.classes})"
 
-    def open(self, means: Means) -> Extractor:
+    def open(self, means: Resources) -> Extractor:
         path = named_weights(means, self.weights_of)
         if path.is_file() and is_torchscript(path):
             if not means.run_foreign_code:
@@ -239,7 +239,7 @@ class ForeignI3D(Features):
     def weights_of(self) -> str:
         return "the TorchScript I3D"
 
-    def open(self, means: Means) -> Extractor:
+    def open(self, means: Resources) -> Extractor:
         path = named_weights(means, self.weights_of)
         program = TorchScriptI3D(path, run_foreign_code=means.run_foreign_code).to(means.device)
 
@@ -252,7 +252,7 @@ class ForeignI3D(Features):
 class RandomI3D(I3DInput):
     """I3D-400 with weights made by a formula: a fixed random network, never to be called FVD."""
 
-    def open(self, means: Means) -> Extractor:
+    def open(self, means: Resources) -> Extractor:
         network = I3D()
         network.load_state_dict(i3d_state(network))
         network.to(means.device)
@@ -262,7 +262,7 @@ class RandomI3D(I3DInput):
 class RandomFeatures(Features):
     """:class:`~vidgan.evaluation.features.network.RandomConv3d`: 128 ``features`` at the clips' own size."""
 
-    def open(self, means: Means) -> Extractor:
+    def open(self, means: Resources) -> Extractor:
         network = RandomConv3d().to(means.device)
 
         def features(x: Tensor) -> Mapping[str, Tensor]:
@@ -289,7 +289,7 @@ class C3DFeatures(Features):
     def weights_of(self) -> str:
         return "C3D (UCF-101)"
 
-    def open(self, means: Means) -> Extractor:
+    def open(self, means: Resources) -> Extractor:
         network, weights = load_c3d(named_weights(means, self.weights_of), 101)
         if means.mean is None:
             raise UserError(
@@ -316,7 +316,7 @@ class R2Plus1DFeatures(Features):
     def weights_of(self) -> str:
         return "R(2+1)D-18 (Kinetics-400)"
 
-    def open(self, means: Means) -> Extractor:
+    def open(self, means: Resources) -> Extractor:
         network, weights = load_r2plus1d(named_weights(means, self.weights_of), 400)
         network.to(means.device)
 
@@ -326,7 +326,7 @@ class R2Plus1DFeatures(Features):
         return Extractor(in_parts(outputs, means.device, 4), weights_facts(weights), self)
 
 
-class HouseFeatures(Features):
+class InDomainFeatures(Features):
     """A classifier of ``vidgan train-classifier``: ``logits``, and 128 ``features`` before its last layer.
 
     Clips are taken at their own size, as 2 x / 255 - 1. Its held-out accuracy stands beside every number.
@@ -336,29 +336,29 @@ class HouseFeatures(Features):
     def weights_of(self) -> str:
         return "the classifier (vidgan train-classifier)"
 
-    def open(self, means: Means) -> Extractor:
-        house = load_house(named_weights(means, self.weights_of))
-        network = house.network.to(means.device)
+    def open(self, means: Resources) -> Extractor:
+        in_domain = load_in_domain(named_weights(means, self.weights_of))
+        network = in_domain.network.to(means.device)
 
         def outputs(x: Tensor) -> Mapping[str, Tensor]:
             return network(x.float() / 127.5 - 1)._asdict()
 
         facts = {
-            **weights_facts(house.weights),
-            "classes": list(house.classes),
-            "held_out_accuracy": house.facts["held_out_accuracy"],
-            "classifier": house.facts,
+            **weights_facts(in_domain.weights),
+            "classes": list(in_domain.classes),
+            "held_out_accuracy": in_domain.facts["held_out_accuracy"],
+            "classifier": in_domain.facts,
         }
         return Extractor(in_parts(outputs, means.device, 16), facts, self)
 
 
-class HouseVerdict(HouseFeatures):
-    """The same, and ``seen``: the number, among the judged clips' classes, of the class that it sees.
+class InDomainLabels(InDomainFeatures):
+    """The same, and ``seen``: the number, among the evaluated clips' classes, of the class that it sees.
 
-    A class of the classifier that the judged clips do not have counts as none of them.
+    A class of the classifier that the evaluated clips do not have counts as none of them.
     """
 
-    def open(self, means: Means) -> Extractor:
+    def open(self, means: Resources) -> Extractor:
         opened = super().open(means)
         known = tuple(opened.facts["classes"])
         if strange := [name for name in means.classes if name not in known]:
@@ -370,7 +370,7 @@ class HouseVerdict(HouseFeatures):
             [means.classes.index(name) if name in means.classes else len(means.classes) for name in known]
         )
 
-        def rows(batch: Batch) -> Rows:
+        def rows(batch: EvaluationBatch) -> Rows:
             found = opened.rows(batch)
             return {**found, "seen": place[found["logits"].argmax(1)][:, None]}
 

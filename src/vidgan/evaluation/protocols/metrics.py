@@ -55,7 +55,7 @@ Judge = Callable[[Table], Result]
 
 
 class Metric(Spec, ABC):
-    """A number made of the rows of judged and, if it needs them, of real clips."""
+    """A number made of the rows of evaluated and, if it needs them, of real clips."""
 
     @property
     def needs_real(self) -> bool:
@@ -108,10 +108,10 @@ class FrechetDistance(OfLayer):
         assert real is not None
         one = gaussian(real.get(self.layer), biased=self.biased)
 
-        def judge(fake: Table) -> Result:
+        def score(fake: Table) -> Result:
             return Result(distance(one, gaussian(fake.get(self.layer), biased=self.biased)), {})
 
-        return judge
+        return score
 
 
 class KernelDistance(OfLayer):
@@ -143,11 +143,11 @@ class ManifoldScores(OfLayer):
         assert real is not None
         one = real.get(self.layer)
 
-        def judge(fake: Table) -> Result:
+        def score(fake: Table) -> Result:
             found = manifold_scores(one, fake.get(self.layer), self.k)
             return Result(found.precision, found._asdict())
 
-        return judge
+        return score
 
 
 class InceptionScore(Metric):
@@ -172,13 +172,13 @@ class InceptionScore(Metric):
         return True
 
     def against(self, real: Table | None) -> Judge:
-        def judge(fake: Table) -> Result:
+        def score(fake: Table) -> Result:
             mean, deviation = inception_score(
                 fake.get("logits"), self.splits, epsilon=self.epsilon, shuffle=self.shuffle
             )
             return Result(mean, {"deviation_over_splits": deviation} if self.splits > 1 else {})
 
-        return judge
+        return score
 
 
 class ClassAccuracy(Metric):
@@ -193,7 +193,7 @@ class ClassAccuracy(Metric):
         return True
 
     def against(self, real: Table | None) -> Judge:
-        def judge(fake: Table) -> Result:
+        def score(fake: Table) -> Result:
             columns = (*fake.classes, "none")
             counts = np.zeros((len(fake.classes), len(columns)), np.int64)
             np.add.at(counts, (fake.labels, fake.get("seen")[:, 0].astype(np.int64)), 1)
@@ -205,7 +205,7 @@ class ClassAccuracy(Metric):
             table = {"rows": list(fake.classes), "columns": list(columns), "counts": counts.tolist()}
             return Result(float(right.sum() / max(1, asked.sum())), {"per_class": per_class}, table)
 
-        return judge
+        return score
 
 
 class PixelGap(Metric):
@@ -218,7 +218,7 @@ class PixelGap(Metric):
         assert real is not None
         one = real.get("means").astype(np.float64)
 
-        def judge(fake: Table) -> Result:
+        def score(fake: Table) -> Result:
             values: dict[str, Any] = {"real_clips": len(one)}
             means = {"fake": fake.get("means").astype(np.float64), "real": one}
             for name, rows in means.items():
@@ -226,7 +226,7 @@ class PixelGap(Metric):
                 values[f"{name}_dark"] = float((rows.mean(1) < self.dark).mean())
             return Result(float(np.abs(means["fake"].mean(0) - one.mean(0)).max()), values)
 
-        return judge
+        return score
 
 
 class SpectralGap(Metric):
@@ -246,7 +246,7 @@ class SpectralGap(Metric):
         assert real is not None
         one, one_deviation = self._curves(real)
 
-        def judge(fake: Table) -> Result:
+        def score(fake: Table) -> Result:
             mean, deviation = self._curves(fake)
             if mean.shape != one.shape:
                 raise UserError("spectra of unlike sizes cannot be compared: choose one by --size")
@@ -255,7 +255,7 @@ class SpectralGap(Metric):
             curves = {"fake": mean, "fake_deviation": deviation, "real": one, "real_deviation": one_deviation}
             return Result(float(gap.mean()), {name: curve.tolist() for name, curve in curves.items()})
 
-        return judge
+        return score
 
     def _curves(self, table: Table) -> tuple[Floats, Floats]:
         """(frames, rings) mean and deviation; clips that fill no group are left out."""
@@ -289,7 +289,7 @@ class BestFuture(Metric):
         return True
 
     def against(self, real: Table | None) -> Judge:
-        def judge(fake: Table) -> Result:
+        def score(fake: Table) -> Result:
             rows = fake.get("ssim").astype(np.float64)
             scores = rows.reshape(-1, self.futures, rows.shape[1]).transpose(1, 0, 2)
             best = best_of(scores).mean(0)
@@ -301,7 +301,7 @@ class BestFuture(Metric):
                 values |= {"copy_last": float(copied.mean()), "copy_last_per_frame": copied.tolist()}
             return Result(float(best.mean()), values)
 
-        return judge
+        return score
 
 
 def shown(futures: int) -> list[int]:

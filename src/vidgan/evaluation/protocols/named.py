@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from vidgan.errors import UserError, nearest
+from vidgan.errors import UserError, did_you_mean
 from vidgan.evaluation.protocols.by_class import ByClass, ClipMotion, MotionByClass
 from vidgan.evaluation.protocols.extractors import (
     C3DFeatures,
     HalfPixelBilinear,
-    HouseFeatures,
-    HouseVerdict,
     I3DFeatures,
+    InDomainFeatures,
+    InDomainLabels,
     R2Plus1DFeatures,
     RandomFeatures,
     RandomI3D,
@@ -29,11 +29,11 @@ from vidgan.evaluation.protocols.pixels import (
     FrameSimilarity,
     LevelSimilarity,
     MeanPerLevel,
-    OracleVerdict,
+    OracleLabels,
     PixelMeans,
     PowerSpectra,
 )
-from vidgan.evaluation.protocols.protocol import Draw, Protocol, Sampling, Source
+from vidgan.evaluation.protocols.protocol import Draw, Protocol, RealSource, Sampling
 
 
 class Named(NamedTuple):
@@ -66,7 +66,7 @@ ALL: Mapping[str, Named] = {
         Protocol(
             metric=FrechetDistance(layer="logits", biased=True),
             features=I3DFeatures(resize=HalfPixelBilinear()),
-            source=Source(frames=16),
+            source=RealSource(frames=16),
             real=Draw(split="training", count=2048, random_start=True, drop_short=True),
         ),
         "FVD as StyleGAN-V's code computes it (fvd2048_16f): 2,048 real clips of the first videos by name, each "
@@ -103,7 +103,7 @@ ALL: Mapping[str, Named] = {
         Protocol(
             metric=InceptionScore(epsilon=1e-7),
             features=C3DFeatures(),
-            source=Source(frames=16),
+            source=RealSource(frames=16),
             clips=9984,
             runs=4,
         ),
@@ -114,7 +114,7 @@ ALL: Mapping[str, Named] = {
         Protocol(
             metric=InceptionScore(epsilon=1e-20),
             features=C3DFeatures(input=Tganv2Input()),
-            source=Source(frames=16),
+            source=RealSource(frames=16),
             clips=2048,
             runs=10,
         ),
@@ -149,7 +149,7 @@ ALL: Mapping[str, Named] = {
         Protocol(
             metric=SpectralGap(),
             features=PowerSpectra(),
-            source=Source(frames=50),
+            source=RealSource(frames=50),
             real=Draw(count=1800, shuffled=True, drop_short=True),
             clips=1800,
         ),
@@ -199,13 +199,14 @@ ALL: Mapping[str, Named] = {
         "frechet-random within each class; the headline is the mean over classes. Needs no weights, comparable with "
         "itself only. Never an FVD.",
     ),
-    "frechet-house-by-class": Named(
+    "frechet-in-domain-by-class": Named(
         Protocol(
             metric=ByClass(score=FrechetDistance()),
-            features=HouseFeatures(),
+            features=InDomainFeatures(),
             real=SHUFFLED,
         ),
-        "frechet-house within each class, by the features of vidgan train-classifier; the headline is the mean over "
+        "frechet-in-domain within each class, by the features of vidgan train-classifier; the "
+        "headline is the mean over "
         "classes. Comparable only with numbers of the same file. Never an FVD.",
     ),
     "frechet-random": Named(
@@ -226,22 +227,22 @@ ALL: Mapping[str, Named] = {
         "Frechet distance of the average pool of an I3D with weights made by a formula. Needs no weights, slow, "
         "comparable with itself only. Never an FVD.",
     ),
-    "frechet-house": Named(
+    "frechet-in-domain": Named(
         Protocol(
             metric=FrechetDistance(),
-            features=HouseFeatures(),
+            features=InDomainFeatures(),
             real=SHUFFLED,
         ),
         "Frechet distance of 128 features of a classifier that was trained on the data's own classes by vidgan "
         "train-classifier. Comparable only with numbers of the same file. Never an FVD.",
     ),
-    "accuracy-house": Named(
-        Protocol(metric=ClassAccuracy(), features=HouseVerdict(), clips=512),
+    "accuracy-in-domain": Named(
+        Protocol(metric=ClassAccuracy(), features=InDomainLabels(), clips=512),
         "Share of clips in which a classifier of vidgan train-classifier sees the class that was asked for; its "
         "accuracy on held-out real clips stands beside it.",
     ),
     "oracle-accuracy": Named(
-        Protocol(metric=ClassAccuracy(), features=OracleVerdict(), clips=512),
+        Protocol(metric=ClassAccuracy(), features=OracleLabels(), clips=512),
         "Share of generated clips in which an oracle sees the class that was asked for; built-in clips only. "
         "Classes take turns, so each has the same number of clips. The oracle looks at pixels and needs no network.",
     ),
@@ -258,6 +259,6 @@ def protocol(name: str) -> Protocol:
     """The protocol called ``name``; raises :class:`UserError` that names the nearest one."""
     if name not in ALL:
         raise UserError(
-            f"there is no protocol {name!r}{nearest(name, list(ALL))}; there are: {', '.join(ALL)}"
+            f"there is no protocol {name!r}{did_you_mean(name, list(ALL))}; there are: {', '.join(ALL)}"
         )
     return ALL[name].protocol

@@ -9,13 +9,21 @@ from vidgan.data.synthetic import SyntheticDataset
 from vidgan.errors import UserError
 from vidgan.evaluation.metrics.arrays import Floats
 from vidgan.evaluation.metrics.frames import copy_last, luma, psnr, radial_power, ssim
-from vidgan.evaluation.oracle import judge
-from vidgan.evaluation.protocols.extractors import Batch, Extractor, Features, Means, Rows, Subject, Videos
+from vidgan.evaluation.oracle import recognise
+from vidgan.evaluation.protocols.extractors import (
+    EvaluationBatch,
+    Extractor,
+    Features,
+    Resources,
+    Rows,
+    Subject,
+    Videos,
+)
 from vidgan.evaluation.protocols.metrics import Judge, Metric, Result, Table
 from vidgan.spec import require
 
 
-class OracleVerdict(Features):
+class OracleLabels(Features):
     """Which class of the built-in clips an oracle sees: ``seen``, the class's number, or their count for none."""
 
     def check(self, subject: Subject) -> None:
@@ -35,9 +43,9 @@ class OracleVerdict(Features):
                 f"the model was trained on {', '.join(subject.classes[:8])}"
             )
 
-    def open(self, means: Means) -> Extractor:
-        def rows(batch: Batch) -> Rows:
-            names = [f"{verdict.shape}-{verdict.motion}" for verdict in judge(batch.videos)]
+    def open(self, means: Resources) -> Extractor:
+        def rows(batch: EvaluationBatch) -> Rows:
+            names = [f"{verdict.shape}-{verdict.motion}" for verdict in recognise(batch.videos)]
             known = {name: number for number, name in enumerate(means.classes)}
             return {"seen": np.array([[known.get(name, len(known))] for name in names])}
 
@@ -47,8 +55,8 @@ class OracleVerdict(Features):
 class PixelMeans(Features):
     """Mean of each colour channel over all pixels of a clip, in [-1, 1]: ``means`` (3)."""
 
-    def open(self, means: Means) -> Extractor:
-        def rows(batch: Batch) -> Rows:
+    def open(self, means: Resources) -> Extractor:
+        def rows(batch: EvaluationBatch) -> Rows:
             return {"means": (batch.videos.astype(np.float64) / 127.5 - 1).mean((1, 2, 3))}
 
         return Extractor(rows, {}, self)
@@ -63,8 +71,8 @@ class PowerSpectra(Features):
     def validate(self) -> None:
         require(len(self.positions) > 0 and min(self.positions) >= 1, "positions count frames from 1")
 
-    def open(self, means: Means) -> Extractor:
-        def rows(batch: Batch) -> Rows:
+    def open(self, means: Resources) -> Extractor:
+        def rows(batch: EvaluationBatch) -> Rows:
             frames = batch.videos.shape[1]
             if max(self.positions) > frames:
                 raise UserError(
@@ -88,8 +96,8 @@ class FrameSimilarity(Features):
                 "this protocol compares continuations with what followed: the model continues no video"
             )
 
-    def open(self, means: Means) -> Extractor:
-        def rows(batch: Batch) -> Rows:
+    def open(self, means: Resources) -> Extractor:
+        def rows(batch: EvaluationBatch) -> Rows:
             assert batch.truth is not None, "continuations stand beside what followed"
             found = {"ssim": ssim(batch.videos, batch.truth)}
             return (
@@ -123,8 +131,8 @@ class LevelSimilarity(Features):
         if subject.levels < 2:
             raise UserError("this protocol compares the levels of a cascade, and this model has one level")
 
-    def open(self, means: Means) -> Extractor:
-        def rows(batch: Batch) -> Rows:
+    def open(self, means: Resources) -> Extractor:
+        def rows(batch: EvaluationBatch) -> Rows:
             found = [psnr(as_one_image(given), as_one_image(output)) for given, output in batch.pairs]
             return {"psnr": np.stack(found, axis=1)}
 
@@ -144,9 +152,9 @@ class MeanPerLevel(Metric):
         return False
 
     def against(self, real: Table | None) -> Judge:
-        def judge(fake: Table) -> Result:
+        def recognise(fake: Table) -> Result:
             means = fake.get("psnr").astype(np.float64).mean(0)
             levels: Mapping[str, float] = {f"level {i + 2}": float(mean) for i, mean in enumerate(means)}
             return Result(float(means[-1]), levels)
 
-        return judge
+        return recognise

@@ -1,31 +1,25 @@
 """Recurrent units: one file each, drop-in for each other."""
 
-from vidgan.nn.recurrent.conv_gru import ConvGRU, KTrajGRU, MultiplicativeConvGRU
-from vidgan.nn.recurrent.conv_lstm import ConvLSTM
-from vidgan.nn.recurrent.dynamic_conv_lstm import DynamicConvLSTM
-from vidgan.nn.recurrent.tsru import PTSRU, TSRUc, TSRUp, TSRUs
-from vidgan.nn.recurrent.unit import Output, State, Step, Unit, unroll
-
-WarpingUnit = TSRUc | TSRUp | TSRUs | PTSRU | KTrajGRU
-"""Units that move their state by kernels, which motion fields are made of."""
-
-UnitSpec = ConvGRU | MultiplicativeConvGRU | ConvLSTM | WarpingUnit | DynamicConvLSTM
+from vidgan.nn.recurrent.conv_gru import ConvGRUSpec, KTrajGRUSpec, MultiplicativeConvGRUSpec
+from vidgan.nn.recurrent.conv_lstm import ConvLSTMSpec
+from vidgan.nn.recurrent.dynamic_conv_lstm import DynamicConvLSTMSpec
+from vidgan.nn.recurrent.tsru import PTSRUSpec, TSRUcSpec, TSRUpSpec, TSRUsSpec
+from vidgan.nn.recurrent.unit import Output, State, Step, Unit, UnitSpec, unroll
 
 __all__ = [
-    "PTSRU",
-    "ConvGRU",
-    "ConvLSTM",
-    "DynamicConvLSTM",
-    "KTrajGRU",
-    "MultiplicativeConvGRU",
+    "ConvGRUSpec",
+    "ConvLSTMSpec",
+    "DynamicConvLSTMSpec",
+    "KTrajGRUSpec",
+    "MultiplicativeConvGRUSpec",
     "Output",
+    "PTSRUSpec",
     "State",
     "Step",
-    "TSRUc",
-    "TSRUp",
-    "TSRUs",
+    "TSRUcSpec",
+    "TSRUpSpec",
+    "TSRUsSpec",
     "Unit",
     "UnitSpec",
-    "WarpingUnit",
     "unroll",
 ]

@@ -3,31 +3,30 @@
 import torch
 from torch import Tensor
 
-from vidgan.nn.layers import Conv2d, Gates, join, mix, require_odd
-from vidgan.nn.recurrent.unit import Activation, Output, ReLU, State, Step, Tanh, Unit
-from vidgan.nn.warp import Factorised, warp
-from vidgan.spec import Spec
+from vidgan.nn.layers import Conv2d, Gates, join, mix
+from vidgan.nn.recurrent.unit import (
+    ActivationSpec,
+    GatedUnitSpec,
+    Output,
+    State,
+    Step,
+    TanhSpec,
+    Unit,
+)
+from vidgan.nn.warp import FactorisedWarpSpec, warp
 
 
-class ConvGRU(Spec):
+class ConvGRUSpec(GatedUnitSpec):
     """The plain unit; Clark et al. 2019 (A.2) use it for 48 frames."""
 
-    kernel: int = 3
-    """size of the gates' convolutions (odd)"""
-    activation: Activation = ReLU()
-    """of the candidate"""
-
-    def validate(self) -> None:
-        require_odd(self.kernel)
-
     def build(self, inputs: int, hidden: int) -> Unit:
-        return ConvGRUCell(self, inputs, hidden)
+        return ConvGRU(self, inputs, hidden)
 
 
-class ConvGRUCell(Unit):
+class ConvGRU(Unit):
     """Its state is the last output."""
 
-    def __init__(self, spec: ConvGRU, inputs: int, hidden: int) -> None:
+    def __init__(self, spec: ConvGRUSpec, inputs: int, hidden: int) -> None:
         super().__init__(inputs, hidden)
         self.activation = spec.activation
         self.reset = Conv2d(hidden + inputs, hidden, spec.kernel)
@@ -52,25 +51,17 @@ class ConvGRUCell(Unit):
         return step
 
 
-class MultiplicativeConvGRU(Spec):
+class MultiplicativeConvGRUSpec(GatedUnitSpec):
     """DVD-GAN's unit for fewer than 48 frames: a product of state and input takes the state's place."""
 
-    kernel: int = 3
-    """size of the gates' convolutions (odd)"""
-    activation: Activation = ReLU()
-    """of the candidate"""
-
-    def validate(self) -> None:
-        require_odd(self.kernel)
-
     def build(self, inputs: int, hidden: int) -> Unit:
-        return MultiplicativeConvGRUCell(self, inputs, hidden)
+        return MultiplicativeConvGRU(self, inputs, hidden)
 
 
-class MultiplicativeConvGRUCell(Unit):
+class MultiplicativeConvGRU(Unit):
     """Its state is the last output."""
 
-    def __init__(self, spec: MultiplicativeConvGRU, inputs: int, hidden: int) -> None:
+    def __init__(self, spec: MultiplicativeConvGRUSpec, inputs: int, hidden: int) -> None:
         super().__init__(inputs, hidden)
         self.activation = spec.activation
         self.from_state = Conv2d(hidden, hidden, 1)
@@ -99,26 +90,25 @@ class MultiplicativeConvGRUCell(Unit):
         return step
 
 
-class KTrajGRU(Spec):
+class KTrajGRUSpec(GatedUnitSpec):
     """TrajGRU with kernels in place of flow vectors, and one warp."""
 
-    kernel: int = 3
-    """size of the gates' convolutions (odd)"""
-    activation: Activation = Tanh()
+    activation: ActivationSpec = TanhSpec()
     """of the candidate"""
-    warp: Factorised = Factorised()
-
-    def validate(self) -> None:
-        require_odd(self.kernel)
+    warp: FactorisedWarpSpec = FactorisedWarpSpec()
 
     def build(self, inputs: int, hidden: int) -> Unit:
-        return KTrajGRUCell(self, inputs, hidden)
+        return KTrajGRU(self, inputs, hidden)
+
+    @property
+    def warps(self) -> bool:
+        return True
 
 
-class KTrajGRUCell(Unit):
+class KTrajGRU(Unit):
     """Its state is the last output."""
 
-    def __init__(self, spec: KTrajGRU, inputs: int, hidden: int) -> None:
+    def __init__(self, spec: KTrajGRUSpec, inputs: int, hidden: int) -> None:
         super().__init__(inputs, hidden)
         self.activation = spec.activation
         self.warp = spec.warp.build(hidden + inputs)

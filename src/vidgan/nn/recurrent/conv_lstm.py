@@ -5,33 +5,28 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from vidgan.nn.layers import Conv2d, Gates, join, require_odd
-from vidgan.nn.recurrent.unit import Activation, Output, ReLU, State, Step, Unit
-from vidgan.spec import Spec, require
+from vidgan.nn.layers import Conv2d, Gates, join
+from vidgan.nn.recurrent.unit import ActivationSpec, GatedUnitSpec, Output, ReLUSpec, State, Step, Unit
+from vidgan.spec import require
 
 
-class ConvLSTM(Spec):
+class ConvLSTMSpec(GatedUnitSpec):
     """Half of the channels are the hidden state, half the memory cell."""
 
-    kernel: int = 3
-    """size of the gates' convolutions (odd)"""
-    activation: Activation = ReLU()
+    activation: ActivationSpec = ReLUSpec()
     """of the new content and of the cell on its way out; ReLU beat tanh (Luc et al. 2020, F.1)"""
 
-    def validate(self) -> None:
-        require_odd(self.kernel)
-
     def build(self, inputs: int, hidden: int) -> Unit:
-        return ConvLSTMCell(self, inputs, hidden)
+        return ConvLSTM(self, inputs, hidden)
 
 
-class ConvLSTMCell(Unit):
+class ConvLSTM(Unit):
     """Its state is the hidden state and the cell, (B hidden/2 H W) each; its output joins them.
 
     Our choice: no peephole connections; the paper prints no equations.
     """
 
-    def __init__(self, spec: ConvLSTM, inputs: int, hidden: int) -> None:
+    def __init__(self, spec: ConvLSTMSpec, inputs: int, hidden: int) -> None:
         super().__init__(inputs, hidden)
         self.activation = spec.activation
         half = half_of(hidden)
@@ -54,7 +49,7 @@ class ConvLSTMCell(Unit):
         return step
 
 
-def remember(gates: Sequence[Tensor], cell: Tensor, activation: Activation) -> tuple[Tensor, Tensor]:
+def remember(gates: Sequence[Tensor], cell: Tensor, activation: ActivationSpec) -> tuple[Tensor, Tensor]:
     """The next hidden state and cell from the four gates before their activations.
 
     Args:

@@ -8,43 +8,43 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vidgan.nn.layers import Conv2d, Linear, join, require_odd
+from vidgan.nn.layers import Conv2d, Linear, join
 from vidgan.nn.recurrent.conv_lstm import half_of, remember
-from vidgan.nn.recurrent.unit import Activation, Output, State, Step, Tanh, Unit
-from vidgan.spec import Spec, require
+from vidgan.nn.recurrent.unit import ActivationSpec, GatedUnitSpec, Output, State, Step, TanhSpec, Unit
+from vidgan.spec import require
 
 GATES = 4
 POOLED = 4
 
 
-class DynamicConvLSTM(Spec):
+class DynamicConvLSTMSpec(GatedUnitSpec):
     """A ConvLSTM with eight predicted kernels: four gates, each on the input and on the hidden state."""
 
     kernel: int = 3
     """size of the predicted kernels (odd)"""
     # Our choice: F.4 names none. After a softmax over input channels a convolution sums k*k averages, so that
     # with ReLU the state grows about tenfold per step.
-    activation: Activation = Tanh()
+    activation: ActivationSpec = TanhSpec()
     """of the new content and of the cell on its way out"""
     width: int = 8
     """hidden channels, and hidden units, of the Kernel CNN"""
 
     def validate(self) -> None:
-        require_odd(self.kernel)
+        super().validate()
         require(self.width >= 1, f"width must be at least 1, got {self.width}")
 
     def build(self, inputs: int, hidden: int) -> Unit:
-        return DynamicConvLSTMCell(self, inputs, hidden)
+        return DynamicConvLSTM(self, inputs, hidden)
 
 
-class DynamicConvLSTMCell(Unit):
+class DynamicConvLSTM(Unit):
     """Its state is the hidden state, the cell and the first channels of the previous input.
 
     Each has ``ch`` channels, half of the output's. Without the original's fusion of
     past states ("Fus-4"), as in F.4.
     """
 
-    def __init__(self, spec: DynamicConvLSTM, inputs: int, hidden: int) -> None:
+    def __init__(self, spec: DynamicConvLSTMSpec, inputs: int, hidden: int) -> None:
         super().__init__(inputs, hidden)
         self.activation = spec.activation
         self.ch = half_of(hidden)

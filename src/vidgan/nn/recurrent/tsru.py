@@ -18,87 +18,74 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from vidgan.nn.layers import Conv2d, Gates, join, mix, require_odd
-from vidgan.nn.recurrent.unit import Activation, Output, ReLU, State, Step, Unit
-from vidgan.nn.warp import Factorised, Pixelwise, Warp, warp
-from vidgan.spec import Spec
+from vidgan.nn.layers import Conv2d, Gates, join, mix
+from vidgan.nn.recurrent.unit import ActivationSpec, GatedUnitSpec, Output, State, Step, Unit
+from vidgan.nn.warp import FactorisedWarpSpec, PixelwiseWarpSpec, Warp, warp
 
 Content = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 """(h, warped h, x) -> (candidate after its activation, update gate before its sigmoid)."""
 
 
-class TSRUc(Spec):
+class TSRUcSpec(GatedUnitSpec):
     """The unit that follows ConvGRU (Eqs. 6-10)."""
 
-    kernel: int = 3
-    """size of the convolutions of candidate and update gate (odd)"""
-    activation: Activation = ReLU()
-    """of the candidate"""
-    warp: Factorised = Factorised()
-
-    def validate(self) -> None:
-        require_odd(self.kernel)
+    warp: FactorisedWarpSpec = FactorisedWarpSpec()
 
     def build(self, inputs: int, hidden: int) -> Unit:
         module = self.warp.build(hidden + inputs)
-        return TSRUcCell(self.kernel, self.activation, module, inputs, hidden)
+        return TSRUc(self.kernel, self.activation, module, inputs, hidden)
+
+    @property
+    def warps(self) -> bool:
+        return True
 
 
-class TSRUp(Spec):
+class TSRUpSpec(GatedUnitSpec):
     """Transformation, candidate and update gate in parallel."""
 
-    kernel: int = 3
-    """size of the convolutions of candidate and update gate (odd)"""
-    activation: Activation = ReLU()
-    """of the candidate"""
-    warp: Factorised = Factorised()
-
-    def validate(self) -> None:
-        require_odd(self.kernel)
+    warp: FactorisedWarpSpec = FactorisedWarpSpec()
 
     def build(self, inputs: int, hidden: int) -> Unit:
         module = self.warp.build(hidden + inputs)
-        return TSRUpCell(self.kernel, self.activation, module, inputs, hidden)
+        return TSRUp(self.kernel, self.activation, module, inputs, hidden)
+
+    @property
+    def warps(self) -> bool:
+        return True
 
 
-class TSRUs(Spec):
+class TSRUsSpec(GatedUnitSpec):
     """Transformation, candidate and update gate in sequence."""
 
-    kernel: int = 3
-    """size of the convolutions of candidate and update gate (odd)"""
-    activation: Activation = ReLU()
-    """of the candidate"""
-    warp: Factorised = Factorised()
-
-    def validate(self) -> None:
-        require_odd(self.kernel)
+    warp: FactorisedWarpSpec = FactorisedWarpSpec()
 
     def build(self, inputs: int, hidden: int) -> Unit:
         module = self.warp.build(hidden + inputs)
-        return TSRUsCell(self.kernel, self.activation, module, inputs, hidden)
+        return TSRUs(self.kernel, self.activation, module, inputs, hidden)
+
+    @property
+    def warps(self) -> bool:
+        return True
 
 
-class PTSRU(Spec):
+class PTSRUSpec(GatedUnitSpec):
     """TSRUs with pixelwise warping: the paper's PTSRU_s."""
 
-    kernel: int = 3
-    """size of the convolutions of candidate and update gate (odd)"""
-    activation: Activation = ReLU()
-    """of the candidate"""
-    warp: Pixelwise = Pixelwise()
-
-    def validate(self) -> None:
-        require_odd(self.kernel)
+    warp: PixelwiseWarpSpec = PixelwiseWarpSpec()
 
     def build(self, inputs: int, hidden: int) -> Unit:
         module = self.warp.build(hidden + inputs)
-        return TSRUsCell(self.kernel, self.activation, module, inputs, hidden)
+        return TSRUs(self.kernel, self.activation, module, inputs, hidden)
+
+    @property
+    def warps(self) -> bool:
+        return True
 
 
-class TSRUCell(Unit):
+class TSRU(Unit):
     """What the variants share: the warped state, mixed with a candidate. Its state is the last output."""
 
-    def __init__(self, kernel: int, activation: Activation, warp: Warp, inputs: int, hidden: int) -> None:
+    def __init__(self, kernel: int, activation: ActivationSpec, warp: Warp, inputs: int, hidden: int) -> None:
         super().__init__(inputs, hidden)
         self.activation = activation
         self.warp = warp
@@ -130,7 +117,7 @@ class TSRUCell(Unit):
         return step
 
 
-class TSRUcCell(TSRUCell):
+class TSRUc(TSRU):
     """The candidate sees the warped state."""
 
     def content(self, dtype: torch.dtype) -> Content:
@@ -142,7 +129,7 @@ class TSRUcCell(TSRUCell):
         return compute
 
 
-class TSRUpCell(TSRUCell):
+class TSRUp(TSRU):
     """Neither sees the warped state."""
 
     def content(self, dtype: torch.dtype) -> Content:
@@ -155,7 +142,7 @@ class TSRUpCell(TSRUCell):
         return compute
 
 
-class TSRUsCell(TSRUCell):
+class TSRUs(TSRU):
     """The candidate sees the warped state, the update gate sees both."""
 
     def second(self) -> int:

@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
+from vidgan.nn.layers import require_odd
 from vidgan.shapes import stack_time
 from vidgan.spec import Spec
 
@@ -30,6 +31,28 @@ class Step(Protocol):
     def __call__(self, x: Tensor, state: State) -> Output: ...
 
 
+class ActivationSpec(Spec, ABC):
+    """An activation that a network's spec may choose."""
+
+    @abstractmethod
+    def __call__(self, x: Tensor) -> Tensor:
+        """The activation of each value."""
+
+
+class ReLUSpec(ActivationSpec):
+    """max(x, 0)."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return torch.relu(x)
+
+
+class TanhSpec(ActivationSpec):
+    """The hyperbolic tangent."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return torch.tanh(x)
+
+
 class Unit(nn.Module, ABC):
     """A convolutional recurrent unit: ``inputs`` channels in, ``hidden`` channels out, size kept."""
 
@@ -45,6 +68,31 @@ class Unit(nn.Module, ABC):
     @abstractmethod
     def start(self, encoding: Tensor) -> State:
         """The first state from an encoding (B, hidden, H, W); all zeros where nothing conditions the unit."""
+
+
+class UnitSpec(Spec, ABC):
+    """What describes a recurrent unit."""
+
+    @property
+    def warps(self) -> bool:
+        """Whether the unit moves its state by kernels, which motion fields are made of."""
+        return False
+
+    @abstractmethod
+    def build(self, inputs: int, hidden: int) -> Unit:
+        """The unit: ``inputs`` channels in, ``hidden`` channels out."""
+
+
+class GatedUnitSpec(UnitSpec, ABC):
+    """A unit of gates and a candidate, each a convolution of input and state."""
+
+    kernel: int = 3
+    """size of the convolutions of gates and candidate (odd)"""
+    activation: ActivationSpec = ReLUSpec()
+    """of the candidate"""
+
+    def validate(self) -> None:
+        require_odd(self.kernel)
 
 
 def unroll(unit: Unit, x: Tensor, encoding: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -67,20 +115,3 @@ def unroll(unit: Unit, x: Tensor, encoding: Tensor) -> tuple[Tensor, Tensor | No
         if kernel is not None:
             kernels.append(kernel)
     return stack_time(features), stack_time(kernels) if kernels else None
-
-
-class ReLU(Spec):
-    """max(x, 0)."""
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return torch.relu(x)
-
-
-class Tanh(Spec):
-    """The hyperbolic tangent."""
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return torch.tanh(x)
-
-
-Activation = ReLU | Tanh
