@@ -1,3 +1,42 @@
-"""Large-scale video GANs: DVD-GAN, TrIVD-GAN-FP, SSW-GAN and CVG as points of one design space."""
+"""Large-scale video GANs: DVD-GAN, TrIVD-GAN-FP, SSW-GAN and CVG as points of one design space.
+
+Names are loaded when first used, so that importing this package costs nothing.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vidgan import data as data
+    from vidgan import evaluation as evaluation
+    from vidgan import models as models
+    from vidgan import nn as nn
+    from vidgan.errors import UserError as UserError
+    from vidgan.presets import preset as preset
+    from vidgan.run.experiment import Experiment as Experiment
 
 __version__ = "0.1.0"
+
+_PACKAGES = ("data", "evaluation", "models", "nn")
+_HOMES = {
+    "Experiment": "run.experiment",
+    "UserError": "errors",
+    "preset": "presets",
+}
+"""Where each name stands; the imports above tell type checkers the same."""
+
+__all__ = sorted([*_PACKAGES, *_HOMES, "__version__"])
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PACKAGES:
+        return importlib.import_module(f"{__name__}.{name}")
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar, dataclass_transform
 
 from vidgan.errors import UserError, did_you_mean
+from vidgan.user_code import PREFIX
 
 TAG = "is"
 
@@ -69,7 +70,8 @@ def to_json(value: Any) -> Any:
 
 def tag_of(cls: type) -> str:
     """What JSON calls a spec class: its name; outside vidgan ``file.py:Class``."""
-    if cls.__module__.split(".")[0] == "vidgan":
+    of_vidgan = cls.__module__.split(".")[0] == "vidgan"
+    if of_vidgan and not cls.__module__.startswith(PREFIX):
         return cls.__name__
     file = getattr(sys.modules.get(cls.__module__), "__file__", None) or f"{cls.__module__}.py"
     return f"{Path(file).name}:{cls.__qualname__}"
