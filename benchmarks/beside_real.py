@@ -14,9 +14,9 @@ from vidgan.data.window import centre_item
 from vidgan.errors import UserError
 from vidgan.run.directory import RunDirectory
 from vidgan.run.distributed import choose_device
+from vidgan.run.experiment import whole_window
 from vidgan.sample.load import open_trained
 from vidgan.sample.sampler import synthesise, to_bytes
-from vidgan.sample.standing import whole_window
 from vidgan.sample.video_io import strip, write_image
 
 

@@ -18,12 +18,12 @@ from vidgan.presets.dvd_gan import dvd_gan_fp_bair_16x64, dvd_gan_k600_12x64, dv
 from vidgan.presets.ssw_gan import ssw_gan_k600_48x128
 from vidgan.presets.trivd_gan import trivd_gan_fp_k600_16x64
 from vidgan.run.distributed import Replicas
+from vidgan.run.ema import WeightAverage
 from vidgan.run.experiment import AdamSpec, AverageSpec, BatchSpec, Experiment, TrainingSpec
 from vidgan.spec import SpecError
 from vidgan.train.trainer import (
     LevelState,
     MicroBatch,
-    WeightAverage,
     update_discriminators,
     update_generator,
 )

@@ -37,8 +37,8 @@ from vidgan.nn.recurrent import (
 from vidgan.nn.recurrent.unit import TanhSpec
 from vidgan.presets import preset, presets
 from vidgan.run.distributed import Replicas
-from vidgan.run.experiment import Experiment
-from vidgan.sample.standing import label_counts, statistics_of_level, whole_window
+from vidgan.run.experiment import Experiment, label_counts, whole_window
+from vidgan.sample.standing import statistics_of_level
 from vidgan.spec import differences, from_json, to_json
 from vidgan.train.loop import train_level
 from vidgan.train.plan import plan_level

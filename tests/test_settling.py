@@ -10,11 +10,18 @@ from vidgan.models.cascade import FrozenLevel, whole
 from vidgan.models.generator import NOTHING, Conditioning, Generator, join
 from vidgan.nn.norm import StandingStatistics
 from vidgan.presets import preset
-from vidgan.run.experiment import BatchSpec, Experiment, StandingStatisticsSpec, TrainingSpec
+from vidgan.run.experiment import (
+    BatchSpec,
+    Experiment,
+    StandingStatisticsSpec,
+    TrainingSpec,
+    label_counts,
+    whole_window,
+)
 from vidgan.run.tiny import tiny
 from vidgan.sample.previews import COLUMNS, ROWS, brief_settling, column_classes
 from vidgan.sample.sampler import Trained, continue_clips, parts_of, synthesise
-from vidgan.sample.standing import label_counts, standing_statistics, statistics_of_level, whole_window
+from vidgan.sample.standing import standing_statistics, statistics_of_level
 from vidgan.train.trainer import LevelState
 
 CPU = torch.device("cpu")

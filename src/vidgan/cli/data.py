@@ -7,9 +7,8 @@ from vidgan.data.store import open_dataset
 from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec, demo_like
 from vidgan.errors import UserError
 from vidgan.run.directory import DataRecord, RunDirectory
-from vidgan.run.experiment import Experiment
+from vidgan.run.experiment import Experiment, whole_window
 from vidgan.sample.load import GivenFrames
-from vidgan.sample.standing import whole_window
 
 SYNTHETIC = "synthetic"
 TEXTURED = "synthetic-textured"

@@ -18,10 +18,9 @@ from vidgan.report.page import write_report
 from vidgan.report.words import count
 from vidgan.run.directory import RunDirectory, command_line
 from vidgan.run.distributed import Replicas, choose_device, side_by_side
-from vidgan.run.experiment import Experiment
+from vidgan.run.experiment import Experiment, whole_window
 from vidgan.sample.load import open_trained
 from vidgan.sample.sampler import Trained, synthesise, to_bytes
-from vidgan.sample.standing import whole_window
 from vidgan.sample.video_io import grid, write_clip
 from vidgan.train.session import train_run
 

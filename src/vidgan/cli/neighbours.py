@@ -34,8 +34,8 @@ from vidgan.files import write_json
 from vidgan.report.words import count
 from vidgan.run.directory import RunDirectory, now, versions
 from vidgan.run.distributed import choose_device
+from vidgan.run.experiment import whole_window
 from vidgan.sample.load import open_trained
-from vidgan.sample.standing import whole_window
 from vidgan.sample.video_io import grid, strip, write_clip, write_image
 
 ROWS = 8

@@ -25,10 +25,9 @@ from vidgan.run.checkpoints import require_below_stays, steps_of
 from vidgan.run.collapse import alarms_in
 from vidgan.run.directory import Budget, DataRecord, RunDirectory, command_line
 from vidgan.run.distributed import Replicas, choose_device, end_process_group, join_replicas
-from vidgan.run.experiment import BatchSpec, Experiment
+from vidgan.run.experiment import BatchSpec, Experiment, window_of
 from vidgan.run.logs import read_lines
 from vidgan.run.tiny import tiny
-from vidgan.sample.standing import window_of
 from vidgan.train.initial import origin_of
 from vidgan.train.monitor import HeldOut
 from vidgan.train.plan import measure_budget

@@ -15,8 +15,8 @@ from vidgan.evaluation.metrics.arrays import Floats
 from vidgan.evaluation.metrics.features import squared_distances
 from vidgan.evaluation.metrics.frames import Bytes, aligned_distances, pair_distances, step_distances
 from vidgan.evaluation.protocols.extractors import EvaluationBatch, Extractor, Videos
+from vidgan.run.experiment import whole_window
 from vidgan.sample.sampler import End, Trained, Truncation, between, synthesise, to_bytes
-from vidgan.sample.standing import whole_window
 from vidgan.seeds import derive
 
 

@@ -23,9 +23,9 @@ from vidgan.evaluation.protocols.protocol import Draw
 from vidgan.evaluation.rows import Advance, Begin, Shares, default_cache, forget
 from vidgan.run.directory import RunDirectory, now, versions
 from vidgan.run.distributed import choose_device
+from vidgan.run.experiment import whole_window
 from vidgan.run.logs import Log
 from vidgan.sample.sampler import Trained
-from vidgan.sample.standing import whole_window
 from vidgan.spec import differences, to_json
 
 

@@ -1,5 +1,10 @@
-"""An experiment is a model, data and an optimiser, written down as plain data."""
+"""An experiment is a model, data and an optimiser, written down as plain data; what it reads of a dataset."""
 
+import math
+from collections import Counter
+
+from vidgan.data.dataset import Dataset
+from vidgan.data.window import WindowSpec
 from vidgan.models.cascade import below_of
 from vidgan.models.level import LevelSpec
 from vidgan.models.losses import ClassMarginSpec, PixelLossSpec, VarietySpec
@@ -251,3 +256,29 @@ class Experiment(Spec):
     def below_averaged(self) -> bool:
         """Whether levels are fed by the moving average of those below."""
         return self.training.average is not None and self.training.average.feeds
+
+
+def window_of(experiment: Experiment, index: int) -> WindowSpec:
+    """What a level's training reads of the data: clips at the top level's size, the level's own frames.
+
+    Where levels are trained together, whole videos: their windows are cut from these.
+    """
+    level = experiment.levels[index]
+    frames = level.frames if experiment.joint else level.seen_frames
+    return WindowSpec(size=experiment.size, frames=frames, stride=level.stride, flip=experiment.training.flip)
+
+
+def whole_window(experiment: Experiment) -> WindowSpec:
+    """A finished video's worth of the data: conditioning frames and all frames of the top level."""
+    top = experiment.levels[-1]
+    frames = top.context_frames + top.frames
+    return WindowSpec(size=experiment.size, frames=frames, stride=top.stride)
+
+
+def label_counts(experiment: Experiment, dataset: Dataset) -> tuple[int, ...]:
+    """How often the data have each class, in lowest terms; a class-free experiment has one."""
+    if not experiment.conditional:
+        return (1,)
+    found = Counter(dataset.info(index).label for index in range(len(dataset)))
+    counts = [found[label] for label in range(experiment.classes)]
+    return tuple(count // math.gcd(*counts) for count in counts)

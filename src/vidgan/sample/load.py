@@ -11,7 +11,6 @@ from vidgan.data.dataset import Dataset
 from vidgan.errors import UserError
 from vidgan.models.cascade import FrozenLevel, below_of
 from vidgan.models.generator import Generator
-from vidgan.nn.layers import WeightLayer, power_iterate
 from vidgan.nn.norm import StandingStatistics
 from vidgan.run.best import best_of_run
 from vidgan.run.checkpoints import (
@@ -26,13 +25,11 @@ from vidgan.run.checkpoints import (
     weights_hash,
 )
 from vidgan.run.directory import RunDirectory
+from vidgan.run.ema import refresh_spectral_norm
 from vidgan.run.experiment import Experiment
 from vidgan.sample.sampler import Trained
 from vidgan.sample.standing import statistics_of_level
 from vidgan.spec import Spec, to_json
-
-# Our choice: the average moves slowly, but its singular vectors were copied from other weights.
-POWER_ITERATIONS = 8
 
 
 class Choice(Spec, ABC):
@@ -158,17 +155,6 @@ def _part(state: State, prefix: str) -> dict[str, torch.Tensor]:
     return {name.removeprefix(prefix): t for name, t in state.tensors.items() if name.startswith(prefix)}
 
 
-@torch.no_grad()
-def refresh_spectral_norm(average: Generator, raw: Generator) -> Generator:
-    """Bring an average's singular vectors up to date, starting from those of the raw weights."""
-    for ours, theirs in zip(average.modules(), raw.modules(), strict=True):
-        if isinstance(ours, WeightLayer) and ours.spectral:
-            ours.get_buffer("u").copy_(theirs.get_buffer("u"))
-            ours.get_buffer("v").copy_(theirs.get_buffer("v"))
-    power_iterate(average, POWER_ITERATIONS)
-    return average
-
-
 def all_with_statistics(
     run: RunDirectory,
     generators: Sequence[Generator],
@@ -197,7 +183,7 @@ def with_statistics(
     """``generator`` with the statistics that the run keeps for these weights, settled now if it keeps none.
 
     Args:
-        labels: how often the run's data have each class; see :func:`vidgan.sample.standing.label_counts`.
+        labels: how often the run's data have each class; see :func:`vidgan.run.experiment.label_counts`.
         data: what a frame-conditional level settles on; others need none.
         chunk: as :func:`open_trained`.
     """

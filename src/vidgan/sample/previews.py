@@ -15,9 +15,9 @@ from vidgan.models.cascade import FrozenLevel
 from vidgan.models.generator import Generator
 from vidgan.nn.norm import StandingStatistics
 from vidgan.run.directory import RunDirectory
-from vidgan.run.experiment import StandingStatisticsSpec, TrainingSpec
+from vidgan.run.experiment import StandingStatisticsSpec, TrainingSpec, window_of
 from vidgan.sample.sampler import Trained, continue_moving, synthesise, to_bytes
-from vidgan.sample.standing import statistics_of_level, window_of
+from vidgan.sample.standing import statistics_of_level
 from vidgan.sample.video_io import Videos, grid, under, write_clip
 from vidgan.seeds import derive
 

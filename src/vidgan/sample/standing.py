@@ -1,7 +1,5 @@
 """Standing statistics: run a generator many times and keep the average batch statistics per layer and step."""
 
-import math
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
@@ -9,11 +7,11 @@ from torch import Tensor
 
 from vidgan.data.dataset import Dataset
 from vidgan.data.loader import to_float
-from vidgan.data.window import WindowSpec, random_item
+from vidgan.data.window import random_item
 from vidgan.models.cascade import Chunk, FrozenLevel, by_label, chunks_of, inputs_of, stream_chunks
 from vidgan.models.generator import NOTHING, Conditioning, Generator, from_below, join
 from vidgan.nn.norm import Clock, RecordedStatistics
-from vidgan.run.experiment import Experiment, StandingStatisticsSpec
+from vidgan.run.experiment import Experiment, StandingStatisticsSpec, window_of
 from vidgan.sample.sampler import Scaled, latents, parts_of
 from vidgan.seeds import derive, stream
 
@@ -60,32 +58,6 @@ def standing_statistics(
     }
 
 
-def window_of(experiment: Experiment, index: int) -> WindowSpec:
-    """What a level's training reads of the data: clips at the top level's size, the level's own frames.
-
-    Where levels are trained together, whole videos: their windows are cut from these.
-    """
-    level = experiment.levels[index]
-    frames = level.frames if experiment.joint else level.seen_frames
-    return WindowSpec(size=experiment.size, frames=frames, stride=level.stride, flip=experiment.training.flip)
-
-
-def whole_window(experiment: Experiment) -> WindowSpec:
-    """A finished video's worth of the data: conditioning frames and all frames of the top level."""
-    top = experiment.levels[-1]
-    frames = top.context_frames + top.frames
-    return WindowSpec(size=experiment.size, frames=frames, stride=top.stride)
-
-
-def label_counts(experiment: Experiment, dataset: Dataset) -> tuple[int, ...]:
-    """How often the data have each class, in lowest terms; a class-free experiment has one."""
-    if not experiment.conditional:
-        return (1,)
-    found = Counter(dataset.info(index).label for index in range(len(dataset)))
-    counts = [found[label] for label in range(experiment.classes)]
-    return tuple(count // math.gcd(*counts) for count in counts)
-
-
 def statistics_of_level(
     experiment: Experiment,
     index: int,
@@ -104,7 +76,7 @@ def statistics_of_level(
 
     Args:
         below: the settled levels underneath; empty for the first.
-        labels: how often each class is drawn; see :func:`label_counts`.
+        labels: how often each class is drawn; see :func:`vidgan.run.experiment.label_counts`.
         chunk: frames that levels above the first make at a time; None: all of them.
         dataset: where conditioning frames come from; only a frame-conditional level needs it.
 

@@ -16,8 +16,7 @@ from vidgan.models.level import AdversarialLevel
 from vidgan.models.views import DiscriminatorInput
 from vidgan.nn.norm import BatchStatistics
 from vidgan.run.distributed import Replicas
-from vidgan.run.experiment import BatchSpec, Experiment
-from vidgan.sample.standing import window_of
+from vidgan.run.experiment import BatchSpec, Experiment, window_of
 from vidgan.seeds import derive
 from vidgan.train.monitor import HeldOut, Monitor
 from vidgan.train.trainer import BelowSource, LevelState, Randomness, data_indices, training_step

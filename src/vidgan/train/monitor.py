@@ -15,8 +15,7 @@ from vidgan.models.losses import Scores
 from vidgan.models.views import DiscriminatorInput
 from vidgan.nn.layers import WeightLayer
 from vidgan.run.distributed import Replicas
-from vidgan.run.experiment import Experiment
-from vidgan.sample.standing import window_of
+from vidgan.run.experiment import Experiment, window_of
 from vidgan.seeds import derive, stream
 
 COLOURS: Final = ("red", "green", "blue")

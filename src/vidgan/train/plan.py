@@ -24,8 +24,7 @@ from vidgan.nn.layers import NormalSpec
 from vidgan.nn.norm import BatchStatistics
 from vidgan.run.directory import Budget
 from vidgan.run.distributed import Replicas, trainable
-from vidgan.run.experiment import BatchSpec, Experiment
-from vidgan.sample.standing import window_of
+from vidgan.run.experiment import BatchSpec, Experiment, window_of
 from vidgan.seeds import stream
 from vidgan.shapes import as_video
 from vidgan.train.loop import short_of_memory

@@ -30,11 +30,10 @@ from vidgan.run.checkpoints import (
 )
 from vidgan.run.directory import RunDirectory
 from vidgan.run.distributed import Replicas, rank_zero_first
-from vidgan.run.experiment import Experiment
+from vidgan.run.experiment import Experiment, label_counts, window_of
 from vidgan.run.logs import seconds_logged
 from vidgan.sample.load import GivenFrames, all_with_statistics
 from vidgan.sample.previews import write_previews
-from vidgan.sample.standing import label_counts, window_of
 from vidgan.train.initial import start_from
 from vidgan.train.logging import FOLDER, Events, Progress, open_progress
 from vidgan.train.loop import full_disk, train_level

@@ -1,11 +1,10 @@
 """A level in training: what a step works on, the step itself, the average, and all state that resuming needs."""
 
-import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from vidgan.models.cascade import FrozenLevel, below_of, by_label, sample_window
 from vidgan.models.generator import Generator
@@ -17,8 +16,8 @@ from vidgan.nn.layers import initialise, power_iterate
 from vidgan.nn.norm import Statistics
 from vidgan.run.checkpoints import load_optimiser_state, optimiser_state
 from vidgan.run.distributed import Replicas, trainable
-from vidgan.run.experiment import AdamSpec, AverageSpec, Experiment, TrainingSpec
-from vidgan.sample.load import refresh_spectral_norm
+from vidgan.run.ema import WeightAverage, refresh_spectral_norm
+from vidgan.run.experiment import AdamSpec, Experiment, TrainingSpec
 from vidgan.seeds import stream
 from vidgan.train.monitor import Monitor
 
@@ -251,29 +250,6 @@ def _feed(
     if source is None:
         return lambda: None
     return lambda: source(label, step, update, first)
-
-
-class WeightAverage:
-    """A copy of a module whose weights follow it; float32, before spectral normalisation."""
-
-    def __init__(self, module: nn.Module, spec: AverageSpec) -> None:
-        self.spec = spec
-        self.module = copy.deepcopy(module).requires_grad_(False)
-
-    @torch.no_grad()
-    def update(self, module: nn.Module, step: int) -> None:
-        """Follow ``module`` after update number ``step``: w' = decay w' + (1 - decay) w once averaging has begun,
-        with the decay of that step.
-
-        Until then the average is the module's weights (Luc et al. 2020, E.2: initialised with their value).
-        """
-        ours: list[Tensor] = list(self.module.parameters())
-        theirs: list[Tensor] = list(module.parameters())
-        if step <= self.spec.start:
-            torch._foreach_copy_(ours, theirs)
-        else:
-            decay = self.spec.decay_at(step - self.spec.start)
-            torch._foreach_lerp_(ours, theirs, 1 - decay)
 
 
 class LevelState:
