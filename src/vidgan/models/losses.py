@@ -129,7 +129,8 @@ class VarietySpec(Spec):
         """weight * the mean over real clips of the least mean |x - G(z)| among their futures.
 
         Args:
-            real, fake: clips (B T 3 H W) in [-1, 1]; those of the same real clip in a row, as :meth:`rows` has them.
+            real: clips (B T 3 H W) in [-1, 1], a clip repeated for each of its futures in a row, as ``rows`` has them.
+            fake: its futures in the same order.
         """
         apart = (real.to(fake.dtype) - fake).abs().mean((1, 2, 3, 4))
         return self.weight * torch.stack([futures.min() for futures in apart.split(self.futures)]).mean()

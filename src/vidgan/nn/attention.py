@@ -12,7 +12,8 @@ def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """softmax(q k^T) v for (N, L, C); the logits are not scaled.
 
     Args:
-        query, key: (N, L, C_k).
+        query: (N, L, C_k).
+        key: (N, L, C_k).
         value: (N, L, C_v).
     """
     if query.is_cuda:
