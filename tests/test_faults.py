@@ -232,7 +232,7 @@ def test_a_full_disk_stops_the_run_and_says_what_is_kept(
     place = {
         "log": (logs.Log, "append"),
         "samples": (session, "write_previews"),
-        "statistics": (published, "settled"),
+        "statistics": (published, "with_statistics"),
     }[what]
     monkeypatch.setattr(*place, full)
     on = command(data, out, "--workers", 0, "--resume")

@@ -129,7 +129,7 @@ WORKER = """
 import sys
 import numpy as np
 import torch.distributed as dist
-from vidgan.evaluation.metrics.features import Moments, gather
+from vidgan.evaluation.metrics.features import RunningMoments, gather
 
 dist.init_process_group("gloo")
 rows = np.load(sys.argv[1])[dist.get_rank() :: 2]
