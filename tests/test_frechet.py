@@ -133,7 +133,7 @@ from vidgan.evaluation.metrics.features import RunningMoments, gather
 
 dist.init_process_group("gloo")
 rows = np.load(sys.argv[1])[dist.get_rank() :: 2]
-total = gather(Moments.of(rows))
+total = gather(RunningMoments.of(rows))
 np.savez(sys.argv[2] + str(dist.get_rank()), count=total.count, mean=total.mean, cov=total.covariance())
 dist.destroy_process_group()
 """
