@@ -19,11 +19,10 @@ from cascade_scaling import GB, curves, table
 from interleaved import show_machine
 from torch import Tensor
 
-from vidgan.files import write_text
 from vidgan.models.cascade import FrozenLevel, above, below_of, by_label, stream_chunks
 from vidgan.nn.norm import NormReLU, StandingStatistics
 from vidgan.presets import preset
-from vidgan.report.figure import Plot, figure
+from vidgan.report.figures import Plot, save
 from vidgan.run.experiment import Experiment
 from vidgan.sample.sampler import to_bytes, unrolled
 from vidgan.sample.video_io import write_stream
@@ -156,7 +155,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for cascade-memory.svg")
     chosen = parser.parse_args()
     show_machine(CPU)
-    write_text(chosen.out / "cascade-memory.svg", figure([at_paper_size(), at_small_width()]))
+    save(chosen.out / "cascade-memory.svg", [at_paper_size(), at_small_width()])
 
 
 if __name__ == "__main__":

@@ -17,10 +17,9 @@ from interleaved import Case, Measure, interleave, peak_bytes, show_machine
 from torch.utils.flop_counter import FlopCounterMode
 from training import with_batch, with_width
 
-from vidgan.files import write_text
 from vidgan.models.level import LevelSpec
 from vidgan.presets import preset
-from vidgan.report.figure import Curve, Plot, Point, figure
+from vidgan.report.figures import Curve, Plot, Point, save
 from vidgan.run.experiment import Experiment
 from vidgan.train.plan import DryRun, LiveTensors, prime
 from vidgan.train.trainer import LevelState
@@ -212,7 +211,7 @@ def main() -> None:
     show_machine(CPU)
     table_3()
     plots = [figure_3(), *small_width(chosen.rounds)]
-    write_text(chosen.out / "cascade-scaling.svg", figure(plots))
+    save(chosen.out / "cascade-scaling.svg", plots)
 
 
 if __name__ == "__main__":

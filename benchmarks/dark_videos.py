@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vidgan.cli import main as vidgan
-from vidgan.files import write_text
 from vidgan.presets import preset
-from vidgan.report.figure import Curve, Plot, figure
-from vidgan.report.groups import Values, logged, mean_curve
+from vidgan.report.compare import Values, logged, mean_curve
+from vidgan.report.figures import Curve, Plot, save
 from vidgan.run.directory import RunDirectory
 from vidgan.run.logs import read_lines
 from vidgan.train.monitor import COLOURS
@@ -129,7 +128,7 @@ def show(out: Path, seeds: Sequence[int]) -> None:
         if found := [RunDirectory.open(path) for path in paths if last_step(path)]:
             groups[variant.words] = found
     plots = [Plot(title, "step", "value", curves(names, groups)) for title, names in SIGNALS.items()]
-    write_text(out / "dark-videos.svg", figure(plots))
+    save(out / "dark-videos.svg", plots)
     print("| model | " + " | ".join(f"{plot.title}: range, end" for plot in plots) + " |")
     print("|---" * (len(plots) + 1) + "|")
     for row in zip(*(plot.curves for plot in plots), strict=True):

@@ -27,7 +27,7 @@ from vidgan.models.generator import EncoderSpec
 from vidgan.models.losses import PixelLossSpec
 from vidgan.models.views import FramesSpec
 from vidgan.presets import preset
-from vidgan.report.figure import Curve, Plot, Point, figure
+from vidgan.report.figures import Curve, Plot, Point, save
 from vidgan.run.checkpoints import steps_of
 from vidgan.run.directory import RunDirectory
 from vidgan.run.distributed import choose_device
@@ -310,8 +310,8 @@ def report(given: Given, scale: Scale, runs: Runs) -> None:
     copies = measure_copies(first[0], scale.evaluated, Setup(cache=given.out / "cache"))
     written = table(runs, copies, scale.seconds)
     (given.out / "table.md").write_text(written)
-    (given.out / "ssim.svg").write_text(figure(plots(runs, SSIM, "best of 10 SSIM")))
-    (given.out / "distance.svg").write_text(figure(plots(runs, FRECHET, FRECHET)))
+    save(given.out / "ssim.svg", plots(runs, SSIM, "best of 10 SSIM"))
+    save(given.out / "distance.svg", plots(runs, FRECHET, FRECHET))
     print(f"\n{written}\nwrote {given.out}/table.md, ssim.svg and distance.svg")
 
 

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from commands import require_one_line, vidgan
-from vidgan.cli.classes import rank_correlation, table
 from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
 from vidgan.data.window import WindowSpec
 from vidgan.evaluation.clips import DataClips
@@ -16,6 +15,7 @@ from vidgan.evaluation.metrics.frames import mean_motion
 from vidgan.evaluation.protocols.by_class import ByClass
 from vidgan.evaluation.protocols.metrics import FrechetDistance, InceptionScore, Table
 from vidgan.evaluation.protocols.protocol import Draw
+from vidgan.report.compare import by_class, rank_correlation
 from vidgan.run.logs import read_lines
 from vidgan.sample.video_io import write_clip
 
@@ -98,7 +98,7 @@ def test_the_table_goes_from_most_motion_to_least() -> None:
         "real_clips_per_class": dict.fromkeys(real, 9),
     }
     scores = {"a": 4.0, "b": 1.0, "c": 3.0}
-    rows = table({"values": motions}, {"fid-k600-by-class": {"values": {"per_class": scores}}})
+    rows = by_class({"values": motions}, {"fid-k600-by-class": {"values": {"per_class": scores}}})
     assert [row[0] for row in rows[1:5]] == ["b", "d", "c", "a"]
     assert [row[3] for row in rows] == ["fid-k600", "1", "–", "3", "4", "1", "3.5", "−1"]
     assert rank_correlation(

@@ -16,6 +16,7 @@ from vidgan.evaluation.protocols.metrics import BestFuture, Table, shown
 from vidgan.evaluation.protocols.pixels import copied_ssim
 from vidgan.evaluation.protocols.protocol import Draw
 from vidgan.presets import preset
+from vidgan.report.figures import best_of
 from vidgan.run.logs import read_lines
 from vidgan.run.tiny import tiny
 
@@ -102,11 +103,14 @@ def test_the_figure(tmp_path: Path, capsys: Capture) -> None:
     answer = vidgan(capsys, "futures", run.path, "--out", out)
     assert answer.status == 0, answer.err
     assert "best of 10: 0.6250" in answer.out
-    svg = ElementTree.fromstring(out.read_text())
-    groups = [g for g in svg.iter() if g.get("class") == "curve"]
-    assert [g.get("data-name") for g in groups] == ["best of 1", "best of 10", "copy of the last given frame"]
-    assert all(len([c for c in g.iter() if c.tag.endswith("circle")]) == 2 for g in groups)
-    assert "step 7, 5 clips" in out.read_text()
+    assert ElementTree.fromstring(out.read_text()).tag.endswith("svg")
+    plot = best_of("run", {**line, "values": curves})
+    assert plot.title == "run, step 7, 5 clips"
+    assert {curve.name: [(p.x, p.y, p.deviation) for p in curve.points] for curve in plot.curves} == {
+        "best of 1": [(1, 0.5, None), (2, 0.25, None)],
+        "best of 10": [(1, 0.75, None), (2, 0.5, None)],
+        "copy of the last given frame": [(1, 0.25, None), (2, 0.0, None)],
+    }
 
 
 def test_copies_are_measured_without_a_model(tmp_path: Path, capsys: Capture) -> None:

@@ -14,7 +14,7 @@ from vidgan.errors import UserError, did_you_mean, some
 from vidgan.evaluation.protocols import ALL, protocol
 from vidgan.evaluation.record import changes_of
 from vidgan.evaluation.results import Entry, Group, Published, beside, dataset_of, groups, published
-from vidgan.report import groups as seeds
+from vidgan.report import compare as seeds
 from vidgan.run.directory import RunDirectory
 from vidgan.run.logs import read_lines
 

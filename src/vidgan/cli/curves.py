@@ -6,12 +6,11 @@ from typing import Annotated
 
 import tyro
 
-from vidgan.cli.checks import at_least, file_to_write
+from vidgan.cli.checks import at_least
 from vidgan.cli.parse import parse
 from vidgan.errors import UserError
-from vidgan.files import write_text
-from vidgan.report.figure import Plot, figure
-from vidgan.report.groups import Group, Values, group, logged, mean_curve, measured
+from vidgan.report.compare import over_training
+from vidgan.report.figures import Plot, check_target, save
 from vidgan.report.words import number
 from vidgan.run.directory import RunDirectory
 
@@ -26,7 +25,7 @@ class Options:
     runs: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN ...")]
     """run directories"""
     out: Path
-    """SVG file to write"""
+    """file to write: .svg, .pdf or .png"""
     protocol: tuple[str, ...] = ()
     """results of vidgan evaluate, a plot each"""
     scalar: tuple[str, ...] = ()
@@ -43,40 +42,16 @@ def run(args: list[str]) -> int:
     if not options.protocol and not options.scalar:
         raise UserError("say what to draw: --protocol NAME for results, --scalar NAME for logged values")
     at_least("--level", options.level, 1)
-    file_to_write(options.out, ".svg")
+    check_target(options.out)
     runs = [RunDirectory.open(Path(path)) for path in options.runs]
-    groups = group(runs)
-    everything = [run for each in groups for run in each.runs]
-    plots = []
-    for name in options.protocol:
-        values, notes = measured(everything, name)
-        plots.append(plot(name, "value", groups, values))
-        for note in notes:
-            print(note)
-    for name in options.scalar:
-        plots.append(plot(name, "logged value", groups, logged(everything, name, options.level)))
-    write_text(options.out, figure(plots))
+    plots, notes = over_training(runs, options.protocol, options.scalar, options.level)
+    for note in notes:
+        print(note)
+    save(options.out, plots)
     for each in plots:
         show(each)
     print(f"wrote {options.out}")
     return 0
-
-
-def plot(title: str, what: str, groups: list[Group], values: list[Values]) -> Plot:
-    """A curve per group; ``values`` are those of all groups' runs in order.
-
-    Raises:
-        UserError: if a run has no value, or the runs of a group share no step.
-    """
-    curves, first = [], 0
-    for each in groups:
-        own = values[first : first + len(each.runs)]
-        first += len(each.runs)
-        for run, found in zip(each.runs, own, strict=True):
-            if not found:
-                raise UserError(f"{run.path} has nothing of {title} that can be compared with the others'")
-        curves.append(mean_curve(each.name, own))
-    return Plot(title, "step", what, curves)
 
 
 def show(drawn: Plot) -> None:

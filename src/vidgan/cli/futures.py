@@ -6,12 +6,10 @@ from typing import Annotated, Any
 
 import tyro
 
-from vidgan.cli.checks import file_to_write
 from vidgan.cli.compare import read
 from vidgan.cli.parse import parse
 from vidgan.errors import UserError
-from vidgan.files import write_text
-from vidgan.report.figure import Curve, Plot, Point, figure
+from vidgan.report.figures import best_of, check_target, save
 
 PROTOCOL = "ssim-best-of-100"
 
@@ -27,7 +25,7 @@ class Options:
     results: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN|FOLDER|FILE.jsonl")]
     """run directories, folders of videos that were evaluated, or files of results"""
     out: Path
-    """SVG file to write"""
+    """file to write: .svg, .pdf or .png"""
 
 
 def run(args: list[str]) -> int:
@@ -35,9 +33,9 @@ def run(args: list[str]) -> int:
     options = parse(Options, "futures", args)
     if not options.results:
         raise UserError("name at least one RUN")
-    file_to_write(options.out, ".svg")
-    plots = [plot(name, newest(Path(name))) for name in options.results]
-    write_text(options.out, figure(plots))
+    check_target(options.out)
+    plots = [best_of(Path(name).resolve().name, newest(Path(name))) for name in options.results]
+    save(options.out, plots)
     for each in plots:
         for curve in each.curves:
             mean = sum(point.y for point in curve.points) / len(curve.points)
@@ -59,19 +57,3 @@ def newest(path: Path) -> dict[str, Any]:
             f"{path} has no result of {PROTOCOL}: make one with vidgan evaluate {path} --protocol {PROTOCOL}"
         )
     return found[-1]
-
-
-def plot(name: str, line: dict[str, Any]) -> Plot:
-    """A curve per number of predictions, and the copied frame's."""
-    values = line["values"]
-    curves = [curve(f"best of {number}", ssim) for number, ssim in values["best_of"].items()]
-    if "copy_last_per_frame" in values:
-        curves.append(curve("copy of the last given frame", values["copy_last_per_frame"]))
-    step = "" if line.get("step") is None else f", step {line['step']}"
-    title = f"{Path(name).resolve().name}{step}, {line['clips']} clips"
-    return Plot(title, "predicted frame", "SSIM", curves)
-
-
-def curve(name: str, ssim: list[float]) -> Curve:
-    """SSIM by frame, from 1 on."""
-    return Curve(name, [Point(frame, value, None) for frame, value in enumerate(ssim, 1)])

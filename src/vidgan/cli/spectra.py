@@ -6,12 +6,9 @@ from typing import Annotated
 
 import tyro
 
-from vidgan.cli.checks import file_to_write
 from vidgan.cli.parse import parse
 from vidgan.errors import UserError
-from vidgan.files import write_text
-from vidgan.report.figure import figure
-from vidgan.report.spectra import spectra
+from vidgan.report.figures import check_target, save, spectra
 from vidgan.run.logs import read_lines
 
 
@@ -24,17 +21,17 @@ class Options:
     results: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN|FILE.metrics.jsonl")]
     """run directory, or the file with results of videos"""
     out: Path
-    """SVG file to write"""
+    """file to write: .svg, .pdf or .png"""
 
 
 def run(args: list[str]) -> int:
     """Parse ``args`` and draw."""
     options = parse(Options, "spectra", args)
-    file_to_write(options.out, ".svg")
+    check_target(options.out)
     path = options.results / "metrics.jsonl" if options.results.is_dir() else options.results
     found = [line for line in read_lines(path) if line["protocol"] == "psd"] if path.is_file() else []
     if not found:
         raise UserError(f"{path} has no power spectra: measure them by vidgan evaluate --protocol psd")
-    write_text(options.out, figure(spectra(found[-1])))
+    save(options.out, spectra(found[-1]))
     print(f"wrote {options.out}")
     return 0

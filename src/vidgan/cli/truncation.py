@@ -5,12 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from vidgan.cli import evaluate
-from vidgan.cli.checks import at_least, file_to_write
+from vidgan.cli.checks import at_least
 from vidgan.cli.parse import parse
 from vidgan.errors import UserError
-from vidgan.files import write_text
-from vidgan.report.collect import finite
-from vidgan.report.figure import Curve, Plot, Point, figure
+from vidgan.report.figures import check_target, save, truncation
 from vidgan.run.directory import RunDirectory
 from vidgan.run.logs import read_lines
 
@@ -26,7 +24,7 @@ class Options(evaluate.Options):
     sigmas: tuple[float, ...] = (0.2, 0.4, 0.6, 0.8, 1.0)
     """standard deviations of the noise"""
     figure: Path | None = None
-    """SVG file to write; without it truncation.svg in the run directory"""
+    """file to write: .svg, .pdf or .png; without it truncation.svg in the run directory"""
 
 
 def run(args: list[str]) -> int:
@@ -40,33 +38,16 @@ def run(args: list[str]) -> int:
         raise UserError("the noise is given by --sigmas: leave out --sigma and --threshold")
     directory = RunDirectory.open(options.evaluated)
     target = options.figure or options.evaluated / "truncation.svg"
-    file_to_write(target, ".svg")
-    curves: dict[str, list[Point]] = {name: [] for name in options.protocol}
+    check_target(target)
+    results: list[tuple[float, dict[str, Any]]] = []
     for sigma in sigmas:
         before = len(read_lines(directory.metrics.path))
         print(f"sigma {sigma:g}")
         evaluate.run([*words(options), "--sigma", str(sigma)])
-        for line in read_lines(directory.metrics.path)[before:]:
-            curves[line["protocol"]] += [] if (point := point_of(line, sigma)) is None else [point]
-    name = directory.path.resolve().name
-    plots = [
-        Plot(protocol, "deviation of the noise (sigma)", "value", [Curve(name, points)])
-        for protocol, points in curves.items()
-        if points
-    ]
-    if not plots:
-        raise UserError("none of the results is a finite number, so there is nothing to draw")
-    write_text(target, figure(plots))
+        results += [(sigma, line) for line in read_lines(directory.metrics.path)[before:]]
+    save(target, truncation(directory.path.resolve().name, results))
     print(f"wrote {target}")
     return 0
-
-
-def point_of(line: dict[str, Any], sigma: float) -> Point | None:
-    """A result as a point; None where its value is not finite."""
-    value = finite(line["value"])
-    deviation = line.get("deviation")
-    spread = finite(deviation.get("value")) if isinstance(deviation, dict) else None
-    return None if value is None else Point(sigma, value, spread)
 
 
 def words(options: Options) -> list[str]:

@@ -1,13 +1,15 @@
-"""Runs of one experiment under several seeds as one curve: means and deviations over training."""
+"""Results side by side: runs of one experiment under several seeds over training, and scores by class."""
 
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from vidgan.errors import UserError
 from vidgan.report.collect import finite
-from vidgan.report.figure import Curve, Point
-from vidgan.report.words import count
+from vidgan.report.figures import Curve, Plot, Point
+from vidgan.report.words import count, number
 from vidgan.run.directory import RunDirectory
 from vidgan.run.logs import read_lines
 from vidgan.spec import differences, to_json
@@ -19,11 +21,49 @@ Values = Mapping[int, float]
 """A run's values by step."""
 
 
+Line = Mapping[str, Any]
+"""A result in ``metrics.jsonl``."""
+
+
 class Group(NamedTuple):
     """Runs that differ in their seed alone."""
 
     name: str
     runs: tuple[RunDirectory, ...]
+
+
+def over_training(
+    runs: Sequence[RunDirectory], protocols: Sequence[str], scalars: Sequence[str], level: int = 1
+) -> tuple[list[Plot], list[str]]:
+    """A plot per protocol and per logged scalar of ``level``, with a curve per group of runs (Clark et al. 2019,
+    Figure 7), and words about results that were left out.
+
+    Raises:
+        UserError: if a run has no value, or the runs of a group share no step.
+    """
+    groups = group(runs)
+    everything = [run for each in groups for run in each.runs]
+    plots, notes = [], []
+    for name in protocols:
+        values, said = measured(everything, name)
+        plots.append(Plot(name, "step", "value", group_curves(name, groups, values)))
+        notes += said
+    for name in scalars:
+        values = logged(everything, name, level)
+        plots.append(Plot(name, "step", "logged value", group_curves(name, groups, values)))
+    return plots, notes
+
+
+def group_curves(title: str, groups: Sequence[Group], values: Sequence[Values]) -> list[Curve]:
+    """A curve per group; ``values`` are those of all groups' runs in order."""
+    curves, remaining = [], iter(values)
+    for each in groups:
+        own = [next(remaining) for _ in each.runs]
+        for run, found in zip(each.runs, own, strict=True):
+            if not found:
+                raise UserError(f"{run.path} has nothing of {title} that can be compared with the others'")
+        curves.append(mean_curve(each.name, own))
+    return curves
 
 
 def group(runs: Sequence[RunDirectory]) -> list[Group]:
@@ -57,22 +97,22 @@ def measured(runs: Sequence[RunDirectory], protocol: str) -> tuple[list[Values],
     of one run and step under several seeds are averaged.
     """
     lines = [
-        (number, line)
-        for number, run in enumerate(runs)
+        (place, line)
+        for place, run in enumerate(runs)
         for line in read_lines(run.metrics.path)
         if line.get("protocol") == protocol
         and finite(line.get("value")) is not None
         and line.get("step") is not None
     ]
     kinds: dict[str, list[tuple[int, dict[str, Any]]]] = {}
-    for number, line in lines:
-        kinds.setdefault(repr(settings_of(line)), []).append((number, line))
+    for place, line in lines:
+        kinds.setdefault(repr(settings_of(line)), []).append((place, line))
     if not kinds:
         raise UserError(f"no run has a result of {protocol!r}; measure them with vidgan evaluate")
     kept = max(kinds.values(), key=len)
     values: list[dict[int, list[float]]] = [{} for _ in runs]
-    for number, line in kept:
-        values[number].setdefault(int(line["step"]), []).append(float(line["value"]))
+    for place, line in kept:
+        values[place].setdefault(int(line["step"]), []).append(float(line["value"]))
     notes = [
         f"left out {len(others)} of {count(len(lines), 'result')} of {protocol}: "
         + "; ".join(differences(settings_of(kept[0][1]), settings_of(others[0][1])))
@@ -127,3 +167,49 @@ def mean_curve(name: str, runs: Sequence[Values]) -> Curve:
             Point(step, statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None)
         )
     return Curve(name if len(runs) == 1 else f"{name} ({len(runs)} runs)", points)
+
+
+def by_class(motion: Line, scores: Mapping[str, Line]) -> list[list[str]]:
+    """Cells of a table: a row per class by its real motion, most first; then the means of both halves, and the rank
+    correlations of each column with motion (SSW-GAN, Table 4).
+
+    Args:
+        motion: a result of motion-by-class.
+        scores: results by class, by the name of their protocol.
+    """
+    real, made = motion["values"]["real_motion_per_class"], motion["values"]["per_class"]
+    columns = {"real motion": real, "generated": made}
+    columns |= {name.removesuffix("-by-class"): line["values"]["per_class"] for name, line in scores.items()}
+    names = sorted(real, key=lambda name: -real[name])
+    half = len(names) // 2
+    clips = motion["values"]["real_clips_per_class"]
+    rows = [["class", *columns, "real clips"]]
+    rows += [
+        [name, *(cell(values.get(name)) for values in columns.values()), str(clips[name])] for name in names
+    ]
+    for title, part in (("more motion, mean", names[:half]), ("less motion, mean", names[-half:])):
+        if part:
+            known = [[values[name] for name in part if name in values] for values in columns.values()]
+            rows.append([title, *(cell(statistics.fmean(each) if each else None) for each in known), ""])
+    ranks = [rank_correlation(real, values) for values in columns.values()]
+    rows.append(["rank correlation with motion", "", *map(cell, ranks[1:]), ""])
+    return rows
+
+
+def cell(value: float | None) -> str:
+    """A number with four digits; a dash where there is none."""
+    return "–" if value is None else number(value)
+
+
+def rank_correlation(a: Mapping[str, float], b: Mapping[str, float]) -> float | None:
+    """Spearman's, over the classes that both have; None below three, or where one of them is constant."""
+    names = [name for name in a if name in b]
+    ranks = [ranked([values[name] for name in names]) for values in (a, b)]
+    if len(names) < 3 or any(np.ptp(each) == 0 for each in ranks):
+        return None
+    return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
+
+
+def ranked(values: Sequence[float]) -> list[float]:
+    """The rank of every value; equal ones share the mean of theirs."""
+    return [sum(v < value for v in values) + sum(v == value for v in values) / 2 for value in values]
