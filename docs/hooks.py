@@ -8,11 +8,14 @@ other file that a page links to stands under `files/`, as a listing. A name such
 leads to its place in the reference where it has one.
 """
 
+import functools
 import posixpath
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import griffe
+from griffe import Alias, Module
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files, InclusionLevel
 from mkdocs.structure.pages import Page
@@ -41,7 +44,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for name, place in PAGES.items():
         files.append(File.generated(config, place, content=(ROOT / name).read_text("utf-8")))
     for module in modules():
-        files.append(File.generated(config, f"reference/{module}.md", content=f"::: {module}\n"))
+        files.append(File.generated(config, f"reference/{module}.md", content=reference_of(module)))
     pages = [ROOT / name for name in PAGES] + sorted(Path(config.docs_dir).rglob("*.md"))
     for path in sorted({target for page in pages for target in linked(page)}):
         if place_of(path).startswith("files/"):
@@ -63,6 +66,32 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     parts = CODE.split(markdown)
     parts[::2] = [NAME.sub(reference_to, LINK.sub(moved, part)) for part in parts[::2]]
     return "".join(parts)
+
+
+def reference_of(name: str) -> str:
+    """The page of a module: what it defines, or for a package that offers names of others, those names."""
+    module = package() if name == "vidgan" else package()[name.removeprefix("vidgan.")]
+    lazy = "__getattr__" in module.members
+    rows = [
+        row_of(alias, member)
+        for alias, member in module.members.items()
+        if member.is_alias and member.target_path.startswith("vidgan.") and (lazy or member.is_exported)
+    ]
+    if not rows:
+        return f"::: {name}\n"
+    table = "\n".join(["| name | |", "|---|---|", *rows])
+    return f"::: {name}\n    options: {{members: false}}\n\n{table}\n"
+
+
+def row_of(name: str, member: Alias) -> str:
+    said = member.docstring.value.splitlines()[0] if member.docstring else ""
+    link = f'<autoref optional identifier="{member.target_path}"><code>{name}</code></autoref>'
+    return f"| {link} | {said.replace('|', chr(92) + '|')} |"
+
+
+@functools.cache
+def package() -> Module:
+    return griffe.load("vidgan", search_paths=[ROOT / "src"], resolve_aliases=True)
 
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:

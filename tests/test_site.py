@@ -5,8 +5,11 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+
+import vidgan
 
 pytest.importorskip("mkdocs", reason="mkdocs is not installed (extra: docs)")
 pytest.importorskip("material", reason="mkdocs-material is not installed (extra: docs)")
@@ -66,6 +69,14 @@ def test_names_lead_to_the_reference(site: Path) -> None:
     assert "number of frames" in reference
     table = (site / "dvd-gan.html").read_text("utf-8")
     assert 'href="reference/vidgan.models.views.html#vidgan.models.views.FramesSpec.k"' in table
+
+
+def test_packages_list_the_names_that_they_offer(site: Path) -> None:
+    for package in (vidgan, vidgan.evaluation):
+        page = (site / "reference" / f"{package.__name__}.html").read_text("utf-8")
+        modules = {name for name in package.__all__ if isinstance(getattr(package, name), ModuleType)}
+        links = dict(re.findall(r'href="[^"]*#(vidgan[\w.]+)"[^>]*><code>(\w+)</code>', page))
+        assert set(package.__all__) - modules - {"__version__"} <= set(links.values())
 
 
 def test_links_that_leave_the_pages_lead_to_listings(site: Path) -> None:
