@@ -18,12 +18,13 @@ CLASSES = ("disc-right", '<b>bold & "co"')
 
 
 def make_run(
-    path: Path, experiment: Experiment | None = None, classes: Sequence[str] = CLASSES
+    path: Path, experiment: Experiment | None = None, classes: Sequence[str] = CLASSES, processes: int = 1
 ) -> RunDirectory:
     """A run that has only been started."""
     chosen = (experiment or demo()).replace(classes=len(classes))
     data = DataRecord("synthetic", tuple(classes), 1234, "0123abcd")
-    return RunDirectory.create(path, chosen, data, ["vidgan", "train", "demo", "--out", "a b"])
+    command = ["vidgan", "train", "demo", "--out", "a b"]
+    return RunDirectory.create(path, chosen, data, command, processes=processes)
 
 
 def cascade(path: Path, *steps: int) -> RunDirectory:

@@ -16,7 +16,7 @@ from vidgan.train.trainer import LevelState, MicroBatch, Randomness, training_st
 CPU = torch.device("cpu")
 
 
-def batched(experiment: Experiment, clips: int, **changes: int) -> Experiment:
+def batched(experiment: Experiment, clips: int, **changes: int | bool) -> Experiment:
     """``experiment`` with another batch of ``clips`` clips."""
     batch = BatchSpec(**{"global_batch": clips, "micro_batch": clips} | changes)
     return experiment.replace(training=experiment.training.replace(batch=batch))

@@ -37,8 +37,10 @@ def test_the_tour_is_stopped_and_gone_on_with(tmp_path: Path) -> None:
     assert second.returncode == 0
     assert f"goes on from step {stopped_at}" in said
     assert f"vidgan sample {out}" in said
-    record = json.loads((out / "experiment.json").read_text())["experiment"]["training"]["batch"]
-    assert (record["replicas"], record["micro_batch"], record["global_batch"]) == (2, 8, 16)
+    record = json.loads((out / "experiment.json").read_text())
+    assert [record["processes"], *(resumed["processes"] for resumed in record["resumed"])] == [2, 2]
+    batch = record["experiment"]["training"]["batch"]
+    assert (batch["micro_batch"], batch["global_batch"]) == (8, 16)
     metrics = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     assert [line["protocol"] for line in metrics] == ["oracle-accuracy", "pixel-statistics"]
     assert metrics[0]["clips"] == 512

@@ -24,10 +24,10 @@ CPU = torch.device("cpu")
 STEPS = 5
 
 
-def experiment(replicas: int = 1) -> Experiment:
+def experiment() -> Experiment:
     """A checkpoint at every step, samples at every second."""
     tiny = catalog.experiments()["demo"]
-    batch = BatchSpec(global_batch=2, replicas=replicas, statistics_group=replicas)
+    batch = BatchSpec(global_batch=2, sync_batch_norm=True)
     return tiny.replace(
         classes=2,
         training=tiny.training.replace(steps=STEPS, batch=batch),
@@ -126,7 +126,7 @@ def replica(rank: int, folder: str, case: Case) -> None:
     if rank == 1 and case.signalled:
         session.RunCallback.tick = signalled_tick  # type: ignore[assignment,method-assign]
     try:
-        asked = experiment(replicas=2)
+        asked = experiment()
         replicas = Replicas(rank, 2, dist.group.WORLD)
         run = RunDirectory.open(place / "run")
         seconds = case.seconds if rank == 1 else None
@@ -138,7 +138,7 @@ def replica(rank: int, folder: str, case: Case) -> None:
 
 def two_processes(folder: Path, case: Case) -> list[str]:
     """What both said when asked whether the run is finished."""
-    create(folder / "run", experiment(replicas=2))
+    create(folder / "run", experiment())
     spawn(replica, (str(folder), case), nprocs=2)
     return [(folder / f"answer-{rank}").read_text() for rank in (0, 1)]
 

@@ -18,7 +18,7 @@ from commands import ENVIRONMENT, require_one_line, snapshot, start, vidgan
 from kills import final
 from vidgan.run import logs
 from vidgan.run.checkpoints import steps_of
-from vidgan.run.experiment import BatchSpec
+from vidgan.run.experiment import Share
 from vidgan.run.logs import read_lines
 from vidgan.sample import load as published
 from vidgan.train import loop, session
@@ -309,4 +309,4 @@ def test_out_of_memory_names_a_micro_batch(
 def test_smaller_micro_batches_divide_the_share() -> None:
     sizes = {(512, 512): 256, (108, 108): 54, (15, 15): 5, (12, 1): None, (14, 7): 2, (16, 4): 2}
     for (share, micro), expected in sizes.items():
-        assert smaller_micro_batch(BatchSpec(global_batch=share, micro_batch=micro)) == expected
+        assert smaller_micro_batch(Share(share, micro)) == expected

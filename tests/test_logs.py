@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from commands import vidgan
+from commands import require_one_line, vidgan
 from runs import cascade
 from vidgan.run.checkpoints import checkpoint_path
 from vidgan.run.directory import RunDirectory
@@ -65,21 +65,36 @@ def test_the_record_holds_what_a_resumed_run_changed(tmp_path: Path) -> None:
     path = run.path / "experiment.json"
     first = json.loads(path.read_text())
     experiment = run.experiment
-    run.amend(experiment, ["nothing", "changes"])
-    assert json.loads(path.read_text()) == first
+    assert (first.pop("resumed"), first["processes"]) == ([], 1)
+    run.resume(experiment, ["nothing", "changes"])
     for steps in (11, 12):
         training = experiment.training.replace(steps=steps)
-        RunDirectory.open(run.path).amend(experiment.replace(training=training), ["vidgan", str(steps)])
+        changed = experiment.replace(training=training)
+        RunDirectory.open(run.path).resume(changed, ["vidgan", str(steps)], processes=steps - 10)
     record = json.loads(path.read_text())
-    amended = record.pop("amended")
-    assert [entry["command"] for entry in amended] == [["vidgan", "11"], ["vidgan", "12"]]
+    resumed = record.pop("resumed")
+    assert [entry["command"][1] for entry in resumed] == ["changes", "11", "12"]
+    assert [entry["processes"] for entry in resumed] == [1, 1, 2]
     before = experiment.training.steps
-    changes = [[f"training.steps: {before} -> 11"], ["training.steps: 11 -> 12"]]
-    assert [entry["changes"] for entry in amended] == changes
+    changes = [[], [f"training.steps: {before} -> 11"], ["training.steps: 11 -> 12"]]
+    assert [entry["changes"] for entry in resumed] == changes
     assert record["experiment"]["training"]["steps"] == 12
     record["experiment"]["training"]["steps"] = before
     assert record == first
     assert RunDirectory.open(run.path).experiment.training.steps == 12
+
+
+@pytest.mark.parametrize("change", [{"format": "vidgan-run-1"}, {"format": None}])
+def test_a_run_of_another_version_is_refused_in_one_line(
+    tmp_path: Path, capsys: Capture, change: dict[str, str | None]
+) -> None:
+    run = cascade(tmp_path / "run")
+    path = run.path / "experiment.json"
+    record = json.loads(path.read_text()) | change
+    record["experiment"]["training"]["batch"]["replicas"] = 1
+    path.write_text(json.dumps({key: value for key, value in record.items() if value is not None}))
+    answer = vidgan(capsys, "sample", run.path, "--out", tmp_path / "clips")
+    require_one_line(answer, str(run.path), "another version of vidgan", "train anew")
 
 
 @pytest.mark.slow

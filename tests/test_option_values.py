@@ -123,7 +123,7 @@ def test_batches_that_do_not_divide_name_both_fields(tmp_path: Path, capsys: Cap
         "--training.batch.global-batch",
         20,
     )
-    require_one_line(answer, "global_batch 20", "micro-batches of 8", "micro_batch")
+    require_one_line(answer, "20 clips", "micro-batches of 8", "--training.batch.micro-batch")
     assert not (tmp_path / "x").exists()
 
 
@@ -131,4 +131,4 @@ def test_batches_that_do_not_divide_name_both_fields(tmp_path: Path, capsys: Cap
 def test_shrunk_presets_take_another_batch(name: str) -> None:
     small = tiny(preset(name))
     for clips in (1, 8, 32):
-        assert small.training.batch.replace(global_batch=clips).micro == clips
+        assert small.training.batch.replace(global_batch=clips).share() == (clips, clips)

@@ -263,7 +263,7 @@ def test_the_model_for_one_gpu_names_what_it_changes() -> None:
 def test_the_model_for_one_gpu_takes_the_memory_that_it_names() -> None:
     one = preset("dvd-gan-ucf101-16x64-1gpu")
     training = one.training
-    needed = plan_level(one, 0).memory(training.batch, training.discriminator_updates, training.batch.micro)
+    needed = plan_level(one, 0).memory(training.batch.share(), training.discriminator_updates)
     assert "14 GiB" in one.description
     assert needed / 2**30 == pytest.approx(14, abs=0.5)
 

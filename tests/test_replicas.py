@@ -13,6 +13,7 @@ from torch.multiprocessing.spawn import spawn
 import catalog
 import steps
 from vidgan.cli.train import tell_of_statistics
+from vidgan.errors import UserError
 from vidgan.models.discriminator import ProjectionSpec
 from vidgan.nn.norm import BatchStatistics, RecordedStatistics
 from vidgan.run.distributed import Replicas, end_process_group
@@ -47,7 +48,7 @@ CASES = (
 Results = dict[str, Tensor]
 
 
-def experiment_of(case: Case, replicas: int) -> Experiment:
+def experiment_of(case: Case) -> Experiment:
     """With projection heads: mixed projection joins the clips of one micro-batch, by design."""
     experiment = catalog.experiments()[case.preset]
     levels = tuple(
@@ -58,13 +59,13 @@ def experiment_of(case: Case, replicas: int) -> Experiment:
         )
         for level in experiment.levels
     )
-    batch = {"replicas": replicas, "statistics_group": replicas if case.shared else 1}
-    return steps.one_discriminator_update(steps.batched(experiment.replace(levels=levels), CLIPS, **batch))
+    batch = steps.batched(experiment.replace(levels=levels), CLIPS, sync_batch_norm=case.shared)
+    return steps.one_discriminator_update(batch)
 
 
 def train(case: Case, replicas: Replicas) -> Results:
     """Some steps: batch statistics before them, gradients of the first, scalars, weights and average after them."""
-    experiment = experiment_of(case, replicas.size)
+    experiment = experiment_of(case)
     state = steps.level_state(experiment, case.level)
     group = replicas.group if case.shared else None
     recorded = RecordedStatistics(group)
@@ -146,8 +147,7 @@ def test_shares_are_consecutive_rows_of_the_global_batch() -> None:
 def test_every_clip_is_read_once_and_a_resumed_run_goes_on_with_the_next(step: int) -> None:
     """Three updates of the discriminators per step, six clips each, whatever the number of replicas."""
     for size in (1, 3):
-        batch = BatchSpec(global_batch=6, micro_batch=2, replicas=size)
-        training = TrainingSpec(discriminator_updates=3, batch=batch)
+        training = TrainingSpec(discriminator_updates=3, batch=BatchSpec(global_batch=6, micro_batch=2))
         read = [list(islice(data_indices(training, Replicas(rank, size), step), 4)) for rank in range(size)]
         joined = [[i for share in shares for i in share] for shares in zip(*read, strict=True)]
         first = step * 3 * 6
@@ -156,11 +156,11 @@ def test_every_clip_is_read_once_and_a_resumed_run_goes_on_with_the_next(step: i
 
 def test_replicas_draw_their_rows_of_one_global_draw() -> None:
     case = Case("demo", 0)
-    experiment = experiment_of(case, 1)
+    experiment = experiment_of(case)
     state = steps.level_state(experiment, 0)
     (whole,) = steps.micro_batches(experiment, state, 5, Replicas(), torch.float64)[1]
     for rank in (0, 1):
-        parts = steps.micro_batches(experiment_of(case, 2), state, 5, Replicas(rank, 2), torch.float64)[1]
+        parts = steps.micro_batches(experiment, state, 5, Replicas(rank, 2), torch.float64)[1]
         (part,) = parts
         rows = slice(2 * rank, 2 * rank + 2)
         assert torch.equal(part.z, whole.z[rows])
@@ -170,9 +170,20 @@ def test_replicas_draw_their_rows_of_one_global_draw() -> None:
 
 
 def test_training_says_that_statistics_are_not_shared(capsys: pytest.CaptureFixture[str]) -> None:
-    alone = BatchSpec(global_batch=4, micro_batch=4, replicas=2)
-    tell_of_statistics(alone)
-    assert "--training.batch.statistics-group 2" in capsys.readouterr().err
-    tell_of_statistics(alone.replace(statistics_group=2))
-    tell_of_statistics(alone.replace(replicas=1))
+    alone = BatchSpec(global_batch=4, micro_batch=4)
+    tell_of_statistics(alone, 2)
+    assert "--training.batch.sync-batch-norm True" in capsys.readouterr().err
+    tell_of_statistics(alone.replace(sync_batch_norm=True), 2)
+    tell_of_statistics(alone, 1)
     assert capsys.readouterr().err == ""
+
+
+def test_a_launch_cuts_the_batch() -> None:
+    batch = BatchSpec(global_batch=12, micro_batch=4)
+    assert [batch.share(processes) for processes in (1, 3, 6)] == [(12, 4), (4, 4), (2, 2)]
+    with pytest.raises(UserError, match="12 clips cannot be shared by 5 processes"):
+        batch.share(5)
+    with pytest.raises(
+        UserError, match="6 clips of each of 2 processes cannot be cut into micro-batches of 4"
+    ):
+        batch.share(2)

@@ -98,7 +98,7 @@ def test_more_steps_are_recorded_and_seconds_go_on(
     assert 1000 <= seconds[2] <= seconds[3] <= most
     record = json.loads((out / "experiment.json").read_text())
     assert record["experiment"]["training"]["steps"] == 4
-    assert [entry["changes"] for entry in record["amended"]] == [["training.steps: 2 -> 4"]]
+    assert [entry["changes"] for entry in record["resumed"]] == [["training.steps: 2 -> 4"]]
     before = (out / "experiment.json").read_bytes()
     refused = vidgan(capsys, *command, "--steps", 5, "--training.adam.beta1", 0.5, "--resume")
     assert refused.status == 2

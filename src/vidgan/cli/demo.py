@@ -18,7 +18,7 @@ from vidgan.report.page import write_report
 from vidgan.report.words import count
 from vidgan.run.directory import RunDirectory, command_line
 from vidgan.run.distributed import Replicas, choose_device, side_by_side
-from vidgan.run.experiment import Experiment, whole_window
+from vidgan.run.experiment import whole_window
 from vidgan.sample.load import open_trained
 from vidgan.sample.sampler import Trained, synthesise, to_bytes
 from vidgan.sample.video_io import grid, write_clip
@@ -49,16 +49,20 @@ def run(args: list[str]) -> int:
     positive("--minutes", options.minutes)
     resumes = options.resume and (options.out / "experiment.json").exists()
     known = RunDirectory.open(options.out) if resumes else None
-    replicas = replicas_here() if known is None else known.experiment.training.batch.replicas
-    experiment = shared_by(replicas, demo(), options.seed)
+    processes, experiment = processes_here(), demo()
+    experiment = experiment.replace(training=experiment.training.replace(seed=options.seed))
     dataset, record = open_data(SYNTHETIC, experiment)
-    directory = known or RunDirectory.create(options.out, experiment, record, command_line())
+    directory = known or RunDirectory.create(
+        options.out, experiment, record, command_line(), processes=processes
+    )
     directory.require_same(experiment, record, ())
+    if known is not None:
+        known.resume(experiment, command_line(), processes)
     print(
         f"{experiment.description}\nTraining for {count(options.minutes, 'minute')}; "
         f"watch {options.out}/samples/fixed."
     )
-    if not side_by_side(replicas, train, options.out, options.minutes * 60):
+    if not side_by_side(processes, train, options.out, options.minutes * 60):
         return 0
     model = open_trained(directory, device=choose_device())
     for name in ("oracle-accuracy", "pixel-statistics"):
@@ -78,18 +82,10 @@ def run(args: list[str]) -> int:
     return 0
 
 
-def replicas_here() -> int:
-    """Processes that train: two on a CPU of two cores or more, else one."""
+def processes_here() -> int:
+    """Processes that train: two on a CPU of two cores or more, else one. Up to rounding they train the same, as no
+    process passes more clips at once than one alone would."""
     return 2 if choose_device().type == "cpu" and torch.get_num_threads() > 1 else 1
-
-
-def shared_by(replicas: int, experiment: Experiment, seed: int) -> Experiment:
-    """``experiment`` with its batch shared by ``replicas``: the same training, up to rounding, as they pass no more
-    clips at once than one process would."""
-    training = experiment.training
-    return experiment.replace(
-        training=training.replace(seed=seed, batch=training.batch.replace(replicas=replicas))
-    )
 
 
 def train(replicas: Replicas, out: Path, seconds: float) -> bool:

@@ -1,7 +1,6 @@
 """``vidgan evaluate``: a number with its protocol on record, of a run or of files."""
 
 import dataclasses
-import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -98,7 +97,7 @@ def run(args: list[str]) -> int:
         raise UserError(f"--protocol takes one or more of: {', '.join(ALL)}")
     check(options)
     chosen = {name: with_options(protocol(name), options) for name in options.protocol}
-    replicas = join_replicas(int(os.environ.get("WORLD_SIZE", "1")))
+    replicas = join_replicas()
     device = choose_device()
     shares = Shares(replicas.rank, replicas.size, replicas.wait)
     with clips_progress() as begin:

@@ -35,6 +35,8 @@ class Options:
     """training speed as benchmarks/bench_step.py prints it: clips of a step per second, to tell the days"""
     classes: int | None = None
     """classes of the data; the paper's without it"""
+    processes: int = 1
+    """processes that share every batch; what is told is what one of them needs"""
     tiny: bool = False
     """plan the shrunk experiment of `vidgan train --tiny`"""
     values: Annotated[Values, tyro.conf.arg(name=""), tyro.conf.FlagConversionOff]
@@ -56,21 +58,23 @@ def run(args: list[str]) -> int:
         experiment = experiment.replace(classes=options.classes if experiment.conditional else 1)
     if options.clips_per_second is not None:
         positive("--clips-per-second", options.clips_per_second)
-    show(experiment, memory_of(options.device_memory), options.clips_per_second)
+    at_least("--processes", options.processes, 1)
+    show(experiment, options.processes, memory_of(options.device_memory), options.clips_per_second)
     return 0
 
 
-def show(experiment: Experiment, memory: float | None, rate: float | None) -> None:
+def show(experiment: Experiment, processes: int, memory: float | None, rate: float | None) -> None:
     """Print the plan of every level."""
     batch = experiment.training.batch
     kind = "bfloat16" if experiment.training.bf16 else "float32"
-    replicas = f" on {batch.replicas} replicas" if batch.replicas > 1 else ""
-    print(f"{experiment.name}: {count(batch.global_batch, 'clip')} per update{replicas}, {kind}")
+    share = batch.share(processes)
+    shared = f", {share.clips} in each of {processes} processes" if processes > 1 else ""
+    print(f"{experiment.name}: {count(batch.global_batch, 'clip')} per update{shared}, {kind}")
     for index in experiment.rounds:
         plan = plan_level(experiment, index)
-        print(f"\n{level_plan(experiment, index, plan)}")
+        print(f"\n{level_plan(experiment, index, plan, share)}")
         if memory is not None:
-            print(fitting(experiment, index, plan, memory))
+            print(fitting(experiment, index, plan, share, memory))
         if rate is not None:
             print(days(experiment, index, rate))
     if memory is None:

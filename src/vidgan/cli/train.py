@@ -165,14 +165,15 @@ def train(options: Options, experiment: Experiment) -> int:
     if options.held_out is not None:
         held_out = HeldOut(open_held_out(options.held_out, experiment), experiment, dataset.classes)
     device = choose_device()
-    replicas = join_replicas(training.batch.replicas)
+    replicas = join_replicas()
+    experiment.training.batch.share(replicas.size)
     budget = None
     if options.budget_hours is not None:
         budget = budget_of(options, experiment, options.budget_hours, replicas, device)
         experiment = experiment.replace(training=training.replace(steps=budget.steps))
     went_on = goes_on(options)
     if replicas.is_rank_zero:
-        open_run(options, experiment, record, budget)
+        open_run(options, experiment, record, budget, replicas.size)
     replicas.wait()
     directory = RunDirectory.open(options.out)
     seconds = None if options.minutes is None else options.minutes * 60
@@ -285,7 +286,9 @@ def judge_of(
     return Validator(run, dataset, against, replicas, Setup(weights=options.weights, device=device))
 
 
-def open_run(options: Options, experiment: Experiment, record: DataRecord, budget: Budget | None) -> None:
+def open_run(
+    options: Options, experiment: Experiment, record: DataRecord, budget: Budget | None, processes: int
+) -> None:
     """Create the run directory, or check that the existing one can go on.
 
     Raises:
@@ -297,16 +300,16 @@ def open_run(options: Options, experiment: Experiment, record: DataRecord, budge
         known.require_same(experiment, record, (*MAY_CHANGE, *own_steps))
         require_below_stays(known, experiment)
         require_steps(known, experiment)
-        known.amend(experiment, command_line())
+        known.resume(experiment, command_line(), processes)
         return
     if options.resume == "yes":
         raise UserError(f"there is no run in {options.out} to go on with; --resume auto would start one")
     if options.resume == "auto":
         print(f"no run in {options.out} yet: starting one", file=sys.stderr)
-    tell_of_statistics(experiment.training.batch)
+    tell_of_statistics(experiment.training.batch, processes)
     choice = None if options.init_checkpoint is None else checkpoint(options.init_checkpoint)
     origin = None if options.init_from is None else origin_of(options.init_from, choice)
-    RunDirectory.create(options.out, experiment, record, command_line(), origin, budget)
+    RunDirectory.create(options.out, experiment, record, command_line(), origin, budget, processes)
 
 
 def require_steps(run: RunDirectory, experiment: Experiment) -> None:
@@ -320,12 +323,12 @@ def require_steps(run: RunDirectory, experiment: Experiment) -> None:
             )
 
 
-def tell_of_statistics(batch: BatchSpec) -> None:
+def tell_of_statistics(batch: BatchSpec, processes: int) -> None:
     """Say where processes do not share batch statistics: those of TrIVD-GAN, CVG and BigGAN do."""
-    if batch.statistics_group < batch.replicas:
+    if processes > 1 and not batch.sync_batch_norm:
         print(
             "batch statistics are those of each process alone; TrIVD-GAN and CVG share them: "
-            f"--training.batch.statistics-group {batch.replicas}",
+            "--training.batch.sync-batch-norm True",
             file=sys.stderr,
         )
 

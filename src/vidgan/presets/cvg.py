@@ -49,6 +49,7 @@ def cvg_k600_48x128() -> Experiment:
         source="CVG, Kinetics-600, Table 1",
         levels=(first.replace(frames=24, stride=4), second.replace(frames=48, stride=2)),
         smooth_views=True,
+        training=ssw.training.replace(batch=BatchSpec(sync_batch_norm=True)),
     )
 
 
@@ -105,7 +106,9 @@ def cvg_bdd100k_6x128() -> Experiment:
         classes=1,
         conditional=False,
         # Our choice: 256, which the text prints for the model of 256x256; "all CVG models" have 512 by the same text.
-        training=kinetics.training.replace(steps=100_000, batch=BatchSpec(global_batch=256)),
+        training=kinetics.training.replace(
+            steps=100_000, batch=BatchSpec(global_batch=256, sync_batch_norm=True)
+        ),
     )
 
 

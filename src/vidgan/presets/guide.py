@@ -95,7 +95,7 @@ def guide_k400_12x64() -> Experiment:
         training=TrainingSpec(
             steps=110_000,
             discriminator_updates=2,
-            batch=BatchSpec(global_batch=108, micro_batch=108),
+            batch=BatchSpec(global_batch=108, micro_batch=108, sync_batch_norm=True),
             adam=AdamSpec(generator_rate=5e-4, discriminator_rate=1e-4, beta1=0.0, beta2=0.999),
             initial=NormalSpec(deviation=0.02),
         ),

@@ -28,7 +28,7 @@ from vidgan.nn.recurrent import (
 from vidgan.nn.recurrent.unit import TanhSpec
 from vidgan.nn.temporal import RecurrentSpec
 from vidgan.presets.dvd_gan import DEVIATIONS, DISCRIMINATOR_64, dvd_gan_fp_k600_16x64
-from vidgan.run.experiment import AdamSpec, Experiment, TrainingSpec
+from vidgan.run.experiment import AdamSpec, BatchSpec, Experiment, TrainingSpec
 
 STAGES = (8, 4, 2)
 """Widths after the stages at 8x8, 16x16 and 32x32; the paper prints none for its 8x8 start."""
@@ -121,6 +121,7 @@ def trivd_gan_fp_k600_16x64() -> Experiment:
         conditional=False,
         training=TrainingSpec(
             steps=700_000,
+            batch=BatchSpec(sync_batch_norm=True),
             adam=AdamSpec(generator_rate=1e-4, discriminator_rate=5e-4),
             orthogonal_penalty=1e-4,
         ),

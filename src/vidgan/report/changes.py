@@ -1,5 +1,6 @@
 """What a run changes: its experiment against the paper, and the run against its experiment."""
 
+import itertools
 from collections.abc import Mapping
 from html import escape
 from typing import Any
@@ -13,8 +14,8 @@ from vidgan.spec import differences, from_json, to_json
 
 OF_NO_CONSEQUENCE = ("name", "description", "source", "deviations", "classes", "training.seed", "reporting.")
 """Fields that say, show or follow from the data; whatever begins so is not listed"""
-SHARING = tuple(f"training.batch.{name}:" for name in ("micro_batch", "replicas", "statistics_group"))
-"""How a batch is shared; where as many clips are seen at once, that changes nothing but rounding"""
+MICRO_BATCH = "training.batch.micro_batch:"
+"""Where all clips of a batch are seen at once, it changes nothing"""
 OPEN = 8
 """changes that are shown at once; more are folded away"""
 LONGEST = 90
@@ -27,7 +28,7 @@ def deviations(shown: Collected) -> str:
     """What the experiment says it changes, and what was changed of it when the run was started."""
     named = [escape(text) for text in shown.run.experiment.deviations]
     found = listed(named) if named else NONE_LISTED
-    found += sharing(shown.run.experiment.training.batch)
+    found += sharing(shown.record, shown.run.experiment.training.batch)
     by_tiny, own = changes(shown.record)
     if by_tiny:
         head = f"<code>--tiny</code> changes {count(len(by_tiny), 'setting')} of the preset"
@@ -40,15 +41,23 @@ def deviations(shown: Collected) -> str:
     return found
 
 
-def sharing(batch: BatchSpec) -> str:
+def sharing(record: Mapping[str, Any], batch: BatchSpec) -> str:
     """How several processes share a batch, in words; nothing where one trains alone."""
-    if batch.replicas == 1:
+    numbers = [record["processes"], *(entry["processes"] for entry in record["resumed"])]
+    most = max(numbers)
+    if most == 1:
         return ""
-    said = f"Trained by {count(batch.replicas, 'process', 'processes')} that share every batch"
-    cut = "" if is_whole(batch) else f" in passes of {count(batch.micro, 'clip')}"
-    alone = is_whole(batch) or batch.statistics_group == 1
-    same = f"; up to rounding, the same training as by one{cut}." if alone else "."
+    then = " and then ".join(f"{number}" for number, _ in itertools.groupby(numbers))
+    said = f"Trained by {then} {'process' if then == '1' else 'processes'} that share every batch"
+    cut = "" if is_whole(batch, most) else f" in passes of {count(batch.share(most).per_pass, 'clip')}"
+    same = f"; up to rounding, the same training as by one{cut}." if alone(batch, most) else "."
     return f"<p class=shared>{said}{same}</p>"
+
+
+def alone(batch: BatchSpec, processes: int) -> bool:
+    """Whether one process that trains alone sees as many clips at once."""
+    per_pass = batch.share(processes).per_pass
+    return is_whole(batch, processes) or (not batch.sync_batch_norm and per_pass == batch.per_pass)
 
 
 def is_tiny(record: Mapping[str, Any]) -> bool:
@@ -57,14 +66,10 @@ def is_tiny(record: Mapping[str, Any]) -> bool:
     return isinstance(words, list) and "--tiny" in words
 
 
-def is_whole(batch: BatchSpec) -> bool:
-    """Whether all clips of a batch are seen at once: nothing is accumulated, and all replicas share statistics."""
-    return batch.micro == batch.share and batch.statistics_group == batch.replicas
-
-
-def passes(batch: BatchSpec) -> tuple[int, int] | None:
-    """What statistics are taken over: clips of a pass, and processes that share them; None for the whole batch."""
-    return None if is_whole(batch) else (batch.micro, batch.statistics_group)
+def is_whole(batch: BatchSpec, processes: int) -> bool:
+    """Whether all clips of a batch are seen at once: nothing is accumulated, and all processes share statistics."""
+    share = batch.share(processes)
+    return share.per_pass == share.clips and (processes == 1 or batch.sync_batch_norm)
 
 
 def changes(record: Mapping[str, Any]) -> tuple[list[str], list[str]]:
@@ -81,10 +86,10 @@ def changes(record: Mapping[str, Any]) -> tuple[list[str], list[str]]:
 
 
 def of_consequence(old: Any, new: Any) -> list[str]:
-    """Differences of two experiments that change what is computed, beyond rounding."""
+    """Differences of two experiments that change what one process computes, beyond rounding."""
     batches = [from_json(BatchSpec, data["training"]["batch"]) for data in (old, new)]
-    first, second = map(passes, batches)
-    unseen = OF_NO_CONSEQUENCE + (SHARING if first == second else ())
+    whole = all(batch.per_pass == batch.global_batch for batch in batches)
+    unseen = OF_NO_CONSEQUENCE + ((MICRO_BATCH,) if whole else ())
     return [line for line in differences(old, dict(new)) if not line.startswith(unseen)]
 
 

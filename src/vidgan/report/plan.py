@@ -2,7 +2,7 @@
 
 from vidgan.report.costs import giga, millions
 from vidgan.report.words import count
-from vidgan.run.experiment import Experiment
+from vidgan.run.experiment import Experiment, Share
 from vidgan.train.plan import MARGIN, LevelPlan
 
 PARTS = 8
@@ -10,22 +10,22 @@ PARTS = 8
 GIB, MIB = 2**30, 2**20
 
 
-def level_plan(experiment: Experiment, index: int, plan: LevelPlan) -> str:
-    """Parameters, operations, and memory at the micro-batch that the experiment has."""
+def level_plan(experiment: Experiment, index: int, plan: LevelPlan, share: Share) -> str:
+    """Parameters, operations, and the memory of a process that does ``share`` of every batch."""
     level, training = experiment.levels[index], experiment.training
     generator, *discriminators = plan.networks
     name = "all levels together" if experiment.joint else f"level {index + 1}"
-    updates, batch = training.discriminator_updates, training.batch
-    peak = max(plan.updates, key=lambda update: update.peak(batch.micro))
+    updates = training.discriminator_updates
+    peak = max(plan.updates, key=lambda update: update.peak(share.per_pass))
     whose = "generator's" if peak.name == "generator" else f"{peak.name}'"
-    step = plan.flops * batch.global_batch
+    step = plan.flops * training.batch.global_batch
     rows = [
         ("weights and buffers", plan.weights),
         ("moving average", plan.average),
         ("Adam", plan.adam),
-        (f"real clips of a step ({updates} x {batch.share})", updates * batch.share * plan.clip),
-        (f"the peak of the {whose} update, gradients included", peak.peak(batch.micro)),
-        ("all", plan.memory(batch, updates, batch.micro)),
+        (f"real clips of a step ({updates} x {share.clips})", updates * share.clips * plan.clip),
+        (f"the peak of the {whose} update, gradients included", peak.peak(share.per_pass)),
+        ("all", plan.memory(share, updates)),
     ]
     width = max(len(name) for name, _ in rows)
     memory = "\n".join(f"    {name:{width}}{size / GIB:11.3f} GiB" for name, size in rows)
@@ -38,7 +38,7 @@ def level_plan(experiment: Experiment, index: int, plan: LevelPlan) -> str:
         f"discriminators {' + '.join(giga(discriminator.flops) for discriminator in discriminators)}\n"
         f"  a step       {plan.flops / 1e9:,.1f} GFLOP per clip "
         f"({count(updates, 'update')} of the discriminators, 1 of the generator), {step / 1e12:,.2f} TFLOP in all\n"
-        f"  memory with micro-batches of {batch.micro}\n{memory}\n"
+        f"  memory with micro-batches of {share.per_pass}\n{memory}\n"
         f"{activations(plan)}"
     )
 
@@ -58,23 +58,24 @@ def activations(plan: LevelPlan) -> str:
     )
 
 
-def fitting(experiment: Experiment, index: int, plan: LevelPlan, memory: float) -> str:
+def fitting(experiment: Experiment, index: int, plan: LevelPlan, share: Share, memory: float) -> str:
     """The micro-batch that fits into ``memory`` bytes and the accumulation it needs."""
-    batch, updates = experiment.training.batch, experiment.training.discriminator_updates
+    updates = experiment.training.discriminator_updates
     size = f"{memory / GIB:.4g} GiB"
-    fits = plan.fitting(batch, updates, memory)
+    fits = plan.fitting(share, updates, memory)
     if fits is None:
-        least = plan.memory(batch, updates, 1) / (1 - MARGIN) / GIB
+        least = plan.memory(share._replace(per_pass=1), updates) / (1 - MARGIN) / GIB
         return (
             f"  with {size}: not even a single clip fits, which takes a device of {least:.3g} GiB; try smaller widths, "
             f"a smaller global batch or --levels.{index}.generator.checkpointing True"
         )
-    needs = plan.memory(batch, updates, fits) / GIB
-    if fits == batch.share:
-        return f"  with {size}: the whole batch of {count(fits, 'clip')} fits ({needs:.3g} GiB)"
+    needs = plan.memory(fits, updates) / GIB
+    if fits.per_pass == fits.clips:
+        return f"  with {size}: the whole batch of {count(fits.clips, 'clip')} fits ({needs:.3g} GiB)"
     return (
-        f"  with {size}: --training.batch.micro-batch {fits} fits ({needs:.3g} GiB), in {batch.share // fits} "
-        "accumulated passes per update, which is not the same as one large batch: batch statistics see a micro-batch"
+        f"  with {size}: --training.batch.micro-batch {fits.per_pass} fits ({needs:.3g} GiB), in "
+        f"{fits.clips // fits.per_pass} accumulated passes per update, which is not the same as one large batch: "
+        "batch statistics see a micro-batch"
     )
 
 

@@ -57,8 +57,8 @@ def command(*words: str) -> str:
 
 
 def resuming(record: Mapping[str, Any]) -> str:
-    """The command that goes on with a run as it was last amended, as markup."""
-    words = [record, *record.get("amended", [])][-1].get("command")
+    """The command that resumes a run, as it was last given, as markup."""
+    words = [record, *record.get("resumed", [])][-1].get("command")
     known = list(map(str, words)) if isinstance(words, list) and words else ["vidgan", "train", "..."]
     return command(*known, *(["--resume"] if "--resume" not in known else []))
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 
 import numpy
 import torch
@@ -18,6 +18,9 @@ from vidgan.files import write_json
 from vidgan.run.experiment import Experiment
 from vidgan.run.logs import Log
 from vidgan.spec import differences, from_json, to_json
+
+FORMAT: Final = "vidgan-run-2"
+"""of ``experiment.json``"""
 
 
 class DataRecord(NamedTuple):
@@ -93,8 +96,12 @@ class RunDirectory:
         command: Sequence[str],
         init_from: InitFrom | None = None,
         budget: Budget | None = None,
+        processes: int = 1,
     ) -> Self:
         """Start a run in a folder that is new or empty, or where starting one was interrupted.
+
+        Args:
+            processes: how many share its batches.
 
         Raises:
             UserError: if it holds anything else.
@@ -103,7 +110,7 @@ class RunDirectory:
         run = cls(path, experiment, data, init_from, budget)
         for folder in (run.checkpoints, run.samples / "fixed", run.statistics):
             folder.mkdir(parents=True, exist_ok=True)
-        record = _record(experiment, data, command)
+        record = _record(experiment, data, command, processes)
         more = {"init_from": init_from, "budget": budget}
         given = {name: facts._asdict() for name, facts in more.items() if facts is not None}
         write_json(path / "experiment.json", record | given)
@@ -126,13 +133,18 @@ class RunDirectory:
         """An existing run.
 
         Raises:
-            UserError: if there is none, or its experiment cannot be read.
+            UserError: if there is none, another version of vidgan made it, or its experiment cannot be read.
         """
         record = path / "experiment.json"
         if not record.is_file():
             raise UserError(f"{path} is not a run directory: it holds no experiment.json")
         try:
-            content = json.loads(record.read_text())
+            content = json.loads(record.read_text("utf-8"))
+            if content.get("format") != FORMAT:
+                raise UserError(
+                    f"{path} is a run of another version of vidgan ({content.get('vidgan', 'unknown')}; format "
+                    f"{content.get('format', 'none')}, not {FORMAT}): train anew, or use that version"
+                )
             experiment = from_json(Experiment, content["experiment"])
             data = content["data"]
             known = DataRecord(data["source"], tuple(data["class_names"]), data["clips"], data["fingerprint"])
@@ -142,7 +154,7 @@ class RunDirectory:
             budget = (
                 None if limit is None else Budget(limit["hours"], limit["step_seconds"], limit["measured"])
             )
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(f"{record} cannot be read: {error}") from error
         return cls(path, experiment, known, init_from, budget)
 
@@ -167,19 +179,15 @@ class RunDirectory:
                 f"cannot resume {self.path}: the data have changed since it started ({self.data.source})"
             )
 
-    def amend(self, experiment: Experiment, command: Sequence[str]) -> None:
-        """Let ``experiment`` hold from now on; the record keeps what ``command`` changed, and when.
-
-        Nothing is written where nothing differs.
-        """
+    def resume(self, experiment: Experiment, command: Sequence[str], processes: int = 1) -> None:
+        """Let ``experiment`` hold from now on; the record keeps when the run was resumed, what changed and on how many
+        processes."""
         changes = list(differences(to_json(self.experiment), to_json(experiment)))
-        if not changes:
-            return
         path = self.path / "experiment.json"
         record = json.loads(path.read_text("utf-8"))
-        entry = {"when": now(), "command": list(command), "changes": changes}
-        amended = [*record.get("amended", []), entry]
-        write_json(path, record | {"experiment": to_json(experiment), "amended": amended})
+        entry = {"when": now(), "command": list(command), "processes": processes, "changes": changes}
+        resumed = [*record["resumed"], entry]
+        write_json(path, record | {"experiment": to_json(experiment), "resumed": resumed})
         self.experiment = experiment
 
 
@@ -193,14 +201,19 @@ def _is_free(path: Path) -> bool:
     return not strange and all(file.name.startswith(".experiment.json.") for file in files)
 
 
-def _record(experiment: Experiment, data: DataRecord, command: Sequence[str]) -> dict[str, Any]:
+def _record(
+    experiment: Experiment, data: DataRecord, command: Sequence[str], processes: int
+) -> dict[str, Any]:
     return {
+        "format": FORMAT,
         "experiment": to_json(experiment),
         "data": data._asdict(),
         "seed": experiment.training.seed,
         **versions(),
         "command": list(command),
+        "processes": processes,
         "created": now(),
+        "resumed": [],
     }
 
 

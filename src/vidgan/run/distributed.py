@@ -105,20 +105,12 @@ class Replicas(NamedTuple):
         return bool(value.item())
 
 
-def join_replicas(expected: int) -> Replicas:
+def join_replicas() -> Replicas:
     """The replicas that torchrun started; a plain process is alone.
 
     On GPUs, each process has chosen its own before.
-
-    Raises:
-        UserError: if their number is not what the experiment says.
     """
     count = int(os.environ.get("WORLD_SIZE", "1"))
-    if count != expected:
-        raise UserError(
-            f"the experiment is for {expected} replicas but {count} were started; "
-            f"use torchrun --nproc-per-node {expected}, or --training.batch.replicas {count}"
-        )
     if count == 1:
         return Replicas()
     if not dist.is_initialized():

@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from typing import NamedTuple
 
 from vidgan.data.dataset import Dataset
 from vidgan.data.window import WindowSpec
@@ -76,45 +77,55 @@ class StandingStatisticsSpec(Spec):
             require(getattr(self, name) >= 1, f"{name} must be at least 1, got {getattr(self, name)}")
 
 
+class Share(NamedTuple):
+    """What each of the processes that train together does of a batch."""
+
+    clips: int
+    """clips per update"""
+    per_pass: int
+    """clips per forward pass"""
+
+
 class BatchSpec(Spec):
-    """How a batch is put together."""
+    """How a batch is put together. Over how many processes it is shared is a matter of the launch."""
 
     global_batch: int = 512
-    """clips per update, over all replicas"""
+    """clips per update, over all processes that train together"""
     micro_batch: int = 512
-    """clips per forward pass of one replica; fewer than its share means accumulated gradients, which is not the
+    """clips per forward pass of one process; fewer than its share means accumulated gradients, which is not the
     same as a big batch: batch statistics and mixed projection see one micro-batch"""
-    replicas: int = 1
-    """processes that share a batch"""
-    statistics_group: int = 1
-    """replicas that share batch statistics; all of them in TrIVD-GAN and CVG, while the other papers do not say"""
+    sync_batch_norm: bool = False
+    """batch statistics are taken over all processes, as in TrIVD-GAN and CVG; the other papers do not say"""
 
     def validate(self) -> None:
-        for name in ("global_batch", "micro_batch", "replicas", "statistics_group"):
+        for name in ("global_batch", "micro_batch"):
             require(getattr(self, name) >= 1, f"{name} must be at least 1, got {getattr(self, name)}")
-        require(
-            self.global_batch % self.replicas == 0,
-            f"global_batch {self.global_batch} cannot be shared by {self.replicas} replicas",
-        )
-        require(
-            self.share % min(self.micro_batch, self.share) == 0,
-            f"global_batch {self.global_batch} gives each of {self.replicas} replicas {self.share} clips, which cannot "
-            f"be cut into micro-batches of {self.micro_batch}; change global_batch or micro_batch",
-        )
-        require(
-            self.statistics_group in (1, self.replicas),
-            f"statistics_group must be 1 or all {self.replicas} replicas, got {self.statistics_group}",
-        )
 
     @property
-    def share(self) -> int:
-        """Clips per update and replica."""
-        return self.global_batch // self.replicas
+    def per_pass(self) -> int:
+        """Clips per forward pass where one process trains."""
+        return min(self.micro_batch, self.global_batch)
 
-    @property
-    def micro(self) -> int:
-        """Clips per forward pass."""
-        return min(self.micro_batch, self.share)
+    def share(self, processes: int = 1) -> Share:
+        """What each of ``processes`` processes does of a batch.
+
+        Raises:
+            UserError: if the batch cannot be cut into equal shares, or a share into equal micro-batches.
+        """
+        clips, rest = divmod(self.global_batch, processes)
+        require(
+            not rest,
+            f"a batch of {self.global_batch} clips cannot be shared by {processes} processes: start a number of "
+            "processes that divides it, or change --training.batch.global-batch",
+        )
+        per_pass = min(self.micro_batch, clips)
+        whose = f"the {clips} clips of each of {processes} processes" if processes > 1 else f"{clips} clips"
+        require(
+            clips % per_pass == 0,
+            f"{whose} cannot be cut into micro-batches of {per_pass}: change --training.batch.micro-batch or "
+            "--training.batch.global-batch",
+        )
+        return Share(clips, per_pass)
 
 
 class TrainingSpec(Spec):

@@ -94,5 +94,5 @@ def brief_settling(training: TrainingSpec) -> StandingStatisticsSpec:
     Our choice: a preview must fit wherever training fits, even if settling a finished model would not.
     """
     full = training.standing_statistics
-    clips = min(full.clips, training.batch.micro)
+    clips = min(full.clips, training.batch.per_pass)
     return full.replace(batches=max(2, -(-full.batches * full.clips // (10 * clips))), clips=clips)

@@ -107,7 +107,7 @@ def parts_of(clips: int, experiment: Experiment) -> Iterator[slice]:
 
     What is generated does not depend on the cutting, up to rounding: settled statistics know no batch.
     """
-    most = min(MOST_AT_ONCE, experiment.training.batch.micro)
+    most = min(MOST_AT_ONCE, experiment.training.batch.per_pass)
     return (slice(first, min(first + most, clips)) for first in range(0, clips, most))
 
 

@@ -16,7 +16,7 @@ from vidgan.models.level import AdversarialLevel
 from vidgan.models.views import DiscriminatorInput
 from vidgan.nn.norm import BatchStatistics
 from vidgan.run.distributed import Replicas
-from vidgan.run.experiment import BatchSpec, Experiment, window_of
+from vidgan.run.experiment import Experiment, Share, window_of
 from vidgan.seeds import derive
 from vidgan.train.monitor import HeldOut, Monitor
 from vidgan.train.trainer import BelowSource, LevelState, Randomness, data_indices, training_step
@@ -41,14 +41,14 @@ def full_disk() -> Iterator[None]:
 
 
 @contextmanager
-def short_of_memory(batch: BatchSpec, step: int) -> Iterator[None]:
+def short_of_memory(share: Share, step: int) -> Iterator[None]:
     """Turns "out of memory" inside a training step into a :class:`UserError` that names a smaller micro-batch."""
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        raise UserError(advice(batch, step)) from None
+        raise UserError(advice(share, step)) from None
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -57,10 +57,10 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
 
 
-def advice(batch: BatchSpec, step: int) -> str:
+def advice(share: Share, step: int) -> str:
     """What to do when a step does not fit."""
-    start = f"out of memory in step {step} with micro-batches of {batch.micro} clips: "
-    smaller = smaller_micro_batch(batch)
+    start = f"out of memory in step {step} with micro-batches of {share.per_pass} clips: "
+    smaller = smaller_micro_batch(share)
     if smaller is None:
         return (
             f"{start}there is no smaller one; recompute activations with --levels.0.generator.checkpointing True, or "
@@ -68,14 +68,14 @@ def advice(batch: BatchSpec, step: int) -> str:
         )
     return (
         f"{start}start a new run with --training.batch.micro-batch {smaller}, which should fit (half, or the next "
-        f"number below that divides {batch.share} clips: activations take most of the memory and shrink with it, "
+        f"number below that divides {share.clips} clips: activations take most of the memory and shrink with it, "
         "weights do not); vidgan plan tells more"
     )
 
 
-def smaller_micro_batch(batch: BatchSpec) -> int | None:
+def smaller_micro_batch(share: Share) -> int | None:
     """The largest micro-batch of at most half the size that divides a replica's share; None where it is 1."""
-    return next((size for size in range(batch.micro // 2, 0, -1) if batch.share % size == 0), None)
+    return next((size for size in range(share.per_pass // 2, 0, -1) if share.clips % size == 0), None)
 
 
 class Callback(Protocol):
@@ -127,7 +127,7 @@ def train_level(
     """
     training, reporting = experiment.training, experiment.reporting
     level = state.level
-    statistics = BatchStatistics(replicas.group if training.batch.statistics_group > 1 else None)
+    statistics = BatchStatistics(replicas.group if training.batch.sync_batch_norm else None)
     randomness = Randomness(training, state.index, level, replicas)
     seed = derive(training.seed, "data", state.index)
     clips_per_step = training.discriminator_updates * training.batch.global_batch
@@ -141,7 +141,7 @@ def train_level(
                 raise save_and_stop(lost, state, first, meter, clips_per_step, replicas, callback)
             assert not isinstance(read, UserError)
             monitor = Monitor() if (state.step + 1) % reporting.tick == 0 else None
-            with short_of_memory(training.batch, state.step + 1):
+            with short_of_memory(training.batch.share(replicas.size), state.step + 1):
                 reals = [real_inputs(experiment, level, batch, device) for batch in read]
                 # Our choice: all fakes take labels (and conditioning frames) of real clips, the
                 # discriminators' of the batch that they are set against, the generator's of the last one: so

@@ -157,7 +157,7 @@ class HeldOut:
             UserError: if a clip cannot be read.
         """
         training = self.experiment.training
-        count = training.batch.micro
+        count = training.batch.share(replicas.size).per_pass
         # One clip after the other in an order of their own; what training draws is not touched.
         first = (step // self.experiment.reporting.tick * replicas.size + replicas.rank) * count
         seed, window = derive(training.seed, "held out", index), window_of(self.experiment, index)

@@ -24,7 +24,7 @@ from vidgan.nn.layers import NormalSpec
 from vidgan.nn.norm import BatchStatistics
 from vidgan.run.directory import Budget
 from vidgan.run.distributed import Replicas, trainable
-from vidgan.run.experiment import BatchSpec, Experiment, window_of
+from vidgan.run.experiment import BatchSpec, Experiment, Share, window_of
 from vidgan.seeds import stream
 from vidgan.shapes import as_video
 from vidgan.train.loop import short_of_memory
@@ -222,16 +222,18 @@ class LevelPlan(NamedTuple):
         """Bytes that stay between steps."""
         return self.weights + self.average + self.adam
 
-    def memory(self, batch: BatchSpec, discriminator_updates: int, micro: int) -> float:
-        """Bytes at the peak of a step whose batches are cut into micro-batches of ``micro`` clips."""
-        waiting = discriminator_updates * batch.share * self.clip  # real clips of the whole step
-        return self.state + waiting + max(update.peak(micro) for update in self.updates)
+    def memory(self, share: Share, discriminator_updates: int) -> float:
+        """Bytes at the peak of a step of a process that does ``share`` of every batch."""
+        waiting = discriminator_updates * share.clips * self.clip  # real clips of the whole step
+        return self.state + waiting + max(update.peak(share.per_pass) for update in self.updates)
 
-    def fitting(self, batch: BatchSpec, discriminator_updates: int, memory: float) -> int | None:
-        """The largest micro-batch that fits into ``memory`` bytes with :data:`MARGIN` to spare; None if none does."""
-        sizes = (size for size in range(batch.share, 0, -1) if batch.share % size == 0)
+    def fitting(self, share: Share, discriminator_updates: int, memory: float) -> Share | None:
+        """``share`` in the largest micro-batches that fit into ``memory`` bytes with :data:`MARGIN` to spare; None if
+        none do."""
+        sizes = range(share.clips, 0, -1)
+        shares = (share._replace(per_pass=size) for size in sizes if share.clips % size == 0)
         room = (1 - MARGIN) * memory
-        return next((size for size in sizes if self.memory(batch, discriminator_updates, size) <= room), None)
+        return next((cut for cut in shares if self.memory(cut, discriminator_updates) <= room), None)
 
 
 def plan_level(experiment: Experiment, index: int) -> LevelPlan:
@@ -394,9 +396,9 @@ def measure_budget(experiment: Experiment, hours: float, replicas: Replicas, dev
         raise UserError("--levels.0.steps and --budget-hours both set the number of steps: give one of them")
     dry_run = DryRun(experiment, 0, device, replicas=replicas)
     batch = experiment.training.batch
-    if batch.statistics_group > 1:
+    if batch.sync_batch_norm:
         dry_run.statistics = BatchStatistics(replicas.group)
-    with short_of_memory(batch, 1):
+    with short_of_memory(batch.share(replicas.size), 1):
         for _ in range(WARM):
             dry_run.step()
         synchronise(device)

@@ -185,10 +185,10 @@ BelowSource = Callable[[Tensor, int, int, int], Tensor]
 
 def data_indices(spec: TrainingSpec, replicas: Replicas, step: int) -> Iterator[Sequence[int]]:
     """Indices into the endless stream of items for every batch that is read from ``step`` on, this replica's share."""
-    batch = step * spec.discriminator_updates
+    batch, share = step * spec.discriminator_updates, spec.batch.share(replicas.size).clips
     while True:
-        first = batch * spec.batch.global_batch + replicas.rank * spec.batch.share
-        yield range(first, first + spec.batch.share)
+        first = batch * spec.batch.global_batch + replicas.rank * share
+        yield range(first, first + share)
         batch += 1
 
 
@@ -211,8 +211,7 @@ class Randomness:
     ) -> list[MicroBatch]:
         """The micro-batches of update number ``update`` of ``step``; the generator's comes after the
         discriminators'."""
-        batch = self.spec.batch
-        clips = batch.global_batch
+        clips, (share, per_pass) = self.spec.batch.global_batch, self.spec.batch.share(self.replicas.size)
         place = (self.index, step, update)
         z = torch.randn((clips, self.level.latent), generator=self._stream("noise", place))
         z = self.replicas.slice(z)
@@ -221,10 +220,10 @@ class Randomness:
         places = self.level.places(clips, self._stream("places", place))
         real = self.level.at(real, self.replicas.slice(places))
         micro_batches = []
-        for start in range(0, batch.share, batch.micro):
-            rows = slice(start, start + batch.micro)
+        for start in range(0, share, per_pass):
+            rows = slice(start, start + per_pass)
             part = real.rows(rows)
-            first = self.replicas.rank * batch.share + start
+            first = self.replicas.rank * share + start
             micro_batches.append(
                 MicroBatch(
                     part,
