@@ -15,9 +15,8 @@ from vidgan.errors import UserError
 from vidgan.run.directory import RunDirectory
 from vidgan.run.distributed import choose_device
 from vidgan.run.experiment import whole_window
-from vidgan.sample.load import open_trained
-from vidgan.sample.sampler import synthesise, to_bytes
-from vidgan.sample.video_io import strip, write_image
+from vidgan.sample.model import load_run
+from vidgan.sample.video_io import strip, to_bytes, write_image
 
 
 class Given(argparse.Namespace):
@@ -35,10 +34,10 @@ def main(given: Given) -> None:
     """Sample, and write the picture."""
     run = RunDirectory.open(given.run)
     dataset = data_of_run(run, given.data)
-    model = open_trained(run, device=choose_device(), data=given_frames(run, dataset))
+    data = given_frames(run, dataset)
+    model = load_run(run, device=choose_device(), cache=run.statistics, data=data)
     classes = len(model.class_names)
-    numbers = range(classes * given.samples)
-    made = to_bytes(synthesise(model, given.seed, numbers, [i % classes for i in numbers])).numpy()
+    made = to_bytes(model.sample(classes * given.samples, seed=given.seed)).numpy()
     rows = []
     for label in range(classes):
         own = [i for i in range(len(dataset)) if dataset.info(i).label == label]

@@ -14,8 +14,8 @@ from vidgan.evaluation.metrics.frames import mean_motion, psnr
 from vidgan.models.cascade import below_of
 from vidgan.models.level import view_below
 from vidgan.run.directory import RunDirectory
-from vidgan.sample.load import open_trained
-from vidgan.sample.sampler import synthesise_levels, to_bytes
+from vidgan.sample.model import load_run
+from vidgan.sample.video_io import to_bytes
 
 
 def decibels(a: Tensor, b: Tensor) -> float:
@@ -35,9 +35,8 @@ def main(paths: list[Path], clips: int) -> None:
     for path in paths:
         run = RunDirectory.open(path)
         classes = len(run.class_names)
-        model = open_trained(run)
-        labels = [number % classes for number in range(clips)]
-        videos = synthesise_levels(model, 0, range(clips), labels, first=first)
+        model = load_run(run, cache=run.statistics)
+        videos = model.levels(clips, lowest=first)
         first, high = videos[0], videos[1]
         below = below_of(run.experiment.levels, 1)
         assert below is not None

@@ -24,8 +24,8 @@ from vidgan.nn.norm import NormReLU, StandingStatistics
 from vidgan.presets import preset
 from vidgan.report.figures import Plot, save
 from vidgan.run.experiment import Experiment
-from vidgan.sample.sampler import to_bytes, unrolled
-from vidgan.sample.video_io import write_stream
+from vidgan.sample.model import unrolled
+from vidgan.sample.video_io import to_bytes, write_stream
 from vidgan.train.plan import LiveTensors
 
 META, CPU = torch.device("meta"), torch.device("cpu")
@@ -47,7 +47,7 @@ class Held(NamedTuple):
     """tables of both levels"""
 
 
-def settled(experiment: Experiment, index: int, device: torch.device) -> FrozenLevel:
+def frozen(experiment: Experiment, index: int, device: torch.device) -> FrozenLevel:
     """An untrained level whose statistics are those of a normal distribution; they stay on the CPU."""
     spec = experiment.levels[index]
     below = below_of(experiment.levels, index)
@@ -64,7 +64,7 @@ def settled(experiment: Experiment, index: int, device: torch.device) -> FrozenL
 
 def sources(experiment: Experiment, device: torch.device) -> list[FrozenLevel]:
     """Both levels."""
-    return [settled(experiment, index, device) for index in range(len(experiment.levels))]
+    return [frozen(experiment, index, device) for index in range(len(experiment.levels))]
 
 
 def held(levels: Sequence[FrozenLevel], device: torch.device, lengths: Sequence[int | None]) -> list[Held]:

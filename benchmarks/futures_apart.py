@@ -19,8 +19,7 @@ from vidgan.data.loader import to_float
 from vidgan.errors import UserError
 from vidgan.evaluation.metrics.frames import psnr, ssim
 from vidgan.evaluation.oracle import recognise
-from vidgan.sample.sampler import continue_clips, to_bytes
-from vidgan.sample.video_io import strip, write_image
+from vidgan.sample.video_io import strip, to_bytes, write_image
 
 PICTURED: Final = (6, 3)
 """clips of the picture, and futures of each"""
@@ -39,13 +38,14 @@ class Given(argparse.Namespace):
 def main(given: Given) -> None:
     """Print the table, and write the picture if asked."""
     model, held_out = open_predictor(given.run)
-    level = model.levels[0].spec
+    level = model.experiment.levels[0]
     real = np.stack(
         [held_out.read(index, 0, level.seen_frames, level.stride) for index in range(given.clips)]
     )
     first = torch.from_numpy(real[:, : level.context_frames])
     repeated = to_float(first.repeat_interleave(given.futures, dim=0))
-    made = to_bytes(continue_clips(model, repeated, 0, range(len(repeated)))).numpy()
+    numbers = range(len(repeated))
+    made = to_bytes(model.sampler().predict(repeated, numbers, [0] * len(numbers), 0).video).numpy()
     whole = np.concatenate([first.repeat_interleave(given.futures, dim=0).numpy(), made], axis=1)
     futures = whole.reshape(given.clips, given.futures, *whole.shape[1:])
 

@@ -21,8 +21,8 @@ from predictor import open_predictor
 from vidgan.data.loader import to_float
 from vidgan.data.synthetic import SHAPES, SyntheticDataset, SyntheticSpec, coverage, draw_scene, path
 from vidgan.errors import UserError
-from vidgan.sample.sampler import Scaled, Trained, continue_moving, to_bytes
-from vidgan.sample.video_io import colour_wheel, strip, write_image
+from vidgan.sample.model import Model
+from vidgan.sample.video_io import colour_wheel, strip, to_bytes, write_image
 
 DIRECTIONS: Final = ("right", "left", "down")
 PICTURED, SCALE = 1, 3
@@ -50,13 +50,13 @@ def motion_of(spec: SyntheticSpec, index: int) -> str:
     return spec.motions[index % len(spec.motions)]
 
 
-def moved(model: Trained, held_out: SyntheticDataset, index: int) -> Moved:
+def moved(model: Model, held_out: SyntheticDataset, index: int) -> Moved:
     """Clip ``index`` and its continuation from a latent of zeros."""
-    level = model.levels[0].spec
+    level = model.experiment.levels[0]
     given, length = level.context_frames, level.seen_frames
     real = held_out.read(index, 0, length, level.stride)
-    frames = to_float(torch.from_numpy(real[None, :given]))
-    made = continue_moving(model, frames, 0, [index], Scaled(sigma=0))
+    frames = to_float(torch.from_numpy(real[None, :given]))[0]
+    made = model.futures(frames, count=1, sigma=0, first=index)
     if made.motion is None:
         raise UserError("no recurrent unit of this model warps, so it has no motion fields")
     steps = np.arange(length) * level.stride

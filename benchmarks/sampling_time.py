@@ -1,7 +1,7 @@
 """How long sampling takes: a number of whole videos of a preset at full width, from noise to pixels.
 
 Clark et al. 2019, A.3: "two 64x64 48-frame videos can be sampled in less than 150ms on a single TPU core". Weights
-are random, which changes no time; statistics are settled, as for ``vidgan sample``. On a CPU it takes minutes.
+are random, which changes no time; statistics are standing ones, as for ``vidgan sample``. On a CPU it takes minutes.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from vidgan.nn.layers import initialise
 from vidgan.nn.norm import RecordedStatistics, StandingStatistics
 from vidgan.presets import preset
 from vidgan.run.experiment import Experiment
-from vidgan.sample.sampler import Scaled, latents
+from vidgan.sample.noise import Scaled, latents
 from vidgan.seeds import stream
 
 
@@ -49,7 +49,7 @@ class Sampler:
             self.parameters += sum(weight.numel() for weight in generator.requires_grad_(False).parameters())
             recorded = RecordedStatistics()
             self.levels.append(FrozenLevel(level, generator, recorded))
-            if device.type != "meta":  # which has no values, neither of weights nor of settled statistics
+            if device.type != "meta":  # which has no values, neither of weights nor of standing statistics
                 initialise(generator, experiment.training.initial, stream(seed, "weights", index))
                 self.sample()
                 self.levels[-1] = FrozenLevel(level, generator, StandingStatistics(recorded.averages()))

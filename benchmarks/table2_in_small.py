@@ -40,7 +40,8 @@ from vidgan.run.experiment import (
     StandingStatisticsSpec,
 )
 from vidgan.run.logs import read_lines, seconds_logged
-from vidgan.sample.load import GivenFrames, open_trained
+from vidgan.sample.model import load_run
+from vidgan.sample.standing import GivenFrames
 
 PAPER: Final[Mapping[str, tuple[str, float]]] = {
     "convlstm": ("ConvLSTM", 51.3),
@@ -155,7 +156,8 @@ def measure(run: RunDirectory, dataset: Dataset, evaluated: int, setup: Setup) -
     if not missing:
         return
     held_out = open_held_out(TEXTURED, run.experiment)
-    model = open_trained(run, device=choose_device(), data=GivenFrames.of(dataset))
+    data = GivenFrames.of(dataset)
+    model = load_run(run, device=choose_device(), cache=run.statistics, data=data)
     for name, each in missing.items():
         line = evaluate(run, model, held_out, name, each, setup)
         print(f"{run.path.name}, step {step}: {name} {line['value']:.4g}", flush=True)

@@ -12,7 +12,7 @@ from vidgan.run.best import Best, best_of
 from vidgan.run.checkpoints import steps_of
 from vidgan.run.directory import RunDirectory
 from vidgan.run.logs import read_lines
-from vidgan.sample.load import open_trained
+from vidgan.sample.model import load_run
 from vidgan.train import validate
 
 Capture = pytest.CaptureFixture[str]
@@ -132,4 +132,4 @@ def test_what_cannot_be_is_said(tmp_path: Path, capsys: Capture) -> None:
     require_one_line(vidgan(capsys, *sample, "best"), "--reporting.best.protocol")
     require_one_line(vidgan(capsys, *sample, "worst"), "best, last", "'worst'")
     require_one_line(vidgan(capsys, *sample, "7"), "step 7")
-    open_trained(RunDirectory.open(out))
+    load_run(RunDirectory.open(out))

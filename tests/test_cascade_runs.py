@@ -16,7 +16,7 @@ from vidgan.run.checkpoints import checkpoint_path, load, parameters_hash, save,
 from vidgan.run.directory import RunDirectory
 from vidgan.run.logs import read_lines
 from vidgan.run.tiny import tiny
-from vidgan.sample.load import open_trained
+from vidgan.sample.model import load_run
 
 Capture = pytest.CaptureFixture[str]
 COMMON = ("--tiny", "--data", "synthetic", "--workers", 0, "--reporting.samples", 100)
@@ -116,7 +116,7 @@ def test_raw_weights_may_feed_the_levels_above(
     assert manifest[1]["below"] == states[1].facts["below"]
     prefix = "level/generator."
     for averaged in (True, False):
-        low, high = open_trained(run, averaged=averaged).levels
+        low, high = load_run(run, raw=not averaged, cache=run.statistics).sampler().levels
         assert [parameters_hash(low.generator)] == states[1].facts["below"]
         for level, state, place in (
             (low, states[0], prefix),

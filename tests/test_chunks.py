@@ -176,7 +176,7 @@ def test_settling_in_chunks_takes_the_same_moments(levels: tuple[LevelSpec, ...]
     *below, top = settled(levels)
     spec, labels = StandingStatisticsSpec(batches=2, clips=3), (1, 1, 1)
     whole_table, *tables = (
-        statistics_of_level(experiment, len(below), top.generator, below, labels, None, spec, CPU, chunk)
+        statistics_of_level(experiment, len(below), top.generator, below, labels, None, spec, chunk)
         for chunk in (None, 1, 7)
     )
     assert {len(rows) for rows in whole_table.values()} == {levels[-1].frames}

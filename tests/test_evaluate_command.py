@@ -126,8 +126,8 @@ def test_best_of_several_continuations_of_a_run(tmp_path: Path, capsys: Capture)
     from vidgan.cli.data import data_of_run, given_frames
     from vidgan.data.loader import to_float
     from vidgan.evaluation.metrics.frames import best_of, ssim
-    from vidgan.sample.load import open_trained
-    from vidgan.sample.sampler import continue_clips, to_bytes
+    from vidgan.sample.model import load_run
+    from vidgan.sample.video_io import to_bytes
 
     out = train(tmp_path / "predicting", "trivd-gan-fp-k600-16x64")
     command = ("evaluate", out, "--protocol", "ssim-best-of-100", "--clips", 2, "--futures", 3, "--size", 16)
@@ -137,7 +137,7 @@ def test_best_of_several_continuations_of_a_run(tmp_path: Path, capsys: Capture)
     line = read_lines(out / "metrics.jsonl")[-1]
     opened = RunDirectory.open(out)
     dataset = data_of_run(opened, None)
-    model = open_trained(opened, data=given_frames(opened, dataset))
+    model = load_run(opened, data=given_frames(opened, dataset))
     level = model.experiment.levels[0]
     context, frames = level.context_frames, level.frames
     order = np.argsort(
@@ -148,7 +148,7 @@ def test_best_of_several_continuations_of_a_run(tmp_path: Path, capsys: Capture)
         clip = dataset.read(index, 0, context + frames, level.stride)
         given = to_float(torch.from_numpy(np.stack([clip[:context]] * 3)))
         numbers = range(3 * place, 3 * place + 3)
-        futures = to_bytes(continue_clips(model, given, 0, numbers)).numpy()
+        futures = to_bytes(model.sampler().predict(given, numbers, [0] * 3, 0).video).numpy()
         best.append(best_of(np.stack([ssim(future, clip[context:])[None] for future in futures])))
     assert line["value"] == pytest.approx(np.mean(best), abs=1e-5)
     assert len(line["values"]["per_frame"]) == frames

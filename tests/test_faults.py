@@ -20,7 +20,7 @@ from vidgan.run import logs
 from vidgan.run.checkpoints import steps_of
 from vidgan.run.experiment import Share
 from vidgan.run.logs import read_lines
-from vidgan.sample import load as published
+from vidgan.sample import standing
 from vidgan.train import loop, session
 from vidgan.train.loop import smaller_micro_batch
 
@@ -232,7 +232,7 @@ def test_a_full_disk_stops_the_run_and_says_what_is_kept(
     place = {
         "log": (logs.Log, "append"),
         "samples": (session, "write_previews"),
-        "statistics": (published, "with_statistics"),
+        "statistics": (standing, "save_statistics"),
     }[what]
     monkeypatch.setattr(*place, full)
     on = command(data, out, "--workers", 0, "--resume")

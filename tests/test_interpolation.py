@@ -12,51 +12,39 @@ from torch import Tensor
 import catalog
 from commands import require_one_line, vidgan
 from vidgan.errors import UserError
-from vidgan.models.cascade import FrozenLevel, below_of
+from vidgan.models.cascade import below_of
 from vidgan.nn.layers import OrthogonalSpec, initialise
-from vidgan.nn.norm import StandingStatistics
 from vidgan.presets import preset
 from vidgan.run.experiment import Experiment
 from vidgan.run.logs import read_lines
-from vidgan.sample.sampler import (
-    End,
-    Scaled,
-    Trained,
-    between,
-    columns_of_time,
-    latents,
-    synthesise,
-    unrolled,
-)
-from vidgan.sample.standing import statistics_of_level
+from vidgan.sample.model import Model, unrolled
+from vidgan.sample.noise import Scaled, latents
+from vidgan.sample.sampler import End
+from vidgan.sample.video_io import columns_of_time
 from vidgan.seeds import stream
 
-CPU = torch.device("cpu")
 Capture = pytest.CaptureFixture[str]
 
 
-def untrained(experiment: Experiment) -> Trained:
-    """The levels of ``experiment`` with fresh weights, settled."""
-    levels: list[FrozenLevel] = []
+def untrained(experiment: Experiment) -> Model:
+    """The levels of ``experiment`` with fresh weights."""
+    generators = []
     for index, spec in enumerate(experiment.levels):
         below = below_of(experiment.levels, index)
         generator = spec.generator.build(experiment.classes, 0, None if below is None else below.size)
         initialise(generator, OrthogonalSpec(), stream(1, "weights", index))
-        generator.requires_grad_(False)
-        labels, settle = [1] * experiment.classes, experiment.training.standing_statistics
-        table = statistics_of_level(experiment, index, generator, levels, labels, None, settle, CPU)
-        levels.append(FrozenLevel(spec, generator, StandingStatistics(table)))
-    return Trained(experiment, tuple(levels), ("a", "b", "c"), 0, CPU)
+        generators.append(generator.requires_grad_(False))
+    return Model(experiment, generators, ("a", "b", "c"), 0, [1] * experiment.classes)
 
 
 @functools.cache
-def model() -> Trained:
+def model() -> Model:
     return untrained(catalog.experiments()["demo"])
 
 
 def shown(z: Tensor, embedded: Tensor) -> Tensor:
     """The video of one latent and one class embedding."""
-    (level,) = model().levels
+    (level,) = model().sampler().levels
     with torch.no_grad():
         made = level.generator.generate(z[None], embedded[None], level.spec.frames, level.statistics)
     return made.video[0]
@@ -66,23 +54,24 @@ def shown(z: Tensor, embedded: Tensor) -> Tensor:
 def test_points_lie_on_the_line_between_both_ends(last: End) -> None:
     """Seven points, more than fit into a pass of three clips; noise truncated."""
     first, noise, seed = End(4, 2), Scaled(sigma=0.5), 11
-    made = between(model(), seed, first, last, 7, noise)
-    (level,) = model().levels
-    z0, z1 = latents(seed, 0, [first.clip, last.clip], level.spec.generator.latent, noise)
+    sampler = model().sampler()
+    made = sampler.interpolate(first, last, 7, seed, noise)
+    (level,) = model().sampler().levels
+    z0, z1 = latents(seed, 0, [first.number, last.number], level.spec.generator.latent, noise)
     e0, e1 = (level.generator.embed_label(torch.tensor([end.label]))[0] for end in (first, last))
     assert len(made) == 7
     for i, video in enumerate(made):
         w = i / 6
         torch.testing.assert_close(video, shown((1 - w) * z0 + w * z1, (1 - w) * e0 + w * e1))
     for end, video in ((first, made[0]), (last, made[-1])):
-        torch.testing.assert_close(video, synthesise(model(), seed, [end.clip], [end.label], noise)[0])
+        torch.testing.assert_close(video, sampler.sample([end.number], [end.label], seed, noise)[0])
 
 
 @pytest.mark.slow
 def test_all_levels_of_a_cascade_interpolate() -> None:
     cascade = untrained(catalog.experiments()["ssw-gan-k600-48x128"])
-    made = between(cascade, 5, End(0, 0), End(1, 1), 3, Scaled())
-    ends = synthesise(cascade, 5, [0, 1], [0, 1])
+    made = cascade.sampler().interpolate(End(0, 0), End(1, 1), 3, 5)
+    ends = cascade.sample(2, seed=5)
     torch.testing.assert_close(made[[0, 2]], ends)
     assert (made[1] - made[0]).abs().max() > 1e-3
 
@@ -109,13 +98,12 @@ def test_a_longer_experiment_keeps_the_ratios_of_its_levels() -> None:
         unrolled(preset("dvd-gan-k600-12x64"), 11)
 
 
-def test_statistics_of_longer_videos_are_settled_for_every_step() -> None:
+def test_longer_videos_have_statistics_of_every_step() -> None:
     experiment = catalog.experiments()["demo"]
     trained = experiment.levels[0].frames
-    longer = untrained(unrolled(experiment, trained + 5))
-    table = longer.levels[0].statistics.table
+    table = model().sampler(trained + 5).levels[0].statistics.table
     assert {len(moments) for moments in table.values()} == {trained + 5}
-    assert synthesise(longer, 0, [0], [0]).shape[1] == trained + 5
+    assert model().sample(1, frames=trained + 5).shape[1] == trained + 5
     # Steps beyond the trained length have statistics of their own.
     means = table["stages.1.blocks.0.norm1/mean"]
     assert all((means[t] - means[trained - 1]).abs().max() > 1e-6 for t in range(trained, trained + 5))
@@ -184,7 +172,7 @@ def test_impossible_options(run: Path, tmp_path: Path, capsys: Capture) -> None:
         ("interpolate", ("--format", "avi"), ("unknown format 'avi'",)),
         ("interpolate", ("--sigma", -1), ("sigma",)),
         ("interpolate", ("--checkpoint", 7), ("no checkpoint of step 7",)),
-        ("sample", ("--frames", 1), ("--frames", "at least")),
+        ("sample", ("--frames", 1), ("frames", "at least")),
     ):
         answer = vidgan(capsys, verb, run, "--out", tmp_path / "x", *options)
         require_one_line(answer, *words)

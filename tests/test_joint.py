@@ -20,8 +20,7 @@ from vidgan.run.directory import RunDirectory
 from vidgan.run.distributed import Replicas
 from vidgan.run.experiment import Experiment
 from vidgan.run.tiny import tiny
-from vidgan.sample.load import open_trained
-from vidgan.sample.sampler import synthesise, synthesise_in_chunks
+from vidgan.sample.model import load_run
 from vidgan.spec import SpecError
 from vidgan.train.trainer import Optimisers, update_generator
 
@@ -206,9 +205,9 @@ def test_joint_training_resumes_samples_and_evaluates(tmp_path: Path, capsys: Ca
     assert not list((whole / "checkpoints").glob("level1-*"))
     out = tmp_path / "clips"
     assert vidgan(capsys, "sample", whole, "--out", out, "--clips", 2, "--checkpoint", 1).status == 0
-    model = open_trained(RunDirectory.open(whole))
-    (video,) = synthesise(model, 3, [0], [1])
-    parts = list(synthesise_in_chunks(model, 3, 0, 1, 3))
+    model = load_run(RunDirectory.open(whole))
+    (video,) = model.sample(1, [1], seed=3)
+    parts = list(model.stream(0, 3, [1], seed=3))
     assert len(parts) > 2
     torch.testing.assert_close(torch.cat(parts), video, rtol=0, atol=1e-5)
     args = ("--out", tmp_path / "long", "--clips", 1, "--frames", 2 * len(video), "--chunk", 3)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vidgan.sample.sampler import Scaled, Threshold, interpolate, latents
+from vidgan.sample.noise import Scaled, Threshold, interpolate, latents
 from vidgan.spec import SpecError
 
 F64 = torch.float64

@@ -17,7 +17,9 @@ from vidgan.evaluation.protocols.protocol import Sampling
 from vidgan.models.cascade import by_label, sample_levels
 from vidgan.models.level import LevelSpec
 from vidgan.run.experiment import BatchSpec, Experiment, TrainingSpec
-from vidgan.sample.sampler import Trained, synthesise, synthesise_levels, to_bytes
+from vidgan.sample.model import Model
+from vidgan.sample.sampler import Sampler
+from vidgan.sample.video_io import to_bytes
 
 CPU = torch.device("cpu")
 LEVELS = (level_spec(4, 2, 4, GRU), level_spec(8, 4, 2, SEPARABLE), level_spec(16, 4, 1, SEPARABLE, count=3))
@@ -25,10 +27,13 @@ LEVELS = (level_spec(4, 2, 4, GRU), level_spec(8, 4, 2, SEPARABLE), level_spec(1
 NAMES = ("a", "b", "c")
 
 
-def trained(levels: tuple[LevelSpec, ...], smooth: bool = False) -> Trained:
+def trained(levels: tuple[LevelSpec, ...], smooth: bool = False) -> Model:
     training = TrainingSpec(batch=BatchSpec(global_batch=2, micro_batch=2))
     experiment = Experiment(name="x", levels=levels, classes=3, smooth_views=smooth, training=training)
-    return Trained(experiment, tuple(settled_level(levels, i) for i in range(len(levels))), NAMES, 0, CPU)
+    frozen = [settled_level(levels, i) for i in range(len(levels))]
+    model = Model(experiment, [level.generator for level in frozen], NAMES, 0, [1, 1, 1])
+    model._samplers[levels[-1].frames] = Sampler(frozen, 2)
+    return model
 
 
 def test_the_videos_of_all_levels() -> None:
@@ -51,9 +56,9 @@ def test_the_videos_of_all_levels() -> None:
 def test_clips_of_all_levels_are_those_of_sampling() -> None:
     """In passes of two clips; the first level's videos may come from elsewhere."""
     model = trained(LEVELS)
-    videos = synthesise_levels(model, 3, range(5), [0, 1, 2, 0, 1])
-    torch.testing.assert_close(videos[-1], synthesise(model, 3, range(5), [0, 1, 2, 0, 1]), rtol=0, atol=1e-9)
-    fed = synthesise_levels(model, 3, range(5), [0, 1, 2, 0, 1], first=videos[0].flip(0))
+    videos = model.levels(5, seed=3)
+    torch.testing.assert_close(videos[-1], model.sample(5, [0, 1, 2], seed=3), rtol=0, atol=1e-9)
+    fed = model.levels(5, NAMES, seed=3, lowest=videos[0].flip(0))
     assert torch.equal(fed[0], videos[0].flip(0))
     assert (fed[-1] - videos[-1]).abs().amax((1, 2, 3, 4))[[0, 1, 3, 4]].min() > 1e-3
 
@@ -61,7 +66,7 @@ def test_clips_of_all_levels_are_those_of_sampling() -> None:
 def test_pairs_are_inputs_and_outputs_brought_down_to_them() -> None:
     model = trained(LEVELS)
     batch = GeneratedClips(model, Sampling(), 3, 4, 16, None, pairs=True).read(range(1, 4))
-    low, middle, high = (to_bytes(v).numpy() for v in synthesise_levels(model, 3, range(1, 4), [1, 2, 0]))
+    low, middle, high = (to_bytes(v).numpy() for v in model.levels(3, seed=3, first=1))
     assert np.array_equal(batch.videos, high)
     assert batch.labels.tolist() == [1, 2, 0]
     expected = [(low, middle[:, ::2, ::2, ::2]), (middle, high[:, ::2, ::2, ::2])]

@@ -11,7 +11,7 @@ import catalog
 from vidgan.models.cascade import FrozenLevel
 from vidgan.nn.norm import BatchStatistics
 from vidgan.nn.warp import FactorisedWarp, Warp
-from vidgan.sample.sampler import Trained, continue_clips, continue_moving, roll_on_moving
+from vidgan.sample.sampler import Sampler
 from vidgan.sample.video_io import colour_wheel, under
 from vidgan.shapes import as_video
 
@@ -32,7 +32,7 @@ def point(warp: nn.Module, right: int, down: int) -> None:
         basis.view(warp.taps, warp.kernels)[(1 - down) * 3 + 1 - right, 2] = 1e4
 
 
-def moving() -> Trained:
+def moving() -> Sampler:
     """An untrained model whose kernels are one-hot."""
     experiment = catalog.experiments()["trivd-gan-fp-k600-16x64"]
     (spec,) = experiment.levels
@@ -42,22 +42,20 @@ def moving() -> Trained:
     warps = [module for module in generator.modules() if isinstance(module, Warp)]
     for warp, shift in zip(warps, SHIFTS, strict=True):
         point(warp, *shift)
-    return Trained(
-        experiment, (FrozenLevel(spec, generator, BatchStatistics()),), ("all",), 0, torch.device("cpu")
-    )
+    return Sampler([FrozenLevel(spec, generator, BatchStatistics())], 16)
 
 
 def test_one_hot_kernels_make_an_exact_field() -> None:
     model = moving()
     given = as_video(catalog.random(2, 2, 3, 32, 32).float().tanh())
-    made = continue_moving(model, given, 0, range(2))
+    made = model.predict(given, range(2), [0, 0], 0)
     frames = model.levels[0].spec.frames
     assert made.motion is not None
     assert made.motion.shape == (2, frames, 2, 32, 32)
     for axis, pixels in enumerate(TOTAL):
         assert torch.equal(made.motion[:, :, axis], torch.full((2, frames, 32, 32), float(pixels)))
-    assert torch.equal(made.video, continue_clips(model, given, 0, range(2)))
-    longer = roll_on_moving(model, given, frames + 2, 0, range(2))
+    longer = model.predict(given, range(2), [0, 0], 0, frames + 2)
+    assert torch.equal(longer.video[:, :frames], made.video)
     assert longer.motion is not None
     assert longer.motion.shape == (2, frames + 2, 2, 32, 32)
     assert longer.video.shape == (2, frames + 2, 3, 32, 32)

@@ -20,8 +20,9 @@ from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
 from vidgan.presets import preset
 from vidgan.run.directory import RunDirectory
 from vidgan.run.tiny import tiny
-from vidgan.sample.load import GivenFrames, open_trained
-from vidgan.sample.sampler import Scaled, latents, roll_on
+from vidgan.sample.model import load_run
+from vidgan.sample.noise import Scaled, latents
+from vidgan.sample.standing import GivenFrames
 from vidgan.sample.video_io import write_clip
 from vidgan.seeds import derive
 from vidgan.shapes import as_video
@@ -100,7 +101,9 @@ def test_given_and_following_frames(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("goes_on", [True, False])
-def test_a_settled_model_needs_no_data(run: Path, tmp_path: Path, capsys: Capture, goes_on: bool) -> None:
+def test_a_model_with_saved_statistics_needs_no_data(
+    run: Path, tmp_path: Path, capsys: Capture, goes_on: bool
+) -> None:
     source = video(tmp_path / "in.mp4", GIVEN + MADE - (not goes_on))
     (tmp_path / "out").mkdir()
     for earlier in ("future-007.mp4", "truth.mp4", "mine.txt"):
@@ -134,13 +137,13 @@ def test_rolling_on_goes_on_from_its_own_frames(run: Path, tmp_path: Path, capsy
     assert greys(decoded(tmp_path / "long" / "truth.mp4")) == list(range(GIVEN + 10))
 
     directory = RunDirectory.open(run)
-    data = GivenFrames(directory.data.fingerprint, lambda: pytest.fail("it has settled already"))
-    model = open_trained(directory, data=data)
+    data = GivenFrames(directory.data.fingerprint, lambda: pytest.fail("its statistics are saved"))
+    model = load_run(directory, data=data)
     given = as_video(
         torch.rand((2, GIVEN, 3, SIDE, SIDE), generator=torch.Generator().manual_seed(1)) * 2 - 1
     )
-    rolled = roll_on(model, given, 10, 3, range(2))
-    level, seen = model.levels[0], given
+    rolled = model.sampler().predict(given, range(2), [0, 0], 3, 10).video
+    level, seen = model.sampler().levels[0], given
     for turn in range(3):
         seed = 3 if turn == 0 else derive(3, "rolling on", turn)
         z = latents(seed, 0, range(2), level.spec.generator.latent, Scaled())
@@ -153,7 +156,7 @@ def test_rolling_on_goes_on_from_its_own_frames(run: Path, tmp_path: Path, capsy
 
 
 @pytest.mark.slow
-def test_a_model_that_has_not_settled_says_what_is_missing(
+def test_a_model_without_saved_statistics_says_what_is_missing(
     run: Path, tmp_path: Path, capsys: Capture
 ) -> None:
     for path in (run / "statistics").iterdir():

@@ -141,7 +141,7 @@ def test_tiny_presets_train_two_steps(name: str) -> None:
         labels, passes = label_counts(experiment, dataset), experiment.training.standing_statistics
         for generator in state.sampling_generators():
             place = len(below)
-            table = statistics_of_level(experiment, place, generator, below, labels, dataset, passes, CPU)
+            table = statistics_of_level(experiment, place, generator, below, labels, dataset, passes)
             below.append(FrozenLevel(experiment.levels[place], generator, StandingStatistics(table)))
 
 

@@ -14,14 +14,20 @@ if TYPE_CHECKING:
     from vidgan.errors import UserError as UserError
     from vidgan.presets import preset as preset
     from vidgan.run.experiment import Experiment as Experiment
+    from vidgan.sample.model import Model as Model
+    from vidgan.sample.model import load as load
+    from vidgan.sample.video_io import save_video as save_video
 
 __version__ = "0.1.0"
 
 _PACKAGES = ("data", "evaluation", "models", "nn")
 _HOMES = {
     "Experiment": "run.experiment",
+    "Model": "sample.model",
     "UserError": "errors",
+    "load": "sample.model",
     "preset": "presets",
+    "save_video": "sample.video_io",
 }
 """Where each name stands; the imports above tell type checkers the same."""
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +26,22 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
         _sync_folder(path.parent)
     except BaseException:
         part.unlink(missing_ok=True)
+        raise
+
+
+def write_folder(path: Path, write: Callable[[Path], None]) -> None:
+    """Let ``write`` fill a temporary folder beside ``path`` and rename it to ``path``, which is new or empty.
+
+    Raises whatever ``write`` raises, and ``OSError`` where ``path`` is not empty; nothing is left then.
+    """
+    part = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part"))
+    try:
+        write(part)
+        part.chmod(0o777 & ~_umask())
+        part.replace(path)
+        _sync_folder(path.parent)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
         raise
 
 

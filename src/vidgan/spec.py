@@ -70,11 +70,30 @@ def to_json(value: Any) -> Any:
 
 def tag_of(cls: type) -> str:
     """What JSON calls a spec class: its name; outside vidgan ``file.py:Class``."""
-    of_vidgan = cls.__module__.split(".")[0] == "vidgan"
-    if of_vidgan and not cls.__module__.startswith(PREFIX):
+    if _of_vidgan(cls):
         return cls.__name__
-    file = getattr(sys.modules.get(cls.__module__), "__file__", None) or f"{cls.__module__}.py"
-    return f"{Path(file).name}:{cls.__qualname__}"
+    file = file_of(cls) or Path(f"{cls.__module__}.py")
+    return f"{file.name}:{cls.__qualname__}"
+
+
+def file_of(cls: type) -> Path | None:
+    """The user's file that defines a class; None for a class of vidgan, and where there is no file."""
+    file = getattr(sys.modules.get(cls.__module__), "__file__", None)
+    return None if file is None or _of_vidgan(cls) else Path(file)
+
+
+def _of_vidgan(cls: type) -> bool:
+    return cls.__module__.split(".")[0] == "vidgan" and not cls.__module__.startswith(PREFIX)
+
+
+def classes_in(value: Any) -> set[type[Spec]]:
+    """The classes of a spec and of all specs inside it."""
+    if isinstance(value, tuple):
+        return set().union(*map(classes_in, value))
+    if not isinstance(value, Spec):
+        return set()
+    fields = dataclasses.fields(value)  # type: ignore[arg-type]
+    return {type(value)}.union(*(classes_in(getattr(value, field.name)) for field in fields))
 
 
 def concrete(kind: type[S]) -> dict[str, type[S]]:

@@ -8,7 +8,7 @@ from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec, demo_like
 from vidgan.errors import UserError
 from vidgan.run.directory import DataRecord, RunDirectory
 from vidgan.run.experiment import Experiment, whole_window
-from vidgan.sample.load import GivenFrames
+from vidgan.sample.standing import GivenFrames
 
 SYNTHETIC = "synthetic"
 TEXTURED = "synthetic-textured"
@@ -72,7 +72,7 @@ def data_of_run(run: RunDirectory, source: str | None) -> Dataset:
 
 
 def given_frames(run: RunDirectory, named: Dataset | None) -> GivenFrames:
-    """What a frame-conditional run settles on: ``named`` data, or else those that it was trained on."""
+    """What a frame-conditional run takes standing statistics of: ``named`` data, or else those of its training."""
     if named is not None:
         return GivenFrames.of(named)
 
@@ -80,8 +80,7 @@ def given_frames(run: RunDirectory, named: Dataset | None) -> GivenFrames:
         dataset = data_of_run(run, None)
         if dataset.fingerprint != run.data.fingerprint:
             raise UserError(
-                f"the data of this run have changed since it started ({run.data.source}); name those to settle on "
-                "by --data"
+                f"the data of this run have changed since it started ({run.data.source}); name them by --data"
             )
         return dataset
 

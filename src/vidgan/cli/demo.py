@@ -19,9 +19,8 @@ from vidgan.report.words import count
 from vidgan.run.directory import RunDirectory, command_line
 from vidgan.run.distributed import Replicas, choose_device, side_by_side
 from vidgan.run.experiment import whole_window
-from vidgan.sample.load import open_trained
-from vidgan.sample.sampler import Trained, synthesise, to_bytes
-from vidgan.sample.video_io import grid, write_clip
+from vidgan.sample.model import Model, load_run
+from vidgan.sample.video_io import grid, to_bytes, write_clip
 from vidgan.train.session import train_run
 
 PER_CLASS = 4
@@ -64,7 +63,7 @@ def run(args: list[str]) -> int:
     )
     if not side_by_side(processes, train, options.out, options.minutes * 60):
         return 0
-    model = open_trained(directory, device=choose_device())
+    model = load_run(directory, device=choose_device(), cache=directory.statistics)
     for name in ("oracle-accuracy", "pixel-statistics"):
         show(evaluate(directory, model, dataset, name, protocol(name)))
     write_samples(directory, model)
@@ -96,11 +95,11 @@ def train(replicas: Replicas, out: Path, seconds: float) -> bool:
     return train_run(directory, dataset, replicas, choose_device(), workers=0, seconds=seconds)
 
 
-def write_samples(directory: RunDirectory, model: Trained) -> None:
+def write_samples(directory: RunDirectory, model: Model) -> None:
     """Samples of every class, as files of their own and as one grid."""
     names = model.class_names
     labels = [i % len(names) for i in range(len(names) * PER_CLASS)]
-    videos = to_bytes(synthesise(model, 1, range(len(labels)), labels)).numpy()
+    videos = to_bytes(model.sample(len(labels), seed=1)).numpy()
     for i, (video, label) in enumerate(zip(videos, labels, strict=True)):
         write_clip(class_folder(directory, names[label]) / f"fake-{i // len(names)}.webp", video, FPS)
     # A column per class, so that a look down a column compares samples of one class.

@@ -11,7 +11,7 @@ from vidgan.cli.checks import at_least
 from vidgan.cli.data import SYNTHETIC, data_of_run, given_frames
 from vidgan.cli.parse import parse
 from vidgan.cli.progress import clips_progress
-from vidgan.cli.sampling import checkpoint, class_numbers, truncation
+from vidgan.cli.sampling import class_numbers, truncation
 from vidgan.data.dataset import Dataset
 from vidgan.data.raw_videos import open_videos
 from vidgan.data.synthetic import SyntheticDataset, demo_like
@@ -25,7 +25,7 @@ from vidgan.report.words import count
 from vidgan.run.directory import RunDirectory
 from vidgan.run.distributed import choose_device, join_replicas, rank_zero_first
 from vidgan.run.logs import Log
-from vidgan.sample.load import open_trained
+from vidgan.sample.model import load_run
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -168,7 +168,7 @@ def judge_run(options: Options, chosen: dict[str, Protocol], setup: Setup) -> li
         dataset: Dataset = open_real(options.real, directory.experiment.size)
     else:
         dataset = data_of_run(directory, options.data)
-    only = tuple(directory.class_names[n] for n in class_numbers(directory, options.classes))
+    only = tuple(directory.class_names[n] for n in class_numbers(directory, options.classes) or ())
     chosen = {name: each.replace(source=each.source.replace(classes=only)) for name, each in chosen.items()}
     for each in chosen.values():  # before anything is computed
         each.check(subject_of(directory, dataset))
@@ -177,12 +177,15 @@ def judge_run(options: Options, chosen: dict[str, Protocol], setup: Setup) -> li
         if not directory.experiment.levels[0].context_frames:
             raise UserError("--copy-last copies the last given frame, and this model is given none")
         return [evaluate(directory, None, dataset, name, each, setup) for name, each in chosen.items()]
-    choice = checkpoint(options.checkpoint)
-    # A model is settled on the data it was trained on, whatever it is measured against.
+    # Standing statistics are of the data that it was trained on, whatever it is measured against.
     own = dataset if dataset.fingerprint == directory.data.fingerprint else None
-    # The main process settles, and keeps the statistics for the others.
+    # The main process takes them, and keeps them for the others.
     with rank_zero_first(setup.shares.is_rank_zero, setup.shares.wait):
-        model = open_trained(directory, choice, not options.raw, setup.device, given_frames(directory, own))
+        given, kept = given_frames(directory, own), directory.statistics
+        model = load_run(
+            directory, options.checkpoint, options.raw, setup.device or choose_device(), kept, given
+        )
+        model.sampler()
     return [evaluate(directory, model, dataset, name, each, setup) for name, each in chosen.items()]
 
 

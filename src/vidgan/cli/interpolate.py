@@ -8,13 +8,12 @@ import tyro
 
 from vidgan.cli.checks import at_least, output_folder
 from vidgan.cli.parse import parse
-from vidgan.cli.sampling import check_files, checkpoint, class_numbers, synthesis_run, truncation
+from vidgan.cli.sampling import check_files, class_numbers, synthesis_run, truncation
 from vidgan.errors import UserError
 from vidgan.report.words import count
 from vidgan.run.distributed import choose_device
-from vidgan.sample.load import open_trained
-from vidgan.sample.sampler import End, between, columns_of_time, to_bytes
-from vidgan.sample.video_io import grid, write_clip, write_image
+from vidgan.sample.model import load_run
+from vidgan.sample.video_io import columns_of_time, grid, to_bytes, write_clip, write_image
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -60,29 +59,21 @@ def run(args: list[str]) -> int:
     at_least("--points", options.points, 2)
     at_least("--rows", options.rows, 1)
     check_files(options.format, options.fps)
-    noise = truncation(options.sigma, options.threshold)
+    truncation(options.sigma, options.threshold)
     output_folder(options.out)
     directory = synthesis_run(options.run)
     if len(options.classes) > 2:
         raise UserError(f"--classes takes one class or two, got {len(options.classes)}")
-    chosen = class_numbers(directory, options.classes)
-    names = directory.class_names
-    model = open_trained(directory, checkpoint(options.checkpoint), not options.raw, choose_device())
+    names, classes = directory.class_names, class_numbers(directory, options.classes)
+    model = load_run(directory, options.checkpoint, options.raw, choose_device(), cache=directory.statistics)
     options.out.mkdir(parents=True, exist_ok=True)
     for i in range(options.count):
-        first, last = ends(i, chosen, len(names))
-        made = to_bytes(between(model, options.seed, first, last, options.points, noise)).numpy()
-        words = list(dict.fromkeys(names[end.label] for end in (first, last))) if len(names) > 1 else []
+        drawn = (options.points, options.seed, options.sigma, options.threshold, i)
+        made = to_bytes(model.interpolate(classes, *drawn)).numpy()
+        ends = model.ends(classes, i)
+        words = list(dict.fromkeys(names[end.label] for end in ends)) if len(names) > 1 else []
         name = "-".join([f"{i:05d}", *words])
         write_clip(options.out / f"{name}.{options.format}", grid(made, columns=options.points), options.fps)
         write_image(options.out / f"{name}-strip.png", columns_of_time(made, options.rows))
     print(f"wrote {count(options.count, 'interpolation')} to {options.out}")
     return 0
-
-
-def ends(number: int, chosen: list[int], classes: int) -> tuple[End, End]:
-    """The two samples of an interpolation."""
-    if len(chosen) == 2:
-        return End(number, chosen[0]), End(number, chosen[1])
-    label = chosen[0] if chosen else number % classes
-    return End(2 * number, label), End(2 * number + 1, label)

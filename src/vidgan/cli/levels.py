@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vidgan.cli.checks import at_least
 from vidgan.cli.parse import parse
-from vidgan.cli.sampling import check_files, checkpoint, class_numbers, synthesis_run, truncation
+from vidgan.cli.sampling import check_files, class_numbers, synthesis_run, truncation
 from vidgan.errors import UserError
 from vidgan.evaluation.metrics.frames import psnr
 from vidgan.models.cascade import below_of
@@ -19,9 +19,17 @@ from vidgan.report.words import number
 from vidgan.run.directory import RunDirectory
 from vidgan.run.distributed import choose_device
 from vidgan.run.experiment import Experiment
-from vidgan.sample.load import open_trained
-from vidgan.sample.sampler import Truncation, synthesise_levels, to_bytes, unrolled
-from vidgan.sample.video_io import Row, as_film, as_strip, spread, stand_in_time, write_clip, write_image
+from vidgan.sample.model import load_run, unrolled
+from vidgan.sample.video_io import (
+    Row,
+    as_film,
+    as_strip,
+    spread,
+    stand_in_time,
+    to_bytes,
+    write_clip,
+    write_image,
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -63,19 +71,18 @@ def run(args: list[str]) -> int:
     at_least("--clips", options.clips, 1)
     at_least("--columns", options.columns, 1)
     check_files(options.out.suffix[1:], options.fps)
-    noise = truncation(options.sigma, None)
+    truncation(options.sigma, None)
     own = synthesis_run(options.run)
     if options.frames is not None:
         own.experiment = unrolled(own.experiment, options.frames)
     frames = own.experiment.levels[-1].frames
     others = [fitting(synthesis_run(path), own) for path in options.beside]
-    classes = class_numbers(own, options.classes) or list(range(len(own.class_names)))
-    labels = [classes[i % len(classes)] for i in range(options.clips)]
-    videos = made(own, options, labels, noise, None)
+    classes = class_numbers(own, options.classes)
+    videos = made(own, options, classes, None)
     rows = rows_of(own, videos, 0)
     for other in others:
         fed = len(other.experiment.levels) > 1
-        found = made(other, options, labels, noise, videos[0] if fed else None)
+        found = made(other, options, classes, videos[0] if fed else None)
         rows += rows_of(other, [video[:, :frames] for video in found], int(fed))
     options.out.parent.mkdir(parents=True, exist_ok=True)
     picture = options.out.suffix == ".png"
@@ -116,11 +123,12 @@ def first_shape(experiment: Experiment) -> str:
 
 
 def made(
-    run: RunDirectory, options: Options, labels: list[int], noise: Truncation, first: Tensor | None
+    run: RunDirectory, options: Options, classes: list[int] | None, lowest: Tensor | None
 ) -> list[Tensor]:
-    """The videos of all levels; ``first`` stands for level 1's."""
-    model = open_trained(run, checkpoint("last"), not options.raw, choose_device())
-    return synthesise_levels(model, options.seed, range(options.clips), labels, noise, first)
+    """The videos of all levels; ``lowest`` stand for level 1's."""
+    model = load_run(run, raw=options.raw, device=choose_device(), cache=run.statistics)
+    drawn = (classes, options.seed, options.sigma)
+    return model.levels(options.clips, *drawn, lowest=lowest)
 
 
 def rows_of(run: RunDirectory, videos: list[Tensor], first: int) -> list[Row]:

@@ -14,7 +14,7 @@ from vidgan.cli.checks import at_least, output_folder
 from vidgan.cli.data import data_of_run, open_held_out
 from vidgan.cli.parse import parse
 from vidgan.cli.progress import clips_progress
-from vidgan.cli.sampling import checkpoint, class_numbers, synthesis_run, truncation
+from vidgan.cli.sampling import class_numbers, synthesis_run, truncation
 from vidgan.data.dataset import Dataset
 from vidgan.errors import UserError
 from vidgan.evaluation.memorisation import (
@@ -35,7 +35,7 @@ from vidgan.report.words import count
 from vidgan.run.directory import RunDirectory, now, versions
 from vidgan.run.distributed import choose_device
 from vidgan.run.experiment import whole_window
-from vidgan.sample.load import open_trained
+from vidgan.sample.model import load_run
 from vidgan.sample.video_io import grid, strip, write_clip, write_image
 
 ROWS = 8
@@ -101,7 +101,7 @@ def run(args: list[str]) -> int:
     likeness = likeness_of(options, directory)
     classes = class_numbers(directory, options.classes) or list(range(len(directory.class_names)))
     device = choose_device()
-    model = open_trained(directory, checkpoint(options.checkpoint), not options.raw, device)
+    model = load_run(directory, options.checkpoint, options.raw, device, directory.statistics)
     with clips_progress() as begin:
         found = remember(
             model,

@@ -23,16 +23,17 @@ from vidgan.models.level import LevelSpec
 from vidgan.report.words import count as counted
 from vidgan.run.directory import RunDirectory
 from vidgan.run.distributed import choose_device
-from vidgan.sample.load import open_trained
-from vidgan.sample.sampler import Continued, Scaled, Threshold, Truncation, roll_on_moving, to_bytes
-from vidgan.sample.video_io import Clip, check_rate, grid, under, write_clip
+from vidgan.sample.model import load_run
+from vidgan.sample.sampler import Futures
+from vidgan.sample.video_io import Clip, check_rate, grid, to_bytes, under, write_clip
 
 # Luc et al. 2020, D.2: "extreme truncation", "moderate truncation with 0.8 threshold; and no truncation at all".
-TRUNCATIONS: Mapping[str, Truncation] = {
-    "zero": Scaled(sigma=0),
-    "threshold 0.8": Threshold(limit=0.8),
-    "no truncation": Scaled(),
+TRUNCATIONS: Mapping[str, tuple[float | None, float | None]] = {
+    "zero": (0.0, None),
+    "threshold 0.8": (None, 0.8),
+    "no truncation": (None, None),
 }
+"""(sigma, threshold)"""
 COLUMNS = 8
 """clips in a row where all are side by side"""
 
@@ -67,7 +68,7 @@ class Options:
     truncations: bool = False
     """also write each continuation from a latent of zeros, one truncated at 0.8 and one not truncated, side by side"""
     data: str | None = None
-    """dataset to settle statistics on; the run's own without it"""
+    """dataset that standing statistics are taken of; the run's own without it"""
 
 
 def run(args: list[str]) -> int:
@@ -79,7 +80,7 @@ def run(args: list[str]) -> int:
     output_folder(options.out)
     if options.frames is not None:
         at_least("--frames", options.frames, 1)
-    noise = truncation(options.sigma, options.threshold)
+    truncation(options.sigma, options.threshold)
     directory = RunDirectory.open(options.run)
     level = directory.experiment.levels[0]
     if not level.context_frames:
@@ -91,13 +92,14 @@ def run(args: list[str]) -> int:
     length = level.frames if options.frames is None else options.frames
     source = read_source(options.video, level, options.start, length)
     named = None if options.data is None else data_of_run(directory, options.data)
-    model = open_trained(directory, device=choose_device(), data=given_frames(directory, named))
-    given = to_float(torch.from_numpy(source.given)[None]).expand(options.futures, -1, -1, -1, -1)
+    data = given_frames(directory, named)
+    model = load_run(directory, device=choose_device(), cache=directory.statistics, data=data)
+    given = to_float(torch.from_numpy(source.given)[None])[0]
 
-    def continued(way: Truncation) -> Continued:
-        return roll_on_moving(model, given, length, options.seed, range(options.futures), way)
+    def continued(sigma: float | None, threshold: float | None) -> Futures:
+        return model.futures(given, options.futures, 0, options.seed, sigma, threshold, length)
 
-    futures = continued(noise)
+    futures = continued(options.sigma, options.threshold)
     videos = joined(source.given, futures.video)
     options.out.mkdir(parents=True, exist_ok=True)
     forget_earlier(options.out)
@@ -106,7 +108,7 @@ def run(args: list[str]) -> int:
     if options.motion and futures.motion is not None:
         write_motion(options.out, videos, futures.motion, options.fps)
     if options.truncations:
-        columns = [joined(source.given, continued(way).video) for way in TRUNCATIONS.values()]
+        columns = [joined(source.given, continued(*way).video) for way in TRUNCATIONS.values()]
         rows = [video for row in zip(*columns, strict=True) for video in row]
         write_clip(options.out / "truncations.mp4", grid(np.stack(rows), len(columns)), options.fps)
         print(f"truncations.mp4: a row per continuation; from left to right {', '.join(TRUNCATIONS)}")

@@ -8,15 +8,14 @@ import tyro
 
 from vidgan.cli.checks import at_least, output_folder
 from vidgan.cli.parse import parse
-from vidgan.cli.sampling import check_files, checkpoint, class_numbers, synthesis_run, truncation
+from vidgan.cli.sampling import check_files, class_numbers, synthesis_run, truncation
 from vidgan.errors import UserError
 from vidgan.models.cascade import require_chunks
 from vidgan.report.words import count
 from vidgan.run.directory import RunDirectory
 from vidgan.run.distributed import choose_device
-from vidgan.sample.load import open_trained
-from vidgan.sample.sampler import Trained, Truncation, synthesise, synthesise_in_chunks, to_bytes, unrolled
-from vidgan.sample.video_io import grid, write_clip, write_stream
+from vidgan.sample.model import load_run, unrolled
+from vidgan.sample.video_io import Videos, grid, to_bytes, write_clip, write_stream
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -59,37 +58,35 @@ def run(args: list[str]) -> int:
     options = parse(Options, "sample", args)
     at_least("--clips", options.clips, 1)
     check_files(options.format, options.fps)
-    noise = truncation(options.sigma, options.threshold)
+    truncation(options.sigma, options.threshold)
     output_folder(options.out)
     directory = synthesis_run(options.run)
     if options.chunk is not None:
         check_chunk(options, directory)
     if options.frames is not None:
-        directory.experiment = unrolled(directory.experiment, options.frames)
-    names = directory.class_names
-    chosen = class_numbers(directory, options.classes) or list(range(len(names)))
-    labels = [chosen[i % len(chosen)] for i in range(options.clips)]
-    model = open_trained(
-        directory, checkpoint(options.checkpoint), not options.raw, choose_device(), chunk=options.chunk
-    )
-    options.out.mkdir(parents=True, exist_ok=True)
+        unrolled(directory.experiment, options.frames)  # refused before anything is computed
+    names, classes = directory.class_names, class_numbers(directory, options.classes)
+    model = load_run(directory, options.checkpoint, options.raw, choose_device(), cache=directory.statistics)
+    labels = model.labels_of(range(options.clips), classes)
     paths = [options.out / f"{name_of(i, label, names)}.{options.format}" for i, label in enumerate(labels)]
+    drawn = (classes, options.seed, options.sigma, options.threshold, options.frames)
     if options.chunk is None:
-        write_whole_videos(options, model, labels, noise, paths)
+        videos = to_bytes(model.sample(options.clips, *drawn)).numpy()
+        options.out.mkdir(parents=True, exist_ok=True)
+        write_whole_videos(options, videos, paths)
     else:
-        for i, (path, label) in enumerate(zip(paths, labels, strict=True)):
-            parts = synthesise_in_chunks(model, options.seed, i, label, options.chunk, noise)
+        model.sampler(options.frames, options.chunk)
+        options.out.mkdir(parents=True, exist_ok=True)
+        for i, path in enumerate(paths):
+            parts = model.stream(i, options.chunk, *drawn)
             frames = (frame for part in parts for frame in to_bytes(part[None])[0].numpy())
             write_stream(path, frames, options.fps)
     print(f"wrote {count(options.clips, 'video')} to {options.out}")
     return 0
 
 
-def write_whole_videos(
-    options: Options, model: Trained, labels: list[int], noise: Truncation, paths: list[Path]
-) -> None:
-    """Make all videos, then write them, and the grid."""
-    videos = to_bytes(synthesise(model, options.seed, range(options.clips), labels, noise)).numpy()
+def write_whole_videos(options: Options, videos: Videos, paths: list[Path]) -> None:
+    """Write all videos, and the grid."""
     for path, video in zip(paths, videos, strict=True):
         write_clip(path, video, options.fps)
     if options.grid:

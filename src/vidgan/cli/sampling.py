@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from vidgan.cli.checks import at_least, positive
-from vidgan.errors import UserError, did_you_mean, some
+from vidgan.errors import UserError
 from vidgan.run.directory import RunDirectory
-from vidgan.sample.load import AtStep, BestSoFar, Choice, Last
-from vidgan.sample.sampler import Scaled, Threshold, Truncation
+from vidgan.sample import model, noise
+from vidgan.sample.noise import Truncation
 from vidgan.sample.video_io import FORMATS, check_rate
 
 
@@ -22,20 +22,6 @@ def synthesis_run(path: Path) -> RunDirectory:
     return directory
 
 
-def checkpoint(text: str) -> Choice:
-    """The checkpoint that ``best``, ``last`` or a step means.
-
-    Raises:
-        UserError: if it is none of them.
-    """
-    named: dict[str, Choice] = {"best": BestSoFar(), "last": Last()}
-    if text in named:
-        return named[text]
-    if text.isdecimal():
-        return AtStep(step=int(text))
-    raise UserError(f"a checkpoint is best, last or a number of steps, not {text!r}")
-
-
 def truncation(sigma: float | None, threshold: float | None) -> Truncation:
     """How noise is drawn: not truncated where neither is given.
 
@@ -46,11 +32,9 @@ def truncation(sigma: float | None, threshold: float | None) -> Truncation:
         raise UserError("--sigma and --threshold are two ways to truncate: give one of them")
     if sigma is not None:
         at_least("--sigma", sigma, 0)
-        return Scaled(sigma=sigma)
     if threshold is not None:
         positive("--threshold", threshold)
-        return Threshold(limit=threshold)
-    return Scaled()
+    return noise.truncation(sigma, threshold)
 
 
 def check_files(format: str, fps: float) -> None:
@@ -60,28 +44,12 @@ def check_files(format: str, fps: float) -> None:
     check_rate(fps)
 
 
-def class_numbers(directory: RunDirectory, given: tuple[str, ...]) -> list[int]:
-    """The labels of classes given by name or number.
+def class_numbers(directory: RunDirectory, given: tuple[str, ...]) -> list[int] | None:
+    """The labels of classes given by name or number; None for all, where none are given.
 
     Raises:
         UserError: if there is no such class, or the model has none.
     """
     if given and not directory.experiment.conditional:
         raise UserError("this model was trained without classes: leave out --classes")
-    return [class_number(text, directory.class_names) for text in given]
-
-
-def class_number(text: str, names: tuple[str, ...]) -> int:
-    """The label of a class given by name or number.
-
-    Raises:
-        UserError: if there is none; names the nearest.
-    """
-    if text in names:
-        return names.index(text)
-    if text.isdecimal() and int(text) < len(names):
-        return int(text)
-    raise UserError(
-        f"there is no class {text!r}{did_you_mean(text, list(names))}; "
-        f"there are {len(names)}, by name or by number from 0: {some(names, 20)}"
-    )
+    return model.class_numbers(directory.class_names, given) if given else None

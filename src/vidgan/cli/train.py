@@ -12,7 +12,6 @@ from vidgan.cli.checks import at_least, positive
 from vidgan.cli.data import open_data, open_held_out
 from vidgan.cli.overrides import Values, values_of, with_values
 from vidgan.cli.parse import parse
-from vidgan.cli.sampling import checkpoint
 from vidgan.data.dataset import Dataset
 from vidgan.data.window import check_usable
 from vidgan.errors import UserError
@@ -307,8 +306,7 @@ def open_run(
     if options.resume == "auto":
         print(f"no run in {options.out} yet: starting one", file=sys.stderr)
     tell_of_statistics(experiment.training.batch, processes)
-    choice = None if options.init_checkpoint is None else checkpoint(options.init_checkpoint)
-    origin = None if options.init_from is None else origin_of(options.init_from, choice)
+    origin = None if options.init_from is None else origin_of(options.init_from, options.init_checkpoint)
     RunDirectory.create(options.out, experiment, record, command_line(), origin, budget, processes)
 
 

@@ -19,7 +19,8 @@ from vidgan.evaluation.protocols.protocol import Draw, Sampling
 from vidgan.models.cascade import below_of
 from vidgan.models.level import view_below
 from vidgan.run.checkpoints import weights_hash
-from vidgan.sample.sampler import Trained, continue_clips, synthesise, synthesise_levels, to_bytes
+from vidgan.sample.model import Model
+from vidgan.sample.video_io import to_bytes
 from vidgan.seeds import derive
 from vidgan.spec import to_json
 
@@ -147,7 +148,7 @@ class GeneratedClips(Clips):
 
     def __init__(
         self,
-        model: Trained,
+        model: Model,
         sampling: Sampling,
         seed: int,
         count: int,
@@ -162,13 +163,13 @@ class GeneratedClips(Clips):
         self.pairs = pairs
         self.classes = model.class_names if given is None else given.classes
         self.labels = list(only) or list(range(len(self.classes)))
-        self.context = model.levels[0].spec.context_frames
+        self.context = model.experiment.levels[0].context_frames
 
     @property
     def identity(self) -> dict[str, Any]:
         experiment = self.model.experiment
         return {
-            "weights": [weights_hash(level.generator) for level in self.model.levels],
+            "weights": [weights_hash(generator) for generator in self.model.generators],
             "levels": to_json(experiment.levels),
             "classes": list(self.classes),
             "labels": self.labels,
@@ -188,15 +189,16 @@ class GeneratedClips(Clips):
             labels = [self.labels[n % len(self.labels)] for n in numbers]
             if self.pairs:
                 return self._read_pairs(numbers, labels)
-            video = synthesise(self.model, self.seed, numbers, labels, truncation)
+            video = self.model.sampler().sample(numbers, labels, self.seed, truncation)
             return EvaluationBatch(to_bytes(video).numpy()[:, : self.frames], np.asarray(labels, np.int64))
         real = in_turns(self.given, [n // self.futures for n in numbers])
         first = to_float(torch.from_numpy(real.videos[:, : self.context]))
-        video = continue_clips(self.model, first, self.seed, numbers, truncation)
+        zeros = [0] * len(numbers)
+        video = self.model.sampler().predict(first, numbers, zeros, self.seed, truncation=truncation).video
         return continued(real, to_bytes(video).numpy(), self.sampling.given_frames, self.frames)
 
     def _read_pairs(self, numbers: range, labels: list[int]) -> EvaluationBatch:
-        videos = synthesise_levels(self.model, self.seed, numbers, labels, self.sampling.truncation)
+        videos = self.model.sampler().sample_levels(numbers, labels, self.seed, self.sampling.truncation)
         experiment = self.model.experiment
         pairs = []
         for index in range(1, len(videos)):

@@ -16,7 +16,10 @@ from vidgan.evaluation.metrics.features import squared_distances
 from vidgan.evaluation.metrics.frames import Bytes, aligned_distances, pair_distances, step_distances
 from vidgan.evaluation.protocols.extractors import EvaluationBatch, Extractor, Videos
 from vidgan.run.experiment import whole_window
-from vidgan.sample.sampler import End, Trained, Truncation, between, synthesise, to_bytes
+from vidgan.sample.model import Model
+from vidgan.sample.noise import Truncation
+from vidgan.sample.sampler import End
+from vidgan.sample.video_io import to_bytes
 from vidgan.seeds import derive
 
 
@@ -268,9 +271,9 @@ class Memorisation(NamedTuple):
     """by interpolation"""
 
 
-def samples_of(model: Trained, seed: int, labels: Sequence[int], truncation: Truncation) -> Queries:
+def samples_of(model: Model, seed: int, labels: Sequence[int], truncation: Truncation) -> Queries:
     """Samples of these classes."""
-    videos = to_bytes(synthesise(model, seed, range(len(labels)), labels, truncation)).numpy()
+    videos = to_bytes(model.sampler().sample(range(len(labels)), labels, seed, truncation)).numpy()
     return Queries(videos, np.asarray(labels, np.int64), [None] * len(labels))
 
 
@@ -317,7 +320,7 @@ def of_classes(queries: Queries, classes: Sequence[int]) -> Queries:
 
 
 def remember(
-    model: Trained,
+    model: Model,
     dataset: Dataset,
     held_out: tuple[Dataset, Sequence[int]] | None,
     likeness: Similarity,
@@ -366,7 +369,9 @@ def remember(
     for path in range(paths):
         label = classes[path % len(classes)]
         ends = (End(2 * path, label), End(2 * path + 1, label))
-        jumps.append(jump(to_bytes(between(model, derive(seed, "paths"), *ends, points, truncation)).numpy()))
+        path_seed = derive(seed, "paths")
+        videos = model.sampler().interpolate(*ends, points, path_seed, truncation)
+        jumps.append(jump(to_bytes(videos).numpy()))
     return Memorisation(
         samples, made, real, others, compare_nearest(made, others), judge_real(others), spread, jumps
     )

@@ -25,7 +25,7 @@ from vidgan.run.directory import RunDirectory, now, versions
 from vidgan.run.distributed import choose_device
 from vidgan.run.experiment import whole_window
 from vidgan.run.logs import Log
-from vidgan.sample.sampler import Trained
+from vidgan.sample.model import Model
 from vidgan.spec import differences, to_json
 
 
@@ -61,7 +61,7 @@ class Evaluated(NamedTuple):
 
 def evaluate(
     run: RunDirectory,
-    model: Trained | None,
+    model: Model | None,
     dataset: Dataset,
     name: str,
     protocol: Protocol,
@@ -101,7 +101,7 @@ def subject_of(run: RunDirectory, dataset: Dataset) -> Subject:
 
 
 def judge_run(
-    run: RunDirectory, model: Trained | None, dataset: Dataset, name: str, protocol: Protocol, setup: Setup
+    run: RunDirectory, model: Model | None, dataset: Dataset, name: str, protocol: Protocol, setup: Setup
 ) -> Evaluated:
     """Measure ``model``, or the copy baseline, against ``dataset``; raises as :func:`evaluate`."""
     if model is None:

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 
 from vidgan.errors import UserError
 from vidgan.files import write_whole
-from vidgan.models.cascade import FrozenLevel
 from vidgan.run.directory import RunDirectory
 from vidgan.run.experiment import Experiment
 
@@ -167,7 +166,7 @@ def parameters_hash(module: nn.Module) -> str:
 
 
 def statistics_hash(table: Mapping[str, Tensor]) -> str:
-    """A short hash of settled statistics."""
+    """A short hash of standing statistics."""
     return _hash(table)
 
 
@@ -186,7 +185,7 @@ def statistics_path(folder: Path, facts: dict[str, Any]) -> Path:
 
 
 def save_statistics(folder: Path, facts: dict[str, Any], table: dict[str, Tensor]) -> Path:
-    """Write a table of settled statistics; its path."""
+    """Write a table of standing statistics; its path."""
     folder.mkdir(parents=True, exist_ok=True)
     path = statistics_path(folder, facts)
     save(path, State(table, facts))
@@ -194,26 +193,26 @@ def save_statistics(folder: Path, facts: dict[str, Any], table: dict[str, Tensor
 
 
 def load_statistics(folder: Path, facts: dict[str, Any]) -> dict[str, Tensor] | None:
-    """The table that was settled for exactly these ``facts``; None where there is none."""
+    """The table of exactly these ``facts``; None where there is none."""
     path = statistics_path(folder, facts)
     return load(path).tensors if path.exists() else None
 
 
-def parent_hashes(below: Sequence[FrozenLevel]) -> list[str]:
-    """Hashes of the weights of the levels below, for a checkpoint's ``below``.
+def parent_hashes(below: Sequence[nn.Module]) -> list[str]:
+    """Hashes of the weights of the generators below, for a checkpoint's ``below``.
 
     Parameters alone: singular vectors follow from them, and round differently on another device.
     """
-    return [parameters_hash(level.generator) for level in below]
+    return [parameters_hash(generator) for generator in below]
 
 
-def changed_below(facts: Mapping[str, Any], below: Sequence[FrozenLevel]) -> int | None:
+def changed_below(facts: Mapping[str, Any], below: Sequence[nn.Module]) -> int | None:
     """The lowest level (from 1) whose weights are not those that a checkpoint was trained upon; None if all are."""
     now, then = parent_hashes(below), facts.get("below", [])
     return next((i + 1 for i in range(len(now)) if now[i : i + 1] != then[i : i + 1]), None)
 
 
-def require_same_below(found: LoadedCheckpoint, below: Sequence[FrozenLevel]) -> None:
+def require_same_below(found: LoadedCheckpoint, below: Sequence[nn.Module]) -> None:
     """Refuse to go on with a level whose levels below have changed since its checkpoint.
 
     Raises:
@@ -227,7 +226,7 @@ def require_same_below(found: LoadedCheckpoint, below: Sequence[FrozenLevel]) ->
         )
 
 
-def require_fed_by(run: RunDirectory, facts: Mapping[str, Any], below: Sequence[FrozenLevel]) -> None:
+def require_fed_by(run: RunDirectory, facts: Mapping[str, Any], below: Sequence[nn.Module]) -> None:
     """Refuse to sample a level upon others than those that fed it; checkpoints without hashes are taken as they are.
 
     Raises:

@@ -1,11 +1,12 @@
 """The run directory: where an experiment, its logs, checkpoints and samples stand."""
 
 import datetime
+import functools
 import json
 import platform
 import subprocess
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
@@ -17,7 +18,8 @@ from vidgan.errors import UserError
 from vidgan.files import write_json
 from vidgan.run.experiment import Experiment
 from vidgan.run.logs import Log
-from vidgan.spec import differences, from_json, to_json
+from vidgan.spec import classes_in, differences, file_of, from_json, to_json
+from vidgan.user_code import code_hash
 
 FORMAT: Final = "vidgan-run-2"
 """of ``experiment.json``"""
@@ -156,6 +158,7 @@ class RunDirectory:
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(f"{record} cannot be read: {error}") from error
+        warn_of_changed_code(path, content.get("code", {}), experiment)
         return cls(path, experiment, known, init_from, budget)
 
     def require_same(self, experiment: Experiment, data: DataRecord, may_change: Collection[str]) -> None:
@@ -209,12 +212,31 @@ def _record(
         "experiment": to_json(experiment),
         "data": data._asdict(),
         "seed": experiment.training.seed,
+        "code": code_of(experiment),
         **versions(),
         "command": list(command),
         "processes": processes,
         "created": now(),
         "resumed": [],
     }
+
+
+def code_of(experiment: Experiment) -> dict[str, str]:
+    """The user's own files whose classes an experiment has: their names and the hashes of their bytes."""
+    files = (file_of(cls) for cls in classes_in(experiment))
+    return {file.name: code_hash(file) for file in files if file is not None}
+
+
+@functools.cache  # a command opens a run several times, and says so once
+def _warn(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def warn_of_changed_code(path: Path, recorded: Mapping[str, str], experiment: Experiment) -> None:
+    """Say in a line on standard error which of the user's files are not those that ``path`` was made with."""
+    now = code_of(experiment)
+    if changed := [name for name, value in now.items() if recorded.get(name) != value]:
+        _warn(f"{path} was made with another version of {', '.join(changed)}")
 
 
 def versions() -> dict[str, Any]:

@@ -16,9 +16,9 @@ from vidgan.models.generator import Generator
 from vidgan.nn.norm import StandingStatistics
 from vidgan.run.directory import RunDirectory
 from vidgan.run.experiment import StandingStatisticsSpec, TrainingSpec, window_of
-from vidgan.sample.sampler import Trained, continue_moving, synthesise, to_bytes
+from vidgan.sample.sampler import Sampler, at_once
 from vidgan.sample.standing import statistics_of_level
-from vidgan.sample.video_io import Videos, grid, under, write_clip
+from vidgan.sample.video_io import Videos, grid, to_bytes, under, write_clip
 from vidgan.seeds import derive
 
 COLUMNS = 8
@@ -41,21 +41,20 @@ def write_previews(
     Where its units warp, ``samples/motion`` gets the first clips over their motion under the same name, and beside it
     the speed at which colours are full (``fastest``, pixels per frame).
 
-    Its statistics are settled on a tenth of the clips that finished models get: enough to look at.
+    Its standing statistics are of a tenth of the clips that finished models get: enough to look at.
 
     Args:
         generators: of the level in training, or of all levels where they are trained together.
         labels: how often each class is drawn for that.
     """
     experiment = run.experiment
-    device = next(generators[0].parameters()).device
-    brief = brief_settling(experiment.training)
+    brief = brief_statistics(experiment.training)
     levels = list(below)
     for generator in generators:
         place = len(levels)
-        table = statistics_of_level(experiment, place, generator, levels, labels, dataset, brief, device)
+        table = statistics_of_level(experiment, place, generator, levels, labels, dataset, brief)
         levels.append(FrozenLevel(experiment.levels[place], generator, StandingStatistics(table)))
-    model = Trained(experiment, tuple(levels), run.class_names, step, device)
+    sampler = Sampler(levels, at_once(experiment))
     clips = range(COLUMNS * ROWS)
     seed = derive(experiment.training.seed, "previews")
     given = experiment.levels[index].context_frames
@@ -63,10 +62,10 @@ def write_previews(
         window = window_of(experiment, index)
         items = [centre_item(dataset, window, i % len(dataset)) for i in clips]
         real = to_float(torch.stack([torch.from_numpy(item.frames) for item in items]))[:, :given]
-        made = continue_moving(model, real, seed, clips)
+        made = sampler.predict(real, clips, [0] * len(clips), seed)
         video, motion = torch.cat([real, made.video], dim=1), made.motion
     else:
-        video, motion = synthesise(model, seed, clips, column_classes(experiment.classes)), None
+        video, motion = sampler.sample(clips, column_classes(experiment.classes), seed), None
     name = f"level{index + 1}-step{step:08d}"
     videos = to_bytes(video).numpy()
     write_clip(run.samples / "fixed" / f"{name}.webp", grid(videos, COLUMNS), FPS)
@@ -88,10 +87,10 @@ def column_classes(classes: int) -> list[int]:
     return [i % COLUMNS % classes for i in range(COLUMNS * ROWS)]
 
 
-def brief_settling(training: TrainingSpec) -> StandingStatisticsSpec:
-    """A tenth of the clips that settle a finished model, in passes no larger than those of training.
+def brief_statistics(training: TrainingSpec) -> StandingStatisticsSpec:
+    """A tenth of the clips of a finished model's standing statistics, in passes no larger than those of training.
 
-    Our choice: a preview must fit wherever training fits, even if settling a finished model would not.
+    Our choice: a preview must fit wherever training fits, even if a finished model's passes would not.
     """
     full = training.standing_statistics
     clips = min(full.clips, training.batch.per_pass)

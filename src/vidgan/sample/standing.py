@@ -1,6 +1,12 @@
-"""Standing statistics: run a generator many times and keep the average batch statistics per layer and step."""
+"""Standing statistics: batch statistics per layer and step, averaged over many passes, and the files that keep them.
+
+Statistics depend on the weights, the length of the videos, how the passes draw and, where a level is given frames,
+on the data: so does the name of their file. (Streams are still called "settle": another name draws other numbers.)
+"""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -8,12 +14,109 @@ from torch import Tensor
 from vidgan.data.dataset import Dataset
 from vidgan.data.loader import to_float
 from vidgan.data.window import random_item
+from vidgan.errors import UserError
 from vidgan.models.cascade import Chunk, FrozenLevel, by_label, chunks_of, inputs_of, stream_chunks
 from vidgan.models.generator import NOTHING, Conditioning, Generator, from_below, join
-from vidgan.nn.norm import Clock, RecordedStatistics
+from vidgan.nn.norm import Clock, RecordedStatistics, StandingStatistics
+from vidgan.run.checkpoints import load_statistics, save_statistics, weights_hash
 from vidgan.run.experiment import Experiment, StandingStatisticsSpec, window_of
-from vidgan.sample.sampler import Scaled, latents, parts_of
+from vidgan.sample.noise import Scaled, latents
+from vidgan.sample.sampler import at_once, device_of, parts_of
 from vidgan.seeds import derive, stream
+from vidgan.spec import to_json
+
+
+class GivenFrames(NamedTuple):
+    """The data whose frames a frame-conditional level is given for its standing statistics; each data has its own."""
+
+    fingerprint: str
+    """of the data"""
+    open: Callable[[], Dataset]
+    """opens them; called only where their statistics are not kept yet"""
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> Self:
+        """Frames of data that are open already."""
+        return cls(dataset.fingerprint, lambda: dataset)
+
+
+class StatisticsStore:
+    """Standing statistics by all that they depend on: in memory, and in files where there are folders for them.
+
+    Args:
+        read: folders that they are looked for in.
+        write: folder for new ones, looked for in too; None writes nothing.
+    """
+
+    def __init__(self, read: Sequence[Path] = (), write: Path | None = None) -> None:
+        self.write = write
+        self.folders = [*read] if write is None or write in read else [*read, write]
+        self._tables: list[tuple[dict[str, Any], dict[str, Tensor]]] = []
+
+    def load(self, facts: dict[str, Any]) -> dict[str, Tensor] | None:
+        """The table of exactly these ``facts``; None where there is none."""
+        found = [table for known, table in self._tables if known == facts]
+        for folder in self.folders if not found else ():
+            table = load_statistics(folder, facts)
+            if table is not None:
+                self._tables.append((facts, table))
+                return table
+        return found[0] if found else None
+
+    def save(self, facts: dict[str, Any], table: dict[str, Tensor]) -> None:
+        """Keep a table."""
+        self._tables.append((facts, table))
+        if self.write is not None:
+            save_statistics(self.write, facts, table)
+
+    def write_all(self, folder: Path) -> None:
+        """Write all that were loaded or saved into ``folder``."""
+        for facts, table in self._tables:
+            save_statistics(folder, facts, table)
+
+
+def frozen_levels(
+    experiment: Experiment,
+    generators: Sequence[Generator],
+    labels: Sequence[int],
+    data: GivenFrames | None = None,
+    store: StatisticsStore | None = None,
+    chunk: int | None = None,
+) -> tuple[FrozenLevel, ...]:
+    """The first levels of ``experiment``, one for each generator, with standing statistics: kept ones or new ones.
+
+    Args:
+        labels: how often the data have each class; see :func:`vidgan.run.experiment.label_counts`.
+        data: whose frames a frame-conditional level is given; others need none.
+        chunk: frames that levels above the first make at a time; None: all of them.
+
+    Raises:
+        UserError: if a frame-conditional level has no data and its statistics are not kept.
+    """
+    spec, store = experiment.training.standing_statistics, store or StatisticsStore()
+    hashes = [weights_hash(generator) for generator in generators]
+    levels: list[FrozenLevel] = []
+    for index, generator in enumerate(generators):
+        level = experiment.levels[index]
+        facts: dict[str, Any] = {
+            "weights": [hashes[index], *hashes[:index]],
+            "frames": level.frames,
+            "standing_statistics": to_json(spec),
+            "seed": experiment.training.seed,
+            "labels": list(labels),
+        }
+        if level.context_frames:
+            if data is None:
+                raise UserError("a frame-conditional model takes standing statistics of data: give it some")
+            facts["data"] = data.fingerprint
+        table = store.load(facts)
+        if table is None:
+            dataset = data.open() if data is not None and level.context_frames else None
+            table = statistics_of_level(experiment, index, generator, levels, labels, dataset, spec, chunk)
+            store.save(facts, table)
+        levels.append(FrozenLevel(level, generator, StandingStatistics(table)))
+    return tuple(levels)
+
 
 Given = Callable[[int, Tensor], Iterable[Conditioning]]
 """(number of the batch, labels (B,)) -> what the generator is conditioned on, chunk by chunk."""
@@ -27,7 +130,6 @@ def standing_statistics(
     spec: StandingStatisticsSpec,
     seed: int,
     given: Given,
-    device: torch.device,
 ) -> dict[str, Tensor]:
     """Average means and variances of all normalisation layers (Luc et al. 2020, E.2; SSW-GAN, A).
 
@@ -40,6 +142,7 @@ def standing_statistics(
     Returns:
         ``{layer/mean, layer/variance}`` -> (T, C), float64.
     """
+    device = device_of(generator)
     recorded = [RecordedStatistics() for _ in chunks]
     ends = torch.tensor(labels).cumsum(0)
     for batch in range(spec.batches):
@@ -66,7 +169,6 @@ def statistics_of_level(
     labels: Sequence[int],
     dataset: Dataset | None,
     spec: StandingStatisticsSpec,
-    device: torch.device,
     chunk: int | None = None,
 ) -> dict[str, Tensor]:
     """Statistics of a level's generator for the whole length of its videos.
@@ -75,39 +177,31 @@ def statistics_of_level(
     is conditioned on is made in parts. In time they are cut where ``chunk`` says so, which changes rounding alone.
 
     Args:
-        below: the settled levels underneath; empty for the first.
-        labels: how often each class is drawn; see :func:`vidgan.run.experiment.label_counts`.
-        chunk: frames that levels above the first make at a time; None: all of them.
+        below: the levels underneath; empty for the first.
+        labels, chunk: as in :func:`frozen_levels`.
         dataset: where conditioning frames come from; only a frame-conditional level needs it.
-
-    Raises:
-        UserError: if a frame-conditional level has no dataset.
     """
     level = experiment.levels[index]
     seed = experiment.training.seed
     chunks = chunks_of(experiment.levels, index, chunk)
     given: Given
     if level.context_frames:
-        assert dataset is not None, (
-            "settling a frame-conditional level reads conditioning frames from the data"
-        )
-        given = _frames_of(experiment, index, generator, dataset, device)
+        assert dataset is not None, "a frame-conditional level is given frames of data"
+        given = _frames_of(experiment, index, generator, dataset)
     elif below:
         given = _videos_of(experiment, below, spec.sigma, chunks, chunk)
     else:
         given = _nothing
-    return standing_statistics(generator, chunks, labels, spec, derive(seed, "level", index), given, device)
+    return standing_statistics(generator, chunks, labels, spec, derive(seed, "level", index), given)
 
 
 def _nothing(batch: int, label: Tensor) -> list[Conditioning]:
     return [NOTHING]
 
 
-def _frames_of(
-    experiment: Experiment, index: int, generator: Generator, dataset: Dataset, device: torch.device
-) -> Given:
+def _frames_of(experiment: Experiment, index: int, generator: Generator, dataset: Dataset) -> Given:
     window = window_of(experiment, index)
-    seed = derive(experiment.training.seed, "settle on", index)
+    seed, device = derive(experiment.training.seed, "settle on", index), device_of(generator)
 
     def encoded(numbers: range) -> Conditioning:
         clips = torch.stack([torch.from_numpy(random_item(dataset, window, seed, n).frames) for n in numbers])
@@ -115,7 +209,7 @@ def _frames_of(
 
     def given(batch: int, label: Tensor) -> list[Conditioning]:
         numbers = range(batch * len(label), (batch + 1) * len(label))
-        return [join([encoded(numbers[rows]) for rows in parts_of(len(numbers), experiment)])]
+        return [join([encoded(numbers[rows]) for rows in parts_of(len(numbers), at_once(experiment))])]
 
     return given
 
@@ -138,7 +232,7 @@ def _videos_of(
 
     def given(batch: int, label: Tensor) -> Iterator[Conditioning]:
         numbers = range(batch * len(label), (batch + 1) * len(label))
-        parts = [made(numbers[rows], label[rows]) for rows in parts_of(len(numbers), experiment)]
+        parts = [made(numbers[rows], label[rows]) for rows in parts_of(len(numbers), at_once(experiment))]
         return (from_below(torch.cat(videos)) for videos in zip(*parts, strict=True))
 
     return given

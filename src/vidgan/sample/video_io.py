@@ -4,12 +4,14 @@ import itertools
 from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import av
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
 
 from vidgan.errors import UserError
 from vidgan.files import write_whole
@@ -18,6 +20,36 @@ Clip = NDArray[np.uint8]
 """Frames (T, H, W, 3), uint8 RGB."""
 RATES: Final = (0.1, 1000.0)
 """Slowest and fastest, in frames per second: animations count whole milliseconds, of at least one."""
+
+
+def save_video(video: Tensor | NDArray[Any], path: str | Path, fps: float = 12.0) -> None:
+    """Write one video, whole or not at all, in the format of ``path``'s suffix; see :func:`write_clip`.
+
+    Args:
+        video: float (T, 3, H, W) in [-1, 1], or uint8 (T, H, W, 3).
+        fps: frames per second; strips and arrays do not keep it.
+
+    Raises:
+        UserError: for a video of another shape or type, an unknown suffix or an impossible frame rate.
+    """
+    given = torch.as_tensor(video).detach().cpu()
+    if given.is_floating_point() and given.ndim == 4 and given.shape[1] == 3 and given.numel():
+        if not given.isfinite().all():
+            raise UserError(
+                "a video of floats has values in [-1, 1], and this one has some that are not finite"
+            )
+        given = to_bytes(given[None])[0]
+    if given.dtype != torch.uint8 or given.ndim != 4 or given.shape[3] != 3 or not given.numel():
+        shape = tuple(given.shape)
+        raise UserError(
+            f"a video is float (T, 3, H, W) in [-1, 1] or uint8 (T, H, W, 3), got {given.dtype} {shape}"
+        )
+    write_clip(Path(path), given.numpy(), fps)
+
+
+def to_bytes(video: Tensor) -> Tensor:
+    """Video (n T 3 H W) in [-1, 1] -> uint8 (n T H W 3), rounded to the nearest value."""
+    return ((video.permute(0, 1, 3, 4, 2) + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
 
 
 def write_clip(path: Path, clip: Clip, fps: float) -> None:
@@ -141,6 +173,15 @@ def strip(videos: Videos, gap: int = 2, scale: int = 1) -> Videos:
     """A still picture (H', W', 3): a row per clip, its frames from left to right."""
     frames = videos.reshape(-1, 1, *videos.shape[2:])
     return grid(frames, columns=videos.shape[1], gap=gap, scale=scale)[0]
+
+
+def columns_of_time(videos: Videos, rows: int) -> NDArray[np.uint8]:
+    """A still picture (H', W', 3) of videos (N, T, H, W, 3) as Clark et al. 2019 print interpolations (D.2).
+
+    Each column is a video; ``rows`` of its frames, evenly spread from first to last, stand below each other.
+    """
+    steps = np.linspace(0, videos.shape[1] - 1, min(rows, videos.shape[1])).round().astype(int)
+    return strip(np.ascontiguousarray(videos[:, steps].swapaxes(0, 1)))
 
 
 def enlarge(videos: Videos, scale: int) -> Videos:

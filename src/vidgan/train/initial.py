@@ -9,7 +9,7 @@ from torch import Tensor
 from vidgan.errors import UserError, some
 from vidgan.run.checkpoints import State, checkpoint_path, latest, load
 from vidgan.run.directory import InitFrom, RunDirectory
-from vidgan.sample.load import Choice
+from vidgan.sample.weights import find_checkpoint
 from vidgan.train.trainer import LevelState, part
 
 NAMED = 4
@@ -46,8 +46,8 @@ class Transfer(NamedTuple):
         return "; ".join(said)
 
 
-def origin_of(path: Path, choice: Choice | None) -> InitFrom:
-    """The chosen checkpoint of every level of the run at ``path``; without a choice the newest of those that it has.
+def origin_of(path: Path, checkpoint: str | None) -> InitFrom:
+    """The chosen checkpoint of every level of the run at ``path``; without one the newest of those that it has.
 
     Raises:
         UserError: where there is no run, or no such checkpoint.
@@ -55,11 +55,11 @@ def origin_of(path: Path, choice: Choice | None) -> InitFrom:
     run = RunDirectory.open(path)
     experiment = run.experiment
     rounds = [experiment.round_of(index) + 1 for index in range(len(experiment.levels))]
-    if choice is None:
+    if checkpoint is None:
         found = [(number, latest(run.checkpoints, number)) for number in rounds]
         states = [(number, newest.state) for number, newest in found if newest is not None]
     else:
-        states = [(number, choice.find(run, index + 1)) for index, number in enumerate(rounds)]
+        states = [(number, find_checkpoint(run, index, checkpoint)) for index, number in enumerate(rounds)]
     if not states:
         raise UserError(f"--init-from {path}: this run has no checkpoints yet")
     names = tuple(checkpoint_path(path, number, int(state.facts["step"])).name for number, state in states)

@@ -32,8 +32,8 @@ from vidgan.run.directory import RunDirectory
 from vidgan.run.distributed import Replicas, rank_zero_first
 from vidgan.run.experiment import Experiment, label_counts, window_of
 from vidgan.run.logs import seconds_logged
-from vidgan.sample.load import GivenFrames, all_with_statistics
 from vidgan.sample.previews import write_previews
+from vidgan.sample.standing import GivenFrames, StatisticsStore, frozen_levels
 from vidgan.train.initial import start_from
 from vidgan.train.logging import FOLDER, Events, Progress, open_progress
 from vidgan.train.loop import full_disk, train_level
@@ -114,7 +114,7 @@ class RunCallback:
         self.run, self.is_rank_zero = context.run, context.replicas.is_rank_zero
         self.began = time.monotonic()
         self.deadline = None if context.seconds is None else self.began + context.seconds
-        self.parent_hashes = parent_hashes(below)
+        self.parent_hashes = parent_hashes([level.generator for level in below])
         self.spent = seconds_logged(context.run.log.path, index + 1)  # by earlier processes, on this level
         self.keeper = CheckpointRetention(context.run, index + 1)
         self.alarms: list[dict[str, Any]] = []
@@ -226,8 +226,9 @@ def train_run(
     experiment = run.experiment
     for index in experiment.rounds:
         check_usable(dataset, window_of(experiment, index))
-    below: list[FrozenLevel] = []
+    below: Sequence[FrozenLevel] = ()
     labels, given = label_counts(experiment, dataset), GivenFrames.of(dataset)
+    store = StatisticsStore(write=run.statistics)
     with stop_requests(replicas.is_rank_zero) as requests, full_disk():
         context = TrainContext(
             run,
@@ -247,7 +248,7 @@ def train_run(
             state = LevelState(experiment, index, device)
             found = restore(run, state)
             if found is not None:
-                require_same_below(found, below)
+                require_same_below(found, [level.generator for level in below])
             if found is not None and replicas.is_rank_zero:
                 for message in found.broken:
                     print(f"skipped a broken checkpoint: {message}", flush=True)
@@ -269,11 +270,12 @@ def train_run(
             if not finished:
                 return False
             feeds = index + 1 < len(experiment.levels)
-            generators = state.sampling_generators(experiment.below_averaged if feeds else True)
+            own = state.sampling_generators(experiment.below_averaged if feeds else True)
+            generators = [*(level.generator for level in below), *own]
             for generator in generators:
                 generator.requires_grad_(False)
             with rank_zero_first(replicas.is_rank_zero, replicas.wait):  # it writes the statistics
-                below = all_with_statistics(run, generators, below, labels, given, device)
+                below = frozen_levels(experiment, generators, labels, given, store)
             write_manifest(run, below, replicas)
             if index == only:
                 break
@@ -369,7 +371,9 @@ def write_manifest(run: RunDirectory, levels: Sequence[FrozenLevel], replicas: R
                 "averaged": experiment.below_averaged if feeds else averaged,
                 "weights": weights_hash(level.generator),
                 "statistics": statistics_hash(level.statistics.table),
-                "below": [] if experiment.joint else parent_hashes(levels[:index]),
+                "below": []
+                if experiment.joint
+                else parent_hashes([level.generator for level in levels[:index]]),
             }
         )
     write_json(run.manifest, entries)

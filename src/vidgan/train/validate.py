@@ -14,8 +14,8 @@ from vidgan.run.collapse import RULES, CollapseDetector, alarms_in
 from vidgan.run.directory import RunDirectory
 from vidgan.run.distributed import Replicas, rank_zero_first
 from vidgan.run.logs import read_lines
-from vidgan.sample.load import GivenFrames, all_with_statistics
-from vidgan.sample.sampler import Trained
+from vidgan.sample.model import Model
+from vidgan.sample.standing import GivenFrames, StatisticsStore
 from vidgan.train.trainer import LevelState
 
 
@@ -37,7 +37,7 @@ class Validator:
     """Measures the top level of a run by its own protocol (``reporting.best``).
 
     Args:
-        dataset: clips that it trains on; what a frame-conditional model settles on.
+        dataset: clips that it trains on; what a frame-conditional model is given.
         against: clips to measure against. Luc et al. 2020, 4.1 choose by the training split.
 
     Raises:
@@ -59,15 +59,16 @@ class Validator:
         self.setup.open(self.protocol, run.class_names)
 
     def judge(self, state: LevelState, below: Sequence[FrozenLevel], labels: Sequence[int]) -> Validation:
-        """Measure what the run would publish now, where it is time; the result goes into ``metrics.jsonl``."""
+        """Measure what the run would sample with now, where it is time; the result goes into ``metrics.jsonl``."""
         top = len(self.run.experiment.levels) - 1
         if state.index != top or state.step % self.spec.every:
             return NOTHING
-        generators, given = state.sampling_generators(), GivenFrames.of(self.dataset)
-        device = next(generators[0].parameters()).device
+        run, given = self.run, GivenFrames.of(self.dataset)
+        generators = [*(level.generator for level in below), *state.sampling_generators()]
+        store = StatisticsStore(write=run.statistics)
+        model = Model(run.experiment, generators, run.class_names, state.step, labels, given, store)
         with rank_zero_first(self.replicas.is_rank_zero, self.replicas.wait):  # it writes the statistics
-            levels = all_with_statistics(self.run, generators, below, labels, given, device)
-        model = Trained(self.run.experiment, tuple(levels), self.run.class_names, state.step, device)
+            model.sampler()
         marks = {"during": DURING, "larger_is_better": self.protocol.metric.larger_is_better}
         line = evaluate(self.run, model, self.against, self.name, self.protocol, self.setup, marks)
         # The others do not write, nor read half-written lines.

@@ -33,7 +33,7 @@ from vidgan.evaluation.protocols.pixels import (
     PowerSpectra,
 )
 from vidgan.run.experiment import StandingStatisticsSpec
-from vidgan.sample.sampler import Scaled, Threshold
+from vidgan.sample.noise import Scaled, Threshold
 from vidgan.spec import Spec, require
 
 

@@ -1,4 +1,4 @@
-"""Passes of settled generators are cut to fit into memory, and what comes out does not depend on it."""
+"""Standing statistics: how classes are drawn, and passes that are cut to fit into memory without a trace."""
 
 import pytest
 import torch
@@ -19,32 +19,29 @@ from vidgan.run.experiment import (
     whole_window,
 )
 from vidgan.run.tiny import tiny
-from vidgan.sample.previews import COLUMNS, ROWS, brief_settling, column_classes
-from vidgan.sample.sampler import Trained, continue_clips, parts_of, synthesise
-from vidgan.sample.standing import standing_statistics, statistics_of_level
+from vidgan.sample.model import Model
+from vidgan.sample.previews import COLUMNS, ROWS, brief_statistics, column_classes
+from vidgan.sample.sampler import at_once, parts_of
+from vidgan.sample.standing import GivenFrames, standing_statistics
 from vidgan.train.trainer import LevelState
 
 CPU = torch.device("cpu")
-SETTLE = StandingStatisticsSpec(batches=2, clips=6)
+BRIEF = StandingStatisticsSpec(batches=2, clips=6)
 
 
 def with_micro(experiment: Experiment, micro: int) -> Experiment:
     batch = BatchSpec(global_batch=6, micro_batch=micro)
-    return experiment.replace(training=experiment.training.replace(batch=batch, standing_statistics=SETTLE))
+    return experiment.replace(training=experiment.training.replace(batch=batch, standing_statistics=BRIEF))
 
 
-def trained(experiment: Experiment) -> Trained:
-    """Untrained generators of all levels, settled."""
+def untrained(experiment: Experiment) -> Model:
+    """Generators as they are when training starts."""
     data = SyntheticDataset(
         SyntheticSpec(size=experiment.size, frames=whole_window(experiment).span, clips=20)
     )
-    levels: list[FrozenLevel] = []
-    for index, spec in enumerate(experiment.levels):
-        generator = LevelState(experiment, index, CPU).level.generator
-        labels = [1] * experiment.classes
-        table = statistics_of_level(experiment, index, generator, levels, labels, data, SETTLE, CPU)
-        levels.append(FrozenLevel(spec, generator, StandingStatistics(table)))
-    return Trained(experiment, tuple(levels), data.classes, 0, CPU)
+    states = [LevelState(experiment, index, CPU) for index in range(len(experiment.levels))]
+    generators = [state.level.generator for state in states]
+    return Model(experiment, generators, data.classes, 0, [1] * experiment.classes, GivenFrames.of(data))
 
 
 def table_of(level: FrozenLevel) -> dict[str, torch.Tensor]:
@@ -54,7 +51,7 @@ def table_of(level: FrozenLevel) -> dict[str, torch.Tensor]:
 
 @pytest.fixture
 def passes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, bool]]:
-    """Clips of every pass of a generator, and whether its statistics were settled."""
+    """Clips of every pass of a generator, and whether it had standing statistics."""
     seen: list[tuple[int, bool]] = []
     real = Generator.generate
 
@@ -67,12 +64,12 @@ def passes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, bool]]:
     return seen
 
 
-def five_clips(model: Trained) -> torch.Tensor:
+def five_clips(model: Model) -> torch.Tensor:
     size, context = model.experiment.size, model.experiment.levels[0].context_frames
     if context == 0:
-        return synthesise(model, 3, range(5), [0, 1, 2, 0, 1])
+        return model.sample(5, [0, 1, 2], seed=3)
     given = torch.linspace(-1, 1, 5 * context * 3 * size * size).view(5, context, 3, size, size)
-    return continue_clips(model, given, 3, range(5))
+    return model.sampler().predict(given, range(5), [0] * 5, 3).video
 
 
 @pytest.mark.slow
@@ -81,11 +78,11 @@ def test_cutting_changes_nothing(name: str, passes: list[tuple[int, bool]]) -> N
     made: list[tuple[list[dict[str, torch.Tensor]], torch.Tensor]] = []
     for micro in (6, 2):
         passes.clear()
-        model = trained(with_micro(tiny(preset(name)), micro))
-        made.append(([table_of(level) for level in model.levels], five_clips(model)))
-        assert max(clips for clips, settled in passes if settled) <= micro
+        model = untrained(with_micro(tiny(preset(name)), micro))
+        made.append(([table_of(level) for level in model.sampler().levels], five_clips(model)))
+        assert max(clips for clips, standing in passes if standing) <= micro
         # A level's own passes, whose statistics are taken, are whole.
-        assert {clips for clips, settled in passes if not settled} == {6}
+        assert {clips for clips, standing in passes if not standing} == {6}
     (tables, videos), (cut_tables, cut_videos) = made
     torch.testing.assert_close(cut_tables, tables, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(cut_videos, videos, rtol=1e-4, atol=1e-4)
@@ -96,7 +93,7 @@ def test_parts_cover_all_clips_in_order() -> None:
     small = base.replace(training=base.training.replace(batch=BatchSpec(global_batch=12, micro_batch=4)))
     for experiment, most in ((base, 8), (small, 4)):
         for clips in (0, 1, 4, 16, 33):
-            parts = [list(range(clips))[rows] for rows in parts_of(clips, experiment)]
+            parts = [list(range(clips))[rows] for rows in parts_of(clips, at_once(experiment))]
             assert [clip for part in parts for clip in part] == list(range(clips))
             assert all(len(part) <= most for part in parts)
             assert len(parts) == -(-clips // most)
@@ -111,7 +108,7 @@ def test_parts_cover_all_clips_in_order() -> None:
         ((2, 3), (3, 3), (2, 3)),  # never fewer than two
     ],
 )
-def test_previews_settle_in_passes_that_fit(
+def test_previews_take_passes_that_fit(
     standing_statistics: tuple[int, int], batch: tuple[int, int], expected: tuple[int, int]
 ) -> None:
     training = TrainingSpec(
@@ -120,7 +117,7 @@ def test_previews_settle_in_passes_that_fit(
         ),
         batch=BatchSpec(global_batch=batch[0], micro_batch=batch[1]),
     )
-    brief = brief_settling(training)
+    brief = brief_statistics(training)
     assert (brief.batches, brief.clips) == expected
 
 
@@ -143,9 +140,7 @@ def settled_labels(labels: tuple[int, ...]) -> torch.Tensor:
         seen.append(label)
         return [NOTHING]
 
-    standing_statistics(
-        generator, [whole(1)], labels, StandingStatisticsSpec(batches=4, clips=100), 5, given, CPU
-    )
+    standing_statistics(generator, [whole(1)], labels, StandingStatisticsSpec(batches=4, clips=100), 5, given)
     return torch.cat(seen)
 
 

@@ -1,0 +1,469 @@
+"""A trained model: loaded from a run or a saved folder, sampled, saved."""
+
+import hashlib
+import json
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final, NoReturn
+
+import torch
+from torch import Tensor
+
+from vidgan.data.dataset import Dataset
+from vidgan.errors import UserError, did_you_mean, some
+from vidgan.files import write_folder, write_json, write_text
+from vidgan.models.generator import Generator
+from vidgan.run.checkpoints import State
+from vidgan.run.checkpoints import load as load_state
+from vidgan.run.checkpoints import save as save_state
+from vidgan.run.directory import RunDirectory, code_of, versions, warn_of_changed_code
+from vidgan.run.distributed import choose_device
+from vidgan.run.experiment import Experiment
+from vidgan.sample.noise import truncation
+from vidgan.sample.sampler import End, Futures, Sampler, at_once, device_of
+from vidgan.sample.standing import GivenFrames, StatisticsStore, frozen_levels
+from vidgan.sample.weights import build_generator, load_generators
+from vidgan.spec import from_json, to_json
+from vidgan.user_code import load_code
+
+FORMAT: Final = "vidgan-model-1"
+RECORD, WEIGHTS, STATISTICS, SUMS = "model.json", "weights.safetensors", "statistics", "SHA256SUMS"
+"""A saved model's files; the last is what ``sha256sum`` writes of the others, and checks."""
+
+Classes = Sequence[str | int] | None
+"""Classes by name or by number from 0: clip i has number i of them, again from the first after the last; None: all."""
+
+
+class Model:
+    """A trained model. Videos are float (n, T, 3, H, W) in [-1, 1] on the CPU.
+
+    Clip number i is a function of the seed, i and its class, whatever else is made beside it. Standing statistics are
+    those that are saved, or are taken when they are first needed; frozen generators make them once.
+
+    Args:
+        generators: one for each level, from the lowest.
+        step: generator updates of the top level.
+        labels: how often the data have each class; see :func:`vidgan.run.experiment.label_counts`.
+        data: whose frames a frame-conditional model is given for its standing statistics; others need none.
+        statistics: where standing statistics are kept; None: in memory.
+    """
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        generators: Sequence[Generator],
+        class_names: Sequence[str],
+        step: int,
+        labels: Sequence[int],
+        data: GivenFrames | None = None,
+        statistics: StatisticsStore | None = None,
+    ) -> None:
+        self.experiment, self.generators = experiment, tuple(generators)
+        self.class_names, self.step, self.labels = tuple(class_names), step, tuple(labels)
+        self.data, self.statistics = data, statistics or StatisticsStore()
+        self.device = device_of(self.generators[0])
+        self._samplers: dict[int, Sampler] = {}
+
+    def __repr__(self) -> str:
+        top = self.experiment.levels[-1]
+        size = f"{top.frames}x{top.size}x{top.size}"
+        classes = f"{len(self.class_names)} classes"
+        return f"Model({self.experiment.name}, step {self.step}, {size}, {classes}, {self.device})"
+
+    def sample(
+        self,
+        count: int,
+        classes: Classes = None,
+        seed: int = 0,
+        sigma: float | None = None,
+        threshold: float | None = None,
+        frames: int | None = None,
+        first: int = 0,
+    ) -> Tensor:
+        """``count`` videos from noise.
+
+        Args:
+            sigma: standard deviation of the noise; below 1 is truncation.
+            threshold: truncate by drawing values beyond this again, instead of by ``sigma``.
+            frames: of each video, at least as many as in training; it takes standing statistics of its own.
+            first: number of the first clip.
+
+        Raises:
+            UserError: for an unknown class, impossible values, or a model that continues videos.
+        """
+        numbers, labels = self._clips(count, classes, first)
+        return self.sampler(frames).sample(numbers, labels, seed, truncation(sigma, threshold))
+
+    def levels(
+        self,
+        count: int,
+        classes: Classes = None,
+        seed: int = 0,
+        sigma: float | None = None,
+        threshold: float | None = None,
+        frames: int | None = None,
+        first: int = 0,
+        lowest: Tensor | None = None,
+    ) -> list[Tensor]:
+        """What :meth:`sample` makes, after the videos of the levels below it: the lowest level first.
+
+        Args:
+            lowest: videos that stand for what level 1 would make.
+        """
+        numbers, labels = self._clips(count, classes, first)
+        noise = truncation(sigma, threshold)
+        return self.sampler(frames).sample_levels(numbers, labels, seed, noise, lowest)
+
+    def stream(
+        self,
+        number: int,
+        chunk: int,
+        classes: Classes = None,
+        seed: int = 0,
+        sigma: float | None = None,
+        threshold: float | None = None,
+        frames: int | None = None,
+    ) -> Iterator[Tensor]:
+        """Clip ``number`` of a cascade, part after part (t, 3, H, W): what :meth:`sample` makes, up to rounding.
+
+        Levels above the first make ``chunk`` frames at a time, so that their memory does not grow with the video.
+
+        Raises:
+            UserError: if a level above the first cannot be made in chunks.
+        """
+        _, (label,) = self._clips(1, classes, number)
+        return self.sampler(frames, chunk).stream(number, label, seed, chunk, truncation(sigma, threshold))
+
+    def interpolate(
+        self,
+        classes: Classes = None,
+        points: int = 6,
+        seed: int = 0,
+        sigma: float | None = None,
+        threshold: float | None = None,
+        number: int = 0,
+    ) -> Tensor:
+        """``points`` videos on the way from one sample to another, both included (Clark et al. 2019, 4.4).
+
+        Args:
+            classes: two: from the first to the second at one latent; one: between latents of it; None: between latents
+                of class ``number``, beginning again after the last.
+            number: of the interpolation; each has noise of its own.
+        """
+        if points < 2:
+            raise UserError(f"an interpolation has at least 2 points, got {points}")
+        first, last = self.ends(classes, number)
+        return self.sampler().interpolate(first, last, points, seed, truncation(sigma, threshold))
+
+    def ends(self, classes: Classes = None, number: int = 0) -> tuple[End, End]:
+        """The two samples between which :meth:`interpolate` makes its videos."""
+        chosen = self.class_numbers(classes)
+        if classes is not None and len(chosen) == 2:
+            return End(number, chosen[0]), End(number, chosen[1])
+        if classes is not None and len(chosen) != 1:
+            raise UserError(f"an interpolation is of one class or from one to another, not of {len(chosen)}")
+        label = chosen[number % len(chosen)]
+        return End(2 * number, label), End(2 * number + 1, label)
+
+    def predict(
+        self,
+        frames: Tensor,
+        count: int = 4,
+        label: str | int = 0,
+        seed: int = 0,
+        sigma: float | None = None,
+        threshold: float | None = None,
+        length: int | None = None,
+        first: int = 0,
+    ) -> Tensor:
+        """``count`` continuations of the same frames, of which they hold what follows.
+
+        Args:
+            frames: float (C, 3, H, W) in [-1, 1], as many as the model is given.
+            label: class, by name or number.
+            length: frames of each; beyond the trained length the model continues its own frames. None: that length.
+            first: number of the first continuation.
+
+        Raises:
+            UserError: for frames of another shape, or a model that is given none.
+        """
+        return self.futures(frames, count, label, seed, sigma, threshold, length, first).video
+
+    def futures(
+        self,
+        frames: Tensor,
+        count: int = 4,
+        label: str | int = 0,
+        seed: int = 0,
+        sigma: float | None = None,
+        threshold: float | None = None,
+        length: int | None = None,
+        first: int = 0,
+    ) -> Futures:
+        """What :meth:`predict` makes, with the motion of each frame since the one before, where the units warp."""
+        level = self.experiment.levels[0]
+        if not level.context_frames:
+            raise UserError("this model makes videos from noise and is given no frames: sample it")
+        shape = (level.context_frames, 3, level.size, level.size)
+        if not frames.is_floating_point() or frames.shape != shape:
+            raise UserError(
+                f"this model is given float frames {shape} in [-1, 1], got {frames.dtype} {tuple(frames.shape)}"
+            )
+        if count < 1 or (length is not None and length < 1):
+            raise UserError(f"at least one frame of one future, got {length} of {count}")
+        (number,) = class_numbers(self.class_names, [label])
+        given = frames[None].expand(count, -1, -1, -1, -1)
+        numbers, noise = range(first, first + count), truncation(sigma, threshold)
+        return self.sampler().predict(given, numbers, [number] * count, seed, length, noise)
+
+    def sampler(self, frames: int | None = None, chunk: int | None = None) -> Sampler:
+        """The levels with standing statistics for videos of ``frames`` frames; None: as many as in training.
+
+        Args:
+            chunk: where statistics have yet to be taken, levels above the first make this many frames at a time.
+        """
+        experiment = self.experiment if frames is None else unrolled(self.experiment, frames)
+        length = experiment.levels[-1].frames
+        if length not in self._samplers:
+            levels = frozen_levels(
+                experiment, self.generators, self.labels, self.data, self.statistics, chunk
+            )
+            self._samplers[length] = Sampler(levels, at_once(experiment))
+        return self._samplers[length]
+
+    def class_numbers(self, classes: Classes = None) -> list[int]:
+        """The numbers of classes given by name or number; None: all.
+
+        Raises:
+            UserError: if there is no such class, or the model has none.
+        """
+        if classes is not None and not self.experiment.conditional:
+            raise UserError("this model was trained without classes: give none")
+        return class_numbers(self.class_names, classes)
+
+    def labels_of(self, numbers: Sequence[int], classes: Classes = None) -> list[int]:
+        """The numbers of the classes of clips: clip i has number i of ``classes``, beginning again after the last.
+
+        Raises:
+            UserError: if there is no such class, or the model has none.
+        """
+        chosen = self.class_numbers(classes)
+        return [chosen[number % len(chosen)] for number in numbers]
+
+    def save(self, folder: str | Path) -> None:
+        """Write weights, experiment and standing statistics as one folder that :func:`load` reads: whole or not at all.
+
+        Raises:
+            UserError: if the folder exists and is not empty.
+        """
+        place = Path(folder)
+        if place.exists() and not (place.is_dir() and not any(place.iterdir())):
+            raise UserError(f"{place} exists and is not empty: choose another folder")
+        self.sampler()
+        place.parent.mkdir(parents=True, exist_ok=True)
+        write_folder(place, self._write)
+
+    def _write(self, folder: Path) -> None:
+        tensors = {
+            f"level{index + 1}/{name}": tensor
+            for index, generator in enumerate(self.generators)
+            for name, tensor in generator.state_dict().items()
+        }
+        save_state(folder / WEIGHTS, State(tensors, {}))
+        record = {
+            "format": FORMAT,
+            "experiment": to_json(self.experiment),
+            "class_names": self.class_names,
+            "step": self.step,
+            "labels": self.labels,
+            "data": None if self.data is None else self.data.fingerprint,
+            "code": code_of(self.experiment),
+            **versions(),
+        }
+        write_json(folder / RECORD, record)
+        self.statistics.write_all(folder / STATISTICS)
+        write_text(folder / SUMS, "".join(f"{_sum(file)}  {name}\n" for name, file in _files(folder).items()))
+
+    def _clips(self, count: int, classes: Classes, first: int) -> tuple[range, list[int]]:
+        """Numbers and labels of clips from noise."""
+        if self.experiment.levels[0].context_frames:
+            raise UserError("this model continues videos: give it frames to predict from")
+        if count < 1:
+            raise UserError(f"at least one video, got {count}")
+        numbers = range(first, first + count)
+        return numbers, self.labels_of(numbers, classes)
+
+
+def load(
+    path: str | Path,
+    code: str | Path | Sequence[str | Path] | None = None,
+    checkpoint: str | int = "last",
+    raw: bool = False,
+    device: str | torch.device | None = None,
+    cache: str | Path | None = None,
+    data: Dataset | None = None,
+) -> Model:
+    """The model of a run directory, or of a folder that :meth:`Model.save` wrote. Nothing is written into either.
+
+    Args:
+        code: the user's Python file or files whose classes the experiment has.
+        checkpoint: ``last``, ``best`` by what the run evaluated while it trained, or the step of one.
+        raw: raw weights instead of their moving average; in a cascade those of the top level.
+        device: None: the GPU where there is one.
+        cache: folder that keeps standing statistics which are taken anew; None: they are kept in memory.
+        data: whose frames a frame-conditional model is given for its standing statistics. None: it takes those that
+            are saved, of the data it was trained on, and warns so.
+
+    Raises:
+        UserError: if there is no model, it is damaged, or a frame-conditional one has no saved statistics and no data.
+    """
+    path = Path(path)
+    for file in [code] if isinstance(code, str | Path) else code or ():
+        load_code(file)
+    given = None if data is None else GivenFrames.of(data)
+    place = None if cache is None else Path(cache)
+    device = choose_device() if device is None else torch.device(device)
+    if (path / RECORD).is_file():
+        if checkpoint != "last" or raw:
+            raise UserError(
+                f"{path} is a saved model, which has one set of weights: leave out checkpoint and raw"
+            )
+        model = _load_saved(path, device, place, given)
+    else:
+        model = load_run(RunDirectory.open(path), checkpoint, raw, device, place, given)
+    if data is None and model.experiment.levels[0].context_frames:
+        model.sampler()
+        warnings.warn(
+            f"{path}: the standing statistics are those saved, of frames of the training data", stacklevel=2
+        )
+    return model
+
+
+def load_run(
+    run: RunDirectory,
+    checkpoint: str | int = "last",
+    raw: bool = False,
+    device: torch.device = torch.device("cpu"),
+    cache: Path | None = None,
+    data: GivenFrames | None = None,
+) -> Model:
+    """The model of an open run; as :func:`load`."""
+    generators, state = load_generators(run, checkpoint, raw)
+    experiment = run.experiment
+    return Model(
+        experiment,
+        [generator.to(device) for generator in generators],
+        run.class_names,
+        int(state.facts["step"]),
+        state.facts.get("labels", [1] * experiment.classes),  # old checkpoints keep none
+        data or _saved_only(run.path, run.data.fingerprint),
+        StatisticsStore([run.statistics], cache),
+    )
+
+
+def _load_saved(path: Path, device: torch.device, cache: Path | None, data: GivenFrames | None) -> Model:
+    _require_whole(path)
+    record = json.loads((path / RECORD).read_text("utf-8"))
+    if record["format"] != FORMAT:
+        raise UserError(f"{path} is not a model of this version: {record['format']} instead of {FORMAT}")
+    experiment = from_json(Experiment, record["experiment"])
+    warn_of_changed_code(path, record["code"], experiment)
+    tensors = load_state(path / WEIGHTS).tensors
+    generators = []
+    for index in range(len(experiment.levels)):
+        generator, own = build_generator(experiment, index), f"level{index + 1}/"
+        generator.load_state_dict(
+            {name.removeprefix(own): t for name, t in tensors.items() if name.startswith(own)}
+        )
+        generators.append(generator.to(device))
+    return Model(
+        experiment,
+        generators,
+        record["class_names"],
+        record["step"],
+        record["labels"],
+        data or (None if record["data"] is None else _saved_only(path, record["data"])),
+        StatisticsStore([path / STATISTICS], cache),
+    )
+
+
+def _saved_only(path: Path, fingerprint: str) -> GivenFrames:
+    """Training data that nobody has named: their saved statistics will do."""
+
+    def refuse() -> NoReturn:
+        raise UserError(
+            f"{path} has no saved standing statistics of these weights, and they depend on data: give it those it was "
+            "trained on"
+        )
+
+    return GivenFrames(fingerprint, refuse)
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    """Files of a saved model by name, but for their sums."""
+    files = sorted(file for file in folder.rglob("*") if file.is_file() and file.name != SUMS)
+    return {file.relative_to(folder).as_posix(): file for file in files}
+
+
+def _sum(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _require_whole(folder: Path) -> None:
+    """Raise :class:`UserError` if a file of a saved model is missing or not as it was written."""
+    if not (folder / SUMS).is_file():
+        raise UserError(f"{folder} is damaged: it has no {SUMS}")
+    files = _files(folder)
+    expected = {}
+    for line in (folder / SUMS).read_bytes().decode("utf-8", "replace").split("\n")[:-1]:
+        value, _, name = line.partition("  ")
+        expected[name] = value
+    for name in (RECORD, WEIGHTS, *expected):
+        if name not in files or name not in expected or _sum(files[name]) != expected[name]:
+            raise UserError(f"{folder} is damaged: {name} is not as it was saved")
+
+
+def class_numbers(names: Sequence[str], classes: Classes) -> list[int]:
+    """The numbers of classes given by name or number; None: all.
+
+    Raises:
+        UserError: if there is no such class; names the nearest.
+    """
+    if classes is None:
+        return list(range(len(names)))
+    return [class_number(names, each) for each in ([classes] if isinstance(classes, str) else classes)]
+
+
+def class_number(names: Sequence[str], given: str | int) -> int:
+    """The number of a class given by name or number; raises as :func:`class_numbers`."""
+    if given in names:
+        return names.index(str(given))
+    if str(given).isdecimal() and int(given) < len(names):
+        return int(given)
+    raise UserError(
+        f"there is no class {given!r}{did_you_mean(str(given), list(names))}; "
+        f"there are {len(names)}, by name or by number from 0: {some(names, 20)}"
+    )
+
+
+def unrolled(experiment: Experiment, frames: int) -> Experiment:
+    """``experiment`` with videos of ``frames`` frames, at least as many as it was trained on.
+
+    Weights do not depend on the length. Recurrent units run on, attention over time sees all frames, and the statistics
+    of every time step, those beyond the trained length too, are taken anew at the new length.
+
+    Raises:
+        UserError: if the model makes more frames already, or its levels cannot share ``frames``.
+    """
+    trained = experiment.levels[-1].frames
+    if frames < trained:
+        raise UserError(
+            f"frames must be at least {trained}, the length this model was trained on, got {frames}"
+        )
+    ratio = trained // experiment.levels[0].frames
+    if frames % ratio:
+        raise UserError(f"frames must be a multiple of {ratio}: the first level makes one frame in {ratio}")
+    levels = tuple(level.replace(frames=frames * level.frames // trained) for level in experiment.levels)
+    return experiment.replace(levels=levels)
