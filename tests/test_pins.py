@@ -9,8 +9,7 @@ import torch
 from commands import require_one_line, snapshot, vidgan
 from runs import cascade
 from vidgan.errors import UserError
-from vidgan.models.cascade import FrozenLevel
-from vidgan.nn.norm import BatchStatistics
+from vidgan.models.generator import Generator
 from vidgan.presets import preset
 from vidgan.run.checkpoints import (
     LoadedCheckpoint,
@@ -32,12 +31,12 @@ def of_steps(experiment: Experiment, steps: int) -> Experiment:
     return experiment.replace(training=experiment.training.replace(steps=steps))
 
 
-def lower_level() -> FrozenLevel:
+def lower_level() -> Generator:
     level = tiny(preset("ssw-gan-k600-48x128")).levels[0]
     generator = level.generator.build(3)
     for parameter in generator.parameters():
         torch.nn.init.constant_(parameter, 0.5)
-    return FrozenLevel(level, generator, BatchStatistics())
+    return generator
 
 
 def found(below: list[str]) -> LoadedCheckpoint:
@@ -49,7 +48,7 @@ def test_weights_are_pinned_bit_by_bit() -> None:
     then = found(parent_hashes([lower]))
     require_same_below(then, [lower])
     require_same_below(LoadedCheckpoint(then.path, State({}, {}), []), [])  # a first level has nothing below
-    weight = next(lower.generator.parameters())
+    weight = next(lower.parameters())
     with torch.no_grad():
         weight.view(-1)[-1] = torch.nextafter(torch.tensor(0.5), torch.tensor(1.0))
     with pytest.raises(UserError, match="other weights of level 1"):
@@ -72,7 +71,7 @@ def test_singular_vectors_are_not_pinned() -> None:
     """They follow from the weights, and round differently on another device."""
     lower = lower_level()
     then = found(parent_hashes([lower]))
-    buffers = dict(lower.generator.named_buffers())
+    buffers = dict(lower.named_buffers())
     assert any(name.endswith(".u") for name in buffers)
     for buffer in buffers.values():
         buffer.add_(1)
