@@ -7,7 +7,7 @@ from interleaved import Case, Settings, interleave, mib, options, peak_bytes, sh
 from torch import Tensor
 
 from vidgan.nn.layers import OrthogonalSpec, initialise
-from vidgan.nn.norm import EPSILON, BatchNormSpec, BatchStatistics, Clock, ConditionalNormReLU, Context
+from vidgan.nn.norm import EPSILON, BatchStatistics, Clock, ConditionalNormReLU, Context
 from vidgan.seeds import stream
 from vidgan.shapes import as_video
 
@@ -45,7 +45,7 @@ WAYS: dict[str, Way] = {"plain": plain, "two means": two_means, "fused": fused}
 def main(settings: Settings) -> None:
     device = settings.device
     show_machine(device)
-    norm = ConditionalNormReLU(BatchNormSpec(), C, CONDITION)
+    norm = ConditionalNormReLU(C, CONDITION)
     initialise(norm, OrthogonalSpec(), stream(0, "weights"))
     norm.to(device)
     condition = torch.randn((B, CONDITION), generator=stream(0, "condition")).to(device)

@@ -1,6 +1,5 @@
 """Every recurrent unit against ConvGRU, forward and backward over all time steps."""
 
-import typing
 from collections.abc import Callable
 
 import torch
@@ -10,6 +9,7 @@ from vidgan.nn.layers import OrthogonalSpec, initialise
 from vidgan.nn.recurrent import ConvGRUSpec, Unit, UnitSpec, unroll
 from vidgan.seeds import stream
 from vidgan.shapes import as_video
+from vidgan.spec import concrete
 
 B, T, CHANNELS, SIDE = 2, 12, 32, 16
 
@@ -27,7 +27,7 @@ def main(settings: Settings) -> None:
         return lambda: unroll(unit, x, first)[0].square().mean().backward()
 
     # ConvGRU is the reference.
-    kinds = sorted(typing.get_args(UnitSpec), key=lambda kind: kind is not ConvGRUSpec)
+    kinds = sorted(concrete(UnitSpec).values(), key=lambda kind: kind is not ConvGRUSpec)
     cases, sizes = [], []
     for kind in kinds:
         unit: Unit = kind().build(CHANNELS, CHANNELS)

@@ -52,7 +52,7 @@ def frozen(experiment: Experiment, index: int, device: torch.device) -> FrozenLe
     spec = experiment.levels[index]
     below = below_of(experiment.levels, index)
     with device:
-        generator = spec.generator.build(1, 0, None if below is None else below.size)
+        generator = spec.build_generator(1, below)
     table = {}
     for norm in (module for module in generator.modules() if isinstance(module, NormReLU)):
         channels = norm.gain.bias if isinstance(norm.gain, torch.nn.Module) else norm.gain

@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from training import with_width
 
 from vidgan.models.cascade import FrozenLevel, below_of, by_label, sample_levels
-from vidgan.nn.layers import initialise
+from vidgan.nn.layers import initialise, undrawn_weights
 from vidgan.nn.norm import RecordedStatistics, StandingStatistics
 from vidgan.presets import preset
 from vidgan.run.experiment import Experiment
@@ -43,9 +43,8 @@ class Sampler:
         self.parameters = 0
         for index, level in enumerate(experiment.levels):
             below = below_of(experiment.levels, index)
-            size = None if below is None else below.size
-            with device:
-                generator = level.generator.build(experiment.classes, level.context_frames, size)
+            with device, undrawn_weights():
+                generator = level.build_generator(experiment.classes, below)
             self.parameters += sum(weight.numel() for weight in generator.requires_grad_(False).parameters())
             recorded = RecordedStatistics()
             self.levels.append(FrozenLevel(level, generator, recorded))

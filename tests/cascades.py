@@ -49,7 +49,7 @@ def settled_level(levels: tuple[LevelSpec, ...], index: int) -> FrozenLevel:
     spec = levels[index]
     rng = torch.Generator().manual_seed(index)
     below = below_of(levels, index)
-    generator = spec.generator.build(LABELS, below_size=below.size if below else None).double()
+    generator = spec.build_generator(LABELS, below).double()
     initialise(generator, NormalSpec(deviation=1.0), rng)
     table = {}
     for module in generator.modules():
@@ -69,10 +69,9 @@ def whole_videos(cascade: list[FrozenLevel], noise: Noise, label: Tensor) -> lis
         conditioning = from_below(videos[-1]) if videos else NOTHING
         z = noise(index, level.generator.spec.latent)
         embedded = level.generator.embed(label)
-        made = level.generator.generate(
-            z, embedded, level.spec.frames, level.statistics, conditioning, Clock()
+        videos.append(
+            level.generator.generate(z, embedded, level.spec.frames, level.statistics, conditioning, Clock())
         )
-        videos.append(made.video)
     return videos
 
 

@@ -51,7 +51,7 @@ from vidgan.nn.temporal import (
     SeparableSelfAttentionSpec,
     TemporalSpec,
 )
-from vidgan.nn.warp import FactorisedWarpSpec, PixelwiseWarpSpec
+from vidgan.nn.warping import FactorisedWarpSpec, PixelwiseWarpSpec
 from vidgan.presets import presets
 from vidgan.run.experiment import Experiment, TrainingSpec
 from vidgan.run.tiny import tiny
@@ -73,7 +73,7 @@ NORMS: Mapping[str, NormSpec] = {
 RESIDUALS: Mapping[str, ResidualSpec] = {
     "BigGAN": BigGANBlocksSpec(),
     "BigGAN-deep": BigGANDeepBlocksSpec(),
-    "plain volumes": Plain3dBlocksSpec(),
+    "plain 3-D": Plain3dBlocksSpec(),
 }
 
 WARPS: Mapping[str, FactorisedWarpSpec | PixelwiseWarpSpec] = {
@@ -126,7 +126,7 @@ BODIES: Mapping[str, BodySpec] = {
     "clips, time in channels": BodySpec(
         width=2, channels=(1, 2, 2), blocks_3d=1, halve_time=True, time_in_channels=True
     ),
-    "clips, plain volumes": BodySpec(width=2, channels=(1, 2), blocks_3d=1, residual=Plain3dBlocksSpec()),
+    "clips, plain 3-D": BodySpec(width=2, channels=(1, 2), blocks_3d=1, residual=Plain3dBlocksSpec()),
     "deep": BodySpec(width=4, channels=(1, 2, 2), blocks_3d=1, residual=BigGANDeepBlocksSpec()),
     "leaky": BodySpec(width=2, channels=(1, 2), slope=0.2, input_mean=(0.1, 0.0, -0.1), input_gain=2.0),
 }
@@ -141,7 +141,7 @@ def experiments() -> dict[str, Experiment]:
 @functools.cache
 def distinct() -> dict[str, Experiment]:
     """Tiny presets that bring something new: some are put together from parts that others have, or differ in nothing
-    but what shrinking takes from them.
+    but what making them tiny takes from them.
     """
     table: dict[str, Experiment] = {}
     seen: set[str] = set()

@@ -142,9 +142,7 @@ def joins(name: str, index: int) -> list[list[bool]]:
     experiment = preset(name)
     below = below_of(experiment.levels, index)
     with torch.device("meta"):
-        generator = experiment.levels[index].generator.build(
-            experiment.classes, below_size=None if below is None else below.size
-        )
+        generator = experiment.levels[index].build_generator(experiment.classes, below)
     return [
         [added.projection is not None for added in (*stage.after_temporal, *stage.after_blocks)]
         for stage in generator.stages

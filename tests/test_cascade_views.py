@@ -19,14 +19,14 @@ from cascades import (
     whole_videos,
 )
 from vidgan.models.cascade import below_of, by_label, sample_window, span_around
-from vidgan.models.generator import from_below, resize_nearest
-from vidgan.models.level import Below, LevelSpec, resize, take, view_below
+from vidgan.models.generator import Below, from_below, resize_nearest
+from vidgan.models.level import LevelSpec, resize, take, view_below
 from vidgan.nn.norm import BatchNormAllFramesSpec, Clock
 from vidgan.presets import preset
 from vidgan.presets.ssw_gan import ssw_gan_k600_48x128
+from vidgan.run.networks import adversarial_level
 from vidgan.run.tiny import tiny
 from vidgan.spec import SpecError
-from vidgan.train.trainer import level_of
 
 # Views
 
@@ -78,8 +78,8 @@ def test_a_level_learns_what_the_one_above_is_given() -> None:
     first, second, top = experiment.levels
     assert first.size < second.size < top.size
     clip, label = random(1, 4, 3, top.size, top.size), torch.zeros(1, dtype=torch.int64)
-    given = level_of(experiment, 1).real_input(clip, label, smooth=True).below
-    learnt = level_of(experiment, 0).real_input(clip[:, ::2], label, smooth=True).clip
+    given = adversarial_level(experiment, 1).real_input(clip, label, smooth=True).below
+    learnt = adversarial_level(experiment, 0).real_input(clip[:, ::2], label, smooth=True).clip
     assert given is not None
     assert torch.equal(learnt, given)
     assert not torch.allclose(learnt, resize(clip[:, ::2], first.size, smooth=True))
@@ -241,7 +241,7 @@ def test_a_cut_is_felt_exactly_as_far_as_the_halo() -> None:
 
         def window(first: int, last: int) -> Tensor:
             given, clock = from_below(below[:, first // 2 : last // 2]), Clock(first)
-            return top.generator.generate(z, embedded, last - first, top.statistics, given, clock).video[0]
+            return top.generator.generate(z, embedded, last - first, top.statistics, given, clock)[0]
 
         whole, tail, head = window(0, 36), window(12, 36), window(0, 24)
     wrong = (tail - whole[12:]).abs().amax((1, 2, 3)) > 1e-12

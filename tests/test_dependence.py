@@ -38,7 +38,7 @@ from vidgan.nn.norm import (
 )
 from vidgan.nn.recurrent import unroll
 from vidgan.nn.temporal import RecurrentSpec, SeparableConvolutionSpec, Size
-from vidgan.nn.warp import expected_motion
+from vidgan.nn.warping import expected_motion
 
 B, T, C, S, K = 2, 4, 4, 4, 3
 VIDEO = random(B, T, C, S, S)
@@ -97,7 +97,7 @@ def test_warps_and_motion_see_their_past_only(name: str) -> None:
 @pytest.mark.parametrize("conditional", [True, False])
 def test_normalisation_sees_what_its_statistics_are_over(name: str, conditional: bool) -> None:
     norm = catalog.NORMS[name]
-    layer = filled(ConditionalNormReLU(norm, C, K) if conditional else LearntNormReLU(norm, C))
+    layer = filled(ConditionalNormReLU(C, K, norm) if conditional else LearntNormReLU(C, norm))
     name_norms(layer)
     over_batch: dict[type, Pattern] = {BatchNormSpec: step, BatchNormAllFramesSpec: everything}
     in_training = over_batch.get(type(norm), same)
@@ -153,7 +153,7 @@ def pairs(reach: int) -> Pattern:
 @pytest.mark.parametrize(("conv3d", "halve_time"), [(False, False), (True, False), (True, True)])
 def test_discriminator_blocks(kind: str, downsample: bool, conv3d: bool, halve_time: bool) -> None:
     make = catalog.RESIDUALS[kind].discriminator
-    reach = 1 if kind == "plain volumes" else 2
+    reach = 1 if kind == "plain 3-D" else 2
     pattern = same if not conv3d else pairs(reach) if halve_time else near(reach)
     block = make(C, 6, conv3d=conv3d, downsample=downsample, halve_time=halve_time, first=False, slope=0.0)
     dependence.require(filled(block), random(B, 7, C, S, S), pattern)
@@ -168,7 +168,7 @@ def test_discriminator_blocks(kind: str, downsample: bool, conv3d: bool, halve_t
         ("deep", near(2)),
         ("clips, halving time", pairs(2)),
         ("clips, time in channels", whole),
-        ("clips, plain volumes", near(1)),
+        ("clips, plain 3-D", near(1)),
     ],
 )
 def test_bodies(name: str, pattern: Pattern) -> None:
@@ -189,10 +189,10 @@ def test_temporal_layers(name: str) -> None:
     layer(VIDEO.flip(0), context(recorded), encoding)
     fixed = StandingStatistics(recorded.averages())
     pattern = causal if recurrent else near(2) if convolution else whole
-    dependence.require(lambda x: layer(x, context(fixed), encoding)[0], VIDEO, pattern)
+    dependence.require(lambda x: layer(x, context(fixed), encoding), VIDEO, pattern)
     assert spec.context == (2 if convolution else None)
     in_training = near_any_clip(2) if convolution else pattern
-    dependence.require(lambda x: layer(x, context(BatchStatistics()), encoding)[0], VIDEO, in_training)
+    dependence.require(lambda x: layer(x, context(BatchStatistics()), encoding), VIDEO, in_training)
 
 
 @pytest.mark.parametrize("name", catalog.VIEWS)

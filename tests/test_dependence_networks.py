@@ -12,7 +12,7 @@ from catalog import filled, random
 from dependence import everything, of_clip, whole
 from vidgan.models.cascade import below_of
 from vidgan.models.discriminator import BodySpec, DiscriminatorSpec, MixedProjectionSpec
-from vidgan.models.generator import NOTHING, Conditioning, Generator, from_below
+from vidgan.models.generator import NOTHING, Below, Conditioning, Generator, from_below
 from vidgan.models.level import Level, LevelSpec, view_below
 from vidgan.models.views import ClipShape, DiscriminatorInput, FramesSpec, MatchingPairSpec
 from vidgan.nn.blocks import Plain3dBlocksSpec
@@ -69,7 +69,7 @@ class Made(NamedTuple):
         made = generator.generate(
             self.z if z is None else z, e, self.level.spec.trained_frames, statistics, self.given(frames)
         )
-        return made.video
+        return made
 
 
 def make(name: str) -> Made:
@@ -132,13 +132,13 @@ def test_every_state_and_every_skip_carries_the_conditioning_frames(name: str) -
     sides = [stage.output_side for stage in generator.stages]
     with torch.no_grad():
         old, new = made.given(), made.given(frames.flip(0))
-        before = generator.generate(made.z, embedded, steps, made.settled, old).video
+        before = generator.generate(made.z, embedded, steps, made.settled, old)
         changes = [old._replace(states={**old.states, side: state}) for side, state in new.states.items()] + [
             old._replace(skips={**old.skips, side: x}) for side, x in new.skips.items() if side in sides
         ]
         assert len(changes) >= 3
         for change in changes:
-            after = generator.generate(made.z, embedded, steps, made.settled, change).video
+            after = generator.generate(made.z, embedded, steps, made.settled, change)
             moved = (after - before).abs().flatten(2).amax(2) > 1e-10
             # Flipping the batch exchanges the first and the last clip; the one in the middle stays.
             assert torch.equal(moved, torch.tensor([True, False, True])[:, None].expand(B, steps))
@@ -161,7 +161,7 @@ def test_an_upper_level_sees_windows_of_the_level_below() -> None:
     levels = catalog.experiments()["ssw-gan-k600-48x128"].levels
     spec = levels[1].generator.replace(side=1)
     assert len(spec.stages) == 5
-    generator = spec.build(CLASSES, below_size=4)
+    generator = spec.build(CLASSES, 24, below=Below(4, 2))
     filled(generator)
     quieten(generator)
     steps, clips = 24, 2
@@ -172,7 +172,7 @@ def test_an_upper_level_sees_windows_of_the_level_below() -> None:
     settled = StandingStatistics(recorded.averages())
 
     def video(frames: Tensor) -> Tensor:
-        return generator.generate(z, embedded, steps, settled, from_below(frames)).video
+        return generator.generate(z, embedded, steps, settled, from_below(frames))
 
     def window(b2: int, t2: int, b: int, t: int) -> bool:
         """Frame t of the lower video is shown at 2t and 2t + 1."""
@@ -226,7 +226,7 @@ def test_discriminators(name: str) -> None:
         return b2 == b and t % every == 0 and t // every in reached[t2]
 
     def judge(seen: DiscriminatorInput) -> Tensor:
-        (scores,) = discriminator([seen], [draw])
+        (scores,) = discriminator.scores([seen], [draw])
         return scores
 
     def joined(b2: int, other: int, t2: int, b: int, t: int) -> bool:
@@ -258,8 +258,11 @@ def test_real_and_fake_never_meet_in_a_discriminator(name: str) -> None:
     )
     first, second = (spec.view.draw(B, ClipShape(frames, side, side), rng) for _ in range(2))
     with torch.no_grad():
-        together = discriminator([one, two], [first, second])
-        alone = [discriminator([one], [first])[0], discriminator([two], [second])[0]]
+        together = discriminator.scores([one, two], [first, second])
+        alone = [
+            discriminator.scores([one], [first])[0],
+            discriminator.scores([two], [second])[0],
+        ]
     for a, b in zip(together, alone, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
 
@@ -274,7 +277,7 @@ def test_levels_keep_noise_label_and_conditioning_of_a_clip_together(name: str) 
     def scores(real: DiscriminatorInput, z: Tensor) -> list[Tensor]:
         with torch.no_grad():
             fake = level.generate_fake(real, z, real.below, made.settled)
-            return level.judge([fake], [draws])[0]
+            return level.discriminate([fake], [draws])[0]
 
     before = scores(made.real, made.z)
     for b in range(B):

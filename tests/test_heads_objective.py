@@ -81,10 +81,10 @@ def test_mixed_projection_never_mixes_real_and_fake() -> None:
     discriminator = filled(spec.build(classes=3, steps=T))
     nothing = torch.zeros((B, 0), dtype=torch.int64)
     real, fake, other = (DiscriminatorInput(random(B, T, 3, 4, 4, seed=s), None, LABELS) for s in (1, 2, 3))
-    on_real, on_fake = discriminator([real, fake], [nothing, nothing])
+    on_real, on_fake = discriminator.scores([real, fake], [nothing, nothing])
     assert on_real.shape == on_fake.shape == (B, B, T)
-    torch.testing.assert_close(discriminator([real, other], [nothing, nothing])[0], on_real)
-    torch.testing.assert_close(discriminator([fake], [nothing])[0], on_fake)
+    torch.testing.assert_close(discriminator.scores([real, other], [nothing, nothing])[0], on_real)
+    torch.testing.assert_close(discriminator.scores([fake], [nothing])[0], on_fake)
 
 
 @pytest.mark.parametrize("classes", [1, 4])
@@ -113,7 +113,7 @@ def test_features_are_rectified_and_summed_over_positions(mean_pool: bool) -> No
     )
     discriminator = filled(spec.build(classes=3, steps=T))
     clip = random(B, T, 3, 4, 4)
-    (made,) = discriminator(
+    (made,) = discriminator.scores(
         [DiscriminatorInput(clip, None, LABELS)], [torch.zeros((B, 0), dtype=torch.int64)]
     )
     features = discriminator.body(clip)[-1]

@@ -31,7 +31,7 @@ def untrained(experiment: Experiment) -> Model:
     generators = []
     for index, spec in enumerate(experiment.levels):
         below = below_of(experiment.levels, index)
-        generator = spec.generator.build(experiment.classes, 0, None if below is None else below.size)
+        generator = spec.build_generator(experiment.classes, below)
         initialise(generator, OrthogonalSpec(), stream(1, "weights", index))
         generators.append(generator.requires_grad_(False))
     return Model(experiment, generators, ("a", "b", "c"), 0, [1] * experiment.classes)
@@ -47,7 +47,7 @@ def shown(z: Tensor, embedded: Tensor) -> Tensor:
     (level,) = model().sampler().levels
     with torch.no_grad():
         made = level.generator.generate(z[None], embedded[None], level.spec.frames, level.statistics)
-    return made.video[0]
+    return made[0]
 
 
 @pytest.mark.parametrize("last", [End(9, 2), End(4, 0), End(9, 0)], ids=["latent", "class", "both"])

@@ -97,13 +97,13 @@ def by_hand(level: JointLevels, real: DiscriminatorInput, z: Tensor) -> list[Ten
     first, second = z.split([low.latent, high.latent], dim=1)
     video = low.generator.generate(
         first, low.generator.embed_label(real.label), low.spec.frames, BatchStatistics()
-    ).video
+    )
     assert real.start is not None
     given = torch.stack([video[b, s : s + 2] for b, s in enumerate(real.start.tolist())])
     made = high.generator.generate(
         second, high.generator.embed_label(real.label), 4, BatchStatistics(), from_below(given)
     )
-    return [video, made.video]
+    return [video, made]
 
 
 def test_fakes_are_the_levels_in_a_row() -> None:
@@ -125,7 +125,7 @@ def test_the_last_output_trains_both_generators() -> None:
     clip = by_hand(level, real, z)[1]
     top = level.levels[1]
     own = {name: draws[joint_name(1, name)] for name in top.discriminators}
-    (scores,) = top.judge([DiscriminatorInput(clip, None, real.label)], [own])
+    (scores,) = top.discriminate([DiscriminatorInput(clip, None, real.label)], [own])
     loss = -torch.cat([s.flatten(1) for s in scores], dim=1).mean()
     expected = torch.autograd.grad(loss, list(level.generator.parameters()), allow_unused=True)
     adam = torch.optim.SGD(level.generator.parameters(), lr=0.0)
@@ -150,13 +150,13 @@ def test_discriminators_on_every_level_join_their_outputs() -> None:
     draws = level.draws(CLIPS, torch.Generator().manual_seed(3))
     with torch.no_grad():
         fake = level.generate_fake(real, z, None, BatchStatistics())
-        on_real, on_fake = level.judge([real, fake], [draws, draws])
+        on_real, on_fake = level.discriminate([real, fake], [draws, draws])
         assert len(on_real) == len(on_fake) == len(names)
         for seen, scores in ((real, on_real), (fake, on_fake)):
             for name, score in zip(names, scores, strict=True):
                 index = int(name[len("level")]) - 1
                 evidence = levels_of(seen)[index]
-                (alone,) = level.discriminator(name)([evidence], [draws[name]])
+                (alone,) = level.discriminator(name).scores([evidence], [draws[name]])
                 torch.testing.assert_close(score, alone)
         widths = [score.shape[1] for score in on_real]
         joined = torch.cat([s.flatten(1) for s in on_fake], dim=1)

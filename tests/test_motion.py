@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vidgan.nn.warp import combine, expected_motion, refine, warp
+from vidgan.nn.warping import combine, expected_motion, refine, warp
 
 
 def shift_kernels(k: int, right: int, down: int, size: int) -> Tensor:

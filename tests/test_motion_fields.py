@@ -10,7 +10,7 @@ from torch import nn
 import catalog
 from vidgan.models.cascade import FrozenLevel
 from vidgan.nn.norm import BatchStatistics
-from vidgan.nn.warp import FactorisedWarp, Warp
+from vidgan.nn.warping import FactorisedWarp, Warp
 from vidgan.sample.sampler import Sampler
 from vidgan.sample.video_io import colour_wheel, under
 from vidgan.shapes import as_video
@@ -36,7 +36,7 @@ def moving() -> Sampler:
     """An untrained model whose kernels are one-hot."""
     experiment = catalog.experiments()["trivd-gan-fp-k600-16x64"]
     (spec,) = experiment.levels
-    generator = spec.generator.build(1, spec.context_frames)
+    generator = spec.build_generator(1)
     catalog.filled(generator)
     generator.float().requires_grad_(False)
     warps = [module for module in generator.modules() if isinstance(module, Warp)]

@@ -133,7 +133,7 @@ def conditional(layer: nn.Module, normalised: Tensor, condition: Tensor) -> Tens
 @pytest.mark.parametrize("name", NORMS)
 def test_conditional_norm(name: str) -> None:
     spec, naive = NORMS[name]
-    layer = filled(ConditionalNormReLU(spec, C, K), seed=1)
+    layer = filled(ConditionalNormReLU(C, K, spec), seed=1)
     x, told = video(), context()
     made = layer(x, told)
     torch.testing.assert_close(made, conditional(layer, naive(x), told.condition))
@@ -142,13 +142,13 @@ def test_conditional_norm(name: str) -> None:
 
 def test_the_kinds_of_norm_differ() -> None:
     different = [spec for spec, _ in NORMS.values() if spec != GroupNormSpec(groups=32)]
-    outputs = [filled(ConditionalNormReLU(spec, C, K), seed=1)(video(), context()) for spec in different]
+    outputs = [filled(ConditionalNormReLU(C, K, spec), seed=1)(video(), context()) for spec in different]
     for i, first in enumerate(outputs):
         assert all((first - other).abs().max() > 1e-2 for other in outputs[:i])
 
 
 def test_the_gain_is_around_one() -> None:
-    layer = ConditionalNormReLU(BatchNormSpec(), C, K).double()
+    layer = ConditionalNormReLU(C, K, BatchNormSpec()).double()
     nn.init.constant_(layer.gain.weight, 1.0)
     nn.init.constant_(layer.bias.weight, 1.0)
     nothing = Context(torch.zeros(B, K, dtype=F64), BatchStatistics(), Clock())
@@ -156,7 +156,7 @@ def test_the_gain_is_around_one() -> None:
 
 
 def test_each_clip_gets_the_gain_of_its_own_condition() -> None:
-    layer = filled(ConditionalNormReLU(NoNormSpec(), C, K), seed=1)
+    layer = filled(ConditionalNormReLU(C, K, NoNormSpec()), seed=1)
     told = context()
     other = told.condition.clone()
     other[1] += 1
@@ -167,7 +167,7 @@ def test_each_clip_gets_the_gain_of_its_own_condition() -> None:
 
 def test_learnt_norm() -> None:
     """The last normalisation has a regular learnt scale and offset (Luc et al. 2020, E.2)."""
-    layer = LearntNormReLU(BatchNormSpec(), C).double()
+    layer = LearntNormReLU(C, BatchNormSpec()).double()
     x = video()
     torch.testing.assert_close(layer(x, context()), torch.relu(per_step(x)))  # starts as scale 1, offset 0
     layer = filled(layer, seed=2)
@@ -182,7 +182,7 @@ def test_a_step_is_blind_to_other_steps_unless_all_frames_are_joined() -> None:
     x, changed = video(), video()
     changed[:, 2] = video(seed=5)[:, 2]
     for spec, _ in NORMS.values():
-        layer = filled(ConditionalNormReLU(spec, C, K), seed=1)
+        layer = filled(ConditionalNormReLU(C, K, spec), seed=1)
         same = (layer(x, context()) == layer(changed, context())).flatten(2).all(2).all(0)
         assert same.tolist() == (
             [False] * 4 if spec == BatchNormAllFramesSpec() else [True, True, False, True]
@@ -192,7 +192,7 @@ def test_a_step_is_blind_to_other_steps_unless_all_frames_are_joined() -> None:
 @pytest.mark.parametrize("name", NORMS)
 def test_gradients_of_a_norm_layer(name: str) -> None:
     spec, naive = NORMS[name]
-    layer = filled(ConditionalNormReLU(spec, C, K), seed=1)
+    layer = filled(ConditionalNormReLU(C, K, spec), seed=1)
     weight = random(B, T, C, H, W, seed=3)
     gradients = []
     for use in (lambda x, told: layer(x, told), lambda x, told: conditional(layer, naive(x), told.condition)):
@@ -276,7 +276,7 @@ def test_recorded_statistics_average_means_and_variances_over_passes() -> None:
 
 def test_recording_normalises_with_the_batch_at_hand() -> None:
     recorded = RecordedStatistics()
-    layer = filled(ConditionalNormReLU(BatchNormSpec(), C, K), seed=1)
+    layer = filled(ConditionalNormReLU(C, K, BatchNormSpec()), seed=1)
     layer.key = "norm"
     for seed in (0, 1):
         x, told = video(seed), context(recorded)
@@ -299,7 +299,7 @@ def settled(x: Tensor, table: dict[str, Tensor], start: list[int], layer: nn.Mod
 @pytest.mark.parametrize("start", [0, 2, 5, torch.tensor([4, 0, 5])], ids=["0", "2", "5", "per clip"])
 def test_settled_statistics_are_looked_up_by_absolute_step(start: int | Tensor) -> None:
     table = {"norm/mean": random(9, C, seed=1), "norm/variance": random(9, C, seed=2).square()}
-    layer = filled(ConditionalNormReLU(BatchNormSpec(), C, K), seed=1)
+    layer = filled(ConditionalNormReLU(C, K, BatchNormSpec()), seed=1)
     layer.key = "norm"
     made = layer(video(), context(StandingStatistics(table), start))
     starts = start.tolist() if isinstance(start, Tensor) else [start] * B
@@ -331,7 +331,7 @@ def test_settled_statistics_refuse_steps_that_were_not_settled() -> None:
 
 def test_layers_are_named_by_their_path() -> None:
     tree = nn.ModuleDict(
-        {"block": nn.ModuleList([LearntNormReLU(NoNormSpec(), 2)]), "last": LearntNormReLU(NoNormSpec(), 2)}
+        {"block": nn.ModuleList([LearntNormReLU(2, NoNormSpec())]), "last": LearntNormReLU(2, NoNormSpec())}
     )
     name_norms(tree)
     assert {m.key for m in tree.modules() if isinstance(m, NormReLU)} == {"block.0", "last"}

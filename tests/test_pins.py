@@ -33,7 +33,7 @@ def of_steps(experiment: Experiment, steps: int) -> Experiment:
 
 def lower_level() -> Generator:
     level = tiny(preset("ssw-gan-k600-48x128")).levels[0]
-    generator = level.generator.build(3)
+    generator = level.build_generator(3)
     for parameter in generator.parameters():
         torch.nn.init.constant_(parameter, 0.5)
     return generator

@@ -307,7 +307,7 @@ def test_a_state_per_resolution() -> None:
     assert {place.split(".")[0] for place in changes} == {"generator"}
     spec = preset(name).levels[0].generator
     with torch.device("meta"):
-        encoder = spec.build(1, context_frames=5).encoder
+        encoder = spec.build(1, 12, context_frames=5).encoder
     assert encoder is not None
     shapes = {side: tuple(layer.weight.shape) for side, layer in encoder.compress.items()}
     # Five frames in the channels: 8, 4 and 2 times 128 of each; a state has the channels of its stage's input.

@@ -20,7 +20,6 @@ from vidgan.nn.recurrent import (
     TSRUpSpec,
     TSRUsSpec,
     Unit,
-    UnitSpec,
     unroll,
 )
 from vidgan.nn.recurrent.unit import ReLUSpec, TanhSpec
@@ -28,7 +27,6 @@ from vidgan.spec import Spec, SpecError, from_json, to_json
 
 F64 = torch.float64
 TOLERANCE = {"rtol": 0.0, "atol": 1e-10}
-SPECS = typing.get_args(UnitSpec)
 WARPING = (TSRUcSpec, TSRUpSpec, TSRUsSpec, PTSRUSpec, KTrajGRUSpec)
 sigmoid, relu, tanh, cat = torch.sigmoid, torch.relu, torch.tanh, torch.cat
 
@@ -202,6 +200,7 @@ REFERENCES: dict[type[Spec], Run] = {
     KTrajGRUSpec: k_traj_gru,
     DynamicConvLSTMSpec: dynamic_conv_lstm,
 }
+SPECS = tuple(REFERENCES)
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:

@@ -75,8 +75,7 @@ class Lesson:
         below = below_of(experiment.levels, case.level)
         if below is not None:
             below = below._replace(size=below.size * small.size // whole.size)
-        below_size = None if below is None else below.size
-        self.generator: Generator = small.build(CLIPS, self.given, below_size)
+        self.generator: Generator = small.build(CLIPS, self.steps, self.given, below)
         initialise(self.generator, OrthogonalSpec(), stream(0, "weights"))
         clips = waves(spec.seen_frames, small.size)
         self.target = clips[:, self.given :]
@@ -96,7 +95,7 @@ class Lesson:
             self.z, self.generator.embed_label(self.label), self.steps, BatchStatistics(), self.conditioning()
         )
         variance = (self.target - self.target.mean(0, keepdim=True)).square().mean()
-        return (made.video - self.target).square().mean() / variance
+        return (made - self.target).square().mean() / variance
 
     def learn(self, rate: float, steps: int) -> list[float]:
         """The error before each step, until it is good."""

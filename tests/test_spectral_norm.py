@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vidgan.models.discriminator import BodySpec, DiscriminatorSpec
-from vidgan.models.generator import GeneratorSpec, StageSpec
+from vidgan.models.generator import Below, GeneratorSpec, StageSpec
 from vidgan.nn.layers import (
     Conv2d,
     Conv3d,
@@ -193,7 +193,7 @@ def every_kind_of_generator(spectral_start: bool) -> torch.nn.Module:
     spec = GeneratorSpec(
         latent=3, embedding=3, width=4, channels=2, stages=stages, spectral_start=spectral_start
     )
-    return spec.build(classes=3, below_size=8)
+    return spec.build(classes=3, frames=2, below=Below(8, 1))
 
 
 def test_exempt_layers_are_those_the_papers_name() -> None:

@@ -59,7 +59,7 @@ def test_small_variants_keep_the_structure() -> None:
             type(c.view) for c in whole.discriminators
         ]
         assert level.generator.size == 32
-        level.generator.build(1, level.context_frames)
+        level.build_generator(1)
 
 
 def test_a_run_is_finished_at_the_end_of_a_turn(tmp_path: Path) -> None:

@@ -6,7 +6,14 @@ from torch import Tensor
 
 import naive
 from vidgan.nn.layers import NormalSpec, WeightLayer, initialise
-from vidgan.nn.warp import FactorisedWarp, FactorisedWarpSpec, PixelwiseWarp, PixelwiseWarpSpec, combine, warp
+from vidgan.nn.warping import (
+    FactorisedWarp,
+    FactorisedWarpSpec,
+    PixelwiseWarp,
+    PixelwiseWarpSpec,
+    combine,
+    warp,
+)
 from vidgan.spec import SpecError
 
 F64 = torch.float64

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from vidgan.errors import UserError
-from vidgan.models.generator import NOTHING, Conditioning, Generator, from_below
-from vidgan.models.level import Below, LevelSpec, take
+from vidgan.models.generator import NOTHING, Below, Conditioning, Generator, from_below
+from vidgan.models.level import LevelSpec, take
 from vidgan.nn.norm import BatchNormAllFramesSpec, Clock, Statistics
 from vidgan.nn.temporal import RecurrentSpec
 from vidgan.shapes import as_video
@@ -48,7 +48,7 @@ def shape_of(level: LevelSpec) -> str:
 
 
 class FrozenLevel(NamedTuple):
-    """A trained generator with its settled statistics, ready to be sampled."""
+    """A trained generator with its standing statistics, ready to be sampled."""
 
     spec: LevelSpec
     generator: Generator
@@ -64,9 +64,8 @@ def generate(
     steps: int,
     dtype: torch.dtype | None = None,
 ) -> Tensor:
-    """``steps`` frames of a settled level (B T 3 H W)."""
-    made = level.generator.generate(z, embedded, steps, level.statistics, conditioning, clock, dtype)
-    return made.video
+    """``steps`` frames of a frozen level (B T 3 H W)."""
+    return level.generator.generate(z, embedded, steps, level.statistics, conditioning, clock, dtype)
 
 
 class Span(NamedTuple):

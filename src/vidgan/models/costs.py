@@ -11,9 +11,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from vidgan.models.cascade import below_of
 from vidgan.models.discriminator import Body, Discriminator
-from vidgan.models.generator import Encoder, Generator, Stage
+from vidgan.models.generator import Below, Encoder, Generator, Stage
 from vidgan.models.joint import joint_name
-from vidgan.models.level import AdversarialLevel, Below, Level, LevelSpec
+from vidgan.models.level import AdversarialLevel, Level, LevelSpec
 from vidgan.models.views import DiscriminatorInput
 from vidgan.nn.norm import BatchStatistics
 from vidgan.seeds import stream
@@ -89,7 +89,7 @@ def networks_of(spec: LevelSpec, classes: int, below: Below | None) -> tuple[Net
         draws = level.draws(1, stream(0, "costs"))
         for discriminator in level.discriminators:
             with seen[discriminator] as evaluated:
-                level.discriminator(discriminator)([fake], [draws[discriminator]])
+                level.discriminator(discriminator).scores([fake], [draws[discriminator]])
             tables[discriminator] = evaluated
     return tuple(Network(name, tuple(in_order(found[name], table))) for name, table in tables.items())
 
@@ -143,9 +143,8 @@ def watch(parts: dict[str, nn.Module], meter: Callable[[], int]) -> Iterator[dic
     def began(path: str) -> None:
         before.setdefault(path, meter())
 
-    def ended(path: str, output: Tensor | tuple[Tensor, ...]) -> None:
-        features = output if isinstance(output, Tensor) else output[0]
-        shape = tuple(features.shape)
+    def ended(path: str, output: Tensor) -> None:
+        shape = tuple(output.shape)
         table.setdefault(path, Run(shape[1:] if len(shape) == 5 else shape, meter() - before[path]))
 
     for path, part in parts.items():

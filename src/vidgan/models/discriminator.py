@@ -31,7 +31,7 @@ class BodySpec(Spec):
     residual: ResidualSpec = BigGANBlocksSpec()
     """kind of blocks"""
     slope: float = 0.0
-    """negative slope of the rectifier; 0 is the papers' ReLU"""
+    """negative slope of leaky ReLU; 0 is the papers' ReLU"""
     input_mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     """subtracted from each colour channel before the first block, in [-1, 1]; the papers subtract nothing"""
     input_gain: float = 1.0
@@ -50,8 +50,8 @@ class BodySpec(Spec):
         """Channels of the output."""
         return self.width * self.channels[-1]
 
-    def build(self, inputs: int, steps: int) -> "Body":
-        """A body for videos with ``inputs`` channels; ``steps`` of them, where time goes into channels."""
+    def build(self, inputs: int = 3, steps: int = 1) -> "Body":
+        """A body; arguments as those of :class:`Body`."""
         return Body(self, inputs, steps)
 
     def joined(self, steps: int) -> int:
@@ -62,9 +62,14 @@ class BodySpec(Spec):
 
 
 class Body(nn.Module):
-    """Video (B T C H W) -> features of every block, the last not yet rectified."""
+    """Video (B T C H W) -> features of every block, the last before its ReLU.
 
-    def __init__(self, spec: BodySpec, inputs: int, steps: int) -> None:
+    Args:
+        inputs: channels, a multiple of the three colours.
+        steps: T, where time goes into channels; else any.
+    """
+
+    def __init__(self, spec: BodySpec, inputs: int = 3, steps: int = 1) -> None:
         super().__init__()
         self.spec = spec
         mean = torch.tensor(spec.input_mean).repeat(inputs // 3)[:, None, None]
@@ -156,7 +161,7 @@ class MixedProjectionHead(Head):
 
 
 class DiscriminatorSpec(Spec):
-    """What a discriminator sees, the network that judges it and how scores come out."""
+    """What a discriminator sees, the network that it goes through and how scores come out."""
 
     name: str
     """what logs call it"""
@@ -170,13 +175,17 @@ class DiscriminatorSpec(Spec):
         require(self.name.isidentifier(), f"a discriminator's name must be a plain word, got {self.name!r}")
 
     def build(self, classes: int, steps: int) -> "Discriminator":
-        """A discriminator of ``classes`` classes; ``steps`` are those that its view shows, as
-        :meth:`View.steps` says."""
+        """A discriminator; arguments as those of :class:`Discriminator`."""
         return Discriminator(self, classes, steps)
 
 
 class Discriminator(nn.Module):
-    """Batches of evidence -> scores per batch; one pass of the body for all of them."""
+    """Video and label -> scores.
+
+    Args:
+        classes: how many; class-free data has one.
+        steps: those that the view shows of a clip, see :meth:`vidgan.models.views.ViewSpec.steps`.
+    """
 
     def __init__(self, spec: DiscriminatorSpec, classes: int, steps: int) -> None:
         super().__init__()
@@ -184,14 +193,29 @@ class Discriminator(nn.Module):
         self.body: Body = spec.body.build(spec.view.channels, steps)
         self.head = spec.head.build(spec.body.features, classes)
 
-    def draw(self, clips: int, shape: ClipShape, rng: torch.Generator) -> Tensor:
-        """The view's random numbers for ``clips`` clips."""
-        return self.spec.view.draw(clips, shape, rng)
-
     def forward(
+        self,
+        video: Tensor,
+        label: Tensor,
+        below: Tensor | None = None,
+        rng: torch.Generator | None = None,
+    ) -> Tensor:
+        """Scores, unreduced: (B k) of k frames or steps, or (B B k) of a head that mixes clips.
+
+        Args:
+            video: (B T 3 H W) in [-1, 1], given frames in front of those that were generated.
+            label: classes (B,), int64; zeros where there are none.
+            below: video of the level below (B T' 3 h w), for a view that shows it.
+            rng: where the view draws its random numbers from, on the CPU; None: torch's global generator.
+        """
+        shape = ClipShape(video.shape[1], video.shape[3], video.shape[4])
+        draw = self.spec.view.draw(len(label), shape, rng)
+        return self.scores([DiscriminatorInput(video, below, label)], [draw])[0]
+
+    def scores(
         self, batches: Sequence[DiscriminatorInput], draws: Sequence[Tensor], dtype: torch.dtype | None = None
     ) -> list[Tensor]:
-        """Scores of each batch, (B T) or (B B T), unreduced; arguments as those of :meth:`features`."""
+        """Scores of each of several batches from one pass of the body; arguments as those of :meth:`features`."""
         parts = self.features(batches, draws, dtype)
         return [self.head(part, batch.label) for part, batch in zip(parts, batches, strict=True)]
 

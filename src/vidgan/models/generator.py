@@ -11,10 +11,28 @@ from torch.utils.checkpoint import checkpoint
 from vidgan.models.discriminator import Body, BodySpec
 from vidgan.nn.blocks import BigGANBlocksSpec, ResidualSpec, on_frames
 from vidgan.nn.layers import Conv2d, Embedding, Linear
-from vidgan.nn.norm import BatchNormSpec, Clock, Context, LearntNormReLU, NormSpec, Statistics, name_norms
+from vidgan.nn.norm import (
+    BatchNormSpec,
+    BatchStatistics,
+    Clock,
+    Context,
+    LearntNormReLU,
+    NormSpec,
+    Statistics,
+    name_norms,
+)
 from vidgan.nn.temporal import RecurrentSpec, Size, TemporalSpec
 from vidgan.shapes import as_frames, as_video, fold_time, frames_into_channels, repeat_time, unfold_time
 from vidgan.spec import Spec, require
+
+
+class Below(NamedTuple):
+    """What the videos of the level below look like, which a generator takes."""
+
+    size: int
+    """pixels"""
+    factor: int
+    """output frames per input frame"""
 
 
 class Conditioning(NamedTuple):
@@ -86,7 +104,7 @@ class Encoder(nn.Module):
         )
 
     def forward(self, frames: Tensor) -> Conditioning:
-        # Our choice: features are taken as blocks give them, not rectified, and of blocks that share a side the deepest
+        # Our choice: features are taken as blocks give them, without ReLU, and of blocks that share a side the deepest
         # stands for it; Clark et al. 2019, A.4 is silent on both.
         joined = {h.shape[-1]: frames_into_channels(h) for h in self.body(frames)}
         states = {}
@@ -138,7 +156,7 @@ class Stage(nn.Module):
 
     Args:
         skip: channels of the encoder's features of the output's side, to be joined; 0 for none.
-        below_size: side of the lower level's video; its resized frames are added after each block whose
+        below_size: side of the lower level's video, pixels; its resized frames are added after each block whose
             output is not larger than it.
     """
 
@@ -149,9 +167,9 @@ class Stage(nn.Module):
         inputs: int,
         outputs: int,
         condition: int,
-        norm: NormSpec,
-        skip: int,
-        below_size: int | None,
+        norm: NormSpec = BatchNormSpec(),
+        skip: int = 0,
+        below_size: int | None = None,
     ) -> None:
         super().__init__()
         self.output_side = side << spec.upsample
@@ -179,14 +197,12 @@ class Stage(nn.Module):
             for i in range(spec.blocks)
         )
 
-    def forward(self, x: Tensor, context: Context, conditioning: Conditioning) -> tuple[Tensor, list[Tensor]]:
-        """Features, and the warps' weights of units that warp."""
-        warps = []
+    def forward(
+        self, x: Tensor, context: Context = Context(), conditioning: Conditioning = NOTHING
+    ) -> Tensor:
         for layer, add_below in zip(self.temporal, self.after_temporal, strict=True):
-            x, kernels = layer(x, context, conditioning.states.get(x.shape[-1]) if layer.recurrent else None)
+            x = layer(x, context, conditioning.states.get(x.shape[-1]) if layer.recurrent else None)
             x = add_below(x, conditioning.below)
-            if kernels is not None:
-                warps.append(kernels)
         if self.convolution is not None:
             x = on_frames(self.convolution, x)
         for block, add_below in zip(self.blocks, self.after_blocks, strict=True):
@@ -194,7 +210,7 @@ class Stage(nn.Module):
         if self.join is not None:
             skip = repeat_time(conditioning.skips[self.output_side].to(x.dtype), x.shape[1])
             x = on_frames(self.join, as_video(torch.cat([x, skip], dim=2)))
-        return x, warps
+        return x
 
 
 class AddBelow(nn.Module):
@@ -214,7 +230,7 @@ class AddBelow(nn.Module):
 def resize_nearest(video: Tensor, steps: int, side: int) -> Tensor:
     """Nearest-neighbour resizing of a video (B T' C h w) to ``steps`` frames of ``side`` pixels.
 
-    Frames are repeated in time (``steps`` is a multiple of T'); in space it only shrinks.
+    Frames are repeated in time (``steps`` is a multiple of T'); in space it only gets smaller.
     """
     repeated = video.repeat_interleave(steps // video.shape[1], dim=1)
     if video.shape[-1] == side:
@@ -269,34 +285,38 @@ class GeneratorSpec(Spec):
         contexts = [layer.context for stage in self.stages for layer in stage.temporal]
         return None if None in contexts else sum(c for c in contexts if c is not None)
 
-    def build(self, classes: int, context_frames: int = 0, below_size: int | None = None) -> "Generator":
-        """A generator for ``classes`` classes (class-free data has one).
-
-        Args:
-            context_frames: conditioning frames that the encoder takes.
-            below_size: side of the lower level's video where there is one, pixels.
-        """
-        return Generator(self, classes, context_frames, below_size)
-
-
-class Generated(NamedTuple):
-    """What a generator makes."""
-
-    video: Tensor
-    """(B T 3 H W) in [-1, 1]"""
-    kernels: list[Tensor]
-    """the warps' weights of units that warp, from coarse to fine, each (B T k*k side side)"""
+    def build(
+        self, classes: int, frames: int, context_frames: int = 0, below: Below | None = None
+    ) -> "Generator":
+        """A generator; arguments as those of :class:`Generator`."""
+        return Generator(self, classes, frames, context_frames, below)
 
 
 class Generator(nn.Module):
-    """Noise, label and conditioning -> video."""
+    """Noise, label and conditioning -> video.
+
+    Args:
+        classes: how many; class-free data has one.
+        frames: those that it is trained on, which it makes where it is not told how many.
+        context_frames: conditioning frames that the encoder takes.
+        below: videos of the level below, where there is one.
+
+    Raises:
+        SpecError: if there are conditioning frames without an encoder, or an encoder without frames.
+    """
 
     def __init__(
-        self, spec: GeneratorSpec, classes: int, context_frames: int, below_size: int | None
+        self,
+        spec: GeneratorSpec,
+        classes: int,
+        frames: int,
+        context_frames: int = 0,
+        below: Below | None = None,
     ) -> None:
         super().__init__()
         conditional = spec.encoder is not None
         require(conditional == (context_frames > 0), "an encoder and conditioning frames go together")
+        self.frames, self.below = frames, below
         self.spec = spec
         first = spec.channels * spec.width
         condition = spec.latent + spec.embedding
@@ -311,16 +331,53 @@ class Generator(nn.Module):
             if stage_spec.recurrent:
                 states[side] = inputs
             joined = context_frames * skips.get(side << stage_spec.upsample, 0)
+            below_size = None if below is None else below.size
             stage = Stage(stage_spec, side, inputs, outputs, condition, spec.norm, joined, below_size)
             stages.append(stage)
             side, inputs = stage.output_side, outputs
         self.stages = nn.ModuleList(stages)
-        self.final_norm = LearntNormReLU(spec.final_norm, inputs)
+        self.final_norm = LearntNormReLU(inputs, spec.final_norm)
         self.to_pixels = Conv2d(inputs, 3)
         self.encoder: Encoder | None = None
         if spec.encoder is not None:
             self.encoder = spec.encoder.build(context_frames, states, spec.size)
         name_norms(self)
+
+    def forward(
+        self,
+        z: Tensor,
+        label: Tensor,
+        frames: int | None = None,
+        given: Tensor | None = None,
+        below: Tensor | None = None,
+        statistics: Statistics | None = None,
+    ) -> Tensor:
+        """A video (B T 3 H W) in [-1, 1].
+
+        Args:
+            z: noise (B, latent).
+            label: classes (B,), int64; zeros where there are none.
+            frames: how many it makes, T; None: as many as in training, or as ``below`` asks for.
+            given: conditioning frames (B C 3 H W) in [-1, 1], for a generator with an encoder.
+            below: video of the level below (B T' 3 h w), for a generator that is fed by one.
+            statistics: where normalisation gets its moments from; None: from the batch, in ``eval()`` too.
+
+        Raises:
+            ValueError: if ``given`` or ``below`` is missing or not for this generator, or does not fit ``frames``.
+        """
+        if (self.below is None) != (below is None):
+            raise ValueError(f"this generator is fed by {'no' if self.below is None else 'a'} level below")
+        if (self.encoder is None) != (given is None):
+            raise ValueError(
+                f"this generator takes {'no' if self.encoder is None else 'its first'} frames as given"
+            )
+        if self.below is not None and below is not None:
+            frames = frames or below.shape[1] * self.below.factor
+            if frames != below.shape[1] * self.below.factor:
+                raise ValueError(f"{below.shape[1]} frames of the level below do not make {frames}")
+        conditioning = Conditioning({}, {}, below) if given is None else self.encode(given)
+        statistics = statistics or BatchStatistics()
+        return self.generate(z, self.embed_label(label), frames or self.frames, statistics, conditioning)
 
     def encode(self, frames: Tensor) -> Conditioning:
         """Conditioning from given frames (B C 3 H W) in [-1, 1]."""
@@ -343,8 +400,9 @@ class Generator(nn.Module):
         conditioning: Conditioning = NOTHING,
         clock: Clock = Clock(),
         dtype: torch.dtype | None = None,
-    ) -> Generated:
-        """A window of ``steps`` frames.
+        kernels: list[Tensor] | None = None,
+    ) -> Tensor:
+        """A window of ``steps`` frames of a video (B T 3 H W) in [-1, 1].
 
         Args:
             z: noise (B, latent).
@@ -353,22 +411,21 @@ class Generator(nn.Module):
             conditioning: from the encoder or the level below, in the compute dtype or wider.
             clock: where the window lies on the time axis.
             dtype: what to compute in; None is the weights' dtype. Statistics and the output stay wide.
+            kernels: gets the weights of the warps, of which motion fields are made: see
+                :class:`vidgan.nn.norm.Context`.
         """
         condition = torch.cat([z, embedded], dim=1)
-        context = Context(condition, statistics, clock)
+        context = Context(condition, statistics, clock, kernels)
         dtype = dtype or condition.dtype
         first = self.start(condition).unflatten(1, (-1, self.spec.side, self.spec.side))
         h = repeat_time(as_frames(first.to(dtype)), steps)
-        kernels = []
-        recompute = self.spec.checkpointing and torch.is_grad_enabled() and statistics.repeatable
+        recompute = (
+            self.spec.checkpointing and torch.is_grad_enabled() and statistics.repeatable and kernels is None
+        )
         for stage in self.stages:
             if recompute:
-                h, warps = checkpoint(
-                    stage, h, context, conditioning, use_reentrant=False, preserve_rng_state=False
-                )
+                h = checkpoint(stage, h, context, conditioning, use_reentrant=False, preserve_rng_state=False)
             else:
-                h, warps = stage(h, context, conditioning)
-            kernels.extend(warps)
+                h = stage(h, context, conditioning)
         pixels = self.to_pixels(fold_time(self.final_norm(h, context)))
-        video = torch.tanh(pixels.to(condition.dtype))
-        return Generated(unfold_time(video, steps), kernels)
+        return unfold_time(torch.tanh(pixels.to(condition.dtype)), steps)

@@ -2,28 +2,18 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vidgan.models.discriminator import Discriminator, DiscriminatorSpec
-from vidgan.models.generator import NOTHING, Conditioning, Generator, GeneratorSpec, from_below
+from vidgan.models.generator import NOTHING, Below, Conditioning, Generator, GeneratorSpec, from_below
 from vidgan.models.losses import ObjectiveSpec, SumThenHingeSpec
 from vidgan.models.views import ClipShape, DiscriminatorInput
 from vidgan.nn.norm import Clock, Statistics
 from vidgan.shapes import as_video, fold_time, unfold_time
 from vidgan.spec import Spec, require
-
-
-class Below(NamedTuple):
-    """What a level's input looks like."""
-
-    size: int
-    """pixels"""
-    factor: int
-    """output frames per input frame"""
 
 
 def view_below(clip: Tensor, below: Below, smooth: bool) -> Tensor:
@@ -104,6 +94,10 @@ class LevelSpec(Spec):
         """Frames of a clip that discriminators see: given and generated."""
         return self.context_frames + self.trained_frames
 
+    def build_generator(self, classes: int, below: Below | None = None) -> Generator:
+        """The level's generator; arguments as those of :class:`vidgan.models.generator.Generator`."""
+        return self.generator.build(classes, self.trained_frames, self.context_frames, below)
+
 
 Features = dict[str, Tensor]
 """What each discriminator's head scores of one batch (B T C)."""
@@ -183,7 +177,7 @@ class AdversarialLevel(nn.Module, ABC):
         """Every discriminator's scores of one batch with these labels (B,)."""
         return [self.discriminator(name).head(h, label) for name, h in features.items()]
 
-    def judge(
+    def discriminate(
         self,
         batches: Sequence[DiscriminatorInput],
         draws: Sequence[dict[str, Tensor]],
@@ -206,9 +200,7 @@ class Level(AdversarialLevel):
         self.spec = spec
         self.below = below
         self.above = tuple(above)
-        self.generator: Generator = spec.generator.build(
-            classes, spec.context_frames, None if below is None else below.size
-        )
+        self.generator: Generator = spec.build_generator(classes, below)
         factor = 1 if below is None else below.factor
         self.discriminators = nn.ModuleDict(
             {
@@ -244,7 +236,8 @@ class Level(AdversarialLevel):
 
     def draws(self, clips: int, rng: torch.Generator) -> dict[str, Tensor]:
         return {
-            name: self.discriminator(name).draw(clips, self.clip_shape, rng) for name in self.discriminators
+            name: self.discriminator(name).spec.view.draw(clips, self.clip_shape, rng)
+            for name in self.discriminators
         }
 
     def condition(self, real: DiscriminatorInput, below: Tensor | None) -> Conditioning:
@@ -263,7 +256,7 @@ class Level(AdversarialLevel):
     ) -> DiscriminatorInput:
         given = real.clip[:, : self.spec.context_frames]
         conditioning = self.condition(real._replace(clip=real.clip.to(dtype or real.clip.dtype)), below)
-        made = self.generator.generate(
+        video = self.generator.generate(
             z,
             self.generator.embed_label(real.label),
             self.spec.trained_frames,
@@ -273,7 +266,7 @@ class Level(AdversarialLevel):
             dtype,
         )
         # Discriminators are not told that the first frames were given (Clark et al. 2019, A.4).
-        clip = as_video(torch.cat([given, made.video], dim=1)) if self.spec.context_frames else made.video
+        clip = as_video(torch.cat([given, video], dim=1)) if self.spec.context_frames else video
         return DiscriminatorInput(clip, below, real.label)
 
     def features(

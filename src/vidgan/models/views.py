@@ -45,7 +45,7 @@ class ClipShape(NamedTuple):
 
 
 class ViewSpec(Spec, ABC):
-    """A pure function of the evidence and of numbers that were drawn beforehand."""
+    """A pure function of a discriminator's input and of numbers that were drawn beforehand."""
 
     @property
     def channels(self) -> int:
@@ -61,8 +61,12 @@ class ViewSpec(Spec, ABC):
         """Steps of what is seen of ``frames`` frames; ``factor`` is frames per frame of the level below."""
         return frames
 
-    def draw(self, clips: int, shape: ClipShape, rng: torch.Generator) -> Tensor:
-        """Random numbers for ``clips`` clips: int64 (clips, m), drawn on the CPU; m is 0 where nothing is random."""
+    def draw(self, clips: int, shape: ClipShape, rng: torch.Generator | None = None) -> Tensor:
+        """Random numbers for ``clips`` clips: int64 (clips, m), drawn on the CPU; m is 0 where nothing is random.
+
+        Args:
+            rng: where they are drawn from; None: torch's global generator.
+        """
         return torch.zeros((clips, 0), dtype=torch.int64)
 
     @abstractmethod
@@ -92,7 +96,7 @@ class FramesSpec(ViewSpec):
     def steps(self, frames: int, factor: int = 1) -> int:
         return self.k
 
-    def draw(self, clips: int, shape: ClipShape, rng: torch.Generator) -> Tensor:
+    def draw(self, clips: int, shape: ClipShape, rng: torch.Generator | None = None) -> Tensor:
         require(self.k <= shape.frames, f"k = {self.k} frames cannot be drawn from {shape.frames}")
         order = torch.rand((clips, shape.frames), generator=rng).argsort(dim=1)
         return order[:, : self.k].sort(dim=1).values
@@ -126,7 +130,7 @@ class CropSpec(ViewSpec):
     def validate(self) -> None:
         require(self.scale >= 1, f"scale must be at least 1, got {self.scale}")
 
-    def draw(self, clips: int, shape: ClipShape, rng: torch.Generator) -> Tensor:
+    def draw(self, clips: int, shape: ClipShape, rng: torch.Generator | None = None) -> Tensor:
         high = torch.tensor([side - side // self.scale + 1 for side in shape[1:]])
         return (torch.rand((clips, 2), generator=rng) * high).long()
 

@@ -46,7 +46,7 @@ class Attention(nn.Module):
 
 
 class FullAttention(nn.Module):
-    """Non-causal, one head, over all T x H x W positions of a clip (Clark et al. 2019, A.2)."""
+    """Non-causal, one head, over all T x H x W positions of a clip (Clark et al. 2019, A.2); keeps (B T C H W)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

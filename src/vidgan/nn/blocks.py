@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vidgan.nn.layers import Conv2d, Conv3d
-from vidgan.nn.norm import ConditionalNormReLU, Context, NormSpec
+from vidgan.nn.norm import BatchNormSpec, ConditionalNormReLU, Context, NormSpec
 from vidgan.shapes import as_video, fold_time, from_clip, to_clip, unfold_time
 from vidgan.spec import Spec, require
 
@@ -26,17 +26,25 @@ def on_frames(layer: nn.Module, x: Tensor) -> Tensor:
 class GeneratorBlock(nn.Module):
     """norm-ReLU-(up)-conv-norm-ReLU-conv plus a shortcut; every frame apart (Brock et al. 2018, Fig. 15)."""
 
-    def __init__(self, inputs: int, outputs: int, condition: int, norm: NormSpec, *, upsample: bool) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        condition: int,
+        norm: NormSpec = BatchNormSpec(),
+        *,
+        upsample: bool = False,
+    ) -> None:
         super().__init__()
         self.upsample = upsample
-        self.norm1 = ConditionalNormReLU(norm, inputs, condition)
+        self.norm1 = ConditionalNormReLU(inputs, condition, norm)
         self.conv1 = Conv2d(inputs, outputs)
-        self.norm2 = ConditionalNormReLU(norm, outputs, condition)
+        self.norm2 = ConditionalNormReLU(outputs, condition, norm)
         self.conv2 = Conv2d(outputs, outputs)
         # As BigGAN, the shortcut is learnt wherever the shape changes.
         self.shortcut = Conv2d(inputs, outputs, 1) if upsample or inputs != outputs else None
 
-    def forward(self, x: Tensor, context: Context) -> Tensor:
+    def forward(self, x: Tensor, context: Context = Context()) -> Tensor:
         steps = x.shape[1]
         h = fold_time(self.norm1(x, context))
         h = self.conv1(nearest_upsample(h) if self.upsample else h)
@@ -62,27 +70,57 @@ class SeparableConv(nn.Module):
 class SeparableBlock(nn.Module):
     """norm-ReLU-separable-norm-ReLU-separable plus the input: SSW-GAN's "3-D" block; size is kept."""
 
-    def __init__(self, channels: int, condition: int, norm: NormSpec) -> None:
+    def __init__(self, channels: int, condition: int, norm: NormSpec = BatchNormSpec()) -> None:
         super().__init__()
-        self.norm1 = ConditionalNormReLU(norm, channels, condition)
+        self.norm1 = ConditionalNormReLU(channels, condition, norm)
         self.conv1 = SeparableConv(channels, channels)
-        self.norm2 = ConditionalNormReLU(norm, channels, condition)
+        self.norm2 = ConditionalNormReLU(channels, condition, norm)
         self.conv2 = SeparableConv(channels, channels)
 
-    def forward(self, x: Tensor, context: Context) -> Tensor:
+    def forward(self, x: Tensor, context: Context = Context()) -> Tensor:
         h = self.conv1(self.norm1(x, context))
         return x + self.conv2(self.norm2(h, context))
 
 
-class DiscriminatorBlock(nn.Module):
-    """(ReLU)-conv-ReLU-conv-(down) plus a shortcut, without normalisation (Brock et al. 2018, Fig. 15).
+class DiscriminatorLayer(nn.Module, ABC):
+    """What the blocks of a discriminator share: (B T inputs H W) -> (B T' outputs H' W'), without normalisation.
 
     Args:
-        conv3d: convolutions are 3x3x3 over the clip instead of 3x3 over frames; the shortcut stays 1x1.
         downsample: average-pool height and width by 2.
         halve_time: average pairs of steps too (Du 2020, table 3.3); an odd last step is dropped.
         first: the block that sees pixels has no ReLU before it.
-        slope: negative slope of the rectifier; 0 is ReLU.
+        slope: negative slope of leaky ReLU; 0 is ReLU.
+    """
+
+    def __init__(
+        self, *, downsample: bool = False, halve_time: bool = False, first: bool = False, slope: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.downsample, self.halve_time, self.first, self.slope = downsample, halve_time, first, slope
+
+    @abstractmethod
+    def forward(self, x: Tensor) -> Tensor: ...
+
+    def activate(self, x: Tensor) -> Tensor:
+        """(Leaky) ReLU."""
+        return leaky_relu(x, self.slope)
+
+    def enter(self, x: Tensor) -> Tensor:
+        """The block's input behind its ReLU, where it has one there."""
+        return x if self.first else self.activate(x)
+
+    def pool(self, x: Tensor) -> Tensor:
+        """A video (B T C H W) average-pooled in height and width by 2, in time by pairs, or as it is."""
+        if self.downsample:
+            x = unfold_time(F.avg_pool2d(fold_time(x), 2), x.shape[1])
+        return pair_mean(x) if self.halve_time else x
+
+
+class DiscriminatorBlock(DiscriminatorLayer):
+    """(ReLU)-conv-ReLU-conv-(down) plus a shortcut (Brock et al. 2018, Fig. 15); see :class:`DiscriminatorLayer`.
+
+    Args:
+        conv3d: convolutions are 3x3x3 over the clip instead of 3x3 over frames; the shortcut stays 1x1.
     """
 
     def __init__(
@@ -90,14 +128,13 @@ class DiscriminatorBlock(nn.Module):
         inputs: int,
         outputs: int,
         *,
-        conv3d: bool,
-        downsample: bool,
-        halve_time: bool,
-        first: bool,
-        slope: float,
+        conv3d: bool = False,
+        downsample: bool = False,
+        halve_time: bool = False,
+        first: bool = False,
+        slope: float = 0.0,
     ) -> None:
-        super().__init__()
-        self.downsample, self.halve_time, self.first, self.slope = downsample, halve_time, first, slope
+        super().__init__(downsample=downsample, halve_time=halve_time, first=first, slope=slope)
         self.conv1 = Conv3d(inputs, outputs) if conv3d else Conv2d(inputs, outputs)
         self.conv2 = Conv3d(outputs, outputs) if conv3d else Conv2d(outputs, outputs)
         # Our choice: the shortcut of a 3-D block stays a 1x1 convolution of each frame: it only fits channels. By the
@@ -105,37 +142,35 @@ class DiscriminatorBlock(nn.Module):
         self.shortcut = Conv2d(inputs, outputs, 1) if downsample or inputs != outputs else None
 
     def forward(self, x: Tensor) -> Tensor:
-        h = convolve(self.conv1, x if self.first else leaky_relu(x, self.slope))
-        h = convolve(self.conv2, leaky_relu(h, self.slope))
-        h = pool(h, self.downsample, self.halve_time)
+        h = convolve(self.conv1, self.enter(x))
+        h = self.pool(convolve(self.conv2, self.activate(h)))
         # A 1x1 convolution and average pooling commute: convolve at the lower resolution.
-        skip = pool(x, self.downsample, self.halve_time)
+        skip = self.pool(x)
         return h + (skip if self.shortcut is None else on_frames(self.shortcut, skip))
 
 
-class Convolution3d(nn.Module):
+class Convolution3d(DiscriminatorLayer):
     """(ReLU)-conv-(down) with a 3x3x3 convolution: a plain layer in place of a 3-D block (Du 2020, 4.6).
 
-    Our choice: it rectifies and pools as the block that it replaces; 4.6 names the "standard 3-D convolutional layer"
-    alone.
-
-    Args:
-        downsample: average-pool height and width by 2.
-        halve_time: average pairs of steps too; an odd last step is dropped.
-        first: the layer that sees pixels has no ReLU before it.
-        slope: negative slope of the rectifier; 0 is ReLU.
+    Our choice: ReLU and pooling are those of the block that it replaces; 4.6 names the "standard 3-D convolutional
+    layer" alone.
     """
 
     def __init__(
-        self, inputs: int, outputs: int, *, downsample: bool, halve_time: bool, first: bool, slope: float
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        downsample: bool = False,
+        halve_time: bool = False,
+        first: bool = False,
+        slope: float = 0.0,
     ) -> None:
-        super().__init__()
-        self.downsample, self.halve_time, self.first, self.slope = downsample, halve_time, first, slope
+        super().__init__(downsample=downsample, halve_time=halve_time, first=first, slope=slope)
         self.conv = Conv3d(inputs, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        h = convolve(self.conv, x if self.first else leaky_relu(x, self.slope))
-        return pool(h, self.downsample, self.halve_time)
+        return self.pool(convolve(self.conv, self.enter(x)))
 
 
 def convolve(layer: Conv2d | Conv3d, x: Tensor) -> Tensor:
@@ -146,13 +181,6 @@ def convolve(layer: Conv2d | Conv3d, x: Tensor) -> Tensor:
 def leaky_relu(x: Tensor, slope: float) -> Tensor:
     """ReLU, or leaky ReLU where ``slope`` is not 0."""
     return F.leaky_relu(x, slope) if slope else F.relu(x)
-
-
-def pool(x: Tensor, downsample: bool, halve_time: bool) -> Tensor:
-    """A video (B T C H W) average-pooled in height and width by 2, in time by pairs, or as it is."""
-    if downsample:
-        x = unfold_time(F.avg_pool2d(fold_time(x), 2), x.shape[1])
-    return pair_mean(x) if halve_time else x
 
 
 def pair_mean(x: Tensor) -> Tensor:
@@ -176,43 +204,48 @@ class DeepGeneratorBlock(nn.Module):
         SpecError: if ``outputs`` is more than ``inputs``, which a shortcut that drops channels cannot give.
     """
 
-    def __init__(self, inputs: int, outputs: int, condition: int, norm: NormSpec, *, upsample: bool) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        condition: int,
+        norm: NormSpec = BatchNormSpec(),
+        *,
+        upsample: bool = False,
+    ) -> None:
         super().__init__()
         require(outputs <= inputs, f"a BigGAN-deep block cannot make {outputs} channels of {inputs}")
         hidden = max(1, inputs // RATIO)
         self.upsample, self.outputs = upsample, outputs
-        self.norm1 = ConditionalNormReLU(norm, inputs, condition)
+        self.norm1 = ConditionalNormReLU(inputs, condition, norm)
         self.conv1 = Conv2d(inputs, hidden, 1)
-        self.norm2 = ConditionalNormReLU(norm, hidden, condition)
+        self.norm2 = ConditionalNormReLU(hidden, condition, norm)
         self.conv2 = Conv2d(hidden, hidden)
-        self.norm3 = ConditionalNormReLU(norm, hidden, condition)
+        self.norm3 = ConditionalNormReLU(hidden, condition, norm)
         self.conv3 = Conv2d(hidden, hidden)
-        self.norm4 = ConditionalNormReLU(norm, hidden, condition)
+        self.norm4 = ConditionalNormReLU(hidden, condition, norm)
         self.conv4 = Conv2d(hidden, outputs, 1)
 
-    def forward(self, x: Tensor, context: Context) -> Tensor:
+    def forward(self, x: Tensor, context: Context = Context()) -> Tensor:
         h = on_frames(self.conv1, self.norm1(x, context))
-        h = self._grow(self.norm2(h, context))
+        h = self._upsample(self.norm2(h, context))
         h = on_frames(self.conv2, h)
         h = on_frames(self.conv3, self.norm3(h, context))
         h = on_frames(self.conv4, self.norm4(h, context))
-        return h + self._grow(as_video(x[:, :, : self.outputs]))
+        return h + self._upsample(as_video(x[:, :, : self.outputs]))
 
-    def _grow(self, x: Tensor) -> Tensor:
+    def _upsample(self, x: Tensor) -> Tensor:
         return unfold_time(nearest_upsample(fold_time(x)), x.shape[1]) if self.upsample else x
 
 
-class DeepDiscriminatorBlock(nn.Module):
+class DeepDiscriminatorBlock(DiscriminatorLayer):
     """(ReLU)-1x1-ReLU-3x3-ReLU-3x3-ReLU-(down)-1x1, plus the input (Brock et al. 2018, B).
 
-    The shortcut is pooled and gets the channels that it lacks from a 1x1 convolution of itself.
+    The shortcut is pooled and gets the channels that it lacks from a 1x1 convolution of itself. Options are those of
+    :class:`DiscriminatorLayer`.
 
     Args:
         conv3d: the 3x3 convolutions are 3x3x3 over the clip; those of 1x1 stay.
-        downsample: average-pool height and width by 2.
-        halve_time: average pairs of steps too; an odd last step is dropped.
-        first: the block that sees pixels has no ReLU before it.
-        slope: negative slope of the rectifier; 0 is ReLU.
 
     Raises:
         SpecError: if ``outputs`` is less than ``inputs``, as such a shortcut cannot drop channels.
@@ -223,18 +256,17 @@ class DeepDiscriminatorBlock(nn.Module):
         inputs: int,
         outputs: int,
         *,
-        conv3d: bool,
-        downsample: bool,
-        halve_time: bool,
-        first: bool,
-        slope: float,
+        conv3d: bool = False,
+        downsample: bool = False,
+        halve_time: bool = False,
+        first: bool = False,
+        slope: float = 0.0,
     ) -> None:
-        super().__init__()
+        super().__init__(downsample=downsample, halve_time=halve_time, first=first, slope=slope)
         require(
             outputs >= inputs, f"a BigGAN-deep discriminator block cannot make {outputs} channels of {inputs}"
         )
         hidden = max(1, outputs // RATIO)
-        self.downsample, self.halve_time, self.first, self.slope = downsample, halve_time, first, slope
         self.conv1 = Conv2d(inputs, hidden, 1)
         self.conv2 = Conv3d(hidden, hidden) if conv3d else Conv2d(hidden, hidden)
         self.conv3 = Conv3d(hidden, hidden) if conv3d else Conv2d(hidden, hidden)
@@ -242,18 +274,18 @@ class DeepDiscriminatorBlock(nn.Module):
         self.shortcut = Conv2d(inputs, outputs - inputs, 1) if outputs > inputs else None
 
     def forward(self, x: Tensor) -> Tensor:
-        h = on_frames(self.conv1, x if self.first else leaky_relu(x, self.slope))
-        h = convolve(self.conv2, leaky_relu(h, self.slope))
-        h = convolve(self.conv3, leaky_relu(h, self.slope))
-        h = on_frames(self.conv4, pool(leaky_relu(h, self.slope), self.downsample, self.halve_time))
-        skip = pool(x, self.downsample, self.halve_time)
+        h = on_frames(self.conv1, self.enter(x))
+        h = convolve(self.conv2, self.activate(h))
+        h = convolve(self.conv3, self.activate(h))
+        h = on_frames(self.conv4, self.pool(self.activate(h)))
+        skip = self.pool(x)
         if self.shortcut is not None:
             skip = as_video(torch.cat([skip, on_frames(self.shortcut, skip)], dim=2))
         return h + skip
 
 
 class MakesGeneratorBlock(Protocol):
-    """Builds (B T inputs H W), context -> (B T outputs H' W'), twice as large where it grows."""
+    """Builds (B T inputs H W), context -> (B T outputs H' W'), twice as large where it upsamples."""
 
     def __call__(
         self, inputs: int, outputs: int, condition: int, norm: NormSpec, *, upsample: bool

@@ -2,9 +2,15 @@
 
 A layer computes in the dtype of its input. The master weight, the singular vectors and sigma keep their
 own dtype (float32 in training); only the normalised weight is cast.
+
+Whoever trains them in a loop of their own calls :func:`power_iterate` after each update.
 """
 
+import functools
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Final
 
 import torch
@@ -41,8 +47,10 @@ def _sigma(weight: Tensor, u: Tensor, v: Tensor) -> Tensor:
 class WeightLayer(nn.Module, ABC):
     """A layer with one weight (out, ...), an optional bias (out) and optional spectral normalisation.
 
+    A new layer has orthogonal weights, drawn from torch's global generator, and a bias of zero.
+
     ``u`` and ``v`` approximate the first singular vectors of the weight flattened to (out, rest). They
-    change only in :func:`power_iterate`, never in ``forward``: accumulation, settling of statistics and
+    change only in :func:`power_iterate`, never in ``forward``: accumulation, passes that record statistics and
     checkpointed recomputation must not change the weights.
     """
 
@@ -55,6 +63,8 @@ class WeightLayer(nn.Module, ABC):
             rest = self.weight[0].numel()
             self.register_buffer("u", torch.full((shape[0],), shape[0] ** -0.5))
             self.register_buffer("v", torch.full((rest,), rest**-0.5))
+        if not (self.weight.is_meta or _undrawn.get()):
+            initialise(self, OrthogonalSpec())
 
     def sigma(self) -> Tensor:
         """The largest singular value as the current ``u`` and ``v`` see it: u^T W v."""
@@ -78,21 +88,10 @@ class WeightLayer(nn.Module, ABC):
     def forward(self, x: Tensor) -> Tensor:
         return self.apply_weight(x, self.effective_weight(x.dtype), self.effective_bias(x.dtype))
 
-    def bind(self, dtype: torch.dtype) -> "Bound":
-        """The layer with its weight normalised and cast once, for use inside a loop over time."""
-        return Bound(self, self.effective_weight(dtype), self.effective_bias(dtype))
-
-
-class Bound:
-    """A :class:`WeightLayer` whose weight has been normalised and cast; call it like the layer."""
-
-    def __init__(self, layer: WeightLayer, weight: Tensor, bias: Tensor | None) -> None:
-        self._layer = layer
-        self._weight = weight
-        self._bias = bias
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return self._layer.apply_weight(x, self._weight, self._bias)
+    def bind(self, dtype: torch.dtype) -> Callable[[Tensor], Tensor]:
+        """The layer as a function, its weight normalised and cast once; for use inside a loop over time."""
+        weight, bias = self.effective_weight(dtype), self.effective_bias(dtype)
+        return functools.partial(self.apply_weight, weight=weight, bias=bias)
 
 
 class Linear(WeightLayer):
@@ -152,7 +151,14 @@ class Conv3d(WeightLayer):
 
 @torch.no_grad()
 def power_iterate(module: nn.Module, iterations: int = 1) -> None:
-    """Power iterations for every spectral-normed weight in ``module``; once per optimiser update."""
+    """Power iterations for every spectral-normed weight in ``module``; once after each update by the optimiser.
+
+    Forward passes never take one, so this line is all that a training loop of one's own adds::
+
+        loss.backward()
+        optimiser.step()
+        power_iterate(discriminator)
+    """
     for layer in module.modules():
         if isinstance(layer, WeightLayer) and layer.spectral:
             u, v = layer.get_buffer("u"), layer.get_buffer("v")
@@ -166,7 +172,7 @@ def _to_unit_length(x: Tensor) -> None:
     x.div_(torch.linalg.vector_norm(x).clamp_min_(EPSILON))
 
 
-# Our choice: enough for u and v to settle on a fresh weight, so that sigma is right from the first step.
+# Our choice: enough for u and v to fit a fresh weight, so that sigma is right from the first step.
 FIRST_POWER_ITERATIONS = 8
 
 
@@ -174,14 +180,14 @@ class InitialiserSpec(Spec, ABC):
     """How a weight is drawn before training."""
 
     @abstractmethod
-    def fill(self, weight: Tensor, rng: torch.Generator) -> None:
-        """Fill ``weight`` (out, ...) from ``rng``."""
+    def fill(self, weight: Tensor, rng: torch.Generator | None) -> None:
+        """Fill ``weight`` (out, ...) from ``rng``; None: from torch's global generator."""
 
 
 class OrthogonalSpec(InitialiserSpec):
     """Every weight, flattened to (out, rest), has orthonormal rows or columns; biases are zero."""
 
-    def fill(self, weight: Tensor, rng: torch.Generator) -> None:
+    def fill(self, weight: Tensor, rng: torch.Generator | None) -> None:
         nn.init.orthogonal_(weight, generator=rng)
 
 
@@ -194,13 +200,17 @@ class NormalSpec(InitialiserSpec):
     def validate(self) -> None:
         require(self.deviation > 0, f"deviation must be positive, got {self.deviation}")
 
-    def fill(self, weight: Tensor, rng: torch.Generator) -> None:
+    def fill(self, weight: Tensor, rng: torch.Generator | None) -> None:
         nn.init.normal_(weight, std=self.deviation, generator=rng)
 
 
 @torch.no_grad()
-def initialise(module: nn.Module, scheme: InitialiserSpec, rng: torch.Generator) -> None:
-    """Fill the weights of all weight layers in ``module`` from ``rng``, in the order of their definition."""
+def initialise(module: nn.Module, scheme: InitialiserSpec, rng: torch.Generator | None = None) -> None:
+    """Fill the weights of all weight layers in ``module``, in the order of their definition.
+
+    Args:
+        rng: where they are drawn from; None: torch's global generator.
+    """
     for layer in module.modules():
         if isinstance(layer, WeightLayer):
             scheme.fill(layer.weight, rng)
@@ -208,6 +218,29 @@ def initialise(module: nn.Module, scheme: InitialiserSpec, rng: torch.Generator)
                 u = layer.get_buffer("u")
                 u.copy_(nn.functional.normalize(torch.randn(u.shape, generator=rng), dim=0))
     power_iterate(module, FIRST_POWER_ITERATIONS)
+
+
+_undrawn: ContextVar[bool] = ContextVar(
+    "weight layers are constructed without drawing weights", default=False
+)
+
+
+@contextmanager
+def undrawn_weights() -> Iterator[None]:
+    """Weight layers that are constructed within have weights of zero, for which nothing is drawn.
+
+    What :func:`torch.nn.utils.skip_init` is for: orthogonal weights of a wide model take half a minute, which is lost
+    where others follow, by :func:`initialise` or from a checkpoint. On the meta device nothing is drawn anyway. ::
+
+        with undrawn_weights():
+            generator = spec.build(classes, frames)
+        generator.load_state_dict(weights)
+    """
+    before = _undrawn.set(True)
+    try:
+        yield
+    finally:
+        _undrawn.reset(before)
 
 
 class Gates:

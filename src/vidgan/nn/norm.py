@@ -1,10 +1,10 @@
 """Normalisation of videos: what is averaged over, where the moments come from, who gives gain and bias.
 
-The output is what the next convolution keeps anyway, so plain autograd's scaled tensor and mask are saved:
-a third of a generator's memory, and several passes over it.
+Batch statistics are not buffers: T differs between training windows, longer samples and chunks. They are an argument
+of the forward pass: taken from the batch, recorded over many batches, or the standing statistics that were recorded.
 
-Batch statistics are not buffers: T differs between training windows, longer samples and chunks. They are
-an argument of the forward pass - taken from the batch, recorded while a generator settles, or settled.
+A layer keeps its input and its output, which the next convolution keeps anyway, and not the scaled tensor and the mask
+that plain autograd would: those are a third of a generator's memory, and several passes over it.
 """
 
 from abc import ABC, abstractmethod
@@ -118,7 +118,7 @@ class BatchStatistics(Statistics):
 
 
 class RecordedStatistics(Statistics):
-    """The moments of the batch, which are also averaged per layer and time step; for settling.
+    """The moments of the batch, which are also averaged per layer and time step.
 
     Luc et al. 2020, E.2: run many batches and record the average means and variances.
     """
@@ -140,7 +140,7 @@ class RecordedStatistics(Statistics):
         return taken
 
     def averages(self) -> dict[str, Tensor]:
-        """``{key/mean, key/variance}`` -> (T, C), float64: what :class:`SettledStatistics` reads."""
+        """``{key/mean, key/variance}`` -> (T, C), float64: what :class:`StandingStatistics` reads."""
         table: dict[str, Tensor] = {}
         for key, (mean, variance, count) in self._sums.items():
             table[f"{key}/mean"] = mean / count
@@ -157,12 +157,12 @@ class StandingStatistics(Statistics):
     def moments(self, key: str, x: Tensor, clock: Clock, over_time: bool) -> Moments:
         mean, variance = self.table[f"{key}/mean"], self.table[f"{key}/variance"]
         if not over_time:
+            # A plain number is looked at without a wait for the device, and leaves a compiled graph whole.
+            last = (clock.start if isinstance(clock.start, int) else int(clock.start.max())) + x.shape[1]
+            if last > len(mean):
+                raise ValueError(f"{key}: statistics of {len(mean)} steps, asked for {last}")
             start = torch.as_tensor(clock.start, device=mean.device)
             steps = start[..., None] + torch.arange(x.shape[1], device=mean.device)
-            if int(steps.max()) >= len(mean):
-                raise ValueError(
-                    f"{key}: statistics settled for {len(mean)} steps, asked for {int(steps.max()) + 1}"
-                )
             mean, variance = mean[steps], variance[steps]
         kind = torch.promote_types(x.dtype, torch.float32)
         return Moments(mean.to(x.device, kind), variance.to(x.device, kind))
@@ -211,10 +211,12 @@ EPSILON: Final = 1e-5  # Our choice, as BigGAN's public PyTorch code; the papers
 class Context(NamedTuple):
     """What every block of a generator is told besides its input."""
 
-    condition: Tensor
-    """the whole conditioning vector [z; e(y)] per clip (B, K)"""
-    statistics: Statistics
-    clock: Clock
+    condition: Tensor | None = None
+    """the whole conditioning vector [z; e(y)] per clip (B, K); None: zeros"""
+    statistics: Statistics = BatchStatistics()
+    clock: Clock = Clock()
+    kernels: list[Tensor] | None = None
+    """gets the warps' weights (B T k*k side side) of units that warp, from coarse to fine; None: nobody asks"""
 
 
 class NormSpec(Spec, ABC):
@@ -285,20 +287,20 @@ class NoNormSpec(NormSpec):
 
 
 class NormReLU(nn.Module, ABC):
-    """Normalise, apply gain and bias, rectify. ``key`` names the layer in tables of statistics."""
+    """Normalise, apply gain and bias, then ReLU: (B T C H W) -> the same. ``key`` names it in tables of statistics."""
 
-    def __init__(self, normaliser: NormSpec) -> None:
+    def __init__(self, norm: NormSpec) -> None:
         super().__init__()
-        self.normaliser = normaliser
+        self.normaliser = norm
         self.key = ""
 
     @abstractmethod
-    def gain_and_bias(self, context: Context) -> tuple[Tensor, Tensor]:
+    def gain_and_bias(self, condition: Tensor | None) -> tuple[Tensor, Tensor]:
         """Both broadcast to (B, T, C)."""
 
-    def forward(self, x: Tensor, context: Context) -> Tensor:
+    def forward(self, x: Tensor, context: Context = Context()) -> Tensor:
         mean, variance = self.normaliser.moments(self.key, x, context)
-        gain, bias = self.gain_and_bias(context)
+        gain, bias = self.gain_and_bias(context.condition)
         scale = gain * torch.rsqrt(variance + EPSILON)
         shift = bias - mean * scale
         shape = x.shape[:3]
@@ -308,15 +310,17 @@ class NormReLU(nn.Module, ABC):
 class ConditionalNormReLU(NormReLU):
     """Gain and bias are affine functions of the conditioning vector (Clark et al. 2019, A.3; Luc et al. 2020, E.2)."""
 
-    def __init__(self, normaliser: NormSpec, channels: int, condition: int) -> None:
-        super().__init__(normaliser)
+    def __init__(self, channels: int, condition: int, norm: NormSpec = BatchNormSpec()) -> None:
+        super().__init__(norm)
         # Our choice: both have a bias of their own, "affine" by A.3's word; BigGAN's have none.
         self.gain = Linear(condition, channels)
         self.bias = Linear(condition, channels)
 
-    def gain_and_bias(self, context: Context) -> tuple[Tensor, Tensor]:
+    def gain_and_bias(self, condition: Tensor | None) -> tuple[Tensor, Tensor]:
+        if condition is None:
+            condition = self.gain.weight.new_zeros((1, self.gain.weight.shape[1]))
         # The gain is learnt around one, as BigGAN's.
-        return 1 + self.gain(context.condition)[:, None], self.bias(context.condition)[:, None]
+        return 1 + self.gain(condition)[:, None], self.bias(condition)[:, None]
 
 
 class LearntNormReLU(NormReLU):
@@ -325,12 +329,12 @@ class LearntNormReLU(NormReLU):
     Our choice for DVD-GAN: the same, as BigGAN's; its paper does not say that the last one is not conditional.
     """
 
-    def __init__(self, normaliser: NormSpec, channels: int) -> None:
-        super().__init__(normaliser)
+    def __init__(self, channels: int, norm: NormSpec = BatchNormSpec()) -> None:
+        super().__init__(norm)
         self.gain = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
 
-    def gain_and_bias(self, context: Context) -> tuple[Tensor, Tensor]:
+    def gain_and_bias(self, condition: Tensor | None) -> tuple[Tensor, Tensor]:
         return self.gain, self.bias
 
 

@@ -8,8 +8,7 @@ from torch import Tensor, nn
 from vidgan.nn.attention import FullAttention, SeparableAttention
 from vidgan.nn.blocks import SeparableBlock
 from vidgan.nn.norm import Context, NormSpec
-from vidgan.nn.recurrent import UnitSpec
-from vidgan.nn.recurrent.unit import unroll
+from vidgan.nn.recurrent.unit import Unit, UnitSpec, unroll
 from vidgan.spec import Spec
 
 
@@ -29,8 +28,8 @@ class Temporal(nn.Module, ABC):
     """whether it starts from a state, which an encoder may give"""
 
     @abstractmethod
-    def forward(self, x: Tensor, context: Context, encoding: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Features (B T C H W), and a warp's weights (B T k*k H W) where the layer warps.
+    def forward(self, x: Tensor, context: Context = Context(), encoding: Tensor | None = None) -> Tensor:
+        """Features (B T C H W).
 
         Args:
             x: features (B T C H W).
@@ -62,7 +61,7 @@ class RecurrentSpec(TemporalSpec):
         return None
 
     def build(self, size: Size) -> Temporal:
-        return RecurrentLayer(self, size)
+        return RecurrentLayer(self.unit.build(size.channels, size.channels))
 
 
 class SelfAttentionSpec(TemporalSpec):
@@ -98,7 +97,7 @@ class SeparableConvolutionSpec(TemporalSpec):
         return 2
 
     def build(self, size: Size) -> Temporal:
-        return ConvolutionLayer(size)
+        return ConvolutionLayer(SeparableBlock(size.channels, size.condition, size.norm))
 
 
 class RecurrentLayer(Temporal):
@@ -106,14 +105,18 @@ class RecurrentLayer(Temporal):
 
     recurrent = True
 
-    def __init__(self, spec: RecurrentSpec, size: Size) -> None:
+    def __init__(self, unit: Unit) -> None:
         super().__init__()
-        self.unit = spec.unit.build(size.channels, size.channels)
+        self.unit = unit
 
-    def forward(self, x: Tensor, context: Context, encoding: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        # Our choice: without an encoder the first state is zero; Clark et al. 2019 do not say.
-        first = x.new_zeros(x[:, 0].shape) if encoding is None else encoding
-        return unroll(self.unit, x, first)
+    def forward(self, x: Tensor, context: Context = Context(), encoding: Tensor | None = None) -> Tensor:
+        features: Tensor
+        if context.kernels is None:
+            features = self.unit(x, encoding)
+        else:
+            features, kernels = unroll(self.unit, x, encoding)
+            context.kernels.extend([] if kernels is None else [kernels])
+        return features
 
 
 class AttentionLayer(Temporal):
@@ -123,16 +126,18 @@ class AttentionLayer(Temporal):
         super().__init__()
         self.attention = attention
 
-    def forward(self, x: Tensor, context: Context, encoding: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        return self.attention(x), None
+    def forward(self, x: Tensor, context: Context = Context(), encoding: Tensor | None = None) -> Tensor:
+        attended: Tensor = self.attention(x)
+        return attended
 
 
 class ConvolutionLayer(Temporal):
     """Runs a separable block."""
 
-    def __init__(self, size: Size) -> None:
+    def __init__(self, block: SeparableBlock) -> None:
         super().__init__()
-        self.block = SeparableBlock(size.channels, size.condition, size.norm)
+        self.block = block
 
-    def forward(self, x: Tensor, context: Context, encoding: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        return self.block(x, context), None
+    def forward(self, x: Tensor, context: Context = Context(), encoding: Tensor | None = None) -> Tensor:
+        convolved: Tensor = self.block(x, context)
+        return convolved

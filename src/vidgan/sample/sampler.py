@@ -19,8 +19,7 @@ from vidgan.models.cascade import (
     stream_chunks,
 )
 from vidgan.models.generator import Generator
-from vidgan.nn.norm import Clock
-from vidgan.nn.warp import expected_motion, refine, upsample
+from vidgan.nn.warping import expected_motion, refine, upsample
 from vidgan.run.experiment import Experiment
 from vidgan.sample.noise import Scaled, Truncation, interpolate, latents
 from vidgan.seeds import derive
@@ -191,14 +190,15 @@ class Sampler:
             z = self._noise(seed, numbers[rows], truncation)(0, level.spec.generator.latent)
             conditioning = level.generator.encode(given[rows].to(self.device))
             embedded = self._embed(labels[rows])(level.generator)
-            made = level.generator.generate(
-                z, embedded, level.spec.frames, level.statistics, conditioning, Clock()
+            kernels: list[Tensor] = []
+            video = level.generator.generate(
+                z, embedded, level.spec.frames, level.statistics, conditioning, kernels=kernels
             )
-            videos.append(made.video.cpu())
-            if made.kernels:
+            videos.append(video.cpu())
+            if kernels:
                 # Luc et al. 2020, 4.4. Our choice: the fields of all units; Figure 3 combines "the two lower levels".
-                motion = refine([expected_motion(kernels) for kernels in made.kernels])
-                fields.append(upsample(motion, made.video.shape[-2:]).cpu())
+                motion = refine([expected_motion(of_unit) for of_unit in kernels])
+                fields.append(upsample(motion, video.shape[-2:]).cpu())
         return Futures(torch.cat(videos), torch.cat(fields) if fields else None)
 
     def _noise(self, seed: int, numbers: Sequence[int], truncation: Truncation) -> Noise:

@@ -7,6 +7,7 @@ from torch import Tensor
 from vidgan.errors import UserError
 from vidgan.models.cascade import below_of
 from vidgan.models.generator import Generator
+from vidgan.nn.layers import undrawn_weights
 from vidgan.run.best import best_of_run
 from vidgan.run.checkpoints import State, checkpoint_path, latest, load, require_fed_by, steps_of
 from vidgan.run.directory import RunDirectory
@@ -92,10 +93,12 @@ def load_generator(experiment: Experiment, index: int, state: State, averaged: b
 
 
 def build_generator(experiment: Experiment, index: int) -> Generator:
-    """A level's generator, frozen, as constructed: its weights are yet to be loaded."""
-    level, below = experiment.levels[index], below_of(experiment.levels, index)
-    below_size = None if below is None else below.size
-    return level.generator.build(experiment.classes, level.context_frames, below_size).requires_grad_(False)
+    """A level's generator, frozen, whose weights are yet to be loaded."""
+    with undrawn_weights():
+        generator = experiment.levels[index].build_generator(
+            experiment.classes, below_of(experiment.levels, index)
+        )
+    return generator.requires_grad_(False)
 
 
 def _part(state: State, prefix: str) -> dict[str, Tensor]:

@@ -170,5 +170,5 @@ class HeldOut:
         seen = level.at(seen, level.places(count, rng))
         draws = {name: draw.to(device) for name, draw in level.draws(count, rng).items()}
         dtype = torch.bfloat16 if training.bf16 else None
-        (scores,) = level.judge([seen], [draws], dtype)
+        (scores,) = level.discriminate([seen], [draws], dtype)
         monitor.evaluated(level, "held out", scores)

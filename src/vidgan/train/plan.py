@@ -19,7 +19,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from vidgan.data.loader import to_float
 from vidgan.errors import UserError
 from vidgan.models.costs import Network, joint_networks, named_networks, networks, parts_of
-from vidgan.models.level import AdversarialLevel, Below
+from vidgan.models.generator import Below
+from vidgan.models.level import AdversarialLevel
 from vidgan.nn.layers import NormalSpec
 from vidgan.nn.norm import BatchStatistics
 from vidgan.run.directory import Budget
@@ -335,7 +336,7 @@ def saved(experiment: Experiment, index: int, state: LevelState, clips: int) -> 
     (micro,) = dry_run.micro_batches(experiment.training.discriminator_updates)
     with tally(level) as table:
         fake = level.generate_fake(micro.real, micro.z, micro.below(), dry_run.statistics, dtype)
-        level.judge([fake], [micro.fake_draws], dtype)
+        level.discriminate([fake], [micro.fake_draws], dtype)
     trainable(level.discriminators.values(), True)
     return table
 

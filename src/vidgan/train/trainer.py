@@ -6,18 +6,18 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from vidgan.models.cascade import FrozenLevel, below_of, by_label, sample_window
-from vidgan.models.generator import Generator
-from vidgan.models.joint import JointLevels
-from vidgan.models.level import AdversarialLevel, Below, Level, LevelSpec
+from vidgan.models.cascade import FrozenLevel, by_label, sample_window
+from vidgan.models.generator import Below, Generator
+from vidgan.models.level import AdversarialLevel, LevelSpec
 from vidgan.models.losses import ClassMarginSpec, orthogonal_penalty
 from vidgan.models.views import DiscriminatorInput
-from vidgan.nn.layers import initialise, power_iterate
+from vidgan.nn.layers import power_iterate
 from vidgan.nn.norm import Statistics
 from vidgan.run.checkpoints import load_optimiser_state, optimiser_state
 from vidgan.run.distributed import Replicas, trainable
 from vidgan.run.ema import WeightAverage, refresh_spectral_norm
 from vidgan.run.experiment import AdamSpec, Experiment, TrainingSpec
+from vidgan.run.networks import initial_level
 from vidgan.seeds import stream
 from vidgan.train.monitor import Monitor
 
@@ -130,7 +130,7 @@ def update_generator(
     for micro in batch:
         real = micro.real if spec.variety is None else micro.real.rows(spec.variety.rows(len(micro.z)))
         fake = level.generate_fake(real, micro.z, micro.below(), statistics, dtype)
-        (on_fake,) = level.judge([fake], [micro.fake_draws], dtype)
+        (on_fake,) = level.discriminate([fake], [micro.fake_draws], dtype)
         loss = level.spec.objective.generator_loss(on_fake)
         scalars = {"loss/generator": loss}
         if spec.pixel_loss is not None and step >= spec.pixel_loss.start:
@@ -257,15 +257,8 @@ class LevelState:
     def __init__(self, experiment: Experiment, index: int, device: torch.device) -> None:
         training = experiment.training
         self.index = index
-        # On the meta device there is nothing to draw, and a large model takes no time and no memory.
         with torch.device("meta" if device.type == "meta" else "cpu"):
-            self.level: AdversarialLevel = (
-                JointLevels(experiment.levels, experiment.classes)
-                if experiment.joint
-                else level_of(experiment, index)
-            )
-        if device.type != "meta":
-            initialise(self.level, training.initial, stream(training.seed, "weights", index))
+            self.level = initial_level(experiment, index, training.seed)
         self.level.to(device)
         self.optimisers = Optimisers(
             adam(self.level.generator, training.adam, training.adam.generator_rate),
@@ -316,13 +309,6 @@ def generators_in(module: torch.nn.Module) -> tuple[Generator, ...]:
     """A generator alone, or those of all levels."""
     found = module if isinstance(module, torch.nn.ModuleList) else [module]
     return tuple(generator for generator in found if isinstance(generator, Generator))
-
-
-def level_of(experiment: Experiment, index: int) -> Level:
-    """A level that is trained alone."""
-    levels = experiment.levels
-    above = [level.size for level in reversed(levels[index + 1 :])]
-    return Level(levels[index], experiment.classes, below_of(levels, index), above)
 
 
 def adam(module: torch.nn.Module, spec: AdamSpec, rate: float) -> torch.optim.Adam:

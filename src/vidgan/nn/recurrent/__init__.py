@@ -1,24 +1,53 @@
-"""Recurrent units: one file each, drop-in for each other."""
+"""Recurrent units: drop-in for each other."""
 
-from vidgan.nn.recurrent.conv_gru import ConvGRUSpec, KTrajGRUSpec, MultiplicativeConvGRUSpec
-from vidgan.nn.recurrent.conv_lstm import ConvLSTMSpec
-from vidgan.nn.recurrent.dynamic_conv_lstm import DynamicConvLSTMSpec
-from vidgan.nn.recurrent.tsru import PTSRUSpec, TSRUcSpec, TSRUpSpec, TSRUsSpec
-from vidgan.nn.recurrent.unit import Output, State, Step, Unit, UnitSpec, unroll
+from vidgan.nn.recurrent.conv_gru import (
+    ConvGRU,
+    ConvGRUSpec,
+    KTrajGRU,
+    KTrajGRUSpec,
+    MultiplicativeConvGRU,
+    MultiplicativeConvGRUSpec,
+)
+from vidgan.nn.recurrent.conv_lstm import ConvLSTM, ConvLSTMSpec
+from vidgan.nn.recurrent.dynamic_conv_lstm import DynamicConvLSTM, DynamicConvLSTMSpec
+from vidgan.nn.recurrent.tsru import PTSRU, PTSRUSpec, TSRUc, TSRUcSpec, TSRUp, TSRUpSpec, TSRUs, TSRUsSpec
+from vidgan.nn.recurrent.unit import (
+    ActivationSpec,
+    Output,
+    ReLUSpec,
+    State,
+    Step,
+    TanhSpec,
+    Unit,
+    UnitSpec,
+    unroll,
+)
 
 __all__ = [
+    "PTSRU",
+    "ActivationSpec",
+    "ConvGRU",
     "ConvGRUSpec",
+    "ConvLSTM",
     "ConvLSTMSpec",
+    "DynamicConvLSTM",
     "DynamicConvLSTMSpec",
+    "KTrajGRU",
     "KTrajGRUSpec",
+    "MultiplicativeConvGRU",
     "MultiplicativeConvGRUSpec",
     "Output",
     "PTSRUSpec",
+    "ReLUSpec",
     "State",
     "Step",
+    "TSRUc",
     "TSRUcSpec",
+    "TSRUp",
     "TSRUpSpec",
+    "TSRUs",
     "TSRUsSpec",
+    "TanhSpec",
     "Unit",
     "UnitSpec",
     "unroll",

@@ -1,10 +1,11 @@
-"""Convolutional gated recurrent units: plain, multiplicative and K-TrajGRU."""
+"""Convolutional gated recurrent units: plain, multiplicative and K-TrajGRU. The state of each is its last output."""
 
 import torch
 from torch import Tensor
 
 from vidgan.nn.layers import Conv2d, Gates, join, mix
 from vidgan.nn.recurrent.unit import (
+    Activation,
     ActivationSpec,
     GatedUnitSpec,
     Output,
@@ -12,29 +13,34 @@ from vidgan.nn.recurrent.unit import (
     Step,
     TanhSpec,
     Unit,
+    WarpingUnitSpec,
 )
-from vidgan.nn.warp import FactorisedWarpSpec, warp
+from vidgan.nn.warping import FactorisedWarpSpec, WarpSpec, warp
 
 
 class ConvGRUSpec(GatedUnitSpec):
     """The plain unit; Clark et al. 2019 (A.2) use it for 48 frames."""
 
     def build(self, inputs: int, hidden: int) -> Unit:
-        return ConvGRU(self, inputs, hidden)
+        return ConvGRU(inputs, hidden, kernel=self.kernel, activation=self.activation)
 
 
 class ConvGRU(Unit):
-    """Its state is the last output."""
+    """The plain unit (Luc et al. 2020, Eqs. 1-5)."""
 
-    def __init__(self, spec: ConvGRUSpec, inputs: int, hidden: int) -> None:
-        super().__init__(inputs, hidden)
-        self.activation = spec.activation
-        self.reset = Conv2d(hidden + inputs, hidden, spec.kernel)
-        self.update = Conv2d(hidden + inputs, hidden, spec.kernel)
-        self.candidate = Conv2d(hidden + inputs, hidden, spec.kernel)
-
-    def start(self, encoding: Tensor) -> State:
-        return (encoding,)
+    def __init__(
+        self,
+        channels: int,
+        hidden: int | None = None,
+        *,
+        kernel: int = 3,
+        activation: Activation = torch.relu,
+    ) -> None:
+        super().__init__(channels, hidden)
+        self.activation = activation
+        self.reset = Conv2d(self.hidden + channels, self.hidden, kernel)
+        self.update = Conv2d(self.hidden + channels, self.hidden, kernel)
+        self.candidate = Conv2d(self.hidden + channels, self.hidden, kernel)
 
     def bind(self, dtype: torch.dtype) -> Step:
         gates = Gates(dtype, self.reset, self.update)
@@ -46,7 +52,7 @@ class ConvGRU(Unit):
             # Luc et al. 2020, Eqs. 1-5
             c = self.activation(candidate(join(torch.sigmoid(r) * h, x)))
             h = mix(torch.sigmoid(u), h, c)
-            return Output(h, (h,), None)
+            return Output(h, (h,))
 
         return step
 
@@ -55,23 +61,27 @@ class MultiplicativeConvGRUSpec(GatedUnitSpec):
     """DVD-GAN's unit for fewer than 48 frames: a product of state and input takes the state's place."""
 
     def build(self, inputs: int, hidden: int) -> Unit:
-        return MultiplicativeConvGRU(self, inputs, hidden)
+        return MultiplicativeConvGRU(inputs, hidden, kernel=self.kernel, activation=self.activation)
 
 
 class MultiplicativeConvGRU(Unit):
-    """Its state is the last output."""
+    """A product of state and input takes the state's place (Clark et al. 2019, A.2)."""
 
-    def __init__(self, spec: MultiplicativeConvGRUSpec, inputs: int, hidden: int) -> None:
-        super().__init__(inputs, hidden)
-        self.activation = spec.activation
-        self.from_state = Conv2d(hidden, hidden, 1)
-        self.from_input = Conv2d(inputs, hidden, 1)
-        self.reset = Conv2d(hidden + inputs, hidden, spec.kernel)
-        self.update = Conv2d(hidden + inputs, hidden, spec.kernel)
-        self.candidate = Conv2d(inputs + hidden, hidden, spec.kernel)
-
-    def start(self, encoding: Tensor) -> State:
-        return (encoding,)
+    def __init__(
+        self,
+        channels: int,
+        hidden: int | None = None,
+        *,
+        kernel: int = 3,
+        activation: Activation = torch.relu,
+    ) -> None:
+        super().__init__(channels, hidden)
+        self.activation = activation
+        self.from_state = Conv2d(self.hidden, self.hidden, 1)
+        self.from_input = Conv2d(channels, self.hidden, 1)
+        self.reset = Conv2d(self.hidden + channels, self.hidden, kernel)
+        self.update = Conv2d(self.hidden + channels, self.hidden, kernel)
+        self.candidate = Conv2d(channels + self.hidden, self.hidden, kernel)
 
     def bind(self, dtype: torch.dtype) -> Step:
         from_state, from_input = self.from_state.bind(dtype), self.from_input.bind(dtype)
@@ -85,39 +95,39 @@ class MultiplicativeConvGRU(Unit):
             r, u = gates(join(g, x))
             c = self.activation(candidate(join(x, torch.sigmoid(r) * g)))
             h = mix(torch.sigmoid(u), g, c)
-            return Output(h, (h,), None)
+            return Output(h, (h,))
 
         return step
 
 
-class KTrajGRUSpec(GatedUnitSpec):
+class KTrajGRUSpec(WarpingUnitSpec):
     """TrajGRU with kernels in place of flow vectors, and one warp."""
 
     activation: ActivationSpec = TanhSpec()
     """of the candidate"""
-    warp: FactorisedWarpSpec = FactorisedWarpSpec()
 
     def build(self, inputs: int, hidden: int) -> Unit:
-        return KTrajGRU(self, inputs, hidden)
-
-    @property
-    def warps(self) -> bool:
-        return True
+        return KTrajGRU(inputs, hidden, kernel=self.kernel, activation=self.activation, warp=self.warp)
 
 
 class KTrajGRU(Unit):
-    """Its state is the last output."""
+    """Gates and candidate see the warped state (Luc et al. 2020, Eqs. 16-22)."""
 
-    def __init__(self, spec: KTrajGRUSpec, inputs: int, hidden: int) -> None:
-        super().__init__(inputs, hidden)
-        self.activation = spec.activation
-        self.warp = spec.warp.build(hidden + inputs)
-        self.reset = Conv2d(hidden + inputs, hidden, spec.kernel)
-        self.update = Conv2d(hidden + inputs, hidden, spec.kernel)
-        self.candidate = Conv2d(hidden + inputs, hidden, spec.kernel)
-
-    def start(self, encoding: Tensor) -> State:
-        return (encoding,)
+    def __init__(
+        self,
+        channels: int,
+        hidden: int | None = None,
+        *,
+        kernel: int = 3,
+        activation: Activation = torch.tanh,
+        warp: WarpSpec = FactorisedWarpSpec(),
+    ) -> None:
+        super().__init__(channels, hidden)
+        self.activation = activation
+        self.warp = warp.build(self.hidden + channels)
+        self.reset = Conv2d(self.hidden + channels, self.hidden, kernel)
+        self.update = Conv2d(self.hidden + channels, self.hidden, kernel)
+        self.candidate = Conv2d(self.hidden + channels, self.hidden, kernel)
 
     def bind(self, dtype: torch.dtype) -> Step:
         predict = self.warp.bind(dtype)

@@ -6,7 +6,16 @@ import torch
 from torch import Tensor
 
 from vidgan.nn.layers import Conv2d, Gates, join
-from vidgan.nn.recurrent.unit import ActivationSpec, GatedUnitSpec, Output, ReLUSpec, State, Step, Unit
+from vidgan.nn.recurrent.unit import (
+    Activation,
+    ActivationSpec,
+    GatedUnitSpec,
+    Output,
+    ReLUSpec,
+    State,
+    Step,
+    Unit,
+)
 from vidgan.spec import require
 
 
@@ -17,23 +26,33 @@ class ConvLSTMSpec(GatedUnitSpec):
     """of the new content and of the cell on its way out; ReLU beat tanh (Luc et al. 2020, F.1)"""
 
     def build(self, inputs: int, hidden: int) -> Unit:
-        return ConvLSTM(self, inputs, hidden)
+        return ConvLSTM(inputs, hidden, kernel=self.kernel, activation=self.activation)
 
 
 class ConvLSTM(Unit):
     """Its state is the hidden state and the cell, (B hidden/2 H W) each; its output joins them.
 
     Our choice: no peephole connections; the paper prints no equations.
+
+    Raises:
+        SpecError: if ``hidden`` is odd.
     """
 
-    def __init__(self, spec: ConvLSTMSpec, inputs: int, hidden: int) -> None:
-        super().__init__(inputs, hidden)
-        self.activation = spec.activation
-        half = half_of(hidden)
-        self.input = Conv2d(half + inputs, half, spec.kernel)
-        self.forget = Conv2d(half + inputs, half, spec.kernel)
-        self.output = Conv2d(half + inputs, half, spec.kernel)
-        self.candidate = Conv2d(half + inputs, half, spec.kernel)
+    def __init__(
+        self,
+        channels: int,
+        hidden: int | None = None,
+        *,
+        kernel: int = 3,
+        activation: Activation = torch.relu,
+    ) -> None:
+        super().__init__(channels, hidden)
+        self.activation = activation
+        half = half_of(self.hidden)
+        self.input = Conv2d(half + channels, half, kernel)
+        self.forget = Conv2d(half + channels, half, kernel)
+        self.output = Conv2d(half + channels, half, kernel)
+        self.candidate = Conv2d(half + channels, half, kernel)
 
     def start(self, encoding: Tensor) -> State:
         return encoding.chunk(2, dim=1)
@@ -44,12 +63,12 @@ class ConvLSTM(Unit):
         def step(x: Tensor, state: State) -> Output:
             h, cell = state
             h, cell = remember(gates(join(h, x)), cell, self.activation)
-            return Output(join(h, cell), (h, cell), None)
+            return Output(join(h, cell), (h, cell))
 
         return step
 
 
-def remember(gates: Sequence[Tensor], cell: Tensor, activation: ActivationSpec) -> tuple[Tensor, Tensor]:
+def remember(gates: Sequence[Tensor], cell: Tensor, activation: Activation) -> tuple[Tensor, Tensor]:
     """The next hidden state and cell from the four gates before their activations.
 
     Args:

@@ -4,13 +4,24 @@ It is here for comparison. A step takes memory and time in proportion to the squ
 positions; the paper finds it 22 times slower than a ConvGRU and too expensive to scale.
 """
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vidgan.nn.layers import Conv2d, Linear, join
 from vidgan.nn.recurrent.conv_lstm import half_of, remember
-from vidgan.nn.recurrent.unit import ActivationSpec, GatedUnitSpec, Output, State, Step, TanhSpec, Unit
+from vidgan.nn.recurrent.unit import (
+    Activation,
+    ActivationSpec,
+    GatedUnitSpec,
+    Output,
+    State,
+    Step,
+    TanhSpec,
+    Unit,
+)
 from vidgan.spec import require
 
 GATES = 4
@@ -23,7 +34,7 @@ class DynamicConvLSTMSpec(GatedUnitSpec):
     kernel: int = 3
     """size of the predicted kernels (odd)"""
     # Our choice: F.4 names none. After a softmax over input channels a convolution sums k*k averages, so that
-    # with ReLU the state grows about tenfold per step.
+    # with ReLU the state gets about ten times larger at each step.
     activation: ActivationSpec = TanhSpec()
     """of the new content and of the cell on its way out"""
     width: int = 8
@@ -34,7 +45,9 @@ class DynamicConvLSTMSpec(GatedUnitSpec):
         require(self.width >= 1, f"width must be at least 1, got {self.width}")
 
     def build(self, inputs: int, hidden: int) -> Unit:
-        return DynamicConvLSTM(self, inputs, hidden)
+        return DynamicConvLSTM(
+            inputs, hidden, kernel=self.kernel, activation=self.activation, width=self.width
+        )
 
 
 class DynamicConvLSTM(Unit):
@@ -42,18 +55,29 @@ class DynamicConvLSTM(Unit):
 
     Each has ``ch`` channels, half of the output's. Without the original's fusion of
     past states ("Fus-4"), as in F.4.
+
+    Raises:
+        SpecError: if ``hidden`` is odd, or ``channels`` no multiple of its half.
     """
 
-    def __init__(self, spec: DynamicConvLSTMSpec, inputs: int, hidden: int) -> None:
-        super().__init__(inputs, hidden)
-        self.activation = spec.activation
-        self.ch = half_of(hidden)
+    def __init__(
+        self,
+        channels: int,
+        hidden: int | None = None,
+        *,
+        kernel: int = 3,
+        activation: Activation = torch.tanh,
+        width: int = 8,
+    ) -> None:
+        super().__init__(channels, hidden)
+        self.activation = activation
+        self.ch = half_of(self.hidden)
         require(
-            inputs % self.ch == 0,
-            f"a dynamic ConvLSTM's inputs must be a multiple of {self.ch}, half its channels; got {inputs}",
+            channels % self.ch == 0,
+            f"a dynamic ConvLSTM's inputs must be a multiple of {self.ch}, half its channels; got {channels}",
         )
         # Luc et al. 2020, F.4: each difference of features is mapped to q + 1 kernels (per gate).
-        self.kernels = KernelCNN(spec.width, (GATES, 1 + inputs // self.ch, spec.kernel, spec.kernel))
+        self.kernels = KernelCNN(width, (GATES, 1 + channels // self.ch, kernel, kernel))
         # Our choice: the gates keep biases, which are learnt, not predicted.
         self.bias = nn.Parameter(torch.zeros(GATES * self.ch))
 
@@ -71,7 +95,7 @@ class DynamicConvLSTM(Unit):
             weights = sparsify(predict(current, previous))
             gates = convolve_each(join(h, x), weights) + bias
             h, cell = remember(gates.chunk(GATES, dim=1), cell, self.activation)
-            return Output(join(h, cell), (h, cell, current), None)
+            return Output(join(h, cell), (h, cell, current))
 
         return step
 
@@ -90,31 +114,27 @@ class KernelCNN(nn.Module):
         self.hidden = Linear(width * POOLED**2, width)
         self.last = Linear(width, kernels[0] * kernels[1] * kernels[2] * kernels[3])
 
-    def bind(self, dtype: torch.dtype) -> "BoundKernelCNN":
-        """The network with its weights normalised and cast once."""
-        return BoundKernelCNN(self, dtype)
+    def bind(self, dtype: torch.dtype) -> Callable[[Tensor, Tensor], Tensor]:
+        """The network as a function, its weights normalised and cast once."""
+        weight, bias = self.features.effective_weight(dtype), self.features.effective_bias(dtype)
+        hidden, last = self.hidden.bind(dtype), self.last.bind(dtype)
 
+        def convolve(x: Tensor, bias: Tensor | None) -> Tensor:
+            maps = F.conv2d(x.flatten(0, 1)[:, None], weight, bias, padding=1)
+            return torch.unflatten(maps, 0, x.shape[:2])
 
-class BoundKernelCNN:
-    """A :class:`KernelCNN` with fixed weights."""
+        def predict(current: Tensor, previous: Tensor) -> Tensor:
+            # A convolution of a difference is the difference of two convolutions: of C maps, not of C * C.
+            difference = convolve(current, bias)[:, :, None] - convolve(previous, None)[:, None]
+            pooled = F.relu(F.adaptive_max_pool2d(difference.flatten(0, 2), POOLED)).flatten(1)
+            kernels = last(F.relu(hidden(pooled)))
+            return torch.unflatten(torch.unflatten(kernels, 1, self.shape), 0, difference.shape[:3])
 
-    def __init__(self, network: KernelCNN, dtype: torch.dtype) -> None:
-        self._shape = network.shape
-        self._features = network.features.effective_weight(dtype)
-        self._bias = network.features.effective_bias(dtype)
-        self._hidden, self._last = network.hidden.bind(dtype), network.last.bind(dtype)
+        return predict
 
-    def __call__(self, current: Tensor, previous: Tensor) -> Tensor:
-        """Kernels (B, i, j, gates, q + 1, k, k) from the differences current[i] - previous[j]."""
-        # A convolution of a difference is the difference of two convolutions: of C maps, not of C * C.
-        difference = self._convolve(current, self._bias)[:, :, None] - self._convolve(previous, None)[:, None]
-        pooled = F.relu(F.adaptive_max_pool2d(difference.flatten(0, 2), POOLED)).flatten(1)
-        kernels = self._last(F.relu(self._hidden(pooled)))
-        return torch.unflatten(torch.unflatten(kernels, 1, self._shape), 0, difference.shape[:3])
-
-    def _convolve(self, x: Tensor, bias: Tensor | None) -> Tensor:
-        maps = F.conv2d(x.flatten(0, 1)[:, None], self._features, bias, padding=1)
-        return torch.unflatten(maps, 0, x.shape[:2])
+    def forward(self, current: Tensor, previous: Tensor) -> Tensor:
+        """Kernels (B, i, j, gates, q + 1, k, k) from the differences current[i] - previous[j] of (B C H W)."""
+        return self.bind(current.dtype)(current, previous)
 
 
 def sparsify(kernels: Tensor) -> Tensor:

@@ -19,78 +19,60 @@ import torch
 from torch import Tensor
 
 from vidgan.nn.layers import Conv2d, Gates, join, mix
-from vidgan.nn.recurrent.unit import ActivationSpec, GatedUnitSpec, Output, State, Step, Unit
-from vidgan.nn.warp import FactorisedWarpSpec, PixelwiseWarpSpec, Warp, warp
+from vidgan.nn.recurrent.unit import Activation, Output, State, Step, Unit, WarpingUnitSpec
+from vidgan.nn.warping import FactorisedWarpSpec, PixelwiseWarpSpec, WarpSpec, warp
 
 Content = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 """(h, warped h, x) -> (candidate after its activation, update gate before its sigmoid)."""
 
 
-class TSRUcSpec(GatedUnitSpec):
+class TSRUcSpec(WarpingUnitSpec):
     """The unit that follows ConvGRU (Eqs. 6-10)."""
 
-    warp: FactorisedWarpSpec = FactorisedWarpSpec()
-
     def build(self, inputs: int, hidden: int) -> Unit:
-        module = self.warp.build(hidden + inputs)
-        return TSRUc(self.kernel, self.activation, module, inputs, hidden)
-
-    @property
-    def warps(self) -> bool:
-        return True
+        return TSRUc(inputs, hidden, kernel=self.kernel, activation=self.activation, warp=self.warp)
 
 
-class TSRUpSpec(GatedUnitSpec):
+class TSRUpSpec(WarpingUnitSpec):
     """Transformation, candidate and update gate in parallel."""
 
-    warp: FactorisedWarpSpec = FactorisedWarpSpec()
-
     def build(self, inputs: int, hidden: int) -> Unit:
-        module = self.warp.build(hidden + inputs)
-        return TSRUp(self.kernel, self.activation, module, inputs, hidden)
-
-    @property
-    def warps(self) -> bool:
-        return True
+        return TSRUp(inputs, hidden, kernel=self.kernel, activation=self.activation, warp=self.warp)
 
 
-class TSRUsSpec(GatedUnitSpec):
+class TSRUsSpec(WarpingUnitSpec):
     """Transformation, candidate and update gate in sequence."""
 
-    warp: FactorisedWarpSpec = FactorisedWarpSpec()
-
     def build(self, inputs: int, hidden: int) -> Unit:
-        module = self.warp.build(hidden + inputs)
-        return TSRUs(self.kernel, self.activation, module, inputs, hidden)
-
-    @property
-    def warps(self) -> bool:
-        return True
+        return TSRUs(inputs, hidden, kernel=self.kernel, activation=self.activation, warp=self.warp)
 
 
-class PTSRUSpec(GatedUnitSpec):
+class PTSRUSpec(WarpingUnitSpec):
     """TSRUs with pixelwise warping: the paper's PTSRU_s."""
 
-    warp: PixelwiseWarpSpec = PixelwiseWarpSpec()
+    warp: WarpSpec = PixelwiseWarpSpec()
 
     def build(self, inputs: int, hidden: int) -> Unit:
-        module = self.warp.build(hidden + inputs)
-        return TSRUs(self.kernel, self.activation, module, inputs, hidden)
-
-    @property
-    def warps(self) -> bool:
-        return True
+        return PTSRU(inputs, hidden, kernel=self.kernel, activation=self.activation, warp=self.warp)
 
 
 class TSRU(Unit):
     """What the variants share: the warped state, mixed with a candidate. Its state is the last output."""
 
-    def __init__(self, kernel: int, activation: ActivationSpec, warp: Warp, inputs: int, hidden: int) -> None:
-        super().__init__(inputs, hidden)
+    def __init__(
+        self,
+        channels: int,
+        hidden: int | None = None,
+        *,
+        kernel: int = 3,
+        activation: Activation = torch.relu,
+        warp: WarpSpec = FactorisedWarpSpec(),
+    ) -> None:
+        super().__init__(channels, hidden)
         self.activation = activation
-        self.warp = warp
-        self.candidate = Conv2d(hidden + inputs, hidden, kernel)
-        self.update = Conv2d(hidden + self.second(), hidden, kernel)
+        self.warp = warp.build(self.hidden + channels)
+        self.candidate = Conv2d(self.hidden + channels, self.hidden, kernel)
+        self.update = Conv2d(self.hidden + self.second(), self.hidden, kernel)
 
     def second(self) -> int:
         """Channels of the update gate's second input."""
@@ -99,9 +81,6 @@ class TSRU(Unit):
     @abstractmethod
     def content(self, dtype: torch.dtype) -> Content:
         """Candidate and update gate, their weights normalised and cast once."""
-
-    def start(self, encoding: Tensor) -> State:
-        return (encoding,)
 
     def bind(self, dtype: torch.dtype) -> Step:
         predict, content = self.warp.bind(dtype), self.content(dtype)
@@ -156,3 +135,18 @@ class TSRUs(TSRU):
             return c, update(join(warped, c))
 
         return compute
+
+
+class PTSRU(TSRUs):
+    """TSRUs with pixelwise warping."""
+
+    def __init__(
+        self,
+        channels: int,
+        hidden: int | None = None,
+        *,
+        kernel: int = 3,
+        activation: Activation = torch.relu,
+        warp: WarpSpec = PixelwiseWarpSpec(),
+    ) -> None:
+        super().__init__(channels, hidden, kernel=kernel, activation=activation, warp=warp)

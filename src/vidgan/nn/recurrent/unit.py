@@ -1,17 +1,44 @@
-"""The contract of a recurrent unit, its activations, and the loop over time that runs any of them."""
+"""The contract of a recurrent unit, its activations, and the loop over time that runs any of them.
+
+A unit of one's own is a module and the spec that builds it::
+
+    class Leaky(Unit):
+        def __init__(self, inputs, hidden):
+            super().__init__(inputs, hidden)
+            self.content = Conv2d(hidden + inputs, hidden)
+
+        def bind(self, dtype):
+            content = self.content.bind(dtype)
+
+            def step(x, state):
+                (h,) = state
+                h = 0.9 * h + 0.1 * torch.tanh(content(join(h, x)))
+                return Output(h, (h,))
+
+            return step
+
+    class LeakySpec(UnitSpec):
+        def build(self, inputs, hidden):
+            return Leaky(inputs, hidden)
+"""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from vidgan.nn.layers import require_odd
+from vidgan.nn.warping import FactorisedWarpSpec, WarpSpec
 from vidgan.shapes import stack_time
 from vidgan.spec import Spec
 
 State = tuple[Tensor, ...]
 """What a unit carries from step to step, each (B, ?, H, W): one tensor for a GRU, two for an LSTM."""
+
+Activation = Callable[[Tensor], Tensor]
+"""The activation of each value."""
 
 
 class Output(NamedTuple):
@@ -21,7 +48,7 @@ class Output(NamedTuple):
     """features (B, hidden, H, W)"""
     state: State
     """the state for the next step"""
-    kernels: Tensor | None
+    kernels: Tensor | None = None
     """the warp's weights per position (B, k*k, H, W) where the unit warps; else None. They make motion fields."""
 
 
@@ -54,20 +81,39 @@ class TanhSpec(ActivationSpec):
 
 
 class Unit(nn.Module, ABC):
-    """A convolutional recurrent unit: ``inputs`` channels in, ``hidden`` channels out, size kept."""
+    """A convolutional recurrent unit: ``inputs`` channels in, ``hidden`` channels out, size kept.
 
-    def __init__(self, inputs: int, hidden: int) -> None:
+    Layers inside :meth:`bind` are called with weights that are normalised once for all steps, so that hooks on them
+    do not run; those on the unit do.
+
+    Args:
+        hidden: None: as many as ``inputs``.
+    """
+
+    def __init__(self, inputs: int, hidden: int | None = None) -> None:
         super().__init__()
         self.inputs = inputs
-        self.hidden = hidden
+        self.hidden = inputs if hidden is None else hidden
 
     @abstractmethod
     def bind(self, dtype: torch.dtype) -> Step:
         """The step function, its weights normalised and cast to ``dtype`` once for the whole loop."""
 
-    @abstractmethod
     def start(self, encoding: Tensor) -> State:
-        """The first state from an encoding (B, hidden, H, W); all zeros where nothing conditions the unit."""
+        """The first state from an encoding (B, hidden, H, W); a unit with another state than its last output says how.
+
+        Args:
+            encoding: all zeros where nothing conditions the unit.
+        """
+        return (encoding,)
+
+    def forward(self, x: Tensor, encoding: Tensor | None = None) -> Tensor:
+        """Features (B T hidden H W) of inputs (B T inputs H W).
+
+        Args:
+            encoding: what the first state is made from (B hidden H W); None: zeros.
+        """
+        return unroll(self, x, encoding)[0]
 
 
 class UnitSpec(Spec, ABC):
@@ -95,17 +141,30 @@ class GatedUnitSpec(UnitSpec, ABC):
         require_odd(self.kernel)
 
 
-def unroll(unit: Unit, x: Tensor, encoding: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Run ``unit`` over all steps of ``x``.
+class WarpingUnitSpec(GatedUnitSpec, ABC):
+    """A gated unit that moves its state by predicted kernels."""
+
+    warp: WarpSpec = FactorisedWarpSpec()
+
+    @property
+    def warps(self) -> bool:
+        return True
+
+
+def unroll(unit: Unit, x: Tensor, encoding: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+    """Run ``unit`` over all steps of ``x``; :meth:`Unit.forward` with the kernels of its warps.
 
     Args:
         x: inputs (B T inputs H W).
-        encoding: what the first state is made from (B hidden H W).
+        encoding: what the first state is made from (B hidden H W); None: zeros.
 
     Returns:
         features (B T hidden H W), and the warp's weights (B T k*k H W) where the unit warps, else None.
     """
     step = unit.bind(x.dtype)
+    if encoding is None:
+        # Our choice: without an encoder the first state is zero; Clark et al. 2019 do not say.
+        encoding = x.new_zeros((x.shape[0], unit.hidden, *x.shape[3:]))
     state = unit.start(encoding)
     features: list[Tensor] = []
     kernels: list[Tensor] = []

@@ -20,33 +20,39 @@ Predict = Callable[[Tensor], Tensor]
 """Features [h; x] (B ? H W) -> kernels (B k*k H W), each position's weights summing to one."""
 
 
-class FactorisedWarpSpec(Spec):
-    """N kernels per sample and a map of their mixture (Luc et al. 2020, 3.2.1 and Eq. 12)."""
+class WarpSpec(Spec, ABC):
+    """What describes the network that predicts a warp's kernels."""
 
     size: int = 3
     """side k of the kernels, in positions (odd)"""
+
+    def validate(self) -> None:
+        require_odd(self.size)
+
+    @abstractmethod
+    def build(self, inputs: int) -> "Warp":
+        """The network for features of ``inputs`` channels."""
+
+
+class FactorisedWarpSpec(WarpSpec):
+    """N kernels per sample and a map of their mixture (Luc et al. 2020, 3.2.1 and Eq. 12)."""
+
     kernels: int = 9
     """number N of kernels; the paper takes k*k"""
 
     def validate(self) -> None:
-        require_odd(self.size)
+        super().validate()
         require(self.kernels >= 1, f"kernels must be at least 1, got {self.kernels}")
 
     def build(self, inputs: int) -> "Warp":
-        return FactorisedWarp(self, inputs)
+        return FactorisedWarp(inputs, size=self.size, kernels=self.kernels)
 
 
-class PixelwiseWarpSpec(Spec):
+class PixelwiseWarpSpec(WarpSpec):
     """A kernel of its own for each position (Luc et al. 2020, 3.2.1)."""
 
-    size: int = 3
-    """side k of the kernels, in positions (odd)"""
-
-    def validate(self) -> None:
-        require_odd(self.size)
-
     def build(self, inputs: int) -> "Warp":
-        return PixelwiseWarp(self, inputs)
+        return PixelwiseWarp(inputs, size=self.size)
 
 
 class Warp(nn.Module, ABC):
@@ -56,6 +62,10 @@ class Warp(nn.Module, ABC):
     def bind(self, dtype: torch.dtype) -> Predict:
         """The prediction, its weights normalised and cast to ``dtype`` once for the loop over time."""
 
+    def forward(self, x: Tensor) -> Tensor:
+        """Kernels (B k*k H W) from features (B inputs H W), each position's weights summing to one."""
+        return self.bind(x.dtype)(x)
+
 
 class FactorisedWarp(Warp):
     """A basis w from convolution, pooling and a perceptron; a map S from one convolution (F.1).
@@ -63,9 +73,9 @@ class FactorisedWarp(Warp):
     Every hidden layer is half as wide as the input has channels. Our choice: 3x3 convolutions, as the gates'.
     """
 
-    def __init__(self, spec: FactorisedWarpSpec, inputs: int) -> None:
+    def __init__(self, inputs: int, *, size: int = 3, kernels: int = 9) -> None:
         super().__init__()
-        self.taps, self.kernels = spec.size**2, spec.kernels
+        self.taps, self.kernels = size**2, kernels
         width = hidden_width(inputs)
         self.features = Conv2d(inputs, width)
         self.hidden = Linear(width * POOLED**2, width)
@@ -78,7 +88,7 @@ class FactorisedWarp(Warp):
 
         def predict(x: Tensor) -> Tensor:
             features, selection = convolutions(x)
-            # A maximum and ReLU commute: rectify the smaller map.
+            # A maximum and ReLU commute: ReLU of the smaller map.
             pooled = F.relu(F.adaptive_max_pool2d(features, POOLED)).flatten(1)
             w = torch.unflatten(basis(F.relu(hidden(pooled))), 1, (self.taps, self.kernels))
             return combine(w.softmax(dim=1), selection.softmax(dim=1))
@@ -92,12 +102,12 @@ class PixelwiseWarp(Warp):
     Our choice: 3x3 convolutions, as the gates'.
     """
 
-    def __init__(self, spec: PixelwiseWarpSpec, inputs: int) -> None:
+    def __init__(self, inputs: int, *, size: int = 3) -> None:
         super().__init__()
         width = hidden_width(inputs)
         self.first = Conv2d(inputs, width)
         self.second = Conv2d(width, width)
-        self.last = Conv2d(width, spec.size**2)
+        self.last = Conv2d(width, size**2)
 
     def bind(self, dtype: torch.dtype) -> Predict:
         first, second, last = self.first.bind(dtype), self.second.bind(dtype), self.last.bind(dtype)
@@ -195,7 +205,7 @@ def expected_motion(kernels: Tensor) -> Tensor:
 
     Args:
         kernels: weights (... k*k H W), each position's summing to one, in the order of
-            :func:`vidgan.nn.warp.warp`.
+            :func:`vidgan.nn.warping.warp`.
 
     Returns:
         motion (... 2 H W) in positions per step: to the right, then downwards. Our choice: the way that
