@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from vidgan.errors import UserError as UserError
     from vidgan.presets import preset as preset
     from vidgan.run.experiment import Experiment as Experiment
+    from vidgan.run.networks import build as build
     from vidgan.sample.model import Model as Model
     from vidgan.sample.model import load as load
     from vidgan.sample.video_io import save_video as save_video
@@ -25,6 +26,7 @@ _HOMES = {
     "Experiment": "run.experiment",
     "Model": "sample.model",
     "UserError": "errors",
+    "build": "run.networks",
     "load": "sample.model",
     "preset": "presets",
     "save_video": "sample.video_io",
