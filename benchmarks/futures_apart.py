@@ -51,7 +51,7 @@ def main(given: Given) -> None:
 
     counts, kinds = Counter[str](), []
     for each in futures:
-        seen = [verdict.motion or "none" for verdict in recognise(each)]
+        seen = [clip.motion or "none" for clip in recognise(each)]
         counts.update(seen)
         kinds.append(len(set(seen) - {"none"}))
     print(f"step {model.step}; {given.clips} held-out clips, {given.futures} futures of each")

@@ -19,8 +19,7 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from vidgan.data.layouts import Strips
 from vidgan.data.prepare import prepare
 from vidgan.data.store import PrepareSpec
-from vidgan.evaluation.protocols import protocol
-from vidgan.evaluation.record import Setup, judge_files
+from vidgan.evaluation.record import Result, evaluate
 from vidgan.seeds import derive
 
 FRAMES, SIDE, SEED = 16, 64, 0
@@ -108,29 +107,24 @@ def windows(strips: Path) -> Set:
     return Set(np.stack([video for video, _ in found]), np.array([label for _, label in found]))
 
 
-def measured(real: Path, videos: Videos, name: str, setup: Setup) -> dict[str, Any]:
-    """The line that evaluation writes for these clips."""
-    with tempfile.TemporaryDirectory() as folder:
-        fake = Path(folder) / "fake.npy"
-        np.save(fake, videos)
-        return judge_files(fake, real, name, protocol(name), setup).line
-
-
 def measure_all(given: Set, name: str, weights: Path | None) -> dict[str, Any]:
     """Lines by damage and degree; the floor under ``0``."""
     reference, other = given.videos[0::2], Set(given.videos[1::2], given.labels[1::2])
     found: dict[str, Any] = {"protocol": name, "clips": len(other.videos), "degrees": {}}
-    with tempfile.TemporaryDirectory() as folder:
-        real, setup = Path(folder) / "real.npy", Setup(weights=weights, cache=Path(folder) / "cache")
-        np.save(real, reference)
-        found["0"] = measured(real, other.videos, name, setup)
+    with tempfile.TemporaryDirectory() as cache:  # the reference is looked at once
+
+        def measured(videos: Videos) -> Result:
+            return evaluate(videos, reference, name, weights=weights, cache=cache)
+
+        found["0"] = measured(other.videos).line()
         print(name, "two halves", found["0"]["value"], flush=True)
         for damage in DAMAGES:
             rows = {}
             for degree in damage.degrees:
-                line = measured(real, damage.apply(other, degree), name, setup)
-                rows[f"{degree:g}"] = {"value": line["value"], "deviation": line["deviation"]["value"]}
-                print(name, damage.title, degree, line["value"], flush=True)
+                result = measured(damage.apply(other, degree))
+                assert result.deviation is not None
+                rows[f"{degree:g}"] = {"value": result.value, "deviation": result.deviation.value}
+                print(name, damage.title, degree, result.value, flush=True)
             found["degrees"][damage.title] = rows
     return found
 

@@ -20,9 +20,10 @@ from resumable import open_or_start, train_to
 from vidgan.cli.data import TEXTURED, open_held_out
 from vidgan.data.dataset import Dataset
 from vidgan.errors import UserError
-from vidgan.evaluation.protocols import Protocol, protocol
-from vidgan.evaluation.protocols.metrics import BestFuture
-from vidgan.evaluation.record import Setup, copies_log, evaluate
+from vidgan.evaluation.evaluated import CopyBaseline, ModelSamples
+from vidgan.evaluation.protocols import Protocol, adjusted, protocol
+from vidgan.evaluation.record import copies_log, evaluate_by
+from vidgan.evaluation.rows import Work
 from vidgan.models.generator import EncoderSpec
 from vidgan.models.losses import PixelLossSpec
 from vidgan.models.views import FramesSpec
@@ -139,16 +140,13 @@ def train_turn(run: RunDirectory, dataset: Dataset, turn: int) -> bool:
 
 def protocols(evaluated: int) -> dict[str, Protocol]:
     """Best of 10 SSIM, and a distance that needs no weights."""
-    similar, frechet = protocol(SSIM), protocol(FRECHET)
-    assert isinstance(similar.metric, BestFuture)
-    assert frechet.real is not None
     return {
-        SSIM: similar.replace(metric=similar.metric.replace(futures=10), clips=max(2, evaluated // 4)),
-        FRECHET: frechet.replace(clips=evaluated, real=frechet.real.replace(count=4 * evaluated)),
+        SSIM: adjusted(protocol(SSIM), futures=10, clips=max(2, evaluated // 4)),
+        FRECHET: adjusted(protocol(FRECHET), clips=evaluated, real_clips=4 * evaluated),
     }
 
 
-def measure(run: RunDirectory, dataset: Dataset, evaluated: int, setup: Setup) -> None:
+def measure(run: RunDirectory, dataset: Dataset, evaluated: int, work: Work) -> None:
     """Measure the newest checkpoint on held-out clips, unless that is done."""
     step = trained(run)
     done = {line["protocol"] for line in read_lines(run.metrics.path) if line["step"] == step}
@@ -158,18 +156,18 @@ def measure(run: RunDirectory, dataset: Dataset, evaluated: int, setup: Setup) -
     held_out = open_held_out(TEXTURED, run.experiment)
     data = GivenFrames.of(dataset)
     model = load_run(run, device=choose_device(), cache=run.statistics, data=data)
-    for name, each in missing.items():
-        line = evaluate(run, model, held_out, name, each, setup)
-        print(f"{run.path.name}, step {step}: {name} {line['value']:.4g}", flush=True)
+    samples = ModelSamples.of(model, run.path)
+    for result in evaluate_by(samples, held_out, missing, work=work, log=run.metrics):
+        print(f"{run.path.name}, step {step}: {result.protocol} {result.value:.4g}", flush=True)
 
 
-def measure_copies(run: RunDirectory, evaluated: int, setup: Setup) -> dict[str, float]:
+def measure_copies(run: RunDirectory, evaluated: int, work: Work) -> dict[str, float]:
     """The copy baseline by the same protocols."""
     log = copies_log(run)
     if not log.path.exists():
         held_out = open_held_out(TEXTURED, run.experiment)
-        for name, each in protocols(evaluated).items():
-            evaluate(run, None, held_out, name, each, setup)
+        copies = CopyBaseline(run.experiment, run.class_names, run.path)
+        evaluate_by(copies, held_out, protocols(evaluated), work=work, log=log)
     return {line["protocol"]: line["value"] for line in read_lines(log.path)}
 
 
@@ -276,7 +274,7 @@ def main(given: Given) -> None:
     if given.report:
         report(given, scale, measured(given))
         return
-    setup = Setup(cache=given.out / "cache")
+    work = Work(given.out / "cache")
     print(f"{len(given.units)} units, {given.seeds} seeds, {torch.get_num_threads()} threads", flush=True)
     runs: dict[str, list[RunDirectory]] = {unit: [] for unit in given.units}
     left = []
@@ -290,7 +288,7 @@ def main(given: Given) -> None:
         for run, dataset in left:
             if not is_finished(run, scale) and not train_turn(run, dataset, scale.turn):
                 return
-            measure(run, dataset, scale.evaluated, setup)
+            measure(run, dataset, scale.evaluated, work)
         left = [pair for pair in left if not is_finished(pair[0], scale)]
     report(given, scale, runs)
 
@@ -309,7 +307,7 @@ def measured(given: Given) -> dict[str, list[RunDirectory]]:
 def report(given: Given, scale: Scale, runs: Runs) -> None:
     """Write table and curves of what was measured."""
     first, *_ = runs.values()
-    copies = measure_copies(first[0], scale.evaluated, Setup(cache=given.out / "cache"))
+    copies = measure_copies(first[0], scale.evaluated, Work(given.out / "cache"))
     written = table(runs, copies, scale.seconds)
     (given.out / "table.md").write_text(written)
     save(given.out / "ssim.svg", plots(runs, SSIM, "best of 10 SSIM"))

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
 from commands import require_one_line, vidgan
+from vidgan.evaluation.evaluated import ModelSamples
 from vidgan.evaluation.protocols import ALL
 from vidgan.run.best import Best, best_of
 from vidgan.run.checkpoints import steps_of
@@ -18,7 +19,7 @@ from vidgan.train import validate
 Capture = pytest.CaptureFixture[str]
 TRAIN = ["train", "demo", "--tiny", "--data", "synthetic", "--workers", 0]
 SELDOM = ["--reporting.samples", 100, "--reporting.checkpoint", 100, "--reporting.keep", 1]
-JUDGED = ["--reporting.best.protocol", "pixel-statistics", "--reporting.best.every", 2]
+EVALUATED = ["--reporting.best.protocol", "pixel-statistics", "--reporting.best.every", 2]
 
 
 def result(step: int, value: float | None, larger: bool = False, **changed: Any) -> dict[str, Any]:
@@ -49,20 +50,26 @@ def test_the_best_before_a_step() -> None:
 
 def test_protocols_know_which_of_two_numbers_is_better() -> None:
     larger = {name for name, named in ALL.items() if named.protocol.metric.larger_is_better}
-    scores = {name for name in ALL if name.startswith("is-") or "accuracy" in name or "ssim" in name}
+    scores = {
+        name for name in ALL if name.startswith("is-") or any(w in name for w in ("accuracy", "ssim", "psnr"))
+    }
     assert larger == scores
 
 
-def scripted(values: list[float]) -> Callable[..., dict[str, Any]]:
+class Number(NamedTuple):
+    value: float
+
+
+def scripted(values: list[float]) -> Callable[..., list[Number]]:
     """Stands in for measuring: the next of ``values``."""
     left = list(values)
 
-    def evaluate(run: RunDirectory, model: Any, *args: Any) -> dict[str, Any]:
-        line = {"protocol": "p", "value": left.pop(0), "step": model.step, **args[-1]}
-        run.metrics.append(line)
-        return line
+    def evaluate_by(samples: ModelSamples, *args: Any) -> list[Number]:
+        *_, log, marks = args
+        log.append({"protocol": "p", "value": left[0], "step": samples.step, **marks})
+        return [Number(left.pop(0))]
 
-    return evaluate
+    return evaluate_by
 
 
 @pytest.mark.slow
@@ -70,8 +77,8 @@ def test_training_keeps_the_best_and_ends_when_patience_does(
     tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "run"
-    monkeypatch.setattr(validate, "evaluate", scripted([3.0, 1.0, 2.0, 2.5, 9.0, 9.0]))
-    command = [*TRAIN, "--steps", 30, *SELDOM, *JUDGED, "--reporting.best.patience", 2, "--out", out]
+    monkeypatch.setattr(validate, "evaluate_by", scripted([3.0, 1.0, 2.0, 2.5, 9.0, 9.0]))
+    command = [*TRAIN, "--steps", 30, *SELDOM, *EVALUATED, "--reporting.best.patience", 2, "--out", out]
     said = vidgan(capsys, *command)
     assert said.status == 0, said.err
     assert "step 4  p: 1, the best so far\n" in said.out
@@ -102,7 +109,7 @@ def test_training_keeps_the_best_and_ends_when_patience_does(
 @pytest.mark.slow
 def test_a_run_is_measured_by_its_protocol(tmp_path: Path, capsys: Capture) -> None:
     out = tmp_path / "run"
-    evaluated = [*JUDGED, "--reporting.best.clips", 3]
+    evaluated = [*EVALUATED, "--reporting.best.clips", 3]
     assert vidgan(capsys, *TRAIN, "--steps", 4, *SELDOM, *evaluated, "--out", out).status == 0
     lines = read_lines(out / "metrics.jsonl")
     assert [(line["protocol"], line["step"], line["clips"]) for line in lines] == [

@@ -12,9 +12,8 @@ from vidgan.data.window import WindowSpec
 from vidgan.evaluation.clips import DataClips
 from vidgan.evaluation.metrics.features import frechet_distance
 from vidgan.evaluation.metrics.frames import mean_motion
-from vidgan.evaluation.protocols.by_class import ByClass
-from vidgan.evaluation.protocols.metrics import FrechetDistance, InceptionScore, Table
-from vidgan.evaluation.protocols.protocol import Draw
+from vidgan.evaluation.protocols.metrics import ByClass, FrechetDistance, InceptionScore
+from vidgan.evaluation.protocols.protocol import Draw, Table
 from vidgan.report.compare import by_class, rank_correlation
 from vidgan.run.logs import read_lines
 from vidgan.sample.video_io import write_clip
@@ -39,7 +38,7 @@ def test_a_class_is_scored_against_its_own() -> None:
     }
     assert result.values["per_class"] == pytest.approx(expected)
     assert result.value == pytest.approx(np.mean(list(expected.values())))
-    assert result.values["judged_clips_per_class"] == {"down": 5, "up": 5}
+    assert result.values["evaluated_clips_per_class"] == {"down": 5, "up": 5}
     assert result.values["real_clips_per_class"] == {"up": 6, "down": 6}
     scores = ByClass(score=InceptionScore()).against(None)(fake)
     assert list(scores.values["per_class"]) == ["down", "up"]

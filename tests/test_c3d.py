@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 import torch
 
+import formulas
 from vidgan.errors import UserError
-from vidgan.evaluation.features import network as formula
 from vidgan.evaluation.features.c3d import C3D, tgan_input, tganv2_input
 from vidgan.evaluation.features.network import exact_float32
 
 VECTORS = np.load(Path(__file__).parent / "vectors" / "c3d_vectors.npz", allow_pickle=False)
-MEAN = torch.from_numpy((255 * formula.uniform("c3d/mean", (3, 16, 128, 171))).astype(np.float32))
+MEAN = torch.from_numpy((255 * formulas.uniform("c3d/mean", (3, 16, 128, 171))).astype(np.float32))
 
 
 def video():
-    clip = 2 * formula.clip_uint8(1, 16, 64, 64).astype(np.float32) / 255 - 1
+    clip = 2 * formulas.clip_uint8(1, 16, 64, 64).astype(np.float32) / 255 - 1
     return torch.from_numpy(clip).permute(0, 1, 4, 2, 3)
 
 
@@ -29,7 +29,7 @@ def test_tganv2_input():
 
 def test_tgan_input_on_a_clip_of_the_final_size():
     # At 128x128 the bicubic resize is the identity, so the rest can be written out.
-    clip = formula.clip_uint8(1, 16, 128, 128)
+    clip = formulas.clip_uint8(1, 16, 128, 128)
     x = tgan_input(torch.from_numpy(clip / 127.5 - 1).float().permute(0, 1, 4, 2, 3), MEAN)
     for t, c, h, w in [(0, 0, 0, 0), (3, 1, 10, 50), (15, 2, 111, 111)]:
         pixel = (clip[0, t, h + 8, w + 8, 2 - c] / 127.5 - 1) * 128 + 128
@@ -60,7 +60,7 @@ def test_bicubic_is_opencvs():
 @pytest.mark.slow
 def test_outputs():
     network = C3D()
-    network.load_state_dict(formula.plain_state(network))
+    network.load_state_dict(formulas.plain_state(network))
     with exact_float32():
         logits, fc7 = network(tganv2_input(video(), MEAN))
     # float32 keeps about 2e-6 of the largest value; a wrong pooling moves the logits by 434 of 969.

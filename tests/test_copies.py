@@ -20,15 +20,15 @@ from vidgan.evaluation.memorisation import (
     NetworkFeatures,
     Pixels,
     Queries,
+    compare_each_real,
     compare_nearest,
     diversity,
-    judge_real,
     jump,
     nearest_videos,
 )
 from vidgan.evaluation.metrics.frames import aligned_distances, pair_distances
 from vidgan.evaluation.protocols import protocol
-from vidgan.evaluation.record import Setup
+from vidgan.evaluation.protocols.protocol import Resources
 from vidgan.sample.video_io import write_clip
 
 Capture = pytest.CaptureFixture[str]
@@ -134,33 +134,33 @@ def real() -> list[Nearest]:
     )
 
 
-def verdict_on(clips: Bytes, labels: NDArray[np.int64], real: list[Nearest]) -> Copying:
+def copying_of(clips: Bytes, labels: NDArray[np.int64], real: list[Nearest]) -> Copying:
     queries = Queries(clips, labels, [None] * len(clips))
     return compare_nearest(neighbours(queries, SyntheticDataset(TRAINED)), real)
 
 
 def test_remembered_clips_are_copies(real: list[Nearest]) -> None:
     trained = windows(SyntheticDataset(TRAINED), [0, 3])
-    found = verdict_on(with_noise(trained.videos, 8)[:20], trained.labels[:20], real)
+    found = copying_of(with_noise(trained.videos, 8)[:20], trained.labels[:20], real)
     assert found.said == "copies"
     assert found.share > 0.9
 
 
 def test_real_clips_that_were_held_out_are_none(real: list[Nearest]) -> None:
     others = windows(SyntheticDataset(TRAINED.replace(seed=4, clips=40)), [1])
-    found = verdict_on(others.videos, others.labels, real)
+    found = copying_of(others.videos, others.labels, real)
     assert found.said == "no copies"
     assert found.share < 0.1
 
 
-def test_real_clips_are_judged_by_each_other(real: list[Nearest]) -> None:
-    found = judge_real(real)
+def test_real_clips_are_compared_with_each_other(real: list[Nearest]) -> None:
+    found = compare_each_real(real)
     assert (found.said, len(found.copies)) == ("no copies", len(real))
     assert found.share <= 0.1
     # One that is a copy is told by the others, though limits that it sets itself would hide it.
     copy = real[0]._replace(distance=0.0, other=1.0)
     assert not compare_nearest([copy], [copy, copy]).copies[0]
-    assert judge_real([copy, *real[1:]]).copies[0]
+    assert compare_each_real([copy, *real[1:]]).copies[0]
 
 
 def test_a_class_with_one_recording_tells_no_copy_from_a_blur() -> None:
@@ -180,9 +180,9 @@ def test_blurred_clips_are_near_to_everything_and_no_copies(real: list[Nearest])
 def test_features_of_a_network_find_copies_too() -> None:
     dataset = SyntheticDataset(TRAINED.replace(clips=16))
     queries = windows(dataset, [0, 4])
-    opened = Setup().open(protocol("frechet-random"), dataset.classes)
-    likeness = NetworkFeatures("frechet-random", opened, hop=4)
-    found = nearest_videos(queries, dataset, list(range(8)), STRIDE, likeness, lambda done: None)
+    opened = protocol("frechet-random").features.open(Resources(), dataset.classes)
+    similarity = NetworkFeatures("frechet-random", opened, hop=4)
+    found = nearest_videos(queries, dataset, list(range(8)), STRIDE, similarity, lambda done: None)
     assert [near.video for near in found] == list(range(16))
     assert [near.start for near in found] == [0, 4] * 8
     assert max(near.ratio for near in found) < 1e-3

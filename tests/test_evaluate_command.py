@@ -13,8 +13,8 @@ from vidgan.data.prepare import prepare
 from vidgan.data.store import PrepareSpec
 from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
 from vidgan.errors import UserError
+from vidgan.evaluation.evaluated import subject_of
 from vidgan.evaluation.protocols import protocol
-from vidgan.evaluation.record import subject_of
 from vidgan.run.directory import RunDirectory
 from vidgan.run.logs import read_lines
 from vidgan.sample.video_io import write_clip
@@ -71,7 +71,7 @@ def test_oracle_accuracy_refuses_other_classes(run: Path) -> None:
     opened = RunDirectory.open(run)
     data = SyntheticDataset(SyntheticSpec(shapes=("disc", "triangle")))
     with pytest.raises(UserError, match="triangle-left"):
-        protocol("oracle-accuracy").check(subject_of(opened, data))
+        protocol("oracle-accuracy").check(subject_of(opened.experiment, opened.class_names, data))
 
 
 def test_runs_are_repeated_with_other_noise(run: Path, capsys: Capture) -> None:
@@ -160,7 +160,7 @@ def test_a_run_is_asked_for_some_classes(run: Path, capsys: Capture) -> None:
     answer = vidgan(capsys, *args, "--classes", "disc-left", 0)
     assert answer.status == 0, answer.err
     line = read_lines(run / "metrics.jsonl")[-1]
-    assert line["values"]["judged_clips_per_class"] == {"disc-left": 3, "disc-right": 3}
+    assert line["values"]["evaluated_clips_per_class"] == {"disc-left": 3, "disc-right": 3}
     assert set(line["values"]["real_motion_per_class"]) == {"disc-left", "disc-right"}
     assert line["settings"]["source"]["classes"] == ["disc-left", "disc-right"]
     require_one_line(vidgan(capsys, *args, "--classes", "disc-lift"), "disc-left")

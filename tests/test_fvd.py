@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+import formulas
 import vidgan.evaluation
 from vidgan.errors import UserError
 from vidgan.evaluation import I3D, frechet_distance, fvd
-from vidgan.evaluation.features import network as formula
 from vidgan.evaluation.features.network import RandomConv3d
 from vidgan.evaluation.features.resize import bilinear_legacy
 
@@ -40,10 +40,10 @@ def distance(a, b):
 
 def test_random_network_against_plain_loops():
     """The whole definition again: formula weights, repeated edges, strided taps, ReLU, means."""
-    clip = formula.clip_uint8(1, 5, 12, 10)[0] / 127.5 - 1
+    clip = formulas.clip_uint8(1, 5, 12, 10)[0] / 127.5 - 1
     x, means = np.moveaxis(clip, -1, 0), []
     for layer, (inputs, outputs) in enumerate(((3, 16), (16, 32), (32, 80))):
-        w = 2 * formula.uniform(f"random-conv3d/{layer}", (outputs, inputs, 3, 3, 3)) - 1
+        w = 2 * formulas.uniform(f"random-conv3d/{layer}", (outputs, inputs, 3, 3, 3)) - 1
         for filter_ in w[0::4]:
             filter_ -= filter_.mean()
         for filter_ in (*w[1::4], *w[2::4]):
@@ -95,9 +95,9 @@ def test_random_network_ranks_distortions():
 @pytest.mark.slow
 def test_fvd_is_the_distance_of_reference_logits(tmp_path):
     network = I3D()
-    network.load_state_dict(formula.i3d_state(network))
+    network.load_state_dict(formulas.i3d_state(network))
     torch.save(network.state_dict(), tmp_path / "i3d.pt")
-    clips = formula.clip_uint8(1, 16, 64, 64)
+    clips = formulas.clip_uint8(1, 16, 64, 64)
     other = np.concatenate([clips, clips[:, ::-1]])
     found = fvd(np.concatenate([clips, clips]), other, weights=tmp_path / "i3d.pt")
     # Two equal clips have no covariance, so the distance is |a - (a + b)/2|^2 + tr S, S that of {a, b}:

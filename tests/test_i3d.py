@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
+import formulas
 from vidgan.errors import UserError
-from vidgan.evaluation.features import network as formula
 from vidgan.evaluation.features import resize
 from vidgan.evaluation.features.i3d import I3D, same_padding
 from vidgan.evaluation.features.network import exact_float32
@@ -23,12 +23,12 @@ BLOCKS = [
 @pytest.fixture(scope="module")
 def network():
     network = I3D(classes=400)
-    network.load_state_dict(formula.i3d_state(network))
+    network.load_state_dict(formulas.i3d_state(network))
     return network
 
 
 def video(clips, steps, side=224):
-    clip = 2 * formula.clip_uint8(clips, steps, side, side).astype(np.float32) / 255 - 1
+    clip = 2 * formulas.clip_uint8(clips, steps, side, side).astype(np.float32) / 255 - 1
     return torch.from_numpy(clip).permute(0, 1, 4, 2, 3)
 
 
@@ -43,14 +43,14 @@ def test_formula_against_python_integers():
         x = x * 0x846CA68B % 2**32
         x ^= x >> 16
         expected.append(x / 2**32)
-    np.testing.assert_array_equal(formula.uniform(key, shape), np.reshape(expected, shape))
+    np.testing.assert_array_equal(formulas.uniform(key, shape), np.reshape(expected, shape))
 
 
 def test_formula_checks(network):
     state = network.state_dict()
     for name in ("Conv3d_1a_7x7.conv3d.weight", "Conv3d_1a_7x7.bn.running_var", "logits.conv3d.bias"):
         np.testing.assert_array_equal(state[name].flatten()[:4].numpy(), VECTORS[f"check/{name}"])
-    total = formula.clip_uint8(2, 16, 224, 224).sum(dtype=np.int64)
+    total = formulas.clip_uint8(2, 16, 224, 224).sum(dtype=np.int64)
     assert total == VECTORS["check/clip_u8_2_16_224_224_sum"]
 
 
@@ -82,7 +82,7 @@ def test_resize_half_pixel_and_corners_agree_with_torch(target):
 
 @pytest.mark.parametrize("name", ["legacy", "half"])
 def test_resize_of_a_clip(name):
-    clip = torch.from_numpy(formula.clip_uint8(1, 1, 64, 64)).permute(0, 1, 4, 2, 3)
+    clip = torch.from_numpy(formulas.clip_uint8(1, 1, 64, 64)).permute(0, 1, 4, 2, 3)
     function = resize.bilinear_legacy if name == "legacy" else resize.bilinear_half_pixel
     corner = 2 * function(clip, 224, 224)[0, 0, :, :6, :6] / 255 - 1
     np.testing.assert_allclose(corner.numpy(), VECTORS[f"u8_64px/{name}_resized_corner"], rtol=0, atol=1e-6)
@@ -131,7 +131,7 @@ def test_every_block(network):
     [(resize.bilinear_legacy, "tf1_legacy"), (resize.bilinear_half_pixel, "half_pixel")],
 )
 def test_small_clip_through_the_whole_pipeline(network, function, vector):
-    clip = torch.from_numpy(formula.clip_uint8(1, 16, 64, 64)).permute(0, 1, 4, 2, 3)
+    clip = torch.from_numpy(formulas.clip_uint8(1, 16, 64, 64)).permute(0, 1, 4, 2, 3)
     with exact_float32():
         logits, _ = network(2 * function(clip, 224, 224) / 255 - 1)
     np.testing.assert_allclose(logits.numpy(), VECTORS[f"u8_64px/logits_{vector}"], rtol=0, atol=TOLERANCE)
@@ -149,7 +149,7 @@ def test_blank_until_loaded_and_always_frozen():
     blank = I3D(classes=5)
     assert all(p.isnan().all() and not p.requires_grad for p in blank.parameters())
     unit = I3D(classes=5).get_submodule("Conv3d_2b_1x1")
-    unit.load_state_dict(formula.i3d_state(unit))
+    unit.load_state_dict(formulas.i3d_state(unit))
     x = torch.rand(2, 64, 2, 3, 3, generator=torch.Generator().manual_seed(1))
     assert torch.equal(unit.train()(x), unit.eval()(x))
 

@@ -1,4 +1,4 @@
-"""Inception Score, and accuracy by class."""
+"""Inception Score."""
 
 import math
 from pathlib import Path
@@ -8,7 +8,6 @@ import pytest
 
 from vidgan.errors import UserError
 from vidgan.evaluation import inception_score
-from vidgan.evaluation.metrics.classes import ClassStatistics, Confusion, by_class
 
 VECTORS = np.load(Path(__file__).parent / "vectors" / "metric_vectors.npz", allow_pickle=False)
 LOGITS = VECTORS["is/logits"]
@@ -50,35 +49,8 @@ def test_bounds():
     assert abs(inception_score(np.zeros((9, 7)))[0] - 1) < 1e-12
 
 
-def test_streaming_and_merging_equal_batch():
-    logits = np.random.default_rng(1).normal(size=(50, 6)) * 2
-    first = ClassStatistics.of(logits[:1], 1e-7).update(logits[1:20])
-    second = ClassStatistics.of(logits[20:], 1e-7)
-    expected = inception_score(logits, epsilon=1e-7)[0]
-    assert abs(first.merge(second).score() - expected) < 1e-12
-    assert abs(second.merge(first).score() - expected) < 1e-12
-    with pytest.raises(UserError, match="different protocols"):
-        first.merge(ClassStatistics.of(logits))
-
-
 def test_errors():
     with pytest.raises(UserError, match="3 samples cannot be split in 4"):
         inception_score(np.zeros((3, 2)), 4)
     with pytest.raises(UserError, match="not finite"):
         inception_score(np.array([[1.0, np.inf]]))
-
-
-def test_confusion():
-    logits = np.array([[2.0, 1, 0], [0, 3, 1], [5, 1, 1], [0, 0, 1]])
-    confusion = Confusion.of(logits[:2], [0, 1]).merge(Confusion.of(logits[2:], [1, 0]))
-    assert confusion.counts.tolist() == [[1, 0, 1], [1, 1, 0], [0, 0, 0]]
-    assert confusion.accuracy == 0.5
-    np.testing.assert_array_equal(confusion.by_class, [0.5, 0.5, np.nan])
-    with pytest.raises(UserError, match="below 3"):
-        Confusion.of(logits, [0, 1, 2, 3])
-
-
-def test_metric_within_each_class():
-    rows = np.arange(6.0)[:, None]
-    found = by_class(lambda a, b: (a.sum(), b.sum()), rows, [0, 0, 1, 1, 3, 3], rows[:4] * 10, [1, 0, 1, 2])
-    assert found == {0: (1.0, 10.0), 1: (5.0, 20.0)}

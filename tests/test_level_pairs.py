@@ -10,10 +10,9 @@ import runs
 from cascades import GRU, SEPARABLE, level_spec, random, same_noise, settled_level, whole_videos
 from commands import require_one_line, vidgan
 from vidgan.evaluation.clips import GeneratedClips
-from vidgan.evaluation.protocols.extractors import EvaluationBatch, Resources
-from vidgan.evaluation.protocols.metrics import Table
-from vidgan.evaluation.protocols.pixels import LevelSimilarity, MeanPerLevel
-from vidgan.evaluation.protocols.protocol import Sampling
+from vidgan.evaluation.protocols.metrics import MeanPerLevel
+from vidgan.evaluation.protocols.pixels import LevelSimilarity
+from vidgan.evaluation.protocols.protocol import EvaluationBatch, Resources, Sampling, Table
 from vidgan.models.cascade import by_label, sample_levels
 from vidgan.models.level import LevelSpec
 from vidgan.run.experiment import BatchSpec, Experiment, TrainingSpec
@@ -65,7 +64,7 @@ def test_clips_of_all_levels_are_those_of_sampling() -> None:
 
 def test_pairs_are_inputs_and_outputs_brought_down_to_them() -> None:
     model = trained(LEVELS)
-    batch = GeneratedClips(model, Sampling(), 3, 4, 16, None, pairs=True).read(range(1, 4))
+    batch = GeneratedClips(model, Sampling(), 3, 4, 16, pairs=True).read(range(1, 4))
     low, middle, high = (to_bytes(v).numpy() for v in model.levels(3, seed=3, first=1))
     assert np.array_equal(batch.videos, high)
     assert batch.labels.tolist() == [1, 2, 0]
@@ -80,7 +79,7 @@ def test_psnr_below_by_its_formula() -> None:
     first, second = (rng.integers(0, 256, (2, 3, 5, 3, 5, 3), dtype=np.uint8) for _ in range(2))
     pairs = tuple(zip(first, second, strict=True))
     batch = EvaluationBatch(first[0], np.zeros(3, np.int64), pairs=pairs)
-    rows = LevelSimilarity().open(Resources(None, None, False, CPU, NAMES)).rows(batch)
+    rows = LevelSimilarity().open(Resources(), NAMES).rows(batch)
     assert rows["psnr"].shape == (3, 2)
     for clip in range(3):
         for level, (given, output) in enumerate(pairs):
@@ -99,4 +98,4 @@ def test_what_has_one_level_is_refused(tmp_path: Path, capsys: pytest.CaptureFix
     require_one_line(answer, "levels of a cascade", "one level")
     np.save(tmp_path / "clips.npy", np.zeros((2, 3, 8, 8, 3), np.uint8))
     answer = vidgan(capsys, "evaluate", tmp_path / "clips.npy", "--protocol", "psnr-below")
-    require_one_line(answer, "judge a run, not files")
+    require_one_line(answer, "evaluate a run, not files")

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
+import formulas
 import vidgan.evaluation.protocols as package
 from commands import vidgan
 from vidgan.errors import UserError
 from vidgan.evaluation import C3D, I3D, R2Plus1D, frechet_distance, inception_score
-from vidgan.evaluation.features import network as formula
 from vidgan.evaluation.features.c3d import tgan_input, tganv2_input
 from vidgan.evaluation.features.network import FeatureNetwork
 from vidgan.evaluation.features.r2plus1d import r2plus1d_input
@@ -21,8 +21,7 @@ from vidgan.evaluation.features.resize import bilinear_half_pixel, bilinear_lega
 from vidgan.evaluation.measure import over_runs
 from vidgan.evaluation.metrics.frames import best_of, ssim
 from vidgan.evaluation.protocols import ALL, Protocol, protocol
-from vidgan.evaluation.protocols.extractors import EvaluationBatch, Resources
-from vidgan.evaluation.protocols.metrics import Result
+from vidgan.evaluation.protocols.protocol import EvaluationBatch, Resources, Score
 from vidgan.run.logs import read_lines
 from vidgan.spec import SpecError, from_json, to_json
 
@@ -95,7 +94,7 @@ def test_impossible_values_are_refused() -> None:
         protocol("frechet-ramdom")
 
 
-def weights(network: FeatureNetwork, path: Path, state: Any = formula.plain_state) -> Path:
+def weights(network: FeatureNetwork, path: Path, state: Any = formulas.plain_state) -> Path:
     network.load_state_dict(state(network))
     torch.save(network.state_dict(), path)
     return path
@@ -139,7 +138,7 @@ def test_c3d(tmp_path: Path, capsys: Capture) -> None:
     """Both preparations of clips; one test, as these weights take seconds to write."""
     network = C3D()
     file = weights(network, tmp_path / "c.pt")
-    mean = 255 * formula.uniform("c3d/mean", (3, 16, 128, 171))
+    mean = 255 * formulas.uniform("c3d/mean", (3, 16, 128, 171))
     np.savez(tmp_path / "mean.npz", mean=mean.astype(np.float32))
     fake = noise(2, 16, 20, 0)
     clips = 2 * as_video(fake).float() / 255 - 1
@@ -159,7 +158,7 @@ def test_c3d(tmp_path: Path, capsys: Capture) -> None:
 @pytest.mark.slow
 def test_i3d(tmp_path: Path, capsys: Capture) -> None:
     network = I3D()
-    file = weights(network, tmp_path / "i.pt", formula.i3d_state)
+    file = weights(network, tmp_path / "i.pt", formulas.i3d_state)
     fake, real = noise(2, 9, 16, 0), noise(2, 9, 16, 1)
     np.save(tmp_path / "real.npy", real)
     more = ("--weights", file, "--real", tmp_path / "real.npy", "--frames", 9)
@@ -179,18 +178,15 @@ def test_i3d(tmp_path: Path, capsys: Capture) -> None:
 @pytest.mark.slow
 def test_short_clips_are_lengthened_only_where_the_protocol_says_so(tmp_path: Path) -> None:
     network = I3D()
-    file = weights(network, tmp_path / "i.pt", formula.i3d_state)
+    file = weights(network, tmp_path / "i.pt", formulas.i3d_state)
     fake = noise(1, 6, 16, 0)
     longer = np.concatenate([fake, *[fake[:, -1:]] * 3], axis=1)
     logits = network(2 * bilinear_legacy(as_video(longer), 224, 224) / 255 - 1).logits.numpy()
-    means, batch = (
-        Resources(file, None, False, torch.device("cpu"), ("all",)),
-        EvaluationBatch(fake, np.zeros(1, np.int64)),
-    )
-    rows = protocol("is-k400").features.open(means).rows(batch)
+    resources, batch = Resources(file), EvaluationBatch(fake, np.zeros(1, np.int64))
+    rows = protocol("is-k400").features.open(resources, ("all",)).rows(batch)
     np.testing.assert_allclose(rows["logits"], logits, atol=1e-3)
     with pytest.raises(UserError, match="9 frames and the clips have 6"):
-        protocol("fvd-reference").features.open(means).rows(batch)
+        protocol("fvd-reference").features.open(resources, ("all",)).rows(batch)
 
 
 def test_best_of_futures(tmp_path: Path, capsys: Capture) -> None:
@@ -258,12 +254,10 @@ def test_foreign_code_runs_only_by_its_flag(tmp_path: Path, capsys: Capture) -> 
 
 def test_what_stands_beside_a_number_is_averaged_over_runs_too() -> None:
     table = {"rows": ["disc"], "counts": [[3]]}
-    one = Result(
+    one = Score(
         1.0, {"level 2": 1.0, "per_frame": [0.0, 2.0], "per_class": {"disc": 0.25}, "seen": "disc"}, table
     )
-    two = Result(
-        4.0, {"level 2": 2.0, "per_frame": [1.0, 4.0], "per_class": {"disc": 0.75}, "seen": "square"}
-    )
+    two = Score(4.0, {"level 2": 2.0, "per_frame": [1.0, 4.0], "per_class": {"disc": 0.75}, "seen": "square"})
     expected = {"level 2": 1.5, "per_frame": [0.5, 3.0], "per_class": {"disc": 0.5}, "seen": "disc"}
-    assert over_runs([one, two]) == Result(2.5, expected, table)
+    assert over_runs([one, two]) == Score(2.5, expected, table)
     assert over_runs([one]) == one

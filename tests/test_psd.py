@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vidgan.errors import UserError
-from vidgan.evaluation.metrics.frames import group_spectra, luma, radial_frequencies, radial_power
+from vidgan.evaluation.metrics.frames import group_spectra, luma, radial_power
 
 VECTORS = np.load(Path(__file__).parent / "vectors" / "metric_vectors.npz", allow_pickle=False)
 
@@ -14,9 +14,6 @@ VECTORS = np.load(Path(__file__).parent / "vectors" / "metric_vectors.npz", allo
 def test_vectors():
     image = VECTORS["psd/odd33x33/image"]
     np.testing.assert_allclose(radial_power(image), VECTORS["psd/odd33x33/rapsd"], rtol=1e-10)
-    normalised = radial_power(image, normalise=True)
-    np.testing.assert_allclose(normalised, VECTORS["psd/odd33x33/rapsd_norm"], rtol=1e-10)
-    np.testing.assert_allclose(radial_frequencies(33, 33), VECTORS["psd/odd33x33/freq"], rtol=1e-12)
     wave = np.tile(np.cos(2 * np.pi * 8 * np.arange(64) / 64), (64, 1))
     np.testing.assert_allclose(radial_power(wave), VECTORS["psd/cos8_64/rapsd"], rtol=1e-9, atol=1e-12)
 

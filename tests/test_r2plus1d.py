@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from vidgan.evaluation.features import network as formula
+import formulas
 from vidgan.evaluation.features.network import exact_float32
 from vidgan.evaluation.features.r2plus1d import R2Plus1D, r2plus1d_input
 
@@ -23,8 +23,8 @@ def test_names_and_shapes_are_torchvisions():
 @pytest.mark.slow
 def test_outputs():
     network = R2Plus1D()
-    network.load_state_dict(formula.plain_state(network))
-    clip = 2 * formula.clip_uint8(1, 16, 112, 112).astype(np.float32) / 255 - 1
+    network.load_state_dict(formulas.plain_state(network))
+    clip = 2 * formulas.clip_uint8(1, 16, 112, 112).astype(np.float32) / 255 - 1
     with exact_float32():
         logits, features = network(torch.from_numpy(clip).permute(0, 1, 4, 2, 3))
     np.testing.assert_allclose(logits.numpy(), VECTORS["logits"], rtol=0, atol=2e-3)

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 
+import formulas
 from vidgan.errors import UserError
-from vidgan.evaluation.features import network as formula
 from vidgan.evaluation.features import weights
 from vidgan.evaluation.features.c3d import C3D
 from vidgan.evaluation.features.i3d import I3D
@@ -90,7 +90,7 @@ def write_bundle(prefix, variables, shards=1, per_block=50):
 
 
 def formula_value(key, shape):
-    return formula.i3d_value(key, tuple(shape)).astype(np.float32)
+    return formulas.i3d_value(key, tuple(shape)).astype(np.float32)
 
 
 def tensorflow_variables(name):
@@ -111,7 +111,7 @@ def tensorflow_variables(name):
 
 @functools.cache
 def expected_state(classes, channels):
-    return formula.i3d_state(I3D(classes, channels))
+    return formulas.i3d_state(I3D(classes, channels))
 
 
 def same(network, state):
@@ -176,7 +176,7 @@ def test_one_output_from_every_kind_of_file(tmp_path):
     state = expected_state(400, 3)
     torch.save(state, tmp_path / "a.pt")
     write_bundle(tmp_path / "b", tensorflow_variables(next(n for n in TENSORFLOW if "variables" in n)))
-    clip = torch.from_numpy(formula.clip_uint8(1, 9, 224, 224)).permute(0, 1, 4, 2, 3) / 127.5 - 1
+    clip = torch.from_numpy(formulas.clip_uint8(1, 9, 224, 224)).permute(0, 1, 4, 2, 3) / 127.5 - 1
     with exact_float32():
         a, b = (weights.load_i3d(tmp_path / name)[0](clip) for name in ("a.pt", "b"))
     assert a.logits.isfinite().all()
@@ -226,7 +226,7 @@ def test_c3d_from_state_dict_and_chainer(tmp_path):
 
 
 def test_mean_clip(tmp_path):
-    mean = formula.uniform("m", (3, 16, 128, 171)).astype(np.float32)
+    mean = formulas.uniform("m", (3, 16, 128, 171)).astype(np.float32)
     np.savez(tmp_path / "mean2.npz", mean=mean)
     np.testing.assert_array_equal(weights.load_c3d_mean(tmp_path / "mean2.npz")[0].numpy(), mean)
     np.savez(tmp_path / "other.npz", mean=mean[:, :, :112, :112])
@@ -238,7 +238,7 @@ def test_mean_clip(tmp_path):
 def test_r2plus1d(tmp_path):
     from safetensors.torch import save_file
 
-    state = formula.plain_state(R2Plus1D())
+    state = formulas.plain_state(R2Plus1D())
     save_file(state, tmp_path / "r2plus1d.safetensors")
     assert same(weights.load_r2plus1d(tmp_path / "r2plus1d.safetensors", classes=400)[0], state)
 
@@ -261,7 +261,7 @@ def test_errors_say_what_to_do(tmp_path):
         with pytest.raises(UserError, match=r"cannot be read .* is no file of torch\.save") as caught:
             weights.load_i3d(tmp_path / name)
         assert "False" not in str(caught.value)  # PyTorch's advice is to switch safety off.
-    state = formula.i3d_state(I3D(5))
+    state = formulas.i3d_state(I3D(5))
     torch.save(state, tmp_path / "five.pt")
     with pytest.raises(UserError, match=r"5 classes; 400"):
         weights.load_i3d(tmp_path / "five.pt", classes=400)
@@ -309,7 +309,7 @@ def test_torchscript_only_with_its_flag(tmp_path):
         weights.load_i3d(path)
     with pytest.raises(UserError, match="runs the code"):
         TorchScriptI3D(path)
-    clips = torch.from_numpy(formula.clip_uint8(2, 4, 8, 8)).permute(0, 1, 4, 2, 3)
+    clips = torch.from_numpy(formulas.clip_uint8(2, 4, 8, 8)).permute(0, 1, 4, 2, 3)
     found = TorchScriptI3D(path, run_foreign_code=True).logits(clips)
     expected = clips.double().transpose(1, 2).mean((3, 4)).flatten(1) * 2 + 1003
     torch.testing.assert_close(found.double(), expected, rtol=0, atol=1e-3)

@@ -11,8 +11,11 @@ from vidgan.cli.data import SYNTHETIC, open_data
 from vidgan.cli.evaluate import show
 from vidgan.cli.parse import parse
 from vidgan.data.window import centre_item
+from vidgan.evaluation.evaluated import ModelSamples
 from vidgan.evaluation.protocols import protocol
-from vidgan.evaluation.record import evaluate
+from vidgan.evaluation.protocols.protocol import Resources
+from vidgan.evaluation.record import evaluate_by
+from vidgan.evaluation.rows import Work, default_cache
 from vidgan.presets.demo import demo
 from vidgan.report.page import write_report
 from vidgan.report.words import count
@@ -64,8 +67,11 @@ def run(args: list[str]) -> int:
     if not side_by_side(processes, train, options.out, options.minutes * 60):
         return 0
     model = load_run(directory, device=choose_device(), cache=directory.statistics)
-    for name in ("oracle-accuracy", "pixel-statistics"):
-        show(evaluate(directory, model, dataset, name, protocol(name)))
+    protocols = {name: protocol(name) for name in ("oracle-accuracy", "pixel-statistics")}
+    resources, work = Resources(device=model.device), Work(default_cache())
+    samples = ModelSamples.of(model, directory.path)
+    for result in evaluate_by(samples, dataset, protocols, resources, work, directory.metrics):
+        show(result.line())
     write_samples(directory, model)
     reals = [centre_item(dataset, whole_window(experiment), i).frames for i in range(8 * PER_CLASS)]
     for i, frames in enumerate(reals):

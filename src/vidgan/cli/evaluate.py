@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import tyro
 
 from vidgan.cli.checks import at_least
-from vidgan.cli.data import SYNTHETIC, data_of_run, given_frames
+from vidgan.cli.data import SYNTHETIC, data_of_run
 from vidgan.cli.parse import parse
 from vidgan.cli.progress import clips_progress
 from vidgan.cli.sampling import class_numbers, truncation
@@ -16,16 +16,15 @@ from vidgan.data.dataset import Dataset
 from vidgan.data.raw_videos import open_videos
 from vidgan.data.synthetic import SyntheticDataset, demo_like
 from vidgan.errors import UserError
-from vidgan.evaluation.protocols import ALL, Protocol, protocol
-from vidgan.evaluation.protocols.metrics import BestFuture
-from vidgan.evaluation.protocols.pixels import PowerSpectra
-from vidgan.evaluation.record import Setup, changes_of, evaluate, judge_files, open_real, silent, subject_of
-from vidgan.evaluation.rows import Shares, forget
+from vidgan.evaluation.evaluated import CopyBaseline, FinishedVideos, Opening, open_real, open_run
+from vidgan.evaluation.protocols import ALL, Protocol, adjusted, protocol
+from vidgan.evaluation.protocols.protocol import Resources
+from vidgan.evaluation.record import Result, changes_of, copies_log, evaluate_by
+from vidgan.evaluation.rows import Shares, Work, default_cache, silent
 from vidgan.report.words import count
 from vidgan.run.directory import RunDirectory
-from vidgan.run.distributed import choose_device, join_replicas, rank_zero_first
+from vidgan.run.distributed import choose_device, join_replicas
 from vidgan.run.logs import Log
-from vidgan.sample.model import load_run
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -101,23 +100,14 @@ def run(args: list[str]) -> int:
     device = choose_device()
     shares = Shares(replicas.rank, replicas.size, replicas.wait)
     with clips_progress() as begin:
-        setup = Setup(
-            weights=options.weights,
-            mean_clip=options.mean_clip,
-            run_foreign_code=options.run_foreign_code,
-            device=device,
-            cache=options.cache,
-            shares=shares,
-            begin=begin if shares.is_rank_zero else silent,
-        )
-        if (options.evaluated / "experiment.json").is_file():
-            lines = judge_run(options, chosen, setup)
-        else:
-            lines = judge_videos(options, chosen, setup)
+        resources = Resources(options.weights, options.mean_clip, options.run_foreign_code, device)
+        work = Work(options.cache or default_cache(), shares, begin if shares.is_rank_zero else silent)
+        is_run = (options.evaluated / "experiment.json").is_file()
+        results = (evaluate_run if is_run else evaluate_videos)(options, chosen, resources, work)
     if shares.is_rank_zero:
-        for line in lines:
-            show(line)
-            alarm(line)
+        for result in results:
+            show(result.line())
+            alarm(result)
     return 0
 
 
@@ -136,61 +126,49 @@ def check(options: Options) -> None:
 
 def with_options(named: Protocol, options: Options) -> Protocol:
     """A protocol with the settings that were given."""
-    given = {name: getattr(options, name) for name in ("frames", "stride", "size")}
-    source = named.source.replace(**{name: value for name, value in given.items() if value is not None})
-    changed = named.replace(source=source, seed=options.seed)
-    if options.clips is not None:
-        changed = changed.replace(clips=options.clips)
-    if options.runs is not None:
-        changed = changed.replace(runs=options.runs)
-    if changed.real is not None and options.real_clips is not None:
-        changed = changed.replace(real=changed.real.replace(count=options.real_clips))
-    if changed.real is not None and options.windows is not None:
-        changed = changed.replace(real=changed.real.replace(windows=options.windows))
-    if isinstance(changed.metric, BestFuture) and options.futures is not None:
-        changed = changed.replace(metric=changed.metric.replace(futures=options.futures))
-    if isinstance(changed.features, PowerSpectra) and options.positions:
-        changed = changed.replace(features=changed.features.replace(positions=options.positions))
-    if changed.sampling is not None:
-        sampling = changed.sampling.replace(averaged=not options.raw)
-        if options.sigma is not None or options.threshold is not None:
-            sampling = sampling.replace(truncation=truncation(options.sigma, options.threshold))
-        changed = changed.replace(sampling=sampling)
-    return changed
+    given = options.sigma is not None or options.threshold is not None
+    return adjusted(
+        named,
+        clips=options.clips,
+        real_clips=options.real_clips,
+        windows=options.windows,
+        frames=options.frames,
+        stride=options.stride,
+        size=options.size,
+        futures=options.futures,
+        positions=options.positions,
+        runs=options.runs,
+        seed=options.seed,
+        truncation=truncation(options.sigma, options.threshold) if given else None,
+        averaged=not options.raw,
+    )
 
 
-def judge_run(options: Options, chosen: dict[str, Protocol], setup: Setup) -> list[dict[str, Any]]:
-    """Measure a run; the lines that were appended to its metrics.jsonl."""
+def evaluate_run(
+    options: Options, chosen: dict[str, Protocol], resources: Resources, work: Work
+) -> list[Result]:
+    """Measure a run; results are appended to its metrics.jsonl, those of copies apart."""
     if options.out is not None:
         raise UserError("results of a run are kept in its metrics.jsonl: leave out --out")
-    directory = RunDirectory.open(options.evaluated)
-    if options.real is not None:
-        dataset: Dataset = open_real(options.real, directory.experiment.size)
-    else:
-        dataset = data_of_run(directory, options.data)
-    only = tuple(directory.class_names[n] for n in class_numbers(directory, options.classes) or ())
-    chosen = {name: each.replace(source=each.source.replace(classes=only)) for name, each in chosen.items()}
-    for each in chosen.values():  # before anything is computed
-        each.check(subject_of(directory, dataset))
-        setup.open(each, directory.class_names)
+    run = RunDirectory.open(options.evaluated)
+    real = options.real or data_of_run(run, options.data)
+    opening = Opening(options.checkpoint, options.raw, resources.device, run.statistics)
+    samples, dataset = open_run(run, real, opening)
+    only = [run.class_names[n] for n in class_numbers(run, options.classes) or ()]
+    chosen = {name: adjusted(each, classes=only) for name, each in chosen.items()}
     if options.copy_last:
-        if not directory.experiment.levels[0].context_frames:
+        if not run.experiment.levels[0].context_frames:
             raise UserError("--copy-last copies the last given frame, and this model is given none")
-        return [evaluate(directory, None, dataset, name, each, setup) for name, each in chosen.items()]
-    # Standing statistics are of the data that it was trained on, whatever it is measured against.
-    own = dataset if dataset.fingerprint == directory.data.fingerprint else None
-    # The main process takes them, and keeps them for the others.
-    with rank_zero_first(setup.shares.is_rank_zero, setup.shares.wait):
-        given, kept = given_frames(directory, own), directory.statistics
-        model = load_run(
-            directory, options.checkpoint, options.raw, setup.device or choose_device(), kept, given
-        )
-        model.sampler()
-    return [evaluate(directory, model, dataset, name, each, setup) for name, each in chosen.items()]
+        copies = CopyBaseline(run.experiment, run.class_names, run.path)
+        return evaluate_by(copies, dataset, chosen, resources, work, copies_log(run))
+
+    return evaluate_by(samples, dataset, chosen, resources, work, run.metrics)
 
 
-def judge_videos(options: Options, chosen: dict[str, Protocol], setup: Setup) -> list[dict[str, Any]]:
-    """Measure files; the lines that were appended to the file of results."""
+def evaluate_videos(
+    options: Options, chosen: dict[str, Protocol], resources: Resources, work: Work
+) -> list[Result]:
+    """Measure files; results are appended to the file of results."""
     for name, unset in (("sigma", None), ("threshold", None), ("checkpoint", "last")):
         if getattr(options, name) != unset:
             raise UserError(
@@ -202,29 +180,20 @@ def judge_videos(options: Options, chosen: dict[str, Protocol], setup: Setup) ->
         )
     if options.copy_last:
         raise UserError(f"--copy-last copies what a run is given; {options.evaluated} is no run directory")
-    files = open_videos(options.evaluated, options.size)
-    for each in chosen.values():  # before anything is computed
-        setup.open(each, files.classes)
-    real: Path | Dataset | None = options.real
+    videos = open_videos(options.evaluated, options.size)
+    real: Dataset | None = None
     if options.data == SYNTHETIC:
-        frames = options.frames or files.info(0).frames
-        real = SyntheticDataset(demo_like(files.size, frames * (options.stride or 1)))
+        frames = options.frames or videos.info(0).frames
+        real = SyntheticDataset(demo_like(videos.size, frames * (options.stride or 1)))
     elif options.data is not None:
-        real = Path(options.data)
+        real = open_real(Path(options.data), videos.size)
+    elif options.real is not None:
+        real = open_real(options.real, videos.size)
     log = Log(options.out or results_beside(options.evaluated))
-    lines = []
-    rows: list[Path] = []
-    for name, each in chosen.items():
-        evaluated = judge_files(options.evaluated, real, name, each, setup)
-        lines.append(evaluated.line)
-        rows += evaluated.rows
-        if setup.shares.is_rank_zero:
-            log.append(evaluated.line)
-    if setup.shares.is_rank_zero:
-        for folder in rows:
-            forget(folder)
+    results = evaluate_by(FinishedVideos(videos), real, chosen, resources, work, log)
+    if work.shares.is_rank_zero:
         print(f"results: {log.path}", file=sys.stderr)
-    return lines
+    return results
 
 
 def results_beside(evaluated: Path) -> Path:
@@ -288,7 +257,7 @@ def readable(value: float) -> str:
     return f"{value:.4f}" if value == 0 or abs(value) >= 0.1 else f"{value:.4g}"
 
 
-def alarm(line: dict[str, Any]) -> None:
+def alarm(result: Result) -> None:
     """Print a result's warnings where they cannot be overlooked."""
-    for text in line["warnings"]:
-        print(f"WARNING: {line['protocol']}: {text}", file=sys.stderr)
+    for text in result.warnings:
+        print(f"WARNING: {result.protocol}: {text}", file=sys.stderr)

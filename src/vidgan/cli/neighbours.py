@@ -19,17 +19,18 @@ from vidgan.data.dataset import Dataset
 from vidgan.errors import UserError
 from vidgan.evaluation.memorisation import (
     JUMP,
+    Examined,
     Memorisation,
     Nearest,
     NetworkFeatures,
     Pixels,
     Queries,
     Similarity,
-    remember,
+    examine,
     whole_video,
 )
 from vidgan.evaluation.protocols import protocol
-from vidgan.evaluation.record import Setup
+from vidgan.evaluation.protocols.protocol import Resources
 from vidgan.files import write_json
 from vidgan.report.words import count
 from vidgan.run.directory import RunDirectory, now, versions
@@ -98,31 +99,20 @@ def run(args: list[str]) -> int:
     if directory.experiment.conditional and dataset.classes != directory.class_names:
         raise UserError("--data has other classes than the run: name the clips that it was trained on")
     held_out = None if options.held_out is None else held_out_of(directory, options.held_out, dataset)
-    likeness = likeness_of(options, directory)
+    similarity = similarity_of(options, directory)
     classes = class_numbers(directory, options.classes) or list(range(len(directory.class_names)))
     device = choose_device()
     model = load_run(directory, options.checkpoint, options.raw, device, directory.statistics)
     with clips_progress() as begin:
-        found = remember(
-            model,
-            dataset,
-            held_out,
-            likeness,
-            options.seed,
-            classes,
-            options.per_class,
-            options.paths,
-            options.points,
-            noise,
-            begin,
-        )
+        examined = Examined(classes, options.per_class, options.paths, options.points, options.seed, noise)
+        found = examine(model, dataset, held_out, similarity, examined, begin)
     out.mkdir(parents=True, exist_ok=True)
     stride = whole_window(model.experiment).stride
     draw(out / "neighbours", found.samples, found.neighbours, dataset, stride)
     draw(out / "real-neighbours", found.real, found.real_neighbours, dataset, stride)
-    record = numbers(found, directory, likeness, dataset, options)
+    record = numbers(found, directory, similarity, dataset, options)
     write_json(out / "neighbours.json", record | {"step": model.step, "versions": versions(), "when": now()})
-    tell(found, likeness, model.step, options.held_out is not None)
+    tell(found, similarity, model.step, options.held_out is not None)
     print(f"pictures and numbers: {out}")
     return 0
 
@@ -141,7 +131,7 @@ def held_out_of(run: RunDirectory, source: str, dataset: Dataset) -> tuple[Datas
     return clips, [dataset.classes.index(name) for name in clips.classes]
 
 
-def likeness_of(options: Options, run: RunDirectory) -> Similarity:
+def similarity_of(options: Options, run: RunDirectory) -> Similarity:
     """Pixels, or the features of a protocol's network.
 
     Raises:
@@ -150,7 +140,7 @@ def likeness_of(options: Options, run: RunDirectory) -> Similarity:
     if options.features is None:
         return Pixels()
     named = protocol(options.features)
-    opened = Setup(weights=options.weights).open(named, run.class_names)
+    opened = named.features.open(Resources(weights=options.weights, device=choose_device()), run.class_names)
     return NetworkFeatures(options.features, opened, options.hop)
 
 
@@ -176,7 +166,7 @@ def draw(path: Path, queries: Queries, neighbours: Sequence[Nearest], dataset: D
 
 
 def numbers(
-    found: Memorisation, run: RunDirectory, likeness: Similarity, dataset: Dataset, options: Options
+    found: Memorisation, run: RunDirectory, similarity: Similarity, dataset: Dataset, options: Options
 ) -> dict[str, Any]:
     """All that was measured, as JSON."""
 
@@ -194,15 +184,15 @@ def numbers(
 
     made = listed(found.samples, found.neighbours)
     return {
-        "likeness": likeness.name,
+        "similarity": similarity.name,
         "held_out": options.held_out,
         "seed": options.seed,
-        "said": found.verdict.said,
-        "share_of_copies": found.verdict.share,
-        "real_said": found.real_verdict.said,
-        "real_share_of_copies": found.real_verdict.share,
-        "limits": {"distance": found.verdict.distance_limit, "ratio": found.verdict.ratio_limit},
-        "samples": [each | {"copy": copy} for each, copy in zip(made, found.verdict.copies, strict=True)],
+        "said": found.copying.said,
+        "share_of_copies": found.copying.share,
+        "real_said": found.real_copying.said,
+        "real_share_of_copies": found.real_copying.share,
+        "limits": {"distance": found.copying.distance_limit, "ratio": found.copying.ratio_limit},
+        "samples": [each | {"copy": copy} for each, copy in zip(made, found.copying.copies, strict=True)],
         "real": listed(found.real, found.real_neighbours),
         "diversity": [each._asdict() | {"ratio": each.ratio} for each in found.diversity],
         "collapsed": [each.name for each in found.diversity if each.collapsed],
@@ -210,23 +200,23 @@ def numbers(
     }
 
 
-def tell(found: Memorisation, likeness: Similarity, step: int, apart: bool) -> None:
+def tell(found: Memorisation, similarity: Similarity, step: int, apart: bool) -> None:
     """Print what was found."""
     kind = "held-out clips" if apart else "training clips, among other recordings"
     print(
-        f"step {step}, {likeness.name}; in brackets {count(len(found.real_neighbours), 'real clip')}: {kind}"
+        f"step {step}, {similarity.name}; in brackets {count(len(found.real_neighbours), 'real clip')}: {kind}"
     )
     for what, name in (("nearest training video", "distance"), ("the same over the next recording", "ratio")):
         sides = [[getattr(near, name) for near in side] for side in (found.neighbours, found.real_neighbours)]
         middle = [statistics.median(values) for values in sides]
         print(f"  {what + ', median':<42}{middle[0]:.3g}  ({middle[1]:.3g})")
-    verdict = found.verdict
-    share = f"{sum(verdict.copies)} of {count(len(verdict.copies), 'sample')} ({100 * verdict.share:.0f} %)"
+    copying = found.copying
+    share = f"{sum(copying.copies)} of {count(len(copying.copies), 'sample')} ({100 * copying.share:.0f} %)"
     print(
-        f"{verdict.said.upper()}: {share} are nearer to one recording than 95 % of the real clips are "
-        f"(distance below {verdict.distance_limit:.3g}, ratio below {verdict.ratio_limit:.3g})"
+        f"{copying.said.upper()}: {share} are nearer to one recording than 95 % of the real clips are "
+        f"(distance below {copying.distance_limit:.3g}, ratio below {copying.ratio_limit:.3g})"
     )
-    real = found.real_verdict
+    real = found.real_copying
     told = f"{sum(real.copies)} of {count(len(real.copies), 'real clip')} ({100 * real.share:.0f} %)"
     print(f"  for comparison, each real clip evaluated by the others: {real.said}, {told}")
     if alone := sum(math.isinf(near.other) for near in found.neighbours):

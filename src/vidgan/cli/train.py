@@ -16,7 +16,8 @@ from vidgan.data.dataset import Dataset
 from vidgan.data.window import check_usable
 from vidgan.errors import UserError
 from vidgan.evaluation.protocols import protocol
-from vidgan.evaluation.record import Setup
+from vidgan.evaluation.protocols.protocol import Resources
+from vidgan.evaluation.rows import default_cache
 from vidgan.presets import preset
 from vidgan.report.words import duration
 from vidgan.run.best import best_of_run
@@ -282,7 +283,8 @@ def judge_of(
     if run.experiment.reporting.best.protocol is None:
         return None
     against = dataset if options.best_data is None else open_data(options.best_data, run.experiment)[0]
-    return Validator(run, dataset, against, replicas, Setup(weights=options.weights, device=device))
+    resources = Resources(weights=options.weights, device=device)
+    return Validator(run, dataset, against, replicas, resources, default_cache())
 
 
 def open_run(

@@ -7,9 +7,11 @@ import functools
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageSequence
 
 from vidgan.data.codecs import Frame
@@ -31,8 +33,8 @@ FILTER = "bilinear"
 class RawVideos(Dataset):
     """Videos that are read where they lie."""
 
-    place: Path
-    """folder or file"""
+    source: str
+    """path of the folder or file; ``array`` for one in memory"""
     size: int
     """shorter side of the frames as they are read (pixels)"""
     codec: str
@@ -56,7 +58,8 @@ class VideoFiles(RawVideos):
         classes: tuple[str, ...],
         size: int | None,
     ) -> None:
-        self.place, self.files, self._labels, self._classes = root, list(files), list(labels), classes
+        self.source, self.root, self.files = str(root), root, list(files)
+        self._labels, self._classes = list(labels), classes
         self.size = _own_side(files[0]) if size is None else size
         self._extents: dict[int, Extent] = {}
         suffixes = sorted({path.suffix.lower()[1:] for path in files})
@@ -95,20 +98,23 @@ class VideoFiles(RawVideos):
         return video[start : last + 1 : stride]
 
     def name(self, index: int) -> str:
-        return self.files[index].relative_to(self.place).as_posix()
+        return self.files[index].relative_to(self.root).as_posix()
 
 
-class ArrayFile(RawVideos):
-    """One ``.npy`` file of clips (N, T, H, W, 3) uint8. Use :func:`open_videos`.
+class ArrayClips(RawVideos):
+    """Clips (N, T, H, W, 3) uint8 in memory.
 
     Args:
         size: shorter side to which frames are resized (pixels); None keeps their own.
+
+    Raises:
+        UserError: for another type or shape.
     """
 
     codec = "none"
 
-    def __init__(self, path: Path, size: int | None) -> None:
-        self.place, self._clips = path, _load_array(path, 5)
+    def __init__(self, clips: Frames, size: int | None = None) -> None:
+        self._clips, self.source = _checked(clips, (5,), "the array"), "array"
         self.size = min(self._clips.shape[2:4]) if size is None else size
 
     @property
@@ -117,10 +123,10 @@ class ArrayFile(RawVideos):
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """Hash of the file, and of the size that frames are read at."""
-        digest = hashlib.blake2b(f"{self.size}\n".encode(), digest_size=16)
-        with self.place.open("rb") as stream:
-            digest.update(hashlib.file_digest(stream, hashlib.blake2b).digest())
+        """Hash of shape and values, and of the size that frames are read at."""
+        digest = hashlib.blake2b(f"{self.size}\n{self._clips.shape}\n".encode(), digest_size=16)
+        for clip in self._clips:
+            digest.update(_contiguous(clip).data)
         return digest.hexdigest()
 
     def __len__(self) -> int:
@@ -136,9 +142,28 @@ class ArrayFile(RawVideos):
         clip, last = self._clips[index], start + (frames - 1) * stride
         if start < 0 or frames < 1 or stride < 1 or last >= len(clip):
             raise UserError(
-                f"clip {index} of {self.place} has {len(clip)} frames: no window {start}..{last} by {stride}"
+                f"{self.name(index)} has {len(clip)} frames: no window {start}..{last} by {stride}"
             )
         return _resized(clip[start : last + 1 : stride], self.size)
+
+
+class ArrayFile(ArrayClips):
+    """One ``.npy`` file of clips (N, T, H, W, 3) uint8. Use :func:`open_videos`."""
+
+    def __init__(self, path: Path, size: int | None) -> None:
+        super().__init__(_load_array(path, (5,)), size)
+        self.file, self.source = path, str(path)
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """Hash of the file, and of the size that frames are read at."""
+        digest = hashlib.blake2b(f"{self.size}\n".encode(), digest_size=16)
+        with self.file.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, hashlib.blake2b).digest())
+        return digest.hexdigest()
+
+    def name(self, index: int) -> str:
+        return f"clip {index} of {self.file}"
 
 
 def open_videos(path: Path, size: int | None = None) -> RawVideos:
@@ -172,7 +197,7 @@ def open_videos(path: Path, size: int | None = None) -> RawVideos:
         raise UserError(
             f"{path} holds no videos ({', '.join(s[1:] for s in SUFFIXES)}), nor folders with videos"
         )
-    if len(loose) == 1 and loose[0].suffix == ARRAY and _load_array(loose[0], None).ndim == 5:
+    if len(loose) == 1 and loose[0].suffix == ARRAY and _load_array(loose[0], (4, 5)).ndim == 5:
         return ArrayFile(loose[0], size)
     named = named or {"all": loose}
     files = [file for found in named.values() for file in found]
@@ -221,7 +246,7 @@ def _decode(path: Path, size: int) -> Frames:
 
 def _whole(path: Path) -> Frames:
     if path.suffix.lower() == ARRAY:
-        return _load_array(path, 4)
+        return _load_array(path, (4,))
     try:
         with Image.open(path) as image:
             return np.stack([np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(image)])
@@ -229,16 +254,21 @@ def _whole(path: Path) -> Frames:
         raise UserError(_fault(path, error)) from error
 
 
-def _load_array(path: Path, axes: int | None) -> Frames:
+def _load_array(path: Path, axes: tuple[int, ...]) -> Frames:
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise UserError(_fault(path, error)) from error
-    wanted = "(N, T, H, W, 3)" if axes == 5 else "(T, H, W, 3)"
-    right = isinstance(array, np.ndarray) and array.dtype == np.uint8 and array.ndim in (4, 5) and array.size
-    if not right or array.shape[-1] != 3 or (axes is not None and array.ndim != axes):
-        shape = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else "several arrays"
-        raise UserError(f"{path} must hold uint8 {wanted}, not {shape}")
+    if not isinstance(array, np.ndarray):
+        raise UserError(f"{path} must hold one array, not several")
+    return _checked(array, axes, str(path))
+
+
+def _checked(array: NDArray[Any], axes: tuple[int, ...], what: str) -> Frames:
+    """``array``, if it is uint8 with so many axes, the last of them three colours."""
+    if array.dtype != np.uint8 or array.ndim not in axes or not array.size or array.shape[-1] != 3:
+        wanted = "(N, T, H, W, 3)" if axes == (5,) else "(T, H, W, 3)"
+        raise UserError(f"{what} must hold uint8 {wanted}, not {array.dtype} {array.shape}")
     return array
 
 

@@ -14,13 +14,12 @@ from vidgan.data.store import PreparedDataset, shard_name
 from vidgan.data.window import WindowSpec, centre_place, cut
 from vidgan.errors import UserError, some
 from vidgan.evaluation.metrics.frames import copy_last
-from vidgan.evaluation.protocols.extractors import EvaluationBatch, Videos
-from vidgan.evaluation.protocols.protocol import Draw, Sampling
+from vidgan.evaluation.protocols.protocol import Draw, EvaluationBatch, Sampling
 from vidgan.models.cascade import below_of
 from vidgan.models.level import view_below
 from vidgan.run.checkpoints import weights_hash
 from vidgan.sample.model import Model
-from vidgan.sample.video_io import to_bytes
+from vidgan.sample.video_io import Videos, to_bytes
 from vidgan.seeds import derive
 from vidgan.spec import to_json
 
@@ -138,9 +137,9 @@ class GeneratedClips(Clips):
     """Clips of a run: clip n has noise and a class, or conditioning frames, of its own.
 
     Args:
+        frames: frames that are kept of each clip, from its first on.
         given: real clips whose first frames the model continues, one after another, in turns if there are
             fewer; None for a model that continues nothing.
-        frames: frames that are kept of each clip, from its first on.
         futures: continuations of each real clip; clip n is future n % futures of real clip n // futures.
         pairs: read also what each level of a cascade was given, and made of it.
         only: labels that are asked for, in turns; none: all.
@@ -153,7 +152,8 @@ class GeneratedClips(Clips):
         seed: int,
         count: int,
         frames: int,
-        given: DataClips | None,
+        *,
+        given: DataClips | None = None,
         futures: int = 1,
         pairs: bool = False,
         only: Sequence[int] = (),
@@ -174,7 +174,7 @@ class GeneratedClips(Clips):
             "classes": list(self.classes),
             "labels": self.labels,
             "standing_statistics": to_json(experiment.training.standing_statistics),
-            "settle_seed": experiment.training.seed,
+            "statistics_seed": experiment.training.seed,
             "sampling": to_json(self.sampling),
             "seed": self.seed,
             "futures": self.futures,

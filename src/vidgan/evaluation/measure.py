@@ -8,10 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vidgan.evaluation.clips import Clips
-from vidgan.evaluation.protocols.extractors import Extractor
-from vidgan.evaluation.protocols.metrics import Metric, Result, Table, pick
-from vidgan.evaluation.protocols.protocol import Protocol
-from vidgan.evaluation.rows import Begin, Shares, compute_rows
+from vidgan.evaluation.protocols.protocol import Extractor, Metric, Protocol, Score, Scorer, Table
+from vidgan.evaluation.rows import Work, compute_rows
 from vidgan.seeds import derive
 
 RESAMPLES = 20
@@ -41,7 +39,7 @@ class Floor(NamedTuple):
 class Measured(NamedTuple):
     """A number and how far it can be trusted."""
 
-    result: Result
+    score: Score
     deviation: Deviation | None
     per_run: Sequence[float]
     floor: Floor | None
@@ -49,8 +47,8 @@ class Measured(NamedTuple):
     fake: int
     """evaluated clips"""
     real: int | None
-    rows: tuple[Path, ...]
-    """folders with rows of evaluated clips, which may be removed"""
+    folders: Sequence[Path]
+    """with rows of evaluated clips, which may be removed"""
 
 
 def measure(
@@ -58,9 +56,7 @@ def measure(
     fakes: Callable[[int], Clips],
     real: Clips | None,
     extractor: Extractor,
-    cache: Path,
-    shares: Shares,
-    begin: Begin,
+    work: Work,
 ) -> Measured:
     """Measure by a protocol in which everything is filled in.
 
@@ -72,58 +68,51 @@ def measure(
         UserError: where clips cannot be read, or the rows do not allow the number.
     """
     metric = protocol.metric
-    table = None
-    if real is not None:
-        table, _ = compute_rows(real, extractor, cache, shares, "real clips", begin)
-    score = metric.against(table)
-    results: list[Result] = []
-    rows: list[Path] = []
+    table = None if real is None else compute_rows(real, extractor, work, "real clips")[0]
+    scorer = metric.against(table)
+    scores, folders = [], []
     first: Table | None = None
     for run in range(protocol.runs):
-        what = (
-            "evaluated clips" if protocol.runs == 1 else f"evaluated clips, run {run + 1} of {protocol.runs}"
-        )
-        fake, folder = compute_rows(fakes(run), extractor, cache, shares, what, begin)
-        results.append(score(fake))
-        rows.append(folder)
-        first = fake if first is None else first
+        of_several = "" if protocol.runs == 1 else f", run {run + 1} of {protocol.runs}"
+        rows, folder = compute_rows(fakes(run), extractor, work, f"evaluated clips{of_several}")
+        scores.append(scorer(rows))
+        folders.append(folder)
+        first = first or rows
     assert first is not None
-    values = [result.value for result in results]
+    values = [score.value for score in scores]
     if len(values) > 1:
         deviation: Deviation | None = Deviation(statistics.stdev(values), "runs", len(values))
     else:
-        deviation = bootstrap(metric, score, first, protocol.seed)
-    mean = over_runs(results)
-    floor = None if table is None else two_halves(metric, table, len(first.labels), protocol.seed)
-    count = len(first.labels) // metric.rows_per_clip
+        deviation = bootstrap(metric, scorer, first, protocol.seed)
     return Measured(
-        mean,
+        over_runs(scores),
         deviation,
         values,
-        floor,
+        None if table is None else two_halves(metric, table, len(first.labels), protocol.seed),
         metric.dimension(first),
-        count,
+        len(first.labels) // metric.futures,
         None if real is None else real.count,
-        tuple(rows),
+        [folder for folder in folders if folder is not None],
     )
 
 
-def bootstrap(metric: Metric, score: Callable[[Table], Result], fake: Table, seed: int) -> Deviation | None:
+def bootstrap(metric: Metric, scorer: Scorer, fake: Table, seed: int) -> Deviation | None:
     """The deviation of the number over resamples of the evaluated clips; None for fewer than two clips."""
-    clips = len(fake.labels) // metric.rows_per_clip
+    clips = len(fake.labels) // metric.futures
     if clips < 2:
         return None
     values = []
     for number in range(RESAMPLES):
         rng = np.random.Generator(np.random.PCG64(derive(seed, "bootstrap", number)))
-        values.append(score(pick(fake, rng.integers(0, clips, clips).tolist(), metric.rows_per_clip)).value)
+        first = rng.integers(0, clips, clips)[:, None] * metric.futures
+        values.append(scorer(fake.take((first + np.arange(metric.futures)).ravel())).value)
     return Deviation(float(np.std(values, ddof=1)), "bootstrap", RESAMPLES)
 
 
-def over_runs(results: Sequence[Result]) -> Result:
+def over_runs(scores: Sequence[Score]) -> Score:
     """Means over runs of the number and of those beside it; a table is the first run's."""
-    value = statistics.fmean(result.value for result in results)
-    return results[0]._replace(value=value, values=mean_of([result.values for result in results]))
+    value = statistics.fmean(score.value for score in scores)
+    return scores[0]._replace(value=value, values=mean_of([score.values for score in scores]))
 
 
 def mean_of(found: Sequence[Any]) -> Any:
@@ -150,48 +139,29 @@ def two_halves(metric: Metric, real: Table, fakes: int, seed: int) -> Floor | No
     return Floor(metric.against(one)(other).value, each)
 
 
-def warnings_of(measured: Measured, wanted: int, splits: int | None) -> list[str]:
+def warnings_of(measured: Measured, metric: Metric, wanted: int) -> list[str]:
     """What a reader must know before using the number, in sentences.
 
     Args:
         wanted: evaluated clips that the named protocol asks for.
-        splits: parts of an Inception Score; None for other metrics.
     """
     said = []
     if measured.fake < wanted:
         said.append(f"only {measured.fake} clips were evaluated; the protocol asks for {wanted}")
     if measured.dimension is not None:
         least = measured.fake if measured.real is None else min(measured.fake, measured.real)
-        if least <= measured.dimension:
+        too_few = least <= measured.dimension
+        if too_few:
             said.append(
                 f"{least} clips are too few for {measured.dimension} dimensions: their covariance has no full rank, "
                 "and the number says more about the count than about the videos"
             )
-        floor, value = measured.floor, measured.result.value
-        if floor is not None and (least <= measured.dimension or floor.value > SHARE * abs(value)):
+        floor, value = measured.floor, measured.score.value
+        if floor is not None and (too_few or floor.value > SHARE * abs(value)):
             said.append(
                 f"bias: two sets of {floor.clips} real clips that share none are {floor.value:.4g} apart, where 0 "
                 f"would be right; the number is {value:.4g}"
             )
-        elif floor is None and least <= measured.dimension:
+        elif floor is None and too_few:
             said.append("the bias cannot be estimated: there are too few real clips for two halves")
-    if splits is not None and measured.fake < 5000:
-        said.append(
-            f"an Inception Score of {measured.fake} clips in {splits} parts is biased by their number: compare it with "
-            "scores of the same number and parts only"
-        )
-    return said
-
-
-def as_json(measured: Measured) -> dict[str, Any]:
-    """The parts of a result line that come from measuring."""
-    line: dict[str, Any] = {"value": measured.result.value, "values": dict(measured.result.values)}
-    line["deviation"] = None if measured.deviation is None else measured.deviation._asdict()
-    if len(measured.per_run) > 1:
-        line["per_run"] = list(measured.per_run)
-    if measured.floor is not None:
-        line["two_real_halves"] = measured.floor._asdict()
-    line["counts"] = {"evaluated": measured.fake, "real": measured.real}
-    if measured.result.table is not None:
-        line["table"] = dict(measured.result.table)
-    return line
+    return said + metric.warnings(measured.fake)

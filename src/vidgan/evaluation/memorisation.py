@@ -11,15 +11,15 @@ from vidgan.data.dataset import Dataset
 from vidgan.data.store import PreparedDataset
 from vidgan.data.window import WindowSpec, centre_place, cut
 from vidgan.errors import UserError
-from vidgan.evaluation.metrics.arrays import Floats
-from vidgan.evaluation.metrics.features import squared_distances
+from vidgan.evaluation.metrics.features import Floats, squared_distances
 from vidgan.evaluation.metrics.frames import Bytes, aligned_distances, pair_distances, step_distances
-from vidgan.evaluation.protocols.extractors import EvaluationBatch, Extractor, Videos
+from vidgan.evaluation.protocols.protocol import EvaluationBatch, Extractor
+from vidgan.evaluation.rows import Begin, silent
 from vidgan.run.experiment import whole_window
 from vidgan.sample.model import Model
-from vidgan.sample.noise import Truncation
+from vidgan.sample.noise import Scaled, Truncation
 from vidgan.sample.sampler import End
-from vidgan.sample.video_io import to_bytes
+from vidgan.sample.video_io import Videos, to_bytes
 from vidgan.seeds import derive
 
 
@@ -139,7 +139,7 @@ def nearest_videos(
     dataset: Dataset,
     labels: Sequence[int],
     stride: int,
-    likeness: Similarity,
+    similarity: Similarity,
     advance: Callable[[int], None],
 ) -> list[Nearest]:
     """The nearest video of each clip's own class (Du 2020, 4.3.1: class-wise nearest neighbours, closest clip group).
@@ -163,7 +163,7 @@ def nearest_videos(
         label = labels[dataset.info(index).label]
         if label not in by_class:
             continue
-        distances, starts = likeness.distances(clips[label], whole_video(dataset, index, size), stride)
+        distances, starts = similarity.distances(clips[label], whole_video(dataset, index, size), stride)
         if not starts:
             continue
         group = group_of(dataset, index)
@@ -197,10 +197,10 @@ def compare_nearest(made: Sequence[Nearest], real: Sequence[Nearest]) -> Copying
     return Copying(copies, float(np.mean(copies)), distance, ratio)
 
 
-def judge_real(real: Sequence[Nearest]) -> Copying:
+def compare_each_real(real: Sequence[Nearest]) -> Copying:
     """The same of the real clips, each by all the others: what is said where nothing was copied."""
     apart = [compare_nearest([each], [*real[:i], *real[i + 1 :]] or [each]) for i, each in enumerate(real)]
-    copies = [verdict.copies[0] for verdict in apart]
+    copies = [each.copies[0] for each in apart]
     limits = compare_nearest(real, real)
     return limits._replace(copies=copies, share=float(np.mean(copies)))
 
@@ -263,18 +263,37 @@ class Memorisation(NamedTuple):
     neighbours: Sequence[Nearest]
     real: Queries
     real_neighbours: Sequence[Nearest]
-    verdict: Copying
-    real_verdict: Copying
+    copying: Copying
+    real_copying: Copying
     """the same of the real clips, each by the others"""
     diversity: Sequence[ClassDiversity]
     jumps: Sequence[float]
     """by interpolation"""
 
 
-def samples_of(model: Model, seed: int, labels: Sequence[int], truncation: Truncation) -> Queries:
-    """Samples of these classes."""
-    videos = to_bytes(model.sampler().sample(range(len(labels)), labels, seed, truncation)).numpy()
-    return Queries(videos, np.asarray(labels, np.int64), [None] * len(labels))
+class Examined(NamedTuple):
+    """What is looked at."""
+
+    classes: Sequence[int]
+    """labels that are sampled"""
+    per_class: int = 4
+    """samples of each, and most real clips"""
+    paths: int = 8
+    """interpolations between two samples of a class"""
+    points: int = 16
+    """videos in each, both ends included"""
+    seed: int = 0
+    """of the noise"""
+    truncation: Truncation = Scaled()
+    """how noise is drawn"""
+
+
+def samples_of(model: Model, examined: Examined) -> Queries:
+    """Samples of the classes, one class after another."""
+    labels = [label for label in examined.classes for _ in range(examined.per_class)]
+    sampler = model.sampler()
+    videos = sampler.sample(range(len(labels)), labels, examined.seed, examined.truncation)
+    return Queries(to_bytes(videos).numpy(), np.asarray(labels, np.int64), [None] * len(labels))
 
 
 def real_clips(
@@ -289,20 +308,18 @@ def real_clips(
     Raises:
         UserError: if there are none.
     """
-    order = np.argsort(
-        np.random.PCG64(derive(0, "real clips")).random_raw(len(dataset)), kind="stable"
-    ).tolist()
-    counts: dict[int, int] = {}
+    words = np.random.PCG64(derive(0, "real clips")).random_raw(len(dataset))
     seen: set[int] = set()
-    chosen: list[tuple[int, int]] = []
-    later: list[tuple[int, int]] = []
-    for index in order:
-        label = dataset.info(index).label
+    chosen: list[int] = []
+    later: list[int] = []
+    for index in np.argsort(words, kind="stable").tolist():
         if window.fault(dataset.info(index)) is None:
-            (later if group_of(dataset, index) in seen else chosen).append((index, labels[label]))
+            (later if group_of(dataset, index) in seen else chosen).append(index)
             seen.add(group_of(dataset, index))
+    counts: dict[int, int] = {}
     videos, found, own = [], [], []
-    for index, label in [*chosen, *later]:
+    for index in [*chosen, *later]:
+        label = labels[dataset.info(index).label]
         if counts.get(label, 0) < most:
             counts[label] = counts.get(label, 0) + 1
             videos.append(cut(dataset, window, centre_place(dataset, window, index)))
@@ -319,59 +336,47 @@ def of_classes(queries: Queries, classes: Sequence[int]) -> Queries:
     return Queries(queries.videos[rows], queries.labels[rows], [queries.own[i] for i in rows])
 
 
-def remember(
+def examine(
     model: Model,
     dataset: Dataset,
     held_out: tuple[Dataset, Sequence[int]] | None,
-    likeness: Similarity,
-    seed: int,
-    classes: Sequence[int],
-    per_class: int,
-    paths: int,
-    points: int,
-    truncation: Truncation,
-    begin: Callable[[str, int, int], Callable[[int], None]],
+    similarity: Similarity,
+    examined: Examined,
+    begin: Begin = silent,
 ) -> Memorisation:
-    """Ask a model what it remembers of the clips that it was trained on.
+    """Find what a model has memorised of the clips that it was trained on.
 
     Args:
         held_out: real clips that it was not trained on, and their classes' labels in the training data; without
             them training clips stand in, each compared with the other recordings alone.
-        classes: labels to sample, ``per_class`` clips each.
-        paths: interpolations between two samples of a class, with ``points`` videos each.
+        begin: shows progress.
 
     Raises:
         UserError: if clips cannot be read or compared.
     """
-    window = whole_window(model.experiment)
-    everyone = (
-        list(range(len(dataset.classes))) if model.experiment.conditional else [0] * len(dataset.classes)
-    )
-    trained = real_clips(dataset, window, everyone, per_class, trained=True)
-    real = (
-        trained
-        if held_out is None
-        else real_clips(held_out[0], window, held_out[1], per_class, trained=False)
-    )
+    window, classes = whole_window(model.experiment), examined.classes
+    labels = range(len(dataset.classes)) if model.experiment.conditional else [0] * len(dataset.classes)
+    trained = real_clips(dataset, window, labels, examined.per_class, trained=True)
+    real = trained
+    if held_out is not None:
+        real = real_clips(held_out[0], window, held_out[1], examined.per_class, trained=False)
     real = of_classes(real, classes)
-    labels = [label for label in classes for _ in range(per_class)]
-    samples = samples_of(model, seed, labels, truncation)
+    samples = samples_of(model, examined)
     both = Queries(
         np.concatenate([samples.videos, real.videos]),
         np.concatenate([samples.labels, real.labels]),
         [*samples.own, *real.own],
     )
     advance = begin("training videos", len(dataset), 0)
-    found = nearest_videos(both, dataset, everyone, window.stride, likeness, advance)
-    made, others = found[: len(labels)], found[len(labels) :]
+    found = nearest_videos(both, dataset, labels, window.stride, similarity, advance)
+    made, others = found[: len(samples.labels)], found[len(samples.labels) :]
     spread = diversity(model.class_names, samples.videos, samples.labels, trained.videos, trained.labels)
     jumps = []
-    for path in range(paths):
-        label = classes[path % len(classes)]
+    for path in range(examined.paths):
+        label, seed = classes[path % len(classes)], derive(examined.seed, "paths")
         ends = (End(2 * path, label), End(2 * path + 1, label))
-        path_seed = derive(seed, "paths")
-        videos = model.sampler().interpolate(*ends, points, path_seed, truncation)
+        videos = model.sampler().interpolate(*ends, examined.points, seed, examined.truncation)
         jumps.append(jump(to_bytes(videos).numpy()))
     return Memorisation(
-        samples, made, real, others, compare_nearest(made, others), judge_real(others), spread, jumps
+        samples, made, real, others, compare_nearest(made, others), compare_each_real(others), spread, jumps
     )

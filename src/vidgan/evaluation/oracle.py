@@ -4,17 +4,14 @@ It knows the demo's task - discs and squares that go right, left, up or down, or
 clips are made. What it cannot tell is None, so that a clip counts only if it plainly shows its class.
 """
 
-from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-Videos = NDArray[np.uint8]
-"""Clips (N, T, H, W, 3)."""
-Array = NDArray[np.float64]
+from vidgan.sample.video_io import Videos
 
-NONE: Final = "none"
+Array = NDArray[np.float64]
 
 # Thresholds. The clips' own values, over thousands of real ones, are given beside each.
 CONTRAST: Final = 0.18
@@ -50,46 +47,18 @@ class Recognised(NamedTuple):
     motion: str | None
 
 
-class Score(NamedTuple):
-    """How often the oracle saw what was asked for."""
-
-    accuracy: float
-    """share of all clips"""
-    per_class: dict[str, float]
-    rows: tuple[str, ...]
-    """classes asked for"""
-    columns: tuple[str, ...]
-    """classes seen, and none"""
-    counts: NDArray[np.int64]
-    """(rows, columns)"""
-
-
 def recognise(videos: Videos) -> list[Recognised]:
-    """The oracle's verdict on each clip of (N, T, H, W, 3) uint8, at least two frames long."""
-    seen = measure(videos)
-    verdicts = []
-    for i in range(len(videos)):
-        if not seen.clear[i]:
-            verdicts.append(Recognised(None, None))
-        else:
-            motion = motion_of(seen.x[i], seen.y[i], seen.area[i], videos.shape[2])
-            verdicts.append(Recognised(shape_of(seen.fill[i]), motion))
-    return verdicts
-
-
-def score(videos: Videos, labels: NDArray[np.int64], classes: Sequence[str]) -> Score:
-    """Compare verdicts with the classes (``shape-motion``) that were asked for."""
-    columns = (*classes, NONE)
-    counts = np.zeros((len(classes), len(columns)), np.int64)
-    for verdict, label in zip(recognise(videos), labels, strict=True):
-        name = f"{verdict.shape}-{verdict.motion}"
-        counts[label, columns.index(name) if name in classes else len(classes)] += 1
-    asked, right = counts.sum(1), counts[:, : len(classes)].diagonal()
-    per_class = {
-        name: float(hits / number) if number else float("nan")
-        for name, hits, number in zip(classes, right, asked, strict=True)
-    }
-    return Score(float(right.sum() / max(1, asked.sum())), per_class, tuple(classes), columns, counts)
+    """What the oracle sees in each clip of (N, T, H, W, 3) uint8, at least two frames long."""
+    measures = measure(videos)
+    return [
+        Recognised(
+            shape_of(measures.fill[i]),
+            motion_of(measures.x[i], measures.y[i], measures.area[i], videos.shape[2]),
+        )
+        if measures.clear[i]
+        else Recognised(None, None)
+        for i in range(len(videos))
+    ]
 
 
 class Measures(NamedTuple):

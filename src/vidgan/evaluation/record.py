@@ -1,293 +1,304 @@
-"""Measuring a run or files by a protocol, and writing the number down with everything it depends on."""
+"""Measuring by named protocols, and what goes on record: a number with everything that it depends on."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 
 from vidgan.data.dataset import Dataset
-from vidgan.data.raw_videos import RawVideos, open_videos
-from vidgan.data.store import INDEX, PreparedDataset, open_dataset
-from vidgan.data.window import WindowSpec
 from vidgan.errors import UserError
-from vidgan.evaluation.clips import Clips, CopiedClips, DataClips, GeneratedClips, PairedClips, codec_of
-from vidgan.evaluation.measure import Measured, as_json, measure, warnings_of
-from vidgan.evaluation.protocols import Protocol
-from vidgan.evaluation.protocols.extractors import Extractor, Resources, Subject
-from vidgan.evaluation.protocols.metrics import BestFuture, InceptionScore
-from vidgan.evaluation.protocols.pixels import FrameSimilarity, LevelSimilarity
-from vidgan.evaluation.protocols.protocol import Draw
-from vidgan.evaluation.rows import Advance, Begin, Shares, default_cache, forget
+from vidgan.evaluation.evaluated import Evaluated, Fake, Opening, Real, Sides, open_sides
+from vidgan.evaluation.measure import Deviation, Floor, Measured, measure, warnings_of
+from vidgan.evaluation.metrics.features import Numbers, frechet_distance
+from vidgan.evaluation.protocols import Protocol, adjusted
+from vidgan.evaluation.protocols import protocol as protocol_of
+from vidgan.evaluation.protocols.networks import I3DFeatures
+from vidgan.evaluation.protocols.protocol import EvaluationBatch, Extractor, Resources
+from vidgan.evaluation.rows import Work, forget
 from vidgan.run.directory import RunDirectory, now, versions
-from vidgan.run.distributed import choose_device
-from vidgan.run.experiment import whole_window
+from vidgan.run.distributed import choose_device, rank_zero_first
 from vidgan.run.logs import Log
-from vidgan.sample.model import Model
 from vidgan.spec import differences, to_json
 
 
-def silent(what: str, total: int, kept: int) -> Advance:
-    """Shows no progress."""
-    return lambda done: None
+class Result(NamedTuple):
+    """A number and everything that it depends on."""
+
+    protocol: str
+    """name"""
+    value: float
+    """the headline number"""
+    step: int | None
+    """generator updates of the model; None for finished videos"""
+    values: Mapping[str, Any]
+    """further numbers, by name"""
+    deviation: Deviation | None
+    """how far the number moves; None for a single clip"""
+    per_run: tuple[float, ...]
+    """the number of each run with noise of its own"""
+    two_real_halves: Floor | None
+    """the number of real clips against real clips, where that can be told"""
+    counts: Mapping[str, int | None]
+    """clips ``evaluated`` and ``real``"""
+    table: Mapping[str, Any] | None
+    """rows, columns and counts, where the protocol has a table"""
+    warnings: tuple[str, ...]
+    """what a reader must know before using the number, in sentences"""
+    settings: Protocol
+    """the protocol in full, nothing left open"""
+    network: Mapping[str, Any]
+    """hash and name of the weights, accuracy of a classifier, ..."""
+    data: str | None
+    """fingerprint of the real data"""
+    evaluated: Mapping[str, Any]
+    """what was evaluated"""
+    real: Mapping[str, Any] | None
+    """what it was compared with"""
+    versions: Mapping[str, Any]
+    when: str
+    """time, as ISO 8601 has it"""
+    seconds: float
+    """that it took"""
+    marks: Mapping[str, Any] = MappingProxyType({})
+    """further fields of the line, by whoever asked for the number"""
+
+    def line(self) -> dict[str, Any]:
+        """The result as a line of ``metrics.jsonl``."""
+        parts = self._asdict() | {
+            "values": dict(self.values),
+            "deviation": None if self.deviation is None else self.deviation._asdict(),
+            "two_real_halves": None if self.two_real_halves is None else self.two_real_halves._asdict(),
+            "settings": to_json(self.settings),
+            "per_run": list(self.per_run) if len(self.per_run) > 1 else None,
+            "warnings": list(self.warnings),
+        }
+        marks = parts.pop("marks")
+        left_out = {name for name in ("per_run", "two_real_halves", "table") if parts[name] is None}
+        first = {name: parts.pop(name) for name in ("protocol", "value", "step")}
+        first |= {"clips": self.counts["evaluated"], "seed": self.settings.seed}
+        return {**first, **{name: part for name, part in parts.items() if name not in left_out}, **marks}
 
 
-class Setup(NamedTuple):
-    """What measuring needs beside a protocol and clips; the defaults suit a single process without weights."""
+class Opened(NamedTuple):
+    """A protocol that applies, ready to be measured by."""
 
-    weights: Path | None = None
-    mean_clip: Path | None = None
-    run_foreign_code: bool = False
-    device: torch.device | None = None
-    cache: Path | None = None
-    shares: Shares = Shares()
-    begin: Begin = silent
-
-    def open(self, protocol: Protocol, classes: tuple[str, ...]) -> Extractor:
-        """The protocol's extractor; raises :class:`UserError` where its weights are missing or do not fit."""
-        device = self.device or choose_device()
-        means = Resources(self.weights, self.mean_clip, self.run_foreign_code, device, classes)
-        return protocol.features.open(means)
+    name: str
+    named: Protocol
+    """as it was asked for"""
+    sides: Sides
+    extractor: Extractor
 
 
-class Evaluated(NamedTuple):
-    """A line that was made, and rows that may be forgotten now."""
+def evaluate_by(
+    evaluated: Evaluated,
+    real: Dataset | None,
+    protocols: Mapping[str, Protocol],
+    resources: Resources = Resources(),
+    work: Work = Work(),
+    log: Log | None = None,
+    marks: Mapping[str, Any] = MappingProxyType({}),
+) -> list[Result]:
+    """Measure by protocols, by name; results are appended to ``log``, each as soon as it is known.
 
-    line: dict[str, Any]
-    rows: tuple[Path, ...]
+    Everything is checked and opened before anything is computed. Rows of evaluated clips are removed from the cache in
+    the end; where this is cut short they stay, so that the same call resumes.
+
+    Args:
+        real: what is compared with, where a protocol needs it.
+        marks: further fields of the lines.
+
+    Raises:
+        UserError: if a protocol does not apply, its weights are missing or clips cannot be read.
+    """
+    opened = []
+    for name, protocol in protocols.items():
+        protocol.check(evaluated.subject(real))
+        extractor = protocol.features.open(resources, evaluated.classes_of(real))
+        opened.append(Opened(name, protocol, evaluated.sides(name, protocol, real), extractor))
+    with rank_zero_first(work.shares.is_rank_zero, work.shares.wait):
+        evaluated.prepare()
+    results, folders = [], set[Path]()
+    for each in opened:
+        began = time.monotonic()
+        sides = each.sides
+        full = sides.protocol.replace(features=each.extractor.spec)
+        if full.real is not None and sides.real is not None:
+            full = full.replace(real=full.real.replace(count=sides.real.count))
+        measured = measure(full, sides.fakes, sides.real, each.extractor, work)
+        folders.update(measured.folders)
+        result = result_of(each, full, measured, evaluated, real)._replace(
+            seconds=round(time.monotonic() - began, 2), marks=marks
+        )
+        results.append(result)
+        if log is not None and work.shares.is_rank_zero:
+            log.append(result.line())
+    if work.shares.is_rank_zero:
+        forget(folders)
+    return results
+
+
+def result_of(
+    opened: Opened, full: Protocol, measured: Measured, evaluated: Evaluated, real: Dataset | None
+) -> Result:
+    """What goes on record of a measurement by ``full``."""
+    warned = warnings_of(measured, full.metric, opened.named.clips)
+    return Result(
+        protocol=opened.name,
+        value=measured.score.value,
+        step=evaluated.step,
+        values=measured.score.values,
+        deviation=measured.deviation,
+        per_run=tuple(measured.per_run),
+        two_real_halves=measured.floor,
+        counts={"evaluated": measured.fake, "real": measured.real},
+        table=measured.score.table,
+        warnings=(*opened.sides.warnings, *warned),
+        settings=full,
+        network=dict(opened.extractor.facts),
+        data=None if real is None else real.fingerprint,
+        evaluated=evaluated.facts(opened.sides.fakes(0)),
+        real=opened.sides.facts,
+        versions=versions(),
+        when=now(),
+        seconds=0.0,
+    )
 
 
 def evaluate(
-    run: RunDirectory,
-    model: Model | None,
-    dataset: Dataset,
-    name: str,
-    protocol: Protocol,
-    setup: Setup = Setup(),
-    marks: Mapping[str, Any] = MappingProxyType({}),
-) -> dict[str, Any]:
-    """Measure ``model`` and append the result to the run's ``metrics.jsonl``; the line that was written.
+    fake: Fake,
+    real: Real | None = None,
+    protocol: str | Protocol = "frechet-random",
+    *,
+    name: str | None = None,
+    weights: str | Path | None = None,
+    mean_clip: str | Path | None = None,
+    run_foreign_code: bool = False,
+    clips: int | None = None,
+    real_clips: int | None = None,
+    frames: int | None = None,
+    stride: int | None = None,
+    size: int | None = None,
+    classes: Sequence[str] = (),
+    runs: int | None = None,
+    seed: int | None = None,
+    checkpoint: str | int = "last",
+    raw: bool = False,
+    device: str | torch.device | None = None,
+    cache: str | Path | None = None,
+    log: str | Path | None = None,
+) -> Result:
+    """Measure a model, a run or videos by a protocol. Nothing is written, unless ``log`` or ``cache`` says where.
 
-    Without a model, what it would be given is measured as the copy baseline makes of it (:class:`CopiedClips`), and
-    the result appended to ``copy-last.metrics.jsonl``.
+    ::
+
+        result = vidgan.evaluate("runs/mine")                         # against its own data
+        result = vidgan.evaluate("my_videos/", real="data/test", protocol="fvd-reference", weights="i3d.pt")
+        result.value, result.deviation, result.warnings
+
+    Settings that are None are as the protocol says; others are in ``result.settings``.
 
     Args:
-        marks: further fields of the line.
+        fake: a model, a run directory, a folder of videos, an ``.npy`` file or a uint8 array (N, T, H, W, 3).
+        real: what it is compared with: a dataset, a prepared folder, videos as they lie or a uint8 array; None: the
+            data of the run, or nothing where the protocol needs no real clips.
+        protocol: a name, or a protocol of one's own; :func:`vidgan.evaluation.adjusted` changes further settings.
+        name: what the record calls a protocol of one's own.
+        weights: file of the network's weights.
+        mean_clip: C3D's mean clip.
+        run_foreign_code: allow weights that are a TorchScript program, which runs the code in it.
+        clips: evaluated clips.
+        real_clips: most real clips.
+        frames: frames per clip.
+        stride: source frames from one frame of a real clip to the next.
+        size: side of the clips (pixels), to which videos are resized.
+        classes: of a model, only these, generated and real.
+        runs: repetitions with other noise, for a deviation over runs.
+        seed: of noise, draws and resampling.
+        checkpoint: of a run: ``last``, ``best`` by what it evaluated while it trained, or the step of one.
+        raw: raw weights instead of their moving average. A model is used as it is; here it is said for the record.
+        device: where networks run; None: the GPU where there is one.
+        cache: folder that keeps features, so that the same call resumes and real clips are looked at once.
+        log: file to which the result is appended as a line.
 
     Raises:
-        UserError: if the protocol does not apply to the model and the data.
+        UserError: if something is missing or does not fit; in one line that says what to do.
     """
-    evaluated = judge_run(run, model, dataset, name, protocol, setup)
-    evaluated.line.update(marks)
-    if setup.shares.is_rank_zero:
-        (run.metrics if model is not None else copies_log(run)).append(evaluated.line)
-        for folder in evaluated.rows:
-            forget(folder)
-    return evaluated.line
+    if isinstance(protocol, str):
+        name, protocol = name or protocol, protocol_of(protocol)
+    asked = adjusted(
+        protocol,
+        clips=clips,
+        real_clips=real_clips,
+        frames=frames,
+        stride=stride,
+        size=size,
+        classes=classes,
+        runs=runs,
+        seed=seed,
+        averaged=not raw,
+    )
+    place = choose_device() if device is None else torch.device(device)
+    opening = Opening(checkpoint, raw, place)
+    evaluated, dataset = open_sides(fake, real, asked.source.size, opening)
+    resources = Resources(_path(weights), _path(mean_clip), run_foreign_code, place)
+    to = None if log is None else Log(Path(log))
+    (result,) = evaluate_by(evaluated, dataset, {name or "own": asked}, resources, Work(_path(cache)), to)
+    return result
+
+
+def _path(path: str | Path | None) -> Path | None:
+    return None if path is None else Path(path)
+
+
+def fvd(
+    real: Numbers,
+    fake: Numbers,
+    weights: str | Path | None = None,
+    *,
+    device: torch.device | str = "cpu",
+) -> float:
+    """Frechet Video Distance as Unterthiner et al. (2018) compute it: the protocol ``fvd-reference`` on arrays.
+
+    Frames are resized to 224x224 as TensorFlow 1 does, without a crop; features are the logits of I3D trained
+    on Kinetics-400; covariances are divided by n - 1. In [0, infinity), up to rounding; less is better.
+
+    ::
+
+        fvd(real, fake, weights="i3d.pt")
+
+    Args:
+        real: uint8 clips (N T H W 3), T >= 9.
+        fake: uint8 clips (M T H W 3), of the same length; scores of unlike lengths mean nothing.
+        weights: the file of I3D's weights (see :func:`~vidgan.evaluation.features.weights.load_i3d`).
+        device: where the network runs.
+
+    Raises:
+        UserError: if the weights are missing or no 400-class I3D, or the clips do not fit.
+    """
+    for clips, name in ((real, "real"), (fake, "fake")):
+        if clips.dtype != np.uint8 or clips.ndim != 5 or clips.shape[-1] != 3 or len(clips) < 2:
+            raise UserError(
+                f"{name} must be at least 2 uint8 clips (N, T, H, W, 3), not {clips.dtype} {clips.shape}"
+            )
+    if real.shape[1] != fake.shape[1]:
+        raise UserError(
+            f"real clips have {real.shape[1]} frames, fake ones {fake.shape[1]}: they cannot be compared"
+        )
+    resources = Resources(_path(weights), device=torch.device(device))
+    rows = I3DFeatures().open(resources, ()).rows
+    logits = (
+        rows(EvaluationBatch(clips, np.zeros(len(clips), np.int64)))["logits"] for clips in (real, fake)
+    )
+    return frechet_distance(*logits)
 
 
 def copies_log(run: RunDirectory) -> Log:
     """Where results of the copy baseline are kept: apart from the model's."""
     return Log(run.path / "copy-last.metrics.jsonl")
-
-
-def subject_of(run: RunDirectory, dataset: Dataset) -> Subject:
-    """A run, as far as a protocol may refuse it."""
-    experiment = run.experiment
-    context, levels = experiment.levels[0].context_frames, len(experiment.levels)
-    return Subject(run.class_names, True, experiment.conditional, context, dataset, levels)
-
-
-def judge_run(
-    run: RunDirectory, model: Model | None, dataset: Dataset, name: str, protocol: Protocol, setup: Setup
-) -> Evaluated:
-    """Measure ``model``, or the copy baseline, against ``dataset``; raises as :func:`evaluate`."""
-    if model is None:
-        protocol = of_copies(protocol)
-    protocol.check(subject_of(run, dataset))
-    began = time.monotonic()
-    experiment, sampling = run.experiment, protocol.sampling
-    assert sampling is not None, "a protocol for files alone"
-    whole = whole_window(experiment)
-    context = experiment.levels[0].context_frames
-    made = whole.frames if sampling.given_frames else whole.frames - context
-    asked = protocol.source
-    frames = asked.frames or made
-    if frames > made:
-        raise UserError(
-            f"{name} takes clips of {frames} frames; this model makes {made}: choose --frames {made} or fewer"
-        )
-    if asked.size not in (None, whole.size):
-        raise UserError(f"this model makes clips of {whole.size}x{whole.size}, not {asked.size}x{asked.size}")
-    stride = asked.stride or whole.stride
-    window = WindowSpec(size=whole.size, frames=frames, stride=stride)
-    metric, draw = protocol.metric, protocol.real
-    futures = metric.futures if isinstance(metric, BestFuture) else 1
-    given = real = None
-    count = protocol.clips
-    if context:
-        continued = draw or Draw()
-        if futures > 1 or isinstance(protocol.features, FrameSimilarity):
-            continued = continued.replace(count=protocol.clips)
-        given = DataClips(dataset, whole.replace(stride=stride), continued, protocol.seed)
-        if isinstance(protocol.features, FrameSimilarity):
-            count = given.count
-    if metric.needs_real:
-        assert draw is not None
-        real = DataClips(dataset, window, draw, protocol.seed, asked.classes)
-    labels = [run.class_names.index(each) for each in asked.classes]
-
-    def fakes(number: int) -> Clips:
-        if model is None:
-            assert given is not None, "only given frames can be copied"
-            return CopiedClips(given, count, context, sampling.given_frames, frames)
-        seed = protocol.seed + number
-        pairs = isinstance(protocol.features, LevelSimilarity)
-        return GeneratedClips(model, sampling, seed, count * futures, frames, given, futures, pairs, labels)
-
-    source = asked.replace(
-        frames=frames, stride=stride, size=whole.size, real_codec=codec_of(dataset), fake_codec="none"
-    )
-    settle = experiment.training.standing_statistics
-    how = None if model is None else sampling.replace(statistics=sampling.statistics or settle)
-    full = protocol.replace(source=source, clips=count, sampling=how)
-    extractor = setup.open(protocol, run.class_names if given is None else given.classes)
-    facts = {
-        "step": None if model is None else model.step,
-        "data": dataset.fingerprint,
-        "evaluated": {"run": str(run.path), **evaluated_facts(fakes(0))},
-        "real": facts_of(dataset, real or given),
-    }
-    return measure_subject(name, protocol, full, fakes, real, extractor, setup, facts, began)
-
-
-def of_copies(protocol: Protocol) -> Protocol:
-    """``protocol`` for the copy baseline: of one clip there is one copy, and no noise."""
-    metric = protocol.metric
-    if isinstance(metric, BestFuture):
-        metric = metric.replace(futures=1)
-    return protocol.replace(metric=metric, runs=1)
-
-
-def evaluated_facts(clips: Clips) -> dict[str, Any]:
-    """Which weights made the evaluated clips, or that they are copies of given frames."""
-    return {name: clips.identity[name] for name in ("weights", "copies") if name in clips.identity}
-
-
-def judge_files(
-    fake: Path, real: Path | Dataset | None, name: str, protocol: Protocol, setup: Setup
-) -> Evaluated:
-    """Measure the videos at ``fake``, a folder or an array, against those at ``real``, prepared or not.
-
-    Raises:
-        UserError: if videos cannot be read, real ones are missing, or the protocol does not apply.
-    """
-    began = time.monotonic()
-    asked, metric = protocol.source, protocol.metric
-    files = open_videos(fake, asked.size)
-    size, stride = files.size, asked.stride or 1
-    dataset = open_real(real, size) if isinstance(real, Path) else real
-    protocol.check(Subject(files.classes, False, len(files.classes) > 1, 0, dataset))
-    if protocol.real is not None and dataset is None:
-        raise UserError(f"{name} compares with real videos: name them by --real FOLDER or --data DEST")
-    futures = metric.futures if isinstance(metric, BestFuture) else 1
-    count = min(len(files), protocol.clips * futures)
-    lengths = [files.info(index).frames for index in range(count)]
-    frames = asked.frames or min(lengths)
-    evaluated = DataClips(files, WindowSpec(size=size, frames=frames), Draw(count=count), protocol.seed)
-    clips: Clips = evaluated
-    reals = None
-    if protocol.real is not None:
-        assert dataset is not None
-        window = WindowSpec(size=size, frames=frames, stride=stride)
-        draw = protocol.real
-        if isinstance(protocol.features, FrameSimilarity):
-            # Files and what followed are paired by their order, so nothing is shuffled or left out.
-            draw = Draw(split=draw.split, count=max(1, count // futures))
-        reals = DataClips(dataset, window, draw, protocol.seed)
-        if isinstance(protocol.features, FrameSimilarity):
-            clips = PairedClips(evaluated, reals, futures)
-    random = protocol.real is not None and (protocol.real.shuffled or protocol.real.random_start)
-    source = asked.replace(
-        frames=frames,
-        stride=stride,
-        size=size,
-        real_codec=None if reals is None or dataset is None else codec_of(dataset),
-        fake_codec=files.codec,
-    )
-    full = protocol.replace(source=source, clips=count // futures, sampling=None, runs=1)
-    extractor = setup.open(protocol, files.classes)
-    facts: dict[str, Any] = {
-        "step": None,
-        "data": None if dataset is None else dataset.fingerprint,
-        "evaluated": {"files": str(fake), "fingerprint": files.fingerprint, "videos": len(files)},
-        "real": None if dataset is None else facts_of(dataset, reals) | {"drawn_at_random": random},
-    }
-    needed = reals if metric.needs_real else None
-    found = measure_subject(
-        name, protocol, full, lambda number: clips, needed, extractor, setup, facts, began
-    )
-    if asked.frames is None and frames < max(lengths):
-        shortest = files.name(lengths.index(frames))
-        found.line["warnings"].insert(
-            0,
-            f"only the first {frames} frames of each clip were evaluated, as {shortest} has no more and "
-            f"others have up to "
-            f"{max(lengths)}: leave it out, or choose by --frames",
-        )
-    return found
-
-
-def measure_subject(
-    name: str,
-    named: Protocol,
-    full: Protocol,
-    fakes: Any,
-    real: DataClips | None,
-    extractor: Extractor,
-    setup: Setup,
-    facts: dict[str, Any],
-    began: float,
-) -> Evaluated:
-    """Measure by ``full``, in which everything is filled in, and put the line together."""
-    draw = None if full.real is None or real is None else full.real.replace(count=real.count)
-    full = full.replace(features=extractor.spec, real=draw or full.real)
-    measured = measure(
-        full, fakes, real, extractor, setup.cache or default_cache(), setup.shares, setup.begin
-    )
-    line = line_of(name, named, full, measured, extractor, facts)
-    line["seconds"] = round(time.monotonic() - began, 2)
-    return Evaluated(line, measured.rows)
-
-
-def line_of(
-    name: str,
-    named: Protocol,
-    full: Protocol,
-    measured: Measured,
-    extractor: Extractor,
-    facts: dict[str, Any],
-) -> dict[str, Any]:
-    """A result as one line."""
-    metric = full.metric
-    splits = metric.splits if isinstance(metric, InceptionScore) else None
-    found = as_json(measured)
-    return {
-        "protocol": name,
-        "value": found.pop("value"),
-        "step": facts["step"],
-        "clips": measured.fake,
-        "seed": full.seed,
-        **found,
-        "warnings": warnings_of(measured, named.clips, splits),
-        "settings": to_json(full),
-        "network": dict(extractor.facts),
-        **{key: facts[key] for key in ("data", "evaluated", "real")},
-        "versions": versions(),
-        "when": now(),
-    }
 
 
 def changes_of(named: Protocol, line: dict[str, Any]) -> list[str]:
@@ -297,35 +308,3 @@ def changes_of(named: Protocol, line: dict[str, Any]) -> list[str]:
         for text in differences(to_json(named), line["settings"])
         if ": None -> " not in text and not text.startswith(("seed:", "sampling"))
     ]
-
-
-def open_real(path: Path, size: int) -> Dataset:
-    """Real videos for files of ``size`` pixels: a prepared dataset of that size, or videos as they lie.
-
-    Raises:
-        UserError: where there are none, or prepared ones are of another size.
-    """
-    if not (path / INDEX).is_file():
-        return open_videos(path, size)
-    dataset = open_dataset(path)
-    if dataset.index.spec.size != size:
-        raise UserError(
-            f"{path} is prepared at {dataset.index.spec.size} pixels and the evaluated videos have {size}: "
-            f"give --size {dataset.index.spec.size}, or prepare it at {size}"
-        )
-    return dataset
-
-
-def facts_of(dataset: Dataset, clips: DataClips | None) -> dict[str, Any]:
-    """What a result records of the real data."""
-    facts: dict[str, Any] = {
-        "fingerprint": dataset.fingerprint,
-        "videos": len(dataset),
-        "classes": len(dataset.classes),
-        "left_out": None if clips is None else clips.left_out,
-    }
-    if isinstance(dataset, PreparedDataset):
-        facts |= {"source": str(dataset.folder), "prepared": to_json(dataset.index.spec)}
-    elif isinstance(dataset, RawVideos):
-        facts |= {"source": str(dataset.place)}
-    return facts

@@ -1,13 +1,15 @@
-"""Rows of a set of clips, computed part by part, kept on disk under a key made of all that they depend on.
+"""Rows of a set of clips, computed part by part and kept in memory, or in a folder under a key made of all that they
+depend on.
 
-What was computed before is not computed again: an evaluation that was killed goes on, real clips are looked at
-once, and several processes share the parts. Anything that changes the rows changes the key.
+What a folder keeps is not computed again: an evaluation that was killed resumes, real clips are looked at once, and
+several processes share the parts. Anything that changes the rows changes the key.
 """
 
 import hashlib
 import json
 import os
 import shutil
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,8 +21,7 @@ from numpy.typing import NDArray
 
 from vidgan import __version__
 from vidgan.evaluation.clips import Clips
-from vidgan.evaluation.protocols.extractors import Extractor
-from vidgan.evaluation.protocols.metrics import Table
+from vidgan.evaluation.protocols.protocol import Extractor, Table
 from vidgan.files import write_json, write_whole
 from vidgan.spec import to_json
 
@@ -32,6 +33,11 @@ Advance = Callable[[int], None]
 """called with a number of clips that are done"""
 Begin = Callable[[str, int, int], Advance]
 """called with what is looked at, the number of clips, and of those that were done before"""
+
+
+def silent(what: str, total: int, kept: int) -> Advance:
+    """Shows no progress."""
+    return lambda done: None
 
 
 class Shares(NamedTuple):
@@ -48,9 +54,75 @@ class Shares(NamedTuple):
         return self.rank == 0
 
 
+class Work(NamedTuple):
+    """How rows are computed."""
+
+    cache: Path | None = None
+    """folder in which they are kept; None: in memory, and each process computes all of them"""
+    shares: Shares = Shares()
+    """which parts are this process's"""
+    begin: Begin = silent
+    """shows progress"""
+
+
 def default_cache() -> Path:
-    """Where rows are kept unless the user says otherwise: ``vidgan`` in the user's cache folder."""
+    """Where the command line keeps rows unless it is told otherwise: ``vidgan`` in the user's cache folder."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vidgan"
+
+
+Part = dict[str, NDArray[Any]]
+"""rows by name, and ``labels``"""
+
+
+class Kept(ABC):
+    """Parts of rows that are done, by the numbers of their clips."""
+
+    @abstractmethod
+    def load(self, numbers: range) -> Part | None:
+        """The rows of these clips; None where they are missing or damaged."""
+
+    @abstractmethod
+    def save(self, numbers: range, part: Part) -> None:
+        """Keep the rows of these clips."""
+
+
+class KeptInMemory(Kept):
+    """Gone with the process."""
+
+    def __init__(self) -> None:
+        self._parts: dict[range, Part] = {}
+
+    def load(self, numbers: range) -> Part | None:
+        return self._parts.get(numbers)
+
+    def save(self, numbers: range, part: Part) -> None:
+        self._parts[numbers] = part
+
+
+class KeptInFolder(Kept):
+    """A file per part."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def load(self, numbers: range) -> Part | None:
+        try:
+            with np.load(self._path(numbers), allow_pickle=False) as arrays:
+                part = {name: arrays[name] for name in arrays.files}
+        except Exception:  # zip files fail in many ways; whatever is wrong, the part is computed again
+            return None
+        whole = LABELS in part and all(len(array) == len(numbers) for array in part.values())
+        return part if whole else None
+
+    def save(self, numbers: range, part: Part) -> None:
+        def write(path: Path) -> None:
+            with path.open("wb") as file:
+                np.savez(file, allow_pickle=False, **part)
+
+        write_whole(self._path(numbers), write)
+
+    def _path(self, numbers: range) -> Path:
+        return self.folder / f"rows-{numbers.start:08d}.npz"
 
 
 def key_of(clips: Clips, extractor: Extractor) -> dict[str, Any]:
@@ -70,73 +142,49 @@ def key_of(clips: Clips, extractor: Extractor) -> dict[str, Any]:
     }
 
 
-def folder_of(cache: Path, key: dict[str, Any]) -> Path:
-    """The folder for rows with this key."""
+def folder_of(cache: Path, key: dict[str, Any], shares: Shares) -> Path:
+    """The folder for rows with this key, which is written into it."""
     text = json.dumps(key, sort_keys=True)
-    return cache / hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    folder = cache / hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    folder.mkdir(parents=True, exist_ok=True)
+    if shares.is_rank_zero and not (folder / "key.json").exists():
+        write_json(folder / "key.json", key)
+    return folder
 
 
-def compute_rows(
-    clips: Clips, extractor: Extractor, cache: Path, shares: Shares, what: str, begin: Begin
-) -> tuple[Table, Path]:
+def compute_rows(clips: Clips, extractor: Extractor, work: Work, what: str) -> tuple[Table, Path | None]:
     """The rows of all ``clips``, and the folder in which they are kept.
+
+    Args:
+        what: what the clips are called where progress is shown.
 
     Raises:
         UserError: where a clip cannot be read or does not fit the network.
     """
-    key = key_of(clips, extractor)
-    folder = folder_of(cache, key)
-    folder.mkdir(parents=True, exist_ok=True)
-    if shares.is_rank_zero and not (folder / "key.json").exists():
-        write_json(folder / "key.json", key)
-    numbers = list(range(0, clips.count, PART))
-    mine = [number for place, number in enumerate(numbers) if place % shares.size == shares.rank]
-    missing = [n for n in mine if load_part(folder, n, _length(n, clips.count)) is None]
+    kept: Kept = KeptInMemory()
+    shares, folder = Shares(), None
+    if work.cache is not None:
+        shares, folder = work.shares, folder_of(work.cache, key_of(clips, extractor), work.shares)
+        kept = KeptInFolder(folder)
+    spans = [range(first, min(first + PART, clips.count)) for first in range(0, clips.count, PART)]
+    mine = spans[shares.rank :: shares.size]
+    missing = [numbers for numbers in mine if kept.load(numbers) is None]
     if missing:
-        total = sum(_length(n, clips.count) for n in mine)
-        left = sum(_length(n, clips.count) for n in missing)
-        advance = begin(what, total, total - left)
-        for first in missing:
-            length = _length(first, clips.count)
-            batch = clips.read(range(first, first + length))
-            _save_part(folder, first, {**extractor.rows(batch), LABELS: batch.labels})
-            advance(length)
+        total, left = sum(map(len, mine)), sum(map(len, missing))
+        advance = work.begin(what, total, total - left)
+        for numbers in missing:
+            batch = clips.read(numbers)
+            kept.save(numbers, {**extractor.rows(batch), LABELS: batch.labels})
+            advance(len(numbers))
     shares.wait()
-    parts = [load_part(folder, n, _length(n, clips.count)) for n in numbers]
-    whole = [part for part in parts if part is not None]
-    assert len(whole) == len(numbers), f"another process removed rows from {folder}"
-    joined = {name: np.concatenate([part[name] for part in whole]) for name in whole[0]}
+    parts = [part for numbers in spans if (part := kept.load(numbers)) is not None]
+    assert len(parts) == len(spans), f"another process removed rows from {folder}"
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     labels = joined.pop(LABELS)
     return Table(joined, labels, clips.classes), folder
 
 
-def forget(folder: Path) -> None:
+def forget(folders: set[Path]) -> None:
     """Remove rows that are not needed again."""
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-def load_part(folder: Path, first: int, length: int) -> dict[str, NDArray[Any]] | None:
-    """The rows from clip ``first`` on; None where they are missing or damaged."""
-    try:
-        with np.load(_part_path(folder, first), allow_pickle=False) as arrays:
-            part = {name: arrays[name] for name in arrays.files}
-    except Exception:  # zip files fail in many ways; whatever is wrong, the part is computed again
-        return None
-    whole = LABELS in part and all(len(array) == length for array in part.values())
-    return part if whole else None
-
-
-def _save_part(folder: Path, first: int, arrays: dict[str, NDArray[Any]]) -> None:
-    def write(part: Path) -> None:
-        with part.open("wb") as file:
-            np.savez(file, allow_pickle=False, **arrays)
-
-    write_whole(_part_path(folder, first), write)
-
-
-def _part_path(folder: Path, first: int) -> Path:
-    return folder / f"rows-{first:08d}.npz"
-
-
-def _length(first: int, count: int) -> int:
-    return min(PART, count - first)
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)

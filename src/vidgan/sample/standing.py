@@ -19,6 +19,8 @@ from vidgan.models.cascade import Chunk, FrozenLevel, by_label, chunks_of, input
 from vidgan.models.generator import NOTHING, Conditioning, Generator, from_below, join
 from vidgan.nn.norm import Clock, RecordedStatistics, StandingStatistics
 from vidgan.run.checkpoints import load_statistics, save_statistics, weights_hash
+from vidgan.run.data import data_of_run
+from vidgan.run.directory import RunDirectory
 from vidgan.run.experiment import Experiment, StandingStatisticsSpec, window_of
 from vidgan.sample.noise import Scaled, latents
 from vidgan.sample.sampler import at_once, device_of, parts_of
@@ -38,6 +40,22 @@ class GivenFrames(NamedTuple):
     def of(cls, dataset: Dataset) -> Self:
         """Frames of data that are open already."""
         return cls(dataset.fingerprint, lambda: dataset)
+
+
+def given_frames(run: RunDirectory, named: Dataset | None) -> GivenFrames:
+    """What a frame-conditional run takes standing statistics of: ``named`` data, or else those of its training."""
+    if named is not None:
+        return GivenFrames.of(named)
+
+    def own() -> Dataset:
+        dataset = data_of_run(run, None)
+        if dataset.fingerprint != run.data.fingerprint:
+            raise UserError(
+                f"the data of this run have changed since it started ({run.data.source}); name them by --data"
+            )
+        return dataset
+
+    return GivenFrames(run.data.fingerprint, own)
 
 
 class StatisticsStore:

@@ -1,18 +1,22 @@
 """Evaluations while a run trains: the best checkpoint, when to stop, what to keep."""
 
+import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from vidgan.data.dataset import Dataset
-from vidgan.evaluation.protocols import Protocol, protocol
-from vidgan.evaluation.record import Setup, evaluate, subject_of
-from vidgan.evaluation.rows import Shares
+from vidgan.evaluation.evaluated import ModelSamples, subject_of
+from vidgan.evaluation.protocols import adjusted, protocol
+from vidgan.evaluation.protocols.protocol import Resources
+from vidgan.evaluation.record import evaluate_by
+from vidgan.evaluation.rows import Shares, Work
 from vidgan.models.cascade import FrozenLevel
 from vidgan.run.best import DURING, Best, best_of_run
 from vidgan.run.checkpoints import checkpoint_path, steps_of
 from vidgan.run.collapse import RULES, CollapseDetector, alarms_in
 from vidgan.run.directory import RunDirectory
-from vidgan.run.distributed import Replicas, rank_zero_first
+from vidgan.run.distributed import Replicas
 from vidgan.run.logs import read_lines
 from vidgan.sample.model import Model
 from vidgan.sample.standing import GivenFrames, StatisticsStore
@@ -39,24 +43,30 @@ class Validator:
     Args:
         dataset: clips that it trains on; what a frame-conditional model is given.
         against: clips to measure against. Luc et al. 2020, 4.1 choose by the training split.
+        cache: folder that keeps features of real clips; None: in memory.
 
     Raises:
         UserError: if the protocol does not apply or lacks its weights, before anything is trained.
     """
 
     def __init__(
-        self, run: RunDirectory, dataset: Dataset, against: Dataset, replicas: Replicas, setup: Setup
+        self,
+        run: RunDirectory,
+        dataset: Dataset,
+        against: Dataset,
+        replicas: Replicas,
+        resources: Resources = Resources(),
+        cache: Path | None = None,
     ) -> None:
         spec = run.experiment.reporting.best
         assert spec.protocol is not None, "this run is not evaluated while it trains"
         self.run, self.dataset, self.against, self.replicas = run, dataset, against, replicas
         self.name, self.spec = spec.protocol, spec
-        self.protocol: Protocol = protocol(self.name)
-        if spec.clips is not None:
-            self.protocol = self.protocol.replace(clips=spec.clips)
-        self.setup = setup._replace(shares=Shares(replicas.rank, replicas.size, replicas.wait))
-        self.protocol.check(subject_of(run, against))
-        self.setup.open(self.protocol, run.class_names)
+        self.protocol = adjusted(protocol(self.name), clips=spec.clips)
+        self.resources = resources
+        self.work = Work(cache, Shares(replicas.rank, replicas.size, replicas.wait))
+        self.protocol.check(subject_of(run.experiment, run.class_names, against))
+        self.protocol.features.open(resources, run.class_names)
 
     def judge(self, state: LevelState, below: Sequence[FrozenLevel], labels: Sequence[int]) -> Validation:
         """Measure what the run would sample with now, where it is time; the result goes into ``metrics.jsonl``."""
@@ -67,21 +77,22 @@ class Validator:
         generators = [*(level.generator for level in below), *state.sampling_generators()]
         store = StatisticsStore(write=run.statistics)
         model = Model(run.experiment, generators, run.class_names, state.step, labels, given, store)
-        with rank_zero_first(self.replicas.is_rank_zero, self.replicas.wait):  # it writes the statistics
-            model.sampler()
         marks = {"during": DURING, "larger_is_better": self.protocol.metric.larger_is_better}
-        line = evaluate(self.run, model, self.against, self.name, self.protocol, self.setup, marks)
+        evaluated, asked = ModelSamples.of(model, self.run.path), {self.name: self.protocol}
+        (result,) = evaluate_by(
+            evaluated, self.against, asked, self.resources, self.work, self.run.metrics, marks
+        )
         # The others do not write, nor read half-written lines.
         best = best_of_run(self.run) if self.replicas.is_rank_zero else None
         patience = self.spec.patience
         better = best is not None and best.step == state.step
         enough = best is not None and patience is not None and best.since >= patience
-        said = "" if best is None else _words(line["value"], best, enough)
+        said = "" if best is None else _words(result.value, best, enough)
         return Validation(self.replicas.any(better), self.replicas.any(enough), said)
 
 
-def _words(value: float | None, best: Best, enough: bool) -> str:
-    measured = "could not be measured" if value is None else f"{value:.4g}"
+def _words(value: float, best: Best, enough: bool) -> str:
+    measured = f"{value:.4g}" if math.isfinite(value) else "could not be measured"
     standing = "the best so far" if best.since == 0 else f"the best is {best.value:.4g} of step {best.step}"
     end = ": patience is at its end, and so is training" if enough else ""
     return f"{best.protocol}: {measured}, {standing}{end}"

@@ -112,53 +112,16 @@ def uniform(key: str, shape: tuple[int, ...]) -> Array:
 
 
 def i3d_value(key: str, shape: tuple[int, ...]) -> Array:
-    """The formula value of an I3D tensor called ``key`` (names of :class:`~.i3d.I3D`)."""
+    """The formula value of an I3D tensor called ``key`` (names of :class:`~vidgan.evaluation.features.i3d.I3D`)."""
     if key.endswith("num_batches_tracked"):
         return np.zeros(shape)
     if key.endswith("bn.weight"):
         return np.ones(shape)
     u = uniform(key, shape)
     if key.endswith("conv3d.weight"):
-        return _he_uniform(u)
+        return math.sqrt(6 / math.prod(shape[1:])) * (2 * u - 1)  # He-uniform
     if key.endswith("conv3d.bias"):
         return 2 * u - 1
-    return _batch_norm(key, u)
-
-
-def plain_value(key: str, shape: tuple[int, ...]) -> Array:
-    """The formula value of a tensor of C3D, R(2+1)D or any other network."""
-    if key.endswith("num_batches_tracked"):
-        return np.zeros(shape)
-    u = uniform(key, shape)
-    if key.endswith("weight"):
-        return _he_uniform(u) if u.ndim > 1 else 0.5 + u
-    return _batch_norm(key, u)
-
-
-def i3d_state(network: nn.Module) -> dict[str, Tensor]:
-    """A state dict for an I3D ``network`` by :func:`i3d_value`."""
-    return {k: _cast(i3d_value(k, tuple(v.shape)), v) for k, v in network.state_dict().items()}
-
-
-def plain_state(network: nn.Module) -> dict[str, Tensor]:
-    """A state dict for ``network`` by :func:`plain_value`."""
-    return {k: _cast(plain_value(k, tuple(v.shape)), v) for k, v in network.state_dict().items()}
-
-
-def clip_uint8(clips: int, steps: int, height: int, width: int) -> npt.NDArray[np.uint8]:
-    """Test clips (N T H W 3) that move, with edges, gradients and unlike colours."""
-    n, t, h, w, c = np.ogrid[:clips, :steps, :height, :width, :3]
-    checks = ((h // 8 + w // 8 + t) % 2) * 64
-    value = h * w // 8 + 3 * h * (c + 1) + 5 * w + 17 * t * (n + 1) + 40 * c + 90 * n + checks
-    clip: npt.NDArray[np.uint8] = (value % 256).astype(np.uint8)
-    return clip
-
-
-def _he_uniform(u: Array) -> Array:
-    return math.sqrt(6 / math.prod(u.shape[1:])) * (2 * u - 1)
-
-
-def _batch_norm(key: str, u: Array) -> Array:
     if key.endswith("running_mean"):
         return 0.4 * u - 0.2
     if key.endswith("running_var"):
@@ -166,8 +129,12 @@ def _batch_norm(key: str, u: Array) -> Array:
     return 0.4 * u - 0.1
 
 
-def _cast(value: Array, like: Tensor) -> Tensor:
-    return torch.from_numpy(value).to(like.dtype)
+def i3d_state(network: nn.Module) -> dict[str, Tensor]:
+    """A state dict for an I3D ``network`` by :func:`i3d_value`."""
+    return {
+        key: torch.from_numpy(i3d_value(key, tuple(value.shape))).to(value.dtype)
+        for key, value in network.state_dict().items()
+    }
 
 
 WIDTHS = (3, 16, 32, 80)
@@ -177,7 +144,7 @@ class RandomConv3d(nn.Module):
     """Three random 3x3x3 convolutions; features (B, 128) are every channel's mean over time and space.
 
     ``network(video)`` takes float ``video`` (B T 3 H W) in [-1, 1], at least 1 frame of 8x8. The weights
-    are :func:`~.formula.uniform` of fixed keys, so they are the same on every machine and for ever.
+    are :func:`uniform` of fixed keys, so they are the same on every machine and for ever.
     Our choice throughout; what matters is that the features see texture, colour and motion, that no layer
     saturates, and that 16 frames of 64x64 cost 0.06 GMAC.
     """

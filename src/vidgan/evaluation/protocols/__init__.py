@@ -1,6 +1,338 @@
-"""Named protocols: everything a number depends on, so that it can be repeated and compared."""
+"""The protocols by name: what each follows, and what was chosen where its source is silent.
 
-from vidgan.evaluation.protocols.named import ALL, Named, protocol
-from vidgan.evaluation.protocols.protocol import Protocol
+A protocol holds everything that a number depends on, so that it can be repeated and compared.
+"""
 
-__all__ = ["ALL", "Named", "Protocol", "protocol"]
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+from vidgan.errors import UserError, did_you_mean
+from vidgan.evaluation.protocols.metrics import (
+    BestFuture,
+    ByClass,
+    ClassAccuracy,
+    FrechetDistance,
+    InceptionScore,
+    MeanPerLevel,
+    MotionByClass,
+    PixelGap,
+    SpectralGap,
+)
+from vidgan.evaluation.protocols.networks import (
+    C3DFeatures,
+    HalfPixelBilinear,
+    I3DFeatures,
+    InDomainFeatures,
+    InDomainLabels,
+    R2Plus1DFeatures,
+    RandomFeatures,
+    RandomI3D,
+    RepeatLast,
+    Tganv2Input,
+)
+from vidgan.evaluation.protocols.pixels import (
+    ClipMotion,
+    FrameSimilarity,
+    LevelSimilarity,
+    OracleLabels,
+    PixelMeans,
+    PowerSpectra,
+)
+from vidgan.evaluation.protocols.protocol import ClipForm, Draw, Protocol, Sampling
+from vidgan.sample.noise import Truncation
+from vidgan.spec import Spec
+
+__all__ = ["ALL", "Named", "Protocol", "adjusted", "protocol"]
+
+
+class Named(NamedTuple):
+    """A protocol and a few words about it."""
+
+    protocol: Protocol
+    about: str
+
+
+# Our choice where papers state no number of samples: BigGAN's 50,000 and ten splits for scores on Kinetics, whose
+# papers follow it; 10,000 for R(2+1)D, twenty times its dimensions.
+KINETICS, BIGGAN_SPLITS = 50_000, 10
+TEN_CLASSES = 10_000
+"""1,000 generated clips of each of ten classes (SSW-GAN, G)"""
+LENGTHENED = RepeatLast()
+SHUFFLED = Draw(count=10_000, shuffled=True, drop_short=True)
+"""the real clips of protocols that follow no paper"""
+
+ALL: Mapping[str, Named] = {
+    "fvd-reference": Named(
+        Protocol(
+            metric=FrechetDistance(layer="logits"),
+            features=I3DFeatures(),
+            real=Draw(split="test (Kinetics-600); test with training start frames (BAIR)"),
+        ),
+        "Frechet Video Distance of Unterthiner et al. 2018, as DVD-GAN-FP and TrIVD-GAN use it: I3D-400 logits, "
+        "frames squashed to 224x224 as TensorFlow 1 does, covariances over n - 1. Needs weights.",
+    ),
+    "fvd-stylegan-v-2048-16f": Named(
+        Protocol(
+            metric=FrechetDistance(layer="logits", biased=True),
+            features=I3DFeatures(resize=HalfPixelBilinear()),
+            source=ClipForm(frames=16),
+            real=Draw(split="training", count=2048, random_start=True, drop_short=True),
+        ),
+        "FVD as StyleGAN-V's code computes it (fvd2048_16f): 2,048 real clips of the first videos by name, each "
+        "from a random start, 2,048 generated ones, covariances over n. Needs weights.",
+    ),
+    "fid-k600-avgpool": Named(
+        Protocol(
+            metric=FrechetDistance(layer="features"),
+            features=I3DFeatures(classes=600, short=LENGTHENED),
+            real=Draw(split="training, all of it"),
+            clips=KINETICS,
+        ),
+        "DVD-GAN's FID on Kinetics-600: the average pool (1024) of I3D-600, against all of the training set. "
+        "Needs weights.",
+    ),
+    "is-k600": Named(
+        Protocol(
+            metric=InceptionScore(splits=BIGGAN_SPLITS),
+            features=I3DFeatures(classes=600, short=LENGTHENED),
+            clips=KINETICS,
+        ),
+        "DVD-GAN's Inception Score on Kinetics-600: the softmax of I3D-600. Needs weights.",
+    ),
+    "is-k400": Named(
+        Protocol(
+            metric=InceptionScore(splits=BIGGAN_SPLITS),
+            features=I3DFeatures(short=LENGTHENED),
+            clips=KINETICS,
+        ),
+        "Inception Score on Kinetics-600 as SSW-GAN and CVG compute it: the softmax of I3D-400, so not the number "
+        "of is-k600. Needs weights.",
+    ),
+    "is-ucf101-tgan": Named(
+        Protocol(
+            metric=InceptionScore(epsilon=1e-7),
+            features=C3DFeatures(),
+            source=ClipForm(frames=16),
+            clips=9984,
+            runs=4,
+        ),
+        "Inception Score on UCF-101 as TGAN's code computes it, which DVD-GAN used: C3D, 9,984 samples, no splits. "
+        "Needs weights and C3D's mean clip.",
+    ),
+    "is-ucf101-tganv2": Named(
+        Protocol(
+            metric=InceptionScore(epsilon=1e-20),
+            features=C3DFeatures(input=Tganv2Input()),
+            source=ClipForm(frames=16),
+            clips=2048,
+            runs=10,
+        ),
+        "Inception Score on UCF-101 as TGANv2's code computes it: C3D, 2,048 samples, no splits, ten runs. "
+        "Needs weights and C3D's mean clip.",
+    ),
+    "fid-r2plus1d": Named(
+        Protocol(
+            metric=FrechetDistance(layer="features"),
+            features=R2Plus1DFeatures(),
+            real=Draw(split="training"),
+            clips=10_000,
+        ),
+        "FID of Du's thesis: the average pool (512) of R(2+1)D-18. Needs weights.",
+    ),
+    "is-r2plus1d": Named(
+        Protocol(metric=InceptionScore(), features=R2Plus1DFeatures(), clips=10_000),
+        "Inception Score of Du's thesis: the softmax of R(2+1)D-18. Needs weights.",
+    ),
+    "ssim-best-of-100": Named(
+        Protocol(
+            metric=BestFuture(),
+            features=FrameSimilarity(),
+            real=Draw(split="test", shuffled=True, drop_short=True),
+            sampling=Sampling(given_frames=False),
+            clips=256,
+        ),
+        "Of 100 continuations of each real clip the one most similar to what followed (SSIM, mean over time), "
+        "as SAVP does it (TrIVD-GAN, Fig. 5). For models that continue videos; needs no weights.",
+    ),
+    "psd": Named(
+        Protocol(
+            metric=SpectralGap(),
+            features=PowerSpectra(),
+            source=ClipForm(frames=50),
+            real=Draw(count=1800, shuffled=True, drop_short=True),
+            clips=1800,
+        ),
+        "Power spectra of frames 1, 10, 25 and 50 (SSW-GAN, appendix E). The curves are what the paper shows; the "
+        "headline is their mean difference in decades. Needs no weights.",
+    ),
+    "psnr-below": Named(
+        Protocol(metric=MeanPerLevel(), features=LevelSimilarity(), clips=256),
+        "PSNR in dB between what a level of a cascade was given and what it made of it, brought down again as the data "
+        "are; the headline is the top level's. Needs no weights and no real clips.",
+    ),
+    "fid-k600-by-class": Named(
+        Protocol(
+            metric=ByClass(score=FrechetDistance(layer="features")),
+            features=I3DFeatures(classes=600, short=LENGTHENED),
+            real=Draw(split="training, all of the classes"),
+            clips=TEN_CLASSES,
+        ),
+        "fid-k600-avgpool within each class (SSW-GAN, Table 4, of ten classes named by --classes); the headline is the "
+        "mean over classes. Needs weights.",
+    ),
+    "is-k400-by-class": Named(
+        Protocol(
+            metric=ByClass(score=InceptionScore()),
+            features=I3DFeatures(short=LENGTHENED),
+            clips=TEN_CLASSES,
+        ),
+        "The Inception Score of the clips of each class under I3D-400 (SSW-GAN, Table 4), without splits; the headline "
+        "is the mean over classes. Needs weights.",
+    ),
+    "motion-by-class": Named(
+        Protocol(
+            metric=MotionByClass(),
+            features=ClipMotion(),
+            real=SHUFFLED,
+        ),
+        "How much neighbouring frames differ, generated and real, by class; the headline is the mean gap between "
+        "both. Beside a score by class it tells whether classes that move more come out worse (SSW-GAN, G). Needs "
+        "no weights.",
+    ),
+    "frechet-random-by-class": Named(
+        Protocol(
+            metric=ByClass(score=FrechetDistance()),
+            features=RandomFeatures(),
+            real=SHUFFLED,
+        ),
+        "frechet-random within each class; the headline is the mean over classes. Needs no weights, comparable with "
+        "itself only. Never an FVD.",
+    ),
+    "frechet-in-domain-by-class": Named(
+        Protocol(
+            metric=ByClass(score=FrechetDistance()),
+            features=InDomainFeatures(),
+            real=SHUFFLED,
+        ),
+        "frechet-in-domain within each class, by the features of vidgan train-classifier; the headline is the mean "
+        "over classes. Comparable only with numbers of the same file. Never an FVD.",
+    ),
+    "frechet-random": Named(
+        Protocol(
+            metric=FrechetDistance(),
+            features=RandomFeatures(),
+            real=SHUFFLED,
+        ),
+        "Frechet distance of 128 features of a small fixed random network, at the clips' own size. Needs no "
+        "weights, fast on two cores, comparable with itself only. Never an FVD.",
+    ),
+    "frechet-random-i3d": Named(
+        Protocol(
+            metric=FrechetDistance(layer="features"),
+            features=RandomI3D(),
+            real=Draw(count=2048, shuffled=True, drop_short=True),
+        ),
+        "Frechet distance of the average pool of an I3D with weights made by a formula. Needs no weights, slow, "
+        "comparable with itself only. Never an FVD.",
+    ),
+    "frechet-in-domain": Named(
+        Protocol(
+            metric=FrechetDistance(),
+            features=InDomainFeatures(),
+            real=SHUFFLED,
+        ),
+        "Frechet distance of 128 features of a classifier that was trained on the data's own classes by vidgan "
+        "train-classifier. Comparable only with numbers of the same file. Never an FVD.",
+    ),
+    "accuracy-in-domain": Named(
+        Protocol(metric=ClassAccuracy(), features=InDomainLabels(), clips=512),
+        "Share of clips in which a classifier of vidgan train-classifier sees the class that was asked for; its "
+        "accuracy on held-out real clips stands beside it.",
+    ),
+    "oracle-accuracy": Named(
+        Protocol(metric=ClassAccuracy(), features=OracleLabels(), clips=512),
+        "Share of generated clips in which an oracle sees the class that was asked for; built-in clips only. "
+        "Classes take turns, so each has the same number of clips. The oracle looks at pixels and needs no network.",
+    ),
+    "pixel-statistics": Named(
+        Protocol(metric=PixelGap(), features=PixelMeans(), real=Draw(count=512, shuffled=True), clips=512),
+        "Mean per colour channel in [-1, 1] and share of dark clips, generated and real. The headline is the "
+        "largest difference between generated and real means. A check for collapse, not a measure of quality.",
+    ),
+}
+"""Every protocol by the name that results carry."""
+
+
+def protocol(name: str) -> Protocol:
+    """The protocol called ``name``; raises :class:`UserError` that names the nearest one."""
+    if name not in ALL:
+        raise UserError(
+            f"there is no protocol {name!r}{did_you_mean(name, list(ALL))}; there are: {', '.join(ALL)}"
+        )
+    return ALL[name].protocol
+
+
+def adjusted(
+    protocol: Protocol,
+    *,
+    clips: int | None = None,
+    real_clips: int | None = None,
+    windows: int | None = None,
+    frames: int | None = None,
+    stride: int | None = None,
+    size: int | None = None,
+    classes: Sequence[str] = (),
+    futures: int | None = None,
+    positions: Sequence[int] = (),
+    runs: int | None = None,
+    seed: int | None = None,
+    truncation: Truncation | None = None,
+    averaged: bool | None = None,
+) -> Protocol:
+    """``protocol`` with some settings changed; what is None or empty, or what it does not have, stays as it is.
+
+    Args:
+        clips: evaluated clips.
+        real_clips: most real clips.
+        windows: most clips of each real video.
+        frames: frames per clip.
+        stride: source frames from one frame of a real clip to the next.
+        size: side of the square (pixels).
+        classes: only clips of these.
+        futures: continuations per real clip.
+        positions: frames whose power spectra are taken, counted from 1.
+        runs: repetitions with other noise.
+        seed: of noise, draws and resampling.
+        truncation: how noise is drawn.
+        averaged: moving average of the weights instead of the raw ones.
+
+    Raises:
+        UserError: for impossible values.
+    """
+    features, metric = protocol.features, protocol.metric
+    if isinstance(features, PowerSpectra):
+        features = replaced(features, positions=tuple(positions) or None)
+    if isinstance(metric, BestFuture):
+        metric = replaced(metric, futures=futures)
+    real, sampling = protocol.real, protocol.sampling
+    return replaced(
+        protocol,
+        metric=metric,
+        features=features,
+        source=replaced(
+            protocol.source, frames=frames, stride=stride, size=size, classes=tuple(classes) or None
+        ),
+        real=None if real is None else replaced(real, count=real_clips, windows=windows),
+        sampling=None if sampling is None else replaced(sampling, truncation=truncation, averaged=averaged),
+        clips=clips,
+        runs=runs,
+        seed=seed,
+    )
+
+
+S = TypeVar("S", bound=Spec)
+
+
+def replaced(spec: S, **changes: Any) -> S:
+    """``spec`` with those of ``changes`` that are not None."""
+    return spec.replace(**{name: value for name, value in changes.items() if value is not None})

@@ -1,92 +1,30 @@
-"""What becomes of the clips' rows: a number. Each metric is a spec; the arithmetic stands in evaluate/metrics."""
+"""What becomes of the clips' rows: a number. Each metric is a spec; the arithmetic stands in evaluation/metrics."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+import statistics
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vidgan.errors import UserError
-from vidgan.evaluation.metrics.arrays import Floats
-from vidgan.evaluation.metrics.classes import inception_score
-from vidgan.evaluation.metrics.features import distance, gaussian, kernel_distance, manifold_scores
+from vidgan.evaluation.metrics.features import (
+    Floats,
+    Gaussian,
+    inception_score,
+    kernel_distance,
+    precision_recall,
+)
 from vidgan.evaluation.metrics.frames import best_of, group_spectra
-from vidgan.spec import Spec, require
+from vidgan.evaluation.protocols.protocol import Metric, Score, Scorer, Subject, Table
+from vidgan.spec import require
 
 LAYERS = ("logits", "features")
-
-
-class Table(NamedTuple):
-    """Rows of a set of clips."""
-
-    rows: Mapping[str, NDArray[Any]]
-    """arrays by name, a row per clip"""
-    labels: NDArray[np.int64]
-    """of the clips, indices into ``classes``"""
-    classes: tuple[str, ...]
-    """that the labels count"""
-
-    def take(self, numbers: NDArray[np.int64]) -> "Table":
-        """The rows with these numbers, which may repeat."""
-        return self._replace(rows={k: v[numbers] for k, v in self.rows.items()}, labels=self.labels[numbers])
-
-    def get(self, name: str) -> NDArray[Any]:
-        """The array ``name``; raises :class:`UserError` where the network has no such output."""
-        if name not in self.rows:
-            raise UserError(
-                f"the weights' file gives no {name}, only {', '.join(self.rows)}: use weights in another format"
-            )
-        return self.rows[name]
-
-
-class Result(NamedTuple):
-    """A number and what belongs to it."""
-
-    value: float
-    """the headline number"""
-    values: Mapping[str, Any]
-    """further numbers, by name"""
-    table: Mapping[str, Any] | None = None
-    """rows, columns and counts, where the protocol has a table"""
-
-
-Judge = Callable[[Table], Result]
-
-
-class Metric(Spec, ABC):
-    """A number made of the rows of evaluated and, if it needs them, of real clips."""
-
-    @property
-    def needs_real(self) -> bool:
-        """Whether it compares with real clips."""
-        return True
-
-    @property
-    def larger_is_better(self) -> bool:
-        """Which of two numbers is the better one."""
-        return False
-
-    @property
-    def rows_per_clip(self) -> int:
-        """Rows that stand together: several futures of one real clip."""
-        return 1
-
-    def dimension(self, fake: Table) -> int | None:
-        """Dimensions of the features, where a count too small for them makes the number wrong."""
-        return None
-
-    @abstractmethod
-    def against(self, real: Table | None) -> Judge:
-        """What measures tables against ``real``, of which everything is computed once.
-
-        Raises:
-            UserError: there or when called, where the rows do not allow it.
-        """
+FEW_FOR_INCEPTION = 5000
+"""clips below which an Inception Score is marked as biased"""
 
 
 class OfLayer(Metric):
-    """A metric of one output of the network."""
+    """A metric of one output of the network, against that of real clips."""
 
     layer: str = "features"
     """logits (time-averaged, before the softmax) or features (the last pool)"""
@@ -94,8 +32,17 @@ class OfLayer(Metric):
     def validate(self) -> None:
         require(self.layer in LAYERS, f"layer is one of {', '.join(LAYERS)}, not {self.layer!r}")
 
-    def dimension(self, fake: Table) -> int | None:
-        return int(fake.get(self.layer).shape[1])
+
+class OfFakes(Metric):
+    """A metric of evaluated clips alone, of which more is better."""
+
+    @property
+    def needs_real(self) -> bool:
+        return False
+
+    @property
+    def larger_is_better(self) -> bool:
+        return True
 
 
 class FrechetDistance(OfLayer):
@@ -104,12 +51,15 @@ class FrechetDistance(OfLayer):
     biased: bool = False
     """divide covariances by n instead of n - 1"""
 
-    def against(self, real: Table | None) -> Judge:
-        assert real is not None
-        one = gaussian(real.get(self.layer), biased=self.biased)
+    def dimension(self, fake: Table) -> int:
+        return int(fake.get(self.layer).shape[1])
 
-        def score(fake: Table) -> Result:
-            return Result(distance(one, gaussian(fake.get(self.layer), biased=self.biased)), {})
+    def against(self, real: Table | None) -> Scorer:
+        assert real is not None
+        one = Gaussian.fitted(real.get(self.layer), biased=self.biased)
+
+        def score(fake: Table) -> Score:
+            return Score(one.distance(Gaussian.fitted(fake.get(self.layer), biased=self.biased)), {})
 
         return score
 
@@ -117,40 +67,34 @@ class FrechetDistance(OfLayer):
 class KernelDistance(OfLayer):
     """Unbiased squared MMD under a cubic kernel."""
 
-    def dimension(self, fake: Table) -> int | None:
-        return None
-
-    def against(self, real: Table | None) -> Judge:
+    def against(self, real: Table | None) -> Scorer:
         assert real is not None
         one = real.get(self.layer)
-        return lambda fake: Result(kernel_distance(one, fake.get(self.layer)), {})
+        return lambda fake: Score(kernel_distance(one, fake.get(self.layer)), {})
 
 
-class ManifoldScores(OfLayer):
+class PrecisionRecall(OfLayer):
     """Precision (the headline), recall, density and coverage."""
 
     k: int = 5
     """a ball around a clip's features reaches to its k-th neighbour"""
 
-    def dimension(self, fake: Table) -> int | None:
-        return None
-
     @property
     def larger_is_better(self) -> bool:
         return True
 
-    def against(self, real: Table | None) -> Judge:
+    def against(self, real: Table | None) -> Scorer:
         assert real is not None
         one = real.get(self.layer)
 
-        def score(fake: Table) -> Result:
-            found = manifold_scores(one, fake.get(self.layer), self.k)
-            return Result(found.precision, found._asdict())
+        def score(fake: Table) -> Score:
+            found = precision_recall(one, fake.get(self.layer), self.k)
+            return Score(found.precision, found._asdict())
 
         return score
 
 
-class InceptionScore(Metric):
+class InceptionScore(OfFakes):
     """Inception Score of the logits: mean over splits."""
 
     splits: int = 1
@@ -163,37 +107,28 @@ class InceptionScore(Metric):
     def validate(self) -> None:
         require(self.splits >= 1, f"splits must be at least 1, got {self.splits}")
 
-    @property
-    def needs_real(self) -> bool:
-        return False
+    def warnings(self, clips: int) -> list[str]:
+        said = (
+            f"an Inception Score of {clips} clips in {self.splits} parts is biased by their number: compare it with "
+            "scores of the same number and parts only"
+        )
+        return [said] if clips < FEW_FOR_INCEPTION else []
 
-    @property
-    def larger_is_better(self) -> bool:
-        return True
-
-    def against(self, real: Table | None) -> Judge:
-        def score(fake: Table) -> Result:
-            mean, deviation = inception_score(
+    def against(self, real: Table | None) -> Scorer:
+        def score(fake: Table) -> Score:
+            found = inception_score(
                 fake.get("logits"), self.splits, epsilon=self.epsilon, shuffle=self.shuffle
             )
-            return Result(mean, {"deviation_over_splits": deviation} if self.splits > 1 else {})
+            return Score(found.mean, {"deviation_over_splits": found.deviation} if self.splits > 1 else {})
 
         return score
 
 
-class ClassAccuracy(Metric):
+class ClassAccuracy(OfFakes):
     """Share of clips in which the class that was asked for is seen."""
 
-    @property
-    def needs_real(self) -> bool:
-        return False
-
-    @property
-    def larger_is_better(self) -> bool:
-        return True
-
-    def against(self, real: Table | None) -> Judge:
-        def score(fake: Table) -> Result:
+    def against(self, real: Table | None) -> Scorer:
+        def score(fake: Table) -> Score:
             columns = (*fake.classes, "none")
             counts = np.zeros((len(fake.classes), len(columns)), np.int64)
             np.add.at(counts, (fake.labels, fake.get("seen")[:, 0].astype(np.int64)), 1)
@@ -203,7 +138,7 @@ class ClassAccuracy(Metric):
                 for name, hits, number in zip(fake.classes, right, asked, strict=True)
             }
             table = {"rows": list(fake.classes), "columns": list(columns), "counts": counts.tolist()}
-            return Result(float(right.sum() / max(1, asked.sum())), {"per_class": per_class}, table)
+            return Score(float(right.sum() / max(1, asked.sum())), {"per_class": per_class}, table)
 
         return score
 
@@ -214,17 +149,17 @@ class PixelGap(Metric):
     dark: float = -0.9
     """a clip whose mean over all pixels is below this is dark, in [-1, 1]"""
 
-    def against(self, real: Table | None) -> Judge:
+    def against(self, real: Table | None) -> Scorer:
         assert real is not None
         one = real.get("means").astype(np.float64)
 
-        def score(fake: Table) -> Result:
+        def score(fake: Table) -> Score:
             values: dict[str, Any] = {"real_clips": len(one)}
             means = {"fake": fake.get("means").astype(np.float64), "real": one}
             for name, rows in means.items():
                 values[f"{name}_mean"] = rows.mean(0).tolist()
                 values[f"{name}_dark"] = float((rows.mean(1) < self.dark).mean())
-            return Result(float(np.abs(means["fake"].mean(0) - one.mean(0)).max()), values)
+            return Score(float(np.abs(means["fake"].mean(0) - one.mean(0)).max()), values)
 
         return score
 
@@ -242,18 +177,18 @@ class SpectralGap(Metric):
     def validate(self) -> None:
         require(self.groups >= 1, f"groups must be at least 1, got {self.groups}")
 
-    def against(self, real: Table | None) -> Judge:
+    def against(self, real: Table | None) -> Scorer:
         assert real is not None
         one, one_deviation = self._curves(real)
 
-        def score(fake: Table) -> Result:
+        def score(fake: Table) -> Score:
             mean, deviation = self._curves(fake)
             if mean.shape != one.shape:
                 raise UserError("spectra of unlike sizes cannot be compared: choose one by --size")
             tiny = np.finfo(np.float64).tiny
             gap = np.abs(np.log10(np.maximum(mean, tiny)) - np.log10(np.maximum(one, tiny)))
             curves = {"fake": mean, "fake_deviation": deviation, "real": one, "real_deviation": one_deviation}
-            return Result(float(gap.mean()), {name: curve.tolist() for name, curve in curves.items()})
+            return Score(float(gap.mean()), {name: curve.tolist() for name, curve in curves.items()})
 
         return score
 
@@ -267,7 +202,7 @@ class SpectralGap(Metric):
         return mean.reshape(rows.shape[1:]), deviation.reshape(rows.shape[1:])
 
 
-class BestFuture(Metric):
+class BestFuture(OfFakes):
     """Per real clip the best of several futures by its mean over time; then the mean over clips and frames."""
 
     futures: int = 100
@@ -276,20 +211,8 @@ class BestFuture(Metric):
     def validate(self) -> None:
         require(self.futures >= 1, f"futures must be at least 1, got {self.futures}")
 
-    @property
-    def needs_real(self) -> bool:
-        return False  # the rows have been compared already
-
-    @property
-    def rows_per_clip(self) -> int:
-        return self.futures
-
-    @property
-    def larger_is_better(self) -> bool:
-        return True
-
-    def against(self, real: Table | None) -> Judge:
-        def score(fake: Table) -> Result:
+    def against(self, real: Table | None) -> Scorer:
+        def score(fake: Table) -> Score:
             rows = fake.get("ssim").astype(np.float64)
             scores = rows.reshape(-1, self.futures, rows.shape[1]).transpose(1, 0, 2)
             best = best_of(scores).mean(0)
@@ -299,7 +222,7 @@ class BestFuture(Metric):
                 # One of the equal rows of each clip.
                 copied = fake.get("copied").astype(np.float64)[:: self.futures].mean(0)
                 values |= {"copy_last": float(copied.mean()), "copy_last_per_frame": copied.tolist()}
-            return Result(float(best.mean()), values)
+            return Score(float(best.mean()), values)
 
         return score
 
@@ -310,7 +233,109 @@ def shown(futures: int) -> list[int]:
     return sorted({*powers, futures})
 
 
-def pick(table: Table, clips: Sequence[int], rows_per_clip: int) -> Table:
-    """The rows of some clips, which may repeat."""
-    first = np.asarray(clips, np.int64)[:, None] * rows_per_clip
-    return table.take((first + np.arange(rows_per_clip)).ravel())
+class MeanPerLevel(OfFakes):
+    """Mean over clips, for the top level; those of all levels above the first stand beside it."""
+
+    def against(self, real: Table | None) -> Scorer:
+        def score(fake: Table) -> Score:
+            means = fake.get("psnr").astype(np.float64).mean(0)
+            levels: Mapping[str, float] = {f"level {i + 2}": float(mean) for i, mean in enumerate(means)}
+            return Score(float(means[-1]), levels)
+
+        return score
+
+
+LEAST = 2
+"""clips of a class without which it has no score"""
+
+
+class PerClass(Metric):
+    """A metric of the clips of each class for itself (SSW-GAN, appendix G)."""
+
+    def check(self, subject: Subject) -> None:
+        if not subject.conditional or len(subject.classes) < 2:
+            raise UserError("this protocol scores class by class, and what is evaluated has none")
+
+
+class ByClass(PerClass):
+    """A score of the clips of each class for itself; the headline is the mean over classes.
+
+    Classes that have fewer than two clips on a side are left out.
+    """
+
+    score: Metric
+    """what is computed within each class"""
+
+    @property
+    def needs_real(self) -> bool:
+        return self.score.needs_real
+
+    @property
+    def larger_is_better(self) -> bool:
+        return self.score.larger_is_better
+
+    def dimension(self, fake: Table) -> int | None:
+        return self.score.dimension(fake)
+
+    def against(self, real: Table | None) -> Scorer:
+        reals = {} if real is None else by_class(real)
+        scorers = {name: self.score.against(part) for name, part in reals.items()}
+        without = None if self.needs_real else self.score.against(None)
+
+        def score(fake: Table) -> Score:
+            fakes = by_class(fake)
+            scores = {
+                name: each(part).value
+                for name, part in fakes.items()
+                if (each := scorers.get(name, without)) is not None
+            }
+            values: dict[str, Any] = {"per_class": scores, "evaluated_clips_per_class": clips_of(fakes)}
+            if real is not None:
+                values["real_clips_per_class"] = clips_of(reals)
+            return Score(mean(scores), values)
+
+        return score
+
+
+class MotionByClass(PerClass):
+    """Mean motion of the generated and of the real clips of each class.
+
+    The headline is the difference between the two, as a mean of its size over classes.
+    """
+
+    def against(self, real: Table | None) -> Scorer:
+        assert real is not None
+        reals = by_class(real)
+        expected = {name: float(part.get("motion").mean()) for name, part in reals.items()}
+
+        def score(fake: Table) -> Score:
+            fakes = by_class(fake)
+            found = {name: float(part.get("motion").mean()) for name, part in fakes.items()}
+            gaps = {name: abs(found[name] - expected[name]) for name in found if name in expected}
+            return Score(
+                mean(gaps),
+                {
+                    "per_class": found,
+                    "real_motion_per_class": expected,
+                    "evaluated_clips_per_class": clips_of(fakes),
+                    "real_clips_per_class": clips_of(reals),
+                },
+            )
+
+        return score
+
+
+def by_class(table: Table) -> dict[str, Table]:
+    """The rows of every class that has enough of them, by its name, in order of labels."""
+    members = {int(label): np.flatnonzero(table.labels == label) for label in np.unique(table.labels)}
+    return {table.classes[label]: table.take(rows) for label, rows in members.items() if len(rows) >= LEAST}
+
+
+def clips_of(classes: Mapping[str, Table]) -> dict[str, int]:
+    """Numbers of clips by class."""
+    return {name: len(part.labels) for name, part in classes.items()}
+
+
+def mean(values: Mapping[str, float]) -> float:
+    """The mean over classes; not a number where no class has clips on both sides."""
+    return statistics.fmean(values.values()) if values else float("nan")

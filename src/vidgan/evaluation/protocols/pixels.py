@@ -1,25 +1,21 @@
-"""Extractors that need no network: pixels, spectra, agreement of a cascade's levels."""
-
-from collections.abc import Mapping
-from typing import Any
+"""Features that need no network: pixels, spectra, motion, similarity, agreement of a cascade's levels."""
 
 import numpy as np
 
 from vidgan.data.synthetic import SyntheticDataset
 from vidgan.errors import UserError
-from vidgan.evaluation.metrics.arrays import Floats
-from vidgan.evaluation.metrics.frames import copy_last, luma, psnr, radial_power, ssim
+from vidgan.evaluation.metrics.features import Floats
+from vidgan.evaluation.metrics.frames import copy_last, luma, mean_motion, psnr, radial_power, ssim
 from vidgan.evaluation.oracle import recognise
-from vidgan.evaluation.protocols.extractors import (
+from vidgan.evaluation.protocols.protocol import (
     EvaluationBatch,
     Extractor,
     Features,
     Resources,
     Rows,
     Subject,
-    Videos,
 )
-from vidgan.evaluation.protocols.metrics import Judge, Metric, Result, Table
+from vidgan.sample.video_io import Videos
 from vidgan.spec import require
 
 
@@ -43,19 +39,20 @@ class OracleLabels(Features):
                 f"the model was trained on {', '.join(subject.classes[:8])}"
             )
 
-    def open(self, means: Resources) -> Extractor:
+    def open(self, resources: Resources, classes: tuple[str, ...]) -> Extractor:
+        known = {name: number for number, name in enumerate(classes)}
+
         def rows(batch: EvaluationBatch) -> Rows:
-            names = [f"{verdict.shape}-{verdict.motion}" for verdict in recognise(batch.videos)]
-            known = {name: number for number, name in enumerate(means.classes)}
+            names = [f"{seen.shape}-{seen.motion}" for seen in recognise(batch.videos)]
             return {"seen": np.array([[known.get(name, len(known))] for name in names])}
 
-        return Extractor(rows, {"classes": list(means.classes)}, self)
+        return Extractor(rows, {"classes": list(classes)}, self)
 
 
 class PixelMeans(Features):
     """Mean of each colour channel over all pixels of a clip, in [-1, 1]: ``means`` (3)."""
 
-    def open(self, means: Resources) -> Extractor:
+    def open(self, resources: Resources, classes: tuple[str, ...]) -> Extractor:
         def rows(batch: EvaluationBatch) -> Rows:
             return {"means": (batch.videos.astype(np.float64) / 127.5 - 1).mean((1, 2, 3))}
 
@@ -71,7 +68,7 @@ class PowerSpectra(Features):
     def validate(self) -> None:
         require(len(self.positions) > 0 and min(self.positions) >= 1, "positions count frames from 1")
 
-    def open(self, means: Resources) -> Extractor:
+    def open(self, resources: Resources, classes: tuple[str, ...]) -> Extractor:
         def rows(batch: EvaluationBatch) -> Rows:
             frames = batch.videos.shape[1]
             if max(self.positions) > frames:
@@ -84,11 +81,36 @@ class PowerSpectra(Features):
         return Extractor(rows, {}, self)
 
 
+class ClipMotion(Features):
+    """How much a clip moves: mean absolute difference of its neighbouring frames, pixels in [0, 1]: ``motion`` (1).
+
+    Our choice: SSW-GAN, G picks ten categories by hand that have much motion or little, and measures none.
+    """
+
+    def check(self, subject: Subject) -> None:
+        if subject.context:
+            raise UserError(
+                "this protocol does not apply to a model that continues videos: their first frames are given"
+            )
+
+    def open(self, resources: Resources, classes: tuple[str, ...]) -> Extractor:
+        def rows(batch: EvaluationBatch) -> Rows:
+            if batch.videos.shape[1] < 2:
+                raise UserError("clips of one frame do not move: evaluate at least two by --frames")
+            return {"motion": mean_motion(batch.videos)[:, None]}
+
+        return Extractor(rows, {}, self)
+
+
 class FrameSimilarity(Features):
     """SSIM of every frame that was predicted with what really followed: ``ssim`` (frames).
 
     Where the given frames are known, ``copied`` (frames) is that of the last of them, repeated.
     """
+
+    @property
+    def needs_truth(self) -> bool:
+        return True
 
     def check(self, subject: Subject) -> None:
         if subject.generated and not subject.context:
@@ -96,7 +118,7 @@ class FrameSimilarity(Features):
                 "this protocol compares continuations with what followed: the model continues no video"
             )
 
-    def open(self, means: Resources) -> Extractor:
+    def open(self, resources: Resources, classes: tuple[str, ...]) -> Extractor:
         def rows(batch: EvaluationBatch) -> Rows:
             assert batch.truth is not None, "continuations stand beside what followed"
             found = {"ssim": ssim(batch.videos, batch.truth)}
@@ -125,13 +147,17 @@ class LevelSimilarity(Features):
     version" of inputs and shows it in pictures (Figures 4 and 10).
     """
 
+    @property
+    def needs_pairs(self) -> bool:
+        return True
+
     def check(self, subject: Subject) -> None:
         if not subject.generated:
-            raise UserError("this protocol needs the videos of all levels: judge a run, not files")
+            raise UserError("this protocol needs the videos of all levels: evaluate a run, not files")
         if subject.levels < 2:
             raise UserError("this protocol compares the levels of a cascade, and this model has one level")
 
-    def open(self, means: Resources) -> Extractor:
+    def open(self, resources: Resources, classes: tuple[str, ...]) -> Extractor:
         def rows(batch: EvaluationBatch) -> Rows:
             found = [psnr(as_one_image(given), as_one_image(output)) for given, output in batch.pairs]
             return {"psnr": np.stack(found, axis=1)}
@@ -139,22 +165,6 @@ class LevelSimilarity(Features):
         return Extractor(rows, {}, self)
 
 
-def as_one_image(videos: np.ndarray[Any, np.dtype[np.uint8]]) -> np.ndarray[Any, np.dtype[np.uint8]]:
+def as_one_image(videos: Videos) -> Videos:
     """Clips (N, T, H, W, 3) with their frames below each other: (N, T H, W, 3)."""
     return videos.reshape(len(videos), -1, *videos.shape[3:])
-
-
-class MeanPerLevel(Metric):
-    """Mean over clips, for the top level; those of all levels above the first stand beside it."""
-
-    @property
-    def needs_real(self) -> bool:
-        return False
-
-    def against(self, real: Table | None) -> Judge:
-        def recognise(fake: Table) -> Result:
-            means = fake.get("psnr").astype(np.float64).mean(0)
-            levels: Mapping[str, float] = {f"level {i + 2}": float(mean) for i, mean in enumerate(means)}
-            return Result(float(means[-1]), levels)
-
-        return recognise

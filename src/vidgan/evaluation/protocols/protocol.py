@@ -1,43 +1,195 @@
-"""A protocol: which clips, which features, which metric; everything that decides a number."""
+"""A protocol: which clips, which features, which metric; everything that decides a number.
 
+Features and metrics are specs of their own, and a user's subclass of either is as good as those that are here.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from vidgan.data.dataset import Dataset
 from vidgan.data.video import FILTERS
 from vidgan.errors import UserError
-from vidgan.evaluation.protocols.by_class import ByClass, ClipMotion, MotionByClass
-from vidgan.evaluation.protocols.extractors import (
-    C3DFeatures,
-    ForeignI3D,
-    I3DFeatures,
-    InDomainFeatures,
-    InDomainLabels,
-    R2Plus1DFeatures,
-    RandomFeatures,
-    RandomI3D,
-    Subject,
-)
-from vidgan.evaluation.protocols.metrics import (
-    BestFuture,
-    ClassAccuracy,
-    FrechetDistance,
-    InceptionScore,
-    KernelDistance,
-    ManifoldScores,
-    PixelGap,
-    SpectralGap,
-)
-from vidgan.evaluation.protocols.pixels import (
-    FrameSimilarity,
-    LevelSimilarity,
-    MeanPerLevel,
-    OracleLabels,
-    PixelMeans,
-    PowerSpectra,
-)
 from vidgan.run.experiment import StandingStatisticsSpec
 from vidgan.sample.noise import Scaled, Threshold
+from vidgan.sample.video_io import Videos
 from vidgan.spec import Spec, require
 
 
-class RealSource(Spec):
+class EvaluationBatch(NamedTuple):
+    """Clips, and what is known of them."""
+
+    videos: Videos
+    """(N, T, H, W, 3), uint8"""
+    labels: NDArray[np.int64]
+    """(N,), index into the classes of the set"""
+    truth: Videos | None = None
+    """where the clips are continuations: what really followed, beside each"""
+    given: Videos | None = None
+    """where it is known: the frames that were continued, beside each"""
+    pairs: tuple[tuple[Videos, Videos], ...] = ()
+    """of a cascade, if asked for: per level above the first its input, and its output brought down to that"""
+
+
+Rows = Mapping[str, NDArray[Any]]
+"""Arrays by name, a row per clip."""
+
+
+class Resources(NamedTuple):
+    """What feature networks are opened with."""
+
+    weights: Path | None = None
+    """the file that the user names"""
+    mean_clip: Path | None = None
+    """C3D's mean clip"""
+    run_foreign_code: bool = False
+    """whether TorchScript may be run"""
+    device: torch.device = torch.device("cpu")
+    """where networks run"""
+
+
+class Subject(NamedTuple):
+    """What is evaluated, as far as a protocol may refuse it."""
+
+    classes: tuple[str, ...]
+    """that can be asked for, or that the files are sorted by"""
+    generated: bool
+    """by a model; else finished videos"""
+    conditional: bool
+    """a class can be asked for"""
+    context: int
+    """conditioning frames"""
+    real: Dataset | None
+    """what it is compared with"""
+    levels: int = 1
+    """of the model"""
+
+
+class Extractor(NamedTuple):
+    """Opened features."""
+
+    rows: Callable[[EvaluationBatch], Rows]
+    """what is computed of some clips"""
+    facts: Mapping[str, Any]
+    """what its rows depend on beside the spec: hash of the weights, accuracy of the classifier, ..."""
+    spec: "Features"
+    """the spec as it came out: another one where the weights' file brings its own preparation"""
+
+
+class Features(Spec, ABC):
+    """A function of clips, described in full."""
+
+    @property
+    def weights_of(self) -> str | None:
+        """Whose weights have to be named, in words; None where none are needed."""
+        return None
+
+    @property
+    def needs_truth(self) -> bool:
+        """Whether clips are continuations that are set beside what really followed."""
+        return False
+
+    @property
+    def needs_pairs(self) -> bool:
+        """Whether what the levels of a cascade were given and made is looked at."""
+        return False
+
+    def check(self, subject: Subject) -> None:
+        """Raise :class:`UserError` if it does not apply to what is evaluated."""
+
+    @abstractmethod
+    def open(self, resources: Resources, classes: tuple[str, ...]) -> Extractor:
+        """Load what it needs.
+
+        Args:
+            classes: of the clips that are evaluated.
+
+        Raises:
+            UserError: if weights are missing or do not fit.
+        """
+
+
+class Table(NamedTuple):
+    """Rows of a set of clips."""
+
+    rows: Rows
+    """arrays by name, a row per clip"""
+    labels: NDArray[np.int64]
+    """of the clips, indices into ``classes``"""
+    classes: tuple[str, ...]
+    """that the labels count"""
+
+    def take(self, numbers: NDArray[np.int64]) -> "Table":
+        """The rows with these numbers, which may repeat."""
+        return self._replace(rows={k: v[numbers] for k, v in self.rows.items()}, labels=self.labels[numbers])
+
+    def get(self, name: str) -> NDArray[Any]:
+        """The array ``name``; raises :class:`UserError` where the network has no such output."""
+        if name not in self.rows:
+            raise UserError(
+                f"the weights' file gives no {name}, only {', '.join(self.rows)}: use weights in another format"
+            )
+        return self.rows[name]
+
+
+class Score(NamedTuple):
+    """A number and what belongs to it."""
+
+    value: float
+    """the headline number"""
+    values: Mapping[str, Any]
+    """further numbers, by name"""
+    table: Mapping[str, Any] | None = None
+    """rows, columns and counts, where the protocol has a table"""
+
+
+Scorer = Callable[[Table], Score]
+
+
+class Metric(Spec, ABC):
+    """A number made of the rows of evaluated and, if it needs them, of real clips."""
+
+    @property
+    def needs_real(self) -> bool:
+        """Whether it compares with real clips."""
+        return True
+
+    @property
+    def larger_is_better(self) -> bool:
+        """Which of two numbers is the better one."""
+        return False
+
+    @property
+    def futures(self) -> int:
+        """Rows that stand together: several continuations of one real clip."""
+        return 1
+
+    def dimension(self, fake: Table) -> int | None:
+        """Dimensions of the features, where a count too small for them makes the number wrong."""
+        return None
+
+    def warnings(self, clips: int) -> list[str]:
+        """What a reader of the number of so many clips must know, in sentences."""
+        return []
+
+    def check(self, subject: Subject) -> None:
+        """Raise :class:`UserError` if it does not apply to what is evaluated."""
+
+    @abstractmethod
+    def against(self, real: Table | None) -> Scorer:
+        """What measures tables against ``real``, of which everything is computed once.
+
+        Raises:
+            UserError: there or when called, where the rows do not allow it.
+        """
+
+
+class ClipForm(Spec):
     """The form of the clips, before the network prepares them; the same for both sides.
 
     What is None is taken from the clips that are evaluated and filled in when the number is made.
@@ -109,45 +261,14 @@ class Sampling(Spec):
         require(self.classes == "in turns", f"classes are asked for in turns, not {self.classes!r}")
 
 
-MetricSpec = (
-    FrechetDistance
-    | InceptionScore
-    | KernelDistance
-    | ManifoldScores
-    | ClassAccuracy
-    | PixelGap
-    | SpectralGap
-    | BestFuture
-    | MeanPerLevel
-    | ByClass
-    | MotionByClass
-)
-FeatureSpec = (
-    I3DFeatures
-    | ForeignI3D
-    | RandomI3D
-    | RandomFeatures
-    | C3DFeatures
-    | R2Plus1DFeatures
-    | InDomainFeatures
-    | InDomainLabels
-    | OracleLabels
-    | PixelMeans
-    | PowerSpectra
-    | FrameSimilarity
-    | LevelSimilarity
-    | ClipMotion
-)
-
-
 class Protocol(Spec):
     """A complete description of a measurement. What is None is filled in when a number is made."""
 
-    metric: MetricSpec
+    metric: Metric
     """what is computed of the features"""
-    features: FeatureSpec
+    features: Features
     """what is computed of each clip, preparation included"""
-    source: RealSource = RealSource()
+    source: ClipForm = ClipForm()
     """the clips' form"""
     real: Draw | None = None
     """which real clips; None: the number needs none"""
@@ -163,12 +284,10 @@ class Protocol(Spec):
     def validate(self) -> None:
         require(self.clips >= 1, f"clips must be at least 1, got {self.clips}")
         require(self.runs >= 1, f"runs must be at least 1, got {self.runs}")
-        needs = self.metric.needs_real or isinstance(self.features, FrameSimilarity)
+        needs = self.metric.needs_real or self.features.needs_truth
         require(needs == (self.real is not None), "real clips are given exactly where the metric needs them")
 
     def check(self, subject: Subject) -> None:
-        """Raise :class:`~vidgan.errors.UserError` if the protocol does not apply to what is evaluated."""
+        """Raise :class:`UserError` if the protocol does not apply to what is evaluated."""
         self.features.check(subject)
-        by_class = isinstance(self.metric, ByClass | MotionByClass)
-        if by_class and (not subject.conditional or len(subject.classes) < 2):
-            raise UserError("this protocol scores class by class, and what is evaluated has none")
+        self.metric.check(subject)

@@ -1,22 +1,19 @@
-"""What a protocol extracts from clips: features of named networks, of a classifier of one's own."""
+"""Features of networks: published ones with weights from files, fixed random ones, a classifier of one's own."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from vidgan.data.dataset import Dataset
 from vidgan.errors import UserError
 from vidgan.evaluation.classifier import load_in_domain
 from vidgan.evaluation.features import resize
 from vidgan.evaluation.features.c3d import tgan_input, tganv2_input
 from vidgan.evaluation.features.i3d import I3D
-from vidgan.evaluation.features.network import RandomConv3d, exact_float32, i3d_state
+from vidgan.evaluation.features.network import FeatureNetwork, RandomConv3d, exact_float32, i3d_state
 from vidgan.evaluation.features.r2plus1d import r2plus1d_input
 from vidgan.evaluation.features.weights import (
     TorchScriptI3D,
@@ -27,103 +24,18 @@ from vidgan.evaluation.features.weights import (
     load_i3d,
     load_r2plus1d,
 )
+from vidgan.evaluation.protocols.protocol import EvaluationBatch, Extractor, Features, Resources, Rows
+from vidgan.sample.video_io import Videos
 from vidgan.spec import Spec, require
 
-Videos = NDArray[np.uint8]
-"""Clips (N, T, H, W, 3)."""
+LARGE_PASS, SMALL_PASS = 4, 16
+"""clips that a large network, and a small one, takes at a time"""
 
 
-class EvaluationBatch(NamedTuple):
-    """Clips, and what is known of them."""
-
-    videos: Videos
-    """the clips"""
-    labels: NDArray[np.int64]
-    """(N,), index into the classes of the set"""
-    truth: Videos | None = None
-    """where the clips are continuations: what really followed, beside each"""
-    given: Videos | None = None
-    """where it is known: the frames that were continued, beside each"""
-    pairs: tuple[tuple[Videos, Videos], ...] = ()
-    """of a cascade, if asked for: per level above the first its input, and its output brought down to that"""
-
-
-Rows = Mapping[str, NDArray[Any]]
-"""Arrays by name, a row per clip."""
-
-
-class Resources(NamedTuple):
-    """What an extractor is opened with."""
-
-    weights: Path | None
-    """the file that the user names"""
-    mean: Path | None
-    """C3D's mean clip"""
-    run_foreign_code: bool
-    """whether TorchScript may be run"""
-    device: torch.device
-    """where networks run"""
-    classes: tuple[str, ...]
-    """of the clips that are evaluated"""
-
-
-class Subject(NamedTuple):
-    """What is evaluated, as far as a protocol may refuse it."""
-
-    classes: tuple[str, ...]
-    """that can be asked for, or that the files are sorted by"""
-    generated: bool
-    """by a run; else files"""
-    conditional: bool
-    """a class can be asked for"""
-    context: int
-    """conditioning frames"""
-    real: Dataset | None
-    """what it is compared with"""
-    levels: int = 1
-    """of the model"""
-
-
-class Extractor(NamedTuple):
-    """An open extractor."""
-
-    rows: Callable[[EvaluationBatch], Rows]
-    """what is computed of some clips"""
-    facts: Mapping[str, Any]
-    """what its rows depend on beside the spec: hash of the weights, accuracy of the classifier, ..."""
-    spec: "Features"
-    """the spec as it came out: another one where the weights' file brings its own preparation"""
-
-
-class Features(Spec, ABC):
-    """A function of clips, described in full."""
-
-    @property
-    def weights_of(self) -> str | None:
-        """Whose weights have to be named, in words; None where none are needed."""
-        return None
-
-    def check(self, subject: Subject) -> None:
-        """Raise :class:`UserError` if it does not apply to what is evaluated."""
-
-    @abstractmethod
-    def open(self, means: Resources) -> Extractor:
-        """Load what it needs.
-
-        Raises:
-            UserError: if weights are missing or do not fit.
-        """
-
-
-def to_video(videos: Videos, device: torch.device) -> Tensor:
-    """Clips as bytes (N T 3 H W), of type uint8."""
-    return torch.from_numpy(np.ascontiguousarray(videos)).to(device).permute(0, 1, 4, 2, 3)
-
-
-def in_parts(
+def in_passes(
     network: Callable[[Tensor], Mapping[str, Tensor]], device: torch.device, most: int
 ) -> Callable[[EvaluationBatch], Rows]:
-    """``network`` on ``most`` clips at a time, in exact float32; its outputs as float32 arrays."""
+    """``network`` of bytes (N T 3 H W), ``most`` clips at a time, in exact float32; its outputs as float32 arrays."""
 
     def rows(batch: EvaluationBatch) -> Rows:
         parts = []
@@ -136,14 +48,27 @@ def in_parts(
     return rows
 
 
-def named_weights(means: Resources, network: str) -> Path:
+def to_video(videos: Videos, device: torch.device) -> Tensor:
+    """Clips as bytes (N T 3 H W), of type uint8."""
+    return torch.from_numpy(np.ascontiguousarray(videos)).to(device).permute(0, 1, 4, 2, 3)
+
+
+def outputs_of(
+    network: FeatureNetwork, prepare: Callable[[Tensor], Tensor], resources: Resources
+) -> Callable[[EvaluationBatch], Rows]:
+    """``logits`` and ``features`` of a large network, of clips that are prepared from bytes (N T 3 H W)."""
+    network.to(resources.device)
+    return in_passes(lambda x: network(prepare(x))._asdict(), resources.device, LARGE_PASS)
+
+
+def named_weights(resources: Resources, network: str) -> Path:
     """The weights' file; raises :class:`UserError` that names the option where there is none."""
-    if means.weights is None:
+    if resources.weights is None:
         raise UserError(
             f"the weights of {network} are needed: name their file by --weights PATH "
             "(docs/evaluation.md says which files there are)"
         )
-    return means.weights
+    return resources.weights
 
 
 def weights_facts(weights: Weights) -> dict[str, Any]:
@@ -213,23 +138,18 @@ class I3DFeatures(I3DInput):
     def weights_of(self) -> str:
         return f"I3D (Kinetics-{self.classes})"
 
-    def open(self, means: Resources) -> Extractor:
-        path = named_weights(means, self.weights_of)
+    def open(self, resources: Resources, classes: tuple[str, ...]) -> Extractor:
+        path = named_weights(resources, self.weights_of)
         if path.is_file() and is_torchscript(path):
-            if not means.run_foreign_code:
+            if not resources.run_foreign_code:
                 raise UserError(
                     f"{path} is TorchScript and runs the code inside it: allow that by --run-foreign-code, "
                     "or use weights in another format"
                 )
             require(self.classes == 400, f"TorchScript I3D has 400 classes; {self.classes} are needed here")
-            return ForeignI3D().open(means)
+            return ForeignI3D().open(resources, classes)
         network, weights = load_i3d(path, self.classes)
-        network.to(means.device)
-        return Extractor(
-            in_parts(lambda x: network(self.prepared(x))._asdict(), means.device, 4),
-            weights_facts(weights),
-            self,
-        )
+        return Extractor(outputs_of(network, self.prepared, resources), weights_facts(weights), self)
 
 
 class ForeignI3D(Features):
@@ -239,36 +159,32 @@ class ForeignI3D(Features):
     def weights_of(self) -> str:
         return "the TorchScript I3D"
 
-    def open(self, means: Resources) -> Extractor:
-        path = named_weights(means, self.weights_of)
-        program = TorchScriptI3D(path, run_foreign_code=means.run_foreign_code).to(means.device)
-
-        def network(x: Tensor) -> Mapping[str, Tensor]:
-            return {"logits": program.logits(x)}
-
-        return Extractor(in_parts(network, means.device, 4), weights_facts(program.weights), self)
+    def open(self, resources: Resources, classes: tuple[str, ...]) -> Extractor:
+        path = named_weights(resources, self.weights_of)
+        program = TorchScriptI3D(path, run_foreign_code=resources.run_foreign_code).to(resources.device)
+        rows = in_passes(lambda x: {"logits": program.logits(x)}, resources.device, LARGE_PASS)
+        return Extractor(rows, weights_facts(program.weights), self)
 
 
 class RandomI3D(I3DInput):
     """I3D-400 with weights made by a formula: a fixed random network, never to be called FVD."""
 
-    def open(self, means: Resources) -> Extractor:
+    def open(self, resources: Resources, classes: tuple[str, ...]) -> Extractor:
         network = I3D()
         network.load_state_dict(i3d_state(network))
-        network.to(means.device)
-        return Extractor(in_parts(lambda x: network(self.prepared(x))._asdict(), means.device, 4), {}, self)
+        return Extractor(outputs_of(network, self.prepared, resources), {}, self)
 
 
 class RandomFeatures(Features):
     """:class:`~vidgan.evaluation.features.network.RandomConv3d`: 128 ``features`` at the clips' own size."""
 
-    def open(self, means: Resources) -> Extractor:
-        network = RandomConv3d().to(means.device)
+    def open(self, resources: Resources, classes: tuple[str, ...]) -> Extractor:
+        network = RandomConv3d().to(resources.device)
 
         def features(x: Tensor) -> Mapping[str, Tensor]:
             return {"features": network(x.float() / 127.5 - 1)}
 
-        return Extractor(in_parts(features, means.device, 16), {}, self)
+        return Extractor(in_passes(features, resources.device, SMALL_PASS), {}, self)
 
 
 class TganInput(Spec):
@@ -289,21 +205,16 @@ class C3DFeatures(Features):
     def weights_of(self) -> str:
         return "C3D (UCF-101)"
 
-    def open(self, means: Resources) -> Extractor:
-        network, weights = load_c3d(named_weights(means, self.weights_of), 101)
-        if means.mean is None:
+    def open(self, resources: Resources, classes: tuple[str, ...]) -> Extractor:
+        network, weights = load_c3d(named_weights(resources, self.weights_of), 101)
+        if resources.mean_clip is None:
             raise UserError(
                 "C3D's mean clip is needed beside its weights: name its file (mean2.npz) by --mean-clip PATH"
             )
-        mean, mean_weights = load_c3d_mean(means.mean)
-        network.to(means.device)
+        mean, mean_weights = load_c3d_mean(resources.mean_clip)
         prepare = tgan_input if isinstance(self.input, TganInput) else tganv2_input
-
-        def outputs(x: Tensor) -> Mapping[str, Tensor]:
-            return network(prepare(2 * x.float() / 255 - 1, mean))._asdict()
-
-        facts = {**weights_facts(weights), "mean_sha256": mean_weights.sha256}
-        return Extractor(in_parts(outputs, means.device, 4), facts, self)
+        rows = outputs_of(network, lambda x: prepare(2 * x.float() / 255 - 1, mean), resources)
+        return Extractor(rows, {**weights_facts(weights), "mean_sha256": mean_weights.sha256}, self)
 
 
 class R2Plus1DFeatures(Features):
@@ -316,14 +227,10 @@ class R2Plus1DFeatures(Features):
     def weights_of(self) -> str:
         return "R(2+1)D-18 (Kinetics-400)"
 
-    def open(self, means: Resources) -> Extractor:
-        network, weights = load_r2plus1d(named_weights(means, self.weights_of), 400)
-        network.to(means.device)
-
-        def outputs(x: Tensor) -> Mapping[str, Tensor]:
-            return network(r2plus1d_input(2 * x.float() / 255 - 1))._asdict()
-
-        return Extractor(in_parts(outputs, means.device, 4), weights_facts(weights), self)
+    def open(self, resources: Resources, classes: tuple[str, ...]) -> Extractor:
+        network, weights = load_r2plus1d(named_weights(resources, self.weights_of), 400)
+        rows = outputs_of(network, lambda x: r2plus1d_input(2 * x.float() / 255 - 1), resources)
+        return Extractor(rows, weights_facts(weights), self)
 
 
 class InDomainFeatures(Features):
@@ -336,9 +243,9 @@ class InDomainFeatures(Features):
     def weights_of(self) -> str:
         return "the classifier (vidgan train-classifier)"
 
-    def open(self, means: Resources) -> Extractor:
-        in_domain = load_in_domain(named_weights(means, self.weights_of))
-        network = in_domain.network.to(means.device)
+    def open(self, resources: Resources, classes: tuple[str, ...]) -> Extractor:
+        in_domain = load_in_domain(named_weights(resources, self.weights_of))
+        network = in_domain.network.to(resources.device)
 
         def outputs(x: Tensor) -> Mapping[str, Tensor]:
             return network(x.float() / 127.5 - 1)._asdict()
@@ -349,7 +256,7 @@ class InDomainFeatures(Features):
             "held_out_accuracy": in_domain.facts["held_out_accuracy"],
             "classifier": in_domain.facts,
         }
-        return Extractor(in_parts(outputs, means.device, 16), facts, self)
+        return Extractor(in_passes(outputs, resources.device, SMALL_PASS), facts, self)
 
 
 class InDomainLabels(InDomainFeatures):
@@ -358,17 +265,15 @@ class InDomainLabels(InDomainFeatures):
     A class of the classifier that the evaluated clips do not have counts as none of them.
     """
 
-    def open(self, means: Resources) -> Extractor:
-        opened = super().open(means)
+    def open(self, resources: Resources, classes: tuple[str, ...]) -> Extractor:
+        opened = super().open(resources, classes)
         known = tuple(opened.facts["classes"])
-        if strange := [name for name in means.classes if name not in known]:
+        if strange := [name for name in classes if name not in known]:
             raise UserError(
                 f"the classifier does not know {', '.join(strange[:5])}; it knows {', '.join(known[:8])}: train one "
                 "on data with these classes, or put the videos in folders named by class"
             )
-        place = np.array(
-            [means.classes.index(name) if name in means.classes else len(means.classes) for name in known]
-        )
+        place = np.array([classes.index(name) if name in classes else len(classes) for name in known])
 
         def rows(batch: EvaluationBatch) -> Rows:
             found = opened.rows(batch)

@@ -1,0 +1,412 @@
+"""What is evaluated: samples of a model, copies of the frames that it is given, finished videos.
+
+Each says which clips a protocol looks at and what goes on record; all else of a measurement is the same for all.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from vidgan.data.dataset import Dataset
+from vidgan.data.raw_videos import ArrayClips, RawVideos, open_videos
+from vidgan.data.store import INDEX, PreparedDataset, open_dataset
+from vidgan.data.window import WindowSpec
+from vidgan.errors import UserError
+from vidgan.evaluation.clips import Clips, CopiedClips, DataClips, GeneratedClips, PairedClips, codec_of
+from vidgan.evaluation.protocols.metrics import BestFuture
+from vidgan.evaluation.protocols.protocol import Draw, Protocol, Subject
+from vidgan.run.data import data_of_run
+from vidgan.run.directory import RunDirectory
+from vidgan.run.experiment import Experiment, whole_window
+from vidgan.sample.model import RECORD, Model, load, load_run
+from vidgan.sample.standing import given_frames
+from vidgan.sample.video_io import Videos
+from vidgan.spec import to_json
+
+
+class Sides(NamedTuple):
+    """The clips of both sides."""
+
+    protocol: Protocol
+    """with everything that the clips decide filled in"""
+    fakes: Callable[[int], Clips]
+    """evaluated clips by the number of the run, from 0"""
+    real: DataClips | None
+    """where the metric compares with them"""
+    facts: Mapping[str, Any] | None
+    """what goes on record of the real side; None where there is none"""
+    warnings: tuple[str, ...] = ()
+
+
+class Evaluated(ABC):
+    """What is evaluated."""
+
+    @property
+    def step(self) -> int | None:
+        """Generator updates of the model; None where there is none."""
+        return None
+
+    @abstractmethod
+    def subject(self, real: Dataset | None) -> Subject:
+        """What a protocol may refuse."""
+
+    @abstractmethod
+    def classes_of(self, real: Dataset | None) -> tuple[str, ...]:
+        """The classes that the labels of the evaluated clips count."""
+
+    def prepare(self) -> None:  # noqa: B027  (most have nothing to do)
+        """Do what is done once before clips are made; the first of several processes does it before the others."""
+
+    @abstractmethod
+    def facts(self, clips: Clips) -> dict[str, Any]:
+        """What goes on record of the evaluated ``clips``."""
+
+    @abstractmethod
+    def sides(self, name: str, protocol: Protocol, real: Dataset | None) -> Sides:
+        """The clips that ``protocol``, called ``name``, looks at; against ``real``, where it compares.
+
+        Raises:
+            UserError: if the protocol asks for other clips than there are, or real ones are missing.
+        """
+
+
+def subject_of(experiment: Experiment, classes: tuple[str, ...], real: Dataset | None) -> Subject:
+    """A model of ``classes``, as far as a protocol may refuse it."""
+    context, levels = experiment.levels[0].context_frames, len(experiment.levels)
+    return Subject(classes, True, experiment.conditional, context, real, levels)
+
+
+class OfExperiment(Evaluated):
+    """What a model makes, or what it is given.
+
+    Args:
+        classes: that it can be asked for.
+        place: run directory, or folder of a saved model; None where it is not known.
+    """
+
+    def __init__(self, experiment: Experiment, classes: tuple[str, ...], place: Path | None) -> None:
+        self.experiment, self.classes, self.place = experiment, classes, place
+        self.context = experiment.levels[0].context_frames
+
+    def subject(self, real: Dataset | None) -> Subject:
+        return subject_of(self.experiment, self.classes, real)
+
+    def classes_of(self, real: Dataset | None) -> tuple[str, ...]:
+        """Its own; continuations have the labels of what they continue."""
+        return real.classes if real is not None and self.context else self.classes
+
+    def sides(self, name: str, protocol: Protocol, real: Dataset | None) -> Sides:
+        protocol = self.adapted(protocol)
+        asked, metric, sampling = protocol.source, protocol.metric, protocol.sampling
+        assert sampling is not None, "a protocol for files alone"
+        if real is None and (protocol.real is not None or self.context):
+            raise UserError(f"{name} needs real videos: name them by real=, or --data")
+        whole = whole_window(self.experiment)
+        made = whole.frames if sampling.given_frames else whole.frames - self.context
+        frames, stride = asked.frames or made, asked.stride or whole.stride
+        if frames > made:
+            raise UserError(
+                f"{name} takes clips of {frames} frames; this model makes {made}: choose --frames {made} or fewer"
+            )
+        if asked.size not in (None, whole.size):
+            raise UserError(
+                f"this model makes clips of {whole.size}x{whole.size}, not {asked.size}x{asked.size}"
+            )
+        given = against = None
+        count = protocol.clips
+        if real is not None and self.context:
+            draw = protocol.real or Draw()
+            if metric.futures > 1 or protocol.features.needs_truth:
+                draw = draw.replace(count=protocol.clips)
+            given = DataClips(real, whole.replace(stride=stride), draw, protocol.seed)
+            if protocol.features.needs_truth:
+                count = given.count
+        if real is not None and metric.needs_real:
+            assert protocol.real is not None
+            window = WindowSpec(size=whole.size, frames=frames, stride=stride)
+            against = DataClips(real, window, protocol.real, protocol.seed, asked.classes)
+        filled = protocol.replace(
+            source=asked.replace(
+                frames=frames,
+                stride=stride,
+                size=whole.size,
+                real_codec=None if real is None else codec_of(real),
+                fake_codec="none",
+            ),
+            clips=count,
+        )
+        return Sides(
+            self.recorded(filled),
+            self.fakes(filled, given),
+            against,
+            None if real is None else facts_of(real, against or given),
+        )
+
+    def adapted(self, protocol: Protocol) -> Protocol:
+        """The protocol as it is meant for what is evaluated."""
+        return protocol
+
+    def recorded(self, protocol: Protocol) -> Protocol:
+        """The protocol as it goes on record."""
+        return protocol
+
+    @abstractmethod
+    def fakes(self, protocol: Protocol, given: DataClips | None) -> Callable[[int], Clips]:
+        """The evaluated clips by the number of the run; ``given``: those whose first frames a model is given."""
+
+    def facts(self, clips: Clips) -> dict[str, Any]:
+        """The run, and which weights made the clips or that they are copies of given frames."""
+        made_of = {name: fact for name, fact in clips.identity.items() if name in ("weights", "copies")}
+        return {"run": None if self.place is None else str(self.place), **made_of}
+
+
+class ModelSamples(OfExperiment):
+    """Samples of a model, or its continuations of real clips.
+
+    Args:
+        open: the model; called when it is first needed, so that a protocol that does not apply costs nothing.
+    """
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        classes: tuple[str, ...],
+        open: Callable[[], Model],
+        place: Path | None = None,
+    ) -> None:
+        super().__init__(experiment, classes, place)
+        self._open = open
+
+    @classmethod
+    def of(cls, model: Model, place: Path | None = None) -> "ModelSamples":
+        """Of a model that is open."""
+        return cls(model.experiment, model.class_names, lambda: model, place)
+
+    @cached_property
+    def model(self) -> Model:
+        """The model."""
+        return self._open()
+
+    @property
+    def step(self) -> int:
+        return self.model.step
+
+    def prepare(self) -> None:
+        """Take standing statistics, where they are not kept yet."""
+        self.model.sampler()
+
+    def recorded(self, protocol: Protocol) -> Protocol:
+        sampling, own = protocol.sampling, self.experiment.training.standing_statistics
+        assert sampling is not None
+        return protocol.replace(sampling=sampling.replace(statistics=sampling.statistics or own))
+
+    def fakes(self, protocol: Protocol, given: DataClips | None) -> Callable[[int], Clips]:
+        source, sampling, futures = protocol.source, protocol.sampling, protocol.metric.futures
+        assert sampling is not None
+        assert source.frames is not None
+        frames = source.frames
+        return lambda run: GeneratedClips(
+            self.model,
+            sampling,
+            protocol.seed + run,
+            protocol.clips * futures,
+            frames,
+            given=given,
+            futures=futures,
+            pairs=protocol.features.needs_pairs,
+            only=[self.classes.index(name) for name in source.classes],
+        )
+
+
+class CopyBaseline(OfExperiment):
+    """What a model is given, its last frame standing still: the copy baseline (Luc et al. 2020, D.3)."""
+
+    def adapted(self, protocol: Protocol) -> Protocol:
+        """Of one clip there is one copy, and no noise."""
+        metric = protocol.metric
+        if isinstance(metric, BestFuture):
+            metric = metric.replace(futures=1)
+        return protocol.replace(metric=metric, runs=1)
+
+    def recorded(self, protocol: Protocol) -> Protocol:
+        return protocol.replace(sampling=None)
+
+    def fakes(self, protocol: Protocol, given: DataClips | None) -> Callable[[int], Clips]:
+        sampling, frames = protocol.sampling, protocol.source.frames
+        if given is None:
+            raise UserError("copies are of the last given frame, and this model is given none")
+        assert sampling is not None
+        assert frames is not None
+        clips = CopiedClips(given, protocol.clips, self.context, sampling.given_frames, frames)
+        return lambda run: clips
+
+
+class FinishedVideos(Evaluated):
+    """Videos as they lie, or an array of clips; they begin at their first frames."""
+
+    def __init__(self, videos: RawVideos) -> None:
+        self.videos = videos
+
+    def subject(self, real: Dataset | None) -> Subject:
+        classes = self.videos.classes
+        return Subject(classes, False, len(classes) > 1, 0, real)
+
+    def classes_of(self, real: Dataset | None) -> tuple[str, ...]:
+        return self.videos.classes
+
+    def facts(self, clips: Clips) -> dict[str, Any]:
+        videos = self.videos
+        return {"files": videos.source, "fingerprint": videos.fingerprint, "videos": len(videos)}
+
+    def sides(self, name: str, protocol: Protocol, real: Dataset | None) -> Sides:
+        asked, metric, videos = protocol.source, protocol.metric, self.videos
+        if protocol.real is not None and real is None:
+            raise UserError(f"{name} compares with real videos: name them by --real FOLDER or --data DEST")
+        size, stride, futures = videos.size, asked.stride or 1, metric.futures
+        count = min(len(videos), protocol.clips * futures)
+        lengths = [videos.info(index).frames for index in range(count)]
+        frames = asked.frames or min(lengths)
+        evaluated = DataClips(videos, WindowSpec(size=size, frames=frames), Draw(count=count), protocol.seed)
+        clips: Clips = evaluated
+        reals = None
+        if protocol.real is not None and real is not None:
+            window, draw = WindowSpec(size=size, frames=frames, stride=stride), protocol.real
+            if protocol.features.needs_truth:
+                # Files and what followed are paired by their order, so nothing is shuffled or left out.
+                draw = Draw(split=draw.split, count=max(1, count // futures))
+            reals = DataClips(real, window, draw, protocol.seed)
+            if protocol.features.needs_truth:
+                clips = PairedClips(evaluated, reals, futures)
+        filled = protocol.replace(
+            source=asked.replace(
+                frames=frames,
+                stride=stride,
+                size=size,
+                real_codec=None if reals is None else codec_of(reals.dataset),
+                fake_codec=videos.codec,
+            ),
+            clips=count // futures,
+            sampling=None,
+            runs=1,
+        )
+        random = protocol.real is not None and (protocol.real.shuffled or protocol.real.random_start)
+        return Sides(
+            filled,
+            lambda run: clips,
+            reals if metric.needs_real else None,
+            None if real is None else {**facts_of(real, reals), "drawn_at_random": random},
+            () if asked.frames is not None else self._cut_short(lengths),
+        )
+
+    def _cut_short(self, lengths: list[int]) -> tuple[str, ...]:
+        """A warning where the shortest video decides what is seen of longer ones."""
+        frames, most = min(lengths), max(lengths)
+        if frames == most:
+            return ()
+        shortest = self.videos.name(lengths.index(frames))
+        return (
+            f"only the first {frames} frames of each clip were evaluated, as {shortest} has no more and others have up "
+            f"to {most}: leave it out, or choose by --frames",
+        )
+
+
+def facts_of(dataset: Dataset, clips: DataClips | None) -> dict[str, Any]:
+    """What a result records of the real data."""
+    facts: dict[str, Any] = {
+        "fingerprint": dataset.fingerprint,
+        "videos": len(dataset),
+        "classes": len(dataset.classes),
+        "left_out": None if clips is None else clips.left_out,
+    }
+    if isinstance(dataset, PreparedDataset):
+        facts |= {"source": str(dataset.folder), "prepared": to_json(dataset.index.spec)}
+    elif isinstance(dataset, RawVideos):
+        facts |= {"source": dataset.source}
+    return facts
+
+
+Fake = Model | str | Path | Videos
+"""what may be evaluated: a model, a run directory, videos as they lie, a uint8 array (N, T, H, W, 3)"""
+Real = Dataset | str | Path | Videos
+"""what it may be compared with: a dataset, a prepared folder, videos as they lie, a uint8 array (N, T, H, W, 3)"""
+
+
+class Opening(NamedTuple):
+    """How a model is opened."""
+
+    checkpoint: str | int = "last"
+    """``last``, ``best`` by what the run evaluated while it trained, or the step of one"""
+    raw: bool = False
+    """raw weights instead of their moving average"""
+    device: torch.device = torch.device("cpu")
+    cache: Path | None = None
+    """folder for standing statistics that are taken anew; None: in memory"""
+
+
+def open_sides(
+    fake: Fake, real: Real | None, size: int | None, opening: Opening
+) -> tuple[Evaluated, Dataset | None]:
+    """What is evaluated, and what it is compared with, however they are named; a run's own data where ``real`` is None.
+
+    Args:
+        size: shorter side to which videos are resized (pixels); None keeps that of the first.
+
+    Raises:
+        UserError: where nothing is there, or the two are of unlike sizes.
+    """
+    if isinstance(fake, np.ndarray):
+        return _videos(ArrayClips(fake, size), real)
+    if isinstance(fake, Model):
+        return _samples(fake, None, real)
+    path = Path(fake)
+    if (path / "experiment.json").is_file():
+        return open_run(RunDirectory.open(path), real, opening)
+    if (path / RECORD).is_file():
+        return _samples(load(path, None, opening.checkpoint, opening.raw, opening.device), path, real)
+    return _videos(open_videos(path, size), real)
+
+
+def _videos(videos: RawVideos, real: Real | None) -> tuple[Evaluated, Dataset | None]:
+    return FinishedVideos(videos), None if real is None else open_real(real, videos.size)
+
+
+def _samples(model: Model, place: Path | None, real: Real | None) -> tuple[Evaluated, Dataset | None]:
+    samples = ModelSamples.of(model, place)
+    return samples, None if real is None else open_real(real, model.experiment.size)
+
+
+def open_run(run: RunDirectory, real: Real | None, opening: Opening) -> tuple[ModelSamples, Dataset]:
+    """The model of a run, which is loaded when it is needed, and the run's own data or ``real``."""
+    dataset = data_of_run(run, None) if real is None else open_real(real, run.experiment.size)
+    # Standing statistics are of the data that it was trained on, whatever it is compared with.
+    given = given_frames(run, dataset if dataset.fingerprint == run.data.fingerprint else None)
+
+    def model() -> Model:
+        return load_run(run, opening.checkpoint, opening.raw, opening.device, opening.cache, given)
+
+    return ModelSamples(run.experiment, run.class_names, model, run.path), dataset
+
+
+def open_real(real: Real, size: int) -> Dataset:
+    """Real videos of ``size`` pixels; prepared ones have that size, others are resized.
+
+    Raises:
+        UserError: where there are none, or prepared ones are of another size.
+    """
+    if isinstance(real, np.ndarray):
+        return ArrayClips(real, size)
+    if not isinstance(real, Dataset):
+        path = Path(real)
+        real = open_dataset(path) if (path / INDEX).is_file() else open_videos(path, size)
+    if isinstance(real, PreparedDataset) and real.index.spec.size != size:
+        own = real.index.spec.size
+        raise UserError(
+            f"{real.folder} is prepared at {own} pixels and the evaluated videos have {size}: give --size {own}, or "
+            f"prepare it at {size}"
+        )
+    return real
