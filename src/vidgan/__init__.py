@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from vidgan import nn as nn
     from vidgan.errors import UserError as UserError
     from vidgan.presets import preset as preset
+    from vidgan.presets import preset_names as preset_names
     from vidgan.run.experiment import Experiment as Experiment
     from vidgan.run.networks import build as build
     from vidgan.sample.model import Model as Model
@@ -29,6 +30,7 @@ _HOMES = {
     "build": "run.networks",
     "load": "sample.model",
     "preset": "presets",
+    "preset_names": "presets",
     "save_video": "sample.video_io",
 }
 """Where each name stands; the imports above tell type checkers the same."""

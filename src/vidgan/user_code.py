@@ -22,25 +22,34 @@ from vidgan.errors import UserError, did_you_mean
 __path__: list[str] = []  # Lets Python look for modules below this one.
 PREFIX = f"{__name__}."
 
+Files = str | Path | Sequence[str | Path] | None
+"""The user's Python file or files."""
+
 
 def load_code(path: str | Path) -> ModuleType:
     """The module that a Python file makes; imported once, however its path is spelled.
 
-    A file that Python has imported already, the running script too, is not imported anew.
+    A file that Python has imported already, the running script too, is not imported anew. The name of an installed
+    module, ``package.module``, is taken too.
 
     Raises:
         UserError: if there is no such file, or it cannot be imported; one line that says where it fails.
     """
     file = Path(path).resolve()
+    if file.suffix != ".py" and all(part.isidentifier() for part in str(path).split(".")):
+        return _import(str(path), str(path), file)
     if not file.is_file() or file.suffix != ".py":
         raise UserError(f"there is no Python file {path}")
     for module in list(sys.modules.values()):
         if _is_made_of(module, file):
             return module
-    try:
-        return importlib.import_module(PREFIX + _spell(file))
-    except (Exception, SystemExit) as error:
-        raise UserError(f"{path} cannot be imported: {_where(error, file)}{_brief(error)}") from error
+    return _import(PREFIX + _spell(file), str(path), file)
+
+
+def load_files(files: Files) -> None:
+    """Import the user's file or files; raises as :func:`load_code`."""
+    for file in [files] if isinstance(files, str | Path) else files or ():
+        load_code(file)
 
 
 def load_object(name: str) -> Any:
@@ -69,6 +78,13 @@ def code_hash(path: str | Path) -> str:
         return hashlib.sha256(Path(path).read_bytes()).hexdigest()
     except OSError as error:
         raise UserError(f"there is no Python file {path}") from error
+
+
+def _import(module: str, said: str, file: Path) -> ModuleType:
+    try:
+        return importlib.import_module(module)
+    except (Exception, SystemExit) as error:
+        raise UserError(f"{said} cannot be imported: {_where(error, file)}{_brief(error)}") from error
 
 
 def _is_made_of(module: Any, file: Path) -> bool:

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from vidgan.cli.parse import parse
 from vidgan.errors import UserError
-from vidgan.presets import GROUPS, preset, presets
+from vidgan.presets import groups, preset, presets
 from vidgan.report.costs import layers, overview
 from vidgan.run.experiment import Experiment
 from vidgan.spec import Spec, differences, to_json
@@ -55,9 +55,9 @@ def run(args: list[str]) -> int:
         return 0
     # Two columns, so that it can be read at 80 characters; the paper's section is shown for one preset.
     console = Console()
-    groups = {title: [make() for make in group] for title, group in GROUPS.items()}
-    widest = max(len(experiment.name) for group in groups.values() for experiment in group)
-    for number, (title, group) in enumerate(groups.items()):
+    listed = groups()
+    widest = max(len(experiment.name) for group in listed.values() for experiment in group)
+    for number, (title, group) in enumerate(listed.items()):
         if number:
             console.print()
         console.print(f"[bold]{title}[/bold]")

@@ -1,10 +1,21 @@
-"""Every published experiment by name, as plain data; to add one, edit its paper's file and this list."""
+"""Every experiment by name, as plain data; to add one, edit its paper's file and this list.
 
+Others come from installed packages, and from the user's own Python or JSON file.
+"""
+
+import functools
+import json
+import sys
 from collections.abc import Callable, Mapping
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any
 
 from vidgan.errors import UserError, did_you_mean
 from vidgan.presets import cvg, demo, dvd_gan, guide, ssw_gan, trivd_gan
 from vidgan.run.experiment import Experiment
+from vidgan.spec import from_json
+from vidgan.user_code import Files, load_files, load_object
 
 GROUPS: Mapping[str, tuple[Callable[[], Experiment], ...]] = {
     "Small, for a CPU": (
@@ -62,18 +73,111 @@ GROUPS: Mapping[str, tuple[Callable[[], Experiment], ...]] = {
 }
 
 
+def preset(name: str, code: Files = None) -> Experiment:
+    """The experiment called ``name``: a preset of vidgan or of an installed package, or one's own.
+
+    One's own is ``my_experiment.py:mine``, an experiment or a function that returns one, or a JSON file: what
+    ``vidgan presets NAME --json`` prints, edited, or a run's ``experiment.json``.
+
+    Args:
+        code: the user's Python file or files whose classes a JSON file mentions.
+
+    Raises:
+        UserError: if there is no such experiment; names the nearest.
+    """
+    load_files(code)
+    if name.endswith(".json"):
+        return _read(Path(name))
+    if ":" in name:
+        return _experiment(name, load_object(name))
+    table = _own()
+    if name in table:
+        return table[name]
+    offers = _offers()
+    if name in offers:
+        return _load(offers[name])
+    raise UserError(
+        f"there is no preset {name!r}{did_you_mean(name, [*table, *offers])}; `vidgan presets` lists them"
+    )
+
+
 def presets() -> dict[str, Experiment]:
-    """All experiments by name."""
+    """All experiments by name: vidgan's own and those of installed packages."""
+    return {experiment.name: experiment for group in groups().values() for experiment in group}
+
+
+def preset_names() -> tuple[str, ...]:
+    """The names of all presets, vidgan's own first."""
+    return tuple(presets())
+
+
+def groups() -> dict[str, list[Experiment]]:
+    """All experiments under the headings that they are listed by.
+
+    Packages offer presets as entry points of the group ``vidgan.presets``: the preset's name, and a function that
+    returns it. One that cannot be had is left out, and a line on standard error says why.
+    """
+    found = {title: [make() for make in group] for title, group in GROUPS.items()}
+    for offer in _offers().values():
+        title = f"Of the package {offer.dist.name if offer.dist else '?'}"
+        try:
+            found.setdefault(title, []).append(_load(offer))
+        except UserError as error:
+            print(f"left out: {error}", file=sys.stderr)
+    return {title: group for title, group in found.items() if group}
+
+
+@functools.cache
+def _own() -> dict[str, Experiment]:
     return {
         experiment.name: experiment for group in GROUPS.values() for experiment in (make() for make in group)
     }
 
 
-def preset(name: str) -> Experiment:
-    """The experiment called ``name``; raises :class:`UserError` that names the nearest one."""
-    table = presets()
-    if name not in table:
+@functools.cache
+def _offers() -> dict[str, EntryPoint]:
+    """What installed packages offer; a name that is taken is left out, and a line says so."""
+    found: dict[str, EntryPoint] = {}
+    for offer in entry_points(group="vidgan.presets"):
+        if offer.name in _own() or offer.name in found:
+            whose = "vidgan" if offer.name in _own() else "another package"
+            print(f"left out: {_said(offer)}: {whose} has a preset of that name", file=sys.stderr)
+        else:
+            found[offer.name] = offer
+    return found
+
+
+def _load(offer: EntryPoint) -> Experiment:
+    """Raises :class:`UserError` in one line if it fails in any way."""
+    try:
+        experiment = _experiment(offer.value, offer.load())
+    except Exception as error:
+        text = " ".join(str(error).split())
+        raise UserError(f"{_said(offer)} cannot be loaded: {type(error).__name__}: {text}") from error
+    if experiment.name != offer.name:
+        raise UserError(f"{_said(offer)} is an experiment of another name: {experiment.name}")
+    return experiment
+
+
+def _said(offer: EntryPoint) -> str:
+    package = f" of the package {offer.dist.name}" if offer.dist else ""
+    return f"the preset {offer.name}{package} ({offer.value})"
+
+
+def _experiment(name: str, value: Any) -> Experiment:
+    """An experiment, or what a function that takes no arguments makes."""
+    made = value if isinstance(value, Experiment) or not callable(value) else value()
+    if not isinstance(made, Experiment):
         raise UserError(
-            f"there is no preset {name!r}{did_you_mean(name, list(table))}; `vidgan presets` lists them"
+            f"{name} is no experiment, nor a function that returns one: got {type(made).__name__}"
         )
-    return table[name]
+    return made
+
+
+def _read(path: Path) -> Experiment:
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from error
+    is_run = isinstance(content, dict) and "experiment" in content
+    return from_json(Experiment, content["experiment"] if is_run else content)

@@ -2,14 +2,17 @@
 
 import math
 from collections import Counter
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from vidgan.data.dataset import Dataset
 from vidgan.data.window import WindowSpec
 from vidgan.models.cascade import below_of
+from vidgan.models.generator import StageSpec
 from vidgan.models.level import LevelSpec
 from vidgan.models.losses import ClassMarginSpec, PixelLossSpec, VarietySpec
 from vidgan.nn.layers import InitialiserSpec, OrthogonalSpec
+from vidgan.nn.recurrent import UnitSpec
+from vidgan.nn.temporal import RecurrentSpec, TemporalSpec
 from vidgan.run.collapse import CollapseSpec
 from vidgan.spec import Spec, require
 
@@ -254,6 +257,33 @@ class Experiment(Spec):
         """Levels that are trained one after another; where all are trained together, the top one stands for them."""
         last = len(self.levels) - 1
         return (last,) if self.joint else tuple(range(last + 1))
+
+    def with_unit(self, unit: UnitSpec) -> Self:
+        """A copy in which ``unit`` is the unit of every recurrent layer, on all levels; ``deviations`` say so.
+
+        Raises:
+            SpecError: if no layer is recurrent.
+        """
+        replaced: list[UnitSpec] = []
+
+        def layer_with(layer: TemporalSpec) -> TemporalSpec:
+            if not isinstance(layer, RecurrentSpec):
+                return layer
+            replaced.append(layer.unit)
+            return layer.replace(unit=unit)
+
+        def stage_with(stage: StageSpec) -> StageSpec:
+            return stage.replace(temporal=tuple(layer_with(layer) for layer in stage.temporal))
+
+        def level_with(level: LevelSpec) -> LevelSpec:
+            stages = tuple(stage_with(stage) for stage in level.generator.stages)
+            return level.replace(generator=level.generator.replace(stages=stages))
+
+        levels = tuple(level_with(level) for level in self.levels)
+        require(len(replaced) > 0, f"no layer of {self.name} is recurrent, so none can have the unit {unit}")
+        before = " and ".join(dict.fromkeys(str(old) for old in replaced))
+        said = f"the unit of every recurrent layer is {unit} instead of {before}"
+        return self.replace(levels=levels, deviations=(*self.deviations, said))
 
     def round_of(self, index: int) -> int:
         """The round in which level ``index`` is trained, whose checkpoints hold it."""

@@ -25,7 +25,7 @@ from vidgan.sample.sampler import End, Futures, Sampler, at_once, device_of
 from vidgan.sample.standing import GivenFrames, StatisticsStore, frozen_levels
 from vidgan.sample.weights import build_generator, load_generators
 from vidgan.spec import from_json, to_json
-from vidgan.user_code import load_code
+from vidgan.user_code import Files, load_files
 
 FORMAT: Final = "vidgan-model-1"
 RECORD, WEIGHTS, STATISTICS, SUMS = "model.json", "weights.safetensors", "statistics", "SHA256SUMS"
@@ -297,7 +297,7 @@ class Model:
 
 def load(
     path: str | Path,
-    code: str | Path | Sequence[str | Path] | None = None,
+    code: Files = None,
     checkpoint: str | int = "last",
     raw: bool = False,
     device: str | torch.device | None = None,
@@ -319,8 +319,7 @@ def load(
         UserError: if there is no model, it is damaged, or a frame-conditional one has no saved statistics and no data.
     """
     path = Path(path)
-    for file in [code] if isinstance(code, str | Path) else code or ():
-        load_code(file)
+    load_files(code)
     given = None if data is None else GivenFrames.of(data)
     place = None if cache is None else Path(cache)
     device = choose_device() if device is None else torch.device(device)
