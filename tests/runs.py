@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from vidgan.presets import preset
 from vidgan.presets.demo import demo
@@ -13,6 +14,7 @@ from vidgan.run.checkpoints import State, checkpoint_path, save
 from vidgan.run.directory import DataRecord, RunDirectory
 from vidgan.run.experiment import Experiment
 from vidgan.sample.video_io import write_clip
+from vidgan.train.trainer import LevelState
 
 CLASSES = ("disc-right", '<b>bold & "co"')
 
@@ -111,4 +113,14 @@ def full_run(path: Path) -> RunDirectory:
             folder = run.samples / "classes" / name
             paint(folder / f"fake-{i}.webp", seed=i)
             paint(folder / f"real-{i}.webp", seed=10 + i)
+    return run
+
+
+def untrained(path: Path, experiment: Experiment, classes: Sequence[str] = CLASSES) -> RunDirectory:
+    """A run whose checkpoints hold weights as they are when training starts."""
+    run = make_run(path, experiment, classes)
+    for index in run.experiment.rounds:
+        state = LevelState(run.experiment, index, torch.device("cpu"))
+        facts = {"level": index + 1, "step": 1, "finished": True, "labels": [1] * run.experiment.classes}
+        save(checkpoint_path(run.checkpoints, index + 1, 1), State(state.tensors(), facts))
     return run

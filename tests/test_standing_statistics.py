@@ -18,11 +18,12 @@ from vidgan.run.experiment import (
     label_counts,
     whole_window,
 )
-from vidgan.run.tiny import tiny
+from vidgan.run.tiny import LATENT, tiny
 from vidgan.sample.model import Model
 from vidgan.sample.previews import COLUMNS, ROWS, brief_statistics, column_classes
 from vidgan.sample.sampler import at_once, parts_of
 from vidgan.sample.standing import GivenFrames, standing_statistics
+from vidgan.seeds import stream
 from vidgan.train.trainer import LevelState
 
 CPU = torch.device("cpu")
@@ -130,8 +131,8 @@ def test_joined_conditioning_keeps_the_order() -> None:
     assert whole.below is None
 
 
-def settled_labels(labels: tuple[int, ...]) -> torch.Tensor:
-    """The labels of 400 clips that a generator settles on."""
+def drawn_labels(labels: tuple[int, ...]) -> torch.Tensor:
+    """The labels of 400 clips that standing statistics are taken of."""
     experiment = catalog.experiments()["demo"].replace(classes=len(labels))
     generator = LevelState(experiment, 0, CPU).level.generator
     seen: list[torch.Tensor] = []
@@ -140,16 +141,27 @@ def settled_labels(labels: tuple[int, ...]) -> torch.Tensor:
         seen.append(label)
         return [NOTHING]
 
-    standing_statistics(generator, [whole(1)], labels, StandingStatisticsSpec(batches=4, clips=100), 5, given)
+    passes = StandingStatisticsSpec(batches=4, clips=100)
+    standing_statistics(generator, [whole(1)], labels, passes, 5, given)
     return torch.cat(seen)
 
 
-def test_settling_draws_classes_as_often_as_the_data() -> None:
-    counts = torch.bincount(settled_labels((1, 0, 6, 3)), minlength=4)
-    assert counts[1] == 0
-    # Six deviations of a binomial with 400 draws.
-    for count, share in zip(counts.tolist(), (0.1, 0.0, 0.6, 0.3), strict=True):
-        assert abs(count - 400 * share) <= 6 * (400 * share * (1 - share)) ** 0.5
+@pytest.mark.parametrize("labels", [(1, 1), (1, 0, 6, 3), (1,) * 8, (2, 1, 0), (0, 5, 5), (1,)])
+def test_classes_are_drawn_as_often_as_the_data_have_them(labels: tuple[int, ...]) -> None:
+    """Each count within four deviations of a binomial; and each clip's class is that of its ticket: of as many tickets
+    as the data have clips, every class has as many, in order."""
+    drawn = drawn_labels(labels)
+    counts, total = torch.bincount(drawn, minlength=len(labels)).tolist(), sum(labels)
+    for count, share in zip(counts, labels, strict=True):
+        p = share / total
+        assert abs(count - 400 * p) <= 4 * (400 * p * (1 - p)) ** 0.5
+    owners = [label for label, share in enumerate(labels) for _ in range(share)]
+    tickets: list[int] = []
+    for batch in range(4):
+        rng = stream(5, "settle", batch)
+        torch.randn((100, LATENT), generator=rng)  # the noise is drawn first
+        tickets += torch.randint(0, total, (100,), generator=rng).tolist()
+    assert drawn.tolist() == [owners[ticket] for ticket in tickets]
 
 
 class Unbalanced(SyntheticDataset):

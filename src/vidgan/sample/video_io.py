@@ -32,7 +32,7 @@ def save_video(video: Tensor | NDArray[Any], path: str | Path, fps: float = 12.0
     Raises:
         UserError: for a video of another shape or type, an unknown suffix or an impossible frame rate.
     """
-    given = torch.as_tensor(video).detach().cpu()
+    given = (video if isinstance(video, Tensor) else torch.from_numpy(np.array(video))).detach().cpu()
     if given.is_floating_point() and given.ndim == 4 and given.shape[1] == 3 and given.numel():
         if not given.isfinite().all():
             raise UserError(

@@ -1,0 +1,335 @@
+"""Experiments of one's own: a unit from a user's file, names of files, presets of other packages."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import runs
+import vidgan
+from commands import ENVIRONMENT, require_one_line, start
+from commands import vidgan as command
+from vidgan import presets
+from vidgan.errors import UserError
+from vidgan.nn.recurrent import ConvGRUSpec, TSRUpSpec
+from vidgan.nn.temporal import RecurrentSpec
+from vidgan.run.directory import RunDirectory
+from vidgan.run.experiment import Experiment
+from vidgan.run.tiny import tiny
+from vidgan.sample.video_io import to_bytes
+from vidgan.spec import SpecError, to_json
+from vidgan.user_code import code_hash, load_code, load_object
+
+Capture = pytest.CaptureFixture[str]
+UNIT = '''
+import torch
+
+import vidgan
+from vidgan.nn.recurrent import Output, Unit, UnitSpec
+
+
+class Leaky(Unit):
+    """y_t = tanh(x_t + a y_(t-1)), a for every channel."""
+
+    def __init__(self, inputs, hidden, keep):
+        super().__init__(inputs, hidden)
+        self.keep = torch.nn.Parameter(torch.full((hidden, 1, 1), keep))
+
+    def bind(self, dtype):
+        keep = self.keep.to(dtype)
+
+        def step(x, state):
+            y = torch.tanh(x + keep * state[0])
+            return Output(y, (y,), None)
+
+        return step
+
+    def start(self, encoding):
+        return (encoding,)
+
+
+class LeakySpec(UnitSpec):
+    keep: float = 0.5
+
+    def build(self, inputs, hidden):
+        return Leaky(inputs, hidden, self.keep)
+
+
+def mine():
+    return vidgan.preset("demo").with_unit(LeakySpec(keep=0.25)).replace(name="mine")
+
+
+constant = mine()
+nothing = "a word"
+
+
+def broken():
+    return mine().replace(nmae="x")
+'''
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "my_experiment.py"
+    path.write_text(UNIT)
+    return path
+
+
+def units(experiment: Experiment) -> list[list[object]]:
+    """The units of the recurrent layers, level by level."""
+    return [
+        [
+            layer.unit
+            for stage in level.generator.stages
+            for layer in stage.temporal
+            if isinstance(layer, RecurrentSpec)
+        ]
+        for level in experiment.levels
+    ]
+
+
+def test_a_unit_replaces_all_others(file: Path) -> None:
+    spec = load_object(f"{file}:LeakySpec")(keep=0.1)
+    for name in ("dvd-gan-k600-12x64", "trivd-gan-fp-k600-16x64", "ssw-gan-k600-48x128-convgru"):
+        before = vidgan.preset(name)
+        after = before.with_unit(spec)
+        assert [len(level) for level in units(after)] == [len(level) for level in units(before)]
+        assert all(unit == spec for level in units(after) for unit in level)
+        assert len(units(after)[0]) > 0
+        (*same, line) = after.deviations
+        assert tuple(same) == before.deviations
+        assert "LeakySpec(keep=0.1)" in line
+        assert str(units(before)[0][0]) in line
+        # Nothing else changes.
+        (old,) = {unit for level in units(before) for unit in level}
+        assert after.with_unit(old).replace(deviations=before.deviations) == before
+    assert len(units(vidgan.preset("ssw-gan-k600-48x128-convgru"))[1]) > 0, "a unit of an upper level counts"
+
+
+def test_where_nothing_is_recurrent_no_unit_can_be_replaced() -> None:
+    demo = vidgan.preset("demo")
+    (level,) = demo.levels
+    still = tuple(stage.replace(temporal=()) for stage in level.generator.stages)
+    plain = demo.replace(levels=(level.replace(generator=level.generator.replace(stages=still)),))
+    with pytest.raises(SpecError, match="no layer of demo is recurrent"):
+        plain.with_unit(TSRUpSpec())
+
+
+def test_names_of_files_are_experiments(file: Path, tmp_path: Path, capsys: Capture) -> None:
+    mine = vidgan.preset(f"{file}:mine")
+    assert mine.name == "mine"
+    assert mine == vidgan.preset(f"{file}:constant")
+    assert mine.deviations[-1].startswith("the unit of every recurrent layer is LeakySpec(keep=0.25)")
+    answer = command(capsys, "presets", f"{file}:mine", "--json")
+    assert json.loads(answer.out) == to_json(mine)
+    edited = tmp_path / "experiment.json"
+    edited.write_text(answer.out.replace('"keep": 0.25', '"keep": 0.75'))
+    (unit,) = {unit for level in units(vidgan.preset(str(edited))) for unit in level}
+    assert unit.keep == 0.75
+    run = runs.make_run(tmp_path / "run", tiny(mine))
+    assert vidgan.preset(str(run.path / "experiment.json")) == run.experiment
+    for name, words in (
+        (f"{file}:mien", "has no 'mien' .did you mean 'mine'"),
+        (f"{file}:nothing", "is no experiment, nor a function that returns one: got str"),
+        (f"{file}:broken", "has no field 'nmae' .did you mean 'name'"),
+        (f"{tmp_path}/none.py:mine", "there is no Python file"),
+        (f"{tmp_path}/none.json", r"none\.json cannot be read"),
+        (str(file), "there is no preset"),
+        ("dmeo", "did you mean 'demo'"),
+    ):
+        with pytest.raises(UserError, match=words):
+            vidgan.preset(name)
+    (tmp_path / "bad.json").write_text("{}")
+    with pytest.raises(UserError, match="the field 'name' is missing"):
+        vidgan.preset(str(tmp_path / "bad.json"))
+
+
+FRESH = """
+import sys
+import torch, vidgan
+model = vidgan.load(sys.argv[1], code=sys.argv[2] or None, device="cpu")
+torch.save(model.sample(2, seed=1), sys.argv[3])
+"""
+
+
+def in_a_process_of_its_own(run: Path, code: object, out: Path) -> "subprocess.CompletedProcess[str]":
+    arguments = [sys.executable, "-c", FRESH, str(run), str(code), str(out)]
+    return subprocess.run(arguments, env=ENVIRONMENT, capture_output=True, text=True)
+
+
+@pytest.mark.slow
+def test_a_unit_of_ones_own_is_trained_saved_loaded_and_sampled(file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    train = ("train", f"{file}:mine", "--tiny", "--data", "synthetic", "--workers", 0, "--steps", 2)
+    process = start(*train, "--out", out)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    record = json.loads((out / "experiment.json").read_text())
+    assert record["code"] == {"my_experiment.py": code_hash(file)}
+    assert '"is": "my_experiment.py:LeakySpec"' in (out / "experiment.json").read_text()
+    # A folder makes vidgan import nothing: the error names the option.
+    refused = in_a_process_of_its_own(out, "", tmp_path / "no.pt")
+    assert refused.returncode == 1
+    assert refused.stderr.strip().splitlines()[-1].endswith("name its file by --code my_experiment.py")
+    done = in_a_process_of_its_own(out, file, tmp_path / "run.pt")
+    assert (done.returncode, done.stderr) == (0, "")
+    video = torch.load(tmp_path / "run.pt", weights_only=True)
+    model = vidgan.load(out, code=file, device="cpu")
+    assert torch.equal(model.sample(2, seed=1), video)
+    assert model.generators[0].state_dict()["stages.0.temporal.0.unit.keep"].shape[1:] == (1, 1)
+    model.save(tmp_path / "saved")
+    done = in_a_process_of_its_own(tmp_path / "saved", file, tmp_path / "saved.pt")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert torch.equal(torch.load(tmp_path / "saved.pt", weights_only=True), video)
+    refused = in_a_process_of_its_own(tmp_path / "saved", "", tmp_path / "no.pt")
+    assert refused.stderr.strip().splitlines()[-1].endswith("name its file by --code my_experiment.py")
+    # Another version of the file is said in a line, and used.
+    file.write_text(UNIT + "\n# Edited.\n")
+    for place in (out, tmp_path / "saved"):
+        done = in_a_process_of_its_own(place, file, tmp_path / "edited.pt")
+        assert done.returncode == 0
+        assert done.stderr == f"{place} was made with another version of my_experiment.py\n"
+    assert np.array_equal(torch.load(tmp_path / "edited.pt", weights_only=True), video)
+
+
+MAIN = """
+import sys
+from pathlib import Path
+
+import runs
+import vidgan
+from vidgan.nn.recurrent import ConvGRUSpec
+from vidgan.run.tiny import tiny
+from vidgan.spec import from_json, to_json
+
+
+class MineSpec(ConvGRUSpec):
+    more: int = 3
+
+
+if __name__ == "__main__":
+    experiment = tiny(vidgan.preset("demo").with_unit(MineSpec()))
+    run = runs.untrained(Path(sys.argv[1]), experiment)
+    assert '"is": "script.py:MineSpec"' in (run.path / "experiment.json").read_text()
+    for code in (None, __file__):
+        model = vidgan.load(run.path, code=code, device="cpu")
+        assert type(model.experiment.levels[0].generator.stages[0].temporal[0].unit) is MineSpec
+    print(tuple(model.sample(1).shape))
+"""
+
+
+@pytest.mark.slow
+def test_classes_of_the_running_script_are_known(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(MAIN)
+    paths = {"PYTHONPATH": f"{Path(__file__).parent}:{ENVIRONMENT.get('PYTHONPATH', '')}"}
+    arguments = [sys.executable, str(script), str(tmp_path / "run")]
+    done = subprocess.run(arguments, env=ENVIRONMENT | paths, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "(1, 4, 3, 24, 24)\n"), done.stderr
+    assert done.stderr == ""
+
+
+ENTRY_POINTS = """[vidgan.presets]
+theirs = their_package:theirs
+demo = their_package:theirs
+broken = their_package:broken
+missing = their_package:missing
+misnamed = their_package:misnamed
+odd = their_package:odd
+"""
+THEIRS = """
+import vidgan
+print("imported")
+theirs = lambda: vidgan.preset("demo").replace(name="theirs", description="Of a package.")
+misnamed = lambda: theirs().replace(name="other")
+odd = lambda: 3
+def broken():
+    raise ValueError("no\\nluck")
+"""
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A package that Python finds, as pip leaves it."""
+    facts = tmp_path / "their_package-1.0.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: their-package\nVersion: 1.0\n")
+    (facts / "entry_points.txt").write_text(ENTRY_POINTS)
+    (tmp_path / "their_package.py").write_text(THEIRS)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    presets._offers.cache_clear()
+    yield tmp_path
+    presets._offers.cache_clear()
+    sys.modules.pop("their_package", None)
+
+
+def test_presets_of_other_packages(package: Path, capsys: Capture) -> None:
+    assert vidgan.preset("demo").name == "demo"
+    assert capsys.readouterr() == ("", ""), "nobody is asked for a name of vidgan's own"
+    assert vidgan.preset("theirs").description == "Of a package."
+    said = capsys.readouterr()
+    assert said.out == "imported\n"
+    whose = "of the package their-package"
+    assert said.err == (
+        f"left out: the preset demo {whose} (their_package:theirs): vidgan has a preset of that name\n"
+    )
+    for name, words in (
+        ("broken", "ValueError: no luck"),
+        ("missing", "AttributeError"),
+        ("misnamed", "an experiment of another name: other"),
+        ("odd", "is no experiment"),
+    ):
+        with pytest.raises(UserError, match=words) as found:
+            vidgan.preset(name)
+        assert str(found.value).startswith(f"the preset {name} {whose} (their_package:{name}) ")
+        assert "\n" not in str(found.value)
+    capsys.readouterr()
+    names = vidgan.preset_names()
+    assert "theirs" in names
+    assert len(set(names)) == len(names)
+    assert capsys.readouterr().err.count("left out: the preset") == 4
+    answer = command(capsys, "presets")
+    assert "Of the package their-package" in answer.out
+    assert answer.out.splitlines()[-1].split() == ["theirs", "Of", "a", "package."]
+    require_one_line(command(capsys, "presets", "broken"), "ValueError: no luck")
+
+
+def test_a_name_that_two_packages_offer(package: Path, capsys: Capture) -> None:
+    facts = package / "second-1.0.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: second\nVersion: 1.0\n")
+    (facts / "entry_points.txt").write_text("[vidgan.presets]\ntheirs = their_package:theirs\n")
+    assert vidgan.preset("theirs").name == "theirs"
+    assert "another package has a preset of that name\n" in capsys.readouterr().err
+
+
+def test_code_may_be_an_installed_module(package: Path, capsys: Capture) -> None:
+    module = load_code("their_package")
+    assert module is sys.modules["their_package"]
+    assert vidgan.preset("their_package:theirs").name == "theirs"
+    with pytest.raises(UserError, match=r"no_such_package\.units cannot be imported: ModuleNotFoundError"):
+        load_code("no_such_package.units")
+
+
+def test_a_run_of_other_code_says_so(file: Path, tmp_path: Path, capsys: Capture) -> None:
+    run = runs.make_run(tmp_path / "run", tiny(vidgan.preset(f"{file}:mine")))
+    capsys.readouterr()
+    RunDirectory.open(run.path)
+    assert capsys.readouterr() == ("", "")
+    file.write_text(f"{UNIT}\n")
+    for _ in range(2):
+        RunDirectory.open(run.path)
+    assert capsys.readouterr() == ("", f"{run.path} was made with another version of my_experiment.py\n")
+    plain = runs.make_run(tmp_path / "plain")
+    assert json.loads((plain.path / "experiment.json").read_text())["code"] == {}
+
+
+def test_a_sample_of_a_unit_of_ones_own(file: Path, tmp_path: Path) -> None:
+    run = runs.untrained(tmp_path / "run", tiny(vidgan.preset(f"{file}:mine")))
+    video = to_bytes(vidgan.load(run.path, code=[file], device="cpu").sample(1))
+    other = runs.untrained(tmp_path / "other", tiny(vidgan.preset("demo").with_unit(ConvGRUSpec())))
+    assert not torch.equal(video, to_bytes(vidgan.load(other.path, device="cpu").sample(1)))

@@ -1,0 +1,82 @@
+"""``vidgan.save_video``: what it takes, and what a file then holds."""
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageSequence
+
+import vidgan
+from vidgan.errors import UserError
+
+GREYS = (-1.0, -0.5, 0.0, 0.25, 1.0)
+BYTES = (0, 64, 128, 159, 255)
+"""(x + 1) 127.5 to the nearest: 63.75, 127.5 (to even) and 159.375"""
+
+
+def floats() -> torch.Tensor:
+    """Five grey frames of 16 rows and 24 columns."""
+    return torch.tensor(GREYS).view(5, 1, 1, 1).expand(5, 3, 16, 24)
+
+
+def bytes_of(path: Path) -> np.ndarray:
+    """The frames (T, H, W, 3) that a file holds."""
+    if path.suffix == ".npy":
+        return np.load(path)
+    if path.suffix == ".mp4":
+        with av.open(str(path)) as container:
+            return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+    with Image.open(path) as image:
+        frames = [np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(image)]
+    if path.suffix == ".png":
+        return np.stack(np.split(frames[0], 5, axis=1))
+    return np.stack(frames)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".gif", ".webp", ".png", ".npy"])
+def test_both_kinds_of_video_are_the_same_file(tmp_path: Path, suffix: str) -> None:
+    whole = np.broadcast_to(np.array(BYTES, np.uint8)[:, None, None, None], (5, 16, 24, 3))
+    for name, video in (("float", floats()), ("byte", whole), ("tensor", torch.tensor(whole.copy()))):
+        vidgan.save_video(video, str(tmp_path / f"{name}{suffix}"), fps=12)
+    found = bytes_of(tmp_path / f"float{suffix}")
+    assert found.shape == (5, 16, 24, 3)
+    assert np.abs(found.astype(int) - whole).max() <= (3 if suffix == ".mp4" else 0)
+    files = [path.read_bytes() for path in tmp_path.iterdir()]
+    assert len(files) == 3
+    assert len(set(files)) == 1
+
+
+def test_channels_rows_and_columns_keep_their_places(tmp_path: Path) -> None:
+    video = torch.full((2, 3, 4, 6), -1.0)
+    video[1, 0, 2, 5] = 1  # red
+    video[0, 2, 3, 0] = 3  # blue; beyond the range is cut
+    vidgan.save_video(video.requires_grad_(True), tmp_path / "a.npy")
+    found = np.load(tmp_path / "a.npy")
+    assert np.argwhere(found).tolist() == [[0, 3, 0, 2], [1, 2, 5, 0]]
+    assert set(found.flat) == {0, 255}
+
+
+@pytest.mark.parametrize(
+    ("video", "name", "words"),
+    [
+        (torch.zeros(5, 16, 24, 3), "a.mp4", r"float \(T, 3, H, W\).* got torch.float32 \(5, 16, 24, 3\)"),
+        (torch.zeros(5, 3, 16, 24, dtype=torch.uint8), "a.mp4", r"uint8 \(T, H, W, 3\), got torch.uint8"),
+        (torch.zeros(1, 5, 3, 16, 24), "a.mp4", r"got torch.float32 \(1, 5, 3, 16, 24\)"),
+        (torch.zeros(5, 16, 24, 3, dtype=torch.int64), "a.mp4", "got torch.int64"),
+        (torch.zeros(0, 3, 16, 24), "a.mp4", r"\(0, 3, 16, 24\)"),
+        (torch.full((5, 3, 16, 24), float("nan")), "a.mp4", "not finite"),
+        (floats(), "a.avi", "known formats are .mp4, .gif, .webp, .png, .npy"),
+        (floats(), "a", "known formats"),
+    ],
+)
+def test_what_is_no_video_is_one_line(tmp_path: Path, video: torch.Tensor, name: str, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        vidgan.save_video(video, tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_impossible_rates_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="frames per second"):
+        vidgan.save_video(floats(), tmp_path / "a.mp4", fps=0)
