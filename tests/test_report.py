@@ -20,7 +20,7 @@ from runs import CLASSES, confusion, full_run, make_run, paint, tick, write_log
 from vidgan.presets import preset
 from vidgan.presets.demo import demo
 from vidgan.report.changes import of_consequence
-from vidgan.report.curves import MOST, thin
+from vidgan.report.charts import MOST, thin
 from vidgan.report.page import write_report
 from vidgan.run.tiny import tiny
 from vidgan.spec import to_json
@@ -117,6 +117,57 @@ def test_names_are_escaped(page: Page) -> None:
     assert '<b>bold & "co"' in page.section("Results").text
 
 
+NASTY = ("<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "[bold]{{ 7 * 7 }}", "a & b'c")
+
+
+def test_no_name_becomes_markup(tmp_path: Path) -> None:
+    """Names of classes, scalars, protocols, settings and paths, and what is said about them, are text."""
+    first, second, third, fourth = NASTY
+    experiment = demo().replace(name=first, description=second, source=third, deviations=NASTY)
+    run = make_run(tmp_path / first.replace("/", "-"), experiment, classes=NASTY)
+    alarm = {"rule": second, "step": 1, "onset": 1, "text": first}
+    scalars = [name.replace("/", "|") for name in NASTY]  # a slash parts a chart's name from a curve's
+    write_log(run, [tick(1, {f"{name}/{name}": 1.0 for name in scalars}) | {"alarms": [alarm]}])
+    result = confusion([[1, 0, 0, 0, 0]] * 4, NASTY)
+    result |= {"protocol": first, "warnings": [second], "settings": {third: fourth}}
+    run.metrics.append(result | {"values": {second: third, first: dict.fromkeys(NASTY, third)}})
+    for name in NASTY:
+        folder = run.samples / "classes" / name.replace("/", "-")
+        paint(folder / "fake-0.webp")
+    page = Page.read(write_report(run.path))
+    assert len(page.root.all("script")) == 1
+    assert not [image for image in page.root.all("img") if not image.attributes["src"].startswith("data:")]
+    assert not [key for element in page.root.walk() for key in element.attributes if key.startswith("on")]
+    assert "49" not in page.section("Results").text
+    assert first in page.root.all("header")[0].text
+    for title, names in (
+        ("Differences from the paper", NASTY),
+        ("Results", NASTY),
+        ("Training curves", [*scalars, first]),
+    ):
+        assert [name for name in names if name not in page.section(title).text] == []
+    rows = page.section("Samples").all("div", "class")[1:]
+    assert {row.all("h3")[0].text for row in rows} == {name.replace("/", "-") for name in NASTY}
+    curves = page.section("Training curves").all("g", "curve")
+    assert {curve.attributes["data-name"] for curve in curves} == {*scalars, "clips / s"}
+
+
+def test_looking_at_a_run_writes_the_page_alone(tmp_path: Path) -> None:
+    run = full_run(tmp_path / "run")
+
+    def state() -> dict[Path, tuple[int, int]]:
+        found = {path: path.stat() for path in run.path.rglob("*")}
+        return {path: (stat.st_mtime_ns, stat.st_ino) for path, stat in found.items() if path.is_file()}
+
+    before = state()
+    assert write_report(str(run.path), out=tmp_path / "kept.html") == tmp_path / "kept.html"
+    assert state() == before
+    page = write_report(run.path)
+    assert {path: stamp for path, stamp in state().items() if path != page} == before
+    assert page == run.path / "report.html"
+    assert page.read_bytes() == (tmp_path / "kept.html").read_bytes()
+
+
 def test_header_says_what_was_run(page: Page) -> None:
     (header,) = page.root.all("header")
     facts = dict(zip([t.text for t in header.all("dt")], [d.text for d in header.all("dd")], strict=True))
@@ -130,13 +181,13 @@ def test_header_says_what_was_run(page: Page) -> None:
 
 
 def test_differences_from_the_paper(page: Page) -> None:
-    section = page.section("Differs from the paper")
+    section = page.section("Differences from the paper")
     assert [item.text for item in section.all("li")] == list(demo().deviations)
 
 
 def test_no_listed_difference_points_to_our_choices(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", demo().replace(deviations=()))
-    section = Page.read(write_report(run.path)).section("Differs from the paper")
+    section = Page.read(write_report(run.path)).section("Differences from the paper")
     assert not section.all("li")
     assert "None listed" in section.text
     assert "docs/papers.md" in section.text
@@ -146,7 +197,7 @@ def test_changes_of_the_preset_are_shown(tmp_path: Path) -> None:
     base = demo()
     training = base.training.replace(seed=9, steps=7, batch=base.training.batch.replace(global_batch=32))
     run = make_run(tmp_path / "run", base.replace(training=training))
-    section = Page.read(write_report(run.path)).section("Differs from the paper")
+    section = Page.read(write_report(run.path)).section("Differences from the paper")
     extra = [item.text for item in section.all("li")][len(base.deviations) :]
     assert extra == ["training.steps: 100000 → 7", "training.batch.global_batch: 16 → 32"]
 
@@ -168,7 +219,7 @@ def test_a_batch_that_processes_share_is_told(tmp_path: Path) -> None:
         training = base.training.replace(batch=base.training.batch.replace(**cut))
         run = make_run(tmp_path / name, base.replace(training=training), processes=processes[0])
         run.resume(run.experiment, [], processes[1])
-        section = Page.read(write_report(run.path)).section("Differs from the paper")
+        section = Page.read(write_report(run.path)).section("Differences from the paper")
         assert ("Trained by" in section.text) == (said is not None)
         assert said is None or said in section.text
 
@@ -195,15 +246,73 @@ def test_a_tiny_run_says_that_it_was_shrunk(tmp_path: Path) -> None:
     record["command"] = ["vidgan", "train", "dvd-gan-k600-12x64", "--tiny", "--steps", "3"]
     (run.path / "experiment.json").write_text(json.dumps(record))
     page = Page.read(write_report(run.path))
-    (said,) = page.root.all("header")[0].all("p", "shrunk")
+    (said,) = page.root.all("header")[0].all("p", "tiny")
     top = small.levels[-1]
     assert f"{top.frames} frames of {top.size} × {top.size}, 1 class," in said.text
-    section = page.section("Differs from the paper")
+    section = page.section("Differences from the paper")
     (folded,) = section.all("details")
     summary = folded.all("summary")[0].text
-    assert summary == f"--tiny changes {len(folded.all('li'))} settings of the preset; the structure stays."
+    assert (
+        summary
+        == f"--tiny changes {len(folded.all('li'))} settings of the preset; the structure is the same."
+    )
     assert "Besides, this run changes 1 setting more." in section.text
     assert section.all("li")[-1].text == "training.steps: 2 → 3"
+
+
+def test_colour_channels_have_their_colours_and_alarms_stand_where_they_began(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    names = (
+        "pixel/real red",
+        "pixel/real blue",
+        "pixel/fake red",
+        "pixel/fake blue",
+        "motion/real",
+        "motion/fake",
+    )
+    alarm = {"rule": "frozen", "step": 400, "onset": 300, "text": "still"}
+    write_log(
+        run,
+        [tick(s, dict.fromkeys(names, s / 1000)) for s in (100, 200, 400)]
+        + [tick(500, {}) | {"alarms": [alarm]}],
+    )
+    shown = charts(Page.read(write_report(run.path)))
+    styles = {
+        (title, curve.attributes["data-name"]): curve.attributes["class"]
+        for title, figure in shown.items()
+        for curve in figure.all("g", "curve")
+    }
+    assert styles == {
+        ("Mean pixel value", "real red"): "curve c1 real",
+        ("Mean pixel value", "real blue"): "curve c0 real",
+        ("Mean pixel value", "fake red"): "curve c1",
+        ("Mean pixel value", "fake blue"): "curve c0",
+        ("Motion", "real"): "curve c0",
+        ("Motion", "fake"): "curve c1",
+        ("Speed", "clips / s"): "curve c0",
+    }
+    slope, offset = scale(shown["Motion"], "x", "x")
+    (mark,) = [line for group in shown["Motion"].all("g", "alarm") for line in group.all("line")]
+    for end in ("x1", "x2"):
+        assert math.isclose(slope * float(mark.attributes[end]) + offset, 300, abs_tol=1)
+    assert shown["Speed"].all("g", "alarm") == []
+
+
+def test_a_section_has_no_more_pictures_than_a_phone_can_load(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"class {i}" for i in range(5)]
+    run = make_run(tmp_path / "run", classes=names)
+    for name in names:
+        for i in range(6):
+            paint(run.samples / "classes" / name / f"fake-{i}.webp", seed=i)
+    size = sum((run.samples / "classes" / "class 0" / f"fake-{i}.webp").stat().st_size for i in range(4))
+    for budget, shown in ((5 * size, 5), (3 * size, 3), (0, 1)):
+        monkeypatch.setattr("vidgan.report.page.BUDGET", budget)
+        section = Page.read(write_report(run.path)).section("Samples")
+        assert [row.all("h3")[0].text for row in section.all("div", "class")[1:]] == names[:shown]
+        assert len(section.all("img")) == 4 * shown
+        assert ("each class" if shown == 5 else f"the first {shown} of 5 classes") in section.text
 
 
 def test_shares_reach_from_zero_to_one_and_charts_speak(tmp_path: Path) -> None:
@@ -246,6 +355,36 @@ def test_results_with_protocol_and_settings(page: Page) -> None:
     shares = [c.attributes["style"] for c in figure.all("tbody")[0].all("td")]
     assert shares == [f"--share:{s}%" for s in (88, 12, 0, 25, 38, 38)]
     assert [c.text for c in figure.all("td", "right")] == ["7", "3"]
+    assert [c.text for c in figure.all("td", "strong")] == ["7"]
+
+
+def test_values_by_class_stand_in_one_table(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    values = {
+        "real_clips": 4,
+        "per_class": {"a": 0.5, "b": 2.0},
+        "best_of": {"1": [0.25, 0.125]},
+        "real_motion_per_class": {"a": None, "b": 3},
+    }
+    run.metrics.append({"protocol": "p", "value": 1.0, "step": 1, "values": values})
+    many = {"per_class": {f"class {i}": i for i in range(40)}}
+    run.metrics.append({"protocol": "q", "value": 1.0, "step": 1, "values": many})
+    first, second = Page.read(write_report(run.path)).section("Results").all("section", "protocol")
+    assert [(t.text, d.text) for t, d in zip(first.all("dt"), first.all("dd"), strict=True)] == [
+        ("real clips", "4")
+    ]
+    tables = [
+        [[cell.text for cell in row.walk() if cell.name in ("td", "th")] for row in table.all("tr")]
+        for table in first.all("table")
+    ]
+    assert tables == [
+        [["", "value", "real motion"], ["a", "0.5", "none"], ["b", "2", "3"]],
+        [["", "best of"], ["1", "0.25, 0.125"]],
+    ]
+    assert first.all("details") == []
+    (folded,) = second.all("details")
+    assert folded.all("summary")[0].text == "40 rows"
+    assert len(folded.all("tr")) == 41
 
 
 def test_large_tables_name_the_commonest_confusions(tmp_path: Path) -> None:
@@ -353,7 +492,7 @@ def test_an_empty_log_names_the_command_of_the_last_resumption(tmp_path: Path) -
     training = run.experiment.training.replace(steps=77)
     run.resume(run.experiment.replace(training=training), ["vidgan", "train", "demo", "--steps", "77"])
     text = Page.read(write_report(run.path)).root.text
-    assert "vidgan train demo --steps 77 --resume goes on" in text
+    assert "vidgan train demo --steps 77 --resume" in text
 
 
 def test_speed_goes_on_where_a_run_was_resumed(tmp_path: Path) -> None:
@@ -420,7 +559,7 @@ def test_broken_files_are_left_out_and_named(tmp_path: Path) -> None:
 def test_motion_of_units_that_warp_has_a_section(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", preset("trivd-gan-fp-k600-16x64"))
     missing = Page.read(write_report(run.path)).section("Motion")
-    assert "No motion yet" in missing.text
+    assert "No motion fields yet" in missing.text
     for step, fastest in ((5, 1.0), (20, 2.5)):
         place = run.samples / "motion" / f"level1-step{step:08d}"
         paint(place.with_suffix(".webp"), columns=8, seed=step)

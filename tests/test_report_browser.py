@@ -38,7 +38,7 @@ BEYOND = """
 """Elements that reach beyond the window, but for those that scroll inside a frame of their own"""
 
 
-@pytest.mark.parametrize("width", [360, 600, 1280])
+@pytest.mark.parametrize("width", [390, 600, 1280])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_fits_and_is_silent(browser: Browser, report: Path, width: int, scheme: str) -> None:
     browser.complaints.clear()
@@ -128,13 +128,32 @@ def test_hovering_a_chart_reads_its_values(browser: Browser, report: Path) -> No
     assert browser.value(legend) == "discriminators 1.5 generator 0.3333"
     browser.value("document.querySelector('.chart').scrollIntoView()")
     # The log's line at step 500 stands in the middle of the axis, which ends at step 1000.
-    box = browser.value("document.querySelector('.chart .grid').getBoundingClientRect().toJSON()")
+    box = browser.value("document.querySelector('.chart .grid line').getBoundingClientRect().toJSON()")
     across, down = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     browser.ask("Input.dispatchMouseEvent", type="mouseMoved", x=across, y=down)
     assert browser.value(legend) == "discriminators 1.75 generator 0.167"
     assert browser.value("document.querySelector('.chart h4').innerText") == "Losses at step 500"
     browser.ask("Input.dispatchMouseEvent", type="mouseMoved", x=1, y=1)
     assert browser.value(legend) == "discriminators 1.5 generator 0.3333"
+
+
+def test_arrow_keys_read_the_values_of_a_chart(browser: Browser, report: Path) -> None:
+    browser.open(report, 1280)
+    browser.value("document.querySelector('.chart svg').focus()")
+    title = "document.querySelector('.chart h4').innerText"
+    # The log has a line every 25 steps, to step 1000.
+    for keys, step in (
+        (["ArrowLeft"], "1,000"),
+        (["ArrowLeft", "ArrowLeft"], "950"),
+        (["Home", "ArrowLeft"], "25"),
+        (["ArrowRight"], "50"),
+        (["End"], "1,000"),
+    ):
+        for key in keys:
+            browser.ask("Input.dispatchKeyEvent", type="keyDown", key=key)
+        assert browser.value(title) == f"Losses at step {step}"
+    browser.value("document.activeElement.blur()")
+    assert browser.value(title) == "Losses"
 
 
 def test_without_script_the_rest_of_the_previews_opens(browser: Browser, report: Path) -> None:

@@ -2,11 +2,9 @@
 
 import itertools
 from collections.abc import Mapping
-from html import escape
 from typing import Any
 
 from vidgan.presets import presets
-from vidgan.report.collect import Collected
 from vidgan.report.words import count
 from vidgan.run.experiment import BatchSpec
 from vidgan.run.tiny import tiny
@@ -16,29 +14,7 @@ OF_NO_CONSEQUENCE = ("name", "description", "source", "deviations", "classes", "
 """Fields that say, show or follow from the data; whatever begins so is not listed"""
 MICRO_BATCH = "training.batch.micro_batch:"
 """Where all clips of a batch are seen at once, it changes nothing"""
-OPEN = 8
-"""changes that are shown at once; more are folded away"""
 LONGEST = 90
-NONE_LISTED = (
-    "<p>None listed; where the paper is silent, see <code>docs/papers.md</code>, <em>Our choices</em>.</p>"
-)
-
-
-def deviations(shown: Collected) -> str:
-    """What the experiment says it changes, and what was changed of it when the run was started."""
-    named = [escape(text) for text in shown.run.experiment.deviations]
-    found = listed(named) if named else NONE_LISTED
-    found += sharing(shown.record, shown.run.experiment.training.batch)
-    by_tiny, own = changes(shown.record)
-    if by_tiny:
-        head = f"<code>--tiny</code> changes {count(len(by_tiny), 'setting')} of the preset"
-        found += folded(f"{head}; the structure stays.", by_tiny)
-    if own:
-        more = "this run changes" if by_tiny else "This run changes"
-        whose = "more" if by_tiny else "of the preset"
-        head = f"{'Besides, ' if by_tiny else ''}{more} {count(len(own), 'setting')} {whose}."
-        found += folded(head, own) if len(own) > OPEN else f"<p class=changed>{head}</p>{lines_of(own)}"
-    return found
 
 
 def sharing(record: Mapping[str, Any], batch: BatchSpec) -> str:
@@ -51,7 +27,7 @@ def sharing(record: Mapping[str, Any], batch: BatchSpec) -> str:
     said = f"Trained by {then} {'process' if then == '1' else 'processes'} that share every batch"
     cut = "" if is_whole(batch, most) else f" in passes of {count(batch.share(most).per_pass, 'clip')}"
     same = f"; up to rounding, the same training as by one{cut}." if alone(batch, most) else "."
-    return f"<p class=shared>{said}{same}</p>"
+    return f"{said}{same}"
 
 
 def alone(batch: BatchSpec, processes: int) -> bool:
@@ -93,22 +69,7 @@ def of_consequence(old: Any, new: Any) -> list[str]:
     return [line for line in differences(old, dict(new)) if not line.startswith(unseen)]
 
 
-def folded(head: str, changed: list[str]) -> str:
-    """Changes folded away under a line that says how many there are."""
-    return f"<details><summary>{head}</summary>{lines_of(changed)}</details>"
-
-
-def lines_of(changed: list[str]) -> str:
-    """Changes as a list."""
-    return listed([f"<code>{escape(shorten(line))}</code>" for line in changed])
-
-
 def shorten(line: str) -> str:
     """A line with a true arrow, cut short if it holds a whole tree of settings."""
     arrow = line.replace(" -> ", " → ")
     return arrow if len(arrow) <= LONGEST else f"{arrow[:LONGEST]}…"
-
-
-def listed(items: list[str]) -> str:
-    """Items of markup as a list."""
-    return "<ul>" + "".join(f"<li>{item}</li>" for item in items) + "</ul>"

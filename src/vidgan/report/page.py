@@ -1,195 +1,261 @@
 """The report: one page that shows a run, needs no network and can be kept beside a paper."""
 
+import base64
+import functools
 import itertools
-from datetime import datetime
-from html import escape
-from importlib import resources
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from string import Template
+from typing import Any, Final, NamedTuple
 
+import jinja2
+
+from vidgan.evaluation.protocols import ALL
 from vidgan.files import write_text
-from vidgan.report.changes import deviations, is_tiny
-from vidgan.report.collect import Collected, Tick, collect
-from vidgan.report.curves import Panel, panels
-from vidgan.report.motion import motion
-from vidgan.report.pictures import by_class, over_training
-from vidgan.report.results import results
-from vidgan.report.svg import chart, classes, summary
-from vidgan.report.words import command, count, duration, number, resuming, rows, spec_lines
-from vidgan.run.directory import Budget
+from vidgan.report import words
+from vidgan.report.changes import changes, is_tiny, sharing, shorten
+from vidgan.report.charts import HEIGHT, WIDTH, Chart, charts
+from vidgan.report.collect import (
+    ClassClips,
+    Collected,
+    FixedSample,
+    Picture,
+    Tick,
+    collect,
+    finite,
+)
+from vidgan.run.best import best_of
+from vidgan.sample.previews import COLUMNS, ROWS
+from vidgan.spec import TAG
 
-NAME = "report.html"
+NAME: Final = "report.html"
+BUDGET: Final = 12_000_000
+"""bytes of pictures in a section; a page must open on a phone"""
+STEPS: Final = 10
+"""steps at which fixed latents are shown"""
+PER_CLASS: Final = 4
+"""clips of a class"""
+TILE: Final = 96
+"""side of a clip on a wide screen, CSS pixels, about"""
+GAP: Final = 2
+"""pixels between the clips of a preview"""
+LARGEST: Final = 24
+"""rows and columns of a table that is shown whole; a larger one is folded away, or its largest entries are listed"""
+OPEN: Final = 8
+"""changed settings that are shown at once; more are folded away"""
 
 
-def write_report(run_path: Path, refresh: int | None = None) -> Path:
-    """Write ``report.html`` into a run directory, whole or not at all; its path.
+class Level(NamedTuple):
+    """What there is of a level of the model."""
 
-    What the run has not made yet is named on the page with the command that makes it. With ``refresh``, a
-    browser loads the page again after so many seconds.
+    number: int
+    """from 1"""
+    ticks: Sequence[Tick]
+    """lines of the log"""
+    planned: int
+    """steps at most"""
+    finished: bool
+    fixed: Sequence[FixedSample]
+    """those that are shown"""
+    kept: int
+    """how many samples from fixed latents there are"""
+    charts: Sequence[Chart]
+
+
+def write_report(run_path: str | Path, refresh: int | None = None, out: Path | None = None) -> Path:
+    """Write ``report.html`` into a run directory, whole or not at all, and nothing else; its path.
+
+    What the run has not made yet is named on the page with the command that makes it.
+
+    Args:
+        run_path: the run directory.
+        refresh: seconds after which a browser loads the page again; None for a page that stays.
+        out: another file to write.
 
     Raises:
         UserError: if ``run_path`` is no run directory.
     """
-    path = run_path / NAME
-    write_text(path, page(collect(run_path), refresh))
+    path = out or Path(run_path) / NAME
+    write_text(path, page(collect(Path(run_path)), refresh))
     return path
 
 
 def page(shown: Collected, refresh: int | None = None) -> str:
     """The page as HTML text."""
-    files = resources.files("vidgan.report")
-    texts = {name: (files / name).read_text("utf-8") for name in ("page.html", "style.css", "script.js")}
-    experiment = shown.run.experiment
-    return Template(texts["page.html"]).substitute(
-        refresh="" if refresh is None else f'<meta http-equiv="refresh" content="{refresh}">\n',
-        style=texts["style.css"],
-        script=texts["script.js"],
-        name=escape(experiment.name),
-        description=escape(experiment.description),
-        shrunk=shrunk(shown),
-        source=f"<p class=source>After {escape(experiment.source)}.</p>" if experiment.source else "",
-        facts=facts(shown) + origin(shown),
-        problems="".join(f"<p class=missing>{escape(problem)}; left out.</p>" for problem in shown.problems),
-        deviations=deviations(shown),
-        results=results(shown),
-        classes=by_class(shown),
-        fixed=over_training(shown),
-        motion=motion(shown),
-        curves=curves(shown),
-        spec=escape("\n".join(spec_lines("experiment", shown.record["experiment"]))),
-    )
-
-
-def facts(shown: Collected) -> str:
-    """What was trained, on what, how long."""
-    data, training = shown.run.data, shown.run.experiment.training
-    top = shown.run.experiment.levels[-1]
-    classes = count(len(data.class_names), "class", "classes")
-    return rows(
-        [
-            ("Videos", f"{count(top.frames, 'frame')} of {top.size} × {top.size}"),
-            ("Data", f"{escape(data.source)}: {count(data.clips, 'clip')}, {classes}"),
-            *(
-                (f"Level {level}" if several else "Training", text)
-                for level, several, text in progress(shown)
-            ),
-            *([("Budget", budget(shown.run.budget))] if shown.run.budget else []),
-            ("Batch", count(training.batch.global_batch, "clip")),
-            ("Seed", str(training.seed)),
-        ]
-    )
-
-
-def budget(given: Budget) -> str:
-    """The time to train for, and the step that was measured to fill it."""
+    run, experiment = shown.run, shown.run.experiment
+    by_tiny, own = changes(shown.record)
+    results: dict[str, list[Mapping[str, Any]]] = {}
+    for line in shown.metrics:
+        results.setdefault(str(line["protocol"]), []).append(line)
     return (
-        f"{duration(3600 * given.hours)} at {number(1000 * given.step_seconds)} ms a step "
-        f"(mean of {number(given.measured)}, reading data left out): {count(given.steps, 'step')}"
+        environment()
+        .get_template("page.html")
+        .render(
+            run=run,
+            experiment=experiment,
+            record=shown.record,
+            problems=shown.problems,
+            refresh=refresh,
+            tiny=is_tiny(shown.record),
+            sharing=sharing(shown.record, experiment.training.batch),
+            by_tiny=by_tiny,
+            own=own,
+            levels=levels(shown),
+            several=len(experiment.levels) > 1,
+            classes=affordable(shown.classes),
+            class_count=len(shown.classes),
+            motion=shown.motion,
+            warps=experiment.levels[0].context_frames > 0 and experiment.levels[0].generator.warps,
+            columns=column_classes(shown),
+            results=results,
+            best=best_of(shown.metrics),
+        )
     )
 
 
-def shrunk(shown: Collected) -> str:
-    """What a run with ``--tiny`` really is; its description is still the preset's."""
-    if not is_tiny(shown.record):
-        return ""
-    experiment = shown.run.experiment
-    top = experiment.levels[-1]
-    size = f"{count(top.frames, 'frame')} of {top.size} × {top.size}"
-    return (
-        "<p class=shrunk><strong>Shrunk by <code>--tiny</code></strong>, to try the code and not to judge it: "
-        f"{size}, {count(experiment.classes, 'class', 'classes')}, networks of almost no width. "
-        "The description above is the preset's.</p>"
+@functools.cache
+def environment() -> jinja2.Environment:
+    """Templates that escape what they are given, and raise where they are given nothing."""
+    made = jinja2.Environment(
+        loader=jinja2.PackageLoader("vidgan.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
+    helpers = (
+        *(
+            words.number,
+            words.plain,
+            words.count,
+            words.duration,
+            words.when,
+            words.resuming,
+            words.spec_lines,
+        ),
+        *(shorten, data_uri, enlarged, crop, settings, spread, tables, commonest, finite),
+    )
+    made.filters |= {helper.__name__: helper for helper in helpers}
+    made.globals |= {
+        **{"shell": words.shell, "about": {name: each.about for name, each in ALL.items()}},
+        **{"WIDTH": WIDTH, "HEIGHT": HEIGHT, "PER_CLASS": PER_CLASS, "LARGEST": LARGEST, "OPEN": OPEN},
+        "PREVIEWS": COLUMNS * ROWS,
+    }
+    return made
 
 
-def progress(shown: Collected) -> list[tuple[int, bool, str]]:
-    """How far each level is."""
+def levels(shown: Collected) -> list[Level]:
+    """The levels that are trained one after another, and what each has so far; levels trained together are one."""
     experiment = shown.run.experiment
-    levels = [index + 1 for index in experiment.rounds]
     found = []
-    for level in levels:
-        planned = experiment.steps_of(level - 1)
-        ticks = [tick for tick in shown.ticks if tick.level == level]
-        if ticks:
-            last = ticks[-1]
-            state = "finished" if level in shown.finished else "not finished"
-            seen = f"{count(last.step, 'step')} (of at most {number(planned)}), {count(last.clips, 'clip')}"
-            text = f"{seen}, {duration(last.seconds)}; {state}"
-        else:
-            text = f"not begun, or not yet at its first log line; {count(planned, 'step')} at most"
-        found.append((level, len(levels) > 1, text))
+    for index in experiment.rounds:
+        ticks = [tick for tick in shown.ticks if tick.level == index + 1]
+        fixed = [sample for sample in shown.fixed if sample.level == index + 1]
+        finished = index + 1 in shown.finished
+        planned = experiment.steps_of(index)
+        found.append(Level(index + 1, ticks, planned, finished, pick(fixed), len(fixed), charts(ticks)))
     return found
 
 
-def origin(shown: Collected) -> str:
-    """How the run was made."""
-    record = shown.record
-    words = record.get("command")
-    versions = [
-        f"{name} {record[name]}" for name in ("vidgan", "torch", "numpy", "python") if record.get(name)
-    ]
-    machine = [str(record["device"])] if record.get("device") else []
-    machine += [count(int(record["threads"]), "thread")] if record.get("threads") else []
-    known = [
-        ("Command", command(*map(str, words)) if isinstance(words, list) and words else ""),
-        ("Versions", escape(", ".join(versions))),
-        ("Commit", f"<code>{escape(str(record['commit']))}</code>" if record.get("commit") else ""),
-        ("Machine", escape(", ".join(machine))),
-        ("Started", escape(when(str(record.get("created", ""))))),
-        ("Data hash", f"<code>{escape(shown.run.data.fingerprint)}</code>"),
-    ]
-    return rows([(term, text) for term, text in known if text])
+def pick(samples: Sequence[FixedSample]) -> Sequence[FixedSample]:
+    """At most :data:`STEPS` samples within the budget, evenly over training, with the first and the last."""
+    largest = max((sample.picture.bytes for sample in samples), default=1)
+    most = min(len(samples), STEPS, max(2, BUDGET // max(1, largest)))
+    if most < 2:
+        return samples
+    return [samples[round(i * (len(samples) - 1) / (most - 1))] for i in range(most)]
 
 
-def when(stamp: str) -> str:
-    """A time stamp for people."""
-    try:
-        return f"{datetime.fromisoformat(stamp):%d %B %Y, %H:%M %Z}".lstrip("0")
-    except ValueError:
-        return stamp
+def affordable(classes: Sequence[ClassClips]) -> Sequence[ClassClips]:
+    """The first classes, whose pictures fit the budget; one in any case."""
+    pictures = [[*clips.fake[:PER_CLASS], *clips.real[:PER_CLASS]] for clips in classes]
+    sums = itertools.accumulate(sum(picture.bytes for picture in own) for own in pictures)
+    return classes[: max(1, sum(total <= BUDGET for total in sums))]
 
 
-def curves(shown: Collected) -> str:
-    """Charts of every level."""
-    if not shown.ticks:
-        tick = count(shown.run.experiment.reporting.tick, "step")
-        return (
-            f'<p class="missing">The log is empty: training writes a line every {tick}; '
-            f"{resuming(shown.record)} goes on.</p>"
+def column_classes(shown: Collected) -> list[str]:
+    """The class of each column of the previews; none where a column does not show a single class."""
+    experiment, names = shown.run.experiment, shown.run.class_names
+    generates = experiment.conditional and not experiment.levels[0].context_frames
+    if not generates or len(names) != experiment.classes or COLUMNS % len(names):
+        return []
+    return [names[i % len(names)] for i in range(COLUMNS)]
+
+
+def data_uri(picture: Picture) -> str:
+    """The file itself, inside the page."""
+    return "data:image/webp;base64," + base64.b64encode(picture.path.read_bytes()).decode("ascii")
+
+
+def enlarged(picture: Picture) -> int:
+    """Width at which a clip is shown: a whole multiple of its own, near :data:`TILE`."""
+    return picture.width * max(1, TILE // picture.width)
+
+
+def crop(picture: Picture) -> str:
+    """Sizes by which the style sheet cuts the first row of clips out of a grid, and the gaps between clips."""
+    across, down = (picture.width + GAP) / COLUMNS, (picture.height + GAP) / ROWS
+    shares = {
+        "clip-x": (across - GAP) / picture.width,
+        "next-x": across / picture.width,
+        "clip-y": (down - GAP) / picture.height,
+        "next-y": down / picture.height,
+    }
+    sizes = "".join(f"--{name}:{share:.4%};" for name, share in shares.items())
+    return f"{sizes}--row:{picture.width}/{down - GAP:g};--whole:{picture.width}/{picture.height}"
+
+
+def settings(line: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """A result's settings that have no column of their own, by their names."""
+    given = line.get("settings")
+    known = given if isinstance(given, dict) else {}
+    left = {name: value for name, value in known.items() if name not in (TAG, "clips", "seed")}
+    pairs = ((name, value) for name, value in flat(left) if value is not None)
+    return [(name.replace("_", " "), words.plain(value)) for name, value in pairs]
+
+
+def flat(tree: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested settings as dotted names with plain values; a spec in a field stands under the field's name."""
+    for key, value in tree.items():
+        name = place.rstrip(".") if key == TAG else f"{place}{key}"
+        if isinstance(value, dict):
+            yield from flat(value, f"{name}.")
+        else:
+            yield name, value
+
+
+def spread(line: Mapping[str, Any]) -> float | None:
+    """A result's standard deviation, where it has one."""
+    deviation = line.get("deviation")
+    return finite(deviation.get("value")) if isinstance(deviation, dict) else None
+
+
+def tables(values: Mapping[str, Any]) -> list[tuple[list[str], list[tuple[str, ...]]]]:
+    """Values that are tables themselves, such as results by class: those that have the same rows side by side.
+
+    Each is the names of its columns, and rows that begin with their own name.
+    """
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            groups.setdefault(tuple(value), []).append(name)
+    return [
+        (
+            [
+                name.removesuffix("_per_class").replace("_", " ").replace("per class", "value")
+                for name in names
+            ],
+            [(row, *(words.plain(values[name][row]) for name in names)) for row in rows],
         )
-    found = ""
-    ordered = sorted(shown.ticks, key=lambda tick: tick.level)
-    for level, ticks in itertools.groupby(ordered, key=lambda tick: tick.level):
-        heading = f"<h3>Level {level}</h3>" if len(shown.run.experiment.levels) > 1 else ""
-        found += heading + level_curves(list(ticks))
-    every = number(shown.run.experiment.reporting.tick)
-    note = f"Each point is the mean over the steps since the one before it, {every} as a rule."
-    return (
-        f"{found}<p class=note>{note} Long curves keep the least and the greatest value of every stretch.</p>"
-    )
-
-
-def level_curves(ticks: list[Tick]) -> str:
-    """Charts of one level, side by side where there is room."""
-    alarms = [alarm for tick in ticks for alarm in tick.alarms]
-    said = "".join(f"<p class=warning><strong>Alarm:</strong> {escape(alarm.text)}.</p>" for alarm in alarms)
-    return f"{said}<div class=charts>{''.join(figure(panel) for panel in panels(ticks))}</div>"
-
-
-def figure(panel: Panel) -> str:
-    """A chart with its title, its legend and what it cannot show."""
-    legend = "".join(
-        f'<li class="{classes(series.name, i)}" title="{escape(summary(series))}"><i></i>{escape(series.name)} '
-        f"<b>{number(series.points[-1][1])}</b></li>"
-        for i, series in enumerate(panel.series)
-    )
-    lost = [
-        f"{series.name} is not finite at {count(len(gaps), 'point')}, first at step {number(gaps[0])}"
-        for series in panel.series
-        if (gaps := [step for step, value in series.points if value is None])
+        for rows, names in groups.items()
     ]
-    said = f"<p class=missing>{escape('; '.join(lost))}.</p>" if lost else ""
-    return (
-        f"<figure class=chart><figcaption><h4>{escape(panel.title)}</h4><ul class=legend>{legend}</ul></figcaption>"
-        f"{chart(panel)}{said}</figure>"
-    )
+
+
+def commonest(table: Mapping[str, Any]) -> list[tuple[int, str, str]]:
+    """The largest entries of a confusion matrix off the diagonal: count, row, column."""
+    wrong = [
+        (seen, str(asked), str(column))
+        for asked, row in zip(table["rows"], table["counts"], strict=True)
+        for column, seen in zip(table["columns"], row, strict=True)
+        if column != asked and seen
+    ]
+    return sorted(wrong, key=lambda entry: (-entry[0], *entry[1:]))[:20]

@@ -2,8 +2,8 @@
 
 import json
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
-from html import escape
+from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 from vidgan.spec import TAG
@@ -23,7 +23,7 @@ def number(value: float | None, digits: int = 4) -> str:
 
 
 def plain(value: Any) -> str:
-    """A value of a result or a setting as text, without markup."""
+    """A value of a result or a setting as text."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if value is None:
@@ -51,20 +51,28 @@ def duration(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h"
 
 
-def command(*words: str) -> str:
-    """A command line as markup."""
-    return f"<code>{escape(shlex.join(words))}</code>"
+def when(stamp: str) -> str:
+    """A time stamp for people."""
+    try:
+        return f"{datetime.fromisoformat(stamp):%d %B %Y, %H:%M %Z}".lstrip("0")
+    except ValueError:
+        return stamp
+
+
+def shell(*words: object) -> str:
+    """A command line."""
+    return shlex.join(map(str, words))
 
 
 def resuming(record: Mapping[str, Any]) -> str:
-    """The command that resumes a run, as it was last given, as markup."""
+    """The command that resumes a run as it was last given."""
     words = [record, *record.get("resumed", [])][-1].get("command")
-    known = list(map(str, words)) if isinstance(words, list) and words else ["vidgan", "train", "..."]
-    return command(*known, *(["--resume"] if "--resume" not in known else []))
+    known = words if isinstance(words, list) and words else ["vidgan", "train", "..."]
+    return shell(*known, *(["--resume"] if "--resume" not in known else []))
 
 
 def spec_lines(name: str, value: Any, depth: int = 0) -> Iterator[str]:
-    """A spec's JSON as lines ``name  value``, indented by depth; the class's name stands beside the field's."""
+    """A spec's JSON as lines ``name: value``, indented by depth; the class's name stands beside the field's."""
     pad = "  " * depth
     if isinstance(value, dict):
         yield f"{pad}{name}: {value.get(TAG, '')}".rstrip()
@@ -83,8 +91,3 @@ def exact(value: Any) -> str:
     if isinstance(value, list):
         return " ".join(exact(item) for item in value) or "–"
     return value if isinstance(value, str) else json.dumps(value)
-
-
-def rows(pairs: Sequence[tuple[str, str]]) -> str:
-    """Terms and their markup as a description list."""
-    return "<dl>" + "".join(f"<dt>{escape(a)}</dt><dd>{b}</dd>" for a, b in pairs) + "</dl>"
