@@ -15,7 +15,7 @@ from vidgan.errors import UserError
 from vidgan.run.directory import RunDirectory
 from vidgan.run.distributed import choose_device
 from vidgan.run.experiment import whole_window
-from vidgan.sample.model import load_run
+from vidgan.sample.load import load_run
 from vidgan.sample.video_io import strip, to_bytes, write_image
 
 

@@ -14,7 +14,7 @@ from vidgan.evaluation.metrics.frames import mean_motion, psnr
 from vidgan.models.cascade import below_of
 from vidgan.models.level import view_below
 from vidgan.run.directory import RunDirectory
-from vidgan.sample.model import load_run
+from vidgan.sample.load import load_run
 from vidgan.sample.video_io import to_bytes
 
 

@@ -7,7 +7,8 @@ from vidgan.data.synthetic import SyntheticDataset
 from vidgan.errors import UserError
 from vidgan.run.directory import RunDirectory
 from vidgan.run.distributed import choose_device
-from vidgan.sample.model import Model, load_run
+from vidgan.sample.load import load_run
+from vidgan.sample.model import Model
 
 
 def open_predictor(path: Path) -> tuple[Model, SyntheticDataset]:

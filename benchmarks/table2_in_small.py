@@ -41,7 +41,7 @@ from vidgan.run.experiment import (
     StandingStatisticsSpec,
 )
 from vidgan.run.logs import read_lines, seconds_logged
-from vidgan.sample.model import load_run
+from vidgan.sample.load import load_run
 from vidgan.sample.standing import GivenFrames
 
 PAPER: Final[Mapping[str, tuple[str, float]]] = {

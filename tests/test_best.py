@@ -13,7 +13,7 @@ from vidgan.run.best import Best, best_of
 from vidgan.run.checkpoints import steps_of
 from vidgan.run.directory import RunDirectory
 from vidgan.run.logs import read_lines
-from vidgan.sample.model import load_run
+from vidgan.sample.load import load_run
 from vidgan.train import validate
 
 Capture = pytest.CaptureFixture[str]

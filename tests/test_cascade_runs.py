@@ -16,7 +16,7 @@ from vidgan.run.checkpoints import checkpoint_path, load, parameters_hash, save,
 from vidgan.run.directory import RunDirectory
 from vidgan.run.logs import read_lines
 from vidgan.run.tiny import tiny
-from vidgan.sample.model import load_run
+from vidgan.sample.load import load_run
 
 Capture = pytest.CaptureFixture[str]
 COMMON = ("--tiny", "--data", "synthetic", "--workers", 0, "--reporting.samples", 100)

@@ -126,7 +126,7 @@ def test_best_of_several_continuations_of_a_run(tmp_path: Path, capsys: Capture)
     from vidgan.cli.data import data_of_run, given_frames
     from vidgan.data.loader import to_float
     from vidgan.evaluation.metrics.frames import best_of, ssim
-    from vidgan.sample.model import load_run
+    from vidgan.sample.load import load_run
     from vidgan.sample.video_io import to_bytes
 
     out = train(tmp_path / "predicting", "trivd-gan-fp-k600-16x64")

@@ -20,7 +20,7 @@ from vidgan.run.directory import RunDirectory
 from vidgan.run.distributed import Replicas
 from vidgan.run.experiment import Experiment
 from vidgan.run.tiny import tiny
-from vidgan.sample.model import load_run
+from vidgan.sample.load import load_run
 from vidgan.spec import SpecError
 from vidgan.train.trainer import Optimisers, update_generator
 

@@ -239,7 +239,7 @@ def test_a_model_is_saved_whole_or_not_at_all(
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(model_file, "write_text", fail)
+    monkeypatch.setattr(model_file, "write_sums", fail)
     with pytest.raises(OSError, match="No space left"):
         model.save(tmp_path / "saved")
     assert list(tmp_path.iterdir()) == []
@@ -253,7 +253,7 @@ def predictor(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_predictor_takes_data_or_saved_statistics(predictor: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no saved standing statistics of these weights"):
+    with pytest.raises(UserError, match="the data of this run have changed"):
         vidgan.load(predictor)
     data = SyntheticDataset(SyntheticSpec(size=32, frames=12, clips=4))
     model = vidgan.load(predictor, data=data, device="cpu")

@@ -20,7 +20,7 @@ from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
 from vidgan.presets import preset
 from vidgan.run.directory import RunDirectory
 from vidgan.run.tiny import tiny
-from vidgan.sample.model import load_run
+from vidgan.sample.load import load_run
 from vidgan.sample.noise import Scaled, latents
 from vidgan.sample.standing import GivenFrames
 from vidgan.sample.video_io import write_clip

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from vidgan.presets import preset_names as preset_names
     from vidgan.run.experiment import Experiment as Experiment
     from vidgan.run.networks import build as build
+    from vidgan.sample.load import load as load
     from vidgan.sample.model import Model as Model
-    from vidgan.sample.model import load as load
     from vidgan.sample.video_io import save_video as save_video
 
 __version__ = "0.1.0"
@@ -28,7 +28,7 @@ _HOMES = {
     "Model": "sample.model",
     "UserError": "errors",
     "build": "run.networks",
-    "load": "sample.model",
+    "load": "sample.load",
     "preset": "presets",
     "preset_names": "presets",
     "save_video": "sample.video_io",

@@ -1,12 +1,18 @@
 """Files appear whole or not at all: write beside the target, flush to disk, rename."""
 
+import hashlib
 import json
 import os
 import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+from vidgan.errors import UserError
+
+SUMS: Final = "SHA256SUMS"
+"""of a folder's other files; ``sha256sum -c`` reads it"""
 
 
 def write_whole(path: Path, write: Callable[[Path], None]) -> None:
@@ -43,6 +49,32 @@ def write_folder(path: Path, write: Callable[[Path], None]) -> None:
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
+
+
+def write_sums(folder: Path) -> None:
+    """Write :data:`SUMS` of all files in ``folder``, as ``sha256sum`` does."""
+    files = sorted(file for file in folder.rglob("*") if file.is_file())
+    lines = [f"{_sum(file)}  {file.relative_to(folder).as_posix()}\n" for file in files]
+    write_text(folder / SUMS, "".join(lines))
+
+
+def require_sums(folder: Path, *needed: str) -> None:
+    """Raise :class:`UserError` unless the files that ``folder`` was written with, ``needed`` among them, are unchanged."""
+    try:
+        *lines, end = (folder / SUMS).read_bytes().decode().split("\n")
+        sums = {name: value for value, _, name in (line.partition("  ") for line in lines)}
+        changed = [
+            name for name in {**sums, **dict.fromkeys(needed)} if _sum(folder / name) != sums.get(name)
+        ]
+    except (OSError, ValueError) as error:
+        raise UserError(f"{folder} is damaged: {error}") from error
+    if changed or end:
+        raise UserError(f"{folder} is damaged: {', '.join(changed) or SUMS} is not as it was written")
+
+
+def _sum(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def write_text(path: Path, text: str) -> None:

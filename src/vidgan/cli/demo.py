@@ -22,7 +22,8 @@ from vidgan.report.words import count
 from vidgan.run.directory import RunDirectory, command_line
 from vidgan.run.distributed import Replicas, choose_device, side_by_side
 from vidgan.run.experiment import whole_window
-from vidgan.sample.model import Model, load_run
+from vidgan.sample.load import load_run
+from vidgan.sample.model import Model
 from vidgan.sample.video_io import grid, to_bytes, write_clip
 from vidgan.train.session import train_run
 

@@ -12,7 +12,7 @@ from vidgan.cli.sampling import check_files, class_numbers, synthesis_run, trunc
 from vidgan.errors import UserError
 from vidgan.report.words import count
 from vidgan.run.distributed import choose_device
-from vidgan.sample.model import load_run
+from vidgan.sample.load import load_run
 from vidgan.sample.video_io import columns_of_time, grid, to_bytes, write_clip, write_image
 
 

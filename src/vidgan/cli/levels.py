@@ -19,7 +19,8 @@ from vidgan.report.words import number
 from vidgan.run.directory import RunDirectory
 from vidgan.run.distributed import choose_device
 from vidgan.run.experiment import Experiment
-from vidgan.sample.model import load_run, unrolled
+from vidgan.sample.load import load_run
+from vidgan.sample.model import unrolled
 from vidgan.sample.video_io import (
     Row,
     as_film,

@@ -36,7 +36,7 @@ from vidgan.report.words import count
 from vidgan.run.directory import RunDirectory, now, versions
 from vidgan.run.distributed import choose_device
 from vidgan.run.experiment import whole_window
-from vidgan.sample.model import load_run
+from vidgan.sample.load import load_run
 from vidgan.sample.video_io import grid, strip, write_clip, write_image
 
 ROWS = 8

@@ -23,7 +23,7 @@ from vidgan.models.level import LevelSpec
 from vidgan.report.words import count as counted
 from vidgan.run.directory import RunDirectory
 from vidgan.run.distributed import choose_device
-from vidgan.sample.model import load_run
+from vidgan.sample.load import load_run
 from vidgan.sample.sampler import Futures
 from vidgan.sample.video_io import Clip, check_rate, grid, to_bytes, under, write_clip
 

@@ -14,7 +14,8 @@ from vidgan.models.cascade import require_chunks
 from vidgan.report.words import count
 from vidgan.run.directory import RunDirectory
 from vidgan.run.distributed import choose_device
-from vidgan.sample.model import load_run, unrolled
+from vidgan.sample.load import load_run
+from vidgan.sample.model import unrolled
 from vidgan.sample.video_io import Videos, grid, to_bytes, write_clip, write_stream
 
 

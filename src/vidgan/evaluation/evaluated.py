@@ -23,7 +23,8 @@ from vidgan.evaluation.protocols.protocol import Draw, Protocol, Subject
 from vidgan.run.data import data_of_run
 from vidgan.run.directory import RunDirectory
 from vidgan.run.experiment import Experiment, whole_window
-from vidgan.sample.model import RECORD, Model, load, load_run
+from vidgan.sample.load import load, load_run
+from vidgan.sample.model import RECORD, Model
 from vidgan.sample.standing import given_frames
 from vidgan.sample.video_io import Videos
 from vidgan.spec import to_json

@@ -1,35 +1,26 @@
-"""A trained model: loaded from a run or a saved folder, sampled, saved."""
+"""A trained model: sampled, and saved as a folder."""
 
-import hashlib
-import json
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final
 
-import torch
 from torch import Tensor
 
-from vidgan.data.dataset import Dataset
 from vidgan.errors import UserError, did_you_mean, some
-from vidgan.files import write_folder, write_json, write_text
+from vidgan.files import write_folder, write_json, write_sums
 from vidgan.models.generator import Generator
 from vidgan.run.checkpoints import State
-from vidgan.run.checkpoints import load as load_state
 from vidgan.run.checkpoints import save as save_state
-from vidgan.run.directory import RunDirectory, code_of, versions, warn_of_changed_code
-from vidgan.run.distributed import choose_device
+from vidgan.run.directory import code_of, versions
 from vidgan.run.experiment import Experiment
 from vidgan.sample.noise import truncation
 from vidgan.sample.sampler import End, Futures, Sampler, at_once, device_of
 from vidgan.sample.standing import GivenFrames, StatisticsStore, frozen_levels
-from vidgan.sample.weights import build_generator, load_generators
-from vidgan.spec import from_json, to_json
-from vidgan.user_code import Files, load_files
+from vidgan.spec import to_json
 
 FORMAT: Final = "vidgan-model-1"
-RECORD, WEIGHTS, STATISTICS, SUMS = "model.json", "weights.safetensors", "statistics", "SHA256SUMS"
-"""A saved model's files; the last is what ``sha256sum`` writes of the others, and checks."""
+RECORD, WEIGHTS, STATISTICS = "model.json", "weights.safetensors", "statistics"
+"""Two files of a saved model, and a folder."""
 
 Classes = Sequence[str | int] | None
 """Classes by name or by number from 0: clip i has number i of them, again from the first after the last; None: all."""
@@ -283,7 +274,7 @@ class Model:
         }
         write_json(folder / RECORD, record)
         self.statistics.write_all(folder / STATISTICS)
-        write_text(folder / SUMS, "".join(f"{_sum(file)}  {name}\n" for name, file in _files(folder).items()))
+        write_sums(folder)
 
     def _clips(self, count: int, classes: Classes, first: int) -> tuple[range, list[int]]:
         """Numbers and labels of clips from noise."""
@@ -293,135 +284,6 @@ class Model:
             raise UserError(f"at least one video, got {count}")
         numbers = range(first, first + count)
         return numbers, self.labels_of(numbers, classes)
-
-
-def load(
-    path: str | Path,
-    code: Files = None,
-    checkpoint: str | int = "last",
-    raw: bool = False,
-    device: str | torch.device | None = None,
-    cache: str | Path | None = None,
-    data: Dataset | None = None,
-) -> Model:
-    """The model of a run directory, or of a folder that :meth:`Model.save` wrote. Nothing is written into either.
-
-    Args:
-        code: the user's Python file or files whose classes the experiment has.
-        checkpoint: ``last``, ``best`` by what the run evaluated while it trained, or the step of one.
-        raw: raw weights instead of their moving average; in a cascade those of the top level.
-        device: None: the GPU where there is one.
-        cache: folder that keeps standing statistics which are taken anew; None: they are kept in memory.
-        data: whose frames a frame-conditional model is given for its standing statistics. None: it takes those that
-            are saved, of the data it was trained on, and warns so.
-
-    Raises:
-        UserError: if there is no model, it is damaged, or a frame-conditional one has no saved statistics and no data.
-    """
-    path = Path(path)
-    load_files(code)
-    given = None if data is None else GivenFrames.of(data)
-    place = None if cache is None else Path(cache)
-    device = choose_device() if device is None else torch.device(device)
-    if (path / RECORD).is_file():
-        if checkpoint != "last" or raw:
-            raise UserError(
-                f"{path} is a saved model, which has one set of weights: leave out checkpoint and raw"
-            )
-        model = _load_saved(path, device, place, given)
-    else:
-        model = load_run(RunDirectory.open(path), checkpoint, raw, device, place, given)
-    if data is None and model.experiment.levels[0].context_frames:
-        model.sampler()
-        warnings.warn(
-            f"{path}: the standing statistics are those saved, of frames of the training data", stacklevel=2
-        )
-    return model
-
-
-def load_run(
-    run: RunDirectory,
-    checkpoint: str | int = "last",
-    raw: bool = False,
-    device: torch.device = torch.device("cpu"),
-    cache: Path | None = None,
-    data: GivenFrames | None = None,
-) -> Model:
-    """The model of an open run; as :func:`load`."""
-    generators, state = load_generators(run, checkpoint, raw)
-    experiment = run.experiment
-    return Model(
-        experiment,
-        [generator.to(device) for generator in generators],
-        run.class_names,
-        int(state.facts["step"]),
-        state.facts.get("labels", [1] * experiment.classes),  # old checkpoints keep none
-        data or _saved_only(run.path, run.data.fingerprint),
-        StatisticsStore([run.statistics], cache),
-    )
-
-
-def _load_saved(path: Path, device: torch.device, cache: Path | None, data: GivenFrames | None) -> Model:
-    _require_whole(path)
-    record = json.loads((path / RECORD).read_text("utf-8"))
-    if record["format"] != FORMAT:
-        raise UserError(f"{path} is not a model of this version: {record['format']} instead of {FORMAT}")
-    experiment = from_json(Experiment, record["experiment"])
-    warn_of_changed_code(path, record["code"], experiment)
-    tensors = load_state(path / WEIGHTS).tensors
-    generators = []
-    for index in range(len(experiment.levels)):
-        generator, own = build_generator(experiment, index), f"level{index + 1}/"
-        generator.load_state_dict(
-            {name.removeprefix(own): t for name, t in tensors.items() if name.startswith(own)}
-        )
-        generators.append(generator.to(device))
-    return Model(
-        experiment,
-        generators,
-        record["class_names"],
-        record["step"],
-        record["labels"],
-        data or (None if record["data"] is None else _saved_only(path, record["data"])),
-        StatisticsStore([path / STATISTICS], cache),
-    )
-
-
-def _saved_only(path: Path, fingerprint: str) -> GivenFrames:
-    """Training data that nobody has named: their saved statistics will do."""
-
-    def refuse() -> NoReturn:
-        raise UserError(
-            f"{path} has no saved standing statistics of these weights, and they depend on data: give it those it was "
-            "trained on"
-        )
-
-    return GivenFrames(fingerprint, refuse)
-
-
-def _files(folder: Path) -> dict[str, Path]:
-    """Files of a saved model by name, but for their sums."""
-    files = sorted(file for file in folder.rglob("*") if file.is_file() and file.name != SUMS)
-    return {file.relative_to(folder).as_posix(): file for file in files}
-
-
-def _sum(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _require_whole(folder: Path) -> None:
-    """Raise :class:`UserError` if a file of a saved model is missing or not as it was written."""
-    if not (folder / SUMS).is_file():
-        raise UserError(f"{folder} is damaged: it has no {SUMS}")
-    files = _files(folder)
-    expected = {}
-    for line in (folder / SUMS).read_bytes().decode("utf-8", "replace").split("\n")[:-1]:
-        value, _, name = line.partition("  ")
-        expected[name] = value
-    for name in (RECORD, WEIGHTS, *expected):
-        if name not in files or name not in expected or _sum(files[name]) != expected[name]:
-            raise UserError(f"{folder} is damaged: {name} is not as it was saved")
 
 
 def class_numbers(names: Sequence[str], classes: Classes) -> list[int]:

@@ -9,7 +9,7 @@ from torch import Tensor
 from vidgan.errors import UserError, some
 from vidgan.run.checkpoints import State, checkpoint_path, latest, load
 from vidgan.run.directory import InitFrom, RunDirectory
-from vidgan.sample.weights import find_checkpoint
+from vidgan.sample.load import find_checkpoint
 from vidgan.train.trainer import LevelState, part
 
 NAMED = 4

@@ -1,0 +1,216 @@
+"""From a run's checkpoint, or a saved folder, to a model: which checkpoint, which of its weights, which statistics."""
+
+import json
+import sys
+import warnings
+from pathlib import Path
+from typing import NoReturn
+
+import torch
+from torch import Tensor
+
+from vidgan.data.dataset import Dataset
+from vidgan.errors import UserError
+from vidgan.files import require_sums
+from vidgan.models.cascade import below_of
+from vidgan.models.generator import Generator
+from vidgan.nn.layers import undrawn_weights
+from vidgan.run import checkpoints
+from vidgan.run.best import best_of_run
+from vidgan.run.checkpoints import State, checkpoint_path, latest, require_fed_by, steps_of
+from vidgan.run.directory import RunDirectory, warn_of_changed_code
+from vidgan.run.distributed import choose_device
+from vidgan.run.ema import refresh_spectral_norm
+from vidgan.run.experiment import Experiment
+from vidgan.sample.model import FORMAT, RECORD, STATISTICS, WEIGHTS, Model
+from vidgan.sample.standing import GivenFrames, StatisticsStore, given_frames
+from vidgan.spec import from_json
+from vidgan.user_code import Files, load_files
+
+
+def load(
+    path: str | Path,
+    code: Files = None,
+    checkpoint: str | int = "last",
+    raw: bool = False,
+    device: str | torch.device | None = None,
+    cache: str | Path | None = None,
+    data: Dataset | None = None,
+) -> Model:
+    """The model of a run directory, or of a folder that :meth:`Model.save` wrote. Nothing is written into either.
+
+    Args:
+        code: the user's Python file or files whose classes the experiment has.
+        checkpoint: ``last``, ``best`` by what the run evaluated while it trained, or the step of one.
+        raw: raw weights instead of their moving average; in a cascade those of the top level.
+        device: None: the GPU where there is one.
+        cache: folder that keeps standing statistics which are taken anew; None: they are kept in memory.
+        data: whose frames a frame-conditional model is given for its standing statistics. None: it takes those that
+            are saved, of the data that it was trained on, and warns so.
+
+    Raises:
+        UserError: if there is no model, it is damaged, or a frame-conditional one has neither statistics nor data.
+    """
+    path = Path(path)
+    load_files(code)
+    given = None if data is None else GivenFrames.of(data)
+    place = None if cache is None else Path(cache)
+    device = choose_device() if device is None else torch.device(device)
+    if (path / RECORD).is_file():
+        if checkpoint != "last" or raw:
+            raise UserError(
+                f"{path} is a saved model, which has one set of weights: leave out checkpoint and raw"
+            )
+        model = _load_saved(path, device, place, given)
+    else:
+        model = load_run(RunDirectory.open(path), checkpoint, raw, device, place, given)
+    if data is None and model.experiment.levels[0].context_frames:
+        model.sampler()
+        warnings.warn(
+            f"{path}: the standing statistics are those saved, of frames of the training data", stacklevel=2
+        )
+    return model
+
+
+def load_run(
+    run: RunDirectory,
+    checkpoint: str | int = "last",
+    raw: bool = False,
+    device: torch.device = torch.device("cpu"),
+    cache: Path | None = None,
+    data: GivenFrames | None = None,
+) -> Model:
+    """The model of an open run; as :func:`load`."""
+    generators, state = load_generators(run, checkpoint, raw)
+    experiment = run.experiment
+    return Model(
+        experiment,
+        [generator.to(device) for generator in generators],
+        run.class_names,
+        int(state.facts["step"]),
+        state.facts.get("labels", [1] * experiment.classes),  # old checkpoints keep none
+        data or given_frames(run, None),
+        StatisticsStore([run.statistics], cache),
+    )
+
+
+def _load_saved(path: Path, device: torch.device, cache: Path | None, data: GivenFrames | None) -> Model:
+    require_sums(path, RECORD, WEIGHTS)
+
+    def refuse() -> NoReturn:
+        raise UserError(
+            f"{path} has no standing statistics of this length: they depend on data, so give it some"
+        )
+
+    record = json.loads((path / RECORD).read_text("utf-8"))
+    if record["format"] != FORMAT:
+        raise UserError(f"{path} is not a model of this version: {record['format']} instead of {FORMAT}")
+    experiment = from_json(Experiment, record["experiment"])
+    warn_of_changed_code(path, record["code"], experiment)
+    tensors = checkpoints.load(path / WEIGHTS).tensors
+    generators = []
+    for index in range(len(experiment.levels)):
+        generator, own = build_generator(experiment, index), f"level{index + 1}/"
+        generator.load_state_dict(
+            {name.removeprefix(own): t for name, t in tensors.items() if name.startswith(own)}
+        )
+        generators.append(generator.to(device))
+    return Model(
+        experiment,
+        generators,
+        record["class_names"],
+        record["step"],
+        record["labels"],
+        data or (None if record["data"] is None else GivenFrames(record["data"], refuse)),
+        StatisticsStore([path / STATISTICS], cache),
+    )
+
+
+def find_checkpoint(run: RunDirectory, index: int, checkpoint: str | int = "last") -> State:
+    """A checkpoint of level ``index`` (from 0).
+
+    Args:
+        checkpoint: ``last``, the newest that can be read; ``best`` by what the run evaluated while it trained; or the
+            step of one. In a cascade the last two are of the top level, and the levels below it are as they fed it.
+
+    Raises:
+        UserError: if there is no such checkpoint.
+    """
+    step = _step_of(run, checkpoint)
+    if step is None or run.experiment.round_of(index) < len(run.experiment.levels) - 1:
+        found = latest(run.checkpoints, run.experiment.round_of(index) + 1)
+        if found is None:
+            raise UserError(f"{run.path} has no checkpoint of level {index + 1} yet; train it first")
+        for message in found.broken:
+            print(f"skipped a broken checkpoint: {message}", file=sys.stderr)
+        return found.state
+    top = len(run.experiment.levels)
+    known = steps_of(run.checkpoints, top)
+    if step not in known:
+        there = ", ".join(map(str, known)) or "none"
+        raise UserError(f"{run.path} has no checkpoint of step {step}; there are: {there}")
+    return checkpoints.load(checkpoint_path(run.checkpoints, top, step))
+
+
+def _step_of(run: RunDirectory, checkpoint: str | int) -> int | None:
+    """The step of a checkpoint; None for the last."""
+    if checkpoint == "last":
+        return None
+    if checkpoint == "best":
+        best = best_of_run(run)
+        if best is None:
+            raise UserError(
+                f"{run.path} does not know its best checkpoint: it was trained without --reporting.best.protocol"
+            )
+        return best.step
+    if not str(checkpoint).isdecimal():
+        raise UserError(f"a checkpoint is best, last or a number of steps, not {checkpoint!r}")
+    return int(checkpoint)
+
+
+def load_generators(
+    run: RunDirectory, checkpoint: str | int = "last", raw: bool = False
+) -> tuple[list[Generator], State]:
+    """The generators of all levels, frozen, on the CPU, and the state of the top level's checkpoint.
+
+    Args:
+        raw: the top level's raw weights instead of their moving average. Those below it are as they fed it.
+
+    Raises:
+        UserError: if a checkpoint is missing or cannot be read, or a level was fed by other weights.
+    """
+    experiment = run.experiment
+    generators: list[Generator] = []
+    for index in range(len(experiment.levels)):
+        state = find_checkpoint(run, index, checkpoint)
+        if not experiment.joint:
+            require_fed_by(run, state.facts, generators)
+        feeds = index + 1 < len(experiment.levels) and not experiment.joint
+        averaged = experiment.below_averaged if feeds else not raw
+        generators.append(load_generator(experiment, index, state, averaged))
+    return generators, state
+
+
+def load_generator(experiment: Experiment, index: int, state: State, averaged: bool) -> Generator:
+    """A level's generator with the weights of a checkpoint, frozen."""
+    own = f"{index}." if experiment.joint else ""
+    raw = build_generator(experiment, index)
+    raw.load_state_dict(_part(state, f"level/generator.{own}"))
+    if not averaged or experiment.training.average is None:
+        return raw
+    average = build_generator(experiment, index)
+    average.load_state_dict(_part(state, f"average/{own}"))
+    return refresh_spectral_norm(average, raw)
+
+
+def build_generator(experiment: Experiment, index: int) -> Generator:
+    """A level's generator, frozen, whose weights are yet to be loaded."""
+    with undrawn_weights():
+        generator = experiment.levels[index].build_generator(
+            experiment.classes, below_of(experiment.levels, index)
+        )
+    return generator.requires_grad_(False)
+
+
+def _part(state: State, prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): t for name, t in state.tensors.items() if name.startswith(prefix)}
