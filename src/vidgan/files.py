@@ -59,7 +59,7 @@ def write_sums(folder: Path) -> None:
 
 
 def require_sums(folder: Path, *needed: str) -> None:
-    """Raise :class:`UserError` unless the files that ``folder`` was written with, ``needed`` among them, are unchanged."""
+    """Raise :class:`UserError` unless the files in ``folder`` are as they were written, and ``needed`` among them."""
     try:
         *lines, end = (folder / SUMS).read_bytes().decode().split("\n")
         sums = {name: value for value, _, name in (line.partition("  ") for line in lines)}
