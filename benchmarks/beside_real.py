@@ -9,13 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from vidgan.cli.data import data_of_run, given_frames
 from vidgan.data.window import centre_item
 from vidgan.errors import UserError
+from vidgan.run.data import data_of_run
 from vidgan.run.directory import RunDirectory
 from vidgan.run.distributed import choose_device
 from vidgan.run.experiment import whole_window
 from vidgan.sample.load import load_run
+from vidgan.sample.standing import given_frames
 from vidgan.sample.video_io import strip, to_bytes, write_image
 
 

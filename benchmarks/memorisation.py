@@ -1,4 +1,4 @@
-"""A model that is deliberately overfitted to 20 real clips, and what ``vidgan neighbours`` says of it.
+"""A model that is deliberately overfitted to 20 real clips, and what ``vidgan evaluate --memorisation`` says of it.
 
 ``python benchmarks/memorisation.py STRIPS --out FOLDER`` takes the Weizmann strips (docs/results/weizmann.md): four
 frames of 20 clips of five performers to train on, of 16 clips of two others to judge by, at 16x16. A shrunk ``demo``
@@ -92,7 +92,7 @@ def main() -> None:
         run("prepare", source, place, "--layout", "strips", "--size", 16, "--resize", "area", "--workers", 0)
     learning, dataset = open_or_start(options.out / "run", by_heart(), str(data["trained"]))
     train_to(learning, dataset, options.steps)
-    run("neighbours", options.out / "run", "--held-out", data["held-out"], "--per-class", 4)
+    run("evaluate", options.out / "run", "--memorisation", "--held-out", data["held-out"], "--per-class", 4)
 
 
 if __name__ == "__main__":

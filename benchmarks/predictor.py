@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
-from vidgan.cli.data import given_frames, open_held_out
 from vidgan.data.synthetic import SyntheticDataset
 from vidgan.errors import UserError
+from vidgan.run.data import open_held_out
 from vidgan.run.directory import RunDirectory
 from vidgan.run.distributed import choose_device
 from vidgan.sample.load import load_run
 from vidgan.sample.model import Model
+from vidgan.sample.standing import given_frames
 
 
 def open_predictor(path: Path) -> tuple[Model, SyntheticDataset]:

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from vidgan.cli.data import open_data
 from vidgan.data.dataset import Dataset
+from vidgan.run.data import open_data
 from vidgan.run.directory import RunDirectory, command_line
 from vidgan.run.distributed import Replicas, choose_device
 from vidgan.run.experiment import Experiment

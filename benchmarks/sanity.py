@@ -190,7 +190,9 @@ def main() -> None:
     parser.add_argument("strips", type=Path)
     parser.add_argument("--out", type=Path, required=True, help="folder for evaluation-sanity.json and .png")
     parser.add_argument(
-        "--classifier", type=Path, help="file of vidgan train-classifier, to show frechet-in-domain too"
+        "--classifier",
+        type=Path,
+        help="file of vidgan evaluate --train-classifier, to show frechet-in-domain too",
     )
     chosen = parser.parse_args()
     given = windows(chosen.strips)

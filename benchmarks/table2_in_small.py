@@ -17,7 +17,6 @@ from typing import Final, NamedTuple
 import torch
 from resumable import open_or_start, train_to
 
-from vidgan.cli.data import TEXTURED, open_held_out
 from vidgan.data.dataset import Dataset
 from vidgan.errors import UserError
 from vidgan.evaluation.evaluated import CopyBaseline, ModelSamples
@@ -30,6 +29,7 @@ from vidgan.models.views import FramesSpec
 from vidgan.presets import preset
 from vidgan.report.figures import Curve, Plot, Point, save
 from vidgan.run.checkpoints import steps_of
+from vidgan.run.data import TEXTURED, open_held_out
 from vidgan.run.directory import RunDirectory
 from vidgan.run.distributed import choose_device
 from vidgan.run.experiment import (

@@ -72,7 +72,7 @@ def test_files_by_class(tmp_path: Path, capsys: Capture) -> None:
                 clip = np.repeat(clip[:1], 4, 0) if name == "still" else (clip * gain).astype(np.uint8)
                 write_clip(folder / name / f"{number}.npy", clip, 8.0)
     names = ("motion-by-class", "frechet-random-by-class")
-    require_one_line(vidgan(capsys, "classes", fake), "vidgan evaluate")
+    require_one_line(vidgan(capsys, "compare", fake, "--by-class"), "vidgan evaluate")
     answer = vidgan(capsys, "evaluate", fake, "--real", real, "--protocol", *names)
     assert answer.status == 0, answer.err
     moves, scores = (line["values"] for line in read_lines(tmp_path / "fake.metrics.jsonl"))
@@ -81,7 +81,7 @@ def test_files_by_class(tmp_path: Path, capsys: Capture) -> None:
         moves["real_motion_per_class"]["flicker"] / 2, rel=0.05
     )
     assert scores["per_class"]["flicker"] > scores["per_class"]["still"]
-    answer = vidgan(capsys, "classes", fake)
+    answer = vidgan(capsys, "compare", fake, "--by-class")
     assert answer.status == 0, answer.err
     assert [line.split()[0] for line in answer.out.splitlines()[3:5]] == ["flicker", "still"]
     require_one_line(

@@ -154,9 +154,7 @@ def test_sample_refuses_what_cannot_be_written_part_by_part(
 ) -> None:
     """Before a checkpoint is looked for: these runs have none."""
     cascade = runs.cascade(tmp_path / "cascade").path
-    flat = runs.make_run(tmp_path / "flat").path
     ask = ("--out", tmp_path / "out", "--chunk")
-    require_one_line(vidgan(capsys, "sample", flat, *ask, 4), "this model has one level")
     require_one_line(vidgan(capsys, "sample", cascade, *ask, 0), "--chunk must be at least 1")
     require_one_line(vidgan(capsys, "sample", cascade, *ask, 4, "--format", "webp"), "mp4", "webp")
     require_one_line(vidgan(capsys, "sample", cascade, *ask, 4, "--grid"), "--grid")

@@ -1,4 +1,4 @@
-"""``vidgan train-classifier``: deterministic, honest about held-out clips, on record with every number."""
+"""``vidgan evaluate --train-classifier``: deterministic, honest about held-out clips, on record with every number."""
 
 from pathlib import Path
 
@@ -109,9 +109,9 @@ def test_numbers_made_with_it(tmp_path: Path, capsys: Capture) -> None:
 def test_the_command(tmp_path: Path, capsys: Capture) -> None:
     out = tmp_path / "in_domain.safetensors"
     command = (
-        "train-classifier",
+        "evaluate",
         "synthetic",
-        "--out",
+        "--train-classifier",
         out,
         "--frames",
         4,
@@ -125,7 +125,7 @@ def test_the_command(tmp_path: Path, capsys: Capture) -> None:
     # A few of the built-in clips are enough here.
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            "vidgan.cli.train_classifier.demo_like", lambda size, frames: SyntheticSpec(size=size, clips=32)
+            "vidgan.cli.classifier.demo_like", lambda size, frames: SyntheticSpec(size=size, clips=32)
         )
         answer = vidgan(capsys, *command)
     assert answer.status == 0, answer.err
@@ -138,9 +138,15 @@ def test_bad_input(tmp_path: Path, capsys: Capture) -> None:
     def refused(*args: object, words: tuple[str, ...]) -> None:
         require_one_line(vidgan(capsys, *args), *words)
 
-    refused("train-classifier", "synthetic", "--out", tmp_path / "a.pt", words=("safetensors",))
-    refused("train-classifier", "synthetic", "--out", tmp_path / "no" / "a.safetensors", words=("no folder",))
-    refused("train-classifier", tmp_path / "none", "--out", tmp_path / "a.safetensors", words=("none",))
+    refused("evaluate", "synthetic", "--train-classifier", tmp_path / "a.pt", words=("safetensors",))
+    refused(
+        "evaluate",
+        "synthetic",
+        "--train-classifier",
+        tmp_path / "no" / "a.safetensors",
+        words=("not a folder",),
+    )
+    refused("evaluate", tmp_path / "none", "--train-classifier", tmp_path / "a.safetensors", words=("none",))
     with pytest.raises(UserError, match="two classes"):
         halves(SyntheticDataset(SyntheticSpec(shapes=("disc",), motions=("grow",))), 0.2)
     with pytest.raises(UserError, match="square-grow"):

@@ -221,7 +221,19 @@ def test_the_command_draws_counts_and_tells(tmp_path: Path, capsys: Capture) -> 
     run = tmp_path / "run"
     train = ["train", "demo", "--tiny", "--data", data, "--out", run, "--steps", 1, "--workers", 0]
     assert vidgan(capsys, *train, "--reporting.samples", 9).status == 0
-    command = ["neighbours", run, "--held-out", "synthetic", "--per-class", 2, "--paths", 2, "--points", 4]
+    command = [
+        "evaluate",
+        run,
+        "--memorisation",
+        "--held-out",
+        "synthetic",
+        "--per-class",
+        2,
+        "--paths",
+        2,
+        "--points",
+        4,
+    ]
     said = vidgan(capsys, *command)
     assert said.status == 0, said.err
     assert "NO COPIES: 0 of 16 samples (0 %)" in said.out
@@ -243,7 +255,7 @@ def test_the_command_draws_counts_and_tells(tmp_path: Path, capsys: Capture) -> 
         frames = vidgan_frames(run)
         assert image.width == (2 * frames + 1) * 26 - 2
     # Without held-out clips training clips stand in, and need another recording of their class.
-    assert vidgan(capsys, *command[:2], *command[4:], "--features", "frechet-random").status == 0
+    assert vidgan(capsys, *command[:3], *command[5:], "--features", "frechet-random").status == 0
     require_one_line(vidgan(capsys, *command, "--classes", "disc"), "disc-")
     require_one_line(vidgan(capsys, *command, "--data", "synthetic"), "other classes")
 

@@ -232,7 +232,7 @@ def test_the_command_draws_figure_7(tmp_path: Path, capsys: Capture, drawn: list
     other.metrics.append({"protocol": "fid", "value": 99.0, "step": 2000, "seed": 0, "settings": kept})
     target = tmp_path / "figure7.pdf"
     wanted = ("--protocol", "fid", "--scalar", "loss/generator", "--out", target)
-    answer = vidgan(capsys, "curves", *paths, *wanted)
+    answer = vidgan(capsys, "plot", "curves", *paths, *wanted)
     assert answer.status == 0, answer.err
     said = answer.out.splitlines()
     assert "left out 1 of 7 results of fid: sigma: 1.0 -> 0.5" in said
@@ -268,7 +268,7 @@ def test_what_cannot_be_drawn(tmp_path: Path, capsys: Capture) -> None:
         ((one.path, "--out", tmp_path / "no" / "x.svg", "--protocol", "fid"), ("not a folder",)),
         ((one.path, *out, "--scalar", "loss", "--level", 0), ("--level", "at least 1")),
     ):
-        require_one_line(vidgan(capsys, "curves", *words), *said)
+        require_one_line(vidgan(capsys, "plot", "curves", *words), *said)
         assert not (tmp_path / "x.svg").exists()
 
 
@@ -283,8 +283,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 def test_truncation_curves(run: Path, tmp_path: Path, capsys: Capture, drawn: list[Figure]) -> None:
     target = tmp_path / "curve.svg"
-    options = ("--protocol", "pixel-statistics", "--clips", 6, "--sigmas", 1, 0.25, 0.5, "--figure", target)
-    answer = vidgan(capsys, "truncation", run, *options)
+    options = ("--protocol", "pixel-statistics", "--clips", 6, "--sigmas", 1, 0.25, 0.5, "--out", target)
+    answer = vidgan(capsys, "plot", "truncation", run, *options)
     assert answer.status == 0, answer.err
     results = read_lines(run / "metrics.jsonl")
     sigmas = [line["settings"]["sampling"]["truncation"]["sigma"] for line in results]
@@ -302,8 +302,10 @@ def test_truncation_curves(run: Path, tmp_path: Path, capsys: Capture, drawn: li
         (("--sigmas", 1, -1), ("--sigmas", "at least 0")),
         (("--sigma", 0.5), ("leave out --sigma",)),
         (("--protocol", "fdv"), ("'fdv'",)),
-        (("--figure", "x.gif"), (".svg",)),
+        (("--out", "x.gif"), (".svg",)),
     ):
-        require_one_line(vidgan(capsys, "truncation", run, "--protocol", "pixel-statistics", *words), *said)
-    require_one_line(vidgan(capsys, "truncation", run), "--protocol")
+        require_one_line(
+            vidgan(capsys, "plot", "truncation", run, "--protocol", "pixel-statistics", *words), *said
+        )
+    require_one_line(vidgan(capsys, "plot", "truncation", run), "--protocol")
     assert len(read_lines(run / "metrics.jsonl")) == 3

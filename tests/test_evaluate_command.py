@@ -114,7 +114,7 @@ def test_truncation_and_length_go_on_record(run: Path, capsys: Capture) -> None:
     assert settings["sampling"]["truncation"] == {"is": "Threshold", "limit": 0.5}
     assert settings["sampling"]["averaged"] is False
     assert settings["source"]["frames"] == 3
-    require_one_line(vidgan(capsys, *command, "--sigma", 0.5, "--threshold", 0.5), "--sigma and --threshold")
+    require_one_line(vidgan(capsys, *command, "--sigma", 0.5, "--threshold", 0.5), "sigma and threshold")
     require_one_line(vidgan(capsys, *command, "--frames", 99), "99 frames", "--frames")
     require_one_line(vidgan(capsys, *command, "--size", 99), "99x99")
     require_one_line(vidgan(capsys, *command, "--out", "x.jsonl"), "--out")
@@ -123,10 +123,11 @@ def test_truncation_and_length_go_on_record(run: Path, capsys: Capture) -> None:
 @pytest.mark.slow
 def test_best_of_several_continuations_of_a_run(tmp_path: Path, capsys: Capture) -> None:
     """The score again, from the model's own continuations."""
-    from vidgan.cli.data import data_of_run, given_frames
     from vidgan.data.loader import to_float
     from vidgan.evaluation.metrics.frames import best_of, ssim
+    from vidgan.run.data import data_of_run
     from vidgan.sample.load import load_run
+    from vidgan.sample.standing import given_frames
     from vidgan.sample.video_io import to_bytes
 
     out = train(tmp_path / "predicting", "trivd-gan-fp-k600-16x64")
@@ -172,7 +173,7 @@ def test_class_free_models_name_no_classes(tmp_path: Path, capsys: Capture) -> N
     assert answer.status == 0, answer.err
     assert sorted(path.name for path in (tmp_path / "a").iterdir()) == ["00000.npy", "00001.npy"]
     answer = vidgan(capsys, "sample", class_free, "--out", tmp_path / "b", "--classes", "disc-right")
-    require_one_line(answer, "without classes", "--classes")
+    require_one_line(answer, "without classes")
     assert not (tmp_path / "b").exists()
 
 

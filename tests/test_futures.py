@@ -94,13 +94,15 @@ def test_curves_of_the_best_of_the_first_futures() -> None:
 def test_the_figure(tmp_path: Path, capsys: Capture) -> None:
     run = make_run(tmp_path / "run")
     out = tmp_path / "figure.svg"
-    require_one_line(vidgan(capsys, "futures", run.path, "--out", out), "no results")
+    require_one_line(vidgan(capsys, "plot", "futures", run.path, "--out", out), "no results")
     line = {"protocol": "ssim-best-of-100", "value": 0.6, "step": 7, "clips": 5, "settings": {}, "values": {}}
     run.metrics.append(line)
-    require_one_line(vidgan(capsys, "futures", run.path, "--out", out), "no result of ssim-best-of-100")
+    require_one_line(
+        vidgan(capsys, "plot", "futures", run.path, "--out", out), "no result of ssim-best-of-100"
+    )
     curves = {"best_of": {"1": [0.5, 0.25], "10": [0.75, 0.5]}, "copy_last_per_frame": [0.25, 0.0]}
     run.metrics.append({**line, "values": curves})
-    answer = vidgan(capsys, "futures", run.path, "--out", out)
+    answer = vidgan(capsys, "plot", "futures", run.path, "--out", out)
     assert answer.status == 0, answer.err
     assert "best of 10: 0.6250" in answer.out
     assert ElementTree.fromstring(out.read_text()).tag.endswith("svg")

@@ -121,7 +121,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 def test_the_command_writes_videos_and_strips(run: Path, tmp_path: Path, capsys: Capture) -> None:
-    common = ("--format", "npy", "--points", 3, "--rows", 2, "--count", 2)
+    common = ("--format", "npy", "--points", 3, "--rows", 2, "--clips", 2)
     cases: tuple[tuple[tuple[str, ...], list[str]], ...] = (
         (("disc-down",), ["00000-disc-down", "00001-disc-down"]),
         (("disc-down", "7"), ["00000-disc-down-square-grow", "00001-disc-down-square-grow"]),
@@ -131,7 +131,7 @@ def test_the_command_writes_videos_and_strips(run: Path, tmp_path: Path, capsys:
     for i, (classes, names) in enumerate(cases):
         out = tmp_path / str(i)
         chosen = ("--classes", *classes) if classes else ()
-        answer = vidgan(capsys, "interpolate", run, "--out", out, *common, *chosen)
+        answer = vidgan(capsys, "sample", "--interpolate", run, "--out", out, *common, *chosen)
         assert answer.status == 0, answer.err
         assert sorted(p.stem for p in out.glob("*.npy")) == names
         assert np.load(out / f"{names[0]}.npy").shape == (frames, 24, 3 * 24 + 2 * 2, 3)
@@ -163,17 +163,18 @@ def test_sampling_unrolls_to_more_frames(run: Path, tmp_path: Path, capsys: Capt
 
 @pytest.mark.slow
 def test_impossible_options(run: Path, tmp_path: Path, capsys: Capture) -> None:
-    for verb, options, words in (
-        ("interpolate", ("--points", 1), ("--points", "at least 2")),
-        ("interpolate", ("--count", 0), ("--count", "at least 1")),
-        ("interpolate", ("--rows", 0), ("--rows", "at least 1")),
-        ("interpolate", ("--classes", 0, 1, 2), ("--classes", "one class or two")),
-        ("interpolate", ("--classes", "dics-down"), ("did you mean 'disc-down'",)),
-        ("interpolate", ("--format", "avi"), ("unknown format 'avi'",)),
-        ("interpolate", ("--sigma", -1), ("sigma",)),
-        ("interpolate", ("--checkpoint", 7), ("no checkpoint of step 7",)),
-        ("sample", ("--frames", 1), ("frames", "at least")),
+    for form, options, words in (
+        ("--interpolate", ("--points", 1), ("--points", "at least 2")),
+        ("--interpolate", ("--clips", 0), ("--clips", "at least 1")),
+        ("--interpolate", ("--rows", 0), ("--rows", "at least 1")),
+        ("--interpolate", ("--classes", 0, 1, 2), ("--classes", "one class or two")),
+        ("--interpolate", ("--classes", "dics-down"), ("did you mean 'disc-down'",)),
+        ("--interpolate", ("--format", "avi"), ("unknown format 'avi'",)),
+        ("--interpolate", ("--sigma", -1), ("sigma",)),
+        ("--interpolate", ("--checkpoint", 7), ("no checkpoint of step 7",)),
+        ("--grid", ("--frames", 1), ("frames", "at least")),
+        ("--grid", ("--points", 3), ("no option --points",)),
     ):
-        answer = vidgan(capsys, verb, run, "--out", tmp_path / "x", *options)
+        answer = vidgan(capsys, "sample", run, form, "--out", tmp_path / "x", *options)
         require_one_line(answer, *words)
         assert not (tmp_path / "x").exists()

@@ -69,10 +69,10 @@ def test_a_cascade_and_others_below_it(tmp_path: Path, capsys: pytest.CaptureFix
     wider = HIGH.replace(generator=HIGH.generator.replace(width=8))
     second, flat = save_run(tmp_path / "second", (LOW, wider)), save_run(tmp_path / "flat", (FLAT,))
     out = tmp_path / "rows.png"
-    ask = ("levels", first, "--out", out, "--clips", 2, "--columns", 4, "--beside")
+    ask = ("plot", "levels", first, "--out", out, "--clips", 2, "--columns", 4, "--beside")
     answer = vidgan(capsys, *ask, second, flat, first)
     assert answer.status == 0, answer.err
-    *rows, last = answer.out.splitlines()
+    _, *rows, last = answer.out.splitlines()
     assert [row.split(":")[0] for row in rows] == [
         "first, level 1 (4x4x4)", "first, level 2 (8x8x8)", "second, level 2 (8x8x8)", "flat, level 1 (8x8x8)",
         "first, level 2 (8x8x8)",
@@ -88,12 +88,33 @@ def test_a_cascade_and_others_below_it(tmp_path: Path, capsys: pytest.CaptureFix
         assert np.array_equal(clip_rows[0][::2], clip_rows[0][1::2])  # enlarged
 
 
+def test_sampling_writes_every_level_beside(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = save_run(tmp_path / "run", (LOW, HIGH))
+    ask = ("sample", run, "--clips", 2, "--format", "npy", "--out")
+    for out, more in (("plain", ()), ("all", ("--levels",))):
+        assert vidgan(capsys, *ask, tmp_path / out, *more).status == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"run", "plain", "all", "all-level1"}
+    names = sorted(path.name for path in (tmp_path / "plain").iterdir())
+    for folder, shape in (("all", (8, 8, 8, 3)), ("all-level1", (4, 4, 4, 3))):
+        assert sorted(path.name for path in (tmp_path / folder).iterdir()) == names
+        assert all(np.load(path).shape == shape for path in (tmp_path / folder).iterdir())
+    for name in names:
+        assert np.array_equal(np.load(tmp_path / "plain" / name), np.load(tmp_path / "all" / name))
+    require_one_line(
+        vidgan(capsys, "sample", run, "--out", tmp_path / "x", "--chunk", 4, "--levels"), "--levels"
+    )
+    flat = save_run(tmp_path / "flat", (FLAT,))
+    answer = vidgan(capsys, "sample", flat, "--out", tmp_path / "x", "--chunk", 4)
+    require_one_line(answer, "this model has one level")
+    assert not (tmp_path / "x").exists()
+
+
 def test_runs_that_do_not_fit_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     first = save_run(tmp_path / "first", (LOW, HIGH))
     longer = save_run(tmp_path / "long", (LOW.replace(frames=8, stride=1), HIGH))
     others = save_run(tmp_path / "others", (LOW, HIGH), ("a", "b", "d"))
-    ask = ("levels", first, "--out", tmp_path / "a.png", "--beside")
+    ask = ("plot", "levels", first, "--out", tmp_path / "a.png", "--beside")
     require_one_line(vidgan(capsys, *ask, longer), "makes 4x4x4", "takes 8x4x4")
     require_one_line(vidgan(capsys, *ask, others), "other classes")
-    require_one_line(vidgan(capsys, "levels", first, "--out", tmp_path / "a.bmp"), "unknown format")
+    require_one_line(vidgan(capsys, "plot", "levels", first, "--out", tmp_path / "a.bmp"), "unknown format")
     assert not (tmp_path / "a.png").exists()

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from vidgan.cli.data import TEXTURED, open_data, open_held_out
 from vidgan.data.synthetic import SyntheticDataset
 from vidgan.presets.demo import demo
+from vidgan.run.data import TEXTURED, open_data, open_held_out
 
 
 def test_textured_clips_are_built_in_too() -> None:

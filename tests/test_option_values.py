@@ -33,8 +33,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (("--fps", 5000, "--format", "webp"), ("frames per second", "1000")),
         (("--clips", 0), ("--clips", "at least 1")),
         (("--sigma", -1), ("sigma", "-1")),
-        (("--threshold", 0), ("--threshold", "above 0")),
-        (("--sigma", 0.5, "--threshold", 0.5), ("--sigma and --threshold", "one of them")),
+        (("--threshold", 0), ("threshold", "positive")),
+        (("--sigma", 0.5, "--threshold", 0.5), ("sigma and threshold", "one of them")),
     ],
 )
 def test_sample(

@@ -5,17 +5,23 @@ import re
 import pytest
 
 from commands import require_one_line, vidgan
-from vidgan.cli import main
+from vidgan.cli import FORMER, VERBS
+from vidgan.cli.plot import KINDS
 
+COMMANDS = (
+    "sample --interpolate",
+    "evaluate --memorisation",
+    "evaluate --train-classifier FILE",
+    *(f"plot {kind}" for kind in KINDS),
+)
+"""what has options of its own besides the verbs"""
 Capture = pytest.CaptureFixture[str]
 
 
 def helped(capsys: Capture, *command: str) -> str:
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as end:
-        main([*command, "--help"])
-    assert end.value.code in (0, None)
-    return capsys.readouterr().out
+    answer = vidgan(capsys, *command, "--help")
+    assert answer.status == 0, answer.err
+    return answer.out
 
 
 @pytest.mark.parametrize(
@@ -46,6 +52,33 @@ def test_what_cannot_be_understood(capsys: Capture, command: str, said: tuple[st
     assert "Argument helptext" not in answer.err
 
 
+@pytest.mark.parametrize("verb", FORMER)
+def test_a_verb_of_earlier_versions_names_the_new_command(capsys: Capture, verb: str) -> None:
+    answer = vidgan(capsys, verb, "runs/demo", "--out", "x")
+    require_one_line(answer, f"vidgan {verb} is now vidgan {FORMER[verb]}")
+    # What it names is there.
+    assert helped(capsys, *FORMER[verb].split()).startswith("usage: vidgan")
+
+
+@pytest.mark.parametrize("command", ["", *VERBS, *COMMANDS], ids=lambda command: command or "vidgan")
+def test_help_fits_one_screen(capsys: Capture, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = helped(capsys, *command.split()).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert len(lines) <= 45
+    assert "default: none" not in "".join(lines)
+
+
+def test_help_of_a_preset_shows_its_values_below_the_options(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    options = helped(capsys, "plan").splitlines()
+    both = helped(capsys, "plan", "demo").splitlines()
+    assert both[2 : len(options)] == options[2:]
+    assert len(both) > 5 * len(options)
+
+
 @pytest.mark.parametrize("verb", ["sample", "predict", "evaluate", "prepare", "inspect", "train demo"])
 def test_help_calls_values_by_plain_names(capsys: Capture, verb: str) -> None:
     said = helped(capsys, *verb.split())
@@ -63,10 +96,9 @@ def test_help_of_a_preset_offers_its_values_only(capsys: Capture) -> None:
 
 
 def test_help_without_a_preset_shows_the_common_options(capsys: Capture) -> None:
-    answer = vidgan(capsys, "train", "--help")
-    assert answer.status == 0
-    for word in ("--resume", "--tiny", "--minutes", "--steps", "vidgan train PRESET --help"):
-        assert word in answer.out
+    said = helped(capsys, "train")
+    for word in ("--resume", "--tiny", "--minutes", "--steps", "vidgan train PRESET"):
+        assert word in said
 
 
 def test_the_list_of_presets_fits_80_columns(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -178,7 +178,7 @@ def test_impossible_options(run: Path, tmp_path: Path, capsys: Capture) -> None:
         (("--futures", 0), ("--futures", "at least 1")),
         (("--fps", 0), ("frames per second",)),
         (("--frames", 0), ("--frames", "at least 1")),
-        (("--threshold", 0), ("threshold", "above 0")),
+        (("--threshold", 0), ("threshold", "positive")),
         (("--sigma", -1), ("sigma",)),
     ):
         answer = vidgan(capsys, "predict", run, source, "--out", tmp_path / "out", *options)

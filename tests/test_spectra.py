@@ -14,6 +14,8 @@ def line(fake: float) -> dict[str, object]:
     """A result of two frames and three rings."""
     return {
         "protocol": "psd",
+        "value": 0.5,
+        "clips": 4,
         "values": {
             "real": [[9.0, 100.0, 10.0], [9.0, 50.0, 0.0]],
             "real_deviation": [[1.0, 5.0, 2.0], [1.0, 0.0, 0.0]],
@@ -37,16 +39,21 @@ def test_a_plot_per_frame_in_logarithms() -> None:
 
 def test_the_newest_result_is_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     results, out = tmp_path / "clips.metrics.jsonl", tmp_path / "spectra.svg"
-    require_one_line(vidgan(capsys, "spectra", results, "--out", out), "no power spectra", "--protocol psd")
-    other = {"protocol": "pixel-statistics", "values": {}}
+    ask = ("plot", "spectra", results, "--out", out)
+    require_one_line(vidgan(capsys, *ask), "no results at")
+    other = {"protocol": "pixel-statistics", "value": 0.0, "settings": {}, "values": {}}
+    results.write_text(json.dumps(other) + "\n")
+    require_one_line(vidgan(capsys, *ask), "no result of psd", "--protocol psd")
     results.write_text("".join(json.dumps(each) + "\n" for each in (line(1.0), line(1000.0), other)))
-    assert vidgan(capsys, "spectra", results, "--out", out).status == 0
+    assert vidgan(capsys, "plot", "spectra", results, "--out", out).status == 0
     drawn = out.read_text()
     results.write_text(json.dumps(line(1000.0)) + "\n")
     again = tmp_path / "again.svg"
-    assert vidgan(capsys, "spectra", results, "--out", again).status == 0
+    assert vidgan(capsys, "plot", "spectra", results, "--out", again).status == 0
     assert again.read_text() == drawn
     results.write_text(json.dumps(line(1.0)) + "\n")
-    assert vidgan(capsys, "spectra", results, "--out", again).status == 0
+    assert vidgan(capsys, "plot", "spectra", results, "--out", again).status == 0
     assert again.read_text() != drawn
-    require_one_line(vidgan(capsys, "spectra", results, "--out", tmp_path / "a.eps"), ".svg, .pdf or .png")
+    require_one_line(
+        vidgan(capsys, "plot", "spectra", results, "--out", tmp_path / "a.eps"), ".svg, .pdf or .png"
+    )

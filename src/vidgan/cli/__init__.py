@@ -9,27 +9,32 @@ from vidgan.errors import UserError, did_you_mean
 
 # Help stands here, not in the verbs' modules: those import torch, and `vidgan --help` must answer at once.
 VERBS = {
-    "demo": "train a small model on built-in clips, sample, evaluate and write a report: the tour",
-    "presets": "list the experiments, or show one of them in full",
+    "demo": "train a small model on built-in clips, sample, evaluate, report",
+    "presets": "list the experiments, show one in full, or compare two",
+    "plan": "tell parameters, memory and time before anything is trained",
     "prepare": "turn a folder of videos into a prepared dataset",
     "inspect": "show what is in a prepared dataset and name every problem",
-    "plan": "tell parameters, memory and time of training a preset before anything is run",
-    "train": "train a preset on a dataset; --resume goes on exactly",
-    "sample": "make videos with a trained model",
-    "levels": "show what every level of a cascade makes, and other models beside it",
-    "interpolate": "make videos between two samples, or between two classes",
+    "train": "train an experiment on a dataset; --resume continues exactly",
+    "sample": "make videos, or --interpolate between two of them",
     "predict": "continue a video with a frame-conditional model",
-    "evaluate": "measure a trained model, or videos, by a named protocol",
-    "neighbours": "tell whether a model copies its training clips or has collapsed in some classes",
+    "evaluate": "measure a model or videos by a protocol; look for copied clips",
     "compare": "show results side by side, unlike ones apart",
-    "train-classifier": "train a small classifier on your data, to measure with",
-    "truncation": "measure a trained model at several deviations of the noise, and draw the curve",
-    "futures": "draw how near the best of several predictions comes, frame by frame",
-    "classes": "show scores by class beside how much each class moves",
-    "spectra": "draw the power spectra that were measured of a run or of videos",
-    "curves": "draw how runs compare over training: mean and deviation over seeds",
+    "plot": "draw curves, truncation, futures, spectra or levels",
     "report": "write one self-contained page that shows a run",
 }
+
+FORMER = {
+    "interpolate": "sample --interpolate",
+    "levels": "plot levels",
+    "neighbours": "evaluate --memorisation",
+    "classes": "compare --by-class",
+    "train-classifier": "evaluate --train-classifier FILE",
+    "curves": "plot curves",
+    "truncation": "plot truncation",
+    "futures": "plot futures",
+    "spectra": "plot spectra",
+}
+"""verbs of earlier versions, and what does the same now"""
 
 MENDABLE = (
     errno.ENOSPC,
@@ -64,11 +69,15 @@ def main(argv: list[str] | None = None) -> int:
         print(f"vidgan {__version__}")
         return 0
     verb = args[0]
+    if verb in FORMER:
+        return _fail(f"vidgan {verb} is now vidgan {FORMER[verb]}")
     if verb not in VERBS:
         return _fail(f"there is no verb {verb!r}{did_you_mean(verb, list(VERBS))}; vidgan --help lists them")
     try:
-        run = importlib.import_module(f"vidgan.cli.{verb.replace('-', '_')}").run
+        run = importlib.import_module(f"vidgan.cli.{verb}").run
         return int(run(args[1:]))
+    except SystemExit as end:  # after help
+        return int(end.code or 0)
     except UserError as error:
         if os.environ.get("VIDGAN_TRACEBACK"):
             raise
@@ -87,8 +96,12 @@ def main(argv: list[str] | None = None) -> int:
 
 def help_text() -> str:
     """What ``vidgan --help`` prints."""
-    lines = [f"  {verb:<18}{text}" for verb, text in VERBS.items()]
-    return "\n".join(["vidgan: large-scale video GANs", "", USAGE, "", *lines])
+    return f"vidgan: large-scale video GANs\n\n{USAGE}\n\n{table_of(VERBS)}"
+
+
+def table_of(named: dict[str, str]) -> str:
+    """Names and what they stand for, in two columns."""
+    return "\n".join(f"  {name:<12}{text}" for name, text in named.items())
 
 
 def _fail(message: str) -> int:

@@ -1,6 +1,5 @@
 """``vidgan compare A B ...``: results side by side, unlike ones apart, published ones beside their like."""
 
-import dataclasses
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,12 +8,14 @@ from typing import Annotated, Any
 import tyro
 
 from vidgan.cli.evaluate import readable, results_beside
-from vidgan.cli.parse import parse
+from vidgan.cli.parse import option_set, parse
 from vidgan.errors import UserError, did_you_mean, some
 from vidgan.evaluation.protocols import ALL, protocol
 from vidgan.evaluation.record import changes_of
 from vidgan.evaluation.results import Entry, Group, Published, beside, dataset_of, groups, published
 from vidgan.report import compare as seeds
+from vidgan.report.compare import by_class
+from vidgan.report.words import count
 from vidgan.run.directory import RunDirectory
 from vidgan.run.logs import read_lines
 
@@ -22,7 +23,12 @@ MOST_NAMED = 4
 """results that a warning names"""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+MOTION = "motion-by-class"
+SCORES = ("is-k400-by-class", "fid-k600-by-class", "frechet-in-domain-by-class", "frechet-random-by-class")
+"""protocols that have a column in the table of classes, where they were measured"""
+
+
+@option_set
 class Options:
     """Shows results of runs, of evaluated folders and of files of results in tables.
 
@@ -31,12 +37,16 @@ class Options:
     below. Published numbers stand beside results of their protocol, unchanged.
     """
 
-    results: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN|FOLDER|FILE.jsonl")]
-    """run directories, folders of videos that were evaluated, or files of results"""
+    results: Annotated[
+        tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN|FOLDER|FILE.jsonl ...")
+    ]
+    """runs, folders of videos that were evaluated, or files of results"""
     protocol: tuple[str, ...] = ()
     """only these protocols"""
     dataset: str | None = None
-    """the published dataset that the data are, such as Kinetics-600, where the results do not say it"""
+    """the published dataset that the data are, such as Kinetics-600, if the results do not say it"""
+    by_class: bool = False
+    """instead, the newest scores by class, from the class that moves most to the one that moves least"""
 
 
 def run(args: list[str]) -> int:
@@ -52,20 +62,27 @@ def run(args: list[str]) -> int:
             f"no published numbers are for {options.dataset!r}{did_you_mean(options.dataset, known)}; "
             f"there are some for {', '.join(known)}"
         )
-    entries = [entry for name in options.results for entry in read(Path(name))]
-    chosen = [e for e in entries if not options.protocol or e.line["protocol"] in options.protocol]
-    if not chosen:
+    found = {name: read(Path(name)) for name in options.results}
+    chosen = {
+        name: [e for e in entries if not options.protocol or e.line["protocol"] in options.protocol]
+        for name, entries in found.items()
+    }
+    if not any(chosen.values()):
         raise UserError(
             f"there are no results of {', '.join(options.protocol)} in {', '.join(options.results)}"
         )
-    for number, found in enumerate(groups(chosen)):
-        print("" if number == 0 else "\n", end="")
-        show(found, options.dataset)
+    if options.by_class:
+        for name, entries in chosen.items():
+            print(*([name] if len(chosen) > 1 else []), *scores_by_class(name, entries), sep="\n")
+        return 0
+    for place, group in enumerate(groups([entry for entries in chosen.values() for entry in entries])):
+        print("" if place == 0 else "\n", end="")
+        show(group, options.dataset)
     return 0
 
 
 def read(path: Path) -> list[Entry]:
-    """The results of a run, of a evaluated folder or array, or in a file.
+    """The results of a run, of an evaluated folder or array, or in a file.
 
     Raises:
         UserError: where there are none, or the file holds something else.
@@ -77,7 +94,8 @@ def read(path: Path) -> list[Entry]:
     else:
         file = results_beside(path)
     if not file.is_file():
-        raise UserError(f"there are no results of {path} at {file}: make some with vidgan evaluate {path}")
+        asked = "" if file == path else f" {path}"
+        raise UserError(f"there are no results at {file}: make some with vidgan evaluate{asked}")
     try:
         lines = [line for line in read_lines(file) if {"protocol", "value", "settings"} <= set(line)]
     except (ValueError, TypeError) as error:
@@ -215,3 +233,24 @@ def print_table(rows: Sequence[tuple[str, ...]]) -> None:
             *(cell.rjust(w) for cell, w in zip(row[1:4], widths[1:4], strict=True)),
         ]
         print("  " + "  ".join([*cells, *row[4:]]).rstrip())
+
+
+def scores_by_class(name: str, entries: Sequence[Entry]) -> list[str]:
+    """The newest scores by class beside how much each class moves, as lines.
+
+    Raises:
+        UserError: where the classes' motion or their scores have not been measured.
+    """
+    newest = {entry.line["protocol"]: entry.line for entry in entries}
+    if MOTION not in newest or not (scores := [protocol for protocol in SCORES if protocol in newest]):
+        raise UserError(
+            f"{name} has no scores by class with their motion: measure them by vidgan evaluate "
+            f"{name} --protocol {MOTION} frechet-random-by-class"
+        )
+    lines = []
+    for line in (newest[each] for each in (MOTION, *scores)):
+        step = "" if line.get("step") is None else f", step {line['step']}"
+        lines.append(f"{line['protocol']}: {count(line['clips'], 'clip')}{step}, seed {line['seed']}")
+    for cells in by_class(newest[MOTION], {name: newest[name] for name in scores}):
+        lines.append("  " + "  ".join([cells[0].ljust(28), *(cell.rjust(12) for cell in cells[1:])]).rstrip())
+    return lines

@@ -1,15 +1,13 @@
 """``vidgan demo``: trains a small model in minutes, samples it, evaluates it and shows it."""
 
-import dataclasses
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from vidgan.cli.checks import positive
-from vidgan.cli.data import SYNTHETIC, open_data
 from vidgan.cli.evaluate import show
-from vidgan.cli.parse import parse
+from vidgan.cli.parse import option_set, parse
+from vidgan.cli.shared import positive
 from vidgan.data.window import centre_item
 from vidgan.evaluation.evaluated import ModelSamples
 from vidgan.evaluation.protocols import protocol
@@ -19,6 +17,7 @@ from vidgan.evaluation.rows import Work, default_cache
 from vidgan.presets.demo import demo
 from vidgan.report.page import write_report
 from vidgan.report.words import count
+from vidgan.run.data import SYNTHETIC, open_data
 from vidgan.run.directory import RunDirectory, command_line
 from vidgan.run.distributed import Replicas, choose_device, side_by_side
 from vidgan.run.experiment import whole_window
@@ -32,7 +31,7 @@ PER_CLASS = 4
 FPS = 8.0
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@option_set
 class Options:
     """Trains a small DVD-GAN on built-in clips of moving shapes, samples, evaluates and writes a report."""
 
@@ -43,7 +42,7 @@ class Options:
     seed: int = 0
     """seed of the run"""
     resume: bool = False
-    """go on with a demo that was interrupted"""
+    """resume a demo that was interrupted"""
 
 
 def run(args: list[str]) -> int:

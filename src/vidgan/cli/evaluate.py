@@ -1,17 +1,15 @@
 """``vidgan evaluate``: a number with its protocol on record, of a run or of files."""
 
-import dataclasses
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
-from vidgan.cli.checks import at_least
-from vidgan.cli.data import SYNTHETIC, data_of_run
-from vidgan.cli.parse import parse
+from vidgan.cli import classifier, memorisation
+from vidgan.cli.parse import option_set, parse
 from vidgan.cli.progress import clips_progress
-from vidgan.cli.sampling import class_numbers, truncation
+from vidgan.cli.shared import Noise, Weights, at_least, is_run
 from vidgan.data.dataset import Dataset
 from vidgan.data.raw_videos import open_videos
 from vidgan.data.synthetic import SyntheticDataset, demo_like
@@ -22,34 +20,31 @@ from vidgan.evaluation.protocols.protocol import Resources
 from vidgan.evaluation.record import Result, changes_of, copies_log, evaluate_by
 from vidgan.evaluation.rows import Shares, Work, default_cache, silent
 from vidgan.report.words import count
+from vidgan.run.data import SYNTHETIC, data_of_run
 from vidgan.run.directory import RunDirectory
 from vidgan.run.distributed import choose_device, join_replicas
 from vidgan.run.logs import Log
+from vidgan.sample.model import class_numbers
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Options:
-    """Measures a run, a folder of videos or an array of clips by named protocols.
-
-    A run's results are appended to its metrics.jsonl, those of files to --out. What is not given is as the
-    protocol says; what is given goes on record as a change of it. A run that was interrupted goes on where it
-    stopped.
-    """
+@option_set
+class Measuring(Weights, Noise):
+    """What is measured, and how."""
 
     evaluated: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN|FOLDER|FILE.npy")]
-    """run directory, folder of videos (files, or a folder per class), or uint8 clips (N, T, H, W, 3)"""
+    """run, folder of videos, or uint8 (N, T, H, W, 3)"""
     protocol: tuple[str, ...] = ()
-    """one or more protocols by name; docs/evaluation.md explains them"""
+    """one or more protocols by name"""
     data: str | None = None
-    """prepared dataset or "synthetic" to measure against; a run's own without it"""
+    """prepared clips to measure against (the run's)"""
     real: Path | None = None
-    """folder of real videos, or .npy, as they lie: nothing need be prepared"""
+    """real videos as they lie, unprepared, or .npy"""
     weights: Path | None = None
     """file of the network's weights"""
     mean_clip: Path | None = None
     """C3D's mean clip (mean2.npz)"""
     run_foreign_code: bool = False
-    """allow weights that are a TorchScript program, which runs the code in it on this machine"""
+    """run the code in weights that are TorchScript"""
     clips: int | None = None
     """evaluated clips"""
     real_clips: int | None = None
@@ -57,74 +52,86 @@ class Options:
     frames: int | None = None
     """frames per clip"""
     stride: int | None = None
-    """source frames from one frame of a real clip to the next"""
+    """source frames from one frame to the next"""
     size: int | None = None
-    """side of the clips (pixels), to which files are resized"""
-    classes: Annotated[tuple[str, ...], tyro.conf.arg(help_behavior_hint="(default: all)")] = ()
-    """of a run, only these classes by name or number, generated and real"""
+    """side of the clips (pixels); files are resized"""
+    classes: tuple[str, ...] = ()
+    """of a run, only these, generated and real (all)"""
     futures: int | None = None
-    """continuations per real clip, for ssim-best-of-100"""
-    positions: tuple[int, ...] = ()
-    """frames whose power spectra are taken, counted from 1, for psd"""
+    """continuations per clip, for ssim-best-of-100"""
+    positions: Annotated[tuple[int, ...], tyro.conf.arg(metavar="INT ...")] = ()
+    """frames whose spectra are taken, from 1, for psd"""
     windows: int | None = None
-    """most clips of each real video, spread evenly over its length; first ones come first (1)"""
+    """most clips of each real video, spread out (1)"""
     runs: int | None = None
-    """repetitions with other noise, for a deviation over runs"""
-    seed: int = 0
-    """seed of noise, draws and resampling"""
-    sigma: float | None = None
-    """standard deviation of the noise (1)"""
-    threshold: float | None = None
-    """truncate by drawing values beyond this again, instead of by --sigma"""
-    checkpoint: str = "last"
-    """best (by what the run evaluated while it trained), last, or the step of a checkpoint"""
-    raw: bool = False
-    """raw weights instead of their moving average"""
+    """repetitions with other noise, for a deviation"""
     copy_last: bool = False
-    """instead of what a model predicts, measure copies of the last frame that it is given: the trivial baseline. Its
-    results go to copy-last.metrics.jsonl in the run"""
+    """measure copies of the last given frame instead"""
     out: Path | None = None
-    """file to which results of files are appended; without it FOLDER.metrics.jsonl, beside the folder"""
+    """file for results of files (beside them)"""
     cache: Path | None = None
-    """folder for features of real clips and of unfinished evaluations; without it in the user's cache folder"""
+    """folder for features (in the user's cache folder)"""
+
+
+@option_set
+class Options(Measuring):
+    """Measures a run, a folder of videos or an array of clips by named protocols (docs/evaluation.md).
+
+    What is not given is as the protocol says; what is given goes on record as a change of it. Results of a run go to
+    its metrics.jsonl. An interrupted evaluation resumes when the command is repeated.
+    """
+
+    memorisation: bool = False
+    """look for copied clips; add --help for its options"""
+    train_classifier: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """make a network to measure with; add --help"""
 
 
 def run(args: list[str]) -> int:
-    """Parse ``args`` and measure."""
-    options = parse(Options, "evaluate", args)
+    """Parse ``args`` and measure, or do what --memorisation or --train-classifier say."""
+    if "--memorisation" in args:
+        return memorisation.run(args)
+    if any(arg.split("=")[0] == "--train-classifier" for arg in args):
+        return classifier.run(args)
+    measured(parse(Options, "evaluate", args))
+    return 0
+
+
+def measured(options: Measuring) -> list[dict[str, Any]]:
+    """Measure and print; the lines of the results."""
     if not options.protocol:
         raise UserError(f"--protocol takes one or more of: {', '.join(ALL)}")
     check(options)
     chosen = {name: with_options(protocol(name), options) for name in options.protocol}
     replicas = join_replicas()
-    device = choose_device()
     shares = Shares(replicas.rank, replicas.size, replicas.wait)
     with clips_progress() as begin:
-        resources = Resources(options.weights, options.mean_clip, options.run_foreign_code, device)
+        resources = Resources(options.weights, options.mean_clip, options.run_foreign_code, choose_device())
         work = Work(options.cache or default_cache(), shares, begin if shares.is_rank_zero else silent)
-        is_run = (options.evaluated / "experiment.json").is_file()
-        results = (evaluate_run if is_run else evaluate_videos)(options, chosen, resources, work)
+        evaluate = evaluate_run if is_run(options.evaluated) else evaluate_videos
+        results = evaluate(options, chosen, resources, work)
+    lines = [result.line() for result in results]
     if shares.is_rank_zero:
-        for result in results:
-            show(result.line())
-            alarm(result)
-    return 0
+        for line in lines:
+            show(line)
+            alarm(line)
+    return lines
 
 
-def check(options: Options) -> None:
+def check(options: Measuring) -> None:
     """Raise :class:`UserError` for numbers that make no sense, before anything is computed."""
     for name in ("clips", "real_clips", "frames", "stride", "size", "futures", "windows", "runs"):
         value = getattr(options, name)
         if value is not None:
             at_least(f"--{name.replace('_', '-')}", value, 1)
-    truncation(options.sigma, options.threshold)
+    _ = options.truncation
     if options.data is not None and options.real is not None:
         raise UserError("--data and --real both name the real videos: give one of them")
     if options.out is not None and not options.out.parent.is_dir():
         raise UserError(f"--out {options.out}: there is no folder {options.out.parent}")
 
 
-def with_options(named: Protocol, options: Options) -> Protocol:
+def with_options(named: Protocol, options: Measuring) -> Protocol:
     """A protocol with the settings that were given."""
     given = options.sigma is not None or options.threshold is not None
     return adjusted(
@@ -139,13 +146,13 @@ def with_options(named: Protocol, options: Options) -> Protocol:
         positions=options.positions,
         runs=options.runs,
         seed=options.seed,
-        truncation=truncation(options.sigma, options.threshold) if given else None,
+        truncation=options.truncation if given else None,
         averaged=not options.raw,
     )
 
 
 def evaluate_run(
-    options: Options, chosen: dict[str, Protocol], resources: Resources, work: Work
+    options: Measuring, chosen: dict[str, Protocol], resources: Resources, work: Work
 ) -> list[Result]:
     """Measure a run; results are appended to its metrics.jsonl, those of copies apart."""
     if options.out is not None:
@@ -154,19 +161,20 @@ def evaluate_run(
     real = options.real or data_of_run(run, options.data)
     opening = Opening(options.checkpoint, options.raw, resources.device, run.statistics)
     samples, dataset = open_run(run, real, opening)
-    only = [run.class_names[n] for n in class_numbers(run, options.classes) or ()]
+    if options.classes and not run.experiment.conditional:
+        raise UserError("this model was trained without classes: leave out --classes")
+    only = [run.class_names[n] for n in class_numbers(run.class_names, options.classes)]
     chosen = {name: adjusted(each, classes=only) for name, each in chosen.items()}
     if options.copy_last:
         if not run.experiment.levels[0].context_frames:
             raise UserError("--copy-last copies the last given frame, and this model is given none")
         copies = CopyBaseline(run.experiment, run.class_names, run.path)
         return evaluate_by(copies, dataset, chosen, resources, work, copies_log(run))
-
     return evaluate_by(samples, dataset, chosen, resources, work, run.metrics)
 
 
 def evaluate_videos(
-    options: Options, chosen: dict[str, Protocol], resources: Resources, work: Work
+    options: Measuring, chosen: dict[str, Protocol], resources: Resources, work: Work
 ) -> list[Result]:
     """Measure files; results are appended to the file of results."""
     for name, unset in (("sigma", None), ("threshold", None), ("checkpoint", "last")):
@@ -257,7 +265,7 @@ def readable(value: float) -> str:
     return f"{value:.4f}" if value == 0 or abs(value) >= 0.1 else f"{value:.4g}"
 
 
-def alarm(result: Result) -> None:
+def alarm(line: dict[str, Any]) -> None:
     """Print a result's warnings where they cannot be overlooked."""
-    for text in result.warnings:
-        print(f"WARNING: {result.protocol}: {text}", file=sys.stderr)
+    for text in line["warnings"]:
+        print(f"WARNING: {line['protocol']}: {text}", file=sys.stderr)

@@ -1,6 +1,5 @@
 """``vidgan inspect``: what is in a prepared dataset, and what is wrong with it."""
 
-import dataclasses
 from pathlib import Path
 from typing import Annotated
 
@@ -9,8 +8,8 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from vidgan.cli.checks import file_to_write
-from vidgan.cli.parse import parse
+from vidgan.cli.parse import option_set, parse
+from vidgan.cli.shared import file_to_write
 from vidgan.data.inspect import class_counts, problems, write_sheet
 from vidgan.data.store import PreparedDataset, open_dataset
 from vidgan.data.window import WindowSpec
@@ -19,7 +18,7 @@ from vidgan.report.words import count
 from vidgan.spec import to_json
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@option_set
 class Options:
     """Shows what a prepared dataset holds, and names every clip that is short, small or damaged."""
 

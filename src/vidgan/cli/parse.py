@@ -1,23 +1,49 @@
-"""Parsing a verb's options: a typo ends in one line that names the nearest option."""
+"""Parsing a verb's options: what help says, and one line that names the nearest option where there is a typo."""
 
 import contextlib
 import dataclasses
 import io
 import itertools
 import re
+import shutil
+import sys
 import textwrap
-from collections.abc import Iterator
-from typing import Any, TypeVar
+import types
+import typing
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final, TypeVar
 
 import tyro
+from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
-from vidgan.cli.values import readers
 from vidgan.errors import UserError, did_you_mean
 
 T = TypeVar("T")
 
 UNNAMED = "values"
 """a field of options whose own fields are options without a prefix"""
+NONE: Final = "none"
+"""what stands for None"""
+
+
+def default_of(label: str) -> str:
+    """What help says of an option's value where it is not given; nothing where that is nothing."""
+    return "" if label in ("", "False", NONE) else f"(default: {label})"
+
+
+@typing.dataclass_transform(frozen_default=True, kw_only_default=True)
+def option_set(kind: type[T]) -> type[T]:
+    """A class of options: a frozen dataclass whose own options stand before those that it inherits."""
+    quiet = tyro.conf.arg(help_behavior_hint=default_of)
+    own = kind.__annotations__
+    kind.__annotations__ = {name: typing.Annotated[said, quiet] for name, said in own.items()}
+    made = dataclasses.dataclass(frozen=True, kw_only=True)(kind)
+    fields: dict[str, Any] = made.__dataclass_fields__  # type: ignore[attr-defined]
+    for name, field in list(fields.items()):
+        if name not in own and tyro.conf.Positional not in typing.get_args(field.type):
+            fields[name] = fields.pop(name)
+    return made
 
 
 def parse(kind: type[T], verb: str, args: list[str], default: T | None = None) -> T:
@@ -29,10 +55,10 @@ def parse(kind: type[T], verb: str, args: list[str], default: T | None = None) -
     """
     config = (tyro.conf.AvoidSubcommands, tyro.conf.FlagCreatePairsOff)
     given: dict[str, Any] = {} if default is None else {"default": default}
-    said = io.StringIO()
+    said, helped = io.StringIO(), Screen()
     try:
-        with contextlib.redirect_stderr(said):
-            options, unknown = tyro.cli(
+        with contextlib.redirect_stderr(said), contextlib.redirect_stdout(helped):
+            found, unknown = tyro.cli(
                 kind,
                 prog=f"vidgan {verb}",
                 args=args,
@@ -43,6 +69,7 @@ def parse(kind: type[T], verb: str, args: list[str], default: T | None = None) -
             )
     except SystemExit as end:
         if end.code in (0, None):
+            print(helped.fitted())
             raise
         box = lines_of(said.getvalue())
         word = unrecognized(box)
@@ -51,8 +78,21 @@ def parse(kind: type[T], verb: str, args: list[str], default: T | None = None) -
         said_of = f": {in_one_line(box)}" if word is None else not_understood(word, args, names)
         raise UserError(f"vidgan {verb}{said_of}") from None
     if unknown:
-        raise UserError(f"vidgan {verb}{not_understood(unknown[0], args, list(flags(options)))}")
-    return options
+        raise UserError(f"vidgan {verb}{not_understood(unknown[0], args, list(flags(found)))}")
+    return found
+
+
+class Screen(io.StringIO):
+    """What is printed in the colours of the terminal."""
+
+    def isatty(self) -> bool:
+        return sys.__stdout__ is not None and sys.__stdout__.isatty()
+
+    def fitted(self) -> str:
+        """All that was printed, no line longer than the terminal is wide."""
+        width = shutil.get_terminal_size().columns
+        lines = self.getvalue().splitlines()
+        return "\n".join(line if "│" in line or "─" in line else textwrap.fill(line, width) for line in lines)
 
 
 def not_understood(word: str, args: list[str], names: list[str]) -> str:
@@ -110,3 +150,88 @@ def in_one_line(lines: list[str]) -> str:
         return "missing " + ", ".join(line.strip() for line in message if re.match(r" {4}\S", line))
     words = re.sub(r"\s+", " ", " ".join(message)).strip()
     return words.removeprefix("Error parsing ") or "the options do not fit"
+
+
+Primitive = PrimitiveConstructorSpec[Any]
+
+
+def whole(text: str) -> int:
+    """An integer; ``ValueError`` says that ``text`` is none."""
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a whole number") from None
+
+
+def number(text: str) -> float:
+    """A number; ``ValueError`` says that ``text`` is none."""
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a number") from None
+
+
+READERS: Final[dict[type, tuple[str, Callable[[str], Any]]]] = {
+    int: ("INT", whole),
+    float: ("FLOAT", number),
+    str: ("STR", str),
+    Path: ("PATH", Path),
+}
+"""Placeholder in help and function that reads a value, by type."""
+
+
+def readers() -> ConstructorRegistry:
+    """Rules for tyro: plain values, values that may be ``none``, and any number of names."""
+    registry = ConstructorRegistry()
+    for rule in (plain, optional, names):
+        registry.primitive_rule(rule)
+    return registry
+
+
+def plain(info: PrimitiveTypeInfo) -> Primitive | None:
+    """An integer or a number."""
+    if info.type not in (int, float):
+        return None
+    metavar, read = READERS[info.type]
+    return one_word(metavar, read, lambda value: str(value))
+
+
+def optional(info: PrimitiveTypeInfo) -> Primitive | None:
+    """A value or ``none``."""
+    kinds = set(typing.get_args(info.type))
+    if info.type_origin not in (typing.Union, types.UnionType) or type(None) not in kinds:
+        return None
+    rest = kinds - {type(None)}
+    kind = next(iter(rest))
+    if len(rest) != 1 or kind not in READERS:
+        return None
+    metavar, read = READERS[kind]
+    return one_word(
+        metavar,
+        lambda text: None if text.lower() == NONE else read(text),
+        lambda value: NONE if value is None else str(value),
+    )
+
+
+def names(info: PrimitiveTypeInfo) -> Primitive | None:
+    """Any number of words."""
+    if info.type != tuple[str, ...]:
+        return None
+    return PrimitiveConstructorSpec(
+        nargs="*",
+        metavar="NAME ...",
+        instance_from_str=tuple,
+        is_instance=lambda value: isinstance(value, tuple),
+        str_from_instance=list,
+    )
+
+
+def one_word(metavar: str, read: Callable[[str], Any], show: Callable[[Any], str]) -> Primitive:
+    """A value that is one word."""
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=metavar,
+        instance_from_str=lambda words: read(words[0]),
+        is_instance=lambda value: value is None or isinstance(value, int | float | str | Path),
+        str_from_instance=lambda value: [show(value)],
+    )

@@ -1,58 +1,42 @@
 """``vidgan plan PRESET``: what training will need, before anything is run."""
 
-import dataclasses
 import re
-from typing import Annotated
 
 import torch
-import tyro
 
-from vidgan.cli.checks import at_least, positive
-from vidgan.cli.overrides import Values, values_of, with_values
-from vidgan.cli.parse import parse
+from vidgan.cli.experiment import OfExperiment, parse_with_values
+from vidgan.cli.parse import option_set
+from vidgan.cli.shared import at_least, positive
 from vidgan.errors import UserError
-from vidgan.presets import preset
 from vidgan.report.plan import days, fitting, level_plan
 from vidgan.report.words import count
 from vidgan.run.experiment import Experiment
-from vidgan.run.tiny import tiny
 from vidgan.train.plan import plan_level
 
 UNITS = {"M": 1e6, "G": 1e9, "MB": 1e6, "GB": 1e9, "MIB": 2**20, "GIB": 2**30}
 """bytes"""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Options:
+@option_set
+class Options(OfExperiment):
     """Tells parameters, operations and memory of training a preset, the micro-batch that fits and the days it takes.
 
     Nothing is computed: the steps are rehearsed on torch's meta device.
     """
 
     device_memory: str | None = None
-    """memory of the device, such as 80G or 24GiB; that of the GPU without it, where torch sees one"""
+    """memory of the device, such as 80G or 24GiB (the GPU's own)"""
     clips_per_second: float | None = None
-    """training speed as benchmarks/bench_step.py prints it: clips of a step per second, to tell the days"""
+    """speed as benchmarks/bench_step.py prints it, to tell the days"""
     classes: int | None = None
-    """classes of the data; the paper's without it"""
+    """classes of the data (the paper's)"""
     processes: int = 1
-    """processes that share every batch; what is told is what one of them needs"""
-    tiny: bool = False
-    """plan the shrunk experiment of `vidgan train --tiny`"""
-    values: Annotated[Values, tyro.conf.arg(name=""), tyro.conf.FlagConversionOff]
+    """processes that share every batch; what one of them needs is told"""
 
 
 def run(args: list[str]) -> int:
     """Parse ``args`` and tell."""
-    if not args or args[0].startswith("-"):
-        if args and args[0] not in ("-h", "--help"):
-            raise UserError(f"the preset comes first: vidgan plan PRESET {' '.join(args[:2])} ...")
-        name, rest = "demo", ["--help"]
-    else:
-        name, rest = args[0], args[1:]
-    experiment = tiny(preset(name)) if "--tiny" in rest else preset(name)
-    options = parse(Options, f"plan {name}", rest, Options(values=values_of(experiment)))
-    experiment = with_values(experiment, options.values)
+    options, experiment = parse_with_values(Options, "plan", args)
     if options.classes is not None:
         at_least("--classes", options.classes, 1)
         experiment = experiment.replace(classes=options.classes if experiment.conditional else 1)

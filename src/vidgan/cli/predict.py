@@ -1,6 +1,5 @@
 """``vidgan predict RUN VIDEO``: continues a video with a frame-conditional model."""
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -10,10 +9,8 @@ import torch
 import tyro
 from torch import Tensor
 
-from vidgan.cli.checks import at_least, output_folder
-from vidgan.cli.data import data_of_run, given_frames
-from vidgan.cli.parse import parse
-from vidgan.cli.sampling import truncation
+from vidgan.cli.parse import option_set, parse
+from vidgan.cli.shared import Noise, Run, Weights, at_least, output_folder
 from vidgan.data.dataset import Frames
 from vidgan.data.layouts import IMAGES
 from vidgan.data.loader import to_float
@@ -21,9 +18,8 @@ from vidgan.data.video import BrokenClipError, Resizer, StripImage, VideoFile
 from vidgan.errors import UserError
 from vidgan.models.level import LevelSpec
 from vidgan.report.words import count as counted
+from vidgan.run.data import data_of_run
 from vidgan.run.directory import RunDirectory
-from vidgan.run.distributed import choose_device
-from vidgan.sample.load import load_run
 from vidgan.sample.sampler import Futures
 from vidgan.sample.video_io import Clip, check_rate, grid, to_bytes, under, write_clip
 
@@ -38,37 +34,28 @@ COLUMNS = 8
 """clips in a row where all are side by side"""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Options:
-    """Continues a video: several futures from its first frames, after what really followed if it goes on."""
+@option_set
+class Options(Run, Weights, Noise):
+    """Continues a video: several futures from its first frames, after what really followed where there is that."""
 
-    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
-    """run directory of a frame-conditional model"""
     video: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="VIDEO")]
     """video file whose first frames are given, or an image of square frames side by side"""
     out: Path
-    """folder for the continuations; replaces those of an earlier call"""
+    """folder for the continuations; earlier ones are replaced"""
     futures: int = 4
     """number of continuations"""
     start: int = 0
     """first given frame of the video, counted from 0"""
     frames: int | None = None
-    """frames of each continuation, the given ones not among them; beyond the trained length, which it is without this
-    option, the model rolls on from its own frames"""
-    seed: int = 0
-    """seed of the noise"""
-    sigma: float | None = None
-    """standard deviation of the noise"""
-    threshold: float | None = None
-    """truncate by drawing values beyond this again, instead of by --sigma"""
+    """frames of each continuation (as trained); beyond that the model is given its own frames"""
     fps: float = 12.0
     """frames per second of the files"""
     motion: bool = False
-    """also write how features move, as colours under each continuation, where the model's units warp"""
+    """also write how features move, where the model's units warp"""
     truncations: bool = False
-    """also write each continuation from a latent of zeros, one truncated at 0.8 and one not truncated, side by side"""
+    """also write each at z = 0, truncated at 0.8 and not truncated"""
     data: str | None = None
-    """dataset that standing statistics are taken of; the run's own without it"""
+    """dataset for the standing statistics (the run's)"""
 
 
 def run(args: list[str]) -> int:
@@ -80,7 +67,7 @@ def run(args: list[str]) -> int:
     output_folder(options.out)
     if options.frames is not None:
         at_least("--frames", options.frames, 1)
-    truncation(options.sigma, options.threshold)
+    _ = options.truncation
     directory = RunDirectory.open(options.run)
     level = directory.experiment.levels[0]
     if not level.context_frames:
@@ -91,9 +78,7 @@ def run(args: list[str]) -> int:
         )
     length = level.frames if options.frames is None else options.frames
     source = read_source(options.video, level, options.start, length)
-    named = None if options.data is None else data_of_run(directory, options.data)
-    data = given_frames(directory, named)
-    model = load_run(directory, device=choose_device(), cache=directory.statistics, data=data)
+    model = options.model(options.run, None if options.data is None else data_of_run(directory, options.data))
     given = to_float(torch.from_numpy(source.given)[None])[0]
 
     def continued(sigma: float | None, threshold: float | None) -> Futures:

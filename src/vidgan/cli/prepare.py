@@ -1,6 +1,5 @@
 """``vidgan prepare``: videos on disk -> a prepared dataset."""
 
-import dataclasses
 import os
 import sys
 from pathlib import Path
@@ -8,9 +7,9 @@ from typing import Annotated, Literal
 
 import tyro
 
-from vidgan.cli.checks import at_least
-from vidgan.cli.parse import parse
+from vidgan.cli.parse import option_set, parse
 from vidgan.cli.progress import Advance, clips_progress
+from vidgan.cli.shared import at_least
 from vidgan.data.codecs import Jpeg, Png, Raw
 from vidgan.data.layouts import Folder, Strips
 from vidgan.data.prepare import Share, prepare, prepare_share
@@ -38,7 +37,7 @@ LAYOUTS: dict[Name, type[AnyLayout]] = {
 }
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@option_set
 class Options:
     """Turns a folder of videos into a dataset to train on.
 

@@ -8,7 +8,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from vidgan.cli.parse import parse
+from vidgan.cli.parse import option_set, parse
 from vidgan.errors import UserError
 from vidgan.presets import groups, preset, presets
 from vidgan.report.costs import layers, overview
@@ -19,18 +19,18 @@ SAID = ("name", "description", "source", "deviations")
 """Fields that are words about an experiment"""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@option_set
 class Options:
     """Lists the experiments, shows one of them in full, or what another changes against it."""
 
     name: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="[NAME]")] = None
-    """a preset; all are listed without it"""
+    """a preset (all are listed)"""
     other: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="[OTHER]")] = None
-    """a second preset: only the values in which it differs from NAME are printed"""
+    """a second one: only the values that it changes are shown"""
     json: bool = False
-    """print JSON: the whole experiment, or of all presets the name and description"""
+    """print as JSON: what `vidgan train FILE.json` reads, or a list"""
     costs: bool = False
-    """print parameters and operations of each network, or of all presets, as Markdown tables"""
+    """print parameters and operations as Markdown tables"""
 
 
 def run(args: list[str]) -> int:

@@ -1,25 +1,19 @@
 """``vidgan report RUN``: one page that shows a run."""
 
-import dataclasses
 import time
 from pathlib import Path
-from typing import Annotated
 
-import tyro
-
-from vidgan.cli.checks import at_least
-from vidgan.cli.parse import parse
+from vidgan.cli.parse import option_set, parse
+from vidgan.cli.shared import Run, at_least
 from vidgan.report.page import write_report
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Options:
+@option_set
+class Options(Run):
     """Writes report.html into a run directory: one self-contained page with results, samples and curves."""
 
-    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
-    """run directory"""
     watch: bool = False
-    """write the page again whenever the run has changed, until Ctrl-C; an open browser follows"""
+    """write it again whenever the run has changed, until Ctrl-C"""
     every: int = 30
     """seconds between two looks with --watch"""
 

@@ -1,115 +1,142 @@
-"""``vidgan sample RUN --out DIR``: videos from a trained model."""
+"""``vidgan sample RUN --out DIR``: videos from a trained model, and videos on the way from one to another."""
 
-import dataclasses
-from pathlib import Path
-from typing import Annotated
+import itertools
 
-import tyro
-
-from vidgan.cli.checks import at_least, output_folder
-from vidgan.cli.parse import parse
-from vidgan.cli.sampling import check_files, class_numbers, synthesis_run, truncation
+from vidgan.cli.parse import option_set, parse
+from vidgan.cli.shared import Classes, Files, Noise, Run, Weights, at_least
 from vidgan.errors import UserError
 from vidgan.models.cascade import require_chunks
 from vidgan.report.words import count
-from vidgan.run.directory import RunDirectory
-from vidgan.run.distributed import choose_device
-from vidgan.sample.load import load_run
-from vidgan.sample.model import unrolled
-from vidgan.sample.video_io import Videos, grid, to_bytes, write_clip, write_stream
+from vidgan.sample.video_io import (
+    Videos,
+    columns_of_time,
+    grid,
+    to_bytes,
+    write_clip,
+    write_image,
+    write_stream,
+)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Options:
-    """Makes videos. Clip i depends on --seed, i and its class alone, whatever else is made."""
+@option_set
+class Options(Run, Weights, Noise, Files, Classes):
+    """Makes videos. Clip i depends on --seed, i and its class alone, whatever else is made.
 
-    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
-    """run directory"""
-    out: Path
-    """folder for the videos"""
+    With --interpolate, videos between two samples: vidgan sample --interpolate --help.
+    """
+
     clips: int = 16
     """number of videos"""
-    classes: Annotated[tuple[str, ...], tyro.conf.arg(help_behavior_hint="(default: all)")] = ()
-    """classes by name or number, in turns"""
     frames: int | None = None
-    """frames of each video, at least as many as in training; statistics are settled at that length"""
+    """frames of each video, at least as many as in training"""
     chunk: int | None = None
-    """make levels above the first this many frames at a time and write each frame to its mp4 at once: their memory
-    does not grow with --frames; for cascades whose upper levels see a bounded number of frames"""
-    seed: int = 0
-    """seed of the noise"""
-    sigma: float | None = None
-    """standard deviation of the noise, 1 without it; below 1 is truncation"""
-    threshold: float | None = None
-    """truncate by drawing values beyond this again, instead of by --sigma"""
-    format: str = "mp4"
-    """mp4, gif, webp, png (a strip of frames) or npy"""
-    fps: float = 12.0
-    """frames per second of the files"""
+    """make levels above the first this many frames at a time, and write each frame to its mp4 at once"""
     grid: bool = False
     """also write all clips as one video, beside the folder"""
-    checkpoint: str = "last"
-    """best (by what the run evaluated while it trained), last, or the step of a checkpoint"""
-    raw: bool = False
-    """raw weights instead of their moving average"""
+    levels: bool = False
+    """also write what the lower levels of a cascade made of each clip"""
+    interpolate: bool = False
+    """write videos between two samples instead"""
 
 
 def run(args: list[str]) -> int:
     """Parse ``args`` and write videos."""
+    if "--interpolate" in args:
+        return interpolations(args)
     options = parse(Options, "sample", args)
     at_least("--clips", options.clips, 1)
-    check_files(options.format, options.fps)
-    truncation(options.sigma, options.threshold)
-    output_folder(options.out)
-    directory = synthesis_run(options.run)
+    options.check_files()
+    _ = options.truncation  # refused before anything is computed
     if options.chunk is not None:
-        check_chunk(options, directory)
-    if options.frames is not None:
-        unrolled(directory.experiment, options.frames)  # refused before anything is computed
-    names, classes = directory.class_names, class_numbers(directory, options.classes)
-    model = load_run(directory, options.checkpoint, options.raw, choose_device(), cache=directory.statistics)
-    labels = model.labels_of(range(options.clips), classes)
-    paths = [options.out / f"{name_of(i, label, names)}.{options.format}" for i, label in enumerate(labels)]
-    drawn = (classes, options.seed, options.sigma, options.threshold, options.frames)
+        check_chunk(options.chunk, options)
+    model = options.model_from_noise(options.run)
+    if options.chunk is not None:
+        require_chunks(model.experiment.levels)
+    labels = model.labels_of(range(options.clips), options.chosen)
+    names = model.class_names
+    stems = [f"{i:05d}-{names[label]}" if len(names) > 1 else f"{i:05d}" for i, label in enumerate(labels)]
+    model.sampler(options.frames, options.chunk)  # refused before the folder is made
+    options.out.mkdir(parents=True, exist_ok=True)
+    drawn = (options.chosen, options.seed, options.sigma, options.threshold, options.frames)
     if options.chunk is None:
-        videos = to_bytes(model.sample(options.clips, *drawn)).numpy()
-        options.out.mkdir(parents=True, exist_ok=True)
-        write_whole_videos(options, videos, paths)
+        ask = model.levels if options.levels else lambda *given: [model.sample(*given)]
+        write_whole_videos(options, [to_bytes(each).numpy() for each in ask(options.clips, *drawn)], stems)
     else:
-        model.sampler(options.frames, options.chunk)
-        options.out.mkdir(parents=True, exist_ok=True)
-        for i, path in enumerate(paths):
-            parts = model.stream(i, options.chunk, *drawn)
-            frames = (frame for part in parts for frame in to_bytes(part[None])[0].numpy())
-            write_stream(path, frames, options.fps)
+        for i, stem in enumerate(stems):
+            frames = (to_bytes(part[None])[0].numpy() for part in model.stream(i, options.chunk, *drawn))
+            write_stream(options.out / f"{stem}.mp4", itertools.chain.from_iterable(frames), options.fps)
     print(f"wrote {count(options.clips, 'video')} to {options.out}")
     return 0
 
 
-def write_whole_videos(options: Options, videos: Videos, paths: list[Path]) -> None:
-    """Write all videos, and the grid."""
-    for path, video in zip(paths, videos, strict=True):
-        write_clip(path, video, options.fps)
+def write_whole_videos(options: Options, levels: list[Videos], stems: list[str]) -> None:
+    """Write the videos of the top level, those of lower ones where there are any, and the grid."""
+    *lower, videos = levels
+    for stem, video in zip(stems, videos, strict=True):
+        write_clip(options.out / f"{stem}.{options.format}", video, options.fps)
+    # Beside the folder: what lies in it are clips of the top level, one by one, for whoever measures them.
+    beside = options.out.resolve()
+    for level, clips in enumerate(lower, 1):
+        folder = beside.with_name(f"{beside.name}-level{level}")
+        folder.mkdir(exist_ok=True)
+        for stem, video in zip(stems, clips, strict=True):
+            write_clip(folder / f"{stem}.{options.format}", video, options.fps)
+        print(f"wrote what level {level} made to {folder}")
     if options.grid:
         columns = max(1, round(options.clips**0.5))
-        # Beside the folder: what lies in it are clips, one by one, for whoever measures them.
-        out = options.out.resolve()
-        beside = out.with_name(f"{out.name}-grid.{options.format}")
-        write_clip(beside, grid(videos, columns), options.fps)
-        print(f"wrote the grid to {beside}")
+        file = beside.with_name(f"{beside.name}-grid.{options.format}")
+        write_clip(file, grid(videos, columns), options.fps)
+        print(f"wrote the grid to {file}")
 
 
-def check_chunk(options: Options, directory: RunDirectory) -> None:
-    """Raise :class:`UserError` where videos cannot be made and written part by part."""
-    assert options.chunk is not None
-    at_least("--chunk", options.chunk, 1)
+def check_chunk(chunk: int, options: Options) -> None:
+    """Raise :class:`UserError` where videos cannot be written part by part."""
+    at_least("--chunk", chunk, 1)
     if options.format != "mp4":
         raise UserError(f"--chunk writes frame by frame, which mp4 takes and {options.format} does not")
-    if options.grid:
-        raise UserError("--grid needs all videos at once: leave it out, or --chunk")
-    require_chunks(directory.experiment.levels)
+    if options.grid or options.levels:
+        raise UserError("--grid and --levels need whole videos: leave them out, or --chunk")
 
 
-def name_of(number: int, label: int, classes: tuple[str, ...]) -> str:
-    """A clip's file without its suffix."""
-    return f"{number:05d}-{classes[label]}" if len(classes) > 1 else f"{number:05d}"
+@option_set
+class Interpolation(Run, Weights, Noise, Files, Classes):
+    """Makes videos between two samples: of one class between two latents, or of two classes at one latent.
+
+    Each interpolation is a video of its points side by side, and a strip: a column per point, time downwards.
+    """
+
+    interpolate: bool = False
+    """write interpolations"""
+    clips: int = 4
+    """number of interpolations"""
+    points: int = 6
+    """videos in each, both ends included"""
+    rows: int = 4
+    """time steps that a strip shows"""
+    classes: tuple[str, ...] = ()
+    """one class: between latents of it; two: from the first to the second at one latent; none: each in turn"""
+
+
+def interpolations(args: list[str]) -> int:
+    """Parse ``args`` and write interpolations."""
+    options = parse(Interpolation, "sample", args)
+    at_least("--clips", options.clips, 1)
+    at_least("--points", options.points, 2)
+    at_least("--rows", options.rows, 1)
+    options.check_files()
+    _ = options.truncation
+    if len(options.classes) > 2:
+        raise UserError(f"--classes takes one class or two, got {len(options.classes)}")
+    model = options.model_from_noise(options.run)
+    names = model.class_names
+    for i in range(options.clips):
+        ends = model.ends(options.chosen, i)
+        drawn = (options.points, options.seed, options.sigma, options.threshold, i)
+        made = to_bytes(model.interpolate(options.chosen, *drawn)).numpy()
+        words = dict.fromkeys(names[end.label] for end in ends) if len(names) > 1 else ()
+        name = "-".join([f"{i:05d}", *words])
+        options.out.mkdir(parents=True, exist_ok=True)
+        write_clip(options.out / f"{name}.{options.format}", grid(made, columns=options.points), options.fps)
+        write_image(options.out / f"{name}-strip.png", columns_of_time(made, options.rows))
+    print(f"wrote {count(options.clips, 'interpolation')} to {options.out}")
+    return 0

@@ -1,33 +1,29 @@
 """``vidgan train PRESET``: trains an experiment and writes everything into a run directory."""
 
-import dataclasses
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
-import tyro
 
-from vidgan.cli.checks import at_least, positive
-from vidgan.cli.data import open_data, open_held_out
-from vidgan.cli.overrides import Values, values_of, with_values
-from vidgan.cli.parse import parse
+from vidgan.cli.experiment import OfExperiment, parse_with_values
+from vidgan.cli.parse import option_set
+from vidgan.cli.shared import at_least, positive
 from vidgan.data.dataset import Dataset
 from vidgan.data.window import check_usable
 from vidgan.errors import UserError
 from vidgan.evaluation.protocols import protocol
 from vidgan.evaluation.protocols.protocol import Resources
 from vidgan.evaluation.rows import default_cache
-from vidgan.presets import preset
 from vidgan.report.words import duration
 from vidgan.run.best import best_of_run
 from vidgan.run.checkpoints import require_below_stays, steps_of
 from vidgan.run.collapse import alarms_in
+from vidgan.run.data import open_data, open_held_out
 from vidgan.run.directory import Budget, DataRecord, RunDirectory, command_line
 from vidgan.run.distributed import Replicas, choose_device, end_process_group, join_replicas
 from vidgan.run.experiment import BatchSpec, Experiment, window_of
 from vidgan.run.logs import read_lines
-from vidgan.run.tiny import tiny
 from vidgan.train.initial import origin_of
 from vidgan.train.monitor import HeldOut
 from vidgan.train.plan import measure_budget
@@ -37,90 +33,49 @@ from vidgan.train.validate import Validator
 # What may differ when a run goes on: how long and how often it reports, not what it computes.
 MAY_CHANGE = ("training.steps", "reporting", "description", "source", "deviations")
 
-USAGE = """usage: vidgan train PRESET --data DEST --out RUN [options]
 
-Trains PRESET (vidgan presets lists them) on a dataset made by vidgan prepare, or on the built-in
-clips with --data synthetic (or synthetic-textured: striped shapes that pass behind another; or
-synthetic-open: shapes that begin in the middle and go one of four ways).
-
-  --data DEST   prepared dataset, "synthetic", "synthetic-textured" or "synthetic-open"
-  --out RUN     run directory; new or empty unless --resume is given
-  --resume      go on from the newest whole checkpoint, exactly; --resume auto starts if there is no run yet
-  --held-out DEST2   clips of the same classes that are not trained on; the discriminators judge them at every tick
-  --init-from RUN2   start from the newest weights of another run, as far as they fit; from those of
-                --init-checkpoint best or of a step, if given
-  --tiny        shrink the preset until steps take seconds; its structure stays
-  --level N     train one level alone, upon those below it, which are finished in the run directory
-  --steps N     generator updates per level; --levels.1.steps N those of the second level
-  --minutes M   stop each level after this time and count it as finished
-  --budget-hours H   measure a step, and train as many steps as fit into this time
-  --seed N      everything random derives from it
-  --tensorboard   write event files into RUN/tensorboard too
-  --workers N   processes that read clips; 0 reads in the training process
-
-Every value of the experiment is an option too: vidgan train PRESET --help lists them with the
-preset's values."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Options:
-    """Trains a preset on a dataset; every value of the experiment can be changed."""
+@option_set
+class Options(OfExperiment):
+    """Trains an experiment on a dataset. Every value of the experiment is an option too: with its name, --help lists
+    them.
+    """
 
     data: str
-    """prepared dataset, or "synthetic" for the built-in clips; "synthetic-textured" makes striped shapes that pass
-    behind another, "synthetic-open" shapes that begin in the middle and go one of four ways"""
+    """prepared dataset, or "synthetic", "synthetic-textured", "synthetic-open" for built-in clips"""
     out: Path
     """run directory; new or empty unless --resume is given"""
     resume: Literal["no", "yes", "auto"] = "no"
-    """--resume alone goes on from the newest whole checkpoint, exactly; --resume auto starts a run where there is
-    none yet, so that a job that is queued again can repeat its command"""
-    held_out: str | None = None
-    """prepared clips that are not trained on, or "synthetic" for other built-in clips; at every tick the
-    discriminators judge some of them, so that a discriminator that remembers its clips shows"""
-    weights: Path | None = None
-    """file of the network's weights, for the protocol of --reporting.best"""
-    best_data: str | None = None
-    """prepared clips that --reporting.best measures against; those that are trained on without it"""
-    init_from: Path | None = None
-    """start a new run from the newest weights of this one, as far as names and shapes match; Adam starts anew"""
-    init_checkpoint: str | None = None
-    """with --init-from: best, last or the step of a checkpoint, as one that an alarm of the collapse detector kept"""
-    tiny: bool = False
-    """shrink the experiment until steps take seconds; its structure stays"""
-    workers: int = 1
-    """processes that read clips; 0 reads in the training process"""
-    tensorboard: bool = False
-    """write scalars, histograms of the discriminators' scores and animated samples into RUN/tensorboard (extra: log)"""
+    """alone: resume from the newest whole checkpoint, exactly; auto: start a run where there is none yet"""
+    steps: int | None = None
+    """generator updates per level; --levels.N.steps for one level"""
+    seed: int | None = None
+    """everything random derives from it; short for --training.seed"""
+    level: int | None = None
+    """train this level alone; those below it are finished in the run"""
     minutes: float | None = None
     """stop each level after this time and count it as finished"""
     budget_hours: float | None = None
-    """measure the step for 30 seconds, reading data left out, and set the number of steps so that training takes
-    this time; designs are compared so at equal times (Luc et al. 2020, 4.2). --resume keeps the number"""
-    level: int | None = None
-    """train this level alone, upon those below it, which are finished in the run; all in order without"""
-    steps: int | None = None
-    """generator updates per level; short for --training.steps. A level has its own by --levels.N.steps"""
-    seed: int | None = None
-    """short for --training.seed"""
-    # Switches of an experiment are written out: one that is on already could not be seen to be one otherwise.
-    values: Annotated[Values, tyro.conf.arg(name=""), tyro.conf.FlagConversionOff]
+    """measure a step, and train as many as fit into this time"""
+    held_out: str | None = None
+    """clips that are not trained on; the discriminators judge some at every tick, so that remembering shows"""
+    best_data: str | None = None
+    """clips that --reporting.best measures against (those of --data)"""
+    weights: Path | None = None
+    """file of the network's weights for --reporting.best"""
+    init_from: Path | None = None
+    """start from the weights of this run, as far as they fit"""
+    init_checkpoint: str | None = None
+    """with --init-from: best, last or a step (last)"""
+    workers: int = 1
+    """processes that read clips; 0 reads in the training process"""
+    tensorboard: bool = False
+    """also write event files into RUN/tensorboard (extra: log)"""
 
 
 def run(args: list[str]) -> int:
     """Parse ``args`` and train."""
-    if not args or args[0] in ("-h", "--help"):
-        print(USAGE)
-        return 0 if args else 2
-    name, rest = args[0], args[1:]
-    if name.startswith("-"):
-        raise UserError(f"the preset comes first: vidgan train PRESET {' '.join(args[:2])} ...")
-    experiment = preset(name)
-    rest = resume_in_full(rest)
-    if "--tiny" in rest:
-        experiment = tiny(experiment)
-    default = Options(data=tyro.MISSING, out=tyro.MISSING, values=values_of(experiment))
-    options = parse(Options, f"train {name}", rest, default)
-    return train(options, with_values(experiment, options.values))
+    options, experiment = parse_with_values(Options, "train", resume_in_full(args))
+    return train(options, experiment)
 
 
 def resume_in_full(args: list[str]) -> list[str]:

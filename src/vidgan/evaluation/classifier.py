@@ -82,12 +82,12 @@ def save_in_domain(
 
 
 def load_in_domain(path: Path | None) -> InDomain:
-    """The classifier in a file that ``vidgan train-classifier`` wrote.
+    """The classifier in a file that ``vidgan evaluate --train-classifier`` wrote.
 
     Raises:
         UserError: if it is missing, or no such file.
     """
-    weights = describe(path, "the classifier (vidgan train-classifier)")
+    weights = describe(path, "the classifier (vidgan evaluate --train-classifier)")
     try:
         with safe_open(weights.path, "pt") as file:
             about = file.metadata() or {}
@@ -99,7 +99,9 @@ def load_in_domain(path: Path | None) -> InDomain:
         network.load_state_dict(state)
     except (SafetensorError, OSError, ValueError, KeyError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
-        raise UserError(f"{weights.path} holds no classifier of vidgan train-classifier: {reason}") from error
+        raise UserError(
+            f"{weights.path} holds no classifier of vidgan evaluate --train-classifier: {reason}"
+        ) from error
     return InDomain(network.requires_grad_(False).eval(), classes, facts, weights)
 
 

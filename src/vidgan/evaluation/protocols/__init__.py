@@ -214,8 +214,8 @@ ALL: Mapping[str, Named] = {
             features=InDomainFeatures(),
             real=SHUFFLED,
         ),
-        "frechet-in-domain within each class, by the features of vidgan train-classifier; the headline is the mean "
-        "over classes. Comparable only with numbers of the same file. Never an FVD.",
+        "frechet-in-domain within each class, by the features of a classifier of evaluate --train-classifier; the "
+        "headline is the mean over classes. Comparable only with numbers of the same file. Never an FVD.",
     ),
     "frechet-random": Named(
         Protocol(
@@ -246,7 +246,7 @@ ALL: Mapping[str, Named] = {
     ),
     "accuracy-in-domain": Named(
         Protocol(metric=ClassAccuracy(), features=InDomainLabels(), clips=512),
-        "Share of clips in which a classifier of vidgan train-classifier sees the class that was asked for; its "
+        "Share of clips in which a classifier of evaluate --train-classifier sees the class that was asked for; its "
         "accuracy on held-out real clips stands beside it.",
     ),
     "oracle-accuracy": Named(

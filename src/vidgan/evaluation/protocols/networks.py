@@ -234,14 +234,14 @@ class R2Plus1DFeatures(Features):
 
 
 class InDomainFeatures(Features):
-    """A classifier of ``vidgan train-classifier``: ``logits``, and 128 ``features`` before its last layer.
+    """A classifier of ``vidgan evaluate --train-classifier``: ``logits``, and 128 ``features`` before its last layer.
 
     Clips are taken at their own size, as 2 x / 255 - 1. Its held-out accuracy stands beside every number.
     """
 
     @property
     def weights_of(self) -> str:
-        return "the classifier (vidgan train-classifier)"
+        return "the classifier (vidgan evaluate --train-classifier)"
 
     def open(self, resources: Resources, classes: tuple[str, ...]) -> Extractor:
         in_domain = load_in_domain(named_weights(resources, self.weights_of))

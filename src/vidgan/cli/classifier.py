@@ -1,27 +1,25 @@
-"""``vidgan train-classifier DATA --out FILE``: a small classifier of the data's own classes, to measure with."""
+"""``vidgan evaluate DATA --train-classifier FILE``: a small classifier of the data's classes, to measure with."""
 
-import dataclasses
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from vidgan.cli.checks import at_least
-from vidgan.cli.data import SYNTHETIC
-from vidgan.cli.parse import parse
+from vidgan.cli.parse import option_set, parse
 from vidgan.cli.progress import clips_progress
+from vidgan.cli.shared import at_least, file_to_write
 from vidgan.data.dataset import Dataset
 from vidgan.data.store import open_dataset
 from vidgan.data.synthetic import SyntheticDataset, demo_like
 from vidgan.data.window import WindowSpec
-from vidgan.errors import UserError
 from vidgan.evaluation.classifier import ClassifierSpec, save_in_domain, train_classifier
 from vidgan.report.words import count
+from vidgan.run.data import SYNTHETIC
 from vidgan.run.directory import command_line, versions
 from vidgan.run.distributed import choose_device
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@option_set
 class Options:
     """Trains a small 3-D classifier on the classes of a prepared dataset, for frechet-in-domain and accuracy-in-domain.
 
@@ -31,7 +29,7 @@ class Options:
 
     data: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="DATA")]
     """prepared dataset, or "synthetic\""""
-    out: Path
+    train_classifier: Annotated[Path, tyro.conf.arg(metavar="FILE")]
     """file to write (.safetensors)"""
     frames: int = 16
     """frames per clip"""
@@ -53,14 +51,11 @@ class Options:
 
 def run(args: list[str]) -> int:
     """Parse ``args`` and train."""
-    options = parse(Options, "train-classifier", args)
+    options = parse(Options, "evaluate", args)
     for name in ("frames", "stride", "steps", "batch"):
         at_least(f"--{name}", getattr(options, name), 1)
     at_least("--size", options.size, 16)
-    if options.out.suffix != ".safetensors":
-        raise UserError(f"--out {options.out}: the file is a .safetensors file; name it so")
-    if not options.out.parent.is_dir():
-        raise UserError(f"--out {options.out}: there is no folder {options.out.parent}")
+    file_to_write(options.train_classifier, ".safetensors")
     window = WindowSpec(size=options.size, frames=options.frames, stride=options.stride)
     spec = ClassifierSpec(
         window=window,
@@ -78,9 +73,9 @@ def run(args: list[str]) -> int:
     with clips_progress() as begin:
         trained = train_classifier(dataset, spec, choose_device(), begin("clips", spec.steps * spec.batch, 0))
     facts = {**trained.facts, "versions": versions(), "command": command_line()}
-    save_in_domain(options.out, trained.network.cpu(), dataset.classes, facts)
+    save_in_domain(options.train_classifier, trained.network.cpu(), dataset.classes, facts)
     print(
-        f"{options.out}: {count(len(dataset.classes), 'class', 'classes')}; accuracy on "
+        f"{options.train_classifier}: {count(len(dataset.classes), 'class', 'classes')}; accuracy on "
         f"{count(facts['held_out_clips'], 'held-out clip')} "
         f"{facts['held_out_accuracy']:.3f}"
     )

@@ -1,20 +1,23 @@
-"""``vidgan neighbours RUN``: does the model only remember, and has it collapsed in some classes?"""
+"""``vidgan evaluate RUN --memorisation``: does the model only remember, and has it collapsed in some classes?"""
 
-import dataclasses
 import math
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-import tyro
 
-from vidgan.cli.checks import at_least, output_folder
-from vidgan.cli.data import data_of_run, open_held_out
-from vidgan.cli.parse import parse
+from vidgan.cli.parse import option_set, parse
 from vidgan.cli.progress import clips_progress
-from vidgan.cli.sampling import class_numbers, synthesis_run, truncation
+from vidgan.cli.shared import (
+    Classes,
+    Noise,
+    Run,
+    Weights,
+    at_least,
+    output_folder,
+)
 from vidgan.data.dataset import Dataset
 from vidgan.errors import UserError
 from vidgan.evaluation.memorisation import (
@@ -33,76 +36,62 @@ from vidgan.evaluation.protocols import protocol
 from vidgan.evaluation.protocols.protocol import Resources
 from vidgan.files import write_json
 from vidgan.report.words import count
+from vidgan.run.data import data_of_run, open_held_out
 from vidgan.run.directory import RunDirectory, now, versions
 from vidgan.run.distributed import choose_device
 from vidgan.run.experiment import whole_window
-from vidgan.sample.load import load_run
 from vidgan.sample.video_io import grid, strip, write_clip, write_image
 
 ROWS = 8
 """neighbours that are drawn"""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Options:
+@option_set
+class Options(Run, Weights, Noise, Classes):
     """Tells whether a model copies its training clips, which classes have collapsed, and whether interpolations jump.
 
     Samples of every class are set against all training videos of their class, at the best alignment in time; so
     are real clips that the model cannot have copied. The nearest pairs are drawn, all numbers kept as JSON.
     """
 
-    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
-    """run directory"""
+    memorisation: bool = False
+    """look for copies"""
     data: str | None = None
-    """the clips that it was trained on: a prepared dataset or "synthetic"; the run's own without it"""
+    """the clips that it was trained on, if not those of the run"""
     held_out: str | None = None
-    """real clips of the same classes that it was not trained on; without them training clips are compared with other
-    recordings than their own"""
+    """real clips of the same classes that that it was not trained on; without them, other recordings that it was"""
     out: Path | None = None
-    """folder for pictures and numbers; without it RUN/neighbours"""
-    classes: Annotated[tuple[str, ...], tyro.conf.arg(help_behavior_hint="(default: all)")] = ()
-    """classes by name or number"""
+    """folder for pictures and numbers (RUN/neighbours)"""
     per_class: int = 4
     """samples, and real clips, of each class"""
     features: str | None = None
-    """compare features instead of pixels: of the network of this protocol of vidgan evaluate"""
+    """compare features of this protocol's network, not pixels"""
     hop: int = 4
-    """with --features: source frames between the windows of a video that are compared"""
+    """with --features: source frames between compared windows"""
     weights: Path | None = None
     """with --features: file of the network's weights"""
     paths: int = 8
     """interpolations between two samples of a class"""
     points: int = 16
     """videos in each, both ends included"""
-    seed: int = 0
-    """seed of the noise"""
-    sigma: float | None = None
-    """standard deviation of the noise, 1 without it; below 1 is truncation"""
-    threshold: float | None = None
-    """truncate by drawing values beyond this again, instead of by --sigma"""
-    checkpoint: str = "last"
-    """best (by what the run evaluated while it trained), last, or the step of a checkpoint"""
-    raw: bool = False
-    """raw weights instead of their moving average"""
 
 
 def run(args: list[str]) -> int:
     """Parse ``args``, compare, draw and tell."""
-    options = parse(Options, "neighbours", args)
+    options = parse(Options, "evaluate", args)
     for name, least in (("per_class", 2), ("hop", 1), ("paths", 0), ("points", 3)):
         at_least(f"--{name.replace('_', '-')}", getattr(options, name), least)
-    noise = truncation(options.sigma, options.threshold)
+    noise = options.truncation
     out = options.out or options.run / "neighbours"
     output_folder(out)
-    directory = synthesis_run(options.run)
+    directory = RunDirectory.open(options.run)
+    model = options.model_from_noise(options.run)
     dataset = data_of_run(directory, options.data)
     if directory.experiment.conditional and dataset.classes != directory.class_names:
         raise UserError("--data has other classes than the run: name the clips that it was trained on")
     held_out = None if options.held_out is None else held_out_of(directory, options.held_out, dataset)
     similarity = similarity_of(options, directory)
-    classes = class_numbers(directory, options.classes) or list(range(len(directory.class_names)))
-    device = choose_device()
-    model = load_run(directory, options.checkpoint, options.raw, device, directory.statistics)
+    classes = model.class_numbers(options.chosen)
     with clips_progress() as begin:
         examined = Examined(classes, options.per_class, options.paths, options.points, options.seed, noise)
         found = examine(model, dataset, held_out, similarity, examined, begin)

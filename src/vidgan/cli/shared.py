@@ -1,0 +1,150 @@
+"""Options that several verbs share, each defined once, with the checks of their values."""
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from vidgan.cli.parse import option_set
+from vidgan.data.dataset import Dataset
+from vidgan.errors import UserError
+from vidgan.run.directory import RunDirectory
+from vidgan.run.distributed import choose_device
+from vidgan.sample.load import load, load_run
+from vidgan.sample.model import Model
+from vidgan.sample.noise import Truncation, truncation
+from vidgan.sample.standing import given_frames
+from vidgan.sample.video_io import FORMATS, check_rate
+
+
+@option_set
+class Run:
+    """A verb that reads one run."""
+
+    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+    """run directory"""
+
+
+@option_set
+class Weights:
+    """Which weights of a run make the videos."""
+
+    checkpoint: str = "last"
+    """best, last or a step"""
+    raw: bool = False
+    """raw weights instead of their moving average"""
+
+    def model(self, path: Path, data: Dataset | None = None) -> Model:
+        """The model of a run, which keeps the standing statistics that are taken, or of a saved folder.
+
+        Args:
+            data: whose frames a frame-conditional model is given for its standing statistics; None: those that it was
+                trained on, if they have not been taken yet.
+
+        Raises:
+            UserError: if there is no model, or no such checkpoint.
+        """
+        if is_run(path) or not path.is_dir():
+            run = RunDirectory.open(path)
+            given = given_frames(run, data)
+            return load_run(run, self.checkpoint, self.raw, choose_device(), run.statistics, given)
+        return load(path, None, self.checkpoint, self.raw, data=data)
+
+    def model_from_noise(self, path: Path) -> Model:
+        """A model that makes videos from noise; raises :class:`UserError` where it continues videos."""
+        model = self.model(path)
+        if model.experiment.levels[0].context_frames:
+            raise UserError("this model continues videos: use vidgan predict")
+        return model
+
+
+@option_set
+class Noise:
+    """The noise that videos are made from."""
+
+    seed: int = 0
+    """seed of the noise"""
+    sigma: float | None = None
+    """deviation of the noise; below 1 truncates (1)"""
+    threshold: float | None = None
+    """truncate instead: draw values beyond this again"""
+
+    @property
+    def truncation(self) -> Truncation:
+        """How noise is drawn: not truncated where neither is given.
+
+        Raises:
+            UserError: if both are, or one is out of range.
+        """
+        return truncation(self.sigma, self.threshold)
+
+
+def is_run(path: Path) -> bool:
+    """Whether there is a run directory."""
+    return (path / "experiment.json").is_file()
+
+
+@option_set
+class Files:
+    """The files that videos are written to."""
+
+    out: Path
+    """folder for the videos"""
+    format: str = "mp4"
+    """mp4, gif, webp, png (a strip) or npy"""
+    fps: float = 12.0
+    """frames per second of the files"""
+
+    def check_files(self) -> None:
+        """Raise :class:`UserError` for an unknown format, an impossible frame rate or a file in the folder's place."""
+        check_format(self.format, self.fps)
+        output_folder(self.out)
+
+
+@option_set
+class Classes:
+    """The classes of the videos."""
+
+    classes: tuple[str, ...] = ()
+    """classes by name or number, in turns (all)"""
+
+    @property
+    def chosen(self) -> tuple[str, ...] | None:
+        """The classes; None for all."""
+        return self.classes or None
+
+
+def at_least(option: str, value: float, least: int) -> None:
+    """Raise :class:`UserError` if ``value`` is less than ``least``."""
+    if value < least:
+        raise UserError(f"{option} must be at least {least}, got {value:g}")
+
+
+def positive(option: str, value: float) -> None:
+    """Raise :class:`UserError` unless ``value`` is above 0."""
+    if not value > 0:
+        raise UserError(f"{option} must be above 0, got {value:g}")
+
+
+def output_folder(path: Path) -> None:
+    """Raise :class:`UserError` if ``path`` cannot become a folder, because it or what it lies in is a file."""
+    for place in (path, *path.parents):
+        if place.exists():
+            if not place.is_dir():
+                raise UserError(f"--out {path}: {place} is a file; name a folder")
+            return
+
+
+def file_to_write(path: Path, suffix: str) -> None:
+    """Raise :class:`UserError` unless ``path`` ends in ``suffix`` and lies in a folder that is there."""
+    if path.suffix != suffix:
+        raise UserError(f"{path} must end in {suffix}")
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        raise UserError(f"{path} cannot be written: {path.parent} is not a folder, or {path.name} is one")
+
+
+def check_format(format: str, fps: float) -> None:
+    """Raise :class:`UserError` for an unknown format or an impossible frame rate."""
+    if f".{format}" not in FORMATS:
+        raise UserError(f"unknown format {format!r}; there are: {', '.join(f[1:] for f in FORMATS)}")
+    check_rate(fps)
