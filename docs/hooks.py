@@ -95,7 +95,8 @@ def package() -> Module:
 
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    return ROLE.sub("", html)
+    """Docstrings without what reStructuredText has besides Markdown."""
+    return ROLE.sub("", html).replace(" ::</p>", "</p>").replace("::</p>", ":</p>")
 
 
 def modules() -> list[str]:

@@ -196,7 +196,8 @@ def statistics_of_level(
 
     Args:
         below: the levels underneath; empty for the first.
-        labels, chunk: as in :func:`frozen_levels`.
+        labels: as in :func:`frozen_levels`.
+        chunk: as in :func:`frozen_levels`.
         dataset: where conditioning frames come from; only a frame-conditional level needs it.
     """
     level = experiment.levels[index]
