@@ -13,10 +13,12 @@ import runs
 import vidgan
 from commands import ENVIRONMENT, require_one_line, start
 from commands import vidgan as command
+from pages import Page
 from vidgan import presets
 from vidgan.errors import UserError
 from vidgan.nn.recurrent import ConvGRUSpec, TSRUpSpec
 from vidgan.nn.temporal import RecurrentSpec
+from vidgan.report.page import write_report
 from vidgan.run.directory import RunDirectory
 from vidgan.run.experiment import Experiment
 from vidgan.run.tiny import tiny
@@ -333,3 +335,19 @@ def test_a_sample_of_a_unit_of_ones_own(file: Path, tmp_path: Path) -> None:
     video = to_bytes(vidgan.load(run.path, code=[file], device="cpu").sample(1))
     other = runs.untrained(tmp_path / "other", tiny(vidgan.preset("demo").with_unit(ConvGRUSpec())))
     assert not torch.equal(video, to_bytes(vidgan.load(other.path, device="cpu").sample(1)))
+
+
+@pytest.mark.slow
+def test_a_run_is_reported_with_the_users_file(file: Path, tmp_path: Path) -> None:
+    made = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import runs, vidgan; from pathlib import Path; "
+        "runs.make_run(Path(sys.argv[3]), vidgan.preset(sys.argv[2] + ':mine'))"
+    )
+    run = tmp_path / "run"
+    given = (str(Path(__file__).parent), str(file), str(run))
+    subprocess.run([sys.executable, "-c", made, *given], check=True, env=ENVIRONMENT)
+    page = Page.read(write_report(run, code=file))
+    (header,) = page.root.all("header")
+    assert f"my_experiment.py, hash {code_hash(file)}" in header.text
+    assert "LeakySpec(keep=0.25)" in page.section("Differences from the paper").text
+    assert "unit: my_experiment.py:LeakySpec" in page.section("The experiment").text

@@ -8,7 +8,7 @@ from vidgan.cli.experiment import OfExperiment, parse_with_values
 from vidgan.cli.parse import option_set
 from vidgan.cli.shared import at_least, positive
 from vidgan.errors import UserError
-from vidgan.report.plan import days, fitting, level_plan
+from vidgan.report.costs import days, fitting, level_plan
 from vidgan.report.words import count
 from vidgan.run.experiment import Experiment
 from vidgan.train.plan import plan_level

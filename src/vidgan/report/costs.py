@@ -1,9 +1,15 @@
-"""Parameters and operations of experiments as Markdown tables."""
+"""What experiments cost: parameters and operations as Markdown tables, the memory of training as text."""
 
 from collections.abc import Iterable, Sequence
 
 from vidgan.models.costs import Network, Part, Shape, networks
-from vidgan.run.experiment import Experiment
+from vidgan.report.words import count
+from vidgan.run.experiment import Experiment, Share
+from vidgan.train.plan import MARGIN, LevelPlan
+
+PARTS = 8
+"""parts of the activations that are listed"""
+GIB, MIB = 2**30, 2**20
 
 
 def level_networks(experiment: Experiment) -> list[tuple[Network, ...]]:
@@ -74,11 +80,90 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(row)} |\n" for row in (head, rule, *rows))
 
 
-def millions(count: int) -> str:
+def millions(parameters: int) -> str:
     """A number of parameters."""
-    return f"{count / 1e6:.1f}"
+    return f"{parameters / 1e6:.1f}"
 
 
 def giga(flops: int) -> str:
     """Operations."""
     return f"{flops / 1e9:,.0f}" if flops >= 1e10 else f"{flops / 1e9:.2f}"
+
+
+def level_plan(experiment: Experiment, index: int, plan: LevelPlan, share: Share) -> str:
+    """Parameters, operations, and the memory of a process that does ``share`` of every batch."""
+    level, training = experiment.levels[index], experiment.training
+    generator, *discriminators = plan.networks
+    name = "all levels together" if experiment.joint else f"level {index + 1}"
+    updates = training.discriminator_updates
+    peak = max(plan.updates, key=lambda update: update.peak(share.per_pass))
+    whose = "generator's" if peak.name == "generator" else f"{peak.name}'"
+    step = plan.flops * training.batch.global_batch
+    rows = [
+        ("weights and buffers", plan.weights),
+        ("moving average", plan.average),
+        ("Adam", plan.adam),
+        (f"real clips of a step ({updates} x {share.clips})", updates * share.clips * plan.clip),
+        (f"the peak of the {whose} update, gradients included", peak.peak(share.per_pass)),
+        ("all", plan.memory(share, updates)),
+    ]
+    width = max(len(name) for name, _ in rows)
+    memory = "\n".join(f"    {name:{width}}{size / GIB:11.3f} GiB" for name, size in rows)
+    names = " + ".join(discriminator.name for discriminator in discriminators)
+    return (
+        f"{name}: {count(level.trained_frames, 'frame')} of {level.size}x{level.size}\n"
+        f"  parameters   generator {millions(generator.parameters)} M; "
+        f"discriminators ({names}) {' + '.join(millions(each.parameters) for each in discriminators)} M\n"
+        f"  forward      generator {giga(generator.flops)} GFLOP per clip; "
+        f"discriminators {' + '.join(giga(discriminator.flops) for discriminator in discriminators)}\n"
+        f"  a step       {plan.flops / 1e9:,.1f} GFLOP per clip "
+        f"({count(updates, 'update')} of the discriminators, 1 of the generator), {step / 1e12:,.2f} TFLOP in all\n"
+        f"  memory with micro-batches of {share.per_pass}\n{memory}\n"
+        f"{activations(plan)}"
+    )
+
+
+def activations(plan: LevelPlan) -> str:
+    """The parts that keep most for the backward pass."""
+    total = sum(size for _, size in plan.saved)
+    rows = [(name, size) for name, size in plan.saved[:PARTS]]
+    if rest := plan.saved[PARTS:]:
+        rows.append((f"{len(rest)} more", sum(size for _, size in rest)))
+    width = max(len(name) for name, _ in rows)
+    lines = "\n".join(
+        f"    {name:{width}}{size / MIB:10.2f} MiB  {100 * size / total:3.0f} %" for name, size in rows
+    )
+    return (
+        f"  kept for the generator's backward pass: {total / MIB:.1f} MiB per clip of a micro-batch\n{lines}"
+    )
+
+
+def fitting(experiment: Experiment, index: int, plan: LevelPlan, share: Share, memory: float) -> str:
+    """The micro-batch that fits into ``memory`` bytes and the accumulation it needs."""
+    updates = experiment.training.discriminator_updates
+    size = f"{memory / GIB:.4g} GiB"
+    fits = plan.fitting(share, updates, memory)
+    if fits is None:
+        least = plan.memory(share._replace(per_pass=1), updates) / (1 - MARGIN) / GIB
+        return (
+            f"  with {size}: not even a single clip fits, which takes a device of {least:.3g} GiB; try smaller widths, "
+            f"a smaller global batch or --levels.{index}.generator.checkpointing True"
+        )
+    needs = plan.memory(fits, updates) / GIB
+    if fits.per_pass == fits.clips:
+        return f"  with {size}: the whole batch of {count(fits.clips, 'clip')} fits ({needs:.3g} GiB)"
+    return (
+        f"  with {size}: --training.batch.micro-batch {fits.per_pass} fits ({needs:.3g} GiB), in "
+        f"{fits.clips // fits.per_pass} accumulated passes per update, which is not the same as one large batch: "
+        "batch statistics see a micro-batch"
+    )
+
+
+def days(experiment: Experiment, index: int, rate: float) -> str:
+    """How long all steps take at ``rate`` clips of a step per second."""
+    training, steps = experiment.training, experiment.steps_of(index)
+    seconds = steps * training.batch.global_batch / rate
+    return (
+        f"  at {rate:g} clips/s: {count(steps, 'step')} of {count(training.batch.global_batch, 'clip')} take "
+        f"{seconds / 86400:,.1f} days ({seconds / 3600:,.1f} hours)"
+    )

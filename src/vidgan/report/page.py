@@ -26,6 +26,7 @@ from vidgan.report.collect import (
 from vidgan.run.best import best_of
 from vidgan.sample.previews import COLUMNS, ROWS
 from vidgan.spec import TAG
+from vidgan.user_code import Files, load_files
 
 NAME: Final = "report.html"
 BUDGET: Final = 12_000_000
@@ -61,7 +62,9 @@ class Level(NamedTuple):
     charts: Sequence[Chart]
 
 
-def write_report(run_path: str | Path, refresh: int | None = None, out: Path | None = None) -> Path:
+def write_report(
+    run_path: str | Path, refresh: int | None = None, out: str | Path | None = None, code: Files = None
+) -> Path:
     """Write ``report.html`` into a run directory, whole or not at all, and nothing else; its path.
 
     What the run has not made yet is named on the page with the command that makes it.
@@ -70,11 +73,13 @@ def write_report(run_path: str | Path, refresh: int | None = None, out: Path | N
         run_path: the run directory.
         refresh: seconds after which a browser loads the page again; None for a page that stays.
         out: another file to write.
+        code: the user's Python file or files whose classes the experiment has.
 
     Raises:
         UserError: if ``run_path`` is no run directory.
     """
-    path = out or Path(run_path) / NAME
+    load_files(code)
+    path = Path(out or Path(run_path) / NAME)
     write_text(path, page(collect(Path(run_path)), refresh))
     return path
 
