@@ -1,4 +1,4 @@
-"""Small cascades in float64 with settled statistics, and their whole videos without windows or chunks."""
+"""Small cascades in float64 with standing statistics, and their whole videos without windows or chunks."""
 
 import torch
 from torch import Tensor
@@ -44,8 +44,8 @@ def level_spec(
     )
 
 
-def settled_level(levels: tuple[LevelSpec, ...], index: int) -> FrozenLevel:
-    """A level in float64 with Gaussian weights and settled statistics that differ strongly between steps."""
+def frozen_level(levels: tuple[LevelSpec, ...], index: int) -> FrozenLevel:
+    """A level in float64 with Gaussian weights and standing statistics that differ strongly between steps."""
     spec = levels[index]
     rng = torch.Generator().manual_seed(index)
     below = below_of(levels, index)

@@ -282,7 +282,7 @@ def test_learning_rates_of_the_papers() -> None:
         assert training.discriminator_updates == 2
 
 
-def test_averages_penalties_and_settling_of_the_papers() -> None:
+def test_averages_penalties_and_standing_statistics_of_the_papers() -> None:
     dvd, trivd, ssw = (
         preset().training for preset in (dvd_gan_k600_12x64, trivd_gan_fp_k600_16x64, ssw_gan_k600_48x128)
     )

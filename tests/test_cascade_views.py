@@ -10,10 +10,10 @@ from cascades import (
     F64,
     GRU,
     SEPARABLE,
+    frozen_level,
     level_spec,
     random,
     same_noise,
-    settled_level,
     smaller,
     ssw_levels,
     whole_videos,
@@ -170,7 +170,7 @@ def test_levels_that_do_not_fit_are_refused() -> None:
 def assert_windows_are_crops(levels: tuple[LevelSpec, ...], frames: int) -> None:
     """At every offset, all of them in one batch."""
     with torch.no_grad():
-        cascade = [settled_level(levels, i) for i in range(len(levels))]
+        cascade = [frozen_level(levels, i) for i in range(len(levels))]
         whole = whole_videos(cascade, same_noise(1), torch.tensor([1]))[-1][0]
         starts = torch.arange(levels[-1].frames - frames + 1)
         label = torch.ones(len(starts), dtype=torch.int64)
@@ -222,7 +222,7 @@ def test_windows_of_the_preset_at_every_offset() -> None:
 def test_windows_of_the_preset_at_the_size_of_its_miniature() -> None:
     with torch.no_grad():
         levels = ssw_levels(16)
-        cascade = [settled_level(levels, i) for i in range(2)]
+        cascade = [frozen_level(levels, i) for i in range(2)]
         whole = whole_videos(cascade, same_noise(1), torch.tensor([1]))[-1][0]
         starts = torch.tensor([13, 28])
         made = sample_window(cascade, same_noise(2), by_label(torch.ones(2, dtype=torch.int64)), starts, 4)
@@ -236,7 +236,7 @@ def test_a_cut_is_felt_exactly_as_far_as_the_halo() -> None:
     levels = tuple(smaller(level, 1) for level in ssw_levels(18))
     context = levels[1].generator.context
     with torch.no_grad():
-        top = settled_level(levels, 1)
+        top = frozen_level(levels, 1)
         z, embedded, below = random(1, 6), random(1, 6, seed=1), random(1, 18, 3, 8, 8).tanh()
 
         def window(first: int, last: int) -> Tensor:
@@ -258,7 +258,7 @@ def test_clips_of_a_batch_have_windows_of_their_own() -> None:
         return random(3, dimension, seed=20 + level)
 
     with torch.no_grad():
-        cascade = [settled_level(levels, i) for i in range(2)]
+        cascade = [frozen_level(levels, i) for i in range(2)]
         whole = whole_videos(cascade, noise, label)[-1]
         made = sample_window(cascade, noise, by_label(label), start, 3)
     for b in range(3):

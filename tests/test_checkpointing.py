@@ -82,8 +82,8 @@ def test_recomputation_does_not_move_singular_vectors(name: str, index: int) -> 
 
 
 @pytest.mark.parametrize("checkpointing", [False, True])
-def test_settling_records_every_pass_once(checkpointing: bool) -> None:
-    """Settling is done without gradients, where nothing is recomputed; averages are those of the passes."""
+def test_standing_statistics_record_every_pass_once(checkpointing: bool) -> None:
+    """They are taken without gradients, where nothing is recomputed; averages are those of the passes."""
     experiment = steps.batched(with_checkpointing(catalog.experiments()["demo"], checkpointing), 3)
     state = steps.level_state(experiment, 0)
     generator = state.level.generator

@@ -18,10 +18,10 @@ from cascades import (
     GRU,
     LABELS,
     SEPARABLE,
+    frozen_level,
     level_spec,
     random,
     same_noise,
-    settled_level,
     smaller,
     ssw_levels,
     whole_videos,
@@ -52,8 +52,8 @@ TWO = (level_spec(9, 1, 2, GRU), level_spec(18, 2, 1, SEPARABLE))
 THREE = (level_spec(6, 1, 6, GRU), level_spec(12, 2, 3, SEPARABLE), level_spec(36, 4, 1, SEPARABLE, count=1))
 
 
-def settled(levels: tuple[LevelSpec, ...]) -> list[FrozenLevel]:
-    return [settled_level(levels, index) for index in range(len(levels))]
+def frozen(levels: tuple[LevelSpec, ...]) -> list[FrozenLevel]:
+    return [frozen_level(levels, index) for index in range(len(levels))]
 
 
 def assert_chunks_are_crops(levels: tuple[LevelSpec, ...], lengths: tuple[int | None, ...]) -> None:
@@ -64,7 +64,7 @@ def assert_chunks_are_crops(levels: tuple[LevelSpec, ...], lengths: tuple[int | 
         return random(2, dimension, seed=30 + level)
 
     with torch.no_grad():
-        cascade = settled(levels)
+        cascade = frozen(levels)
         expected = whole_videos(cascade, noise, label)[-1]
     for frames in lengths:
         parts = list(stream_chunks(cascade, noise, by_label(label), frames))
@@ -138,7 +138,7 @@ def test_layers_that_see_the_whole_video_are_refused_by_name() -> None:
         ):
             require_chunks(levels)
         with pytest.raises(UserError, match=name):
-            next(stream_chunks(settled(levels), same_noise(1), by_label(torch.tensor([0])), 2))
+            next(stream_chunks(frozen(levels), same_noise(1), by_label(torch.tensor([0])), 2))
     high = level_spec(6, 2, 1, SEPARABLE)
     for field in ("norm", "final_norm"):
         joined = high.generator.replace(**{field: BatchNormAllFramesSpec()})
@@ -166,12 +166,12 @@ def test_sample_refuses_what_cannot_be_written_part_by_part(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("levels", [TWO, THREE])
-def test_settling_in_chunks_takes_the_same_moments(levels: tuple[LevelSpec, ...]) -> None:
+def test_statistics_in_chunks_are_the_same_moments(levels: tuple[LevelSpec, ...]) -> None:
     """At every layer and step, of two passes that are conditioned on videos made in parts (SSW-GAN, A)."""
     training = catalog.experiments()["ssw-gan-k600-48x128"].training
     batch = BatchSpec(global_batch=2, micro_batch=2)
     experiment = Experiment(name="x", levels=levels, classes=LABELS, training=training.replace(batch=batch))
-    *below, top = settled(levels)
+    *below, top = frozen(levels)
     spec, labels = StandingStatisticsSpec(batches=2, clips=3), (1, 1, 1)
     whole_table, *tables = (
         statistics_of_level(experiment, len(below), top.generator, below, labels, None, spec, chunk)
@@ -200,7 +200,7 @@ def levels_of(frames: int) -> tuple[LevelSpec, ...]:
 def test_the_memory_of_upper_levels_does_not_grow_with_the_video() -> None:
     peaks = {}
     for frames in (40, 100):
-        cascade = settled(levels_of(frames))
+        cascade = frozen(levels_of(frames))
         parts = stream_chunks(cascade, same_noise(1), by_label(torch.tensor([0])), 8)
         with LiveTensors() as live:
             next(parts)  # level 1 is whole by now

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import runs
-from cascades import GRU, SEPARABLE, level_spec, random, same_noise, settled_level, whole_videos
+from cascades import GRU, SEPARABLE, frozen_level, level_spec, random, same_noise, whole_videos
 from commands import require_one_line, vidgan
 from vidgan.evaluation.clips import GeneratedClips
 from vidgan.evaluation.protocols.metrics import MeanPerLevel
@@ -29,7 +29,7 @@ NAMES = ("a", "b", "c")
 def trained(levels: tuple[LevelSpec, ...], smooth: bool = False) -> Model:
     training = TrainingSpec(batch=BatchSpec(global_batch=2, micro_batch=2))
     experiment = Experiment(name="x", levels=levels, classes=3, smooth_views=smooth, training=training)
-    frozen = [settled_level(levels, i) for i in range(len(levels))]
+    frozen = [frozen_level(levels, i) for i in range(len(levels))]
     model = Model(experiment, [level.generator for level in frozen], NAMES, 0, [1, 1, 1])
     model._samplers[levels[-1].frames] = Sampler(frozen, 2)
     return model
@@ -38,7 +38,7 @@ def trained(levels: tuple[LevelSpec, ...], smooth: bool = False) -> Model:
 def test_the_videos_of_all_levels() -> None:
     label, noise = torch.tensor([2]), same_noise(1)
     with torch.no_grad():
-        cascade = [settled_level(LEVELS, index) for index in range(3)]
+        cascade = [frozen_level(LEVELS, index) for index in range(3)]
         expected = whole_videos(cascade, noise, label)
     made = sample_levels(cascade, noise, by_label(label))
     assert [video.shape[1:] for video in made] == [(4, 3, 4, 4), (8, 3, 8, 8), (16, 3, 16, 16)]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cascades import GRU, SEPARABLE, level_spec, settled_level
+from cascades import GRU, SEPARABLE, frozen_level, level_spec
 from commands import require_one_line, vidgan
 from vidgan.errors import UserError
 from vidgan.models.level import LevelSpec
@@ -32,7 +32,7 @@ def save_run(path: Path, levels: tuple[LevelSpec, ...], classes: tuple[str, ...]
     experiment = Experiment(name="x", levels=levels, classes=len(classes), training=training)
     run = RunDirectory.create(path, experiment, DataRecord("synthetic", classes, 0, ""), [])
     for index in range(len(levels)):
-        weights = settled_level(levels, index).generator.float().state_dict()
+        weights = frozen_level(levels, index).generator.float().state_dict()
         tensors = {f"level/generator.{name}": tensor for name, tensor in weights.items()}
         facts = {"level": index + 1, "step": 1, "labels": [1] * len(classes)}
         save(checkpoint_path(run.checkpoints, index + 1, 1), State(tensors, facts))

@@ -54,7 +54,7 @@ def demo() -> Experiment:
             "learning rates 3e-3 and 2e-3 instead of 1e-4 and 2e-4; Adam beta2 0.99, where the paper names none",
             "moving average from the start, over a quarter of the steps so far and 1,000 at most (decay 0.999), "
             "instead of decay 0.9999 from step 20,000",
-            "statistics settle over 16 batches of 64 and float32 throughout, where the paper names neither",
+            "standing statistics are of 16 batches of 64, and float32 throughout, where the paper names neither",
             "at most 100,000 steps instead of 300,000; in practice as many as --minutes allow",
             *paper.deviations,
         ),
@@ -127,8 +127,8 @@ def demo_prediction() -> Experiment:
             "frame discriminator of channels "
             "2, 4, 8, and 8 instead of 32 as the gain of the discriminators' input",
             "encoder: width 8, four blocks with channels 2, 4, 4, 4, input centred on the data's mean and times 2",
-            "updates, learning rates and settling as in demo, without the classes' margin; batch 16 in one pass; "
-            "moving average with decay 0.993 from the start",
+            "updates, learning rates and standing statistics as in demo, without the classes' margin; batch 16 in one "
+            "pass; moving average with decay 0.993 from the start",
             *paper.deviations,
         ),
         levels=(
@@ -198,7 +198,7 @@ def dvd_gan_8x64_cpu() -> Experiment:
             "batch 8 instead of 512; one discriminator update per generator update instead of two",
             "learning rates 1e-3 for both instead of 1e-4 and 2e-4; Adam beta2 0.99, where the paper names none",
             "moving average with decay 0.995 from the start instead of 0.9999 from step 20,000",
-            "statistics settle over 8 batches of 16 and float32 throughout, where the paper names neither",
+            "standing statistics are of 8 batches of 16, and float32 throughout, where the paper names neither",
             "at most 100,000 steps instead of 300,000",
             *DEVIATIONS,
         ),

@@ -203,7 +203,7 @@ def dvd_gan_ucf101_16x64_1gpu() -> Experiment:
             "batch 64 instead of 512, in passes of 32 whose batch statistics are their own; 100,000 steps instead of "
             "up to 300,000",
             "moving average with decay 0.999 from step 5,000 instead of 0.9999 from step 20,000",
-            "statistics settle over 50 batches of 64 instead of 100 of 256",
+            "standing statistics are of 50 batches of 64 instead of 100 of 256",
             *paper.deviations,
         ),
         levels=(

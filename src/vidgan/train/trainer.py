@@ -334,7 +334,7 @@ def frozen_source(
     replicas and micro-batches.
 
     Args:
-        levels: the settled levels underneath.
+        levels: the frozen levels underneath.
         spec: the level in training.
     """
     frames = spec.trained_frames // below.factor
