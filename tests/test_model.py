@@ -138,7 +138,17 @@ def test_the_command_line_writes_the_same(run: Path, tmp_path: Path, capsys: Cap
     for name, video in zip(names, expected, strict=True):
         assert np.array_equal(np.load(tmp_path / "sampled" / f"{name}.npy"), video)
     answer = command(
-        capsys, "interpolate", mine, "--out", tmp_path / "path", "--count", 2, "--points", 3, *options
+        capsys,
+        "sample",
+        mine,
+        "--interpolate",
+        "--out",
+        tmp_path / "path",
+        "--clips",
+        2,
+        "--points",
+        3,
+        *options,
     )
     assert answer.status == 0, answer.err
     size = model.experiment.size
