@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from vidgan import models as models
     from vidgan import nn as nn
     from vidgan.errors import UserError as UserError
+    from vidgan.evaluation.record import evaluate as evaluate
     from vidgan.presets import preset as preset
     from vidgan.presets import preset_names as preset_names
     from vidgan.run.experiment import Experiment as Experiment
@@ -28,6 +29,7 @@ _HOMES = {
     "Model": "sample.model",
     "UserError": "errors",
     "build": "run.networks",
+    "evaluate": "evaluation.record",
     "load": "sample.load",
     "preset": "presets",
     "preset_names": "presets",

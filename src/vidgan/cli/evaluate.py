@@ -14,7 +14,8 @@ from vidgan.data.dataset import Dataset
 from vidgan.data.raw_videos import open_videos
 from vidgan.data.synthetic import SyntheticDataset, demo_like
 from vidgan.errors import UserError
-from vidgan.evaluation.evaluated import CopyBaseline, FinishedVideos, Opening, open_real, open_run
+from vidgan.evaluation.evaluated import CopyBaseline
+from vidgan.evaluation.opening import Opening, open_beside, open_run
 from vidgan.evaluation.protocols import ALL, Protocol, adjusted, protocol
 from vidgan.evaluation.protocols.protocol import Resources
 from vidgan.evaluation.record import Result, changes_of, copies_log, evaluate_by
@@ -189,16 +190,15 @@ def evaluate_videos(
     if options.copy_last:
         raise UserError(f"--copy-last copies what a run is given; {options.evaluated} is no run directory")
     videos = open_videos(options.evaluated, options.size)
-    real: Dataset | None = None
+    named: Path | Dataset | None = options.real
     if options.data == SYNTHETIC:
         frames = options.frames or videos.info(0).frames
-        real = SyntheticDataset(demo_like(videos.size, frames * (options.stride or 1)))
+        named = SyntheticDataset(demo_like(videos.size, frames * (options.stride or 1)))
     elif options.data is not None:
-        real = open_real(Path(options.data), videos.size)
-    elif options.real is not None:
-        real = open_real(options.real, videos.size)
+        named = Path(options.data)
+    finished, real = open_beside(videos, named)
     log = Log(options.out or results_beside(options.evaluated))
-    results = evaluate_by(FinishedVideos(videos), real, chosen, resources, work, log)
+    results = evaluate_by(finished, real, chosen, resources, work, log)
     if work.shares.is_rank_zero:
         print(f"results: {log.path}", file=sys.stderr)
     return results

@@ -9,24 +9,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-import torch
-
 from vidgan.data.dataset import Dataset
-from vidgan.data.raw_videos import ArrayClips, RawVideos, open_videos
-from vidgan.data.store import INDEX, PreparedDataset, open_dataset
+from vidgan.data.raw_videos import RawVideos
+from vidgan.data.store import PreparedDataset
 from vidgan.data.window import WindowSpec
 from vidgan.errors import UserError
 from vidgan.evaluation.clips import Clips, CopiedClips, DataClips, GeneratedClips, PairedClips, codec_of
 from vidgan.evaluation.protocols.metrics import BestFuture
 from vidgan.evaluation.protocols.protocol import Draw, Protocol, Subject
-from vidgan.run.data import data_of_run
-from vidgan.run.directory import RunDirectory
 from vidgan.run.experiment import Experiment, whole_window
-from vidgan.sample.load import load, load_run
-from vidgan.sample.model import RECORD, Model
-from vidgan.sample.standing import given_frames
-from vidgan.sample.video_io import Videos
+from vidgan.sample.model import Model, class_numbers
 from vidgan.spec import to_json
 
 
@@ -106,7 +98,9 @@ class OfExperiment(Evaluated):
         asked, metric, sampling = protocol.source, protocol.metric, protocol.sampling
         assert sampling is not None, "a protocol for files alone"
         if real is None and (protocol.real is not None or self.context):
-            raise UserError(f"{name} needs real videos: name them by real=, or --data")
+            raise UserError(f"{name} needs real videos: name them")
+        if asked.classes and not self.experiment.conditional:
+            raise UserError("this model was trained without classes: ask for none")
         whole = whole_window(self.experiment)
         made = whole.frames if sampling.given_frames else whole.frames - self.context
         frames, stride = asked.frames or made, asked.stride or whole.stride
@@ -118,6 +112,7 @@ class OfExperiment(Evaluated):
             raise UserError(
                 f"this model makes clips of {whole.size}x{whole.size}, not {asked.size}x{asked.size}"
             )
+        only = tuple(self.classes[number] for number in class_numbers(self.classes, asked.classes))
         given = against = None
         count = protocol.clips
         if real is not None and self.context:
@@ -130,12 +125,13 @@ class OfExperiment(Evaluated):
         if real is not None and metric.needs_real:
             assert protocol.real is not None
             window = WindowSpec(size=whole.size, frames=frames, stride=stride)
-            against = DataClips(real, window, protocol.real, protocol.seed, asked.classes)
+            against = DataClips(real, window, protocol.real, protocol.seed, only)
         filled = protocol.replace(
             source=asked.replace(
                 frames=frames,
                 stride=stride,
                 size=whole.size,
+                classes=only,
                 real_codec=None if real is None else codec_of(real),
                 fake_codec="none",
             ),
@@ -268,6 +264,8 @@ class FinishedVideos(Evaluated):
         asked, metric, videos = protocol.source, protocol.metric, self.videos
         if protocol.real is not None and real is None:
             raise UserError(f"{name} compares with real videos: name them by --real FOLDER or --data DEST")
+        if asked.classes:
+            raise UserError("a model is asked for classes; of videos give a folder with those alone")
         size, stride, futures = videos.size, asked.stride or 1, metric.futures
         count = min(len(videos), protocol.clips * futures)
         lengths = [videos.info(index).frames for index in range(count)]
@@ -329,85 +327,3 @@ def facts_of(dataset: Dataset, clips: DataClips | None) -> dict[str, Any]:
     elif isinstance(dataset, RawVideos):
         facts |= {"source": dataset.source}
     return facts
-
-
-Fake = Model | str | Path | Videos
-"""what may be evaluated: a model, a run directory, videos as they lie, a uint8 array (N, T, H, W, 3)"""
-Real = Dataset | str | Path | Videos
-"""what it may be compared with: a dataset, a prepared folder, videos as they lie, a uint8 array (N, T, H, W, 3)"""
-
-
-class Opening(NamedTuple):
-    """How a model is opened."""
-
-    checkpoint: str | int = "last"
-    """``last``, ``best`` by what the run evaluated while it trained, or the step of one"""
-    raw: bool = False
-    """raw weights instead of their moving average"""
-    device: torch.device = torch.device("cpu")
-    cache: Path | None = None
-    """folder for standing statistics that are taken anew; None: in memory"""
-
-
-def open_sides(
-    fake: Fake, real: Real | None, size: int | None, opening: Opening
-) -> tuple[Evaluated, Dataset | None]:
-    """What is evaluated, and what it is compared with, however they are named; a run's own data where ``real`` is None.
-
-    Args:
-        size: shorter side to which videos are resized (pixels); None keeps that of the first.
-
-    Raises:
-        UserError: where nothing is there, or the two are of unlike sizes.
-    """
-    if isinstance(fake, np.ndarray):
-        return _videos(ArrayClips(fake, size), real)
-    if isinstance(fake, Model):
-        return _samples(fake, None, real)
-    path = Path(fake)
-    if (path / "experiment.json").is_file():
-        return open_run(RunDirectory.open(path), real, opening)
-    if (path / RECORD).is_file():
-        return _samples(load(path, None, opening.checkpoint, opening.raw, opening.device), path, real)
-    return _videos(open_videos(path, size), real)
-
-
-def _videos(videos: RawVideos, real: Real | None) -> tuple[Evaluated, Dataset | None]:
-    return FinishedVideos(videos), None if real is None else open_real(real, videos.size)
-
-
-def _samples(model: Model, place: Path | None, real: Real | None) -> tuple[Evaluated, Dataset | None]:
-    samples = ModelSamples.of(model, place)
-    return samples, None if real is None else open_real(real, model.experiment.size)
-
-
-def open_run(run: RunDirectory, real: Real | None, opening: Opening) -> tuple[ModelSamples, Dataset]:
-    """The model of a run, which is loaded when it is needed, and the run's own data or ``real``."""
-    dataset = data_of_run(run, None) if real is None else open_real(real, run.experiment.size)
-    # Standing statistics are of the data that it was trained on, whatever it is compared with.
-    given = given_frames(run, dataset if dataset.fingerprint == run.data.fingerprint else None)
-
-    def model() -> Model:
-        return load_run(run, opening.checkpoint, opening.raw, opening.device, opening.cache, given)
-
-    return ModelSamples(run.experiment, run.class_names, model, run.path), dataset
-
-
-def open_real(real: Real, size: int) -> Dataset:
-    """Real videos of ``size`` pixels; prepared ones have that size, others are resized.
-
-    Raises:
-        UserError: where there are none, or prepared ones are of another size.
-    """
-    if isinstance(real, np.ndarray):
-        return ArrayClips(real, size)
-    if not isinstance(real, Dataset):
-        path = Path(real)
-        real = open_dataset(path) if (path / INDEX).is_file() else open_videos(path, size)
-    if isinstance(real, PreparedDataset) and real.index.spec.size != size:
-        own = real.index.spec.size
-        raise UserError(
-            f"{real.folder} is prepared at {own} pixels and the evaluated videos have {size}: give --size {own}, or "
-            f"prepare it at {size}"
-        )
-    return real

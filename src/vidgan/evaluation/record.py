@@ -1,5 +1,6 @@
 """Measuring by named protocols, and what goes on record: a number with everything that it depends on."""
 
+import dataclasses
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,9 +12,10 @@ import torch
 
 from vidgan.data.dataset import Dataset
 from vidgan.errors import UserError
-from vidgan.evaluation.evaluated import Evaluated, Fake, Opening, Real, Sides, open_sides
-from vidgan.evaluation.measure import Deviation, Floor, Measured, measure, warnings_of
+from vidgan.evaluation.evaluated import Evaluated, Sides
+from vidgan.evaluation.measure import Deviation, Floor, measure, warnings_of
 from vidgan.evaluation.metrics.features import Numbers, frechet_distance
+from vidgan.evaluation.opening import Fake, Opening, Real, open_sides
 from vidgan.evaluation.protocols import Protocol, adjusted
 from vidgan.evaluation.protocols import protocol as protocol_of
 from vidgan.evaluation.protocols.networks import I3DFeatures
@@ -25,7 +27,8 @@ from vidgan.run.logs import Log
 from vidgan.spec import differences, to_json
 
 
-class Result(NamedTuple):
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Result:
     """A number and everything that it depends on."""
 
     protocol: str
@@ -59,16 +62,20 @@ class Result(NamedTuple):
     real: Mapping[str, Any] | None
     """what it was compared with"""
     versions: Mapping[str, Any]
+    """of the programs, and the machine"""
     when: str
     """time, as ISO 8601 has it"""
     seconds: float
     """that it took"""
-    marks: Mapping[str, Any] = MappingProxyType({})
+    marks: Mapping[str, Any]
     """further fields of the line, by whoever asked for the number"""
 
     def line(self) -> dict[str, Any]:
         """The result as a line of ``metrics.jsonl``."""
-        parts = self._asdict() | {
+        first = {"protocol": self.protocol, "value": self.value, "step": self.step}
+        first |= {"clips": self.counts["evaluated"], "seed": self.settings.seed}
+        parts = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        parts |= {
             "values": dict(self.values),
             "deviation": None if self.deviation is None else self.deviation._asdict(),
             "two_real_halves": None if self.two_real_halves is None else self.two_real_halves._asdict(),
@@ -76,11 +83,10 @@ class Result(NamedTuple):
             "per_run": list(self.per_run) if len(self.per_run) > 1 else None,
             "warnings": list(self.warnings),
         }
-        marks = parts.pop("marks")
-        left_out = {name for name in ("per_run", "two_real_halves", "table") if parts[name] is None}
-        first = {name: parts.pop(name) for name in ("protocol", "value", "step")}
-        first |= {"clips": self.counts["evaluated"], "seed": self.settings.seed}
-        return {**first, **{name: part for name, part in parts.items() if name not in left_out}, **marks}
+        optional = ("per_run", "two_real_halves", "table")
+        kept = {name: part for name, part in parts.items() if part is not None or name not in optional}
+        marks = kept.pop("marks")
+        return {**first, **{name: part for name, part in kept.items() if name not in first}, **marks}
 
 
 class Opened(NamedTuple):
@@ -123,17 +129,9 @@ def evaluate_by(
         evaluated.prepare()
     results, folders = [], set[Path]()
     for each in opened:
-        began = time.monotonic()
-        sides = each.sides
-        full = sides.protocol.replace(features=each.extractor.spec)
-        if full.real is not None and sides.real is not None:
-            full = full.replace(real=full.real.replace(count=sides.real.count))
-        measured = measure(full, sides.fakes, sides.real, each.extractor, work)
-        folders.update(measured.folders)
-        result = result_of(each, full, measured, evaluated, real)._replace(
-            seconds=round(time.monotonic() - began, 2), marks=marks
-        )
+        result, rows = measured_by(each, evaluated, real, work, marks)
         results.append(result)
+        folders.update(rows)
         if log is not None and work.shares.is_rank_zero:
             log.append(result.line())
     if work.shares.is_rank_zero:
@@ -141,12 +139,16 @@ def evaluate_by(
     return results
 
 
-def result_of(
-    opened: Opened, full: Protocol, measured: Measured, evaluated: Evaluated, real: Dataset | None
-) -> Result:
-    """What goes on record of a measurement by ``full``."""
-    warned = warnings_of(measured, full.metric, opened.named.clips)
-    return Result(
+def measured_by(
+    opened: Opened, evaluated: Evaluated, real: Dataset | None, work: Work, marks: Mapping[str, Any]
+) -> tuple[Result, Sequence[Path]]:
+    """The result of one protocol, and folders with rows of evaluated clips."""
+    began, sides = time.monotonic(), opened.sides
+    full = sides.protocol.replace(features=opened.extractor.spec)
+    if full.real is not None and sides.real is not None:
+        full = full.replace(real=full.real.replace(count=sides.real.count))
+    measured = measure(full, sides.fakes, sides.real, opened.extractor, work)
+    result = Result(
         protocol=opened.name,
         value=measured.score.value,
         step=evaluated.step,
@@ -156,16 +158,18 @@ def result_of(
         two_real_halves=measured.floor,
         counts={"evaluated": measured.fake, "real": measured.real},
         table=measured.score.table,
-        warnings=(*opened.sides.warnings, *warned),
+        warnings=(*sides.warnings, *warnings_of(measured, full.metric, opened.named.clips)),
         settings=full,
         network=dict(opened.extractor.facts),
         data=None if real is None else real.fingerprint,
-        evaluated=evaluated.facts(opened.sides.fakes(0)),
-        real=opened.sides.facts,
+        evaluated=evaluated.facts(sides.fakes(0)),
+        real=sides.facts,
         versions=versions(),
         when=now(),
-        seconds=0.0,
+        seconds=round(time.monotonic() - began, 2),
+        marks=marks,
     )
+    return result, measured.folders
 
 
 def evaluate(
@@ -195,9 +199,9 @@ def evaluate(
 
     ::
 
-        result = vidgan.evaluate("runs/mine")                         # against its own data
-        result = vidgan.evaluate("my_videos/", real="data/test", protocol="fvd-reference", weights="i3d.pt")
-        result.value, result.deviation, result.warnings
+        result = vidgan.evaluate("runs/mine")                                  # against its own data
+        result = vidgan.evaluate("my_videos/", real="data/test", protocol="frechet-random")
+        result.value, result.deviation, result.settings, result.warnings
 
     Settings that are None are as the protocol says; others are in ``result.settings``.
 
@@ -241,7 +245,9 @@ def evaluate(
         seed=seed,
         averaged=not raw,
     )
-    place = choose_device() if device is None else torch.device(device)
+    if log is not None and not Path(log).parent.is_dir():
+        raise UserError(f"there is no folder {Path(log).parent} for the log")
+    place = torch.device(device) if device is not None else choose_device()
     opening = Opening(checkpoint, raw, place)
     evaluated, dataset = open_sides(fake, real, asked.source.size, opening)
     resources = Resources(_path(weights), _path(mean_clip), run_foreign_code, place)
