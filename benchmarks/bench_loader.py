@@ -17,7 +17,7 @@ from vidgan.data.codecs import Jpeg, Png, Raw
 from vidgan.data.dataset import Dataset
 from vidgan.data.layouts import Strips
 from vidgan.data.loader import BATCHES_AHEAD, Loader
-from vidgan.data.prepare import prepare
+from vidgan.data.prepare import prepare_by
 from vidgan.data.store import PrepareSpec
 from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
 from vidgan.data.window import WindowSpec
@@ -72,7 +72,7 @@ def main(settings: Settings) -> None:
         for codec in (Raw(), Jpeg(), Png()):
             kind = type(codec).__name__
             dest = folder / kind
-            dataset = prepare(
+            dataset = prepare_by(
                 folder / "strips", dest, PrepareSpec(layout=Strips(), size=STORED_SIDE, codec=codec)
             )
             stored = sum(path.stat().st_size for path in dest.glob("shard-*.bin")) / CLIPS

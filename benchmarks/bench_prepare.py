@@ -11,7 +11,7 @@ from av.video.stream import VideoStream
 from interleaved import Case, Measure, Settings, interleave, options, show, show_machine
 
 from vidgan.data.codecs import Jpeg, Raw
-from vidgan.data.prepare import prepare
+from vidgan.data.prepare import prepare_by
 from vidgan.data.store import PrepareSpec
 from vidgan.data.video import Resizer
 
@@ -57,7 +57,7 @@ def preparing(folder: Path, dest: Path, codec: Raw | Jpeg, workers: int) -> Meas
 
     def measure() -> float:
         began = time.perf_counter()
-        prepare(folder, dest / f"{next(numbers)}", PrepareSpec(size=64, codec=codec), workers)
+        prepare_by(folder, dest / f"{next(numbers)}", PrepareSpec(size=64, codec=codec), workers)
         return (time.perf_counter() - began) / FILES
 
     return measure

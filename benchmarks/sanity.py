@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from vidgan.data.layouts import Strips
-from vidgan.data.prepare import prepare
+from vidgan.data.prepare import prepare_by
 from vidgan.data.store import PrepareSpec
 from vidgan.evaluation.record import Result, evaluate
 from vidgan.seeds import derive
@@ -98,7 +98,7 @@ DAMAGES = (
 def windows(strips: Path) -> Set:
     """All windows of 16 frames, one behind the other, of all clips."""
     with tempfile.TemporaryDirectory() as folder:
-        data = prepare(strips, Path(folder) / "data", PrepareSpec(layout=Strips(), size=SIDE), workers=0)
+        data = prepare_by(strips, Path(folder) / "data", PrepareSpec(layout=Strips(), size=SIDE), workers=0)
         found = [
             (data.read(index, start, FRAMES), data.info(index).label)
             for index in range(len(data))

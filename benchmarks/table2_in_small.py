@@ -29,7 +29,7 @@ from vidgan.models.views import FramesSpec
 from vidgan.presets import preset
 from vidgan.report.figures import Curve, Plot, Point, save
 from vidgan.run.checkpoints import steps_of
-from vidgan.run.data import TEXTURED, open_held_out
+from vidgan.run.data import open_held_out
 from vidgan.run.directory import RunDirectory
 from vidgan.run.distributed import choose_device
 from vidgan.run.experiment import (
@@ -153,7 +153,7 @@ def measure(run: RunDirectory, dataset: Dataset, evaluated: int, work: Work) -> 
     missing = {name: each for name, each in protocols(evaluated).items() if name not in done}
     if not missing:
         return
-    held_out = open_held_out(TEXTURED, run.experiment)
+    held_out = open_held_out("synthetic-textured", run.experiment)
     data = GivenFrames.of(dataset)
     model = load_run(run, device=choose_device(), cache=run.statistics, data=data)
     samples = ModelSamples.of(model, run.path)
@@ -165,7 +165,7 @@ def measure_copies(run: RunDirectory, evaluated: int, work: Work) -> dict[str, f
     """The copy baseline by the same protocols."""
     log = copies_log(run)
     if not log.path.exists():
-        held_out = open_held_out(TEXTURED, run.experiment)
+        held_out = open_held_out("synthetic-textured", run.experiment)
         copies = CopyBaseline(run.experiment, run.class_names, run.path)
         evaluate_by(copies, held_out, protocols(evaluated), work=work, log=log)
     return {line["protocol"]: line["value"] for line in read_lines(log.path)}
@@ -281,7 +281,7 @@ def main(given: Given) -> None:
     for seed in range(given.seeds):
         for unit in given.units:
             experiment = small(unit, seed, scale.turn)
-            run, dataset = open_or_start(given.out / f"{unit}-{seed}", experiment, TEXTURED)
+            run, dataset = open_or_start(given.out / f"{unit}-{seed}", experiment, "synthetic-textured")
             runs[unit].append(run)
             left.append((run, dataset))
     while left:

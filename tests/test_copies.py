@@ -11,7 +11,7 @@ from PIL import Image, ImageFilter
 from commands import require_one_line, vidgan
 from vidgan.data.dataset import ClipInfo, Dataset, Frames
 from vidgan.data.layouts import Strips
-from vidgan.data.prepare import prepare
+from vidgan.data.prepare import prepare_by
 from vidgan.data.store import PrepareSpec
 from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
 from vidgan.evaluation.memorisation import (
@@ -217,7 +217,7 @@ def test_the_command_draws_counts_and_tells(tmp_path: Path, capsys: Capture) -> 
         folder.mkdir(parents=True, exist_ok=True)
         write_clip(folder / f"{index}.png", clips.read(index, 0, 8), 8)
     data = tmp_path / "data"
-    prepare(tmp_path / "videos", data, PrepareSpec(layout=Strips(), size=24), workers=0)
+    prepare_by(tmp_path / "videos", data, PrepareSpec(layout=Strips(), size=24), workers=0)
     run = tmp_path / "run"
     train = ["train", "demo", "--tiny", "--data", data, "--out", run, "--steps", 1, "--workers", 0]
     assert vidgan(capsys, *train, "--reporting.samples", 9).status == 0

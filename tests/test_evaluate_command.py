@@ -9,7 +9,7 @@ import torch
 from commands import require_one_line, snapshot, two_processes, vidgan
 from vidgan.cli.evaluate import shown
 from vidgan.data.layouts import Folder
-from vidgan.data.prepare import prepare
+from vidgan.data.prepare import prepare_by
 from vidgan.data.store import PrepareSpec
 from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
 from vidgan.errors import UserError
@@ -42,7 +42,9 @@ def test_the_data_measured_are_on_record(run: Path, tmp_path: Path, capsys: Capt
     (tmp_path / "videos").mkdir()
     for i in range(len(made)):
         write_clip(tmp_path / "videos" / f"{i}.mp4", made.read(i, 0, 9), 8.0)
-    other = prepare(tmp_path / "videos", tmp_path / "data", PrepareSpec(layout=Folder(), size=30), workers=0)
+    other = prepare_by(
+        tmp_path / "videos", tmp_path / "data", PrepareSpec(layout=Folder(), size=30), workers=0
+    )
     trained_on = RunDirectory.open(run).data.fingerprint
     assert other.fingerprint != trained_on
     for data, expected in (((), trained_on), (("--data", tmp_path / "data"), other.fingerprint)):

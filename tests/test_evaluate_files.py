@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from commands import Answer, require_one_line, start, two_processes, vidgan
-from vidgan.data.prepare import prepare
+from vidgan.data.prepare import prepare_by
 from vidgan.data.raw_videos import open_videos
 from vidgan.data.store import PrepareSpec
 from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
@@ -185,7 +185,7 @@ def test_changed_data_never_reuse_old_statistics(tmp_path: Path, capsys: Capture
 def test_changed_bytes_of_prepared_data_are_noticed(tmp_path: Path, capsys: Capture) -> None:
     fake = write(tmp_path / "fake", clips(20, 0))
     source = write(tmp_path / "source", clips(20, 1), ".mp4")
-    prepare(source, tmp_path / "data", PrepareSpec(size=16), workers=0)
+    prepare_by(source, tmp_path / "data", PrepareSpec(size=16), workers=0)
     out = tmp_path / "results.jsonl"
 
     def measured(cache: str) -> float:
@@ -311,7 +311,7 @@ def test_bad_input_ends_in_one_line(tmp_path: Path, capsys: Capture) -> None:
 def test_a_prepared_set_of_another_size_is_not_cropped_in_silence(tmp_path: Path, capsys: Capture) -> None:
     fake = write(tmp_path / "fake", clips(4, 0, size=16))
     source = write(tmp_path / "source", clips(4, 1, size=32), ".mp4")
-    prepare(source, tmp_path / "data", PrepareSpec(size=32), workers=0)
+    prepare_by(source, tmp_path / "data", PrepareSpec(size=32), workers=0)
     command = ("evaluate", fake, "--data", tmp_path / "data", "--protocol", "frechet-random")
     require_one_line(vidgan(capsys, *command), "prepared at 32", "--size 32")
     assert vidgan(capsys, *command, "--size", 32).status == 0

@@ -94,7 +94,7 @@ def test_batches_equal_items_whatever_the_workers(workers: int) -> None:
     data = Painted(5)
     with Loader(data, WINDOW, 3, workers) as loader:
         got = list(loader.batches(numbers(4, 9)))
-        centre = list(loader.centre_batches(iter([[4, 0], [1]])))
+        short = list(loader.batches(iter([[4, 0], [1]])))
     assert len(got) == 9
     for number, batch in enumerate(got):
         items = [random_item(data, WINDOW, 3, number * 4 + i) for i in range(4)]
@@ -102,8 +102,8 @@ def test_batches_equal_items_whatever_the_workers(workers: int) -> None:
         assert batch.label.tolist() == [item.label for item in items]
     assert batch.video.dtype == torch.uint8
     assert batch.label.dtype == torch.int64
-    assert [batch.label.tolist() for batch in centre] == [[0, 0], [1]]
-    assert (centre[0].video[1].numpy() == centre_item(data, WINDOW, 0).frames).all()
+    assert [len(batch.label) for batch in short] == [2, 1]
+    assert (short[1].video[0].numpy() == random_item(data, WINDOW, 3, 1).frames).all()
 
 
 @pytest.mark.slow
@@ -207,11 +207,6 @@ def test_to_float_is_one_copy_in_video_order() -> None:
     assert np.abs(video[1, 2, 1].numpy() - expected).max() < 1e-6
     assert video.min() == -1
     assert video.max() == 1
-
-
-def test_worker_code_imports_no_torch() -> None:
-    code = "import sys, vidgan.data.serve, vidgan.data.workers; assert 'torch' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_window_and_place_pickle() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 
 from vidgan.data.synthetic import SyntheticDataset
 from vidgan.presets.demo import demo
-from vidgan.run.data import TEXTURED, open_data, open_held_out
+from vidgan.run.data import open_data, open_held_out
 
 
 def test_textured_clips_are_built_in_too() -> None:
@@ -12,9 +12,9 @@ def test_textured_clips_are_built_in_too() -> None:
     textured, record = open_data("synthetic-textured", demo())
     assert isinstance(textured, SyntheticDataset)
     assert textured.spec.textured
-    assert (record.source, record.fingerprint) == (TEXTURED, textured.fingerprint)
+    assert (record.source, record.fingerprint) == ("synthetic-textured", textured.fingerprint)
     assert textured.fingerprint != plain.fingerprint
-    held_out = open_held_out(TEXTURED, demo())
+    held_out = open_held_out("synthetic-textured", demo())
     assert isinstance(held_out, SyntheticDataset)
     assert held_out.spec == textured.spec.replace(seed=held_out.spec.seed)
     first, other = (data.read(0, 0, 4) for data in (textured, held_out))

@@ -14,7 +14,7 @@ from PIL import Image, ImageSequence
 from commands import require_one_line, vidgan
 from vidgan.cli.predict import read_source
 from vidgan.data.layouts import Folder
-from vidgan.data.prepare import prepare
+from vidgan.data.prepare import prepare_by
 from vidgan.data.store import PrepareSpec
 from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
 from vidgan.presets import preset
@@ -43,7 +43,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "videos").mkdir()
     for i in range(len(made)):
         write_clip(folder / "videos" / f"{i}.mp4", made.read(i, 0, 8), 8.0)
-    prepare(folder / "videos", folder / "data", PrepareSpec(layout=Folder(), size=SIDE), workers=0)
+    prepare_by(folder / "videos", folder / "data", PrepareSpec(layout=Folder(), size=SIDE), workers=0)
     command = ["train", "trivd-gan-fp-k600-16x64", "--tiny", "--workers", "0", "--steps", "1"]
     assert main([*command, "--data", str(folder / "data"), "--out", str(folder / "run")]) == 0
     (folder / "data").rename(folder / "elsewhere")
@@ -193,7 +193,7 @@ def test_statistics_of_other_data_are_kept_apart(run: Path, tmp_path: Path, caps
     (mine / "videos").mkdir()
     for i in range(3):
         video(mine / "videos" / f"{i}.mp4", 8)
-    prepare(mine / "videos", other, PrepareSpec(layout=Folder(), size=SIDE), workers=0)
+    prepare_by(mine / "videos", other, PrepareSpec(layout=Folder(), size=SIDE), workers=0)
     source = video(tmp_path / "in.mp4", 6)
     (own,) = (mine / "statistics").iterdir()
     # Measured against other data, a model keeps the statistics of its own.

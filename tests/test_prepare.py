@@ -15,7 +15,7 @@ from PIL import Image
 
 from videos import number_of, write_video
 from vidgan.cli.prepare import run
-from vidgan.data.store import open_dataset
+from vidgan.data.store import open_prepared
 from vidgan.errors import UserError
 
 
@@ -57,7 +57,7 @@ def test_folder_of_videos(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert "6 clips, 54 frames, 2 classes" in output.out
     assert re.search(r"left out \(2\):\n  stray.mp4: lies in no class folder\n  walk/g.mp4: .+", output.out)
     assert re.search(r"7/7 clips, [\d.]+ clips/s, 0 s left", output.err)
-    data = open_dataset(tmp_path / "made")
+    data = open_prepared(tmp_path / "made")
     assert data.classes == ("run", "walk")
     assert [(data.name(i), data.info(i).label) for i in range(6)] == [
         (name, int(name > "s")) for name in names
@@ -71,7 +71,7 @@ def test_videos_without_classes(tmp_path: Path) -> None:
     (tmp_path / "videos" / "empty").mkdir(parents=True)
     write_video(tmp_path / "videos" / "a.mp4", frames=2)
     run([str(tmp_path / "videos"), str(tmp_path / "made"), "--workers", "0", "--codec", "png"])
-    data = open_dataset(tmp_path / "made")
+    data = open_prepared(tmp_path / "made")
     assert data.classes == ("all",)
     assert data.info(0) == (0, 2, 64, 96)
 
@@ -81,7 +81,7 @@ def test_strips_keep_their_pixels(tmp_path: Path) -> None:
     (tmp_path / "source/odd/torn.png").write_bytes((tmp_path / "source/odd/001.png").read_bytes()[:300])
     Image.new("RGB", (50, 16)).save(tmp_path / "source/odd/uneven.png")
     run([str(tmp_path / "source"), str(tmp_path / "made"), "--layout", "strips", "--size", "16"])
-    data = open_dataset(tmp_path / "made")
+    data = open_prepared(tmp_path / "made")
     assert [entry.name for entry in data.index.left_out] == ["odd/torn.png", "odd/uneven.png"]
     assert "whole number" in data.index.left_out[1].reason
     assert len(data) == 5
@@ -114,7 +114,7 @@ def test_bad_sources_and_destinations_are_refused(tmp_path: Path) -> None:
     shutil.rmtree(good / "odder")
     assert "unfinished" in refused(good, made, *layout, "--size", 32)
     run([str(arg) for arg in (good, made, *layout)])  # mended: goes on
-    assert len(open_dataset(made)) == 2
+    assert len(open_prepared(made)) == 2
     assert run([str(arg) for arg in (good, made, *layout)]) == 0  # done: says so again
     moved = next(good.rglob("*.png"))
     moved.rename(moved.with_name("late.png"))
@@ -175,7 +175,7 @@ def test_interrupted_run_goes_on_to_the_same_bytes(tmp_path: Path, how: signal.S
         process.send_signal(how)
         _, errors = process.communicate()
         if how is signal.SIGINT and process.returncode == 130:
-            assert "the same command goes on" in errors
+            assert "the same command resumes" in errors
             assert "Traceback" not in errors
         interrupted += process.returncode != 0
         assert not (made / "index.json").exists() or process.returncode == 0
@@ -197,7 +197,7 @@ def test_finished_shards_are_kept_and_changed_sources_read_again(tmp_path: Path)
     Image.fromarray(np.zeros((16, 32, 3), np.uint8)).save(image)
     run(args)
     after = {p.name: p.stat().st_mtime_ns for p in made.glob("shard-*")}
-    data = open_dataset(made)
+    data = open_prepared(made)
     changed = [data.name(i) for i in range(6)].index("even/002.png")
     assert data.info(changed).frames == 2
     assert not data.read(changed, 0, 2).any()
@@ -236,7 +236,7 @@ def test_full_disk_is_one_line_and_keeps_what_was_done(tmp_path: Path) -> None:
     assert "File too large" in line
     assert sorted(p.name for p in made.iterdir()) == ["shard-00000.bin", "shard-00001.bin", "unfinished"]
     assert run(args) == 0
-    assert len(open_dataset(made)) == 3
+    assert len(open_prepared(made)) == 3
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
@@ -250,7 +250,7 @@ def test_destination_without_permission_is_one_line(tmp_path: Path) -> None:
 @pytest.mark.skipif("WEIZMANN" not in os.environ, reason="WEIZMANN names no folder of strips")
 def test_real_strips(tmp_path: Path) -> None:
     run([os.environ["WEIZMANN"], str(tmp_path / "made"), "--layout", "strips", "--size", "32"])
-    data = open_dataset(tmp_path / "made")
+    data = open_prepared(tmp_path / "made")
     assert len(data.classes) == 4
     assert not data.index.left_out
     assert all(data.info(i).frames > 40 for i in range(len(data)))

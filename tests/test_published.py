@@ -12,7 +12,7 @@ from commands import require_one_line, snapshot, vidgan
 from videos import number_of
 from vidgan.data.published.bair import masked_crc, records
 from vidgan.data.published.kinetics import Kinetics
-from vidgan.data.store import PreparedDataset, open_dataset
+from vidgan.data.store import PreparedDataset, open_prepared
 from vidgan.data.video import BrokenClipError, Resizer, VideoPart
 
 Capture = pytest.CaptureFixture[str]
@@ -21,7 +21,7 @@ Capture = pytest.CaptureFixture[str]
 def prepared(capsys: Capture, source: Path, dest: Path, layout: str, *more: object) -> PreparedDataset:
     answer = vidgan(capsys, "prepare", source, dest, "--layout", layout, "--workers", 0, "--size", 32, *more)
     assert answer.status == 0, answer.err
-    return open_dataset(dest)
+    return open_prepared(dest)
 
 
 def names(data: PreparedDataset) -> list[str]:
@@ -159,7 +159,7 @@ def test_damaged_tfrecords_are_refused(tmp_path: Path, capsys: Capture) -> None:
     broken[first.offset : first.offset + 8] = b"\xff" * 8
     file.write_bytes(bytes(broken))
     assert vidgan(capsys, *command).status == 0
-    data = open_dataset(tmp_path / "x")
+    data = open_prepared(tmp_path / "x")
     assert names(data) == ["test/traj_0_to_1.tfrecords#1"]
     assert "protocol buffer" in data.index.left_out[0].reason
 

@@ -15,8 +15,8 @@ from vidgan.data.codecs import Codec, Jpeg, Png, Raw
 from vidgan.data.inspect import class_counts
 from vidgan.data.layouts import Strips
 from vidgan.data.loader import Loader
-from vidgan.data.prepare import prepare
-from vidgan.data.store import PreparedDataset, PrepareSpec, open_dataset
+from vidgan.data.prepare import prepare_by
+from vidgan.data.store import PreparedDataset, PrepareSpec, open_prepared
 from vidgan.data.window import WindowSpec, check_usable, random_item
 from vidgan.errors import UserError
 
@@ -39,7 +39,9 @@ def make(folder: Path, codec: Raw | Png | Jpeg, smooth: bool = False) -> Prepare
         path = folder / "source" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.concatenate(list(strip(name, smooth)), axis=1)).save(path)
-    return prepare(folder / "source", folder / "made", PrepareSpec(layout=Strips(), size=SIDE, codec=codec))
+    return prepare_by(
+        folder / "source", folder / "made", PrepareSpec(layout=Strips(), size=SIDE, codec=codec)
+    )
 
 
 @pytest.fixture
@@ -69,7 +71,7 @@ def test_jpeg_is_close_smaller_and_on_record(tmp_path: Path) -> None:
     data = make(tmp_path, Jpeg(quality=97), smooth=True)
     error = data.read(1, 0, 5).astype(int) - strip("run/b.png", smooth=True)
     assert 0 < np.abs(error).mean() < 3
-    assert open_dataset(tmp_path / "made").index.spec.codec == Jpeg(quality=97)
+    assert open_prepared(tmp_path / "made").index.spec.codec == Jpeg(quality=97)
 
 
 def test_jpeg_decoders_agree(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,7 +84,7 @@ def test_jpeg_decoders_agree(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_reading_touches_only_the_bytes_asked_for(made: Path) -> None:
-    data = open_dataset(made)
+    data = open_prepared(made)
     row = data.index.clips[1]
     shard = made / f"shard-{row['shard']:05d}.bin"
     frame = SIDE * SIDE * 3
@@ -96,7 +98,7 @@ def test_reading_touches_only_the_bytes_asked_for(made: Path) -> None:
 
 
 def test_window_outside_the_clip_is_refused(made: Path) -> None:
-    data = open_dataset(made)
+    data = open_prepared(made)
     for window in ((0, 8), (5, 3), (-1, 2), (0, 0), (0, 2, 7), (0, 2, 0)):
         with pytest.raises(UserError, match=r"run/a\.png has 7 frames"):
             data.read(0, *window)
@@ -131,7 +133,7 @@ def test_fingerprint_tells_data_apart_and_ignores_the_place(tmp_path: Path) -> N
 
 
 def test_loader_over_prepared_data(made: Path) -> None:
-    data, window = open_dataset(made), WindowSpec(size=6, frames=3, stride=2)
+    data, window = open_prepared(made), WindowSpec(size=6, frames=3, stride=2)
     with Loader(data, window, 0, 1) as loader:
         (batch,) = loader.batches(iter([[0, 1, 2, 3]]))
     items = [random_item(data, window, 0, n) for n in range(4)]
@@ -140,7 +142,7 @@ def test_loader_over_prepared_data(made: Path) -> None:
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_vanished_file_is_one_line_from_any_process(made: Path, workers: int) -> None:
-    data = open_dataset(made)
+    data = open_prepared(made)
     with Loader(data, WindowSpec(size=6, frames=3), 0, workers) as loader:
         for shard in made.glob("shard-*"):
             shard.unlink()
@@ -154,7 +156,7 @@ def test_vanished_file_is_one_line_from_any_process(made: Path, workers: int) ->
 def refused(path: Path) -> str:
     """The one line with which ``path`` is refused."""
     with pytest.raises(UserError) as caught:
-        open_dataset(path)
+        open_prepared(path)
     with pytest.raises(UserError) as shown:
         inspect_command.run([str(path)])
     assert str(shown.value) == str(caught.value)
@@ -221,11 +223,11 @@ def test_damaged_frame_names_its_clip(tmp_path: Path, codec: Codec) -> None:
 
 def test_check_usable_names_sources(made: Path) -> None:
     with pytest.raises(UserError, match=r"1 of 3 clips.*run/b\.png \(5 frames, needs 7\)"):
-        check_usable(open_dataset(made), WindowSpec(size=SIDE, frames=4, stride=2))
+        check_usable(open_prepared(made), WindowSpec(size=SIDE, frames=4, stride=2))
 
 
 def test_inspect_counts_and_names_problems(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert [tuple(count) for count in class_counts(open_dataset(made))] == [
+    assert [tuple(count) for count in class_counts(open_prepared(made))] == [
         ("run", 2, 5, 6.0, 7),
         ("walk", 1, 9, 9.0, 9),
     ]

@@ -9,7 +9,7 @@ from vidgan.cli.parse import option_set, parse
 from vidgan.cli.progress import clips_progress
 from vidgan.cli.shared import at_least, file_to_write
 from vidgan.data.dataset import Dataset
-from vidgan.data.store import open_dataset
+from vidgan.data.store import open_prepared
 from vidgan.data.synthetic import SyntheticDataset, demo_like
 from vidgan.data.window import WindowSpec
 from vidgan.evaluation.classifier import ClassifierSpec, save_in_domain, train_classifier
@@ -69,7 +69,7 @@ def run(args: list[str]) -> int:
     if options.data == SYNTHETIC:
         dataset = SyntheticDataset(demo_like(options.size, window.span))
     else:
-        dataset = open_dataset(Path(options.data))
+        dataset = open_prepared(Path(options.data))
     with clips_progress() as begin:
         trained = train_classifier(dataset, spec, choose_device(), begin("clips", spec.steps * spec.batch, 0))
     facts = {**trained.facts, "versions": versions(), "command": command_line()}

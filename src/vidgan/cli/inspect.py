@@ -10,8 +10,8 @@ from rich.table import Table
 
 from vidgan.cli.parse import option_set, parse
 from vidgan.cli.shared import file_to_write
-from vidgan.data.inspect import class_counts, problems, write_sheet
-from vidgan.data.store import PreparedDataset, open_dataset
+from vidgan.data.inspect import class_counts, problems, write_contact_sheet
+from vidgan.data.store import PreparedDataset, open_prepared
 from vidgan.data.window import WindowSpec
 from vidgan.errors import some
 from vidgan.report.words import count
@@ -30,8 +30,8 @@ class Options:
     """source frames from one frame of the window to the next"""
     size: int = 1
     """side of the square that every clip must hold (pixels)"""
-    sheet: Path | None = None
-    """write a contact sheet to this PNG file: clips of every class, frames over time"""
+    contact_sheet: Path | None = None
+    """PNG file to write: clips of every class, their frames over time"""
     skip_checksums: bool = False
     """do not read all data to compare it with the checksums taken while preparing"""
 
@@ -40,13 +40,15 @@ def run(args: list[str]) -> int:
     """Parse ``args`` and show; the exit status is 2 if a clip is short, small or damaged."""
     options = parse(Options, "inspect", args)
     window = WindowSpec(size=options.size, frames=options.frames, stride=options.stride)
-    dataset = open_dataset(options.dest)
+    dataset = open_prepared(options.dest)
     console = Console()
     _show(dataset, options.dest, console)
-    if options.sheet is not None:
-        file_to_write(options.sheet, ".png")
-        write_sheet(dataset, options.sheet)
-        console.print(f"contact sheet: {options.sheet}", markup=False, highlight=False, soft_wrap=True)
+    if options.contact_sheet is not None:
+        file_to_write(options.contact_sheet, ".png")
+        write_contact_sheet(dataset, options.contact_sheet)
+        console.print(
+            f"contact sheet: {options.contact_sheet}", markup=False, highlight=False, soft_wrap=True
+        )
     found = list(problems(dataset, window, checksums=not options.skip_checksums))
     for problem in found:
         console.print(f"problem: {problem.name}: {problem.reason}", markup=False, soft_wrap=True)

@@ -1,6 +1,5 @@
 """``vidgan prepare``: videos on disk -> a prepared dataset."""
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,31 +9,13 @@ import tyro
 from vidgan.cli.parse import option_set, parse
 from vidgan.cli.progress import Advance, clips_progress
 from vidgan.cli.shared import at_least
-from vidgan.data.codecs import Jpeg, Png, Raw
-from vidgan.data.layouts import Folder, Strips
-from vidgan.data.prepare import Share, prepare, prepare_share
-from vidgan.data.published.bair import Bair
-from vidgan.data.published.folders import Bdd100k, Split
-from vidgan.data.published.kinetics import Kinetics
-from vidgan.data.published.moving_mnist import MovingMnist
-from vidgan.data.published.ucf101 import Ucf101
-from vidgan.data.store import AnyLayout, PreparedDataset, PrepareSpec
+from vidgan.data.prepare import CodecName, Share, one_per_core, prepare_by, prepare_share, prepare_spec
+from vidgan.data.store import LayoutName, PreparedDataset
 from vidgan.errors import UserError
 from vidgan.report.words import count
 
 LISTED = 20
 """sources left out that are listed; `vidgan inspect` lists all"""
-
-Name = Literal["folder", "strips", "ucf101", "kinetics", "bdd100k", "bair", "moving-mnist"]
-LAYOUTS: dict[Name, type[AnyLayout]] = {
-    "folder": Folder,
-    "strips": Strips,
-    "ucf101": Ucf101,
-    "kinetics": Kinetics,
-    "bdd100k": Bdd100k,
-    "bair": Bair,
-    "moving-mnist": MovingMnist,
-}
 
 
 @option_set
@@ -42,14 +23,14 @@ class Options:
     """Turns a folder of videos into a dataset to train on.
 
     The shorter side is resized, the aspect kept; training crops squares and picks frames as it reads.
-    Broken files are left out and listed. An interrupted run goes on where it stopped.
+    Broken files are left out and listed. An interrupted run resumes where it stopped.
     """
 
     source: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
     """folder with the data as it lies on disk"""
     dest: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DEST")]
     """folder to make; a preparation that was interrupted there is continued"""
-    layout: Name = "folder"
+    layout: LayoutName = "folder"
     """folder: a folder of videos (mp4, avi, webm, mkv, mov, gif) per class, or videos without classes;
     strips: the same with an image per clip, its square frames side by side; the others: datasets as they are
     published (docs/datasets.md)"""
@@ -61,7 +42,7 @@ class Options:
     """shorter side of the stored frames (pixels)"""
     resize: Literal["bilinear", "area"] = "bilinear"
     """filter: bilinear (antialiased) or area (exact average)"""
-    codec: Literal["raw", "png", "jpeg"] = "raw"
+    codec: CodecName = "raw"
     """how frames are stored: raw and png keep every bit, jpeg is smaller and lossy"""
     quality: int = 95
     """of jpeg, 1 to 100"""
@@ -74,15 +55,11 @@ def run(args: list[str]) -> int:
     options = parse(Options, "prepare", args)
     if options.workers is not None:
         at_least("--workers", options.workers, 0)
-    codecs: dict[str, Raw | Png | Jpeg] = {"raw": Raw(), "png": Png(), "jpeg": Jpeg(quality=options.quality)}
-    spec = PrepareSpec(
-        layout=_layout(options.layout, options.split),
-        size=options.size,
-        resize=options.resize,
-        codec=codecs[options.codec],
+    spec = prepare_spec(
+        options.layout, options.split, options.size, options.resize, options.codec, options.quality
     )
     share = None if options.shard is None else _share(options.shard)
-    workers = (os.cpu_count() or 1) if options.workers is None else options.workers
+    workers = one_per_core() if options.workers is None else options.workers
     try:
         with clips_progress() as show:
 
@@ -92,9 +69,9 @@ def run(args: list[str]) -> int:
             if share is not None:
                 prepare_share(options.source, options.dest, spec, share, workers, begin)
             else:
-                dataset = prepare(options.source, options.dest, spec, workers, begin)
+                dataset = prepare_by(options.source, options.dest, spec, workers, begin)
     except KeyboardInterrupt:
-        print(f"stopped; the same command goes on in {options.dest}", file=sys.stderr)
+        print(f"stopped; the same command resumes in {options.dest}", file=sys.stderr)
         return 130
     if share is not None:
         print(
@@ -103,15 +80,6 @@ def run(args: list[str]) -> int:
         return 0
     _show(dataset, options.dest)
     return 0
-
-
-def _layout(name: Name, split: str | None) -> AnyLayout:
-    kind = LAYOUTS[name]
-    if split is None:
-        return kind()
-    if not issubclass(kind, Split):
-        raise UserError(f"--layout {name} has no splits: leave out --split")
-    return kind(split=split)
 
 
 def _share(text: str) -> Share:

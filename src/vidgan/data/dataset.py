@@ -6,6 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from vidgan.errors import UserError
+
 Frames = NDArray[np.uint8]
 """Video frames (T, H, W, 3), uint8 RGB."""
 
@@ -25,6 +27,9 @@ class ClipInfo(NamedTuple):
 
 class Dataset(ABC):
     """Random access to labelled clips. Instances can be sent to worker processes (they pickle small)."""
+
+    source: str = "made in Python"
+    """what records call it: a folder, the name of built-in clips, ``file.py:name`` or a class"""
 
     @property
     @abstractmethod
@@ -54,3 +59,18 @@ class Dataset(ABC):
     def name(self, index: int) -> str:
         """What messages call clip ``index``."""
         return f"clip {index}"
+
+    def labels(self) -> NDArray[np.int64]:
+        """Labels of all clips: (N,)."""
+        return np.asarray([self.info(index).label for index in range(len(self))], np.int64)
+
+    def sizes(self) -> NDArray[np.int64]:
+        """Frames, height and width of all clips: (N, 3)."""
+        return np.asarray([self.info(index)[1:] for index in range(len(self))], np.int64).reshape(-1, 3)
+
+    def frame_range(self, index: int, start: int, frames: int, stride: int) -> range:
+        """The frames ``start, start + stride, ...`` of clip ``index``; raises :class:`UserError` if it is too short."""
+        last, known = start + (frames - 1) * stride, self.info(index).frames
+        if start < 0 or frames < 1 or stride < 1 or last >= known:
+            raise UserError(f"{self.name(index)} has {known} frames: no window {start}..{last} by {stride}")
+        return range(start, last + 1, stride)

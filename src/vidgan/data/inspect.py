@@ -10,7 +10,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from vidgan.data.dataset import Dataset, Frames
-from vidgan.data.store import PreparedDataset
+from vidgan.data.layouts import LeftOut
+from vidgan.data.store import PreparedDataset, open_prepared
 from vidgan.data.window import WindowSpec
 from vidgan.errors import UserError
 from vidgan.files import write_whole
@@ -36,6 +37,37 @@ class ClassCount(NamedTuple):
     """frames"""
     longest: int
     """frames of the longest clip"""
+
+
+class Inspection(NamedTuple):
+    """What is in a prepared dataset."""
+
+    classes: list[ClassCount]
+    """one entry per class, in label order"""
+    left_out: tuple[LeftOut, ...]
+    """sources that could not be used when it was prepared"""
+    problems: list[Problem]
+    """clips that are short, small or damaged"""
+
+
+def inspect(
+    folder: str | Path, *, frames: int = 1, stride: int = 1, size: int = 1, checksums: bool = True
+) -> Inspection:
+    """Look through the prepared dataset in ``folder``.
+
+    Args:
+        frames: of the window that every clip must hold.
+        stride: source frames from one frame of the window to the next.
+        size: side of the square that every clip must hold (pixels).
+        checksums: read all data and compare them with the checksums taken while preparing.
+
+    Raises:
+        UserError: where there is no prepared dataset.
+    """
+    window = WindowSpec(size=size, frames=frames, stride=stride)
+    dataset = open_prepared(Path(folder))
+    found = list(problems(dataset, window, checksums))
+    return Inspection(class_counts(dataset), dataset.index.left_out, found)
 
 
 def class_counts(dataset: PreparedDataset) -> list[ClassCount]:
@@ -72,7 +104,7 @@ SIDE, GAP, TEXT, LETTERS = 64, 2, 19, 13
 PAPER, INK = (250, 250, 248), (30, 30, 30)
 
 
-def write_sheet(dataset: Dataset, path: Path) -> None:
+def write_contact_sheet(dataset: Dataset, path: Path) -> None:
     """Write a PNG with a row per class, its name above: the first clips and their frames over time.
 
     The first line says what is shown.
@@ -83,7 +115,7 @@ def write_sheet(dataset: Dataset, path: Path) -> None:
         UserError: where a clip cannot be read.
         OSError: where the file cannot be written.
     """
-    picture = sheet(dataset)
+    picture = contact_sheet(dataset)
 
     def write(part: Path) -> None:
         picture.save(part, "PNG")
@@ -91,9 +123,9 @@ def write_sheet(dataset: Dataset, path: Path) -> None:
     write_whole(path, write)
 
 
-def sheet(dataset: Dataset) -> Image.Image:
+def contact_sheet(dataset: Dataset) -> Image.Image:
     """The picture itself."""
-    labels = np.asarray([dataset.info(index).label for index in range(len(dataset))])
+    labels = dataset.labels()
     count = min(CLASSES, len(dataset.classes))
     shown = np.linspace(0, len(dataset.classes) - 1, count).round().astype(int).tolist()
     rows = [(label, np.flatnonzero(labels == label)) for label in shown]

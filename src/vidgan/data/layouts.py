@@ -7,11 +7,11 @@ from stands in :mod:`vidgan.data.video`. Published datasets have a file each in 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from vidgan.data.video import ClipSource, StripImage, VideoFile
-from vidgan.errors import UserError, some
-from vidgan.spec import Spec
+from vidgan.errors import UserError, did_you_mean, some
+from vidgan.spec import Spec, require
 
 VIDEOS = (".mp4", ".avi", ".webm", ".mkv", ".mov", ".gif")
 IMAGES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
@@ -49,6 +49,20 @@ class Layout(Spec, ABC):
         Raises:
             UserError: where the folder is missing, holds nothing usable or is of another layout.
         """
+
+
+class Split(Layout, ABC):
+    """A layout whose clips come in official splits."""
+
+    splits: ClassVar[tuple[str, ...]]
+    """their names"""
+    split: str = "train"
+    """the split to prepare"""
+
+    def validate(self) -> None:
+        hint = did_you_mean(self.split, list(self.splits))
+        known = ", ".join(self.splits)
+        require(self.split in self.splits, f"the splits are {known}, not {self.split!r}{hint}")
 
 
 class Folder(Layout):
@@ -130,4 +144,25 @@ def files_of(paths: Iterable[Path], suffixes: tuple[str, ...]) -> list[Path]:
         path
         for path in paths
         if path.suffix.lower() in suffixes and path.is_file() and not path.name.startswith(".")
+    )
+
+
+def below(source: Path, dataset: str, *names: str) -> Path:
+    """The first of the folders ``names`` (below ``source``, ``.`` being itself) that is there.
+
+    Raises:
+        UserError: where none is, with what was found.
+    """
+    require_folder(source, dataset)
+    for name in names:
+        if (source / name).is_dir():
+            return source / name
+    raise not_this(source, dataset, f"no folder {' or '.join(names)}")
+
+
+def not_this(source: Path, dataset: str, lacks: str) -> UserError:
+    """The one line for a folder that is not the dataset it was said to be, with what was found."""
+    return UserError(
+        f"{source} is not {dataset} as it is published: {lacks}; {contents(source)}. Give the folder that "
+        "holds it, or another --layout"
     )

@@ -1,14 +1,12 @@
-"""Batches of windows, cut by worker processes ahead of the consumer.
+"""Batches of windows, read ahead of the consumer by a :class:`torch.utils.data.DataLoader`.
 
-Windows are dealt to the workers in turn and collected in the same turn, so batches come in the order
-asked for and do not depend on the number of workers.
+Item n is a function of (seed, n): the order of batches and what is in them do not depend on the number of workers, nor
+on where reading began.
 """
 
+import contextlib
 import itertools
-import queue
-import threading
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -16,13 +14,11 @@ import torch
 from torch import Tensor
 
 from vidgan.data.dataset import Dataset
-from vidgan.data.seat import Seat
-from vidgan.data.window import Place, WindowSpec, centre_place, cut, random_place
+from vidgan.data.window import WindowSpec, cut, random_clip, random_place
+from vidgan.data.workers import AHEAD, Begin, run
+from vidgan.errors import UserError
 
-BATCHES_AHEAD = 2
-"""finished batches that wait for the consumer"""
-ITEMS_AHEAD = 4
-"""windows asked of each worker beyond the one awaited; few enough that requests never fill a pipe"""
+ADVICE = "Start again, with fewer workers if memory is short"
 
 
 class Batch(NamedTuple):
@@ -43,39 +39,68 @@ class Loader:
     """Reads windows of ``dataset`` with ``workers`` processes (0: in this one).
 
     Close it, or use it in a ``with`` block; its processes end then, and also if this process dies.
+
+    Args:
+        pin: batches in pinned memory, which copies to a GPU need to overlap with its work.
     """
 
-    def __init__(self, dataset: Dataset, window: WindowSpec, seed: int, workers: int) -> None:
-        self.dataset, self.window, self.seed, self.workers = dataset, window, seed, workers
-        self._running: list[_ReadAhead] = []
+    def __init__(
+        self, dataset: Dataset, window: WindowSpec, seed: int, workers: int, pin: bool = False
+    ) -> None:
+        self.dataset, self.window, self.seed, self.workers, self.pin = dataset, window, seed, workers, pin
+        self._running: list[Generator[Batch]] = []
 
     def batches(self, indices: Iterator[Sequence[int]]) -> Iterator[Batch]:
-        """A batch for every sequence of item numbers n; see :func:`~vidgan.data.window.random_place`.
+        """A batch for every sequence of item numbers n, none longer than the first.
 
-        ``indices`` may be endless; it is read a few batches ahead, in another thread if there are workers.
-
-        Raises:
-            UserError: where a clip cannot be read. A worker that dies is replaced, and only where its successor
-                dies at the same clip is this raised too; never waits for a dead worker.
-        """
-
-        def place(n: int) -> Place:
-            return random_place(self.dataset, self.window, self.seed, n)
-
-        return self._load(indices, place)
-
-    def centre_batches(self, indices: Iterator[Sequence[int]]) -> Iterator[Batch]:
-        """A batch for every sequence of clip numbers, as evaluation sees clips: first window, central square.
+        Item n is the window at :func:`~vidgan.data.window.random_place`. ``indices`` may be endless; workers read a few
+        batches ahead.
 
         Raises:
-            UserError: as :meth:`batches`.
+            UserError: where a clip cannot be read, in its turn. A worker that dies is replaced; where its successor
+                dies at the same clip, that is this error too.
         """
-        return self._load(indices, lambda index: centre_place(self.dataset, self.window, index))
+        stream = self._batches(indices)
+        self._running.append(stream)
+        return stream
+
+    def _batches(self, indices: Iterator[Sequence[int]]) -> Generator[Batch]:
+        first = next(indices, None)
+        if first is None:
+            return
+        count = AHEAD * self.workers + 1  # one more than workers fill
+        slots = self._slots(count, len(first)) if self.workers else None
+        keys = zip(itertools.cycle(range(count)), itertools.chain([first], indices), strict=False)
+        cutting = _Cutting(self.dataset, self.window, self.seed, slots)
+        with contextlib.closing(run(cutting, keys, self.workers, self._name, ADVICE)) as read:
+            for slot, (video, labels) in zip(itertools.cycle(range(count)), read, strict=False):
+                if video is None:
+                    assert slots is not None
+                    video = slots[slot, : len(labels)]
+                    video = video.pin_memory() if self.pin else video.clone()
+                elif self.pin:
+                    video = video.pin_memory()
+                yield Batch(video, torch.tensor(labels, dtype=torch.int64))
+
+    def _slots(self, count: int, batch: int) -> Tensor:
+        """Memory that workers write to and this process reads."""
+        slots = torch.empty((count, *shape_of(batch, self.window)), dtype=torch.uint8)
+        try:
+            return slots.share_memory_()
+        except RuntimeError as error:
+            raise UserError(
+                f"/dev/shm has no room for {count} batches of {slots[0].numel() / 2**20:.0f} MiB: give a container "
+                "more of it (docker run --shm-size), or take fewer workers"
+            ) from error
+
+    def _name(self, n: int) -> str:
+        return self.dataset.name(random_clip(len(self.dataset), self.seed, n))
 
     def close(self) -> None:
         """End all worker processes; iterators still in use end."""
-        for reading in list(self._running):
-            reading.stop()
+        for stream in self._running:
+            stream.close()
+        self._running.clear()
 
     def __enter__(self) -> Self:
         return self
@@ -85,99 +110,36 @@ class Loader:
     ) -> None:
         self.close()
 
-    def _load(self, indices: Iterator[Sequence[int]], place: Callable[[int], Place]) -> Iterator[Batch]:
-        wanted = ([place(n) for n in batch] for batch in indices)
-        if self.workers == 0:
-            for places in wanted:
-                batch = empty_batch(self.dataset, self.window, places)
-                for row, where in zip(batch.video.numpy(), places, strict=True):
-                    row[:] = cut(self.dataset, self.window, where)
-                yield batch
-            return
-        reading = _ReadAhead(self.dataset, self.window, wanted, self.workers)
-        self._running.append(reading)
-        try:
-            yield from reading
-        finally:
-            reading.stop()
-            self._running.remove(reading)
+
+def shape_of(batch: int, window: WindowSpec) -> tuple[int, ...]:
+    """(B, T, H, W, 3)"""
+    return (batch, window.frames, window.size, window.size, 3)
 
 
-def empty_batch(dataset: Dataset, window: WindowSpec, places: Sequence[Place]) -> Batch:
-    """A batch for the windows at ``places``, labelled, its pixels not yet read."""
-    shape = (len(places), window.frames, window.size, window.size, 3)
-    labels = [dataset.info(place.clip).label for place in places]
-    return Batch(torch.empty(shape, dtype=torch.uint8), torch.tensor(labels, dtype=torch.int64))
+class _Read(NamedTuple):
+    """A batch that a worker has read."""
+
+    video: Tensor | None
+    """None where it lies in a slot"""
+    labels: list[int]
 
 
-class _ReadAhead:
-    """Workers, and a thread that deals to them and collects from them."""
+class _Cutting:
+    """Cuts the windows of a batch, given a slot for it and the numbers of its items."""
 
-    def __init__(
-        self, dataset: Dataset, window: WindowSpec, wanted: Iterator[list[Place]], workers: int
-    ) -> None:
-        self._dataset, self._window, self._wanted = dataset, window, wanted
-        self._ready: queue.Queue[Batch | Exception | None] = queue.Queue(maxsize=BATCHES_AHEAD)
-        self._stopped = threading.Event()
-        self._seats: list[Seat] = []
-        self._thread = threading.Thread(target=self._run, name="vidgan loader", daemon=True)
-        try:
-            for _ in range(workers):
-                self._seats.append(Seat(dataset, window))
-        except BaseException:
-            self.stop()
-            raise
-        self._thread.start()
+    def __init__(self, dataset: Dataset, window: WindowSpec, seed: int, slots: Tensor | None) -> None:
+        self.dataset, self.window, self.seed, self.slots = dataset, window, seed, slots
 
-    def __iter__(self) -> Iterator[Batch]:
-        while (got := self._ready.get()) is not None:
-            if isinstance(got, Exception):
-                raise got
-            yield got
-
-    def stop(self) -> None:
-        """End the workers and the thread; the iterator ends."""
-        self._stopped.set()
-        for seat in self._seats:
-            seat.stop()  # the thread, if it waits for a window, now finds the pipe closed
-        self._drain()  # and if it waits for room, now finds some
-        if self._thread.is_alive():
-            self._thread.join(timeout=5)
-        self._drain()
-        self._ready.put(None)
-
-    def _drain(self) -> None:
-        while not self._ready.empty():
-            self._ready.get_nowait()
-
-    def _run(self) -> None:
-        try:
-            for batch in self._assemble():
-                self._ready.put(batch)
-                if self._stopped.is_set():
-                    break
-        except Exception as error:
-            self._ready.put(error)
+    def __call__(self, key: tuple[int, Sequence[int]], begin: Begin) -> _Read:
+        slot, numbers = key
+        if self.slots is None:
+            video = torch.empty(shape_of(len(numbers), self.window), dtype=torch.uint8)
         else:
-            self._ready.put(None)
-
-    def _assemble(self) -> Iterator[Batch]:
-        asked: deque[list[Place]] = deque()  # batches of which something was asked
-        sends, receives = itertools.cycle(self._seats), itertools.cycle(self._seats)
-        requests = self._ask(asked, sends)
-        for _ in itertools.islice(requests, ITEMS_AHEAD * len(self._seats)):
-            pass
-        while asked:
-            batch = empty_batch(self._dataset, self._window, asked[0])
-            for row in batch.video.flatten(1).numpy():
-                next(receives).receive_into(row.data)
-                next(requests, None)  # one comes, one goes: as many stay under way
-            asked.popleft()
-            yield batch
-
-    def _ask(self, asked: deque[list[Place]], sends: Iterator[Seat]) -> Iterator[None]:
-        for places in self._wanted:
-            asked.append(places)
-            for place in places:
-                next(sends).ask(place)
-                yield
+            video = self.slots[slot, : len(numbers)]
+        labels = []
+        for row, n in zip(video.numpy(), numbers, strict=True):
+            begin(n)
+            place = random_place(self.dataset, self.window, self.seed, n)
+            cut(self.dataset, self.window, place, out=row)
+            labels.append(self.dataset.info(place.clip).label)
+        return _Read(video if self.slots is None else None, labels)

@@ -1,61 +1,397 @@
 """Preparing a dataset: list the sources, write shards, join them to an index.
 
-Sources are taken in a fixed order in groups of :func:`shard_clips`, each of which becomes one shard with a
-record beside it, both written whole. Whatever ends the work, the next run keeps the shards that have a
-record and makes the others, and the result is the same bytes. ``index.json`` is written last of all.
+Sources are taken in a fixed order in groups of :func:`shard_clips`, each of which becomes one shard with a record of
+what became of its sources, both written whole: a shard's bytes depend on its sources alone. Whatever ends the work, the
+next run keeps the shards that have a record and makes the others, and the result is the same bytes. ``index.json`` is
+written last of all.
 
-Several machines can share the work: each takes its :class:`Share` of the shards. A run without a share makes
-what is left and joins them all.
+Several machines can share the work: each takes its :class:`Share` of the shards. A run without a share makes what is
+left and joins them all.
 """
 
 import fcntl
+import functools
 import io
 import json
+import os
 import shutil
-from collections import Counter, deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from multiprocessing.connection import wait
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from vidgan.data.layouts import FoundClips, LeftOut
-from vidgan.data.shards import Shard, Stored, fingerprints, serve_shards, write_shard, writing_to
+from vidgan.data.codecs import Codec, Jpeg, Png, Raw
+from vidgan.data.layouts import FoundClips, LeftOut, Split
 from vidgan.data.store import (
     CLIP,
     CLIPS,
     FORMAT,
     INDEX,
+    LAYOUTS,
     SOURCES,
     UNFINISHED,
     VERSION,
+    LayoutName,
     PreparedDataset,
     PrepareSpec,
     fingerprint_of,
-    open_dataset,
+    open_prepared,
     shard_name,
 )
-from vidgan.data.workers import Failure, Worker, start_worker
-from vidgan.errors import UserError, some
+from vidgan.data.video import BrokenClipError, ClipSource, Resizer
+from vidgan.data.workers import run
+from vidgan.errors import UserError, did_you_mean, some
 from vidgan.files import write_json, write_whole
 from vidgan.spec import differences, to_json
 
+CodecName = Literal["raw", "png", "jpeg"]
+PLAN = "plan.json"
+"""in the unfinished folder: what is being prepared"""
 
-def outcomes_of(shard: Shard, records: Path) -> list[Stored | str] | None:
-    """What became of each source of ``shard``; None where the record is missing or of sources that have changed."""
+Advance = Callable[[int], None]
+"""called with a number of sources that are done"""
+Begin = Callable[[int, int], Advance]
+"""called with the number of sources and of those that an earlier run has done"""
+
+
+def silent(total: int, kept: int) -> Advance:
+    """Shows no progress."""
+    return lambda done: None
+
+
+def prepare(
+    source: str | Path,
+    dest: str | Path,
+    *,
+    layout: LayoutName = "folder",
+    split: str | None = None,
+    size: int = 64,
+    resize: str = "bilinear",
+    codec: CodecName = "raw",
+    quality: int = 95,
+    workers: int | None = None,
+    begin: Begin = silent,
+) -> PreparedDataset:
+    """Prepare the videos below ``source`` into the folder ``dest``; resumes where an earlier run was interrupted.
+
+    Args:
+        layout: how ``source`` lies on disk. ``folder``: a folder of videos per class, or videos without classes;
+            ``strips``: the same with an image per clip, its square frames side by side; the others: datasets as they
+            are published (docs/datasets.md).
+        split: official split of a published dataset; None: the one it is trained on.
+        size: shorter side of the stored frames (pixels); the aspect is kept.
+        resize: filter, ``bilinear`` (antialiased) or ``area`` (exact average).
+        codec: how frames are stored; ``raw`` and ``png`` keep every bit, ``jpeg`` is smaller and lossy.
+        quality: of jpeg, 1 to 100.
+        workers: processes; None: one per core; 0: none, the work is done in this one.
+        begin: shows progress; called once, and only if there is something to do.
+
+    Raises:
+        UserError: where the source is not usable, the destination holds something else, another run works there, or a
+            class has no usable clip. What was done until then is kept.
+    """
+    spec = prepare_spec(layout, split, size, resize, codec, quality)
+    return prepare_by(Path(source), Path(dest), spec, one_per_core() if workers is None else workers, begin)
+
+
+def prepare_spec(
+    layout: LayoutName, split: str | None, size: int, resize: str, codec: CodecName, quality: int
+) -> PrepareSpec:
+    """The options of :func:`prepare` as one spec; raises :class:`UserError` for those that do not fit."""
+    codecs: dict[CodecName, Raw | Png | Jpeg] = {"raw": Raw(), "png": Png(), "jpeg": Jpeg(quality=quality)}
+    asked: tuple[tuple[str, str, list[str]], ...] = (
+        ("layout", layout, [*LAYOUTS]),
+        ("codec", codec, [*codecs]),
+    )
+    for what, name, known in asked:
+        if name not in known:
+            raise UserError(
+                f"there is no {what} {name!r}{did_you_mean(name, known)}; there are {', '.join(known)}"
+            )
+    kind = LAYOUTS[layout]
+    if split is None:
+        return PrepareSpec(layout=kind(), size=size, resize=resize, codec=codecs[codec])
+    if not issubclass(kind, Split):
+        raise UserError(f"{layout} has no splits: leave split out")
+    return PrepareSpec(layout=kind(split=split), size=size, resize=resize, codec=codecs[codec])
+
+
+def one_per_core() -> int:
+    """Processes that use every core once."""
+    return os.cpu_count() or 1
+
+
+class Shard(NamedTuple):
+    """A group of sources that become one file."""
+
+    number: int
+    """place in the dataset"""
+    first: int
+    """number of its first source"""
+    sources: Sequence[ClipSource]
+
+    def record(self, dest: Path) -> Path:
+        """The file that says what became of the sources."""
+        return dest / UNFINISHED / f"{self.number:05d}.json"
+
+
+def shards_of(found: FoundClips) -> list[Shard]:
+    """All sources, in order."""
+    each = shard_clips(len(found.sources))
+    starts = range(0, len(found.sources), each)
+    return [Shard(number, first, found.sources[first : first + each]) for number, first in enumerate(starts)]
+
+
+def shard_clips(sources: int) -> int:
+    """Sources per shard: enough shards to keep many workers busy, not so few clips that files get many."""
+    return max(1, min(32, sources // 64))
+
+
+class Share(NamedTuple):
+    """What one of several machines prepares."""
+
+    number: int
+    """which, from 1 to ``of``"""
+    of: int
+    """machines"""
+
+    def holds(self, shard: Shard) -> bool:
+        """Whether ``shard`` is for this machine."""
+        return shard.number % self.of == self.number - 1
+
+
+def prepare_by(
+    source: Path, dest: Path, spec: PrepareSpec, workers: int = 0, begin: Begin = silent
+) -> PreparedDataset:
+    """Prepare ``source`` into ``dest``, or what is left where a run was interrupted or other machines did their shares.
+
+    Raises:
+        UserError: as :func:`prepare`.
+    """
+    found = _find(source, dest, spec)
+    if (dest / INDEX).exists():
+        return _finished(source, dest, spec, found)
+    _claim(dest, spec)
+    with _locked(dest / UNFINISHED / PLAN, dest):
+        for part in [*dest.glob(".*.part*"), *(dest / UNFINISHED).glob(".*.part*")]:
+            part.unlink(missing_ok=True)
+        shards = shards_of(found)
+        _write_shards(shards, spec, dest, workers, begin)
+        with _writing_to(dest):
+            _write_index(found, shards, spec, dest)
+    shutil.rmtree(dest / UNFINISHED)
+    return open_prepared(dest)
+
+
+def prepare_share(
+    source: Path, dest: Path, spec: PrepareSpec, share: Share, workers: int = 0, begin: Begin = silent
+) -> None:
+    """Prepare this machine's share into ``dest``; :func:`prepare` joins the shares where they lie in one folder.
+
+    Raises:
+        UserError: as :func:`prepare`.
+    """
+    found = _find(source, dest, spec)
+    if (dest / INDEX).exists():
+        _finished(source, dest, spec, found)
+        return
+    _claim(dest, spec)
+    own = dest / UNFINISHED / f"share-{share.number}-of-{share.of}"
+    with _writing_to(dest):
+        own.touch()
+    with _locked(dest / UNFINISHED / PLAN, dest, shared=True), _locked(own, dest):
+        shards = [shard for shard in shards_of(found) if share.holds(shard)]
+        for shard in shards:  # what other machines are writing stays
+            _remove_unfinished(shard, dest)
+        _write_shards(shards, spec, dest, workers, begin)
+
+
+def _find(source: Path, dest: Path, spec: PrepareSpec) -> FoundClips:
+    if source.resolve() in [dest.resolve(), *dest.resolve().parents]:
+        raise UserError(f"{dest} lies in the source {source}: choose a folder outside of it")
+    return spec.layout.find(source)
+
+
+def _finished(source: Path, dest: Path, spec: PrepareSpec, found: FoundClips) -> PreparedDataset:
+    dataset = open_prepared(dest)
+    changes = list(differences(to_json(dataset.index.spec), to_json(spec)))
+    if changes:
+        raise UserError(
+            f"{dest} is prepared already, with other options ({'; '.join(changes)}): choose another folder"
+        )
+    had = {*dataset.index.sources, *(entry.name for entry in dataset.index.left_out)}
+    has = {*(entry.name for entry in found.sources), *(entry.name for entry in found.left_out)}
+    if had != has:
+        raise UserError(
+            f"{dest} is prepared already, from other files than {source} holds: {_counted(has - had)} are new, "
+            f"{_counted(had - has)} are not there; choose another folder"
+        )
+    shutil.rmtree(dest / UNFINISHED, ignore_errors=True)  # killed between the index and the clean-up
+    return dataset
+
+
+def _counted(names: set[str]) -> str:
+    """How many, and up to three of them."""
+    return f"{len(names)} ({some(sorted(names), 3)})" if names else "none"
+
+
+def _claim(dest: Path, spec: PrepareSpec) -> None:
+    plan: dict[str, Any] = {"format": FORMAT, "version": VERSION, "prepared": to_json(spec)}
+    place = dest / UNFINISHED / PLAN
+    with _writing_to(dest):
+        if not place.exists():
+            if dest.exists() and (not dest.is_dir() or {path.name for path in dest.iterdir()} - {UNFINISHED}):
+                raise UserError(f"{dest} exists and is not empty: choose another folder")
+            place.parent.mkdir(parents=True, exist_ok=True)
+            write_json(place, plan)
+        old = json.loads(place.read_bytes())
+    if changes := list(differences(old, plan)):
+        raise UserError(
+            f"{dest} holds an unfinished preparation with other options ({'; '.join(changes)}): "
+            "repeat those, or remove the folder"
+        )
+
+
+@contextmanager
+def _locked(path: Path, dest: Path, shared: bool = False) -> Iterator[None]:
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        except OSError as error:
+            raise UserError(f"another `vidgan prepare` is at work in {dest}: wait for it") from error
+        yield
+
+
+@contextmanager
+def _writing_to(dest: Path) -> Iterator[None]:
+    """Turns an ``OSError`` while writing to ``dest`` (a full disk) into a ``UserError``."""
     try:
-        sources, outcomes = json.loads(shard.record(records).read_bytes())
+        yield
+    except OSError as error:
+        raise UserError(
+            f"cannot write to {dest}: {error.strerror or error}; mend that, then the same command resumes"
+        ) from error
+
+
+class Stored(NamedTuple):
+    """Where and how a clip was stored: the columns of ``CLIP`` (:mod:`vidgan.data.store`) known here."""
+
+    frames: int
+    height: int
+    width: int
+    rate: float | None
+    offset: int
+    bytes: int
+    crc: int
+
+
+def _write_shards(shards: Sequence[Shard], spec: PrepareSpec, dest: Path, workers: int, begin: Begin) -> None:
+    missing = [shard for shard in shards if not _is_written(shard, dest)]
+    total = sum(len(shard.sources) for shard in shards)
+    advance = begin(total, total - sum(len(shard.sources) for shard in missing))
+    sources = {shard.first + place: source for shard in missing for place, source in enumerate(shard.sources)}
+    advice = "The same command resumes; remove the file if it happens again"
+    results = run(
+        functools.partial(write_shard, spec, dest),
+        iter(missing),
+        min(workers, len(missing)),
+        lambda number: str(sources[number].path),
+        advice,
+        in_order=False,
+    )
+    with closing(results):
+        for done in results:
+            advance(done)
+
+
+def write_shard(spec: PrepareSpec, dest: Path, shard: Shard, begin: Callable[[int], None]) -> int:
+    """Write the shard's file to ``dest`` and then its record; the number of its sources.
+
+    ``begin(number)`` is called before each source.
+
+    The record is a list with a :class:`Stored` or the reason why there is none, for each source.
+
+    Raises:
+        UserError: where the files cannot be written (a full disk).
+    """
+    _remove_unfinished(shard, dest)  # of a worker that died over it
+    outcomes: list[Stored | str] = []
+    resizer = Resizer(spec.size, spec.resize)
+
+    def fill(part: Path) -> None:
+        with part.open("wb") as file:
+            for number, source in enumerate(shard.sources, shard.first):
+                begin(number)
+                outcomes.append(_store(source, resizer, spec.codec, file))
+
+    with _writing_to(dest):
+        write_whole(dest / shard_name(shard.number), fill)
+        write_json(shard.record(dest), [_fingerprints(shard), outcomes])
+    return len(shard.sources)
+
+
+def _remove_unfinished(shard: Shard, dest: Path) -> None:
+    for part in dest.glob(f".{shard_name(shard.number)}.*.part*"):
+        part.unlink(missing_ok=True)
+
+
+def _store(source: ClipSource, resizer: Resizer, codec: Codec, file: BinaryIO) -> Stored | str:
+    offset, frames, crc, shape = file.tell(), 0, 0, (0, 0)
+    ends = [0]
+    try:
+        rate, stream = source.open(resizer)
+        for frame in stream:
+            data = codec.pack(frame)
+            crc, frames, shape = zlib.crc32(data, crc), frames + 1, frame.shape[:2]
+            ends.append(ends[-1] + len(data))
+            file.write(data)
+    except BrokenClipError as error:
+        file.seek(offset)
+        file.truncate()
+        return str(error)
+    if not isinstance(codec, Raw):
+        table = np.asarray(ends, "<u8").tobytes()
+        crc = zlib.crc32(table, crc)
+        file.write(table)
+    return Stored(frames, shape[0], shape[1], rate, offset, file.tell() - offset, crc)
+
+
+def _fingerprints(shard: Shard) -> list[list[str | int]]:
+    """What tells whether a source is still the same: its name and its size in bytes."""
+    return [[source.name, _size(source.path)] for source in shard.sources]
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _outcomes(shard: Shard, dest: Path) -> list[Stored | str] | None:
+    """What became of each source; None where the record is missing or of sources that have changed."""
+    try:
+        sources, outcomes = json.loads(shard.record(dest).read_bytes())
     except (OSError, ValueError):
         return None
-    if sources != fingerprints(shard):
+    if sources != _fingerprints(shard):
         return None
     return [outcome if isinstance(outcome, str) else Stored(*outcome) for outcome in outcomes]
 
 
-def write_index(found: FoundClips, shards: list[Shard], spec: PrepareSpec, dest: Path, records: Path) -> None:
-    """Join all ``shards`` of ``dest``: the table, the names and, last of all, the header.
+def _is_written(shard: Shard, dest: Path) -> bool:
+    outcomes, file = _outcomes(shard, dest), dest / shard_name(shard.number)
+    if outcomes is None or not file.exists():
+        return False
+    return file.stat().st_size == sum(stored.bytes for stored in outcomes if isinstance(stored, Stored))
+
+
+def _write_index(found: FoundClips, shards: Sequence[Shard], spec: PrepareSpec, dest: Path) -> None:
+    """Join all shards: the table, the names and, last of all, the header.
 
     Raises:
         UserError: where a shard's sources have changed, or a class has no usable clip.
@@ -66,7 +402,7 @@ def write_index(found: FoundClips, shards: list[Shard], spec: PrepareSpec, dest:
     left_out = list(found.left_out)
     groups: dict[str, int] = {}
     for shard in shards:
-        outcomes = outcomes_of(shard, records)
+        outcomes = _outcomes(shard, dest)
         if outcomes is None:
             raise UserError("the source changed while it was prepared: run the same command again")
         for source, outcome in zip(shard.sources, outcomes, strict=True):
@@ -83,8 +419,8 @@ def write_index(found: FoundClips, shards: list[Shard], spec: PrepareSpec, dest:
         _check_classes(found, clips, left_out)
     except UserError:
         for shard in shards:  # read the broken ones again next time: they may have been mended
-            if any(isinstance(outcome, str) for outcome in outcomes_of(shard, records) or []):
-                shard.record(records).unlink()
+            if any(isinstance(outcome, str) for outcome in _outcomes(shard, dest) or []):
+                shard.record(dest).unlink()
         raise
     used = {shard_name(number) for number in clips["shard"].tolist()}
     for file in dest.glob("shard-*.bin"):
@@ -114,226 +450,11 @@ def _write_bytes(path: Path, data: bytes) -> None:
     write_whole(path, write)
 
 
-def _check_classes(
-    found: FoundClips, clips: "np.ndarray[Any, np.dtype[np.void]]", left_out: list[LeftOut]
-) -> None:
+def _check_classes(found: FoundClips, clips: NDArray[np.void], left_out: list[LeftOut]) -> None:
     empty = [name for label, name in enumerate(found.classes) if label not in set(clips["label"].tolist())]
     if not empty:
         return
     reasons = "; ".join(f"{entry.name}: {entry.reason}" for entry in left_out[:5])
-    what = (
-        "nothing usable in the source"
-        if len(empty) == len(found.classes)
-        else "classes without a usable clip"
-    )
+    none = "nothing usable in the source"
+    what = none if len(empty) == len(found.classes) else "classes without a usable clip"
     raise UserError(f"{what} ({', '.join(empty)}); broken: {reasons}. Mend or remove these, and run again")
-
-
-PLAN = "plan.json"
-"""in the unfinished folder: what is being prepared"""
-
-Advance = Callable[[int], None]
-"""called with a number of sources that are done"""
-Begin = Callable[[int, int], Advance]
-"""called with the number of sources and of those that an earlier run has done"""
-
-
-class Share(NamedTuple):
-    """What one of several machines prepares."""
-
-    number: int
-    """which, from 1 to ``of``"""
-    of: int
-    """machines"""
-
-    def holds(self, shard: Shard) -> bool:
-        """Whether ``shard`` is for this machine."""
-        return shard.number % self.of == self.number - 1
-
-
-def prepare(
-    source: Path,
-    dest: Path,
-    spec: PrepareSpec,
-    workers: int = 0,
-    begin: Begin = lambda total, kept: lambda done: None,
-) -> PreparedDataset:
-    """Prepare ``source`` into ``dest``, or go on where an interrupted run or some shares stopped.
-
-    ``begin`` is called once there is something to do.
-
-    Raises:
-        UserError: where the source is not usable, the destination holds something else, another run works
-            there, or a class has no usable clip. What was done until then is kept.
-    """
-    found = _find(source, dest, spec)
-    if (dest / INDEX).exists():
-        return _finished(source, dest, spec, found)
-    _claim(dest, spec)
-    records = dest / UNFINISHED
-    with _locked(records / PLAN, dest):
-        for part in [*dest.glob(".*.part*"), *records.glob(".*.part*")]:
-            part.unlink(missing_ok=True)
-        shards = _shards(found)
-        _write(shards, spec, dest, workers, begin)
-        with writing_to(dest):
-            write_index(found, shards, spec, dest, records)
-    shutil.rmtree(records)
-    return open_dataset(dest)
-
-
-def prepare_share(
-    source: Path,
-    dest: Path,
-    spec: PrepareSpec,
-    share: Share,
-    workers: int = 0,
-    begin: Begin = lambda total, kept: lambda done: None,
-) -> None:
-    """Prepare this machine's share into ``dest``; :func:`prepare` joins the shares where they lie in one folder.
-
-    Raises:
-        UserError: as :func:`prepare`.
-    """
-    found = _find(source, dest, spec)
-    if (dest / INDEX).exists():
-        _finished(source, dest, spec, found)
-        return
-    _claim(dest, spec)
-    records = dest / UNFINISHED
-    own = records / f"share-{share.number}-of-{share.of}"
-    with writing_to(dest):
-        own.touch()
-    with _locked(records / PLAN, dest, shared=True), _locked(own, dest):
-        shards = [shard for shard in _shards(found) if share.holds(shard)]
-        for shard in shards:  # what other machines are writing stays
-            for part in dest.glob(f".{shard_name(shard.number)}.*.part*"):
-                part.unlink(missing_ok=True)
-        _write(shards, spec, dest, workers, begin)
-
-
-def _find(source: Path, dest: Path, spec: PrepareSpec) -> FoundClips:
-    if source.resolve() in [dest.resolve(), *dest.resolve().parents]:
-        raise UserError(f"{dest} lies in the source {source}: choose a folder outside of it")
-    return spec.layout.find(source)
-
-
-def _write(shards: list[Shard], spec: PrepareSpec, dest: Path, workers: int, begin: Begin) -> None:
-    records = dest / UNFINISHED
-    missing = [shard for shard in shards if not _is_written(shard, dest, records)]
-    total = sum(len(shard.sources) for shard in shards)
-    advance = begin(total, total - sum(len(shard.sources) for shard in missing))
-    if workers == 0:
-        for shard in missing:
-            write_shard(shard, spec, dest, records, lambda: advance(1))
-    else:
-        _write_all(missing, spec, dest, records, min(workers, len(missing)), advance)
-
-
-def shard_clips(sources: int) -> int:
-    """Sources per shard: enough shards to keep many workers busy, not so few clips that files get many."""
-    return max(1, min(32, sources // 64))
-
-
-def _finished(source: Path, dest: Path, spec: PrepareSpec, found: FoundClips) -> PreparedDataset:
-    dataset = open_dataset(dest)
-    changes = list(differences(to_json(dataset.index.spec), to_json(spec)))
-    if changes:
-        raise UserError(
-            f"{dest} is prepared already, with other options ({'; '.join(changes)}): choose another folder"
-        )
-    had = {*dataset.index.sources, *(entry.name for entry in dataset.index.left_out)}
-    has = {*(entry.name for entry in found.sources), *(entry.name for entry in found.left_out)}
-    if had != has:
-        raise UserError(
-            f"{dest} is prepared already, from other files than {source} holds: {_counted(has - had)} are new, "
-            f"{_counted(had - has)} are not there; choose another folder"
-        )
-    shutil.rmtree(dest / UNFINISHED, ignore_errors=True)  # killed between the index and the clean-up
-    return dataset
-
-
-def _counted(names: set[str]) -> str:
-    """How many, and up to three of them."""
-    return f"{len(names)} ({some(sorted(names), 3)})" if names else "none"
-
-
-def _claim(dest: Path, spec: PrepareSpec) -> None:
-    plan: dict[str, Any] = {"format": FORMAT, "version": VERSION, "prepared": to_json(spec)}
-    records = dest / UNFINISHED
-    with writing_to(dest):
-        if not (records / PLAN).exists():
-            if dest.exists() and (not dest.is_dir() or {path.name for path in dest.iterdir()} - {UNFINISHED}):
-                raise UserError(f"{dest} exists and is not empty: choose another folder")
-            records.mkdir(parents=True, exist_ok=True)
-            write_json(records / PLAN, plan)
-        old = json.loads((records / PLAN).read_bytes())
-    if changes := list(differences(old, plan)):
-        raise UserError(
-            f"{dest} holds an unfinished preparation with other options ({'; '.join(changes)}): "
-            "repeat those, or remove the folder"
-        )
-
-
-@contextmanager
-def _locked(path: Path, dest: Path, shared: bool = False) -> Iterator[None]:
-    with path.open("rb") as file:
-        try:
-            fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-        except OSError as error:
-            raise UserError(f"another `vidgan prepare` is at work in {dest}: wait for it") from error
-        yield
-
-
-def _shards(found: FoundClips) -> list[Shard]:
-    each = shard_clips(len(found.sources))
-    starts = range(0, len(found.sources), each)
-    return [Shard(number, found.sources[start : start + each]) for number, start in enumerate(starts)]
-
-
-def _is_written(shard: Shard, dest: Path, records: Path) -> bool:
-    outcomes, file = outcomes_of(shard, records), dest / shard_name(shard.number)
-    if outcomes is None or not file.exists():
-        return False
-    return file.stat().st_size == sum(stored.bytes for stored in outcomes if isinstance(stored, Stored))
-
-
-def _write_all(
-    shards: list[Shard], spec: PrepareSpec, dest: Path, records: Path, workers: int, advance: Advance
-) -> None:
-    waiting, busy = deque(shards), dict[Worker, Shard]()
-    done: Counter[int] = Counter()
-    crew: list[Worker] = []
-    try:
-        for _ in range(workers):
-            crew.append(start_worker(serve_shards, spec, dest, records))
-            busy[crew[-1]] = waiting.popleft()
-            crew[-1].pipe.send(busy[crew[-1]])
-        while busy:
-            ready = wait([worker.pipe for worker in busy])
-            for worker in [worker for worker in busy if worker.pipe in ready]:
-                message = _receive(worker, busy[worker], done)
-                if message is True:
-                    done[busy[worker].number] += 1
-                    advance(1)
-                elif isinstance(message, Failure):
-                    raise message.error()
-                elif waiting:
-                    busy[worker] = waiting.popleft()
-                    worker.pipe.send(busy[worker])
-                else:
-                    del busy[worker]
-    finally:
-        for worker in crew:
-            worker.stop()
-
-
-def _receive(worker: Worker, shard: Shard, done: Counter[int]) -> object:
-    try:
-        return worker.pipe.recv()
-    except (EOFError, OSError):
-        place = min(done[shard.number], len(shard.sources) - 1)
-        raise UserError(
-            f"a worker died while it read {shard.sources[place].path}: out of memory, or a file that breaks "
-            "the decoder? Run the same command again to go on; remove the file if it happens again"
-        ) from None

@@ -139,12 +139,8 @@ class ArrayClips(RawVideos):
         return ClipInfo(0, frames, *Resizer(self.size, FILTER).target(height, width))
 
     def read(self, index: int, start: int, frames: int, stride: int = 1) -> Frames:
-        clip, last = self._clips[index], start + (frames - 1) * stride
-        if start < 0 or frames < 1 or stride < 1 or last >= len(clip):
-            raise UserError(
-                f"{self.name(index)} has {len(clip)} frames: no window {start}..{last} by {stride}"
-            )
-        return _resized(clip[start : last + 1 : stride], self.size)
+        wanted = self.frame_range(index, start, frames, stride)
+        return _resized(self._clips[index][wanted.start : wanted.stop : wanted.step], self.size)
 
 
 class ArrayFile(ArrayClips):

@@ -18,7 +18,7 @@ import json
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, Literal, NamedTuple, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,7 @@ from vidgan.data.codecs import Codec, Jpeg, Png, Raw
 from vidgan.data.dataset import ClipInfo, Dataset, Frames
 from vidgan.data.layouts import Folder, LeftOut, Strips
 from vidgan.data.published.bair import Bair
-from vidgan.data.published.folders import Bdd100k
+from vidgan.data.published.bdd100k import Bdd100k
 from vidgan.data.published.kinetics import Kinetics
 from vidgan.data.published.moving_mnist import MovingMnist
 from vidgan.data.published.ucf101 import Ucf101
@@ -37,6 +37,16 @@ from vidgan.spec import Spec, SpecError, from_json, require
 
 AnyLayout = Folder | Strips | Ucf101 | Kinetics | Bdd100k | Bair | MovingMnist
 """All layouts"""
+LayoutName = Literal["folder", "strips", "ucf101", "kinetics", "bdd100k", "bair", "moving-mnist"]
+LAYOUTS: dict[LayoutName, type[AnyLayout]] = {
+    "folder": Folder,
+    "strips": Strips,
+    "ucf101": Ucf101,
+    "kinetics": Kinetics,
+    "bdd100k": Bdd100k,
+    "bair": Bair,
+    "moving-mnist": MovingMnist,
+}
 
 
 class PrepareSpec(Spec):
@@ -112,13 +122,13 @@ def fingerprint_of(header: dict[str, Any], clips: bytes, sources: bytes) -> str:
 
 
 class PreparedDataset(Dataset):
-    """The clips of a prepared folder; :func:`open_dataset` makes it. Pickles as its path and fingerprint."""
+    """The clips of a prepared folder; :func:`open_prepared` makes it. Pickles as its path and fingerprint."""
 
     def __init__(self, folder: Path, fingerprint: str) -> None:
-        self.folder, self._fingerprint = folder, fingerprint
+        self.folder, self.source, self._fingerprint = folder, str(folder.resolve()), fingerprint
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"folder": self.folder, "_fingerprint": self._fingerprint}
+        return {"folder": self.folder, "source": self.source, "_fingerprint": self._fingerprint}
 
     @property
     def fingerprint(self) -> str:
@@ -149,6 +159,12 @@ class PreparedDataset(Dataset):
             raise IndexError(f"clip {index} of {len(self)}")
         return ClipInfo(*self._infos[index].tolist())
 
+    def labels(self) -> NDArray[np.int64]:
+        return self.index.clips["label"].astype(np.int64)
+
+    def sizes(self) -> NDArray[np.int64]:
+        return self._infos[:, 1:].astype(np.int64)
+
     def name(self, index: int) -> str:
         """The source that clip ``index`` was prepared from, relative to the source folder."""
         return self.index.sources[index]
@@ -163,13 +179,7 @@ class PreparedDataset(Dataset):
         return None if np.isnan(rate) else rate
 
     def read(self, index: int, start: int, frames: int, stride: int = 1) -> Frames:
-        clip = self.info(index)
-        last = start + (frames - 1) * stride
-        if start < 0 or frames < 1 or stride < 1 or last >= clip.frames:
-            raise UserError(
-                f"{self.name(index)} has {clip.frames} frames: no window {start}..{last} by {stride}"
-            )
-        wanted = range(start, last + 1, stride)
+        clip, wanted = self.info(index), self.frame_range(index, start, frames, stride)
         codec, video = self.index.spec.codec, np.empty((frames, clip.height, clip.width, 3), np.uint8)
         try:
             for row, piece in zip(video, self._pieces(index, wanted), strict=True):
@@ -232,7 +242,7 @@ def _read(file: int, length: int, offset: int) -> bytes:
     return data
 
 
-def open_dataset(path: Path) -> PreparedDataset:
+def open_prepared(path: Path) -> PreparedDataset:
     """The prepared dataset in the folder ``path``.
 
     Raises:
@@ -254,7 +264,7 @@ def open_dataset(path: Path) -> PreparedDataset:
 
 
 def read_index(path: Path) -> Index:
-    """The index of the prepared dataset in ``path``; raises :class:`UserError` as :func:`open_dataset`."""
+    """The index of the prepared dataset in ``path``; raises :class:`UserError` as :func:`open_prepared`."""
     header = read_header(path)
     try:
         table, names = (path / CLIPS).read_bytes(), (path / SOURCES).read_bytes()
@@ -271,7 +281,7 @@ def read_index(path: Path) -> Index:
 
 
 def read_header(path: Path) -> dict[str, Any]:
-    """``index.json`` of ``path``, of this version; raises :class:`UserError` as :func:`open_dataset`."""
+    """``index.json`` of ``path``, of this version; raises :class:`UserError` as :func:`open_prepared`."""
     if not path.is_dir():
         raise UserError(f"no folder at {path}: make one with `vidgan prepare SOURCE {path}`")
     if not any(path.iterdir()):

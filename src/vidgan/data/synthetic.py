@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidgan.data.dataset import ClipInfo, Dataset, Frames
-from vidgan.errors import UserError, did_you_mean
+from vidgan.errors import did_you_mean
 from vidgan.seeds import derive
 from vidgan.spec import Spec, require, to_json
 
@@ -97,6 +97,15 @@ class SyntheticSpec(Spec):
         require(self.clips >= 1, f"clips must be at least 1, got {self.clips}")
 
 
+BUILT_IN: Final = {
+    "synthetic": SyntheticSpec(),
+    "synthetic-textured": SyntheticSpec(textured=True),
+    "synthetic-open": SyntheticSpec(motions=("right", "left", "down", "up"), middle=True),
+}
+"""The sets that have a name, with these values to choose:"""
+CHOSEN: Final = ("size", "frames", "clips", "seed")
+
+
 class Scene(NamedTuple):
     """All that was drawn for a clip; lengths are parts of the side."""
 
@@ -119,6 +128,10 @@ class SyntheticDataset(Dataset):
 
     def __init__(self, spec: SyntheticSpec) -> None:
         self.spec = spec
+        chosen = {key: getattr(spec, key) for key in CHOSEN}
+        self.source = next(
+            (name for name, known in BUILT_IN.items() if spec == known.replace(**chosen)), "synthetic"
+        )
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -138,11 +151,7 @@ class SyntheticDataset(Dataset):
         return ClipInfo(index % len(self.classes), self.spec.frames, self.spec.size, self.spec.size)
 
     def read(self, index: int, start: int, frames: int, stride: int = 1) -> Frames:
-        self.info(index)
-        last = start + (frames - 1) * stride
-        if not 0 <= start <= last < self.spec.frames:
-            raise UserError(f"{self.name(index)} has {self.spec.frames} frames, asked for {start} to {last}")
-        return render(self.spec, index, np.arange(start, last + 1, stride))
+        return render(self.spec, index, np.asarray(self.frame_range(index, start, frames, stride)))
 
 
 def demo_like(size: int, frames: int) -> SyntheticSpec:

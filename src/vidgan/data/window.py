@@ -66,8 +66,8 @@ class Place(NamedTuple):
     """mirrored left to right"""
 
 
-def cut(dataset: Dataset, window: WindowSpec, place: Place) -> Frames:
-    """The window at ``place``: (T, size, size, 3) uint8, contiguous.
+def cut(dataset: Dataset, window: WindowSpec, place: Place, out: Frames | None = None) -> Frames:
+    """The window at ``place``: (T, size, size, 3) uint8, contiguous, or written into ``out`` of that shape.
 
     Raises:
         UserError: where the clip cannot be read.
@@ -76,18 +76,25 @@ def cut(dataset: Dataset, window: WindowSpec, place: Place) -> Frames:
     rows = slice(place.top, place.top + window.size)
     columns = slice(place.left, place.left + window.size)
     crop = frames[:, rows, columns]
-    return np.ascontiguousarray(crop[:, :, ::-1] if place.flip else crop)
+    if place.flip:
+        crop = crop[:, :, ::-1]
+    if out is None:
+        return np.ascontiguousarray(crop)
+    out[:] = crop
+    return out
 
 
 def check_usable(dataset: Dataset, window: WindowSpec) -> None:
     """Raise :class:`UserError` unless every clip of ``dataset`` holds a whole window; names up to five."""
     if len(dataset) == 0:
         raise UserError("the dataset holds no clips; prepare it again from a folder with videos")
-    faults = [(i, fault) for i in range(len(dataset)) if (fault := window.fault(dataset.info(i)))]
+    sizes = dataset.sizes()
+    faults = np.flatnonzero((sizes < (window.span, window.size, window.size)).any(axis=1)).tolist()
     if not faults:
         return
-    named = some([f"{dataset.name(i)} ({fault})" for i, fault in faults], 5, "; ")
-    small = all(min(dataset.info(i).height, dataset.info(i).width) < window.size for i, _ in faults)
+    words = [f"{dataset.name(i)} ({window.fault(ClipInfo(0, *sizes[i].tolist()))})" for i in faults]
+    named = some(words, 5, "; ")
+    small = bool((sizes[faults, 1:].min(axis=1) < window.size).all())
     again = f"with --size {window.size}" if small else "without them"
     raise UserError(
         f"{len(faults)} of {len(dataset)} clips hold no window of {window.frames} frames at stride "
@@ -119,16 +126,20 @@ def _order(length: int, seed: int, epoch: int) -> NDArray[np.intp]:
     return np.argsort(words, kind="stable")
 
 
+def random_clip(clips: int, seed: int, n: int) -> int:
+    """The clip that item ``n`` is of, from 0 to ``clips`` - 1: each comes once per epoch, in an order of its own."""
+    epoch, position = divmod(n, clips)
+    return int(_order(clips, seed, epoch)[position])
+
+
 def random_place(dataset: Dataset, window: WindowSpec, seed: int, n: int) -> Place:
-    """Where item ``n`` lies: every clip comes once per epoch, in an order of its own per epoch; its start,
-    square and mirroring are uniform.
+    """Where item ``n`` lies: in the clip of :func:`random_clip`; its start, square and mirroring are uniform.
 
     Raises:
         UserError: where the clip holds no window; :func:`~vidgan.data.window.check_usable` finds these
             beforehand.
     """
-    epoch, position = divmod(n, len(dataset))
-    index = int(_order(len(dataset), seed, epoch)[position])
+    index = random_clip(len(dataset), seed, n)
     clip = dataset.info(index)
     if fault := window.fault(clip):
         raise UserError(f"{dataset.name(index)} holds no window: {fault}")

@@ -8,7 +8,7 @@ import torch
 
 from vidgan.data.dataset import Dataset
 from vidgan.data.raw_videos import ArrayClips, RawVideos, open_videos
-from vidgan.data.store import INDEX, PreparedDataset, open_dataset
+from vidgan.data.store import INDEX, PreparedDataset, open_prepared
 from vidgan.errors import UserError
 from vidgan.evaluation.evaluated import Evaluated, FinishedVideos, ModelSamples
 from vidgan.run.data import data_of_run
@@ -109,4 +109,4 @@ def open_real(real: Real, size: int) -> Dataset:
     if isinstance(real, np.ndarray):
         return ArrayClips(real, size)
     path = Path(real)
-    return open_dataset(path) if (path / INDEX).is_file() else open_videos(path, size)
+    return open_prepared(path) if (path / INDEX).is_file() else open_videos(path, size)

@@ -14,6 +14,7 @@ import numpy
 import torch
 
 import vidgan
+from vidgan.data.dataset import Dataset
 from vidgan.errors import UserError
 from vidgan.files import write_json
 from vidgan.run.experiment import Experiment
@@ -29,11 +30,16 @@ class DataRecord(NamedTuple):
     """What a run knows of its data."""
 
     source: str
-    """path of the prepared dataset, or ``synthetic``"""
+    """path of the prepared dataset, ``synthetic``, ``file.py:name`` or a class"""
     class_names: tuple[str, ...]
     clips: int
     fingerprint: str
     """hash of its contents"""
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> Self:
+        """The record of an open dataset."""
+        return cls(dataset.source, dataset.classes, len(dataset), dataset.fingerprint)
 
 
 class InitFrom(NamedTuple):

@@ -320,6 +320,6 @@ def label_counts(experiment: Experiment, dataset: Dataset) -> tuple[int, ...]:
     """How often the data have each class, in lowest terms; a class-free experiment has one."""
     if not experiment.conditional:
         return (1,)
-    found = Counter(dataset.info(index).label for index in range(len(dataset)))
+    found = Counter(dataset.labels().tolist())
     counts = [found[label] for label in range(experiment.classes)]
     return tuple(count // math.gcd(*counts) for count in counts)

@@ -20,8 +20,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from vidgan.data.codecs import Frame
-from vidgan.data.layouts import FoundClips, files_of
-from vidgan.data.published.folders import Split, below, not_this
+from vidgan.data.layouts import FoundClips, Split, below, files_of, not_this
 from vidgan.data.video import BrokenClipError, ClipSource, Opened, Resizer
 
 HEADER, FOOTER = 12, 4

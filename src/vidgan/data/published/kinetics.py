@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
-from vidgan.data.layouts import VIDEOS, FoundClips, LeftOut, files_of, require_folder
-from vidgan.data.published.folders import Split, not_this
+from vidgan.data.layouts import VIDEOS, FoundClips, LeftOut, Split, files_of, not_this, require_folder
 from vidgan.data.video import ClipSource, VideoFile, VideoPart
 from vidgan.errors import UserError
 

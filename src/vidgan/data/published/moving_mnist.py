@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from vidgan.data.codecs import Frame
-from vidgan.data.layouts import FoundClips, Layout, files_of, require_folder
-from vidgan.data.published.folders import not_this
+from vidgan.data.layouts import FoundClips, Layout, files_of, not_this, require_folder
 from vidgan.data.video import BrokenClipError, ClipSource, Opened, Resizer
 
 NAME = "mnist_test_seq.npy"

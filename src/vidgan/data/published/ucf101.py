@@ -8,8 +8,7 @@ import re
 from pathlib import Path
 from typing import ClassVar
 
-from vidgan.data.layouts import FoundClips, LeftOut, files_of
-from vidgan.data.published.folders import Split, below, not_this
+from vidgan.data.layouts import FoundClips, LeftOut, Split, below, files_of, not_this
 from vidgan.data.video import VideoFile
 from vidgan.errors import UserError
 

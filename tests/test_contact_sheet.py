@@ -11,8 +11,8 @@ from commands import require_one_line, start, vidgan
 from painted import Painted
 from runs import full_run, make_run, tick, write_log
 from vidgan.cli import report as report_command
-from vidgan.data.inspect import CLIPS, FRAMES, GAP, SIDE, TEXT, clip_strip, sheet
-from vidgan.data.store import open_dataset
+from vidgan.data.inspect import CLIPS, FRAMES, GAP, SIDE, TEXT, clip_strip, contact_sheet
+from vidgan.data.store import open_prepared
 from vidgan.report.page import write_report
 
 Capture = pytest.CaptureFixture[str]
@@ -30,15 +30,15 @@ def strips(folder: Path) -> None:
 
 def test_a_row_per_class_with_frames_over_time(tmp_path: Path, capsys: Capture) -> None:
     strips(tmp_path / "source")
-    made, picture = tmp_path / "made", tmp_path / "sheet.png"
+    made, picture = tmp_path / "made", tmp_path / "contact-sheet.png"
     options = ("--layout", "strips", "--size", 16, "--workers", 0)
     assert vidgan(capsys, "prepare", tmp_path / "source", made, *options).status == 0
-    answer = vidgan(capsys, "inspect", made, "--sheet", picture)
+    answer = vidgan(capsys, "inspect", made, "--contact-sheet", picture)
     assert answer.status == 0, answer.err
     assert f"contact sheet: {picture}" in answer.out.replace("\n", "")
     with Image.open(picture) as image:
         seen = np.asarray(image)
-    data = open_dataset(made)
+    data = open_prepared(made)
     for row in range(2):
         top = GAP + TEXT + row * (SIDE + TEXT + 3 * GAP) + TEXT + SIDE // 2
         for place in range(CLIPS):
@@ -51,12 +51,12 @@ def test_a_row_per_class_with_frames_over_time(tmp_path: Path, capsys: Capture) 
                 )
                 number = int(data.name(3 * row + place)[-5])
                 assert seen[top, left].tolist() == [50 * time_shown, 40 * number, 0]
-    require_one_line(vidgan(capsys, "inspect", made, "--sheet", tmp_path / "x.txt"), "x.txt", ".png")
+    require_one_line(vidgan(capsys, "inspect", made, "--contact-sheet", tmp_path / "x.txt"), "x.txt", ".png")
 
 
 def test_wide_clips_keep_their_aspect_and_short_ones_are_shown_whole() -> None:
     assert clip_strip(Painted(3), 0).shape == (SIDE, FRAMES * (88 + GAP) - GAP, 3)  # 8 x 11 pixels
-    assert sheet(Painted(3)).size[1] == TEXT + 2 * (SIDE + TEXT + 3 * GAP) + GAP
+    assert contact_sheet(Painted(3)).size[1] == TEXT + 2 * (SIDE + TEXT + 3 * GAP) + GAP
 
 
 def test_only_a_watched_report_reloads_itself(tmp_path: Path) -> None:

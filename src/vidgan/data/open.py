@@ -1,0 +1,55 @@
+"""Opening data, whatever they are: a prepared folder, built-in clips, or a torch ``Dataset`` of the user's own."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vidgan.data.dataset import Dataset
+from vidgan.data.store import open_prepared
+from vidgan.data.synthetic import BUILT_IN, SyntheticDataset
+from vidgan.data.torch_dataset import TorchDataset, open_named
+from vidgan.errors import UserError
+
+
+def open_dataset(
+    source: "str | Path | Dataset | torch.utils.data.Dataset[Any] | Sequence[tuple[Any, int]]",
+    *,
+    size: int | None = None,
+    frames: int | None = None,
+    clips: int | None = None,
+    seed: int | None = None,
+) -> Dataset:
+    """The clips that ``source`` stands for.
+
+    Args:
+        source: the folder of a prepared dataset; ``"synthetic"``, ``"synthetic-textured"`` (striped shapes that pass
+            behind another) or ``"synthetic-open"`` (shapes that begin in the middle and go one of four ways);
+            ``"my_data.py:clips"``, a torch ``Dataset`` in a file of one's own, or a function that makes it; such a
+            dataset itself (:class:`~vidgan.data.torch_dataset.TorchDataset` says what it may tell); or a dataset that
+            is open already.
+        size: of built-in clips: height and width (pixels); 24 without it.
+        frames: of built-in clips: frames per clip; 8 without it.
+        clips: of built-in clips: their number; 10,000 without it.
+        seed: of built-in clips: everything in them derives from it; 0 without it.
+
+    Raises:
+        UserError: where there is no such dataset.
+    """
+    given = {"size": size, "frames": frames, "clips": clips, "seed": seed}
+    given = {name: value for name, value in given.items() if value is not None}
+    if isinstance(source, str) and source in BUILT_IN:
+        return SyntheticDataset(BUILT_IN[source].replace(**given))
+    if given:
+        raise UserError(f"{', '.join(given)} can be chosen for built-in clips alone, not for {source}")
+    if isinstance(source, Dataset):
+        return source
+    if isinstance(source, Path) or (isinstance(source, str) and not is_named(source)):
+        return open_prepared(Path(source))
+    return open_named(source) if isinstance(source, str) else TorchDataset(source)
+
+
+def is_named(source: str) -> bool:
+    """Whether ``source`` is ``file.py:name``: data whose opening runs a file of the user's."""
+    return source.rpartition(":")[0].endswith(".py")
