@@ -10,20 +10,23 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from interleaved import Case, Measure, Settings, interleave, options, show, show_machine
 from PIL import Image
 
 from vidgan.data.codecs import Jpeg, Png, Raw
 from vidgan.data.dataset import Dataset
 from vidgan.data.layouts import Strips
-from vidgan.data.loader import BATCHES_AHEAD, Loader
+from vidgan.data.loader import Loader
 from vidgan.data.prepare import prepare_by
 from vidgan.data.store import PrepareSpec
 from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
 from vidgan.data.window import WindowSpec
+from vidgan.data.workers import AHEAD
 
 SIDE, STORED_SIDE, FRAMES, STORED, CLIPS, BATCH = 64, 80, 12, 16, 64, 16
 WINDOW = WindowSpec(size=SIDE, frames=FRAMES)
+SHAPE = (BATCH, FRAMES, SIDE, SIDE, 3)
 SECONDS = 0.3
 """that a measurement takes at least, once the first batches have come"""
 
@@ -44,19 +47,20 @@ def numbers() -> Iterator[Sequence[int]]:
 
 
 def reading(dataset: Dataset, window: WindowSpec, workers: int) -> Measure:
-    """Seconds per clip for a consumer that does nothing else.
+    """Seconds per clip for a consumer that copies each batch and does nothing else.
 
     A loader is opened for every measurement: one that stayed open would read ahead in the others' turn.
     """
 
     def measure() -> float:
         with Loader(dataset, window, seed=0, workers=workers) as loader:
-            batches = loader.batches(numbers())
-            for _ in range(BATCHES_AHEAD + 2):
-                next(batches)
+            batches, copied = loader.batches(numbers()), torch.empty(SHAPE, dtype=torch.uint8)
+            for _ in range(AHEAD * workers + 2):
+                copied.copy_(next(batches).video)
             began, clips = time.perf_counter(), 0
             while time.perf_counter() < began + SECONDS:
-                clips += len(next(batches).label)
+                copied.copy_(next(batches).video)
+                clips += BATCH
             return (time.perf_counter() - began) / clips
 
     return measure

@@ -1,7 +1,8 @@
-"""A dataset for tests whose pixels tell where they are from. Imports no torch: worker processes load it."""
+"""A dataset for tests whose pixels tell where they are from; at one clip, it may fail, or kill who reads it."""
 
 import os
 import signal
+from pathlib import Path
 
 import numpy as np
 
@@ -13,10 +14,17 @@ WINDOW = WindowSpec(size=6, frames=3, stride=2)
 
 
 class Painted(Dataset):
-    """Clips whose every pixel says where it is from: (clip * 16 + time, row, column)."""
+    """Clips whose every pixel says where it is from: (clip * 16 + time, row, column).
 
-    def __init__(self, clips: int, broken: int | None = None, deadly: int | None = None) -> None:
-        self.clips, self.broken, self.deadly = clips, broken, deadly
+    Args:
+        broken: clip that cannot be read.
+        deadly: clip that kills the process that reads it; only the first time if ``once`` names a file to remember it.
+    """
+
+    def __init__(
+        self, clips: int, broken: int | None = None, deadly: int | None = None, once: Path | None = None
+    ) -> None:
+        self.clips, self.broken, self.deadly, self.once = clips, broken, deadly, once
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -35,7 +43,9 @@ class Painted(Dataset):
     def read(self, index: int, start: int, frames: int, stride: int = 1) -> Frames:
         if index == self.broken:
             raise UserError(f"clip {index} has vanished")
-        if index == self.deadly:
+        if index == self.deadly and not (self.once is not None and self.once.exists()):
+            if self.once is not None:
+                self.once.touch()
             os.kill(os.getpid(), signal.SIGKILL)
         video = np.empty((frames, 8, 11, 3), np.uint8)
         video[..., 0] = (index * 16 + start + stride * np.arange(frames))[:, None, None]

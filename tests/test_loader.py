@@ -135,10 +135,26 @@ def test_fault_of_a_clip_arrives_in_its_turn(workers: int) -> None:
 
 
 @pytest.mark.slow
-def test_dead_worker_is_reported() -> None:
+def test_dead_worker_is_replaced_and_nothing_is_lost(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    data = Painted(6, deadly=2, once=tmp_path / "died")
+    with Loader(data, WINDOW, 0, 2) as loader:
+        got = list(loader.batches(numbers(2, 8)))
+    assert len(got) == 8
+    for number, batch in enumerate(got):
+        items = [random_item(Painted(6), WINDOW, 0, 2 * number + i) for i in range(2)]
+        assert (batch.video.numpy() == np.stack([item.frames for item in items])).all()
+        assert batch.label.tolist() == [item.label for item in items]
+    said = capfd.readouterr().err
+    assert said == "a data worker died (signal 9) at clip 2; another resumes there\n"
+
+
+@pytest.mark.slow
+def test_worker_that_dies_twice_at_a_clip_is_reported() -> None:
     with (
         Loader(Painted(6, deadly=2), WINDOW, 0, 2) as loader,
-        pytest.raises(UserError, match=r"worker died \(signal 9\)"),
+        pytest.raises(UserError, match=r"worker died \(signal 9\) twice at clip 2: out of memory"),
     ):
         list(loader.batches(numbers(2, 8)))
     assert not multiprocessing.active_children()
@@ -194,6 +210,27 @@ def test_workers_end_with_their_parent(tmp_path: Path, how: signal.Signals) -> N
     while any(map(alive, workers)) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not any(map(alive, workers))
+
+
+def test_memory_that_cannot_be_shared_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(tensor: torch.Tensor) -> torch.Tensor:
+        raise RuntimeError("unable to allocate shared memory(shm): No space left on device (28)")
+
+    monkeypatch.setattr(torch.Tensor, "share_memory_", full)
+    with (
+        Loader(Painted(6), WINDOW, 0, 2) as loader,
+        pytest.raises(UserError, match=r"/dev/shm has no room for 5 batches of .* MiB: give"),
+    ):
+        next(loader.batches(numbers(4, 8)))
+
+
+def test_reading_leaves_the_global_generator_alone() -> None:
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    with Loader(Painted(6), WINDOW, 0, 0) as loader:
+        list(loader.batches(numbers(2, 3)))
+    assert torch.equal(torch.rand(3), expected)
 
 
 def test_to_float_is_one_copy_in_video_order() -> None:

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from vidgan import evaluation as evaluation
     from vidgan import models as models
     from vidgan import nn as nn
+    from vidgan.data.inspect import inspect as inspect
+    from vidgan.data.open import open_dataset as open_dataset
+    from vidgan.data.prepare import prepare as prepare
     from vidgan.errors import UserError as UserError
     from vidgan.evaluation.record import evaluate as evaluate
     from vidgan.presets import preset as preset
@@ -30,7 +33,10 @@ _HOMES = {
     "UserError": "errors",
     "build": "run.networks",
     "evaluate": "evaluation.record",
+    "inspect": "data.inspect",
     "load": "sample.load",
+    "open_dataset": "data.open",
+    "prepare": "data.prepare",
     "preset": "presets",
     "preset_names": "presets",
     "save_video": "sample.video_io",

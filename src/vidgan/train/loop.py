@@ -132,7 +132,8 @@ def train_level(
     seed = derive(training.seed, "data", state.index)
     clips_per_step = training.discriminator_updates * training.batch.global_batch
     meter, first, steps = Meter(), state.step, experiment.steps_of(state.index)
-    with Loader(dataset, window_of(experiment, state.index), seed, workers) as loader:
+    pin = device.type == "cuda"
+    with Loader(dataset, window_of(experiment, state.index), seed, workers, pin) as loader:
         batches = loader.batches(data_indices(training, replicas, state.step))
         while state.step < steps:
             read = read_batches(batches, training.discriminator_updates)
