@@ -54,6 +54,19 @@ def test_a_row_per_class_with_frames_over_time(tmp_path: Path, capsys: Capture) 
     require_one_line(vidgan(capsys, "inspect", made, "--contact-sheet", tmp_path / "x.txt"), "x.txt", ".png")
 
 
+def test_names_of_classes_are_no_markup(tmp_path: Path, capsys: Capture) -> None:
+    strips(tmp_path / "source")
+    (tmp_path / "source" / "first").rename(tmp_path / "source" / "[bold]")
+    (tmp_path / "source" / "second").rename(tmp_path / "source" / "<script>")
+    made = tmp_path / "[red]made"
+    options = ("--layout", "strips", "--size", 16, "--workers", 0)
+    assert vidgan(capsys, "prepare", tmp_path / "source", made, *options).status == 0
+    answer = vidgan(capsys, "inspect", made)
+    assert answer.status == 0, answer.err
+    for name in ("[bold]", "<script>", "[red]made"):
+        assert name in answer.out
+
+
 def test_wide_clips_keep_their_aspect_and_short_ones_are_shown_whole() -> None:
     assert clip_strip(Painted(3), 0).shape == (SIDE, FRAMES * (88 + GAP) - GAP, 3)  # 8 x 11 pixels
     assert contact_sheet(Painted(3)).size[1] == TEXT + 2 * (SIDE + TEXT + 3 * GAP) + GAP

@@ -11,6 +11,7 @@ from vidgan.run.checkpoints import checkpoint_path
 from vidgan.run.directory import RunDirectory
 from vidgan.run.distributed import Replicas
 from vidgan.run.logs import Log, read_lines, seconds_logged
+from vidgan.train.logging import LiveProgress
 from vidgan.train.session import cut_logs
 
 Capture = pytest.CaptureFixture[str]
@@ -124,3 +125,12 @@ def test_reporting_may_change_on_resume(tmp_path: Path, capsys: Capture) -> None
     answer = vidgan(capsys, *train, "--resume", "--reporting.tick", 2, "--reporting.checkpoint", 10)
     assert answer.status == 0, answer.err
     assert [line["step"] for line in read_lines(out / "log.jsonl")] == [1, 2, 4]
+
+
+def test_live_progress_shows_names_as_they_are(capsys: Capture) -> None:
+    with LiveProgress("[bold]mine", 10, None, 0, 4) as progress:
+        progress.tick(5, 20, {"loss/[red]": 1.0})
+        progress.say("[bold] said")
+    shown = capsys.readouterr().out
+    for text in ("[bold]mine", "loss/[red]", "[bold] said"):
+        assert text in shown

@@ -6,6 +6,7 @@ from typing import Annotated
 import numpy as np
 import tyro
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from vidgan.cli.parse import option_set, parse
@@ -59,11 +60,13 @@ def run(args: list[str]) -> int:
 
 def _show(dataset: PreparedDataset, dest: Path, console: Console) -> None:
     clips, spec = dataset.index.clips, dataset.index.spec
-    table = Table("class", "clips", "frames: least", "median", "most", title=f"{dest}", title_justify="left")
+    head = ("class", "clips", "frames: least", "median", "most")
+    table = Table(*head, title=escape(str(dest)), title_justify="left")
     for column in table.columns[1:]:
         column.justify = "right"
     for each in class_counts(dataset):
-        table.add_row(each.name, str(each.clips), str(each.shortest), f"{each.median:g}", str(each.longest))
+        numbers = (str(each.clips), str(each.shortest), f"{each.median:g}", str(each.longest))
+        table.add_row(escape(each.name), *numbers)
     console.print(table)
     sizes, counts = np.unique(np.stack([clips["width"], clips["height"]], 1), axis=0, return_counts=True)
     common = np.argsort(-counts, kind="stable")

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import tyro
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from vidgan.cli.parse import option_set, parse
@@ -64,7 +65,7 @@ def run(args: list[str]) -> int:
         table = Table(box=None, show_header=False, pad_edge=False)
         table.add_column(no_wrap=True, width=widest)
         for experiment in group:
-            table.add_row(experiment.name, experiment.description)
+            table.add_row(escape(experiment.name), escape(experiment.description))
         console.print(table)
     return 0
 

@@ -14,6 +14,7 @@ import torch
 from PIL import Image, ImageSequence
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 from torch import Tensor
 
@@ -114,12 +115,12 @@ class LiveProgress(Progress):
         if self.seconds is not None:
             done = max(done, gone / self.seconds)
         table = Table.grid(padding=(0, 2))
-        table.add_row("[bold]" + self.label, bar(done), f"{clock(self.left(step))} left")
+        table.add_row("[bold]" + escape(self.label), bar(done), f"{clock(self.left(step))} left")
         table.add_row("step", f"{step:,} of {self.steps:,}", f"{clips:,} clips seen")
         table.add_row("speed", f"{self.rate(step):.1f} clips/s", f"memory {memory_gib():.2f} GiB")
         for name, value in scalars.items():
             if is_headline(name):
-                table.add_row(name, f"{value:+.3f}")
+                table.add_row(escape(name), f"{value:+.3f}")
         self._live.update(table)
 
     def say(self, text: str) -> None:
