@@ -80,6 +80,7 @@ def test_every_block_of_the_library_page_runs(place: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in (place / "runs" / "demo").rglob("*")}
     names = run("docs/library.md")
     assert {path: path.stat().st_mtime_ns for path in (place / "runs" / "demo").rglob("*")} == before
+    assert len(names["noise"]) == 16
     for name in ("path", "futures", "video", "scores", "h"):
         value = names[name]
         assert isinstance(value, torch.Tensor)

@@ -1,0 +1,73 @@
+"""The scripts in examples/ run as they stand, at tiny size."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from commands import ENVIRONMENT
+from vidgan.cli import main
+from vidgan.sample.video_io import save_video
+
+pytestmark = pytest.mark.slow
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("examples") / "run"
+    command = [
+        "train",
+        "demo",
+        "--tiny",
+        "--steps",
+        "2",
+        "--data",
+        "synthetic",
+        "--out",
+        str(out),
+        "--workers",
+        "0",
+    ]
+    assert main(command) == 0
+    return out
+
+
+def example(name: str, *args: object) -> str:
+    """The output of a script."""
+    command = [sys.executable, str(EXAMPLES / name), *map(str, args)]
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_every_example_has_a_test() -> None:
+    text = Path(__file__).read_text("utf-8")
+    names = [path.name for path in EXAMPLES.glob("*.py")]
+    assert len(names) == 2
+    assert [name for name in names if f'example("{name}"' not in text] == []
+
+
+def test_sample(run: Path, tmp_path: Path) -> None:
+    said = example("sample.py", run, "--out", tmp_path / "samples", "--clips", 2)
+    assert said.startswith("Model(demo, step 2")
+    assert sorted(path.name for path in (tmp_path / "samples").iterdir()) == [
+        "0000.mp4",
+        "0001.mp4",
+        "between.webp",
+    ]
+
+
+def test_score_videos(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for folder, side in (("fake", 16), ("real", 16)):
+        (tmp_path / folder).mkdir()
+        for number in range(4):
+            clip = rng.integers(256, size=(8, side, side, 3), dtype=np.uint8)
+            save_video(clip, tmp_path / folder / f"{number}.mp4", 12)
+    said = example("score_videos.py", tmp_path / "fake", "--real", tmp_path / "real")
+    assert said.startswith("frechet-random: ")
+    assert "warning: " in said  # four clips are few
