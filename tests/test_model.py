@@ -137,19 +137,8 @@ def test_the_command_line_writes_the_same(run: Path, tmp_path: Path, capsys: Cap
     names = ["00000-square-grow", "00001-disc-right", "00002-square-grow"]
     for name, video in zip(names, expected, strict=True):
         assert np.array_equal(np.load(tmp_path / "sampled" / f"{name}.npy"), video)
-    answer = command(
-        capsys,
-        "sample",
-        mine,
-        "--interpolate",
-        "--out",
-        tmp_path / "path",
-        "--clips",
-        2,
-        "--points",
-        3,
-        *options,
-    )
+    between = ("--interpolate", "--clips", 2, "--points", 3)
+    answer = command(capsys, "sample", mine, "--out", tmp_path / "path", *between, *options)
     assert answer.status == 0, answer.err
     size = model.experiment.size
     made = np.load(tmp_path / "path" / "00001-square-grow-disc-right.npy")

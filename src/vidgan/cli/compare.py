@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import tyro
 
 from vidgan.cli.evaluate import readable, results_beside
-from vidgan.cli.parse import option_set, parse
+from vidgan.cli.parse import Code, option_set, parse
 from vidgan.errors import UserError, did_you_mean, some
 from vidgan.evaluation.protocols import ALL, protocol
 from vidgan.evaluation.record import changes_of
@@ -29,7 +29,7 @@ SCORES = ("is-k400-by-class", "fid-k600-by-class", "frechet-in-domain-by-class",
 
 
 @option_set
-class Options:
+class Options(Code):
     """Shows results of runs, of evaluated folders and of files of results in tables.
 
     Only results of one protocol, with the same settings, weights and real data, stand in one table; others stand

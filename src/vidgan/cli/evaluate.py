@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import tyro
 
 from vidgan.cli import classifier, memorisation
-from vidgan.cli.parse import option_set, parse
+from vidgan.cli.parse import Code, option_set, parse
 from vidgan.cli.progress import clips_progress
 from vidgan.cli.shared import Noise, Weights, at_least, is_run
 from vidgan.data.dataset import Dataset
@@ -29,7 +29,7 @@ from vidgan.sample.model import class_numbers
 
 
 @option_set
-class Measuring(Weights, Noise):
+class Measuring(Weights, Noise, Code):
     """What is measured, and how."""
 
     evaluated: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN|FOLDER|FILE.npy")]
@@ -76,10 +76,8 @@ class Measuring(Weights, Noise):
 
 @option_set
 class Options(Measuring):
-    """Measures a run, a folder of videos or an array of clips by named protocols (docs/evaluation.md).
-
-    What is not given is as the protocol says; what is given goes on record as a change of it. Results of a run go to
-    its metrics.jsonl. An interrupted evaluation resumes when the command is repeated.
+    """Measures by named protocols (docs/evaluation.md). What is not given is as the protocol says; what is given is
+    recorded as a change of it. Results of a run are appended to its metrics.jsonl.
     """
 
     memorisation: bool = False
@@ -107,7 +105,9 @@ def measured(options: Measuring) -> list[dict[str, Any]]:
     replicas = join_replicas()
     shares = Shares(replicas.rank, replicas.size, replicas.wait)
     with clips_progress() as begin:
-        resources = Resources(options.weights, options.mean_clip, options.run_foreign_code, choose_device())
+        resources = Resources(
+            options.weights, options.mean_clip, options.run_foreign_code, choose_device(options.device)
+        )
         work = Work(options.cache or default_cache(), shares, begin if shares.is_rank_zero else silent)
         evaluate = evaluate_run if is_run(options.evaluated) else evaluate_videos
         results = evaluate(options, chosen, resources, work)

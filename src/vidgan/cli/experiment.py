@@ -6,7 +6,7 @@ from typing import Annotated, Any, TypeVar
 
 import tyro
 
-from vidgan.cli.parse import option_set, parse
+from vidgan.cli.parse import HELP, Code, option_set, parse, peek
 from vidgan.errors import UserError
 from vidgan.models.level import LevelSpec
 from vidgan.presets import preset
@@ -31,7 +31,7 @@ class Values:
 
 
 @option_set
-class OfExperiment:
+class OfExperiment(Code):
     """A verb that takes an experiment."""
 
     tiny: bool = False
@@ -53,19 +53,22 @@ def parse_with_values(kind: type[Kind], verb: str, args: list[str]) -> tuple[Kin
     """A verb's options, and the experiment that its first word names with the values that are given.
 
     Raises:
-        UserError: if there is no such experiment, or the options do not fit.
+        UserError: if there is no such experiment or file, or the options do not fit.
         SystemExit: with status 0 after ``--help``.
     """
     if not args:
         raise UserError(f"name an experiment: vidgan {verb} PRESET ...; vidgan presets lists them")
     name, rest = args[0], args[1:]
-    if name in ("-h", "--help"):
+    if name in HELP:
         parse(kind, f"{verb} PRESET", ["--help"])
     if name.startswith("-"):
         raise UserError(f"the preset comes first: vidgan {verb} PRESET {' '.join(args[:2])} ...")
-    experiment = tiny(preset(name)) if "--tiny" in rest else preset(name)
+    asked = peek(OfExperiment, rest)
+    experiment = preset(name, asked.code)
+    if asked.tiny:
+        experiment = tiny(experiment)
     values = Values(**{field: getattr(experiment, field) for field in FIELDS})
-    if "-h" in rest or "--help" in rest:
+    if not set(HELP).isdisjoint(rest):
         # Apart, as the long names of values would leave no room beside those of the verb's own options.
         with contextlib.suppress(SystemExit):
             parse(kind, f"{verb} {name}", ["--help"])

@@ -129,7 +129,9 @@ def similarity_of(options: Options, run: RunDirectory) -> Similarity:
     if options.features is None:
         return Pixels()
     named = protocol(options.features)
-    opened = named.features.open(Resources(weights=options.weights, device=choose_device()), run.class_names)
+    opened = named.features.open(
+        Resources(weights=options.weights, device=choose_device(options.device)), run.class_names
+    )
     return NetworkFeatures(options.features, opened, options.hop)
 
 

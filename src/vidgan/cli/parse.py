@@ -18,11 +18,14 @@ import tyro
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 from vidgan.errors import UserError, did_you_mean
+from vidgan.user_code import load_files
 
 T = TypeVar("T")
 
 UNNAMED = "values"
 """a field of options whose own fields are options without a prefix"""
+HELP: Final = ("-h", "--help")
+CONFIG: Final = (tyro.conf.AvoidSubcommands, tyro.conf.FlagCreatePairsOff)
 NONE: Final = "none"
 """what stands for None"""
 
@@ -46,14 +49,23 @@ def option_set(kind: type[T]) -> type[T]:
     return made
 
 
+@option_set
+class Code:
+    """A verb that reads runs or experiments, which may have classes of the user's own."""
+
+    code: typing.Annotated[tuple[str, ...], tyro.conf.arg(metavar="FILE.py ...")] = ()
+    """Python files with classes of your own"""
+
+
 def parse(kind: type[T], verb: str, args: list[str], default: T | None = None) -> T:
     """Options of class ``kind`` from ``args``; ``default`` gives values that differ from the class's own.
 
+    Files that ``--code`` names are imported.
+
     Raises:
-        UserError: for an unknown option or a value that does not fit, in one line.
+        UserError: for an unknown option or a value that does not fit, in one line; if a file cannot be imported.
         SystemExit: with status 0 after ``--help``.
     """
-    config = (tyro.conf.AvoidSubcommands, tyro.conf.FlagCreatePairsOff)
     given: dict[str, Any] = {} if default is None else {"default": default}
     said, helped = io.StringIO(), Screen()
     try:
@@ -62,7 +74,7 @@ def parse(kind: type[T], verb: str, args: list[str], default: T | None = None) -
                 kind,
                 prog=f"vidgan {verb}",
                 args=args,
-                config=config,
+                config=CONFIG,
                 registry=readers(),
                 return_unknown_args=True,
                 **given,
@@ -79,6 +91,22 @@ def parse(kind: type[T], verb: str, args: list[str], default: T | None = None) -
         raise UserError(f"vidgan {verb}{said_of}") from None
     if unknown:
         raise UserError(f"vidgan {verb}{not_understood(unknown[0], args, list(flags(found)))}")
+    if isinstance(found, Code):
+        load_files(found.code)
+    return found
+
+
+def peek(kind: type[T], args: list[str]) -> T:
+    """Options of class ``kind`` among others, before those are known."""
+    without_help = [arg for arg in args if arg not in HELP]
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            found, _ = tyro.cli(
+                kind, args=without_help, config=CONFIG, registry=readers(), return_unknown_args=True
+            )
+    except SystemExit:
+        raise UserError(in_one_line(lines_of(said.getvalue()))) from None
     return found
 
 

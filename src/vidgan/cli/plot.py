@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vidgan.cli import evaluate, table_of
 from vidgan.cli.compare import read
-from vidgan.cli.parse import option_set, parse
+from vidgan.cli.parse import Code, option_set, parse
 from vidgan.cli.shared import (
     Classes,
     Noise,
@@ -60,7 +60,7 @@ def run(args: list[str]) -> int:
 
 
 @option_set
-class Figure:
+class Figure(Code):
     """A figure of several runs."""
 
     out: Path

@@ -68,8 +68,9 @@ def run(args: list[str]) -> int:
     if options.frames is not None:
         at_least("--frames", options.frames, 1)
     _ = options.truncation
-    directory = RunDirectory.open(options.run)
-    level = directory.experiment.levels[0]
+    named = None if options.data is None else data_of_run(RunDirectory.open(options.run), options.data)
+    model = options.model(options.run, named)
+    level = model.experiment.levels[0]
     if not level.context_frames:
         raise UserError("this model makes videos from noise: use vidgan sample")
     if options.motion and not level.generator.warps:
@@ -78,7 +79,6 @@ def run(args: list[str]) -> int:
         )
     length = level.frames if options.frames is None else options.frames
     source = read_source(options.video, level, options.start, length)
-    model = options.model(options.run, None if options.data is None else data_of_run(directory, options.data))
     given = to_float(torch.from_numpy(source.given)[None])[0]
 
     def continued(sigma: float | None, threshold: float | None) -> Futures:

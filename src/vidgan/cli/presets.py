@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from vidgan.cli.parse import option_set, parse
+from vidgan.cli.parse import Code, option_set, parse
 from vidgan.errors import UserError
 from vidgan.presets import groups, preset, presets
 from vidgan.report.costs import layers, overview
@@ -21,7 +21,7 @@ SAID = ("name", "description", "source", "deviations")
 
 
 @option_set
-class Options:
+class Options(Code):
     """Lists the experiments, shows one of them in full, or what another changes against it."""
 
     name: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="[NAME]")] = None

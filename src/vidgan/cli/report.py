@@ -2,6 +2,9 @@
 
 import time
 from pathlib import Path
+from typing import Annotated
+
+import tyro
 
 from vidgan.cli.parse import option_set, parse
 from vidgan.cli.shared import Run, at_least
@@ -12,6 +15,8 @@ from vidgan.report.page import write_report
 class Options(Run):
     """Writes report.html into a run directory: one self-contained page with results, samples and curves."""
 
+    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+    """run directory"""
     watch: bool = False
     """write it again whenever the run has changed, until Ctrl-C"""
     every: int = 30

@@ -1,11 +1,13 @@
 """Options that several verbs share, each defined once, with the checks of their values."""
 
+import sys
+import warnings
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from vidgan.cli.parse import option_set
+from vidgan.cli.parse import Code, option_set
 from vidgan.data.dataset import Dataset
 from vidgan.errors import UserError
 from vidgan.run.directory import RunDirectory
@@ -18,11 +20,11 @@ from vidgan.sample.video_io import FORMATS, check_rate
 
 
 @option_set
-class Run:
+class Run(Code):
     """A verb that reads one run."""
 
     run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
-    """run directory"""
+    """run directory, or folder of a saved model"""
 
 
 @option_set
@@ -33,6 +35,8 @@ class Weights:
     """best, last or a step"""
     raw: bool = False
     """raw weights instead of their moving average"""
+    device: str | None = None
+    """such as cpu or cuda:1 (the GPU where there is one)"""
 
     def model(self, path: Path, data: Dataset | None = None) -> Model:
         """The model of a run, which keeps the standing statistics that are taken, or of a saved folder.
@@ -47,8 +51,13 @@ class Weights:
         if is_run(path) or not path.is_dir():
             run = RunDirectory.open(path)
             given = given_frames(run, data)
-            return load_run(run, self.checkpoint, self.raw, choose_device(), run.statistics, given)
-        return load(path, None, self.checkpoint, self.raw, data=data)
+            device = choose_device(self.device)
+            return load_run(run, self.checkpoint, self.raw, device, run.statistics, given)
+        with warnings.catch_warnings(record=True) as said:
+            model = load(path, None, self.checkpoint, self.raw, self.device, data=data)
+        for warning in said:
+            print(warning.message, file=sys.stderr)
+        return model
 
     def model_from_noise(self, path: Path) -> Model:
         """A model that makes videos from noise; raises :class:`UserError` where it continues videos."""

@@ -18,14 +18,19 @@ from torch import Tensor, nn
 from vidgan.errors import UserError
 
 
-def choose_device() -> torch.device:
-    """The GPU of this process where torch sees GPUs, else the CPU.
+def choose_device(name: str | None = None) -> torch.device:
+    """The device called ``name``, such as ``cuda:1``; without a name the GPU of this process, else the CPU.
 
     The GPU is number ``LOCAL_RANK``, which torchrun gives to every process, and it becomes torch's current one.
 
     Raises:
-        UserError: if there are fewer GPUs than processes.
+        UserError: if there is no such device, or there are fewer GPUs than processes.
     """
+    if name is not None:
+        try:
+            return torch.empty(0, device=name).device
+        except (RuntimeError, AssertionError) as error:
+            raise UserError(f"there is no device {name!r}: {str(error).splitlines()[0]}") from error
     if not torch.cuda.is_available():
         return torch.device("cpu")
     index, count = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()

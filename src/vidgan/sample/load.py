@@ -55,7 +55,7 @@ def load(
     load_files(code)
     given = None if data is None else GivenFrames.of(data)
     place = None if cache is None else Path(cache)
-    device = choose_device() if device is None else torch.device(device)
+    device = choose_device(device) if device is None or isinstance(device, str) else device
     if (path / RECORD).is_file():
         if checkpoint != "last" or raw:
             raise UserError(

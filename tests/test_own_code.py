@@ -1,0 +1,119 @@
+"""Experiments of one's own on the command line: files, JSON, ``--code``, and values of one's own classes."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from commands import Answer, require_one_line, start, vidgan
+from test_own_experiments import UNIT
+from vidgan.cli.experiment import OfExperiment, parse_with_values
+from vidgan.nn.recurrent import UnitSpec
+from vidgan.nn.temporal import RecurrentSpec
+from vidgan.presets import preset
+from vidgan.run.experiment import Experiment
+from vidgan.run.logs import read_lines
+from vidgan.run.tiny import tiny
+
+Capture = pytest.CaptureFixture[str]
+UNIT_OF = "levels.0.generator.stages.0.temporal.0.unit"
+
+
+def with_values(*words: str) -> Experiment:
+    """The experiment that ``vidgan plan WORDS`` plans."""
+    return parse_with_values(OfExperiment, "plan", list(words))[1]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / f"{tmp_path.name}.py"
+    path.write_text(UNIT)
+    return path
+
+
+def alone(*words: object) -> Answer:
+    """``vidgan WORDS`` in a process of its own, which has imported nothing."""
+    process = start(*words)
+    out, err = process.communicate(timeout=120)
+    return Answer(process.returncode, out, err)
+
+
+def unit_of(experiment: Experiment) -> UnitSpec:
+    """The unit of the first recurrent layer."""
+    layer = experiment.levels[0].generator.stages[0].temporal[0]
+    assert isinstance(layer, RecurrentSpec)
+    return layer.unit
+
+
+def test_values_of_the_class_that_stands_in_an_abstract_field_can_be_set(file: Path) -> None:
+    changed = with_values("demo", f"--{UNIT_OF}.kernel", "5", "--levels.0.discriminators.0.view.k", "3")
+    assert unit_of(changed) == unit_of(preset("demo")).replace(kernel=5)
+    assert changed.levels[0].discriminators[0].view == preset("demo").levels[0].discriminators[
+        0
+    ].view.replace(k=3)
+    mine = tiny(preset(f"{file}:mine"))
+    changed = with_values(f"{file}:mine", "--tiny", f"--{UNIT_OF}.keep", "0.75")
+    assert unit_of(changed) == unit_of(mine).replace(keep=0.75)
+    assert changed.replace(levels=mine.levels) == mine
+
+
+def test_help_shows_values_of_ones_own_class(file: Path, capsys: Capture) -> None:
+    said = vidgan(capsys, "plan", f"{file}:mine", "--help")
+    assert said.status == 0, said.err
+    assert f"--{UNIT_OF}.keep FLOAT" in said.out
+    assert "(default: 0.25)" in said.out
+    assert f"--{UNIT_OF}.kernel" not in said.out
+    require_one_line(
+        vidgan(capsys, "plan", f"{file}:mine", f"--{UNIT_OF}.kep", 1), f"did you mean '--{UNIT_OF}.keep'"
+    )
+    require_one_line(vidgan(capsys, "plan", f"{file}:mine", f"--{UNIT_OF}.keep", "x"), "'x' is not a number")
+
+
+def test_what_presets_prints_is_what_is_read(tmp_path: Path, capsys: Capture) -> None:
+    path = tmp_path / "experiment.json"
+    path.write_text(vidgan(capsys, "presets", "trivd-gan-fp-k600-16x64", "--json").out)
+    read = with_values(str(path), "--training.steps", "7")
+    expected = preset("trivd-gan-fp-k600-16x64")
+    assert read == expected.replace(training=expected.training.replace(steps=7))
+
+
+def test_code_that_cannot_be_imported(tmp_path: Path, capsys: Capture) -> None:
+    bad = tmp_path / f"{tmp_path.name}.py"
+    bad.write_text("import vidgan\nx = 1 / 0\n")
+    for words in (("presets", "demo"), ("plan", "demo"), ("sample", "run", "--out", tmp_path / "x")):
+        require_one_line(vidgan(capsys, *words, "--code", bad), "line 2: ZeroDivisionError")
+        require_one_line(vidgan(capsys, *words, "--code", tmp_path / "none.py"), "no Python file")
+
+
+@pytest.mark.slow
+def test_a_run_with_a_unit_of_ones_own(file: Path, tmp_path: Path) -> None:
+    run, record = tmp_path / "run", tmp_path / "experiment.json"
+    answer = alone("presets", f"{file}:mine", "--json")
+    assert answer.status == 0, answer.err
+    record.write_text(answer.out.replace('"keep": 0.25', '"keep": 0.5'))
+    assert json.loads(record.read_text())["name"] == "mine"
+    train = ("train", record, "--tiny", "--data", "synthetic", "--out", run, "--workers", 0)
+    refused = alone(*train, "--steps", 1)
+    require_one_line(refused, f"name its file by --code {file.name}")
+    code = ("--code", file)
+    for steps, more in ((1, ()), (2, ("--resume",))):
+        answer = alone(*train, "--steps", steps, *more, *code)
+        assert answer.status == 0, answer.err
+    assert [line["step"] for line in read_lines(run / "log.jsonl")] == [1, 2]
+    measure = ("evaluate", run, "--protocol", "pixel-statistics", "--clips", 4)
+    verbs: tuple[tuple[object, ...], ...] = (
+        ("plan", record, "--tiny"),
+        ("sample", run, "--clips", 2, "--out", tmp_path / "videos"),
+        ("sample", run, "--interpolate", "--clips", 1, "--points", 2, "--out", tmp_path / "between"),
+        measure,
+        ("compare", run),
+        ("plot", "levels", run, "--out", tmp_path / "levels.png"),
+        ("report", run),
+    )
+    for words in verbs:
+        require_one_line(alone(*words), f"--code {file.name}") if words[0] != "compare" else None
+        answer = alone(*words, *code)
+        assert answer.status == 0, (words, answer.err)
+    assert len(list((tmp_path / "videos").iterdir())) == 2
+    assert read_lines(run / "metrics.jsonl")[0]["step"] == 2
+    assert json.loads((run / "experiment.json").read_text())["experiment"]["name"] == "mine"
