@@ -15,7 +15,7 @@ from torch import Tensor
 
 from vidgan.data.dataset import Dataset
 from vidgan.data.window import WindowSpec, cut, random_clip, random_place
-from vidgan.data.workers import AHEAD, Begin, run
+from vidgan.data.workers import AHEAD, Begin, map_in_workers
 from vidgan.errors import UserError
 
 ADVICE = "Start again, with fewer workers if memory is short"
@@ -72,8 +72,8 @@ class Loader:
         slots = self._slots(count, len(first)) if self.workers else None
         keys = zip(itertools.cycle(range(count)), itertools.chain([first], indices), strict=False)
         cutting = _Cutting(self.dataset, self.window, self.seed, slots)
-        with contextlib.closing(run(cutting, keys, self.workers, self._name, ADVICE)) as read:
-            for slot, (video, labels) in zip(itertools.cycle(range(count)), read, strict=False):
+        with contextlib.closing(map_in_workers(cutting, keys, self.workers, self._name, ADVICE)) as results:
+            for slot, (video, labels) in zip(itertools.cycle(range(count)), results, strict=False):
                 if video is None:
                     assert slots is not None
                     video = slots[slot, : len(labels)]

@@ -43,7 +43,7 @@ from vidgan.data.store import (
     shard_name,
 )
 from vidgan.data.video import BrokenClipError, ClipSource, Resizer
-from vidgan.data.workers import run
+from vidgan.data.workers import map_in_workers
 from vidgan.errors import UserError, did_you_mean, some
 from vidgan.files import write_json, write_whole
 from vidgan.spec import differences, to_json
@@ -54,7 +54,7 @@ PLAN = "plan.json"
 
 Advance = Callable[[int], None]
 """called with a number of sources that are done"""
-Begin = Callable[[int, int], Advance]
+Progress = Callable[[int, int], Advance]
 """called with the number of sources and of those that an earlier run has done"""
 
 
@@ -74,7 +74,7 @@ def prepare(
     codec: CodecName = "raw",
     quality: int = 95,
     workers: int | None = None,
-    begin: Begin = silent,
+    progress: Progress = silent,
 ) -> PreparedDataset:
     """Prepare the videos below ``source`` into the folder ``dest``; resumes where an earlier run was interrupted.
 
@@ -88,14 +88,16 @@ def prepare(
         codec: how frames are stored; ``raw`` and ``png`` keep every bit, ``jpeg`` is smaller and lossy.
         quality: of jpeg, 1 to 100.
         workers: processes; None: one per core; 0: none, the work is done in this one.
-        begin: shows progress; called once, and only if there is something to do.
+        progress: shows how far the work has come; called once, and only if there is something to do.
 
     Raises:
         UserError: where the source is not usable, the destination holds something else, another run works there, or a
             class has no usable clip. What was done until then is kept.
     """
     spec = prepare_spec(layout, split, size, resize, codec, quality)
-    return prepare_by(Path(source), Path(dest), spec, one_per_core() if workers is None else workers, begin)
+    return prepare_by(
+        Path(source), Path(dest), spec, one_per_core() if workers is None else workers, progress
+    )
 
 
 def prepare_spec(
@@ -165,7 +167,7 @@ class Share(NamedTuple):
 
 
 def prepare_by(
-    source: Path, dest: Path, spec: PrepareSpec, workers: int = 0, begin: Begin = silent
+    source: Path, dest: Path, spec: PrepareSpec, workers: int = 0, progress: Progress = silent
 ) -> PreparedDataset:
     """Prepare ``source`` into ``dest``, or what is left where a run was interrupted or other machines did their shares.
 
@@ -180,7 +182,7 @@ def prepare_by(
         for part in [*dest.glob(".*.part*"), *(dest / UNFINISHED).glob(".*.part*")]:
             part.unlink(missing_ok=True)
         shards = shards_of(found)
-        _write_shards(shards, spec, dest, workers, begin)
+        _write_shards(shards, spec, dest, workers, progress)
         with _writing_to(dest):
             _write_index(found, shards, spec, dest)
     shutil.rmtree(dest / UNFINISHED)
@@ -188,7 +190,7 @@ def prepare_by(
 
 
 def prepare_share(
-    source: Path, dest: Path, spec: PrepareSpec, share: Share, workers: int = 0, begin: Begin = silent
+    source: Path, dest: Path, spec: PrepareSpec, share: Share, workers: int = 0, progress: Progress = silent
 ) -> None:
     """Prepare this machine's share into ``dest``; :func:`prepare` joins the shares where they lie in one folder.
 
@@ -207,7 +209,7 @@ def prepare_share(
         shards = [shard for shard in shards_of(found) if share.holds(shard)]
         for shard in shards:  # what other machines are writing stays
             _remove_unfinished(shard, dest)
-        _write_shards(shards, spec, dest, workers, begin)
+        _write_shards(shards, spec, dest, workers, progress)
 
 
 def _find(source: Path, dest: Path, spec: PrepareSpec) -> FoundClips:
@@ -289,13 +291,15 @@ class Stored(NamedTuple):
     crc: int
 
 
-def _write_shards(shards: Sequence[Shard], spec: PrepareSpec, dest: Path, workers: int, begin: Begin) -> None:
+def _write_shards(
+    shards: Sequence[Shard], spec: PrepareSpec, dest: Path, workers: int, progress: Progress
+) -> None:
     missing = [shard for shard in shards if not _is_written(shard, dest)]
     total = sum(len(shard.sources) for shard in shards)
-    advance = begin(total, total - sum(len(shard.sources) for shard in missing))
+    advance = progress(total, total - sum(len(shard.sources) for shard in missing))
     sources = {shard.first + place: source for shard in missing for place, source in enumerate(shard.sources)}
     advice = "The same command resumes; remove the file if it happens again"
-    results = run(
+    results = map_in_workers(
         functools.partial(write_shard, spec, dest),
         iter(missing),
         min(workers, len(missing)),

@@ -1,8 +1,7 @@
 """Worker processes: a :class:`torch.utils.data.DataLoader` that survives its workers and leaves none behind.
 
-What is done is a function of its key alone, so it can be done again: if a worker dies (``kill -9``, out of
-memory), all are started anew and resume at the keys that have no result yet. Only an item at which workers die twice
-is given up.
+What is done is a function of its key alone, so it can be done again: if a worker dies (``kill -9``, out of memory), all
+are started anew and resume at the keys that have no result yet. Only where workers die twice at an item it is an error.
 
 Workers are forked from a clean process (``forkserver``: this one may run threads), which imports torch once for all of
 them. They are not children of this process, so torch's handler of ``SIGCHLD`` cannot raise in the middle of something
@@ -44,7 +43,7 @@ Begin = Callable[[int], None]
 """called with the number of an item that is begun"""
 
 
-def run(
+def map_in_workers(
     do: Callable[[Key, Begin], Result],
     keys: Iterator[Key],
     workers: int,
@@ -88,9 +87,7 @@ def run(
             where = item if item >= 0 else -1 - min(asked.waiting, default=0)
             place = f"at {name(item)}" if item >= 0 else "before it began"
             if where in died_at:
-                cause = (
-                    "a file that breaks the reader" if item >= 0 else "a dataset that only this process knows"
-                )
+                cause = "a file that breaks the reader" if item >= 0 else "a dataset of the main script alone"
                 raise UserError(
                     f"a data worker died ({how}) twice {place}: out of memory, or {cause}? {advice}"
                 )
@@ -115,11 +112,9 @@ class _Failure(NamedTuple):
 
     def error(self) -> Exception:
         """The exception to raise in the parent."""
-        return (
-            UserError(self.message)
-            if self.mendable
-            else RuntimeError(f"a data worker failed:\n{self.message}")
-        )
+        if self.mendable:
+            return UserError(self.message)
+        return RuntimeError(f"a data worker failed:\n{self.message}")
 
 
 class _Asked(Sampler[tuple[int, Key]], Generic[Key]):
@@ -170,7 +165,9 @@ class _Running(Generic[Key, Result]):
     ) -> None:
         self.dead: list[tuple[str, int]] = []
         """how workers died that should not have, and the item that each had begun last; -1: none"""
-        self._begun = torch.full((workers,), -1).share_memory_()
+        self._begun = torch.full((workers,), -1)
+        if workers:
+            self._begun.share_memory_()
         # Warnings: more workers than cores are the user's choice; what cannot be pickled is told below.
         with _signals_blocked(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -187,15 +184,16 @@ class _Running(Generic[Key, Result]):
             )
             try:
                 results: Any = iter(loader)
-            except (TypeError, AttributeError, ValueError, RuntimeError) as error:
+            except OSError:
+                raise
+            except Exception as error:  # pickling raises almost anything
                 raise UserError(
                     f"the dataset cannot be sent to worker processes ({' '.join(str(error).split())}): make it of what "
                     "can be pickled, or read with 0 workers"
                 ) from error
         self._results = results
-        self._processes: list[BaseProcess] = (
-            results._workers if workers else []
-        )  # torch has no public name for it
+        # torch has no public name for them.
+        self._processes: list[BaseProcess] = results._workers if workers else []
         atexit.register(self._kill)
 
     def next(self) -> tuple[int, Result | _Failure] | None:
