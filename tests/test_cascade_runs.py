@@ -105,7 +105,7 @@ def test_raw_weights_may_feed_the_levels_above(
     demo = tiny(preset("demo")).training.average
     assert demo is not None
     training = cascade.training.replace(average=demo.replace(start=0, feeds=False), steps=1)
-    monkeypatch.setattr("vidgan.cli.train.tiny", lambda experiment: cascade.replace(training=training))
+    monkeypatch.setattr("vidgan.cli.experiment.tiny", lambda experiment: cascade.replace(training=training))
     out = tmp_path / "run"
     answer = vidgan(capsys, "train", "ssw-gan-k600-48x128", *COMMON, "--out", out)
     assert answer.status == 0, answer.err

@@ -277,7 +277,7 @@ def test_a_predictor_takes_data_or_saved_statistics(predictor: Path, tmp_path: P
         with pytest.raises(UserError, match=text):
             call()
     model.save(tmp_path / "saved")
-    with pytest.warns(UserWarning, match="those saved, of frames of the training data"):
+    with pytest.warns(UserWarning, match="of the data that it was trained on"):
         again = vidgan.load(tmp_path / "saved", device="cpu")
     assert torch.equal(again.predict(frames, count=3, seed=1), futures)
 

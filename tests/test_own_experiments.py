@@ -176,7 +176,11 @@ def test_a_unit_of_ones_own_is_trained_saved_loaded_and_sampled(file: Path, tmp_
     # A folder makes vidgan import nothing: the error names the option.
     refused = in_a_process_of_its_own(out, "", tmp_path / "no.pt")
     assert refused.returncode == 1
-    assert refused.stderr.strip().splitlines()[-1].endswith("name its file by --code my_experiment.py")
+    assert (
+        refused.stderr.strip()
+        .splitlines()[-1]
+        .endswith("name its file by --code my_experiment.py (code= in Python)")
+    )
     done = in_a_process_of_its_own(out, file, tmp_path / "run.pt")
     assert (done.returncode, done.stderr) == (0, "")
     video = torch.load(tmp_path / "run.pt", weights_only=True)
@@ -188,7 +192,11 @@ def test_a_unit_of_ones_own_is_trained_saved_loaded_and_sampled(file: Path, tmp_
     assert (done.returncode, done.stderr) == (0, "")
     assert torch.equal(torch.load(tmp_path / "saved.pt", weights_only=True), video)
     refused = in_a_process_of_its_own(tmp_path / "saved", "", tmp_path / "no.pt")
-    assert refused.stderr.strip().splitlines()[-1].endswith("name its file by --code my_experiment.py")
+    assert (
+        refused.stderr.strip()
+        .splitlines()[-1]
+        .endswith("name its file by --code my_experiment.py (code= in Python)")
+    )
     # Another version of the file is said in a line, and used.
     file.write_text(UNIT + "\n# Edited.\n")
     for place in (out, tmp_path / "saved"):

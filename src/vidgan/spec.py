@@ -176,7 +176,7 @@ def _parse_spec(kinds: list[type[Spec]], data: Any, place: str) -> Spec:
         file, of_a_file, _ = str(tag).rpartition(":")
         if of_a_file and not any(name.startswith(f"{file}:") for name in known):
             raise SpecError(
-                f"{place}: the class {tag!r} is not part of vidgan: name its file by --code {file}"
+                f"{place}: the class {tag!r} is not part of vidgan: name its file by --code {file} (code= in Python)"
             )
         hint = did_you_mean(str(tag), list(known))
         raise SpecError(f"{place}: {tag!r} is none of {', '.join(known)}{hint}")

@@ -45,8 +45,8 @@ def load(
         raw: raw weights instead of their moving average; in a cascade those of the top level.
         device: None: the GPU where there is one.
         cache: folder that keeps standing statistics which are taken anew; None: they are kept in memory.
-        data: whose frames a frame-conditional model is given for its standing statistics. None: it takes those that
-            are saved, of the data that it was trained on, and warns so.
+        data: whose frames a frame-conditional model is given for its standing statistics. None: those that it was
+            trained on, which need not be there where the statistics are; it warns so.
 
     Raises:
         UserError: if there is no model, it is damaged, or a frame-conditional one has neither statistics nor data.
@@ -66,9 +66,7 @@ def load(
         model = load_run(RunDirectory.open(path), checkpoint, raw, device, place, given)
     if data is None and model.experiment.levels[0].context_frames:
         model.sampler()
-        warnings.warn(
-            f"{path}: the standing statistics are those saved, of frames of the training data", stacklevel=2
-        )
+        warnings.warn(f"{path}: standing statistics are of the data that it was trained on", stacklevel=2)
     return model
 
 
@@ -82,13 +80,12 @@ def load_run(
 ) -> Model:
     """The model of an open run; as :func:`load`."""
     generators, state = load_generators(run, checkpoint, raw)
-    experiment = run.experiment
     return Model(
-        experiment,
+        run.experiment,
         [generator.to(device) for generator in generators],
         run.class_names,
         int(state.facts["step"]),
-        state.facts.get("labels", [1] * experiment.classes),  # old checkpoints keep none
+        state.facts["labels"],
         data or given_frames(run, None),
         StatisticsStore([run.statistics], cache),
     )

@@ -22,15 +22,15 @@ FORMAT: Final = "vidgan-model-1"
 RECORD, WEIGHTS, STATISTICS = "model.json", "weights.safetensors", "statistics"
 """Two files of a saved model, and a folder."""
 
-Classes = Sequence[str | int] | None
-"""Classes by name or by number from 0: clip i has number i of them, again from the first after the last; None: all."""
+Classes = str | Sequence[str | int] | None
+"""Classes by name or number (from 0), or one name: clip i has class i, beginning again after the last. None: all."""
 
 
 class Model:
     """A trained model. Videos are float (n, T, 3, H, W) in [-1, 1] on the CPU.
 
     Clip number i is a function of the seed, i and its class, whatever else is made beside it. Standing statistics are
-    those that are saved, or are taken when they are first needed; frozen generators make them once.
+    those that are saved, or are taken when they are first needed, since the generators do not change.
 
     Args:
         generators: one for each level, from the lowest.
