@@ -117,7 +117,7 @@ def _load_saved(path: Path, device: torch.device, cache: Path | None, data: Give
         generators,
         record["class_names"],
         record["step"],
-        record["labels"],
+        record["label_counts"],
         data or (None if record["data"] is None else GivenFrames(record["data"], refuse)),
         StatisticsStore([path / STATISTICS], cache),
     )

@@ -35,7 +35,7 @@ class Model:
     Args:
         generators: one for each level, from the lowest.
         step: generator updates of the top level.
-        labels: how often the data have each class; see :func:`vidgan.run.experiment.label_counts`.
+        label_counts: how often the data have each class; see :func:`vidgan.run.experiment.label_counts`.
         data: whose frames a frame-conditional model is given for its standing statistics; others need none.
         statistics: where standing statistics are kept; None: in memory.
     """
@@ -46,12 +46,12 @@ class Model:
         generators: Sequence[Generator],
         class_names: Sequence[str],
         step: int,
-        labels: Sequence[int],
+        label_counts: Sequence[int],
         data: GivenFrames | None = None,
         statistics: StatisticsStore | None = None,
     ) -> None:
         self.experiment, self.generators = experiment, tuple(generators)
-        self.class_names, self.step, self.labels = tuple(class_names), step, tuple(labels)
+        self.class_names, self.step, self.label_counts = tuple(class_names), step, tuple(label_counts)
         self.data, self.statistics = data, statistics or StatisticsStore()
         self.device = device_of(self.generators[0])
         self._samplers: dict[int, Sampler] = {}
@@ -218,7 +218,7 @@ class Model:
         length = experiment.levels[-1].frames
         if length not in self._samplers:
             levels = frozen_levels(
-                experiment, self.generators, self.labels, self.data, self.statistics, chunk
+                experiment, self.generators, self.label_counts, self.data, self.statistics, chunk
             )
             self._samplers[length] = Sampler(levels, at_once(experiment))
         return self._samplers[length]
@@ -231,6 +231,8 @@ class Model:
         """
         if classes is not None and not self.experiment.conditional:
             raise UserError("this model was trained without classes: give none")
+        if classes is not None and not classes:
+            raise UserError("an empty list of classes: leave them out for all")
         return class_numbers(self.class_names, classes)
 
     def labels_of(self, numbers: Sequence[int], classes: Classes = None) -> list[int]:
@@ -267,7 +269,7 @@ class Model:
             "experiment": to_json(self.experiment),
             "class_names": self.class_names,
             "step": self.step,
-            "labels": self.labels,
+            "label_counts": self.label_counts,
             "data": None if self.data is None else self.data.fingerprint,
             "code": code_of(self.experiment),
             **versions(),
