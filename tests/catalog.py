@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from vidgan.models.cascade import below_of
 from vidgan.models.discriminator import (
     BodySpec,
     DiscriminatorSpec,
@@ -18,6 +19,7 @@ from vidgan.models.discriminator import (
     MixedProjectionSpec,
     ProjectionSpec,
 )
+from vidgan.models.generator import Below
 from vidgan.models.level import LevelSpec
 from vidgan.models.losses import HingeEachSpec, HingeJoinedSpec, ObjectiveSpec, SumThenHingeSpec
 from vidgan.models.views import ClipSpec, CropSpec, FramesSpec, MatchingPairSpec, ViewSpec
@@ -181,6 +183,45 @@ def discriminators() -> dict[str, tuple[LevelSpec, DiscriminatorSpec]]:
             if shape not in seen:
                 seen.add(shape)
                 table[f"{name} level {index + 1} {discriminator.name}"] = level, discriminator
+    return table
+
+
+@functools.cache
+def generators() -> dict[str, tuple[LevelSpec, Below | None]]:
+    """The distinct generators of all tiny presets as levels of two frames, and what feeds each.
+
+    Without the stages and the encoder that an earlier generator has too, but for one stage.
+    """
+    table: dict[str, tuple[LevelSpec, Below | None]] = {}
+    seen: set[str] = set()
+    for name, index, level in each_level():
+        spec = level.generator
+        if structure(spec) in seen:
+            continue
+        stages = {structure(stage): stage for stage in reversed(spec.stages)}
+        fresh = [stage for tree, stage in stages.items() if tree not in seen] or list(spec.stages[-1:])
+        encoder = None if structure(spec.encoder) in seen else spec.encoder
+        if encoder is not None and encoder.skips:
+            fresh = list(
+                spec.stages[:-3:-1]
+            )  # only a stage that is not the last takes features from the encoder
+        seen |= {structure(spec), structure(spec.encoder), *stages}
+        small = spec.replace(
+            stages=tuple(stage.replace(blocks=1) for stage in reversed(fresh)),
+            side=2,
+            channels=max(stage.channels for stage in fresh),
+            encoder=None,
+        )
+        if encoder is not None:
+            channels = encoder.body.channels[: small.size.bit_length() - 1]
+            small = small.replace(encoder=encoder.replace(body=encoder.body.replace(channels=channels)))
+        below = below_of(structures()[name].levels, index)
+        table[f"{name} level {index + 1}"] = (
+            LevelSpec(
+                generator=small, discriminators=(), frames=2, context_frames=0 if encoder is None else 1
+            ),
+            below and below._replace(size=max(2, small.size // 2)),
+        )
     return table
 
 

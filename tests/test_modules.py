@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import pkgutil
+import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -12,6 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import catalog
+import vidgan.models
+import vidgan.nn.recurrent
 from vidgan.models.discriminator import (
     Discriminator,
     DiscriminatorSpec,
@@ -43,6 +46,7 @@ from vidgan.nn import (
     LearntNormReLU,
     Linear,
     MultiplicativeConvGRU,
+    OrthogonalSpec,
     PixelwiseWarp,
     RecurrentSpec,
     SelfAttentionSpec,
@@ -53,8 +57,13 @@ from vidgan.nn import (
     TSRUp,
     TSRUpSpec,
     TSRUs,
+    WeightLayer,
+    initialise,
+    undrawn_weights,
+    unroll,
 )
 from vidgan.nn.attention import Attention
+from vidgan.nn.layers import join
 from vidgan.nn.recurrent.dynamic_conv_lstm import KernelCNN
 from vidgan.nn.temporal import AttentionLayer, ConvolutionLayer, RecurrentLayer
 
@@ -204,3 +213,98 @@ def test_a_view_gives_finite_pixels_and_gradients(name: str) -> None:
     assert clip.grad is not None
     assert bool(clip.grad.isfinite().all())
     assert bool(clip.grad.any())
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_new_weights_are_orthogonal_and_the_seed_s(name: str) -> None:
+    """As the papers initialise them; what a layer sees as their largest singular value is so from the start."""
+    modules = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        modules.append(MODULES[name]()[0])
+    first, again, other = (dict(module.named_parameters()) for module in modules)
+    for layer in modules[0].modules():
+        if isinstance(layer, WeightLayer):
+            values = torch.linalg.svdvals(layer.weight.flatten(1))
+            torch.testing.assert_close(values, torch.ones_like(values))
+            assert layer.bias is None or not layer.bias.any()
+            if layer.spectral:
+                torch.testing.assert_close(layer.sigma(), torch.ones(()))
+    for key, weight in first.items():
+        assert torch.equal(weight, again[key])
+        assert weight.dim() < 2 or not torch.equal(weight, other[key]), key
+
+
+def test_undrawn_weights_and_those_without_memory_draw_nothing() -> None:
+    before = torch.get_rng_state()
+    with undrawn_weights():
+        layer = Conv2d(3, 5)
+        with undrawn_weights(), torch.device("meta"):
+            assert Linear(3, 5).weight.is_meta
+        assert not layer.weight.any()
+    with torch.device("meta"):
+        ConvGRU(3)
+    assert torch.equal(torch.get_rng_state(), before)
+    with pytest.raises(ZeroDivisionError), undrawn_weights():
+        raise ZeroDivisionError
+    assert Linear(3, 5).weight.any()
+    expected = Conv2d(3, 5)
+    initialise(layer, OrthogonalSpec(), torch.Generator().manual_seed(3))
+    initialise(expected, OrthogonalSpec(), torch.Generator().manual_seed(3))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(layer.state_dict().values(), expected.state_dict().values(), strict=True)
+    )
+
+
+@pytest.mark.parametrize("name", catalog.UNITS)
+def test_a_unit_is_called_for_its_features(name: str) -> None:
+    """Without an encoding it starts from zeros; a hook on it runs; its spec builds what its constructor makes."""
+    unit, x = catalog.UNITS[name].build(CHANNELS, CHANNELS), features()
+    seen: list[Tensor] = []
+    unit.register_forward_hook(lambda module, inputs, output: seen.append(output))
+    y = RecurrentLayer(unit)(x)
+    expected, _ = unroll(unit, x, torch.zeros(4, CHANNELS, 4, 4))
+    assert torch.equal(y, expected)
+    assert torch.equal(seen[0], expected)
+    assert y.shape == x.shape
+
+
+def test_a_warp_s_kernels_are_collected_where_somebody_asks() -> None:
+    layer, x = RecurrentLayer(TSRUp(CHANNELS)), features()
+    kernels: list[Tensor] = []
+    y = layer(x, Context(kernels=kernels))
+    (of_unit,) = kernels
+    expected, wanted = unroll(layer.unit, x)
+    assert torch.equal(y, expected)
+    assert wanted is not None
+    assert torch.equal(of_unit, wanted)
+    RecurrentLayer(ConvGRU(CHANNELS))(x, Context(kernels=kernels))
+    assert len(kernels) == 1
+
+
+def test_the_unit_that_the_contract_s_page_shows_works() -> None:
+    page = inspect.getdoc(importlib.import_module("vidgan.nn.recurrent.unit"))
+    assert page is not None
+    names = dict(vars(vidgan.nn)) | {"torch": torch, "join": join}
+    exec(textwrap.dedent(page.split("::\n", 1)[1]), names)
+    unit = names["LeakySpec"]().build(CHANNELS, CHANNELS)
+    x, first = features(), given(4, CHANNELS, 4, 4)
+    y = unit(x, first)
+    weight = unit.content.weight / torch.linalg.svdvals(unit.content.weight.flatten(1))[0]
+    h = first
+    for t in range(3):
+        content = F.conv2d(torch.cat([h, x[:, t]], dim=1), weight, unit.content.bias, padding=1)
+        h = 0.9 * h + 0.1 * torch.tanh(content)
+        torch.testing.assert_close(y[:, t], h)
+
+
+@pytest.mark.parametrize("package", [vidgan.nn, vidgan.models, vidgan.nn.recurrent])
+def test_what_a_package_offers_is_there(package: Any) -> None:
+    assert set(package.__all__) == {
+        name
+        for name, value in vars(package).items()
+        if not name.startswith("_") and not inspect.ismodule(value)
+    }
+    # The function, not a file of its name.
+    assert callable(vidgan.nn.warp)

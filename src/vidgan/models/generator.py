@@ -372,12 +372,14 @@ class Generator(nn.Module):
                 f"this generator takes {'no' if self.encoder is None else 'its first'} frames as given"
             )
         if self.below is not None and below is not None:
-            frames = frames or below.shape[1] * self.below.factor
-            if frames != below.shape[1] * self.below.factor:
+            fed = below.shape[1] * self.below.factor
+            frames = fed if frames is None else frames
+            if frames != fed:
                 raise ValueError(f"{below.shape[1]} frames of the level below do not make {frames}")
         conditioning = Conditioning({}, {}, below) if given is None else self.encode(given)
-        statistics = statistics or BatchStatistics()
-        return self.generate(z, self.embed_label(label), frames or self.frames, statistics, conditioning)
+        frames = self.frames if frames is None else frames
+        statistics = BatchStatistics() if statistics is None else statistics
+        return self.generate(z, self.embed_label(label), frames, statistics, conditioning)
 
     def encode(self, frames: Tensor) -> Conditioning:
         """Conditioning from given frames (B C 3 H W) in [-1, 1]."""
