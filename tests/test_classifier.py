@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from commands import require_one_line, vidgan
-from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
+from vidgan.data.synthetic import BUILT_IN, SyntheticDataset, SyntheticSpec
 from vidgan.data.window import WindowSpec
 from vidgan.errors import UserError
 from vidgan.evaluation import frechet_distance
@@ -124,9 +124,7 @@ def test_the_command(tmp_path: Path, capsys: Capture) -> None:
     )
     # A few of the built-in clips are enough here.
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            "vidgan.cli.classifier.demo_like", lambda size, frames: SyntheticSpec(size=size, clips=32)
-        )
+        patch.setitem(BUILT_IN, "synthetic", SyntheticSpec(clips=32))
         answer = vidgan(capsys, *command)
     assert answer.status == 0, answer.err
     in_domain = load_in_domain(out)

@@ -7,8 +7,12 @@ import av
 import numpy as np
 import pytest
 
-from commands import vidgan
+import runs
+from commands import require_one_line, snapshot, vidgan
+from vidgan.presets import preset
 from vidgan.run.logs import read_lines
+from vidgan.run.tiny import tiny
+from vidgan.sample.load import load
 from vidgan.sample.video_io import write_clip
 
 
@@ -36,6 +40,31 @@ def cycle(
     assert vidgan(capsys, "report", out).status == 0
     assert (out / "report.html").stat().st_size > 1000
     assert list((out / "samples" / "fixed").glob("*.webp"))
+
+
+def test_saved_models(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run, saved = runs.untrained(tmp_path / "run", tiny(preset("demo"))).path, tmp_path / "saved"
+    load(run, device="cpu").save(saved)
+    kept = snapshot(saved)
+    for place in (run, saved):
+        out = tmp_path / f"of-{place.name}"
+        answer = vidgan(
+            capsys, "sample", place, "--out", out, "--clips", 2, "--format", "npy", "--device", "cpu"
+        )
+        assert answer.status == 0, answer.err
+        answer = vidgan(
+            capsys, "evaluate", place, "--protocol", "pixel-statistics", "--data", "synthetic", "--clips", 4
+        )
+        assert answer.status == 0, answer.err
+    assert snapshot(tmp_path / "of-run") == snapshot(tmp_path / "of-saved")
+    (ours,), (theirs,) = read_lines(run / "metrics.jsonl"), read_lines(tmp_path / "saved.metrics.jsonl")
+    assert ours["value"] == theirs["value"]
+    assert snapshot(saved) == kept
+    ask = ("sample", saved, "--out", tmp_path / "x")
+    require_one_line(vidgan(capsys, *ask, "--checkpoint", "best"), "one set of weights")
+    require_one_line(vidgan(capsys, *ask, "--device", "gpu"), "no device 'gpu'")
+    require_one_line(vidgan(capsys, "report", saved), "not a run directory")
+    assert not (tmp_path / "x").exists()
 
 
 @pytest.mark.slow

@@ -7,14 +7,10 @@ import tyro
 
 from vidgan.cli.parse import option_set, parse
 from vidgan.cli.progress import clips_progress
-from vidgan.cli.shared import at_least, file_to_write
-from vidgan.data.dataset import Dataset
-from vidgan.data.store import open_prepared
-from vidgan.data.synthetic import SyntheticDataset, demo_like
+from vidgan.cli.shared import at_least, file_to_write, opened
 from vidgan.data.window import WindowSpec
 from vidgan.evaluation.classifier import ClassifierSpec, save_in_domain, train_classifier
 from vidgan.report.words import count
-from vidgan.run.data import SYNTHETIC
 from vidgan.run.directory import command_line, versions
 from vidgan.run.distributed import choose_device
 
@@ -65,11 +61,7 @@ def run(args: list[str]) -> int:
         held_out=options.held_out,
         seed=options.seed,
     )
-    dataset: Dataset
-    if options.data == SYNTHETIC:
-        dataset = SyntheticDataset(demo_like(options.size, window.span))
-    else:
-        dataset = open_prepared(Path(options.data))
+    dataset = opened(options.data, options.size, window.span)
     with clips_progress() as begin:
         trained = train_classifier(dataset, spec, choose_device(), begin("clips", spec.steps * spec.batch, 0))
     facts = {**trained.facts, "versions": versions(), "command": command_line()}

@@ -9,23 +9,22 @@ import tyro
 from vidgan.cli import classifier, memorisation
 from vidgan.cli.parse import Code, option_set, parse
 from vidgan.cli.progress import clips_progress
-from vidgan.cli.shared import Noise, Weights, at_least, is_run
+from vidgan.cli.shared import Noise, Weights, at_least, is_run, opened
 from vidgan.data.dataset import Dataset
 from vidgan.data.raw_videos import open_videos
-from vidgan.data.synthetic import SyntheticDataset, demo_like
 from vidgan.errors import UserError
-from vidgan.evaluation.evaluated import CopyBaseline
-from vidgan.evaluation.opening import Opening, open_beside, open_run
+from vidgan.evaluation.evaluated import CopyBaseline, Evaluated, ModelSamples, OfExperiment
+from vidgan.evaluation.opening import Opening, open_beside, open_run, open_sides
 from vidgan.evaluation.protocols import ALL, Protocol, adjusted, protocol
 from vidgan.evaluation.protocols.protocol import Resources
-from vidgan.evaluation.record import Result, changes_of, copies_log, evaluate_by
+from vidgan.evaluation.record import changes_of, copies_log, evaluate_by
 from vidgan.evaluation.rows import Shares, Work, default_cache, silent
 from vidgan.report.words import count
-from vidgan.run.data import SYNTHETIC, data_of_run
+from vidgan.run.data import data_of_run, open_data
 from vidgan.run.directory import RunDirectory
 from vidgan.run.distributed import choose_device, join_replicas
 from vidgan.run.logs import Log
-from vidgan.sample.model import class_numbers
+from vidgan.sample.model import RECORD, class_numbers
 
 
 @option_set
@@ -104,15 +103,20 @@ def measured(options: Measuring) -> list[dict[str, Any]]:
     chosen = {name: with_options(protocol(name), options) for name in options.protocol}
     replicas = join_replicas()
     shares = Shares(replicas.rank, replicas.size, replicas.wait)
+    device = choose_device(options.device)
+    evaluated, real, log = sides_of(options, Opening(options.checkpoint, options.raw, device))
+    if options.classes:
+        chosen = {
+            name: adjusted(each, classes=classes_of(options, evaluated)) for name, each in chosen.items()
+        }
     with clips_progress() as begin:
-        resources = Resources(
-            options.weights, options.mean_clip, options.run_foreign_code, choose_device(options.device)
-        )
+        resources = Resources(options.weights, options.mean_clip, options.run_foreign_code, device)
         work = Work(options.cache or default_cache(), shares, begin if shares.is_rank_zero else silent)
-        evaluate = evaluate_run if is_run(options.evaluated) else evaluate_videos
-        results = evaluate(options, chosen, resources, work)
+        results = evaluate_by(evaluated, real, chosen, resources, work, log)
     lines = [result.line() for result in results]
     if shares.is_rank_zero:
+        if not is_run(options.evaluated):
+            print(f"results: {log.path}", file=sys.stderr)
         for line in lines:
             show(line)
             alarm(line)
@@ -152,56 +156,45 @@ def with_options(named: Protocol, options: Measuring) -> Protocol:
     )
 
 
-def evaluate_run(
-    options: Measuring, chosen: dict[str, Protocol], resources: Resources, work: Work
-) -> list[Result]:
-    """Measure a run; results are appended to its metrics.jsonl, those of copies apart."""
-    if options.out is not None:
-        raise UserError("results of a run are kept in its metrics.jsonl: leave out --out")
-    run = RunDirectory.open(options.evaluated)
-    real = options.real or data_of_run(run, options.data)
-    opening = Opening(options.checkpoint, options.raw, resources.device, run.statistics)
-    samples, dataset = open_run(run, real, opening)
-    if options.classes and not run.experiment.conditional:
-        raise UserError("this model was trained without classes: leave out --classes")
-    only = [run.class_names[n] for n in class_numbers(run.class_names, options.classes)]
-    chosen = {name: adjusted(each, classes=only) for name, each in chosen.items()}
-    if options.copy_last:
+def sides_of(options: Measuring, opening: Opening) -> tuple[Evaluated, Dataset | None, Log]:
+    """What is measured, what it is compared with, and the file that results are appended to."""
+    path = options.evaluated
+    if is_run(path):
+        if options.out is not None:
+            raise UserError("results of a run are kept in its metrics.jsonl: leave out --out")
+        run = RunDirectory.open(path)
+        own = options.real or data_of_run(run, options.data)
+        samples, dataset = open_run(run, own, opening._replace(cache=run.statistics))
+        if not options.copy_last:
+            return samples, dataset, run.metrics
         if not run.experiment.levels[0].context_frames:
             raise UserError("--copy-last copies the last given frame, and this model is given none")
-        copies = CopyBaseline(run.experiment, run.class_names, run.path)
-        return evaluate_by(copies, dataset, chosen, resources, work, copies_log(run))
-    return evaluate_by(samples, dataset, chosen, resources, work, run.metrics)
-
-
-def evaluate_videos(
-    options: Measuring, chosen: dict[str, Protocol], resources: Resources, work: Work
-) -> list[Result]:
-    """Measure files; results are appended to the file of results."""
-    for name, unset in (("sigma", None), ("threshold", None), ("checkpoint", "last")):
-        if getattr(options, name) != unset:
-            raise UserError(
-                f"--{name} says how a model is sampled; {options.evaluated} holds finished videos"
-            )
-    if options.classes:
-        raise UserError(
-            f"--classes asks a model for classes; of {options.evaluated} give a folder with these alone"
-        )
+        return CopyBaseline(run.experiment, run.class_names, run.path), dataset, copies_log(run)
     if options.copy_last:
-        raise UserError(f"--copy-last copies what a run is given; {options.evaluated} is no run directory")
-    videos = open_videos(options.evaluated, options.size)
-    named: Path | Dataset | None = options.real
-    if options.data == SYNTHETIC:
-        frames = options.frames or videos.info(0).frames
-        named = SyntheticDataset(demo_like(videos.size, frames * (options.stride or 1)))
-    elif options.data is not None:
-        named = Path(options.data)
-    finished, real = open_beside(videos, named)
-    log = Log(options.out or results_beside(options.evaluated))
-    results = evaluate_by(finished, real, chosen, resources, work, log)
-    if work.shares.is_rank_zero:
-        print(f"results: {log.path}", file=sys.stderr)
-    return results
+        raise UserError(f"--copy-last copies what a run is given; {path} is no run directory")
+    log = Log(options.out or results_beside(path))
+    if (path / RECORD).is_file():
+        model = options.model(path)
+        if options.data is not None:
+            return ModelSamples.of(model, path), open_data(options.data, model.experiment)[0], log
+        return *open_sides(model, options.real, None, opening), log
+    for name in ("sigma", "threshold", "classes"):
+        if getattr(options, name) not in (None, ()):
+            raise UserError(f"--{name} says how a model is sampled; {path} holds finished videos")
+    videos = open_videos(path, options.size)
+    real: Path | Dataset | None = options.real
+    if options.data is not None:
+        span = (options.frames or videos.info(0).frames) * (options.stride or 1)
+        real = opened(options.data, videos.size, span)
+    return *open_beside(videos, real, opening), log
+
+
+def classes_of(options: Measuring, evaluated: Evaluated) -> list[str]:
+    """The names of the classes that are asked for by name or number."""
+    assert isinstance(evaluated, OfExperiment)
+    if not evaluated.experiment.conditional:
+        raise UserError("this model was trained without classes: leave out --classes")
+    return [evaluated.classes[number] for number in class_numbers(evaluated.classes, options.classes)]
 
 
 def results_beside(evaluated: Path) -> Path:

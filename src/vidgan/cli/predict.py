@@ -18,8 +18,6 @@ from vidgan.data.video import BrokenClipError, Resizer, StripImage, VideoFile
 from vidgan.errors import UserError
 from vidgan.models.level import LevelSpec
 from vidgan.report.words import count as counted
-from vidgan.run.data import data_of_run
-from vidgan.run.directory import RunDirectory
 from vidgan.sample.sampler import Futures
 from vidgan.sample.video_io import Clip, check_rate, grid, to_bytes, under, write_clip
 
@@ -68,8 +66,7 @@ def run(args: list[str]) -> int:
     if options.frames is not None:
         at_least("--frames", options.frames, 1)
     _ = options.truncation
-    named = None if options.data is None else data_of_run(RunDirectory.open(options.run), options.data)
-    model = options.model(options.run, named)
+    model = options.model(options.run, options.data)
     level = model.experiment.levels[0]
     if not level.context_frames:
         raise UserError("this model makes videos from noise: use vidgan sample")

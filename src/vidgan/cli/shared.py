@@ -9,11 +9,15 @@ import tyro
 
 from vidgan.cli.parse import Code, option_set
 from vidgan.data.dataset import Dataset
+from vidgan.data.open import open_dataset
+from vidgan.data.synthetic import BUILT_IN
 from vidgan.errors import UserError
+from vidgan.presets import preset
+from vidgan.run.data import data_of_run, open_data
 from vidgan.run.directory import RunDirectory
 from vidgan.run.distributed import choose_device
 from vidgan.sample.load import load, load_run
-from vidgan.sample.model import Model
+from vidgan.sample.model import RECORD, Model
 from vidgan.sample.noise import Truncation, truncation
 from vidgan.sample.standing import given_frames
 from vidgan.sample.video_io import FORMATS, check_rate
@@ -38,7 +42,7 @@ class Weights:
     device: str | None = None
     """such as cpu or cuda:1 (the GPU where there is one)"""
 
-    def model(self, path: Path, data: Dataset | None = None) -> Model:
+    def model(self, path: Path, data: str | None = None) -> Model:
         """The model of a run, which keeps the standing statistics that are taken, or of a saved folder.
 
         Args:
@@ -48,13 +52,15 @@ class Weights:
         Raises:
             UserError: if there is no model, or no such checkpoint.
         """
-        if is_run(path) or not path.is_dir():
+        record = path / RECORD
+        if not record.is_file():
             run = RunDirectory.open(path)
-            given = given_frames(run, data)
+            given = given_frames(run, None if data is None else data_of_run(run, data))
             device = choose_device(self.device)
             return load_run(run, self.checkpoint, self.raw, device, run.statistics, given)
+        dataset = None if data is None else open_data(data, preset(str(record)))[0]
         with warnings.catch_warnings(record=True) as said:
-            model = load(path, None, self.checkpoint, self.raw, self.device, data=data)
+            model = load(path, None, self.checkpoint, self.raw, self.device, data=dataset)
         for warning in said:
             print(warning.message, file=sys.stderr)
         return model
@@ -86,6 +92,15 @@ class Noise:
             UserError: if both are, or one is out of range.
         """
         return truncation(self.sigma, self.threshold)
+
+
+def opened(source: str, size: int, frames: int) -> Dataset:
+    """The clips called ``source``; built-in ones are of ``size`` pixels and ``frames`` source frames.
+
+    Raises:
+        UserError: where there is no such dataset.
+    """
+    return open_dataset(source, size=size, frames=frames) if source in BUILT_IN else open_dataset(source)
 
 
 def is_run(path: Path) -> bool:
