@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vidgan.data.synthetic import DEMO, SyntheticDataset, demo_like
+from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
 from vidgan.evaluation.oracle import recognise
 from vidgan.evaluation.protocols.metrics import ClassAccuracy
 from vidgan.evaluation.protocols.pixels import OracleLabels
@@ -12,7 +12,7 @@ from vidgan.sample.video_io import Videos
 
 
 def clips(size: int, count: int) -> tuple[Videos, np.ndarray, tuple[str, ...]]:
-    dataset = SyntheticDataset(demo_like(size, 8))
+    dataset = SyntheticDataset(SyntheticSpec(size=size))
     videos = np.stack([dataset.read(i, 0, 8) for i in range(count)])
     labels = np.array([dataset.info(i).label for i in range(count)])
     return videos, labels, dataset.classes
@@ -89,7 +89,7 @@ def test_table_counts_what_was_asked_and_seen(real: tuple[Videos, np.ndarray, tu
 
 
 def test_classes_of_the_demo() -> None:
-    names = SyntheticDataset(DEMO).classes
+    names = SyntheticDataset(SyntheticSpec()).classes
     assert names == (
         "disc-right", "disc-left", "disc-down", "disc-grow",
         "square-right", "square-left", "square-down", "square-grow",

@@ -5,7 +5,7 @@ import torch
 
 import catalog
 from vidgan.data.dataset import ClipInfo
-from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec, demo_like
+from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
 from vidgan.models.cascade import FrozenLevel, whole
 from vidgan.models.generator import NOTHING, Conditioning, Generator, join
 from vidgan.nn.norm import StandingStatistics
@@ -177,7 +177,7 @@ def test_classes_are_counted_in_lowest_terms() -> None:
     assert label_counts(experiment, Unbalanced(spec)) == (3, 0, 1)
     assert label_counts(experiment.replace(classes=1, conditional=False), Unbalanced(spec)) == (1,)
     # Balanced data draw labels as a single clip of each class would.
-    assert label_counts(preset("demo"), SyntheticDataset(demo_like(24, 8))) == (1,) * 8
+    assert label_counts(preset("demo"), SyntheticDataset(SyntheticSpec())) == (1,) * 8
 
 
 @pytest.mark.parametrize("classes", [1, 3, 8, 600])

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from vidgan.data.synthetic import (
-    DEMO,
     LARGEST,
     MOTIONS,
     SHAPES,
@@ -19,6 +18,8 @@ from vidgan.data.synthetic import (
 )
 from vidgan.errors import UserError
 from vidgan.spec import SpecError
+
+DEMO = SyntheticSpec()
 
 
 def test_pure_function_of_seed_and_index() -> None:

@@ -7,7 +7,8 @@ import tyro
 
 from vidgan.cli.parse import option_set, parse
 from vidgan.cli.progress import clips_progress
-from vidgan.cli.shared import at_least, file_to_write, opened
+from vidgan.cli.shared import at_least, file_to_write
+from vidgan.data.open import open_fitting
 from vidgan.data.window import WindowSpec
 from vidgan.evaluation.classifier import ClassifierSpec, save_in_domain, train_classifier
 from vidgan.report.words import count
@@ -61,7 +62,7 @@ def run(args: list[str]) -> int:
         held_out=options.held_out,
         seed=options.seed,
     )
-    dataset = opened(options.data, options.size, window.span)
+    dataset = open_fitting(options.data, options.size, window.span)
     with clips_progress() as begin:
         trained = train_classifier(dataset, spec, choose_device(), begin("clips", spec.steps * spec.batch, 0))
     facts = {**trained.facts, "versions": versions(), "command": command_line()}

@@ -9,8 +9,9 @@ import tyro
 from vidgan.cli import classifier, memorisation
 from vidgan.cli.parse import Code, option_set, parse
 from vidgan.cli.progress import clips_progress
-from vidgan.cli.shared import Noise, Weights, at_least, is_run, opened
+from vidgan.cli.shared import Noise, Weights, at_least, is_run
 from vidgan.data.dataset import Dataset
+from vidgan.data.open import open_fitting
 from vidgan.data.raw_videos import open_videos
 from vidgan.errors import UserError
 from vidgan.evaluation.evaluated import CopyBaseline, Evaluated, ModelSamples, OfExperiment
@@ -185,7 +186,7 @@ def sides_of(options: Measuring, opening: Opening) -> tuple[Evaluated, Dataset |
     real: Path | Dataset | None = options.real
     if options.data is not None:
         span = (options.frames or videos.info(0).frames) * (options.stride or 1)
-        real = opened(options.data, videos.size, span)
+        real = open_fitting(options.data, videos.size, span)
     return *open_beside(videos, real, opening), log
 
 

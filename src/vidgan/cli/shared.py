@@ -8,9 +8,6 @@ from typing import Annotated
 import tyro
 
 from vidgan.cli.parse import Code, option_set
-from vidgan.data.dataset import Dataset
-from vidgan.data.open import open_dataset
-from vidgan.data.synthetic import BUILT_IN
 from vidgan.errors import UserError
 from vidgan.presets import preset
 from vidgan.run.data import data_of_run, open_data
@@ -92,15 +89,6 @@ class Noise:
             UserError: if both are, or one is out of range.
         """
         return truncation(self.sigma, self.threshold)
-
-
-def opened(source: str, size: int, frames: int) -> Dataset:
-    """The clips called ``source``; built-in ones are of ``size`` pixels and ``frames`` source frames.
-
-    Raises:
-        UserError: where there is no such dataset.
-    """
-    return open_dataset(source, size=size, frames=frames) if source in BUILT_IN else open_dataset(source)
 
 
 def is_run(path: Path) -> bool:

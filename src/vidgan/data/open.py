@@ -50,6 +50,17 @@ def open_dataset(
     return open_named(source) if isinstance(source, str) else TorchDataset(source)
 
 
+def open_fitting(source: str, size: int, frames: int, seed: int = 0) -> Dataset:
+    """The clips called ``source``; built-in ones of this size and length.
+
+    Raises:
+        UserError: as :func:`open_dataset`.
+    """
+    if source in BUILT_IN:
+        return open_dataset(source, size=size, frames=frames, seed=seed)
+    return open_dataset(source)
+
+
 def is_named(source: str) -> bool:
     """Whether ``source`` is ``file.py:name``: data whose opening runs a file of the user's."""
     return source.rpartition(":")[0].endswith(".py")

@@ -154,14 +154,6 @@ class SyntheticDataset(Dataset):
         return render(self.spec, index, np.asarray(self.frame_range(index, start, frames, stride)))
 
 
-def demo_like(size: int, frames: int) -> SyntheticSpec:
-    """The demo's task at another size and length: eight classes of discs and squares."""
-    return SyntheticSpec(size=size, frames=frames)
-
-
-DEMO = demo_like(size=24, frames=8)
-
-
 def draw_scene(spec: SyntheticSpec, index: int) -> Scene:
     """The random numbers of clip ``index``, always drawn in this order."""
     rng = np.random.Generator(np.random.PCG64(derive(spec.seed, "synthetic", index)))

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from vidgan.data.dataset import Dataset
+from vidgan.data.open import is_named, open_dataset
 from vidgan.data.raw_videos import ArrayClips, RawVideos, open_videos
 from vidgan.data.store import INDEX, PreparedDataset, open_prepared
 from vidgan.errors import UserError
@@ -21,7 +22,8 @@ from vidgan.sample.video_io import Videos
 Fake = Model | str | Path | Videos
 """what may be evaluated: a model, a run directory, videos as they lie, a uint8 array (N, T, H, W, 3)"""
 Real = Dataset | str | Path | Videos
-"""what it may be compared with: a dataset, a prepared folder, videos as they lie, a uint8 array (N, T, H, W, 3)"""
+"""what it may be compared with: a dataset, a prepared folder, ``my_data.py:name``, videos as they lie, a uint8 array
+(N, T, H, W, 3)"""
 
 
 class Opening(NamedTuple):
@@ -99,7 +101,7 @@ def open_run(run: RunDirectory, real: Real | None, opening: Opening) -> tuple[Mo
 
 
 def open_real(real: Real, size: int) -> Dataset:
-    """Real videos; those that are not prepared are resized to ``size`` pixels.
+    """Real videos; files that are not prepared are resized to ``size`` pixels.
 
     Raises:
         UserError: where there are none.
@@ -108,5 +110,7 @@ def open_real(real: Real, size: int) -> Dataset:
         return real
     if isinstance(real, np.ndarray):
         return ArrayClips(real, size)
+    if isinstance(real, str) and is_named(real):
+        return open_dataset(real)
     path = Path(real)
     return open_prepared(path) if (path / INDEX).is_file() else open_videos(path, size)

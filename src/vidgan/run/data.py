@@ -1,8 +1,7 @@
 """The data of a run, by the name that it was started with: prepared, built in, or in a file of the user's."""
 
 from vidgan.data.dataset import Dataset
-from vidgan.data.open import is_named, open_dataset
-from vidgan.data.synthetic import BUILT_IN
+from vidgan.data.open import is_named, open_fitting
 from vidgan.errors import UserError
 from vidgan.run.directory import DataRecord, RunDirectory
 from vidgan.run.experiment import Experiment, whole_window
@@ -16,7 +15,7 @@ def open_data(source: str, experiment: Experiment) -> tuple[Dataset, DataRecord]
     Raises:
         UserError: if there is no usable dataset.
     """
-    dataset = _open(source, experiment, seed=0)
+    dataset = open_fitting(source, experiment.size, whole_window(experiment).span)
     return dataset, DataRecord.of(dataset)
 
 
@@ -26,13 +25,7 @@ def open_held_out(source: str, experiment: Experiment) -> Dataset:
     Raises:
         UserError: if there is no usable dataset.
     """
-    return _open(source, experiment, seed=1)
-
-
-def _open(source: str, experiment: Experiment, seed: int) -> Dataset:
-    if source not in BUILT_IN:
-        return open_dataset(source)
-    return open_dataset(source, size=experiment.size, frames=whole_window(experiment).span, seed=seed)
+    return open_fitting(source, experiment.size, whole_window(experiment).span, seed=1)
 
 
 def data_of_run(run: RunDirectory, source: str | None) -> Dataset:
