@@ -68,7 +68,8 @@ def faults(words: list[str]) -> list[str]:
         return [verb]
     command = [verb, *forms(verb, rest)]
     if verb in ("train", "plan"):
-        preset = "demo" if rest[0].isupper() else rest[0]
+        own = re.fullmatch(r"[A-Z]+|\S+\.(py:\w+|json)", rest[0])  # which have the options of any other
+        preset = "demo" if own else rest[0]
         if preset not in presets():
             return [preset]
         command += [preset, *(word for word in rest if word == "--tiny")]
