@@ -9,6 +9,7 @@ import tyro
 
 from vidgan.cli.evaluate import readable, results_beside
 from vidgan.cli.parse import Code, option_set, parse
+from vidgan.cli.shared import say
 from vidgan.errors import UserError, did_you_mean, some
 from vidgan.evaluation.protocols import ALL, protocol
 from vidgan.evaluation.record import changes_of
@@ -108,12 +109,12 @@ def read(path: Path) -> list[Entry]:
 def show(group: Group, dataset: str | None) -> None:
     """Print a group: its name, in what it differs, a row per result, and published rows."""
     first = group.entries[0].line
-    print(
+    say(
         f"{group.protocol}{'' if not group.differs else '   (apart from the above: ' + '; '.join(group.differs) + ')'}"
     )
     changed = changes(first)
     if changed:
-        print(f"  differs from the protocol of this name: {'; '.join(changed)}")
+        say(f"  differs from the protocol of this name: {'; '.join(changed)}")
     rows: list[tuple[str, ...]] = [("result", "value", "±", "clips", "step", "sampling")]
     rows += [row_of(entry) for entry in group.entries]
     rows += over_training(group.entries)
@@ -131,7 +132,7 @@ def show(group: Group, dataset: str | None) -> None:
         print("  published numbers are not shown beside a changed protocol")
     elif dataset_of(first) is None and dataset is None:
         known = ", ".join(sorted({row.data for row in all_of_protocol}))
-        print(
+        say(
             f"  published numbers of this protocol are for {known}: say --dataset NAME if the data are one of them"
         )
     elif not (found := beside(first, dataset)):

@@ -9,7 +9,7 @@ import tyro
 from vidgan.cli import classifier, memorisation
 from vidgan.cli.parse import Code, option_set, parse
 from vidgan.cli.progress import clips_progress
-from vidgan.cli.shared import Noise, Weights, at_least, is_run
+from vidgan.cli.shared import Noise, Weights, at_least, is_run, say
 from vidgan.data.dataset import Dataset
 from vidgan.data.open import open_fitting
 from vidgan.data.raw_videos import open_videos
@@ -218,7 +218,7 @@ def show(line: dict[str, Any]) -> None:
         if not name.endswith("per_class") and not is_long(value):
             print(f"  {name}: {shown(value)}")
     if changes := changes_of(ALL[line["protocol"]].protocol, line):
-        print(f"  differs from the protocol of this name: {'; '.join(changes)}")
+        say(f"  differs from the protocol of this name: {'; '.join(changes)}")
     table = line.get("table")
     if table is not None:
         width = max(len(name) for name in [*table["rows"], *table["columns"]]) + 2

@@ -17,6 +17,7 @@ from vidgan.cli.shared import (
     Weights,
     at_least,
     output_folder,
+    say,
 )
 from vidgan.data.dataset import Dataset
 from vidgan.errors import UserError
@@ -194,7 +195,7 @@ def numbers(
 def tell(found: Memorisation, similarity: Similarity, step: int, apart: bool) -> None:
     """Print what was found."""
     kind = "held-out clips" if apart else "training clips, among other recordings"
-    print(
+    say(
         f"step {step}, {similarity.name}; in brackets {count(len(found.real_neighbours), 'real clip')}: {kind}"
     )
     for what, name in (("nearest training video", "distance"), ("the same over the next recording", "ratio")):
@@ -203,22 +204,22 @@ def tell(found: Memorisation, similarity: Similarity, step: int, apart: bool) ->
         print(f"  {what + ', median':<42}{middle[0]:.3g}  ({middle[1]:.3g})")
     copying = found.copying
     share = f"{sum(copying.copies)} of {count(len(copying.copies), 'sample')} ({100 * copying.share:.0f} %)"
-    print(
+    say(
         f"{copying.said.upper()}: {share} are nearer to one recording than 95 % of the real clips are "
         f"(distance below {copying.distance_limit:.3g}, ratio below {copying.ratio_limit:.3g})"
     )
     real = found.real_copying
     told = f"{sum(real.copies)} of {count(len(real.copies), 'real clip')} ({100 * real.share:.0f} %)"
-    print(f"  for comparison, each real clip evaluated by the others: {real.said}, {told}")
+    say(f"  for comparison, each real clip evaluated by the others: {real.said}, {told}")
     if alone := sum(math.isinf(near.other) for near in found.neighbours):
-        print(
+        say(
             f"  {count(alone, 'sample')} of classes with a single recording: a blur of it cannot be told from a copy"
         )
     tell_diversity(found)
     if found.jumps:
         worst, middle_jump = max(found.jumps), statistics.median(found.jumps)
         word = "JUMPS" if middle_jump >= JUMP else "no jumps"
-        print(
+        say(
             f"interpolations: {word}; largest step over the mean one: median {middle_jump:.2g}, most {worst:.2g} "
             f"(jumps from {JUMP:g})"
         )
@@ -227,7 +228,7 @@ def tell(found: Memorisation, similarity: Similarity, step: int, apart: bool) ->
 def tell_diversity(found: Memorisation) -> None:
     """Print the table of classes, the least diverse first."""
     collapsed = [each.name for each in found.diversity if each.collapsed]
-    print(f"diversity: {'COLLAPSED: ' + ', '.join(collapsed) if collapsed else 'no class has collapsed'}")
+    say(f"diversity: {'COLLAPSED: ' + ', '.join(collapsed) if collapsed else 'no class has collapsed'}")
     width = max([len(each.name) for each in found.diversity], default=0)
     for each in found.diversity[:20]:
         print(f"  {each.name:<{width}}  {each.fake:.3f}  (real {each.real:.3f})  {each.ratio:.2f}")

@@ -6,7 +6,7 @@ import torch
 
 from vidgan.cli.experiment import OfExperiment, parse_with_values
 from vidgan.cli.parse import option_set
-from vidgan.cli.shared import at_least, positive
+from vidgan.cli.shared import at_least, positive, say
 from vidgan.errors import UserError
 from vidgan.report.costs import days, fitting, level_plan
 from vidgan.report.words import count
@@ -64,7 +64,7 @@ def show(experiment: Experiment, processes: int, memory: float | None, rate: flo
     if memory is None:
         print("\nGive --device-memory 80G to be told which micro-batch fits.")
         # Our choice: in words, since it differs between machines; docs/results/data.md has what was measured.
-        print(
+        say(
             "This is what tensors take. On a CPU the process holds about a third of a GiB besides, for Python, torch "
             "and its kernels, and malloc may keep a third to two thirds more than is needed at the peak."
         )

@@ -19,6 +19,7 @@ from vidgan.cli.shared import (
     Weights,
     at_least,
     check_format,
+    say,
 )
 from vidgan.errors import UserError, did_you_mean
 from vidgan.evaluation.metrics.frames import psnr
@@ -124,7 +125,8 @@ def curves(args: list[str]) -> Path:
     check_target(options.out)
     runs = [RunDirectory.open(Path(path)) for path in options.runs]
     plots, notes = over_training(runs, options.protocol, options.scalar, options.level)
-    print(*notes, sep="\n", end="\n" if notes else "")
+    for note in notes:
+        say(note)
     save(options.out, plots)
     for plot in plots:
         for curve in plot.curves:

@@ -10,7 +10,7 @@ import tyro
 from torch import Tensor
 
 from vidgan.cli.parse import option_set, parse
-from vidgan.cli.shared import Noise, Run, Weights, at_least, output_folder
+from vidgan.cli.shared import Noise, Run, Weights, at_least, output_folder, say
 from vidgan.data.dataset import Frames
 from vidgan.data.layouts import IMAGES
 from vidgan.data.loader import to_float
@@ -93,7 +93,7 @@ def run(args: list[str]) -> int:
         columns = [joined(source.given, continued(*way).video) for way in TRUNCATIONS.values()]
         rows = [video for row in zip(*columns, strict=True) for video in row]
         write_clip(options.out / "truncations.mp4", grid(np.stack(rows), len(columns)), options.fps)
-        print(f"truncations.mp4: a row per continuation; from left to right {', '.join(TRUNCATIONS)}")
+        say(f"truncations.mp4: a row per continuation; from left to right {', '.join(TRUNCATIONS)}")
     if source.truth is not None:
         videos.insert(0, np.concatenate([source.given, source.truth]))
         write_clip(options.out / "truth.mp4", videos[0], options.fps)
@@ -101,11 +101,11 @@ def run(args: list[str]) -> int:
     write_clip(options.out / "futures.mp4", side_by_side, options.fps)
     print(f"wrote {counted(options.futures, 'continuation')} of {options.video.name} to {options.out}")
     if source.truth is not None:
-        print(
+        say(
             "futures.mp4 has all side by side: first what really followed (truth.mp4), then the continuations"
         )
     else:
-        print(f"{options.video.name} ends before they do, so there is nothing to compare them with")
+        say(f"{options.video.name} ends before they do, so there is nothing to compare them with")
     return 0
 
 
@@ -126,7 +126,7 @@ def write_motion(out: Path, videos: Sequence[Clip], motion: Tensor, fps: float) 
     fastest = float(motion.norm(dim=2).max())
     for i, (video, field) in enumerate(zip(videos, motion.numpy(), strict=True)):
         write_clip(out / f"motion-{i:03d}.mp4", under(video, field, fastest), fps)
-    print(f"motion: the hue is the direction, full colour is {fastest:.3g} pixels per frame, white is rest")
+    say(f"motion: the hue is the direction, full colour is {fastest:.3g} pixels per frame, white is rest")
 
 
 class Source(NamedTuple):

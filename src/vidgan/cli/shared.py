@@ -1,6 +1,8 @@
 """Options that several verbs share, each defined once, with the checks of their values."""
 
+import shutil
 import sys
+import textwrap
 import warnings
 from pathlib import Path
 from typing import Annotated
@@ -124,6 +126,13 @@ class Classes:
     def chosen(self) -> tuple[str, ...] | None:
         """The classes; None for all."""
         return self.classes or None
+
+
+def say(text: str) -> None:
+    """Print a paragraph no wider than the terminal; lines after the first are indented further."""
+    indent = text[: len(text) - len(text.lstrip())] + "  "
+    width = shutil.get_terminal_size().columns
+    print(textwrap.fill(text, width, subsequent_indent=indent, break_on_hyphens=False))
 
 
 def at_least(option: str, value: float, least: int) -> None:
