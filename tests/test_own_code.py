@@ -85,14 +85,32 @@ def test_code_that_cannot_be_imported(tmp_path: Path, capsys: Capture) -> None:
         require_one_line(vidgan(capsys, *words, "--code", tmp_path / "none.py"), "no Python file")
 
 
+DATA = """
+import numpy as np
+
+class Clips:
+    classes = ("dark", "bright")
+
+    def __len__(self):
+        return 16
+
+    def __getitem__(self, index):
+        rng = np.random.default_rng(index)
+        return rng.integers(0, 128, (8, 24, 24, 3), np.uint8) + np.uint8(127 * (index % 2)), index % 2
+
+clips = Clips()
+"""
+
+
 @pytest.mark.slow
-def test_a_run_with_a_unit_of_ones_own(file: Path, tmp_path: Path) -> None:
-    run, record = tmp_path / "run", tmp_path / "experiment.json"
+def test_a_run_with_a_unit_and_data_of_ones_own(file: Path, tmp_path: Path) -> None:
+    run, record, data = tmp_path / "run", tmp_path / "experiment.json", tmp_path / "my_data.py"
+    data.write_text(DATA)
     answer = alone("presets", f"{file}:mine", "--json")
     assert answer.status == 0, answer.err
     record.write_text(answer.out.replace('"keep": 0.25', '"keep": 0.5'))
     assert json.loads(record.read_text())["name"] == "mine"
-    train = ("train", record, "--tiny", "--data", "synthetic", "--out", run, "--workers", 0)
+    train = ("train", record, "--tiny", "--data", f"{data}:clips", "--out", run)
     refused = alone(*train, "--steps", 1)
     require_one_line(refused, f"name its file by --code {file.name}")
     code = ("--code", file)
@@ -101,6 +119,8 @@ def test_a_run_with_a_unit_of_ones_own(file: Path, tmp_path: Path) -> None:
         assert answer.status == 0, answer.err
     assert [line["step"] for line in read_lines(run / "log.jsonl")] == [1, 2]
     measure = ("evaluate", run, "--protocol", "pixel-statistics", "--clips", 4)
+    require_one_line(alone(*measure, *code), f"--data {data}:clips")
+    measure = (*measure, "--data", f"{data}:clips")
     verbs: tuple[tuple[object, ...], ...] = (
         ("plan", record, "--tiny"),
         ("sample", run, "--clips", 2, "--out", tmp_path / "videos"),

@@ -118,9 +118,14 @@ class Screen(io.StringIO):
 
     def fitted(self) -> str:
         """All that was printed, no line longer than the terminal is wide."""
-        width = shutil.get_terminal_size().columns
         lines = self.getvalue().splitlines()
-        return "\n".join(line if "│" in line or "─" in line else textwrap.fill(line, width) for line in lines)
+        return "\n".join(line if "│" in line or "─" in line else wrapped(line) for line in lines)
+
+
+def wrapped(text: str, indent: str = "") -> str:
+    """A paragraph no wider than the terminal; ``indent`` stands before all lines but the first."""
+    width = shutil.get_terminal_size().columns
+    return textwrap.fill(text, width, subsequent_indent=indent, break_on_hyphens=False)
 
 
 def not_understood(word: str, args: list[str], names: list[str]) -> str:

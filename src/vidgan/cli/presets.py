@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from vidgan.cli.parse import Code, option_set, parse
+from vidgan.cli.parse import Code, option_set, parse, wrapped
 from vidgan.errors import UserError
 from vidgan.presets import groups, preset, presets
 from vidgan.report.costs import layers, overview
@@ -78,9 +78,10 @@ def changes(old: Experiment, new: Experiment) -> str:
 
 def in_words(experiment: Experiment) -> str:
     """All values of an experiment, one per line, indented by depth."""
-    lines = [experiment.name, experiment.description, f"after: {experiment.source}", ""]
+    lines = [experiment.name, wrapped(experiment.description), wrapped(f"after: {experiment.source}"), ""]
     if experiment.deviations:
-        lines += ["What it changes against its paper:", *(f"  - {d}" for d in experiment.deviations)]
+        lines.append("What it changes against its paper:")
+        lines += [wrapped(f"  - {each}", "    ") for each in experiment.deviations]
     else:
         lines.append("What it changes against its paper: none listed")
     lines += ["Where the paper is silent, see docs/papers.md, Our choices.", ""]

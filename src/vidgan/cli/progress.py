@@ -58,7 +58,7 @@ class _Lines:
     def __init__(self, what: str, total: int, kept: int) -> None:
         self._what, self._total, self._kept, self._done = what, total, kept, kept
         if kept:
-            print(f"{kept} of {total} {what} were done before: going on", file=sys.stderr, flush=True)
+            print(f"{kept} of {total} {what} were done before", file=sys.stderr, flush=True)
         self._start = self._shown = time.monotonic()
 
     def __call__(self, done: int) -> None:

@@ -1,15 +1,13 @@
 """Options that several verbs share, each defined once, with the checks of their values."""
 
-import shutil
 import sys
-import textwrap
 import warnings
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from vidgan.cli.parse import Code, option_set
+from vidgan.cli.parse import Code, option_set, wrapped
 from vidgan.errors import UserError
 from vidgan.presets import preset
 from vidgan.run.data import data_of_run, open_data
@@ -130,9 +128,7 @@ class Classes:
 
 def say(text: str) -> None:
     """Print a paragraph no wider than the terminal; lines after the first are indented further."""
-    indent = text[: len(text) - len(text.lstrip())] + "  "
-    width = shutil.get_terminal_size().columns
-    print(textwrap.fill(text, width, subsequent_indent=indent, break_on_hyphens=False))
+    print(wrapped(text, text[: len(text) - len(text.lstrip())] + "  "))
 
 
 def at_least(option: str, value: float, least: int) -> None:
