@@ -30,7 +30,7 @@ def random(*shape: int, seed: int = 0) -> Tensor:
 
 
 def filled(module: nn.Module, seed: int = 1) -> nn.Module:
-    """The module in float64 with Gaussian parameters and settled singular vectors."""
+    """The module in float64 with Gaussian parameters and exact singular vectors."""
     rng = torch.Generator().manual_seed(seed)
     module.double()
     with torch.no_grad():
@@ -145,15 +145,15 @@ def test_deep_generator_block(upsample: bool, inputs: int, outputs: int) -> None
     assert kernels == {"conv1.weight": 1, "conv2.weight": 3, "conv3.weight": 3, "conv4.weight": 1}
 
 
-@pytest.mark.parametrize("in_volume", [False, True])
+@pytest.mark.parametrize("in_3d", [False, True])
 @pytest.mark.parametrize("halve_time", [False, True])
 @pytest.mark.parametrize(("downsample", "inputs", "outputs"), [(True, 3, 8), (True, 8, 8), (False, 3, 4)])
 @pytest.mark.parametrize(("first", "slope"), [(False, 0.0), (True, 0.0), (False, 0.2)])
 def test_deep_discriminator_block(
-    in_volume: bool, halve_time: bool, downsample: bool, inputs: int, outputs: int, first: bool, slope: float
+    in_3d: bool, halve_time: bool, downsample: bool, inputs: int, outputs: int, first: bool, slope: float
 ) -> None:
     """The shortcut keeps its channels and gains the others by a 1x1 convolution (BigGAN, appendix B)."""
-    settings = {"conv3d": in_volume, "downsample": downsample, "halve_time": halve_time, "first": first}
+    settings = {"conv3d": in_3d, "downsample": downsample, "halve_time": halve_time, "first": first}
     block = filled(DeepDiscriminatorBlock(inputs, outputs, slope=slope, **settings))
 
     def leaky_relu(x: Tensor) -> Tensor:
@@ -164,7 +164,7 @@ def test_deep_discriminator_block(
         return halve_steps(x) if halve_time else x
 
     x = random(B, T, inputs, H, W)
-    convolve = conv3d if in_volume else frames
+    convolve = conv3d if in_3d else frames
     h = frames(block.conv1, x if first else leaky_relu(x))
     h = convolve(block.conv3, leaky_relu(convolve(block.conv2, leaky_relu(h))))
     h = frames(block.conv4, down(leaky_relu(h)))
@@ -201,7 +201,7 @@ def test_separable_block() -> None:
     torch.testing.assert_close(block(x, context), x + h)
 
 
-def is_volume(block: DiscriminatorBlock) -> bool:
+def is_3d(block: DiscriminatorBlock) -> bool:
     return block.conv1.weight.dim() == 5
 
 
@@ -217,23 +217,23 @@ def discriminator_block(
         x = halve(x) if downsample else x
         return halve_steps(x) if halve_time else x
 
-    convolve = conv3d if is_volume(block) else frames
+    convolve = conv3d if is_3d(block) else frames
     h = convolve(block.conv1, x if block.first else leaky_relu(x))
     h = down(convolve(block.conv2, leaky_relu(h)))
     skip = x if block.shortcut is None else frames(block.shortcut, x)
     return h + down(skip)
 
 
-@pytest.mark.parametrize("in_volume", [False, True])
+@pytest.mark.parametrize("in_3d", [False, True])
 @pytest.mark.parametrize(
     ("downsample", "inputs", "outputs"), [(True, 3, 4), (True, 3, 3), (False, 3, 4), (False, 3, 3)]
 )
 @pytest.mark.parametrize("first", [False, True])
 @pytest.mark.parametrize("slope", [0.0, 0.2])
 def test_discriminator_block(
-    in_volume: bool, downsample: bool, inputs: int, outputs: int, first: bool, slope: float
+    in_3d: bool, downsample: bool, inputs: int, outputs: int, first: bool, slope: float
 ) -> None:
-    settings = {"conv3d": in_volume, "downsample": downsample, "first": first, "slope": slope}
+    settings = {"conv3d": in_3d, "downsample": downsample, "first": first, "slope": slope}
     block = filled(DiscriminatorBlock(inputs, outputs, halve_time=False, **settings))
     assert (block.shortcut is None) == (not downsample and inputs == outputs)
     x = random(B, T, inputs, H, W)
@@ -261,7 +261,7 @@ def test_discriminator_block_that_halves_time(steps: int) -> None:
 def test_plain_convolution_in_place_of_a_block(
     halve_time: bool, downsample: bool, first: bool, slope: float
 ) -> None:
-    """Du 2020, 4.6: one 3x3x3 convolution; rectified before and pooled behind as a block."""
+    """Du 2020, 4.6: one 3x3x3 convolution; ReLU before and pooling behind it, as a block."""
     settings = {"downsample": downsample, "halve_time": halve_time, "first": first, "slope": slope}
     layer, x = filled(Convolution3d(3, 4, **settings)), random(B, 5, 3, H, W)
     assert [tuple(p.shape) for p in layer.parameters()] == [(4, 3, 3, 3, 3), (4,)]
@@ -286,9 +286,9 @@ def test_frames_of_a_2d_block_do_not_meet_and_those_of_a_3d_block_do() -> None:
     x = random(1, 7, 3, H, W)
     changed = x.clone()
     changed[:, 3] = random(1, 3, H, W, seed=5)
-    for is_volume, reached in ((False, [3]), (True, [1, 2, 3, 4, 5])):
+    for is_3d, reached in ((False, [3]), (True, [1, 2, 3, 4, 5])):
         settings = {
-            "conv3d": is_volume,
+            "conv3d": is_3d,
             "downsample": True,
             "halve_time": False,
             "first": False,
@@ -314,7 +314,7 @@ def test_time_goes_into_channels_behind_the_3d_blocks(halve_time: bool, blocks_3
     assert h.shape[1] == (1 if halve_time and blocks_3d else 5)
     h = torch.cat([h[:, t] for t in range(h.shape[1])], dim=1)[:, None]
     for block in body.blocks[blocks_3d:]:
-        assert not is_volume(block)
+        assert not is_3d(block)
         h = block(h)
     torch.testing.assert_close(body(x)[-1], h)
     assert h.shape == (B, 1, 6, 2, 2)
@@ -327,7 +327,7 @@ def test_time_can_go_into_the_channels_of_a_following_block_only() -> None:
 
 @pytest.mark.parametrize("halve_time", [False, True])
 def test_a_body_is_its_blocks_in_turn(halve_time: bool) -> None:
-    """All but the last block downsample; the first ``blocks_3d`` are 3-D; only the first does not rectify."""
+    """All but the last block downsample; the first ``blocks_3d`` are 3-D; only the first has no ReLU before it."""
     spec = BodySpec(
         width=2,
         channels=(1, 2, 2),
@@ -343,7 +343,7 @@ def test_a_body_is_its_blocks_in_turn(halve_time: bool) -> None:
     features = body(x)
     assert len(features) == 3
     for i, block in enumerate(body.blocks):
-        assert (is_volume(block), block.first) == (i < 2, i == 0)
+        assert (is_3d(block), block.first) == (i < 2, i == 0)
         h = discriminator_block(block, h, downsample=i < 2, halve_time=halve_time and i < 2, slope=0.0)
         torch.testing.assert_close(features[i], h)
     assert [f.shape[1] for f in features] == ([2, 1, 1] if halve_time else [5, 5, 5])

@@ -95,8 +95,8 @@ def test_convolutions_leave_results_in_order() -> None:
     flat = Conv2d(C, 8)(fold_time(video))
     assert fold_time(unfold_time(flat, T)).data_ptr() == flat.data_ptr()
     assert to_clip(unfold_time(flat, T)).data_ptr() == flat.data_ptr()
-    volume = Conv3d(C, 8)(to_clip(video))
-    assert fold_time(from_clip(volume)).data_ptr() == volume.data_ptr()
+    clip = Conv3d(C, 8)(to_clip(video))
+    assert fold_time(from_clip(clip)).data_ptr() == clip.data_ptr()
 
 
 def test_stacked_steps_are_in_time_order_and_memory_order() -> None:

@@ -26,7 +26,7 @@ def random(*shape: int, seed: int = 0) -> Tensor:
 
 
 def filled(module: nn.Module, seed: int = 1) -> nn.Module:
-    """The module in float64 with Gaussian parameters and settled singular vectors."""
+    """The module in float64 with Gaussian parameters and exact singular vectors."""
     rng = torch.Generator().manual_seed(seed)
     module.double()
     with torch.no_grad():
@@ -106,7 +106,7 @@ def test_class_margin(classes: int) -> None:
 
 
 @pytest.mark.parametrize("mean_pool", [False, True])
-def test_features_are_rectified_and_summed_over_positions(mean_pool: bool) -> None:
+def test_features_pass_relu_and_are_summed_over_positions(mean_pool: bool) -> None:
     """ReLU, then the sum over height and width, then the head (Luc et al. 2020, A; Du 2020, table 3.2)."""
     spec = DiscriminatorSpec(
         name="clip", view=ClipSpec(scale=1), body=BodySpec(width=2, channels=(1, 2)), mean_pool=mean_pool

@@ -1,4 +1,4 @@
-"""The levels of a cascade as one game, trained together, end to end (SSW-GAN, H)."""
+"""The levels of a cascade as one adversarial level: they are trained together, end to end (SSW-GAN, H)."""
 
 from collections.abc import Sequence
 

@@ -104,7 +104,7 @@ Features = dict[str, Tensor]
 
 
 class AdversarialLevel(nn.Module, ABC):
-    """What a training step plays: generator against discriminators, of one level or of several together."""
+    """What a training step works on: a generator and its discriminators, of one level or of several together."""
 
     spec: LevelSpec
     """of the level, or of the top one"""

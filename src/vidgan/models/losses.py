@@ -1,8 +1,4 @@
-"""What generator and discriminators minimise: hinge objectives, pixel loss, variety, class margin, orthogonality.
-
-Without given frames, the samples of a clip's class stand for its futures: each training clip then draws the nearest of
-them nearer, by which a small dataset is learnt by heart.
-"""
+"""What generator and discriminators minimise: hinge objectives, pixel loss, variety, class margin, orthogonality."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -19,7 +15,7 @@ Scores = Sequence[Tensor]
 
 
 class ObjectiveSpec(Spec, ABC):
-    """The game's two losses (Lim and Ye 2017), as a mean over the batch."""
+    """The hinge losses of discriminators and generator (Lim and Ye 2017), as a mean over the batch."""
 
     @abstractmethod
     def outputs(self, scores: Scores) -> list[Tensor]:
@@ -110,6 +106,9 @@ class VarietySpec(Spec):
 
     Our choice: the "variety loss" of Gupta et al. 2018 (Social GAN), on pixels and with the mean absolute difference
     of Du 2020, Eq. 4.1; none of the five papers has it. A future that is not the nearest is free to be another.
+
+    Without given frames, the samples of a clip's class stand for its futures: the nearest of them is drawn nearer to
+    each training clip, and a small dataset is learnt by heart.
     """
 
     weight: float

@@ -113,7 +113,7 @@ class Unit(nn.Module, ABC):
         Args:
             encoding: what the first state is made from (B hidden H W); None: zeros.
         """
-        return unroll(self, x, encoding)[0]
+        return stack_time([y for y, _ in outputs(self, x, encoding)])
 
 
 class UnitSpec(Spec, ABC):
@@ -152,7 +152,7 @@ class WarpingUnitSpec(GatedUnitSpec, ABC):
 
 
 def unroll(unit: Unit, x: Tensor, encoding: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-    """Run ``unit`` over all steps of ``x``; :meth:`Unit.forward` with the kernels of its warps.
+    """What :meth:`Unit.forward` gives, with the kernels of the unit's warps.
 
     Args:
         x: inputs (B T inputs H W).
@@ -161,16 +161,20 @@ def unroll(unit: Unit, x: Tensor, encoding: Tensor | None = None) -> tuple[Tenso
     Returns:
         features (B T hidden H W), and the warp's weights (B T k*k H W) where the unit warps, else None.
     """
+    made = outputs(unit, x, encoding)
+    kernels = [kernel for _, kernel in made if kernel is not None]
+    return stack_time([y for y, _ in made]), stack_time(kernels) if kernels else None
+
+
+def outputs(unit: Unit, x: Tensor, encoding: Tensor | None) -> list[tuple[Tensor, Tensor | None]]:
+    """Features (B hidden H W) and kernels of every step."""
     step = unit.bind(x.dtype)
     if encoding is None:
         # Our choice: without an encoder the first state is zero; Clark et al. 2019 do not say.
         encoding = x.new_zeros((x.shape[0], unit.hidden, *x.shape[3:]))
     state = unit.start(encoding)
-    features: list[Tensor] = []
-    kernels: list[Tensor] = []
+    made = []
     for x_t in x.unbind(dim=1):
-        y, state, kernel = step(x_t, state)
-        features.append(y)
-        if kernel is not None:
-            kernels.append(kernel)
-    return stack_time(features), stack_time(kernels) if kernels else None
+        y, state, kernels = step(x_t, state)
+        made.append((y, kernels))
+    return made
