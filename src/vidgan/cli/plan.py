@@ -21,7 +21,7 @@ UNITS = {"M": 1e6, "G": 1e9, "MB": 1e6, "GB": 1e9, "MIB": 2**20, "GIB": 2**30}
 class Options(OfExperiment):
     """Tells parameters, operations and memory of training a preset, the micro-batch that fits and the days it takes.
 
-    Nothing is computed: the steps are rehearsed on torch's meta device.
+    PRESET is a preset's name, FILE.py:NAME or FILE.json. Nothing is computed: the steps run on torch's meta device.
     """
 
     device_memory: str | None = None
