@@ -14,9 +14,9 @@ from vidgan.evaluation import frechet_distance
 from vidgan.evaluation.classifier import (
     ClassifierSpec,
     InDomainClassifier,
-    halves,
     load_in_domain,
     save_in_domain,
+    split,
     train_classifier,
 )
 from vidgan.run.logs import read_lines
@@ -46,7 +46,7 @@ def test_the_same_seed_gives_the_same_weights() -> None:
 
 
 def test_held_out_clips_are_the_last_of_each_class() -> None:
-    parts = halves(DATA, 0.2)
+    parts = split(DATA, 0.2)
     assert set(parts.train) | set(parts.held_out) == set(range(60))
     assert not set(parts.train) & set(parts.held_out)
     assert sorted(parts.held_out) == list(range(48, 60))  # classes take turns: three of fifteen each
@@ -68,7 +68,7 @@ def test_accuracy_is_that_of_the_network() -> None:
     """The recorded accuracy again, clip by clip."""
     trained = train_classifier(DATA, TINY, CPU)
     right = []
-    for index in halves(DATA, 0.2).held_out:
+    for index in split(DATA, 0.2).held_out:
         clip = torch.from_numpy(DATA.read(index, 0, 6)).permute(0, 3, 1, 2)[None].float() / 127.5 - 1
         right.append(int(trained.network(clip).logits.argmax()) == DATA.info(index).label)
     assert trained.facts["held_out_accuracy"] == np.mean(right)
@@ -146,9 +146,9 @@ def test_bad_input(tmp_path: Path, capsys: Capture) -> None:
     )
     refused("evaluate", tmp_path / "none", "--train-classifier", tmp_path / "a.safetensors", words=("none",))
     with pytest.raises(UserError, match="two classes"):
-        halves(SyntheticDataset(SyntheticSpec(shapes=("disc",), motions=("grow",))), 0.2)
+        split(SyntheticDataset(SyntheticSpec(shapes=("disc",), motions=("grow",))), 0.2)
     with pytest.raises(UserError, match="square-grow"):
-        halves(SyntheticDataset(SyntheticSpec(motions=("right", "grow"), clips=7)), 0.2)
+        split(SyntheticDataset(SyntheticSpec(motions=("right", "grow"), clips=7)), 0.2)
     foreign = tmp_path / "foreign.safetensors"
     foreign.write_bytes(b"nothing")
     for file in (foreign, tmp_path / "none.safetensors"):

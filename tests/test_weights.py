@@ -19,7 +19,8 @@ from vidgan.evaluation.features.i3d import I3D
 from vidgan.evaluation.features.network import exact_float32
 from vidgan.evaluation.features.r2plus1d import R2Plus1D
 from vidgan.evaluation.features.tf_checkpoint import read_checkpoint
-from vidgan.evaluation.features.weights import TorchScriptI3D
+from vidgan.evaluation.protocols.networks import ForeignI3D
+from vidgan.evaluation.protocols.protocol import EvaluationBatch, Resources
 
 KEYS = json.loads((Path(__file__).parent / "vectors" / "i3d_keys.json").read_text())
 PYTORCH = [name for name in KEYS if name.startswith("piergiaj")]
@@ -307,12 +308,13 @@ def test_torchscript_only_with_its_flag(tmp_path):
         torch.jit.save(torch.jit.script(Program()), path)
     with pytest.raises(UserError, match="runs the code"):
         weights.load_i3d(path)
+    clips = formulas.clip_uint8(2, 4, 8, 8)
     with pytest.raises(UserError, match="runs the code"):
-        TorchScriptI3D(path)
-    clips = torch.from_numpy(formulas.clip_uint8(2, 4, 8, 8)).permute(0, 1, 4, 2, 3)
-    found = TorchScriptI3D(path, run_foreign_code=True).logits(clips)
-    expected = clips.double().transpose(1, 2).mean((3, 4)).flatten(1) * 2 + 1003
-    torch.testing.assert_close(found.double(), expected, rtol=0, atol=1e-3)
+        ForeignI3D().open(Resources(path), ())
+    batch = EvaluationBatch(clips, np.zeros(2, np.int64))
+    found = ForeignI3D().open(Resources(path, run_foreign_code=True), ()).rows(batch)["logits"]
+    expected = clips.transpose(0, 4, 1, 2, 3).mean((3, 4)).reshape(2, -1) * 2 + 1003
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-3)
     torch.save({}, tmp_path / "plain.pt")
     with pytest.raises(UserError, match="not TorchScript"):
-        TorchScriptI3D(tmp_path / "plain.pt", run_foreign_code=True)
+        ForeignI3D().open(Resources(tmp_path / "plain.pt", run_foreign_code=True), ())

@@ -127,7 +127,7 @@ class ClassifierSpec(Spec):
         require(0 < self.held_out < 1, f"held-out must be between 0 and 1, got {self.held_out:g}")
 
 
-class Halves(NamedTuple):
+class Split(NamedTuple):
     """Clips by number."""
 
     train: Sequence[int]
@@ -141,7 +141,7 @@ class TrainedClassifier(NamedTuple):
     facts: dict[str, Any]
 
 
-def halves(dataset: Dataset, share: float) -> Halves:
+def split(dataset: Dataset, share: float) -> Split:
     """Clips to train on, and the last ``share`` of each class, rounded up.
 
     Our choice: not drawn at random, because names of clips of one recording usually stand together, so that few
@@ -161,11 +161,12 @@ def halves(dataset: Dataset, share: float) -> Halves:
         raise UserError(
             f"each class needs two clips, one of them to be held out; too few of {', '.join(small[:5])}"
         )
-    cuts = {
-        label: len(own) - min(len(own) - 1, math.ceil(share * len(own))) for label, own in members.items()
-    }
-    train = [index for label, own in members.items() for index in own[: cuts[label]]]
-    return Halves(train, [index for label, own in members.items() for index in own[cuts[label] :]])
+    train, held_out = [], []
+    for own in members.values():
+        end = len(own) - min(len(own) - 1, math.ceil(share * len(own)))
+        train += own[:end]
+        held_out += own[end:]
+    return Split(train, held_out)
 
 
 def train_classifier(
@@ -183,7 +184,7 @@ def train_classifier(
         UserError: if the data have too few classes or clips, or clips too short or small.
     """
     check_usable(dataset, spec.window)
-    parts = halves(dataset, spec.held_out)
+    parts = split(dataset, spec.held_out)
     network = InDomainClassifier(len(dataset.classes))
     initialise(network, spec.seed)
     network.to(device).train()
@@ -209,9 +210,7 @@ def initialise(network: InDomainClassifier, seed: int) -> None:
             deviation = math.sqrt(2 / parameter[0].numel())
             parameter.data = deviation * torch.randn(parameter.shape, generator=rng)
         else:
-            parameter.data = (
-                torch.ones_like(parameter) if "norms" in name and "weight" in name else 0 * parameter.data
-            )
+            parameter.data.fill_(1.0 if "norms" in name and "weight" in name else 0.0)
     network.head.weight.data *= 0.1
 
 
@@ -244,7 +243,7 @@ def batch_of(
 
 @torch.no_grad()
 def facts_of(
-    network: InDomainClassifier, dataset: Dataset, spec: ClassifierSpec, parts: Halves, device: torch.device
+    network: InDomainClassifier, dataset: Dataset, spec: ClassifierSpec, parts: Split, device: torch.device
 ) -> dict[str, Any]:
     """What the classifier's file says: its accuracy on the middle windows of held-out clips, and how it was made."""
     window = spec.window

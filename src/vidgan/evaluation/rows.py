@@ -9,7 +9,6 @@ import hashlib
 import json
 import os
 import shutil
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -74,40 +73,23 @@ Part = dict[str, NDArray[Any]]
 """rows by name, and ``labels``"""
 
 
-class Kept(ABC):
-    """Parts of rows that are done, by the numbers of their clips."""
+class Kept:
+    """Parts of rows that are done, by the numbers of their clips.
 
-    @abstractmethod
-    def load(self, numbers: range) -> Part | None:
-        """The rows of these clips; None where they are missing or damaged."""
+    Args:
+        folder: for a file per part; None keeps them in memory.
+    """
 
-    @abstractmethod
-    def save(self, numbers: range, part: Part) -> None:
-        """Keep the rows of these clips."""
-
-
-class KeptInMemory(Kept):
-    """Gone with the process."""
-
-    def __init__(self) -> None:
+    def __init__(self, folder: Path | None) -> None:
+        self.folder = folder
         self._parts: dict[range, Part] = {}
 
     def load(self, numbers: range) -> Part | None:
-        return self._parts.get(numbers)
-
-    def save(self, numbers: range, part: Part) -> None:
-        self._parts[numbers] = part
-
-
-class KeptInFolder(Kept):
-    """A file per part."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def load(self, numbers: range) -> Part | None:
+        """The rows of these clips; None where they are missing or damaged."""
+        if self.folder is None:
+            return self._parts.get(numbers)
         try:
-            with np.load(self._path(numbers), allow_pickle=False) as arrays:
+            with np.load(_file(self.folder, numbers), allow_pickle=False) as arrays:
                 part = {name: arrays[name] for name in arrays.files}
         except Exception:  # zip files fail in many ways; whatever is wrong, the part is computed again
             return None
@@ -115,14 +97,20 @@ class KeptInFolder(Kept):
         return part if whole else None
 
     def save(self, numbers: range, part: Part) -> None:
+        """Keep the rows of these clips."""
+
         def write(path: Path) -> None:
             with path.open("wb") as file:
                 np.savez(file, allow_pickle=False, **part)
 
-        write_whole(self._path(numbers), write)
+        if self.folder is None:
+            self._parts[numbers] = part
+        else:
+            write_whole(_file(self.folder, numbers), write)
 
-    def _path(self, numbers: range) -> Path:
-        return self.folder / f"rows-{numbers.start:08d}.npz"
+
+def _file(folder: Path, numbers: range) -> Path:
+    return folder / f"rows-{numbers.start:08d}.npz"
 
 
 def key_of(clips: Clips, extractor: Extractor) -> dict[str, Any]:
@@ -161,11 +149,10 @@ def compute_rows(clips: Clips, extractor: Extractor, work: Work, what: str) -> t
     Raises:
         UserError: where a clip cannot be read or does not fit the network.
     """
-    kept: Kept = KeptInMemory()
     shares, folder = Shares(), None
     if work.cache is not None:
         shares, folder = work.shares, folder_of(work.cache, key_of(clips, extractor), work.shares)
-        kept = KeptInFolder(folder)
+    kept = Kept(folder)
     spans = [range(first, min(first + PART, clips.count)) for first in range(0, clips.count, PART)]
     mine = spans[shares.rank :: shares.size]
     missing = [numbers for numbers in mine if kept.load(numbers) is None]

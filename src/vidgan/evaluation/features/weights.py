@@ -11,12 +11,13 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
 from vidgan.errors import UserError
 from vidgan.evaluation.features.c3d import C3D, MEAN_SHAPE
 from vidgan.evaluation.features.i3d import I3D
-from vidgan.evaluation.features.network import FeatureNetwork, exact_float32
+from vidgan.evaluation.features.network import FeatureNetwork
 from vidgan.evaluation.features.r2plus1d import R2Plus1D
 from vidgan.evaluation.features.tf_checkpoint import checkpoint_files, is_checkpoint, read_checkpoint
 
@@ -170,9 +171,7 @@ def load_i3d(path: StrPath | None, classes: int | None = None) -> tuple[I3D, Wei
         state = i3d_from_tensorflow(floats)
     else:
         state = i3d_from_pytorch(read_state(weights.path))
-    head, stem = state.get("logits.conv3d.weight"), state.get("Conv3d_1a_7x7.conv3d.weight")
-    if head is None or stem is None or head.ndim != 5 or stem.ndim != 5:
-        raise UserError(f"{weights.path} holds no I3D: its first or last convolution is missing")
+    stem, head = (_tensor(state, f"{name}.conv3d.weight", 5, weights) for name in ("Conv3d_1a_7x7", "logits"))
     _check_classes(weights, len(head), classes)
     return _filled(I3D(len(head), stem.shape[1]), state, weights), weights
 
@@ -184,12 +183,10 @@ def load_c3d(path: StrPath | None, classes: int | None = None) -> tuple[C3D, Wei
         UserError: as :func:`load_i3d`.
     """
     weights = describe(path, "C3D")
-    state = (
-        c3d_from_chainer(_read_npz(weights.path))
-        if weights.path.suffix == ".npz"
-        else read_state(weights.path)
-    )
-    head = _head(state, "fc8.weight", "C3D", weights)
+    state = read_state(weights.path)
+    if weights.path.suffix == ".npz":
+        state = c3d_from_chainer(state)
+    head = _tensor(state, "fc8.weight", 2, weights)
     _check_classes(weights, len(head), classes)
     return _filled(C3D(len(head)), state, weights), weights
 
@@ -201,7 +198,7 @@ def load_c3d_mean(path: StrPath | None) -> tuple[Tensor, Weights]:
         UserError: if the file is missing or holds another shape.
     """
     weights = describe(path, "C3D's mean clip")
-    mean = _read_npz(weights.path).get("mean")
+    mean = read_state(weights.path).get("mean")
     if mean is None or mean.numel() != int(np.prod(MEAN_SHAPE)):
         raise UserError(f"{weights.path} holds no array 'mean' of shape {MEAN_SHAPE}")
     return mean.float().reshape(MEAN_SHAPE), weights
@@ -215,13 +212,35 @@ def load_r2plus1d(path: StrPath | None, classes: int | None = None) -> tuple[R2P
     """
     weights = describe(path, "R(2+1)D")
     state = read_state(weights.path)
-    head = _head(state, "fc.weight", "R(2+1)D", weights)
+    head = _tensor(state, "fc.weight", 2, weights)
     _check_classes(weights, len(head), classes)
     return _filled(R2Plus1D(len(head)), state, weights), weights
 
 
+def load_torchscript(path: StrPath | None, *, run_foreign_code: bool = False) -> tuple[Any, Weights]:
+    """I3D-400 as a foreign program: its resize, its range and its graph are what the file says.
+
+    Args:
+        run_foreign_code: must be True: the file's own code runs on this machine.
+
+    Raises:
+        UserError: if the flag is not given, or the file is missing or no TorchScript.
+    """
+    weights = describe(path, "the TorchScript I3D")
+    if not is_torchscript(weights.path):
+        raise UserError(f"{weights.path} is not TorchScript")
+    if not run_foreign_code:
+        raise UserError(
+            f"{weights.path} is TorchScript and runs the code inside it: allow that by --run-foreign-code, or use "
+            "weights in another format"
+        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # The format is old; so is the file.
+        return torch.jit.load(str(weights.path), map_location="cpu").eval(), weights
+
+
 def read_state(path: Path) -> State:
-    """The tensors of a ``torch.save`` or safetensors file; nothing in it is run.
+    """The tensors of a ``torch.save``, safetensors or ``.npz`` file; nothing in it is run.
 
     Raises:
         UserError: if the file is TorchScript, damaged, or holds anything but a dict of tensors.
@@ -231,7 +250,12 @@ def read_state(path: Path) -> State:
             f"{path} is TorchScript: loading it runs the code inside, so it is refused here; "
             "allow foreign code explicitly, or use weights in another format"
         )
-    state = _guarded(path, _read_safetensors if path.suffix == ".safetensors" else _read_torch)
+    readers: dict[str, Callable[[Path], Any]] = {".safetensors": load_file, ".npz": _read_npz}
+    try:
+        state = readers.get(path.suffix, _read_torch)(path)
+    except Exception as error:  # Readers fail in many ways on damaged or foreign files.
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{path} cannot be read as weights without running code: {reason}") from error
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
         raise UserError(f"{path} is no state dict: expected names with tensors")
     return state
@@ -245,14 +269,7 @@ def is_torchscript(path: Path) -> bool:
         return any(name.endswith("/constants.pkl") or "/code/" in name for name in archive.namelist())
 
 
-def _guarded(path: Path, read: Callable[[Path], object]) -> object:
-    try:
-        return read(path)
-    except Exception as error:  # Readers fail in many ways on damaged or foreign files.
-        raise UserError(f"{path} cannot be read as weights without running code: {_line(error)}") from error
-
-
-def _read_torch(path: Path) -> object:
+def _read_torch(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
@@ -262,27 +279,16 @@ def _read_torch(path: Path) -> object:
         raise ValueError(f"{reason}; accepted are tensors by torch.save or safetensors") from error
 
 
-def _read_safetensors(path: Path) -> object:
-    from safetensors.torch import load_file
-
-    return load_file(path)
-
-
 def _read_npz(path: Path) -> State:
-    def read(place: Path) -> object:
-        with np.load(place, allow_pickle=False) as arrays:
-            return {name: torch.from_numpy(np.asarray(arrays[name])) for name in arrays.files}
-
-    state = _guarded(path, read)
-    assert isinstance(state, dict)
-    return state
+    with np.load(path, allow_pickle=False) as arrays:
+        return {name: torch.from_numpy(np.asarray(arrays[name])) for name in arrays.files}
 
 
-def _head(state: State, key: str, network: str, weights: Weights) -> Tensor:
-    head = state.get(key)
-    if head is None or head.ndim != 2:
-        raise UserError(f"{weights.path} holds no {network}: the tensor {key} is missing")
-    return head
+def _tensor(state: State, key: str, axes: int, weights: Weights) -> Tensor:
+    tensor = state.get(key)
+    if tensor is None or tensor.ndim != axes:
+        raise UserError(f"{weights.path} does not hold the expected network: the tensor {key} is missing")
+    return tensor
 
 
 def _check_classes(weights: Weights, found: int, wanted: int | None) -> None:
@@ -295,53 +301,11 @@ def _filled(network: N, state: State, weights: Weights) -> N:
     own = network.state_dict()
     required = {key for key in own if not key.endswith("num_batches_tracked")}
     missing, extra = sorted(required - set(state)), sorted(set(state) - set(own))
-    if missing or extra:
-        what = f"lacks {missing[0]}" if missing else f"has an unknown tensor {extra[0]}"
-        raise UserError(f"{weights.path} does not hold the expected network: it {what}")
-    for key in required:
-        if state[key].shape != own[key].shape:
-            shapes = f"{tuple(state[key].shape)}, not {tuple(own[key].shape)}"
-            raise UserError(f"{weights.path} does not hold the expected network: {key} has shape {shapes}")
+    wrong = [key for key in sorted(required & set(state)) if state[key].shape != own[key].shape]
+    if missing or extra or wrong:
+        faults = [f"it lacks {missing[0]}"] if missing else []
+        faults += [f"it has an unknown tensor {extra[0]}"] if extra else []
+        faults += [f"{key} has shape {tuple(state[key].shape)}, not {tuple(own[key].shape)}" for key in wrong]
+        raise UserError(f"{weights.path} does not hold the expected network: {faults[0]}")
     network.load_state_dict({key: state.get(key, own[key]) for key in own})
     return network
-
-
-def _line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
-
-
-class TorchScriptI3D:
-    """I3D-400 as a foreign program: its resize, its range and its graph are what the file says.
-
-    Args:
-        path: the TorchScript file.
-        run_foreign_code: must be True: the file's own code runs on this machine.
-
-    Raises:
-        UserError: if the flag is not given, or the file is missing or no TorchScript.
-    """
-
-    def __init__(self, path: StrPath | None, *, run_foreign_code: bool = False) -> None:
-        self.weights: Weights = describe(path, "the TorchScript I3D")
-        if not is_torchscript(Path(self.weights.path)):
-            raise UserError(f"{self.weights.path} is not TorchScript")
-        if not run_foreign_code:
-            raise UserError(
-                f"{self.weights.path} is TorchScript and runs the code inside it: allow that explicitly"
-            )
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # The format is old; so is the file.
-            load: Any = torch.jit.load
-            self._module = load(str(self.weights.path), map_location="cpu").eval()
-
-    def to(self, device: torch.device | str) -> "TorchScriptI3D":
-        """Move the program to ``device``."""
-        self._module.to(device)
-        return self
-
-    def logits(self, clips: Tensor) -> Tensor:
-        """Logits (B, 400), averaged over time, of uint8 ``clips`` (B T 3 H W), resized by the program."""
-        with exact_float32():
-            clip = clips.transpose(1, 2).float()
-            out: Tensor = self._module(clip, rescale=True, resize=True, return_features=True)
-        return out

@@ -83,7 +83,7 @@ ALL: Mapping[str, Named] = {
     ),
     "fid-k600-avgpool": Named(
         Protocol(
-            metric=FrechetDistance(layer="features"),
+            metric=FrechetDistance(),
             features=I3DFeatures(classes=600, short=LENGTHENED),
             real=Draw(split="training, all of it"),
             clips=KINETICS,
@@ -132,10 +132,7 @@ ALL: Mapping[str, Named] = {
     ),
     "fid-r2plus1d": Named(
         Protocol(
-            metric=FrechetDistance(layer="features"),
-            features=R2Plus1DFeatures(),
-            real=Draw(split="training"),
-            clips=10_000,
+            metric=FrechetDistance(), features=R2Plus1DFeatures(), real=Draw(split="training"), clips=10_000
         ),
         "FID of Du's thesis: the average pool (512) of R(2+1)D-18. Needs weights.",
     ),
@@ -172,7 +169,7 @@ ALL: Mapping[str, Named] = {
     ),
     "fid-k600-by-class": Named(
         Protocol(
-            metric=ByClass(score=FrechetDistance(layer="features")),
+            metric=ByClass(score=FrechetDistance()),
             features=I3DFeatures(classes=600, short=LENGTHENED),
             real=Draw(split="training, all of the classes"),
             clips=TEN_CLASSES,
@@ -182,53 +179,35 @@ ALL: Mapping[str, Named] = {
     ),
     "is-k400-by-class": Named(
         Protocol(
-            metric=ByClass(score=InceptionScore()),
-            features=I3DFeatures(short=LENGTHENED),
-            clips=TEN_CLASSES,
+            metric=ByClass(score=InceptionScore()), features=I3DFeatures(short=LENGTHENED), clips=TEN_CLASSES
         ),
         "The Inception Score of the clips of each class under I3D-400 (SSW-GAN, Table 4), without splits; the headline "
         "is the mean over classes. Needs weights.",
     ),
     "motion-by-class": Named(
-        Protocol(
-            metric=MotionByClass(),
-            features=ClipMotion(),
-            real=SHUFFLED,
-        ),
+        Protocol(metric=MotionByClass(), features=ClipMotion(), real=SHUFFLED),
         "How much neighbouring frames differ, generated and real, by class; the headline is the mean gap between "
         "both. Beside a score by class it tells whether classes that move more come out worse (SSW-GAN, G). Needs "
         "no weights.",
     ),
     "frechet-random-by-class": Named(
-        Protocol(
-            metric=ByClass(score=FrechetDistance()),
-            features=RandomFeatures(),
-            real=SHUFFLED,
-        ),
+        Protocol(metric=ByClass(score=FrechetDistance()), features=RandomFeatures(), real=SHUFFLED),
         "frechet-random within each class; the headline is the mean over classes. Needs no weights, comparable with "
         "itself only. Never an FVD.",
     ),
     "frechet-in-domain-by-class": Named(
-        Protocol(
-            metric=ByClass(score=FrechetDistance()),
-            features=InDomainFeatures(),
-            real=SHUFFLED,
-        ),
+        Protocol(metric=ByClass(score=FrechetDistance()), features=InDomainFeatures(), real=SHUFFLED),
         "frechet-in-domain within each class, by the features of a classifier of evaluate --train-classifier; the "
         "headline is the mean over classes. Comparable only with numbers of the same file. Never an FVD.",
     ),
     "frechet-random": Named(
-        Protocol(
-            metric=FrechetDistance(),
-            features=RandomFeatures(),
-            real=SHUFFLED,
-        ),
+        Protocol(metric=FrechetDistance(), features=RandomFeatures(), real=SHUFFLED),
         "Frechet distance of 128 features of a small fixed random network, at the clips' own size. Needs no "
         "weights, fast on two cores, comparable with itself only. Never an FVD.",
     ),
     "frechet-random-i3d": Named(
         Protocol(
-            metric=FrechetDistance(layer="features"),
+            metric=FrechetDistance(),
             features=RandomI3D(),
             real=Draw(count=2048, shuffled=True, drop_short=True),
         ),
@@ -236,11 +215,7 @@ ALL: Mapping[str, Named] = {
         "comparable with itself only. Never an FVD.",
     ),
     "frechet-in-domain": Named(
-        Protocol(
-            metric=FrechetDistance(),
-            features=InDomainFeatures(),
-            real=SHUFFLED,
-        ),
+        Protocol(metric=FrechetDistance(), features=InDomainFeatures(), real=SHUFFLED),
         "Frechet distance of 128 features of a classifier that was trained on the data's own classes by vidgan "
         "train-classifier. Comparable only with numbers of the same file. Never an FVD.",
     ),
@@ -291,20 +266,8 @@ def adjusted(
 ) -> Protocol:
     """``protocol`` with some settings changed; what is None or empty, or what it does not have, stays as it is.
 
-    Args:
-        clips: evaluated clips.
-        real_clips: most real clips.
-        windows: most clips of each real video.
-        frames: frames per clip.
-        stride: source frames from one frame of a real clip to the next.
-        size: side of the square (pixels).
-        classes: only clips of these.
-        futures: continuations per real clip.
-        positions: frames whose power spectra are taken, counted from 1.
-        runs: repetitions with other noise.
-        seed: of noise, draws and resampling.
-        truncation: how noise is drawn.
-        averaged: moving average of the weights instead of the raw ones.
+    The names are those of ``vidgan evaluate``; ``truncation`` is how noise is drawn, ``averaged`` takes the moving
+    average of the weights instead of the raw ones.
 
     Raises:
         UserError: for impossible values.

@@ -16,13 +16,13 @@ from vidgan.evaluation.features.i3d import I3D
 from vidgan.evaluation.features.network import FeatureNetwork, RandomConv3d, exact_float32, i3d_state
 from vidgan.evaluation.features.r2plus1d import r2plus1d_input
 from vidgan.evaluation.features.weights import (
-    TorchScriptI3D,
     Weights,
     is_torchscript,
     load_c3d,
     load_c3d_mean,
     load_i3d,
     load_r2plus1d,
+    load_torchscript,
 )
 from vidgan.evaluation.protocols.protocol import EvaluationBatch, Extractor, Features, Resources, Rows
 from vidgan.sample.video_io import Videos
@@ -140,12 +140,7 @@ class I3DFeatures(I3DInput):
 
     def open(self, resources: Resources, classes: tuple[str, ...]) -> Extractor:
         path = named_weights(resources, self.weights_of)
-        if path.is_file() and is_torchscript(path):
-            if not resources.run_foreign_code:
-                raise UserError(
-                    f"{path} is TorchScript and runs the code inside it: allow that by --run-foreign-code, "
-                    "or use weights in another format"
-                )
+        if is_torchscript(path):
             require(self.classes == 400, f"TorchScript I3D has 400 classes; {self.classes} are needed here")
             return ForeignI3D().open(resources, classes)
         network, weights = load_i3d(path, self.classes)
@@ -161,9 +156,14 @@ class ForeignI3D(Features):
 
     def open(self, resources: Resources, classes: tuple[str, ...]) -> Extractor:
         path = named_weights(resources, self.weights_of)
-        program = TorchScriptI3D(path, run_foreign_code=resources.run_foreign_code).to(resources.device)
-        rows = in_passes(lambda x: {"logits": program.logits(x)}, resources.device, LARGE_PASS)
-        return Extractor(rows, weights_facts(program.weights), self)
+        program, weights = load_torchscript(path, run_foreign_code=resources.run_foreign_code)
+        program.to(resources.device)
+
+        def logits(x: Tensor) -> Mapping[str, Tensor]:
+            clip = x.transpose(1, 2).float()
+            return {"logits": program(clip, rescale=True, resize=True, return_features=True)}
+
+        return Extractor(in_passes(logits, resources.device, LARGE_PASS), weights_facts(weights), self)
 
 
 class RandomI3D(I3DInput):
