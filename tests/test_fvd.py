@@ -1,5 +1,6 @@
 """FVD from arrays to a number, the random network, and the package's names."""
 
+import doctest
 import subprocess
 import sys
 from pathlib import Path
@@ -11,9 +12,11 @@ import torch
 import formulas
 import vidgan.evaluation
 from vidgan.errors import UserError
-from vidgan.evaluation import I3D, frechet_distance, fvd
+from vidgan.evaluation import I3D, frechet_distance, fvd, protocols
+from vidgan.evaluation.features import network
 from vidgan.evaluation.features.network import RandomConv3d
 from vidgan.evaluation.features.resize import bilinear_legacy
+from vidgan.evaluation.metrics import features, frames
 
 VECTORS = np.load(Path(__file__).parent / "vectors" / "i3d_vectors.npz", allow_pickle=False)
 
@@ -119,6 +122,15 @@ def test_fvd_errors():
         fvd(clips / 255, clips, weights="absent.pt")
     with pytest.raises(UserError, match="16 frames, fake ones 12"):
         fvd(clips, clips[:, :12], weights="absent.pt")
+
+
+def test_every_name_has_an_example_and_those_of_metrics_are_right():
+    for name in vidgan.evaluation.__all__:
+        text = getattr(vidgan.evaluation, name).__doc__
+        assert "Examples:\n        >>> " in text, name
+    for module in (features, frames, network, protocols):
+        done = doctest.testmod(module)
+        assert (done.failed, done.attempted > 0) == (0, True), module
 
 
 def test_package_names_are_lazy():

@@ -1,12 +1,5 @@
 """Metrics of video generation, and the named protocols that use them.
 
-::
-
-    from vidgan.evaluation import frechet_distance, fvd, protocol
-
-    fvd(real, fake, weights="i3d.pt")            # uint8 arrays (N, T, H, W, 3)
-    frechet_distance(features_a, features_b)     # arrays (n, d)
-
 :func:`vidgan.evaluate` measures a model, a run, a folder of videos or an array by a protocol. The names are loaded when
 first used, so that importing this package costs nothing.
 """

@@ -29,7 +29,12 @@ from vidgan.spec import differences, to_json
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Result:
-    """A number and everything that it depends on."""
+    """A number and everything that it depends on.
+
+    Examples:
+        >>> result = vidgan.evaluate("runs/mine")
+        >>> result.value, result.deviation, result.warnings
+    """
 
     protocol: str
     """name"""
@@ -197,13 +202,11 @@ def evaluate(
 ) -> Result:
     """Measure a model, a run or videos by a protocol. Nothing is written, unless ``log`` or ``cache`` says where.
 
-    ::
-
-        result = vidgan.evaluate("runs/mine")                                  # against its own data
-        result = vidgan.evaluate("my_videos/", real="data/test", protocol="frechet-random")
-        result.value, result.deviation, result.settings, result.warnings
-
     Settings that are None are as the protocol says; others are in ``result.settings``.
+
+    Examples:
+        >>> result = vidgan.evaluate("runs/mine")  # against its own data
+        >>> result = vidgan.evaluate("my_videos", real="data/test", protocol="fvd-reference", weights="i3d.pt")
 
     Args:
         fake: a model, a run directory, a folder of videos, an ``.npy`` file or a uint8 array (N, T, H, W, 3).
@@ -272,9 +275,8 @@ def fvd(
     Frames are resized to 224x224 as TensorFlow 1 does, without a crop; features are the logits of I3D trained
     on Kinetics-400; covariances are divided by n - 1. In [0, infinity), up to rounding; less is better.
 
-    ::
-
-        fvd(real, fake, weights="i3d.pt")
+    Examples:
+        >>> fvd(real, fake, weights="i3d.pt")
 
     Args:
         real: uint8 clips (N T H W 3), T >= 9.

@@ -31,6 +31,10 @@ class C3D(FeatureNetwork):
     [-128, 128] less the mean clip (:func:`tgan_input`, :func:`tganv2_input`): logits (B, classes) before
     the softmax; features (B, 4096), fc7 after its ReLU.
 
+    Examples:
+        >>> network, _ = load_c3d("conv3d_deepnetA_ucf.npz")
+        >>> logits, fc7 = network(tgan_input(video, mean))
+
     Raises:
         UserError: when called with a video of another layout or size.
     """

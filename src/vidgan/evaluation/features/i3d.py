@@ -29,6 +29,10 @@ class I3D(FeatureNetwork):
     T >= 9: logits (B, classes) before the softmax, averaged over time; features (B, 1024), "avgpool", the
     mean over what the 2x7x7 average pool leaves.
 
+    Examples:
+        >>> network, _ = load_i3d("rgb_imagenet.pt")
+        >>> logits, avgpool = network(video)
+
     Args:
         classes: 400 or 600 for the public weights.
         channels: 3 for RGB, 2 for the optical-flow stream.

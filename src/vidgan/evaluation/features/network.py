@@ -147,6 +147,10 @@ class RandomConv3d(nn.Module):
     are :func:`uniform` of fixed keys, so they are the same on every machine and for ever.
     Our choice throughout; what matters is that the features see texture, colour and motion, that no layer
     saturates, and that 16 frames of 64x64 cost 0.06 GMAC.
+
+    Examples:
+        >>> RandomConv3d()(torch.zeros(2, 16, 3, 64, 64)).shape
+        torch.Size([2, 128])
     """
 
     def __init__(self) -> None:

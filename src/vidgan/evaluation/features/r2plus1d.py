@@ -19,6 +19,10 @@ class R2Plus1D(FeatureNetwork):
     ``network(video)`` gives ``(logits, features)`` for a prepared ``video`` (B T 3 H W)
     (:func:`r2plus1d_input`): logits (B, classes) before the softmax; features (B, 512), the average pool.
 
+    Examples:
+        >>> network, _ = load_r2plus1d("r2plus1d_18-91a641e6.pth")
+        >>> logits, avgpool = network(r2plus1d_input(video))
+
     Raises:
         UserError: when called with a video of another layout.
     """

@@ -158,6 +158,9 @@ def load_i3d(path: StrPath | None, classes: int | None = None) -> tuple[I3D, Wei
     Accepted: state dicts of the PyTorch ports (piergiaj, VideoGPT and its descendants, hassony2) as
     ``torch.save`` files or safetensors; TensorFlow checkpoints by prefix, index file or SavedModel folder.
 
+    Examples:
+        >>> network, weights = load_i3d("rgb_imagenet.pt", classes=400)
+
     Args:
         classes: the number of classes the protocol asks for; None accepts any.
 
@@ -178,6 +181,9 @@ def load_i3d(path: StrPath | None, classes: int | None = None) -> tuple[I3D, Wei
 
 def load_c3d(path: StrPath | None, classes: int | None = None) -> tuple[C3D, Weights]:
     """C3D with the weights at ``path``: a state dict, or Chainer's ``.npz`` (``conv1a/W``, ...).
+
+    Examples:
+        >>> network, weights = load_c3d("conv3d_deepnetA_ucf.npz", classes=101)
 
     Raises:
         UserError: as :func:`load_i3d`.
@@ -206,6 +212,9 @@ def load_c3d_mean(path: StrPath | None) -> tuple[Tensor, Weights]:
 
 def load_r2plus1d(path: StrPath | None, classes: int | None = None) -> tuple[R2Plus1D, Weights]:
     """R(2+1)D-18 with the torchvision state dict at ``path``.
+
+    Examples:
+        >>> network, weights = load_r2plus1d("r2plus1d_18-91a641e6.pth", classes=400)
 
     Raises:
         UserError: as :func:`load_i3d`.

@@ -128,8 +128,9 @@ def _factor_of_covariance(covariance: Floats) -> Floats:
 def frechet_distance(features_a: npt.ArrayLike, features_b: npt.ArrayLike, *, biased: bool = False) -> float:
     """Frechet distance between two sets of features, in float64, exact also for n < d.
 
-    >>> frechet_distance([[0.0, 0.0], [2.0, 0.0]], [[0.0, 3.0], [2.0, 3.0]])
-    9.0
+    Examples:
+        >>> frechet_distance([[0.0, 0.0], [2.0, 0.0]], [[0.0, 3.0], [2.0, 3.0]])
+        9.0
 
     Args:
         features_a: (n, d), n >= 2.
@@ -150,8 +151,9 @@ def kernel_distance(features_a: npt.ArrayLike, features_b: npt.ArrayLike, chunk:
 
     Unbiased means that two samples of one source give zero on average, so single values may be negative.
 
-    >>> kernel_distance([[0.0], [1.0]], [[0.0], [1.0]])
-    -3.5
+    Examples:
+        >>> kernel_distance([[0.0], [1.0]], [[0.0], [1.0]])
+        -3.5
 
     Args:
         chunk: rows handled at once; bounds memory, changes nothing else.
@@ -201,8 +203,9 @@ def precision_recall(real: npt.ArrayLike, fake: npt.ArrayLike, k: int = 5, chunk
 
     A ball around a feature reaches to its ``k``-th neighbour in its own set.
 
-    >>> precision_recall([[0.0], [1.0], [2.0]], [[0.5], [1.5], [9.0]], k=1)
-    Manifold(precision=0.6666666666666666, recall=1.0, density=1.3333333333333333, coverage=1.0)
+    Examples:
+        >>> precision_recall([[0.0], [1.0], [2.0]], [[0.5], [1.5], [9.0]], k=1)
+        Manifold(precision=0.6666666666666666, recall=1.0, density=1.3333333333333333, coverage=1.0)
 
     Args:
         real: (n, d), n > k.
@@ -254,8 +257,9 @@ def inception_score(
 
     The score is biased upwards with the number of samples in a part: never compare unlike counts or splits.
 
-    >>> inception_score([[0.0, 0.0], [0.0, 0.0]])
-    InceptionScores(mean=1.0, deviation=0.0)
+    Examples:
+        >>> inception_score([[0.0, 0.0], [0.0, 0.0]])
+        InceptionScores(mean=1.0, deviation=0.0)
 
     Args:
         logits: (n, classes), before the softmax.

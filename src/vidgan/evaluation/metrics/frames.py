@@ -37,8 +37,9 @@ def ssim(a: Numbers, b: Numbers) -> Floats:
     As ``tf.image.ssim(max_val=1)``: an 11x11 Gaussian of sigma 1.5, no padding, population covariance, the
     mean over positions and channels. Give one channel for the grey or luma variant.
 
-    >>> ssim(np.zeros((2, 16, 16, 3)), np.zeros((2, 16, 16, 3)))
-    array([1., 1.])
+    Examples:
+        >>> ssim(np.zeros((2, 16, 16, 3)), np.zeros((2, 16, 16, 3)))
+        array([1., 1.])
 
     Args:
         a: uint8, or floats in [0, 1].
@@ -61,8 +62,9 @@ def ssim(a: Numbers, b: Numbers) -> Floats:
 def psnr(a: Numbers, b: Numbers) -> Floats:
     """Peak signal-to-noise ratio in dB per frame of ``a`` and ``b`` (..., H, W, C): shape (...); infinite where equal.
 
-    >>> psnr(np.zeros((2, 8, 8, 3)), np.full((2, 8, 8, 3), 0.1))
-    array([20., 20.])
+    Examples:
+        >>> psnr(np.zeros((2, 8, 8, 3)), np.full((2, 8, 8, 3), 0.1))
+        array([20., 20.])
 
     Args:
         a: uint8, or floats in [0, 1].
@@ -101,8 +103,9 @@ def _blur(x: Floats) -> Floats:
 def mean_motion(videos: Numbers) -> Floats:
     """Mean absolute difference of the neighbouring frames of clips (N, T, H, W, C), T at least 2: (N,), in [0, 1].
 
-    >>> mean_motion(np.arange(3.0).reshape(1, 3, 1, 1, 1) / 4)
-    array([0.25])
+    Examples:
+        >>> mean_motion(np.arange(3.0).reshape(1, 3, 1, 1, 1) / 4)
+        array([0.25])
 
     Raises:
         UserError: if they are neither uint8 nor floats in [0, 1].
@@ -115,6 +118,13 @@ def best_of(scores: npt.ArrayLike) -> Floats:
 
     The future with the largest mean over time is chosen per clip, then its frames are reported (the
     convention of SAVP; Luc et al. 2020, Fig. 5). Only future frames belong in ``scores``.
+
+    Examples:
+        >>> best_of([[[0.5, 0.5]], [[1.0, 0.2]]])
+        array([[1. , 0.2]])
+
+    Raises:
+        UserError: for scores of another shape.
     """
     values = np.asarray(scores, dtype=np.float64)
     if values.ndim != 3:
@@ -134,8 +144,9 @@ LUMA = (0.299, 0.587, 0.114)
 def luma(frames: Numbers) -> Floats:
     """Grey frames (..., H, W) in [0, 1] of RGB frames (..., H, W, 3), uint8 or floats in [0, 1].
 
-    >>> luma(np.full((1, 1, 3), 255, np.uint8))
-    array([[1.]])
+    Examples:
+        >>> luma(np.full((1, 1, 3), 255, np.uint8))
+        array([[1.]])
 
     Our choice: ITU-R BT.601; SSW-GAN does not say how colour becomes one channel.
     """
@@ -150,8 +161,9 @@ def radial_power(images: npt.ArrayLike) -> Floats:
     (even L) or (L - 1)/2 (odd L), L the larger side; no window, the mean kept, as pysteps does. Ring r has r / L
     cycles per pixel.
 
-    >>> radial_power(np.ones((4, 4)))
-    array([16.,  0.])
+    Examples:
+        >>> radial_power(np.ones((4, 4)))
+        array([16.,  0.])
 
     Raises:
         UserError: if an image holds a number that is not finite.

@@ -239,7 +239,15 @@ ALL: Mapping[str, Named] = {
 
 
 def protocol(name: str) -> Protocol:
-    """The protocol called ``name``; raises :class:`UserError` that names the nearest one."""
+    """The protocol called ``name``.
+
+    Examples:
+        >>> protocol("is-k400").clips
+        50000
+
+    Raises:
+        UserError: if there is none; names the nearest.
+    """
     if name not in ALL:
         raise UserError(
             f"there is no protocol {name!r}{did_you_mean(name, list(ALL))}; there are: {', '.join(ALL)}"
@@ -268,6 +276,10 @@ def adjusted(
 
     The names are those of ``vidgan evaluate``; ``truncation`` is how noise is drawn, ``averaged`` takes the moving
     average of the weights instead of the raw ones.
+
+    Examples:
+        >>> adjusted(protocol("psd"), frames=12, positions=(1, 12)).source.frames
+        12
 
     Raises:
         UserError: for impossible values.
