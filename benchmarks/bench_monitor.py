@@ -31,7 +31,7 @@ def main(settings: MonitorSettings) -> None:
     def watched() -> None:
         monitor = Monitor()
         trainee.step(monitor)
-        watch.see(trainee.state.step, monitor.take(trainee.state.level, Replicas()))
+        watch.see(trainee.state.steps, monitor.take(trainee.state.level, Replicas()))
 
     cases = [
         Case("a step", timed(trainee.step, settings.device)),

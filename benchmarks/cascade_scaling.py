@@ -22,7 +22,6 @@ from vidgan.presets import preset
 from vidgan.report.figures import Curve, Plot, Point, save
 from vidgan.run.experiment import Experiment
 from vidgan.train.plan import DryRun, LiveTensors, prime
-from vidgan.train.trainer import LevelState
 
 META, CPU = torch.device("meta"), torch.device("cpu")
 COMPUTED, MEASURED = (24, 48, 140), (24, 48)
@@ -77,10 +76,10 @@ def computed(subject: Subject, clips: int) -> Cost:
     """A step with ``clips`` clips, counted on the meta device."""
     experiment = with_batch(subject.experiment, clips)
     with LiveTensors() as live:
-        state = LevelState(experiment, subject.level, META)
-        prime(state)
+        dry_run = DryRun(experiment, subject.level, META)
+        prime(dry_run.state)
         with FlopCounterMode(display=False) as counter:
-            DryRun(experiment, subject.level, META, state).step()
+            dry_run.step()
     return Cost(live.most, counter.get_total_flops() // clips)
 
 

@@ -10,12 +10,12 @@ import argparse
 from pathlib import Path
 
 from PIL import Image
-from resumable import open_or_start, train_to
 
 from vidgan.cli import main as vidgan
 from vidgan.models.losses import VarietySpec
 from vidgan.presets import preset
 from vidgan.run.experiment import Experiment, ReportingSpec, StandingStatisticsSpec
+from vidgan.train.trainer import Trainer
 
 FRAMES, FIRST, APART = 4, 8, 8
 """frames of a clip, and which of its strip"""
@@ -90,8 +90,7 @@ def main() -> None:
     for part, place in data.items() if fresh else ():
         source = options.out / "strips" / part
         run("prepare", source, place, "--layout", "strips", "--size", 16, "--resize", "area", "--workers", 0)
-    learning, dataset = open_or_start(options.out / "run", by_heart(), str(data["trained"]))
-    train_to(learning, dataset, options.steps)
+    Trainer(by_heart(), data["trained"], options.out / "run", workers=0).fit(options.steps)
     run("evaluate", options.out / "run", "--memorisation", "--held-out", data["held-out"], "--per-class", 4)
 
 

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import torch
-from resumable import open_or_start, train_to
 
 from vidgan.data.dataset import Dataset
 from vidgan.errors import UserError
@@ -43,6 +42,7 @@ from vidgan.run.experiment import (
 from vidgan.run.logs import read_lines, seconds_logged
 from vidgan.sample.load import load_run
 from vidgan.sample.standing import GivenFrames
+from vidgan.train.trainer import Trainer
 
 PAPER: Final[Mapping[str, tuple[str, float]]] = {
     "convlstm": ("ConvLSTM", 51.3),
@@ -131,11 +131,6 @@ def trained(run: RunDirectory) -> int:
 def is_finished(run: RunDirectory, scale: Scale) -> bool:
     """Whether a run has had its time and stands at the end of a turn."""
     return seconds_logged(run.log.path, 1) >= scale.seconds and trained(run) % scale.turn == 0
-
-
-def train_turn(run: RunDirectory, dataset: Dataset, turn: int) -> bool:
-    """Train to the next multiple of ``turn``; False if told to stop."""
-    return train_to(run, dataset, (trained(run) // turn + 1) * turn)
 
 
 def protocols(evaluated: int) -> dict[str, Protocol]:
@@ -281,15 +276,16 @@ def main(given: Given) -> None:
     for seed in range(given.seeds):
         for unit in given.units:
             experiment = small(unit, seed, scale.turn)
-            run, dataset = open_or_start(given.out / f"{unit}-{seed}", experiment, "synthetic-textured")
-            runs[unit].append(run)
-            left.append((run, dataset))
+            trainer = Trainer(experiment, "synthetic-textured", given.out / f"{unit}-{seed}", workers=0)
+            assert trainer.run is not None
+            runs[unit].append(trainer.run)
+            left.append((trainer, trainer.run))
     while left:
-        for run, dataset in left:
-            if not is_finished(run, scale) and not train_turn(run, dataset, scale.turn):
+        for trainer, run in left:
+            if not is_finished(run, scale) and not trainer.fit((trained(run) // scale.turn + 1) * scale.turn):
                 return
-            measure(run, dataset, scale.evaluated, work)
-        left = [pair for pair in left if not is_finished(pair[0], scale)]
+            measure(run, trainer.dataset, scale.evaluated, work)
+        left = [pair for pair in left if not is_finished(pair[1], scale)]
     report(given, scale, runs)
 
 

@@ -14,7 +14,7 @@ from vidgan.run.checkpoints import State, checkpoint_path, save
 from vidgan.run.directory import DataRecord, RunDirectory
 from vidgan.run.experiment import Experiment
 from vidgan.sample.video_io import write_clip
-from vidgan.train.trainer import LevelState
+from vidgan.train.state import TrainState
 
 CLASSES = ("disc-right", '<b>bold & "co"')
 
@@ -120,7 +120,7 @@ def untrained(path: Path, experiment: Experiment, classes: Sequence[str] = CLASS
     """A run whose checkpoints hold weights as they are when training starts."""
     run = make_run(path, experiment, classes)
     for index in run.experiment.rounds:
-        state = LevelState(run.experiment, index, torch.device("cpu"))
+        state = TrainState(run.experiment, index, torch.device("cpu"))
         facts = {"level": index + 1, "step": 1, "finished": True, "labels": [1] * run.experiment.classes}
         save(checkpoint_path(run.checkpoints, index + 1, 1), State(state.tensors(), facts))
     return run

@@ -1,17 +1,17 @@
 """Training steps on made-up clips: what tests of replicas, accumulation and presets run."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
-from vidgan.models.level import AdversarialLevel
 from vidgan.models.views import DiscriminatorInput
-from vidgan.nn.norm import BatchStatistics, Statistics
+from vidgan.nn.norm import Statistics
 from vidgan.run.distributed import Replicas
 from vidgan.run.experiment import BatchSpec, Experiment
 from vidgan.shapes import as_video
-from vidgan.train.trainer import LevelState, MicroBatch, Randomness, training_step
+from vidgan.train.monitor import Monitor
+from vidgan.train.state import BelowSource, TrainState
+from vidgan.train.step import MicroBatch, training_step
+from vidgan.train.step import micro_batches as cut
 
 CPU = torch.device("cpu")
 
@@ -27,9 +27,23 @@ def one_discriminator_update(experiment: Experiment) -> Experiment:
     return experiment.replace(training=experiment.training.replace(discriminator_updates=1))
 
 
-def level_state(experiment: Experiment, index: int, dtype: torch.dtype = torch.float64) -> LevelState:
-    """A level before its first step, in ``dtype``; gains of attention are opened, so that all of it takes part."""
-    state = LevelState(experiment, index, CPU)
+def level_state(
+    experiment: Experiment,
+    index: int,
+    replicas: Replicas = Replicas(),
+    statistics: Statistics | None = None,
+    dtype: torch.dtype = torch.float64,
+) -> TrainState:
+    """A level before its first step, in ``dtype``; gains of attention are opened, so that all of it takes part.
+
+    Args:
+        statistics: where normalisation gets its moments from, instead of the batch.
+    """
+    state = TrainState(experiment, index, CPU, replicas)
+    if state.level.below is not None:
+        state.below = below_source(state, dtype)
+    if statistics is not None:
+        state.statistics = statistics
     with torch.no_grad():
         for name, parameter in state.level.named_parameters():
             if parameter.dim() == 0 and name.endswith("gain"):
@@ -40,14 +54,19 @@ def level_state(experiment: Experiment, index: int, dtype: torch.dtype = torch.f
     return state
 
 
-def real_batch(
-    experiment: Experiment, state: LevelState, update: int, dtype: torch.dtype
-) -> DiscriminatorInput:
-    """The global batch of one update: smooth noise and every class in turn."""
-    spec, clips = state.level.spec, experiment.training.batch.global_batch
-    rng = torch.Generator().manual_seed(1000 + update)
-    clip = torch.tanh(torch.randn((clips, spec.seen_frames, 3, spec.size, spec.size), generator=rng))
-    return state.level.real_input(as_video(clip.to(dtype)), torch.arange(clips) % experiment.classes, False)
+def real_batches(state: TrainState) -> list[DiscriminatorInput]:
+    """This process's share of the real clips of each discriminator update of the next step: smooth noise and every
+    class in turn."""
+    spec, training = state.level.spec, state.experiment.training
+    clips, updates = training.batch.global_batch, training.discriminator_updates
+    dtype = next(state.level.parameters()).dtype
+    found = []
+    for update in range(state.steps * updates, (state.steps + 1) * updates):
+        rng = torch.Generator().manual_seed(1000 + update)
+        clip = torch.tanh(torch.randn((clips, spec.seen_frames, 3, spec.size, spec.size), generator=rng))
+        label = torch.arange(clips) % state.experiment.classes
+        found.append(share(state.level.real_input(as_video(clip.to(dtype)), label, False), state.replicas))
+    return found
 
 
 def share(real: DiscriminatorInput, replicas: Replicas) -> DiscriminatorInput:
@@ -56,67 +75,31 @@ def share(real: DiscriminatorInput, replicas: Replicas) -> DiscriminatorInput:
     return DiscriminatorInput(replicas.slice(real.clip), below, replicas.slice(real.label))
 
 
-def micro_batches(
-    experiment: Experiment, state: LevelState, step: int, replicas: Replicas, dtype: torch.dtype
-) -> list[list[MicroBatch]]:
-    """The micro-batches of every update of a step: the discriminators', then the generator's, as the loop puts them."""
-    randomness = Randomness(experiment.training, state.index, state.level, replicas)
-    updates = experiment.training.discriminator_updates
-    reals = [
-        share(real_batch(experiment, state, step * updates + n, dtype), replicas) for n in range(updates)
-    ]
-    source = None if state.level.below is None else below_source(experiment, state.level, dtype)
-    return [
-        [
-            micro._replace(z=micro.z.to(dtype))
-            for micro in randomness.micro_batches(step, n, real, source, CPU)
-        ]
-        for n, real in enumerate([*reals, reals[-1]])
-    ]
+def micro_batches(state: TrainState) -> list[list[MicroBatch]]:
+    """The micro-batches of every update of the next step: the discriminators', then the generator's."""
+    reals = real_batches(state)
+    return [cut(state, real, update) for update, real in enumerate([*reals, reals[-1]])]
 
 
-def below_source(
-    experiment: Experiment, level: AdversarialLevel, dtype: torch.dtype
-) -> Callable[[Tensor, int, int, int], Tensor]:
+def below_source(state: TrainState, dtype: torch.dtype) -> BelowSource:
     """A stand-in for the levels below: noise that depends on a clip's place in the global batch alone."""
+    level, clips = state.level, state.experiment.training.batch.global_batch
     assert level.below is not None
-    below, frames = level.below, level.spec.trained_frames // level.below.factor
-    clips = experiment.training.batch.global_batch
+    size, frames = level.below.size, level.spec.trained_frames // level.below.factor
 
     def sample(label: Tensor, step: int, update: int, first: int) -> Tensor:
         rng = torch.Generator().manual_seed(10_000 + 100 * step + update)
-        video = torch.tanh(torch.randn((clips, frames, 3, below.size, below.size), generator=rng))
+        video = torch.tanh(torch.randn((clips, frames, 3, size, size), generator=rng))
         return as_video(video.to(dtype)[first : first + len(label)])
 
     return sample
 
 
-def run_step(
-    experiment: Experiment,
-    state: LevelState,
-    replicas: Replicas = Replicas(),
-    statistics: Statistics | None = None,
-    dtype: torch.dtype = torch.float64,
-) -> dict[str, Tensor]:
+def run_step(state: TrainState, monitor: Monitor | None = None) -> dict[str, Tensor]:
     """One whole training step; its scalars."""
-    batches = micro_batches(experiment, state, state.step, replicas, dtype)
-    statistics = statistics or BatchStatistics(replicas.group)
-    scalars = training_step(
-        state.level,
-        state.optimisers,
-        experiment.training,
-        state.step,
-        batches[:-1],
-        batches[-1],
-        statistics,
-        replicas,
-    )
-    state.step += 1
-    if state.average is not None:
-        state.average.update(state.level.generator, state.step)
-    return scalars
+    return training_step(state, real_batches(state), monitor)
 
 
-def gradients(state: LevelState) -> dict[str, Tensor]:
+def gradients(state: TrainState) -> dict[str, Tensor]:
     """All gradients that a step left behind."""
     return {n: p.grad.clone() for n, p in state.level.named_parameters() if p.grad is not None}

@@ -8,9 +8,8 @@ import catalog
 import steps
 from vidgan.models.discriminator import ProjectionSpec
 from vidgan.nn.norm import BatchStatistics, RecordedStatistics, StandingStatistics
-from vidgan.run.distributed import Replicas
 from vidgan.run.experiment import Experiment
-from vidgan.train.trainer import LevelState
+from vidgan.train.state import TrainState
 
 CLIPS = 4
 
@@ -31,19 +30,17 @@ def unmixed(experiment: Experiment) -> Experiment:
 def settled(experiment: Experiment, index: int) -> StandingStatistics:
     recorded = RecordedStatistics()
     state = steps.level_state(experiment, index)
-    for micro in steps.micro_batches(experiment, state, 0, Replicas(), torch.float64)[0]:
+    for micro in steps.micro_batches(state)[0]:
         state.level.generate_fake(micro.real, micro.z, micro.below(), recorded)
     return StandingStatistics(recorded.averages())
 
 
 def after_a_step(
     experiment: Experiment, index: int, micro_batch: int, statistics: StandingStatistics | BatchStatistics
-) -> tuple[LevelState, dict[str, Tensor]]:
-    state = steps.level_state(experiment, index)
-    scalars = steps.run_step(
-        steps.batched(experiment, CLIPS, micro_batch=micro_batch), state, statistics=statistics
-    )
-    return state, scalars
+) -> tuple[TrainState, dict[str, Tensor]]:
+    cut = steps.batched(experiment, CLIPS, micro_batch=micro_batch)
+    state = steps.level_state(cut, index, statistics=statistics)
+    return state, steps.run_step(state)
 
 
 def largest_difference(ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> float:
@@ -89,10 +86,10 @@ def test_micro_batches_have_batch_statistics_of_their_own() -> None:
 def test_micro_batches_draw_the_numbers_of_the_whole_batch() -> None:
     experiment = steps.batched(catalog.experiments()["demo"], CLIPS)
     state = steps.level_state(experiment, 0)
-    (whole,) = steps.micro_batches(experiment, state, 3, Replicas(), torch.float64)[1]
-    cut = steps.micro_batches(
-        steps.batched(experiment, CLIPS, micro_batch=1), state, 3, Replicas(), torch.float64
-    )[1]
+    state.steps = 3
+    (whole,) = steps.micro_batches(state)[1]
+    state.experiment = steps.batched(experiment, CLIPS, micro_batch=1)
+    cut = steps.micro_batches(state)[1]
     assert len(cut) == CLIPS
     torch.testing.assert_close(torch.cat([m.z for m in cut]), whole.z, rtol=0, atol=0)
     for name in whole.fake_draws:

@@ -11,22 +11,16 @@ from vidgan.models.generator import GeneratorSpec, StageSpec
 from vidgan.models.level import LevelSpec
 from vidgan.models.views import ClipSpec, DiscriminatorInput, FramesSpec
 from vidgan.nn.layers import Linear, WeightLayer, power_iterate
-from vidgan.nn.norm import BatchStatistics
 from vidgan.nn.recurrent import ConvGRUSpec
 from vidgan.nn.temporal import RecurrentSpec
 from vidgan.presets.dvd_gan import dvd_gan_fp_bair_16x64, dvd_gan_k600_12x64, dvd_gan_k600_48x128
 from vidgan.presets.ssw_gan import ssw_gan_k600_48x128
 from vidgan.presets.trivd_gan import trivd_gan_fp_k600_16x64
-from vidgan.run.distributed import Replicas
 from vidgan.run.ema import WeightAverage
 from vidgan.run.experiment import AdamSpec, AverageSpec, BatchSpec, Experiment, TrainingSpec
 from vidgan.spec import SpecError
-from vidgan.train.trainer import (
-    LevelState,
-    MicroBatch,
-    update_discriminators,
-    update_generator,
-)
+from vidgan.train.state import TrainState
+from vidgan.train.step import MicroBatch, update_discriminators, update_generator
 
 F64 = torch.float64
 CPU = torch.device("cpu")
@@ -165,27 +159,26 @@ def micro(seed: int) -> MicroBatch:
     return MicroBatch(real, torch.randn((2, 3), generator=rng), lambda: None, draws, draws)
 
 
-def sides(state: LevelState) -> tuple[nn.Module, nn.Module]:
+def sides(state: TrainState) -> tuple[nn.Module, nn.Module]:
     return state.level.generator, state.level.discriminators
 
 
 def test_one_power_iteration_per_update_of_either_side() -> None:
     """On the new weights; the side that stands still keeps its singular vectors."""
-    state = LevelState(experiment(), 0, CPU)
+    state = TrainState(experiment(), 0, CPU)
     generator, discriminators = sides(state)
-    training = experiment().training
 
     def vectors(side: nn.Module) -> list[tuple[WeightLayer, Tensor, Tensor]]:
         layers = [m for m in side.modules() if isinstance(m, WeightLayer) and m.spectral]
         return [(m, m.u.clone(), m.v.clone()) for m in layers]
 
-    for update, step, moving, standing in (
-        (update_discriminators, (), discriminators, generator),
-        (update_generator, (0,), generator, discriminators),
+    for update, moving, standing in (
+        (update_discriminators, discriminators, generator),
+        (update_generator, generator, discriminators),
     ):
         before, still = vectors(moving), vectors(standing)
         weights = [p.detach().clone() for p in standing.parameters()]
-        update(state.level, state.optimisers, training, *step, [micro(1)], BatchStatistics(), Replicas())
+        update(state, [micro(1)])
         for layer, u, _ in before:
             matrix = layer.weight.detach().reshape(len(u), -1)
             v = matrix.T @ u / (matrix.T @ u).norm()
@@ -218,7 +211,7 @@ def adam(
     ids=["papers", "other"],
 )
 def test_adam_on_both_sides(spec: AdamSpec) -> None:
-    state = LevelState(experiment(adam=spec), 0, CPU)
+    state = TrainState(experiment(adam=spec), 0, CPU)
     pairs = zip(sides(state), state.optimisers, (spec.generator_rate, spec.discriminator_rate), strict=True)
     for side, optimiser, rate in pairs:
         side.double()
@@ -233,7 +226,7 @@ def test_adam_on_both_sides(spec: AdamSpec) -> None:
 
 
 def test_each_optimiser_holds_all_parameters_of_its_side_and_no_others() -> None:
-    state = LevelState(experiment(), 0, CPU)
+    state = TrainState(experiment(), 0, CPU)
     for side, optimiser in zip(sides(state), state.optimisers, strict=True):
         (group,) = optimiser.param_groups
         assert [id(p) for p in group["params"]] == [id(p) for p in side.parameters()]
@@ -243,7 +236,7 @@ def test_each_optimiser_holds_all_parameters_of_its_side_and_no_others() -> None
 
 def test_what_is_published_is_the_average_over_its_own_sigma() -> None:
     """The average is of weights before spectral normalisation, so sampling divides it by its own norm."""
-    state = LevelState(experiment(), 0, CPU)
+    state = TrainState(experiment(), 0, CPU)
     generator = state.level.generator
     assert state.average is not None
     for step in range(1, 4):
@@ -252,7 +245,7 @@ def test_what_is_published_is_the_average_over_its_own_sigma() -> None:
                 p += 0.3 * torch.randn(p.shape, generator=torch.Generator().manual_seed(step))
         power_iterate(generator, 50)
         state.average.update(generator, step)
-    (published,) = state.sampling_generators()
+    (published,) = state.generators()
     assert published is state.average.module
     for ours, raw in zip(published.modules(), generator.modules(), strict=True):
         if isinstance(ours, WeightLayer) and ours.spectral:
@@ -260,7 +253,7 @@ def test_what_is_published_is_the_average_over_its_own_sigma() -> None:
             first = torch.linalg.svdvals(matrix)[0].item()
             assert ours.sigma().item() == pytest.approx(first, rel=0.03)
             assert not torch.equal(ours.weight, raw.weight)
-    (raw,) = LevelState(experiment(average=None), 0, CPU).sampling_generators()
+    (raw,) = TrainState(experiment(average=None), 0, CPU).generators()
     assert raw.embed.weight.requires_grad
 
 

@@ -82,7 +82,7 @@ def test_training_keeps_the_best_and_ends_when_patience_does(
     said = vidgan(capsys, *command)
     assert said.status == 0, said.err
     assert "step 4  p: 1, the best so far\n" in said.out
-    assert "step 8  p: 2.5, the best is 1 of step 4: patience is at its end, and so is training\n" in said.out
+    assert "step 8  p: 2.5, the best is 1 of step 4\n2 evaluations in a row were no better" in said.out
     assert "--checkpoint best" in said.out
     assert [line["step"] for line in read_lines(RunDirectory.open(out).metrics.path)] == [2, 4, 6, 8]
     assert steps_of(out / "checkpoints", 1) == [4, 8]  # rotation keeps one, and the best stays

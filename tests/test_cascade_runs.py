@@ -59,7 +59,7 @@ def test_killed_in_the_middle_of_level_2(name: str, tmp_path: Path, capsys: Capt
     answer = vidgan(capsys, *train, "--out", broken, "--resume")
     assert answer.status == 0, answer.err
     assert "level 1 is finished at step 1" in answer.out
-    assert f"level 2 goes on from step {done} " in answer.out
+    assert f"level 2 resumes at step {done} " in answer.out
     for level, step in enumerate([1, ended, 1][:levels], 1):
         steps = [line["step"] for line in read_lines(broken / "log.jsonl") if line["level"] == level]
         assert steps == list(range(1, step + 1))

@@ -9,7 +9,6 @@ import steps
 from vidgan.models.generator import Generator
 from vidgan.nn.layers import Conv2d
 from vidgan.nn.norm import BatchStatistics, RecordedStatistics, Statistics
-from vidgan.run.distributed import Replicas
 from vidgan.run.experiment import Experiment
 
 LEVELS = [
@@ -31,7 +30,7 @@ class Pass:
     def __init__(self, name: str, index: int, checkpointing: bool, statistics: Statistics) -> None:
         experiment = steps.batched(with_checkpointing(catalog.experiments()[name], checkpointing), 3)
         state = steps.level_state(experiment, index)
-        micro = steps.micro_batches(experiment, state, 0, Replicas(), torch.float64)[0][0]
+        micro = steps.micro_batches(state)[0][0]
         generator = state.level.generator
         assert generator.spec.checkpointing is checkpointing
         self.convolutions = count_convolutions(generator)
@@ -75,7 +74,7 @@ def test_recomputation_does_not_move_singular_vectors(name: str, index: int) -> 
     experiment = steps.batched(with_checkpointing(catalog.experiments()[name], True), 3)
     state = steps.level_state(experiment, index)
     before = {n: b.clone() for n, b in state.level.named_buffers()}
-    micro = steps.micro_batches(experiment, state, 0, Replicas(), torch.float64)[0][0]
+    micro = steps.micro_batches(state)[0][0]
     state.level.generate_fake(micro.real, micro.z, micro.below(), BatchStatistics()).clip.sum().backward()
     for n, buffer in state.level.named_buffers():
         assert torch.equal(buffer, before[n]), n

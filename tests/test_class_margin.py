@@ -7,9 +7,8 @@ from steps import batched, level_state, micro_batches
 from vidgan.models.discriminator import Head
 from vidgan.nn.norm import BatchStatistics
 from vidgan.presets import preset
-from vidgan.run.distributed import Replicas
 from vidgan.run.tiny import tiny
-from vidgan.train.trainer import update_discriminators
+from vidgan.train.step import update_discriminators
 
 CLIPS = 4
 
@@ -26,7 +25,7 @@ def test_an_update_of_the_discriminators_adds_the_margin_of_each() -> None:
     assert margin is not None
     state = level_state(experiment, 0)
     level = state.level
-    (micro,), _ = micro_batches(experiment, state, 0, Replicas(), torch.float64)
+    (micro,), _ = micro_batches(state)
     before = {name: tensor.clone() for name, tensor in level.state_dict().items()}
 
     label = micro.real.label
@@ -50,9 +49,7 @@ def test_an_update_of_the_discriminators_adds_the_margin_of_each() -> None:
     named = dict(level.discriminators.named_parameters())
     gradients = torch.autograd.grad(loss, list(named.values()))
 
-    update_discriminators(
-        level, state.optimisers, experiment.training, [micro], BatchStatistics(), Replicas()
-    )
+    update_discriminators(state, [micro])
     adam, moved = experiment.training.adam, 0
     for (name, parameter), gradient in zip(named.items(), gradients, strict=True):
         old = before[f"discriminators.{name}"]

@@ -28,14 +28,14 @@ def test_the_tour_is_stopped_and_gone_on_with(tmp_path: Path) -> None:
     first.send_signal(signal.SIGTERM)
     said, _ = first.communicate(timeout=60)
     assert first.returncode == 0
-    assert "go on with --resume" in said
+    assert "resume with --resume" in said
     log = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
     stopped_at = log[-1]["step"]
 
     second = start(out, "--resume", "--minutes", "0.02")
     said, _ = second.communicate(timeout=300)
     assert second.returncode == 0
-    assert f"goes on from step {stopped_at}" in said
+    assert f"resumes at step {stopped_at}" in said
     assert f"vidgan sample {out}" in said
     record = json.loads((out / "experiment.json").read_text())
     assert [record["processes"], *(resumed["processes"] for resumed in record["resumed"])] == [2, 2]

@@ -2,25 +2,25 @@
 
 import os
 import signal
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-import torch
 import torch.distributed as dist
+from torch import Tensor
 from torch.multiprocessing.spawn import spawn
 
 import catalog
 from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
 from vidgan.run.checkpoints import checkpoint_path, load, steps_of
-from vidgan.run.directory import DataRecord, RunDirectory
 from vidgan.run.distributed import Replicas, end_process_group
 from vidgan.run.experiment import BatchSpec, Experiment
-from vidgan.train import session
-from vidgan.train.session import train_run
+from vidgan.train import callbacks, loop
+from vidgan.train.callbacks import Callback, TrainContext
+from vidgan.train.trainer import Trainer
 
-CPU = torch.device("cpu")
 STEPS = 5
 
 
@@ -44,11 +44,10 @@ def data(asked: Experiment) -> SyntheticDataset:
     )
 
 
-def create(path: Path, asked: Experiment) -> RunDirectory:
-    made = data(asked)
-    return RunDirectory.create(
-        path, asked, DataRecord("synthetic", made.classes, len(made), made.fingerprint), ["train"]
-    )
+def trainer_of(path: Path, replicas: Replicas = Replicas()) -> Trainer:
+    """Trains the run at ``path``."""
+    asked = experiment()
+    return Trainer(asked, data(asked), path, device="cpu", workers=0, replicas=replicas)
 
 
 def finished(run: Path) -> dict[int, bool]:
@@ -72,24 +71,21 @@ class Clock:
 def test_time_that_runs_out_during_samples_ends_the_next_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clock, asked = Clock(), experiment()
+    clock = Clock()
 
     def slow_samples(*_: object) -> None:
         clock.now = 100.0
 
-    monkeypatch.setattr(session, "time", clock)
-    monkeypatch.setattr(session, "write_previews", slow_samples)
-    run = create(tmp_path / "run", asked)
-    assert train_run(run, data(asked), Replicas(), CPU, 0, seconds=10.0)
-    assert finished(run.path) == {1: False, 2: False, 3: True}
+    monkeypatch.setattr(loop, "time", clock)
+    monkeypatch.setattr(callbacks, "write_previews", slow_samples)
+    assert trainer_of(tmp_path / "run").fit(minutes=1.0)
+    assert finished(tmp_path / "run") == {1: False, 2: False, 3: True}
 
 
 @pytest.mark.slow
 def test_a_level_that_ends_with_its_steps_is_finished(tmp_path: Path) -> None:
-    asked = experiment()
-    run = create(tmp_path / "run", asked)
-    assert train_run(run, data(asked), Replicas(), CPU, 0)
-    assert finished(run.path) == {1: False, 2: False, 3: False, 4: False, STEPS: True}
+    assert trainer_of(tmp_path / "run").fit()
+    assert finished(tmp_path / "run") == {1: False, 2: False, 3: False, 4: False, STEPS: True}
 
 
 class Case(NamedTuple):
@@ -98,12 +94,20 @@ class Case(NamedTuple):
     name: str
     signalled: bool
     """it gets SIGTERM in its second step"""
-    seconds: float | None
+    minutes: float | None
     """its own time budget; the first process has none"""
 
 
 SIGNAL = Case("signal", True, None)
 TIME = Case("time", False, 0.0)
+
+
+class Signalled(Callback):
+    """Gets SIGTERM in its second step."""
+
+    def on_step(self, trainer: TrainContext, scalars: Mapping[str, Tensor]) -> None:
+        if trainer.state.steps == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
 
 
 def replica(rank: int, folder: str, case: Case) -> None:
@@ -116,21 +120,11 @@ def replica(rank: int, folder: str, case: Case) -> None:
         world_size=2,
         timeout=timedelta(seconds=60),
     )
-    tick = session.RunCallback.tick
-
-    def signalled_tick(self: session.RunCallback, index: int, step: int, *more: object) -> None:
-        tick(self, index, step, *more)  # type: ignore[arg-type]
-        if step == 2:
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    if rank == 1 and case.signalled:
-        session.RunCallback.tick = signalled_tick  # type: ignore[assignment,method-assign]
+    signalled = [Signalled()] if rank == 1 and case.signalled else []
     try:
-        asked = experiment()
-        replicas = Replicas(rank, 2, dist.group.WORLD)
-        run = RunDirectory.open(place / "run")
-        seconds = case.seconds if rank == 1 else None
-        answer = train_run(run, data(asked), replicas, CPU, 0, seconds)
+        trainer = trainer_of(place / "run", Replicas(rank, 2, dist.group.WORLD))
+        trainer.callbacks += signalled
+        answer = trainer.fit(minutes=case.minutes if rank == 1 else None)
         (place / f"answer-{rank}").write_text(str(answer))
     finally:
         end_process_group()
@@ -138,7 +132,6 @@ def replica(rank: int, folder: str, case: Case) -> None:
 
 def two_processes(folder: Path, case: Case) -> list[str]:
     """What both said when asked whether the run is finished."""
-    create(folder / "run", experiment())
     spawn(replica, (str(folder), case), nprocs=2)
     return [(folder / f"answer-{rank}").read_text() for rank in (0, 1)]
 

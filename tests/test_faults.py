@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,8 @@ from vidgan.run.checkpoints import steps_of
 from vidgan.run.experiment import Share
 from vidgan.run.logs import read_lines
 from vidgan.sample import standing
-from vidgan.train import loop, session
+from vidgan.train import callbacks, trainer
+from vidgan.train.callbacks import RunLog, TrainContext
 from vidgan.train.loop import smaller_micro_batch
 
 Capture = pytest.CaptureFixture[str]
@@ -106,7 +108,7 @@ def test_a_schedulers_sigterm_and_the_queue_again(
     reached = steps_of(out / "checkpoints", 1)[-1]
     assert reached == read_lines(out / "log.jsonl")[-1]["step"]
     again = vidgan(capsys, *command(data, out, "--resume", "auto", "--workers", 0, "--steps", reached + 2))
-    assert f"goes on from step {reached}" in again.out
+    assert f"resumes at step {reached}" in again.out
     assert [line["step"] for line in read_lines(out / "log.jsonl")] == list(range(1, reached + 3))
 
 
@@ -179,15 +181,15 @@ def test_data_that_vanish_stop_the_run_with_all_saved(
 ) -> None:
     mine, out = tmp_path / "data", tmp_path / "run"
     shutil.copytree(data, mine)
-    tick = session.RunCallback.tick
+    tick = RunLog.on_tick
 
-    def vanishing(self: session.RunCallback, index: int, step: int, *more: object) -> None:
-        tick(self, index, step, *more)  # type: ignore[arg-type]
-        if step == 2:
+    def vanishing(self: RunLog, trainer: TrainContext, scalars: Mapping[str, float]) -> None:
+        tick(self, trainer, scalars)
+        if trainer.state.steps == 2:
             for shard in mine.glob("shard-*"):
                 shard.rename(tmp_path / shard.name)
 
-    monkeypatch.setattr(session.RunCallback, "tick", vanishing)
+    monkeypatch.setattr(RunLog, "on_tick", vanishing)
     # More steps than workers read ahead.
     answer = vidgan(capsys, *command(mine, out, "--workers", workers, "--steps", 30))
     require_one_line(answer, "mnist_test_seq.npy#", "shard-0000", "all saved", "--resume")
@@ -223,7 +225,7 @@ def test_a_full_disk_stops_the_run_and_says_what_is_kept(
     before = snapshot(out / "checkpoints")
     place = {
         "log": (logs.Log, "append"),
-        "samples": (session, "write_previews"),
+        "samples": (callbacks, "write_previews"),
         "statistics": (standing, "save_statistics"),
     }[what]
     monkeypatch.setattr(*place, full)
@@ -286,13 +288,13 @@ def test_out_of_memory_names_a_micro_batch(
         def short(*args: object, error: Exception = error) -> None:
             raise error
 
-        monkeypatch.setattr(loop, "training_step", short)
+        monkeypatch.setattr(trainer, "training_step", short)
         answer = vidgan(capsys, *command(data, tmp_path / f"{number}", "--workers", 0, *batch))
         require_one_line(
             answer, "out of memory in step 1", "micro-batches of 6", "--training.batch.micro-batch 3", "half"
         )
     monkeypatch.setattr(
-        loop, "training_step", lambda *args: (_ for _ in ()).throw(RuntimeError("something else"))
+        trainer, "training_step", lambda *args: (_ for _ in ()).throw(RuntimeError("something else"))
     )
     with pytest.raises(RuntimeError, match="something else"):
         vidgan(capsys, *command(data, tmp_path / "other", "--workers", 0, *batch))

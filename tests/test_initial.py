@@ -12,16 +12,16 @@ from vidgan.errors import UserError
 from vidgan.run.checkpoints import State, checkpoint_path, load
 from vidgan.run.directory import RunDirectory
 from vidgan.run.experiment import Experiment
-from vidgan.train import session as train_run_module
+from vidgan.train import trainer
 from vidgan.train.initial import take
-from vidgan.train.trainer import LevelState
+from vidgan.train.state import TrainState
 
 Capture = pytest.CaptureFixture[str]
 CPU = torch.device("cpu")
 
 
-def state_of(experiment: Experiment, seed: int) -> LevelState:
-    return LevelState(experiment.replace(training=experiment.training.replace(seed=seed)), 0, CPU)
+def state_of(experiment: Experiment, seed: int) -> TrainState:
+    return TrainState(experiment.replace(training=experiment.training.replace(seed=seed)), 0, CPU)
 
 
 def test_the_same_model_takes_everything_but_adam() -> None:
@@ -37,7 +37,7 @@ def test_the_same_model_takes_everything_but_adam() -> None:
     expected, seen = one.tensors(), other.tensors()
     assert expected.keys() == seen.keys()
     assert all(torch.equal(expected[name], seen[name]) for name in expected)
-    assert other.step == 0
+    assert other.steps == 0
 
 
 def test_what_does_not_fit_stays_and_is_named() -> None:
@@ -122,7 +122,7 @@ def test_a_start_that_is_refused_leaves_the_folder_free(
         raise UserError("nothing of it fits")
 
     with monkeypatch.context() as changed:
-        changed.setattr(train_run_module, "start_from", refuse)
+        changed.setattr(trainer, "start_from", refuse)
         require_one_line(vidgan(capsys, *command, "--out", two, "--init-from", one), "nothing of it fits")
     assert not (two / "experiment.json").exists()
     assert vidgan(capsys, *command, "--out", two).status == 0

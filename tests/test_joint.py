@@ -17,12 +17,12 @@ from vidgan.nn.norm import BatchStatistics
 from vidgan.presets import preset
 from vidgan.run.checkpoints import checkpoint_path, load
 from vidgan.run.directory import RunDirectory
-from vidgan.run.distributed import Replicas
 from vidgan.run.experiment import Experiment
 from vidgan.run.tiny import tiny
 from vidgan.sample.load import load_run
 from vidgan.spec import SpecError
-from vidgan.train.trainer import Optimisers, update_generator
+from vidgan.train.state import Optimisers, TrainState
+from vidgan.train.step import update_generator
 
 F64 = torch.float64
 Capture = pytest.CaptureFixture[str]
@@ -79,7 +79,7 @@ def test_places_are_all_that_there_are() -> None:
     assert not torch.equal(places[:, 0], places[:, 1])
 
 
-def game(experiment: Experiment) -> tuple[JointLevels, DiscriminatorInput, Tensor]:
+def game(experiment: Experiment) -> tuple[TrainState, JointLevels, DiscriminatorInput, Tensor]:
     """The levels in float64 with windows of real clips and noise."""
     state = steps.level_state(experiment, len(experiment.levels) - 1)
     level = state.level
@@ -88,7 +88,7 @@ def game(experiment: Experiment) -> tuple[JointLevels, DiscriminatorInput, Tenso
     clip = torch.tanh(random(CLIPS, top.frames, 3, top.size, top.size))
     whole = level.real_input(clip, torch.arange(CLIPS) % experiment.classes, False)
     real = level.at(whole, torch.tensor([[0], [2], [1]]))
-    return level, real, random(CLIPS, level.latent, seed=5)
+    return state, level, real, random(CLIPS, level.latent, seed=5)
 
 
 def by_hand(level: JointLevels, real: DiscriminatorInput, z: Tensor) -> list[Tensor]:
@@ -107,7 +107,7 @@ def by_hand(level: JointLevels, real: DiscriminatorInput, z: Tensor) -> list[Ten
 
 
 def test_fakes_are_the_levels_in_a_row() -> None:
-    level, real, z = game(tiny(preset(JOINT)))
+    _, level, real, z = game(tiny(preset(JOINT)))
     with torch.no_grad():
         fake = level.generate_fake(real, z, None, BatchStatistics())
         videos = by_hand(level, real, z)
@@ -119,7 +119,7 @@ def test_the_last_output_trains_both_generators() -> None:
     """SSW-GAN, H: discriminators on the second stage alone; the gradient goes on through it, as autograd has
     it by hand."""
     experiment = steps.batched(tiny(preset(JOINT)), CLIPS)
-    level, real, z = game(experiment)
+    state, level, real, z = game(experiment)
     assert list(level.discriminators) == ["level2_frames", "level2_clip"]
     draws = level.draws(CLIPS, torch.Generator().manual_seed(2))
     clip = by_hand(level, real, z)[1]
@@ -129,11 +129,9 @@ def test_the_last_output_trains_both_generators() -> None:
     loss = -torch.cat([s.flatten(1) for s in scores], dim=1).mean()
     expected = torch.autograd.grad(loss, list(level.generator.parameters()), allow_unused=True)
     adam = torch.optim.SGD(level.generator.parameters(), lr=0.0)
-    optimisers = Optimisers(adam, torch.optim.SGD(level.discriminators.parameters(), lr=0.0))
+    state.optimisers = Optimisers(adam, torch.optim.SGD(level.discriminators.parameters(), lr=0.0))
     micro = steps.MicroBatch(real, z, lambda: None, draws, draws)
-    scalars = update_generator(
-        level, optimisers, experiment.training, 0, [micro], BatchStatistics(), Replicas()
-    )
+    scalars = update_generator(state, [micro])
     torch.testing.assert_close(scalars["loss/generator"], loss.detach())
     below = [name for name, _ in level.levels[0].generator.named_parameters()]
     for (name, parameter), gradient in zip(level.generator.named_parameters(), expected, strict=True):
@@ -144,7 +142,7 @@ def test_the_last_output_trains_both_generators() -> None:
 
 def test_discriminators_on_every_level_join_their_outputs() -> None:
     experiment = on_every_level(tiny(preset("ssw-gan-k600-48x128")))
-    level, real, z = game(experiment)
+    _, level, real, z = game(experiment)
     names = ["level1_frames", "level1_clip", "level2_frames", "level2_clip", "level2_matching"]
     assert list(level.discriminators) == names
     draws = level.draws(CLIPS, torch.Generator().manual_seed(3))
@@ -197,7 +195,7 @@ def test_joint_training_resumes_samples_and_evaluates(tmp_path: Path, capsys: Ca
     assert vidgan(capsys, *train, "--out", broken, "--steps", 1).status == 0
     answer = vidgan(capsys, *train, "--out", broken, "--steps", 2, "--resume")
     assert answer.status == 0, answer.err
-    assert "goes on from step 1" in answer.out
+    assert "resumes at step 1" in answer.out
     expected, found = (load(checkpoint_path(run / "checkpoints", 2, 2)) for run in (whole, broken))
     assert found.facts == expected.facts
     assert all(torch.equal(tensor, expected.tensors[name]) for name, tensor in found.tensors.items())

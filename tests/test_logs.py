@@ -7,12 +7,9 @@ import pytest
 
 from commands import require_one_line, vidgan
 from runs import cascade
-from vidgan.run.checkpoints import checkpoint_path
+from vidgan.run.checkpoints import checkpoint_path, cut_logs
 from vidgan.run.directory import RunDirectory
-from vidgan.run.distributed import Replicas
 from vidgan.run.logs import Log, read_lines, seconds_logged
-from vidgan.train.logging import LiveProgress
-from vidgan.train.session import cut_logs
 
 Capture = pytest.CaptureFixture[str]
 
@@ -39,7 +36,7 @@ def test_each_level_is_cut_at_its_own_checkpoint(tmp_path: Path) -> None:
             run.log.append({"level": level, "step": step})
     for step in (4, 5):
         run.metrics.append({"protocol": "p", "step": step})
-    cut_logs(run, Replicas())
+    cut_logs(run)
     lines = [(line["level"], line["step"]) for line in read_lines(run.log.path)]
     assert lines == [(1, 2), (1, 4), (2, 2), (2, 4), (1, 6)]
     assert [line["step"] for line in read_lines(run.metrics.path)] == [4]
@@ -49,7 +46,7 @@ def test_a_level_without_checkpoints_starts_over(tmp_path: Path) -> None:
     run = cascade(tmp_path / "run", 6)
     for level, step in ((1, 6), (2, 1)):
         run.log.append({"level": level, "step": step})
-    cut_logs(run, Replicas())
+    cut_logs(run)
     assert [line["level"] for line in read_lines(run.log.path)] == [1]
 
 
@@ -125,12 +122,3 @@ def test_reporting_may_change_on_resume(tmp_path: Path, capsys: Capture) -> None
     answer = vidgan(capsys, *train, "--resume", "--reporting.tick", 2, "--reporting.checkpoint", 10)
     assert answer.status == 0, answer.err
     assert [line["step"] for line in read_lines(out / "log.jsonl")] == [1, 2, 4]
-
-
-def test_live_progress_shows_names_as_they_are(capsys: Capture) -> None:
-    with LiveProgress("[bold]mine", 10, None, 0, 4) as progress:
-        progress.tick(5, 20, {"loss/[red]": 1.0})
-        progress.say("[bold] said")
-    shown = capsys.readouterr().out
-    for text in ("[bold]mine", "loss/[red]", "[bold] said"):
-        assert text in shown

@@ -15,7 +15,6 @@ from commands import require_one_line, vidgan
 from vidgan.models.losses import SumThenHingeSpec
 from vidgan.models.views import DiscriminatorInput
 from vidgan.nn.layers import power_iterate
-from vidgan.nn.norm import BatchStatistics
 from vidgan.presets import preset
 from vidgan.run.checkpoints import checkpoint_path, load
 from vidgan.run.distributed import Replicas
@@ -24,7 +23,7 @@ from vidgan.run.logs import read_lines
 from vidgan.run.tiny import tiny
 from vidgan.shapes import as_video
 from vidgan.train.monitor import Monitor, first_singular_values
-from vidgan.train.trainer import LevelState, training_step
+from vidgan.train.state import TrainState
 
 Capture = pytest.CaptureFixture[str]
 Values = NDArray[np.float64]
@@ -39,8 +38,8 @@ class Batch(NamedTuple):
     on_fake: list[Tensor]
 
 
-def demo_state() -> LevelState:
-    return LevelState(tiny(preset("demo")), 0, steps.CPU)
+def demo_state() -> TrainState:
+    return TrainState(tiny(preset("demo")), 0, steps.CPU)
 
 
 def made_up(seed: int, labels: list[int], frames: int = 4) -> Batch:
@@ -172,20 +171,9 @@ def test_gradient_norms_and_singular_values() -> None:
     assert ours["singular/generator/least"] == pytest.approx(min(largest.values()), rel=1e-3)
 
 
-def step_of(experiment: Experiment, index: int, monitor: Monitor | None) -> LevelState:
-    state = LevelState(experiment, index, steps.CPU)
-    batches = steps.micro_batches(experiment, state, 0, Replicas(), torch.float32)
-    training_step(
-        state.level,
-        state.optimisers,
-        experiment.training,
-        state.step,
-        batches[:-1],
-        batches[-1],
-        BatchStatistics(),
-        Replicas(),
-        monitor,
-    )
+def step_of(experiment: Experiment, index: int, monitor: Monitor | None) -> TrainState:
+    state = steps.level_state(experiment, index, dtype=torch.float32)
+    steps.run_step(state, monitor)
     return state
 
 

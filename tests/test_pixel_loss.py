@@ -7,12 +7,11 @@ from torch import Tensor
 import catalog
 import steps
 from vidgan.models.losses import PixelLossSpec
-from vidgan.nn.norm import BatchStatistics
 from vidgan.run.distributed import Replicas
 from vidgan.run.experiment import Experiment
 from vidgan.spec import SpecError
 from vidgan.train.loop import Meter
-from vidgan.train.trainer import update_generator
+from vidgan.train.step import update_generator
 
 F64 = torch.float64
 
@@ -57,10 +56,9 @@ def gradients(loss: PixelLossSpec | None, step: int) -> tuple[dict[str, Tensor],
     """The generator's gradients and the scalars of an update from the same start."""
     experiment = losing(catalog.experiments()["guide-original"], loss)
     state = steps.level_state(experiment, 0)
-    batch = steps.micro_batches(experiment, state, 0, Replicas(), F64)[-1]
-    scalars = update_generator(
-        state.level, state.optimisers, experiment.training, step, batch, BatchStatistics(), Replicas()
-    )
+    batch = steps.micro_batches(state)[-1]
+    state.steps = step
+    scalars = update_generator(state, batch)
     found = {name: p.grad for name, p in state.level.generator.named_parameters() if p.grad is not None}
     return found, scalars
 

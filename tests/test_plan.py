@@ -40,8 +40,7 @@ def measured(experiment: Experiment, index: int) -> int:
 def test_memory_is_what_training_steps_take(name: str, index: int, share: int, micro: int) -> None:
     """At tiny width, at batches that were not rehearsed; `benchmarks/bench_plan.py` does it at larger ones."""
     experiment = with_clips(catalog.experiments()[name], share, micro)
-    training = experiment.training
-    planned = plan_level(experiment, index).memory(Share(share, micro), training.discriminator_updates)
+    planned = plan_level(experiment, index).memory(Share(share, micro))
     assert planned == pytest.approx(measured(experiment, index), rel=0.15)
 
 
@@ -63,14 +62,14 @@ def test_the_largest_micro_batch_that_fits_divides_the_share() -> None:
     updates = (Update("discriminators", 0, 100.0, 30.0), Update("generator", 0, 50.0, 40.0))
     plan = LevelPlan((), updates, 0, 500, 200, 1000, 2, ())
     share = Share(12, 12)
-    # 1700 stay, 2 x 12 real clips of 2 bytes wait; the peaks cross at 5 clips.
-    assert plan.memory(Share(12, 3), 2) == 1700 + 48 + 100 + 90
-    assert plan.memory(Share(12, 6), 2) == 1700 + 48 + 50 + 240
-    exactly = plan.memory(Share(12, 6), 2) / 0.92
-    assert plan.fitting(share, 2, exactly + 1) == Share(12, 6)
-    assert plan.fitting(share, 2, exactly - 1) == Share(12, 4)
-    assert plan.fitting(share, 2, 1e9) == share
-    assert plan.fitting(share, 2, 1000) is None
+    # 1700 stay, 12 real clips of 2 bytes wait; the peaks cross at 5 clips.
+    assert plan.memory(Share(12, 3)) == 1700 + 24 + 100 + 90
+    assert plan.memory(Share(12, 6)) == 1700 + 24 + 50 + 240
+    exactly = plan.memory(Share(12, 6)) / 0.92
+    assert plan.fitting(share, exactly + 1) == Share(12, 6)
+    assert plan.fitting(share, exactly - 1) == Share(12, 4)
+    assert plan.fitting(share, 1e9) == share
+    assert plan.fitting(share, 1000) is None
 
 
 @pytest.mark.slow

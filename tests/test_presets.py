@@ -4,6 +4,7 @@ import fnmatch
 import json
 import math
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -12,7 +13,6 @@ from torch import Tensor
 import catalog
 from changes import changed, fields
 from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
-from vidgan.models.cascade import FrozenLevel
 from vidgan.models.costs import networks
 from vidgan.models.views import ClipSpec, CropSpec, FramesSpec
 from vidgan.nn.layers import NormalSpec
@@ -22,7 +22,6 @@ from vidgan.nn.norm import (
     GroupNormSpec,
     InstanceNormSpec,
     NoNormSpec,
-    StandingStatistics,
 )
 from vidgan.nn.recurrent import (
     ConvGRUSpec,
@@ -36,14 +35,12 @@ from vidgan.nn.recurrent import (
 )
 from vidgan.nn.recurrent.unit import TanhSpec
 from vidgan.presets import preset, presets
-from vidgan.run.distributed import Replicas
-from vidgan.run.experiment import Experiment, label_counts, whole_window
-from vidgan.sample.standing import statistics_of_level
+from vidgan.run.experiment import Experiment, whole_window
 from vidgan.spec import differences, from_json, to_json
-from vidgan.train.loop import train_level
+from vidgan.train.callbacks import Callback, TrainContext
 from vidgan.train.plan import plan_level
-from vidgan.train.trainer import LevelState, frozen_source
-from vidgan.train.validate import NOTHING, Validation
+from vidgan.train.state import TrainState
+from vidgan.train.trainer import Trainer
 
 CPU = torch.device("cpu")
 
@@ -60,34 +57,29 @@ UNUSED = {
 """Parameters without influence on anything, and why."""
 
 
-class Listener:
-    """Hears what a level reports; writes nothing."""
+class Heard(NamedTuple):
+    """What a level reported, its state, and its weights before its first step."""
+
+    state: TrainState
+    before: dict[str, Tensor]
+    ticks: list[Mapping[str, float]]
+    saved: list[tuple[int, bool]]
+
+
+class Listener(Callback):
+    """Hears what levels report."""
 
     def __init__(self) -> None:
-        self.ticks: list[Mapping[str, float]] = []
-        self.saved: list[int] = []
-        self.shown: list[int] = []
+        self.levels: list[Heard] = []
 
-    def tick(self, index: int, step: int, clips: int, scalars: Mapping[str, float]) -> None:
-        self.ticks.append(scalars)
+    def on_level_start(self, trainer: TrainContext) -> None:
+        self.levels.append(Heard(trainer.state, weights(trainer.state), [], []))
 
-    def checkpoint(self, state: LevelState, finished: bool) -> None:
-        self.saved.append(state.step)
+    def on_tick(self, trainer: TrainContext, scalars: Mapping[str, float]) -> None:
+        self.levels[-1].ticks.append(scalars)
 
-    def samples(self, state: LevelState) -> None:
-        self.shown.append(state.step)
-
-    def judge(self, state: LevelState) -> Validation:
-        return NOTHING
-
-    def collapsed(self) -> bool:
-        return False
-
-    def interrupted(self) -> bool:
-        return False
-
-    def over(self) -> bool:
-        return False
+    def on_checkpoint(self, trainer: TrainContext, finished: bool) -> None:
+        self.levels[-1].saved.append((trainer.state.steps, finished))
 
 
 def dataset_for(experiment: Experiment) -> SyntheticDataset:
@@ -103,7 +95,7 @@ def matches(name: str, patterns: Iterable[str]) -> bool:
     return any(fnmatch.fnmatch(name, pattern) for pattern in patterns)
 
 
-def weights(state: LevelState) -> dict[str, Tensor]:
+def weights(state: TrainState) -> dict[str, Tensor]:
     return {name: p.detach().clone() for name, p in state.level.named_parameters()}
 
 
@@ -112,37 +104,27 @@ def weights(state: LevelState) -> dict[str, Tensor]:
     [pytest.param(n, marks=() if n == "demo" else pytest.mark.slow, id=n) for n in catalog.distinct()],
 )
 def test_tiny_presets_train_two_steps(name: str) -> None:
-    experiment = catalog.experiments()[name]
-    dataset = dataset_for(experiment)
-    below: list[FrozenLevel] = []
-    for index in experiment.rounds:
-        spec = experiment.levels[index]
-        state, listener = LevelState(experiment, index, CPU), Listener()
-        before = weights(state)
-        source = None
-        if state.level.below is not None:
-            source = frozen_source(below, spec, state.level.below, experiment.training)
-        train_level(experiment, state, dataset, source, Replicas(), listener, 0, CPU)
-        assert state.step == 2
-        assert listener.saved == [1, 2]
-        assert listener.shown == [2]
-        assert len(listener.ticks) == 2
-        for scalars in listener.ticks:
+    experiment, listener = catalog.experiments()[name], Listener()
+    data = dataset_for(experiment)
+    trainer = Trainer(experiment, data, device="cpu", workers=0, callbacks=[listener], progress=False)
+    assert trainer.fit()
+    assert [heard.state.index for heard in listener.levels] == list(experiment.rounds)
+    for heard in listener.levels:
+        state, index = heard.state, heard.state.index
+        assert state.steps == 2
+        assert heard.saved == [(1, False), (2, True)]
+        assert len(heard.ticks) == 2
+        for scalars in heard.ticks:
             assert {"loss/discriminators", "loss/generator"} <= scalars.keys()
             assert {
                 f"discriminator/{discriminator}/real" for discriminator in state.level.discriminators
             } <= scalars.keys()
             assert all(math.isfinite(value) for value in scalars.values())
-        still = {n for n, p in weights(state).items() if torch.equal(p, before[n])}
+        still = {n for n, p in weights(state).items() if torch.equal(p, heard.before[n])}
         unused = UNUSED.get(f"{name} level {index + 1}", ())
         assert {n for n in still if not matches(n, (*MAY_REST, *unused))} == set()
         for pattern in unused:
             assert fnmatch.filter(still, pattern), f"{pattern} is listed as unused but moves"
-        labels, passes = label_counts(experiment, dataset), experiment.training.standing_statistics
-        for generator in state.sampling_generators():
-            place = len(below)
-            table = statistics_of_level(experiment, place, generator, below, labels, dataset, passes)
-            below.append(FrozenLevel(experiment.levels[place], generator, StandingStatistics(table)))
 
 
 @pytest.mark.parametrize("name", presets())
@@ -262,8 +244,7 @@ def test_the_model_for_one_gpu_names_what_it_changes() -> None:
 @pytest.mark.slow
 def test_the_model_for_one_gpu_takes_the_memory_that_it_names() -> None:
     one = preset("dvd-gan-ucf101-16x64-1gpu")
-    training = one.training
-    needed = plan_level(one, 0).memory(training.batch.share(), training.discriminator_updates)
+    needed = plan_level(one, 0).memory(one.training.batch.share())
     assert "14 GiB" in one.description
     assert needed / 2**30 == pytest.approx(14, abs=0.5)
 

@@ -12,13 +12,14 @@ from torch.multiprocessing.spawn import spawn
 
 import catalog
 import steps
-from vidgan.cli.train import tell_of_statistics
+from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
 from vidgan.errors import UserError
 from vidgan.models.discriminator import ProjectionSpec
-from vidgan.nn.norm import BatchStatistics, RecordedStatistics
+from vidgan.nn.norm import RecordedStatistics
 from vidgan.run.distributed import Replicas, end_process_group
 from vidgan.run.experiment import BatchSpec, Experiment, TrainingSpec
-from vidgan.train.trainer import data_indices
+from vidgan.train.step import data_indices
+from vidgan.train.trainer import Trainer
 
 CLIPS = 4
 
@@ -66,15 +67,15 @@ def experiment_of(case: Case) -> Experiment:
 def train(case: Case, replicas: Replicas) -> Results:
     """Some steps: batch statistics before them, gradients of the first, scalars, weights and average after them."""
     experiment = experiment_of(case)
-    state = steps.level_state(experiment, case.level)
+    state = steps.level_state(experiment, case.level, replicas)
     group = replicas.group if case.shared else None
     recorded = RecordedStatistics(group)
     with torch.no_grad():
-        for micro in steps.micro_batches(experiment, state, 0, replicas, torch.float64)[0]:
+        for micro in steps.micro_batches(state)[0]:
             state.level.generate_fake(micro.real, micro.z, micro.below(), recorded)
     results = {f"statistics/{name}": t for name, t in recorded.averages().items()}
     for step in range(case.steps):
-        scalars = steps.run_step(experiment, state, replicas, BatchStatistics(group))
+        scalars = steps.run_step(state)
         for name, value in replicas.average(scalars).items():
             results[f"scalar {step}/{name}"] = torch.tensor(value)
         for name, gradient in steps.gradients(state).items():
@@ -158,9 +159,11 @@ def test_replicas_draw_their_rows_of_one_global_draw() -> None:
     case = Case("demo", 0)
     experiment = experiment_of(case)
     state = steps.level_state(experiment, 0)
-    (whole,) = steps.micro_batches(experiment, state, 5, Replicas(), torch.float64)[1]
+    state.steps = 5
+    (whole,) = steps.micro_batches(state)[1]
     for rank in (0, 1):
-        parts = steps.micro_batches(experiment, state, 5, Replicas(rank, 2), torch.float64)[1]
+        state.replicas = Replicas(rank, 2)
+        parts = steps.micro_batches(state)[1]
         (part,) = parts
         rows = slice(2 * rank, 2 * rank + 2)
         assert torch.equal(part.z, whole.z[rows])
@@ -170,12 +173,18 @@ def test_replicas_draw_their_rows_of_one_global_draw() -> None:
 
 
 def test_training_says_that_statistics_are_not_shared(capsys: pytest.CaptureFixture[str]) -> None:
-    alone = BatchSpec(global_batch=4, micro_batch=4)
-    tell_of_statistics(alone, 2)
-    assert "--training.batch.sync-batch-norm True" in capsys.readouterr().err
-    tell_of_statistics(alone.replace(sync_batch_norm=True), 2)
-    tell_of_statistics(alone, 1)
-    assert capsys.readouterr().err == ""
+    """Where one process would take them over more clips."""
+    data = SyntheticDataset(SyntheticSpec(size=24, frames=8, clips=8))
+    for size, batch, said in (
+        (2, BatchSpec(global_batch=4), True),
+        (2, BatchSpec(global_batch=4, sync_batch_norm=True), False),
+        (2, BatchSpec(global_batch=4, micro_batch=2), False),
+        (1, BatchSpec(global_batch=4), False),
+    ):
+        experiment = catalog.experiments()["demo"]
+        experiment = experiment.replace(training=experiment.training.replace(batch=batch))
+        Trainer(experiment, data, replicas=Replicas(0, size), device="cpu")
+        assert ("--training.batch.sync-batch-norm True" in capsys.readouterr().out) == said
 
 
 def test_a_launch_cuts_the_batch() -> None:

@@ -116,7 +116,7 @@ def test_resume_skips_a_truncated_checkpoint(tmp_path: Path, capsys: pytest.Capt
     answer = vidgan(capsys, *COMMAND[:-4], "--steps", 4, "--out", out, "--workers", 0, "--resume")
     assert answer.status == 0, answer.err
     assert newest.name in answer.out
-    assert "goes on from step 2" in answer.out
+    assert "resumes at step 2" in answer.out
     assert [line["step"] for line in read_lines(out / "log.jsonl")] == [1, 2, 3, 4]
     again = vidgan(capsys, *COMMAND[:-4], "--steps", 4, "--out", out, "--workers", 0, "--resume")
     assert "is finished at step 4" in again.out

@@ -60,5 +60,5 @@ def test_what_is_wrong_is_said_once(capfd: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.slow
 def test_a_process_that_dies_ends_the_others_with_a_line() -> None:
-    with pytest.raises(UserError, match=r"a training process ended with status 7; go on with --resume"):
+    with pytest.raises(UserError, match=r"a training process ended with status 7; resume with --resume"):
         side_by_side(2, break_off)

@@ -24,7 +24,7 @@ from vidgan.sample.previews import COLUMNS, ROWS, brief_statistics, column_class
 from vidgan.sample.sampler import at_once, parts_of
 from vidgan.sample.standing import GivenFrames, standing_statistics
 from vidgan.seeds import stream
-from vidgan.train.trainer import LevelState
+from vidgan.train.state import TrainState
 
 CPU = torch.device("cpu")
 BRIEF = StandingStatisticsSpec(batches=2, clips=6)
@@ -40,7 +40,7 @@ def untrained(experiment: Experiment) -> Model:
     data = SyntheticDataset(
         SyntheticSpec(size=experiment.size, frames=whole_window(experiment).span, clips=20)
     )
-    states = [LevelState(experiment, index, CPU) for index in range(len(experiment.levels))]
+    states = [TrainState(experiment, index, CPU) for index in range(len(experiment.levels))]
     generators = [state.level.generator for state in states]
     return Model(experiment, generators, data.classes, 0, [1] * experiment.classes, GivenFrames.of(data))
 
@@ -134,7 +134,7 @@ def test_joined_conditioning_keeps_the_order() -> None:
 def drawn_labels(labels: tuple[int, ...]) -> torch.Tensor:
     """The labels of 400 clips that standing statistics are taken of."""
     experiment = catalog.experiments()["demo"].replace(classes=len(labels))
-    generator = LevelState(experiment, 0, CPU).level.generator
+    generator = TrainState(experiment, 0, CPU).level.generator
     seen: list[torch.Tensor] = []
 
     def given(batch: int, label: torch.Tensor) -> list[Conditioning]:

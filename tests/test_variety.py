@@ -9,11 +9,9 @@ import steps
 from vidgan.models.level import Level
 from vidgan.models.losses import VarietySpec
 from vidgan.models.views import DiscriminatorInput
-from vidgan.nn.norm import BatchStatistics
-from vidgan.run.distributed import Replicas
 from vidgan.run.experiment import Experiment
 from vidgan.spec import SpecError
-from vidgan.train.trainer import update_generator
+from vidgan.train.step import update_generator
 
 F64 = torch.float64
 
@@ -62,10 +60,8 @@ def test_an_update_continues_each_clip_several_times(name: str, monkeypatch: pyt
     monkeypatch.setattr(Level, "generate_fake", watched)
     experiment = with_variety(name, VarietySpec(weight=2.0, futures=2))
     state = steps.level_state(experiment, 0)
-    (micro,) = batch = steps.micro_batches(experiment, state, 0, Replicas(), F64)[-1]
-    scalars = update_generator(
-        state.level, state.optimisers, experiment.training, 0, batch, BatchStatistics(), Replicas()
-    )
+    (micro,) = batch = steps.micro_batches(state)[-1]
+    scalars = update_generator(state, batch)
     (seen,) = given
     assert torch.equal(seen.clip, micro.real.clip[[0, 0, 2, 2]])
     assert torch.equal(seen.label, micro.real.label[[0, 0, 2, 2]])

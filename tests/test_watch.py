@@ -14,10 +14,10 @@ from vidgan.models.discriminator import ProjectionHead
 from vidgan.models.level import Level
 from vidgan.models.views import DiscriminatorInput
 from vidgan.report.page import write_report
+from vidgan.run.best import CheckpointRetention
 from vidgan.run.checkpoints import State, checkpoint_path, prune, save, steps_of
 from vidgan.run.collapse import RULES, Alarm, CollapseDetector, CollapseSpec, Scalars, alarms_of
 from vidgan.run.logs import read_lines
-from vidgan.train.validate import CheckpointRetention
 
 Capture = pytest.CaptureFixture[str]
 
@@ -276,23 +276,25 @@ def test_the_watch_may_stop_a_run_and_resuming_goes_on(
 def test_a_suspicion_keeps_what_an_alarm_would_need(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run")
     write_log(run, [tick(25 * i, HEALTHY) for i in range(1, 11)])
-    keeper = CheckpointRetention(run, 1)
+    keeper = CheckpointRetention(run)
+    keeper.start(1)
     for step in (200, 225, 250):
         save(checkpoint_path(run.checkpoints, 1, step), State({}, {"step": step}))
     for step, value in ((200, 2.0), (225, 3.0)):
         run.metrics.append(evaluated(step, value))
     for step in (251, 252, 253, 254):
-        assert keeper.see(step, {**HEALTHY, "motion/fake": 0.0}) == []
+        assert keeper.alarms(step, {**HEALTHY, "motion/fake": 0.0}) == []
         save(checkpoint_path(run.checkpoints, 1, step), State({}, {"step": step}))
         prune(run.checkpoints, 1, 1, keeper.kept())
         run.metrics.append(evaluated(step, 1 / step))  # whatever the protocol thinks of still videos
     assert steps_of(run.checkpoints, 1) == [200, 250, 253, 254]
-    (alarm,) = keeper.see(255, {**HEALTHY, "motion/fake": 0.0})
+    (alarm,) = keeper.alarms(255, {**HEALTHY, "motion/fake": 0.0})
     assert alarm["keeps"] == [200, 250]
-    keeper.see(256, HEALTHY)
+    keeper.alarms(256, HEALTHY)
     assert keeper.kept() == {200, 250, 254}  # an alarm's stay for good, beside the best of all
     run.log.append(tick(255, HEALTHY) | {"alarms": [alarm]})
-    assert CheckpointRetention(run, 1).kept() == {200, 250, 254}
+    keeper.start(1)
+    assert keeper.kept() == {200, 250, 254}
 
 
 def evaluated(step: int, value: float) -> dict[str, object]:

@@ -23,13 +23,17 @@ if TYPE_CHECKING:
     from vidgan.sample.load import load as load
     from vidgan.sample.model import Model as Model
     from vidgan.sample.video_io import save_video as save_video
+    from vidgan.train.callbacks import Callback as Callback
+    from vidgan.train.trainer import Trainer as Trainer
 
 __version__ = "0.1.0"
 
 _PACKAGES = ("data", "evaluation", "models", "nn")
 _HOMES = {
+    "Callback": "train.callbacks",
     "Experiment": "run.experiment",
     "Model": "sample.model",
+    "Trainer": "train.trainer",
     "UserError": "errors",
     "build": "run.networks",
     "evaluate": "evaluation.record",

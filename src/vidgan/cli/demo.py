@@ -18,13 +18,13 @@ from vidgan.presets.demo import demo
 from vidgan.report.page import write_report
 from vidgan.report.words import count
 from vidgan.run.data import SYNTHETIC, open_data
-from vidgan.run.directory import RunDirectory, command_line
+from vidgan.run.directory import RunDirectory
 from vidgan.run.distributed import Replicas, choose_device, side_by_side
-from vidgan.run.experiment import whole_window
+from vidgan.run.experiment import Experiment, whole_window
 from vidgan.sample.load import load_run
 from vidgan.sample.model import Model
 from vidgan.sample.video_io import grid, to_bytes, write_clip
-from vidgan.train.session import train_run
+from vidgan.train.trainer import Trainer
 
 PER_CLASS = 4
 """samples of each class in the report"""
@@ -49,23 +49,19 @@ def run(args: list[str]) -> int:
     """Parse ``args`` and give the tour."""
     options = parse(Options, "demo", args)
     positive("--minutes", options.minutes)
-    resumes = options.resume and (options.out / "experiment.json").exists()
-    known = RunDirectory.open(options.out) if resumes else None
-    processes, experiment = processes_here(), demo()
+    if not (options.resume and (options.out / "experiment.json").exists()):
+        RunDirectory.require_free(options.out)
+    experiment = demo()
     experiment = experiment.replace(training=experiment.training.replace(seed=options.seed))
-    dataset, record = open_data(SYNTHETIC, experiment)
-    directory = known or RunDirectory.create(
-        options.out, experiment, record, command_line(), processes=processes
-    )
-    directory.require_same(experiment, record, ())
-    if known is not None:
-        known.resume(experiment, command_line(), processes)
+    dataset = open_data(SYNTHETIC, experiment)
     print(
         f"{experiment.description}\nTraining for {count(options.minutes, 'minute')}; "
-        f"watch {options.out}/samples/fixed."
+        f"watch {options.out}/samples/fixed.",
+        flush=True,
     )
-    if not side_by_side(processes, train, options.out, options.minutes * 60):
+    if not side_by_side(processes_here(), train, options.out, experiment, options.minutes):
         return 0
+    directory = RunDirectory.open(options.out)
     model = load_run(directory, device=choose_device(), cache=directory.statistics)
     protocols = {name: protocol(name) for name in ("oracle-accuracy", "pixel-statistics")}
     resources, work = Resources(device=model.device), Work(default_cache())
@@ -75,7 +71,7 @@ def run(args: list[str]) -> int:
     write_samples(directory, model)
     reals = [centre_item(dataset, whole_window(experiment), i).frames for i in range(8 * PER_CLASS)]
     for i, frames in enumerate(reals):
-        name = record.class_names[i % len(record.class_names)]
+        name = dataset.classes[i % len(dataset.classes)]
         write_clip(class_folder(directory, name) / f"real-{i // 8}.webp", frames, FPS)
     page = write_report(directory.path)
     print(
@@ -93,12 +89,10 @@ def processes_here() -> int:
     return 2 if choose_device().type == "cpu" and torch.get_num_threads() > 1 else 1
 
 
-def train(replicas: Replicas, out: Path, seconds: float) -> bool:
+def train(replicas: Replicas, out: Path, experiment: Experiment, minutes: float) -> bool:
     """Train the run at ``out`` for so long, as one of ``replicas``; whether it finished."""
-    directory = RunDirectory.open(out)
-    dataset, _ = open_data(SYNTHETIC, directory.experiment)
     # Clips are drawn sooner than they would come from another process.
-    return train_run(directory, dataset, replicas, choose_device(), workers=0, seconds=seconds)
+    return Trainer(experiment, SYNTHETIC, out, workers=0, replicas=replicas).fit(minutes=minutes)
 
 
 def write_samples(directory: RunDirectory, model: Model) -> None:

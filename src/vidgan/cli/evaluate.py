@@ -180,7 +180,7 @@ def sides_of(options: Measuring, opening: Opening) -> tuple[Evaluated, Dataset |
     if (path / RECORD).is_file():
         model = options.model(path)
         if options.data is not None:
-            return ModelSamples.of(model, path), open_data(options.data, model.experiment)[0], log
+            return ModelSamples.of(model, path), open_data(options.data, model.experiment), log
         return *open_sides(model, options.real, None, opening), log
     for name in ("sigma", "threshold", "classes"):
         if getattr(options, name) not in (None, ()):

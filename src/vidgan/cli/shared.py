@@ -55,7 +55,7 @@ class Weights:
             given = given_frames(run, None if data is None else data_of_run(run, data))
             device = choose_device(self.device)
             return load_run(run, self.checkpoint, self.raw, device, run.statistics, given)
-        dataset = None if data is None else open_data(data, preset(str(record)))[0]
+        dataset = None if data is None else open_data(data, preset(str(record)))
         with warnings.catch_warnings(record=True) as said:
             model = load(path, None, self.checkpoint, self.raw, self.device, data=dataset)
         for warning in said:

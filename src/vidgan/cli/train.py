@@ -9,29 +9,22 @@ import torch
 from vidgan.cli.experiment import OfExperiment, parse_with_values
 from vidgan.cli.parse import option_set
 from vidgan.cli.shared import at_least, positive
-from vidgan.data.dataset import Dataset
-from vidgan.data.window import check_usable
 from vidgan.errors import UserError
-from vidgan.evaluation.protocols import protocol
 from vidgan.evaluation.protocols.protocol import Resources
 from vidgan.evaluation.rows import default_cache
 from vidgan.report.words import duration
 from vidgan.run.best import best_of_run
-from vidgan.run.checkpoints import require_below_stays, steps_of
 from vidgan.run.collapse import alarms_in
-from vidgan.run.data import open_data, open_held_out
-from vidgan.run.directory import Budget, DataRecord, RunDirectory, command_line
+from vidgan.run.data import open_data
+from vidgan.run.directory import Budget, InitFrom, RunDirectory
 from vidgan.run.distributed import Replicas, choose_device, end_process_group, join_replicas
-from vidgan.run.experiment import BatchSpec, Experiment, window_of
+from vidgan.run.experiment import Experiment
 from vidgan.run.logs import read_lines
 from vidgan.train.initial import origin_of
-from vidgan.train.monitor import HeldOut
+from vidgan.train.logging import EventFiles
 from vidgan.train.plan import measure_budget
-from vidgan.train.session import train_run, with_data
+from vidgan.train.trainer import Trainer
 from vidgan.train.validate import Validator
-
-# What may differ when a run goes on: how long and how often it reports, not what it computes.
-MAY_CHANGE = ("training.steps", "reporting", "description", "source", "deviations")
 
 
 @option_set
@@ -89,6 +82,43 @@ def resume_in_full(args: list[str]) -> list[str]:
 
 def train(options: Options, experiment: Experiment) -> int:
     """Train ``experiment`` as ``options`` say; 0 when finished or stopped by a signal with all saved."""
+    experiment = asked_for(options, experiment)
+    device, replicas = choose_device(), join_replicas()
+    if replicas.is_rank_zero:
+        require_run(options)
+    dataset = open_data(options.data, experiment)
+    experiment = experiment.for_classes(len(dataset.classes))
+    budget = None
+    if options.budget_hours is not None:
+        budget = budget_of(options, experiment, options.budget_hours, replicas, device)
+        experiment = experiment.replace(training=experiment.training.replace(steps=budget.steps))
+    trainer = Trainer(
+        experiment,
+        dataset,
+        options.out,
+        level=None if options.level is None else options.level - 1,
+        device=device,
+        workers=options.workers,
+        held_out=options.held_out,
+        init_from=origin(options),
+        callbacks=[EventFiles()] if options.tensorboard else [],
+        validator=validator_of(options, experiment, device),
+        budget=budget,
+        replicas=replicas,
+    )
+    if trainer.fit(minutes=options.minutes) and replicas.is_rank_zero:
+        print(what_next(options, trainer))
+    if replicas.group is not None:
+        end_process_group()
+    return 0
+
+
+def asked_for(options: Options, experiment: Experiment) -> Experiment:
+    """The experiment with the values that have short options, which are checked beside the others.
+
+    Raises:
+        UserError: for options that are impossible, alone or together.
+    """
     at_least("--workers", options.workers, 0)
     if options.minutes is not None:
         positive("--minutes", options.minutes)
@@ -98,7 +128,6 @@ def train(options: Options, experiment: Experiment) -> int:
         training = training.replace(steps=options.steps)
     if options.seed is not None:
         training = training.replace(seed=options.seed)
-    experiment = experiment.replace(training=training)
     if options.init_checkpoint is not None and options.init_from is None:
         raise UserError(
             "--init-checkpoint says which weights of --init-from to take: name the run by --init-from"
@@ -107,65 +136,54 @@ def train(options: Options, experiment: Experiment) -> int:
         positive("--budget-hours", options.budget_hours)
         if options.steps is not None:
             raise UserError("--steps and --budget-hours both set the number of steps: give one of them")
-    dataset, record = open_data(options.data, experiment)
-    experiment = with_data(experiment, len(dataset.classes))
-    require_level(options, experiment)
-    for index in experiment.rounds:  # before anything is written
-        check_usable(dataset, window_of(experiment, index))
-    if experiment.reporting.best.protocol is not None:
-        protocol(experiment.reporting.best.protocol)
-    elif options.best_data is not None or options.weights is not None:
+    evaluates = experiment.reporting.best.protocol is not None
+    if not evaluates and (options.best_data is not None or options.weights is not None):
         raise UserError("--best-data and --weights are for evaluations: name a --reporting.best.protocol")
-    held_out = None
-    if options.held_out is not None:
-        held_out = HeldOut(open_held_out(options.held_out, experiment), experiment, dataset.classes)
-    device = choose_device()
-    replicas = join_replicas()
-    experiment.training.batch.share(replicas.size)
-    budget = None
-    if options.budget_hours is not None:
-        budget = budget_of(options, experiment, options.budget_hours, replicas, device)
-        experiment = experiment.replace(training=training.replace(steps=budget.steps))
-    went_on = goes_on(options)
-    if replicas.is_rank_zero:
-        open_run(options, experiment, record, budget, replicas.size)
-    replicas.wait()
-    directory = RunDirectory.open(options.out)
-    seconds = None if options.minutes is None else options.minutes * 60
-    judge = judge_of(options, directory, dataset, replicas, device)
-    try:
-        finished = train_run(
-            directory,
-            dataset,
-            replicas,
-            device,
-            options.workers,
-            seconds,
-            options.tensorboard,
-            held_out,
-            judge,
-            None if options.level is None else options.level - 1,
-        )
-    except UserError:
-        if replicas.is_rank_zero and not went_on:
-            directory.withdraw()
-        raise
-    if replicas.is_rank_zero and finished and options.level not in (None, len(experiment.levels)):
-        print(
-            f"trained level {options.level} of {len(experiment.levels)}; next: --level {options.level + 1} --resume"
-        )
-    elif replicas.is_rank_zero and finished:
-        predicts = experiment.levels[0].context_frames > 0
-        best = "" if predicts or best_of_run(directory) is None else " --checkpoint best"
-        following = (
-            f"predict {options.out} VIDEO --out futures"
-            if predicts
-            else f"sample {options.out} --out {directory.samples / 'classes'} --format webp{best}"
-        )
-        told = f"trained: {options.out}{alarms_told(directory)}"
-        print(f"{told}; next: vidgan {following}, then vidgan report {options.out}")
-    leave(replicas)
-    return 0
+    return experiment.replace(training=training)
+
+
+def validator_of(options: Options, experiment: Experiment, device: torch.device) -> Validator:
+    """What measures the run while it trains, where ``--reporting.best`` asks for it."""
+    against = None if options.best_data is None else open_data(options.best_data, experiment)
+    return Validator(against, Resources(weights=options.weights, device=device), default_cache())
+
+
+def require_run(options: Options) -> None:
+    """Raise :class:`UserError` unless ``--resume`` and what there is in the folder fit each other."""
+    if options.resume == "no":
+        RunDirectory.require_free(options.out)
+    elif not resumes(options) and options.resume == "yes":
+        raise UserError(f"there is no run in {options.out} to resume; --resume auto would start one")
+    elif not resumes(options):
+        print(f"no run in {options.out} yet: starting one", file=sys.stderr)
+
+
+def resumes(options: Options) -> bool:
+    """Whether there is a run that is to be resumed."""
+    return options.resume != "no" and (options.out / "experiment.json").exists()
+
+
+def origin(options: Options) -> InitFrom | None:
+    """The weights that a new run starts from; None: random ones, or those of the run that is resumed."""
+    if options.init_from is None or resumes(options):
+        return None
+    return origin_of(options.init_from, options.init_checkpoint)
+
+
+def what_next(options: Options, trainer: Trainer) -> str:
+    """What was trained, and the command that comes after it."""
+    experiment, run = trainer.experiment, trainer.run
+    assert run is not None
+    levels = len(experiment.levels)
+    if options.level not in (None, levels):
+        return f"trained level {options.level} of {levels}; next: --level {options.level + 1} --resume"
+    if experiment.levels[0].context_frames:
+        following = f"predict {options.out} VIDEO --out futures"
+    else:
+        best = "" if best_of_run(run) is None else " --checkpoint best"
+        following = f"sample {options.out} --out {run.samples / 'classes'} --format webp{best}"
+    told = f"trained: {options.out}{alarms_told(run)}"
+    return f"{told}; next: vidgan {following}, then vidgan report {options.out}"
 
 
 def alarms_told(run: RunDirectory) -> str:
@@ -181,9 +199,9 @@ def budget_of(
     """How many steps fit into ``hours``: measured now, or when the run started.
 
     Raises:
-        UserError: if a run is to go on that started with another budget, or the step cannot be measured.
+        UserError: if a run is to be resumed that started with another budget, or the step cannot be measured.
     """
-    if goes_on(options):
+    if resumes(options):
         known = RunDirectory.open(options.out).budget
         if known is None or known.hours != hours:
             began = "without --budget-hours" if known is None else f"with --budget-hours {known.hours:g}"
@@ -198,97 +216,3 @@ def budget_of(
             flush=True,
         )
     return budget
-
-
-def require_level(options: Options, experiment: Experiment) -> None:
-    """Check the level that is asked for.
-
-    Raises:
-        UserError: if there is no such level, or those below it cannot be there.
-    """
-    if options.level is None:
-        return
-    levels = len(experiment.levels)
-    if not 1 <= options.level <= levels:
-        raise UserError(
-            f"--level must be 1 to {levels}, the levels of {experiment.name}, got {options.level}"
-        )
-    if experiment.joint:
-        raise UserError(f"the levels of {experiment.name} are trained together: leave out --level")
-    if options.level > 1 and not goes_on(options):
-        raise UserError(
-            f"--level {options.level} goes on upon finished levels: train those below it in {options.out} first, then "
-            "give --resume"
-        )
-
-
-def goes_on(options: Options) -> bool:
-    """Whether there is a run that is to be resumed."""
-    return options.resume != "no" and (options.out / "experiment.json").exists()
-
-
-def judge_of(
-    options: Options, run: RunDirectory, dataset: Dataset, replicas: Replicas, device: torch.device
-) -> Validator | None:
-    """What measures the run while it trains; None where nothing is asked for.
-
-    Raises:
-        UserError: if the protocol does not apply or lacks its weights.
-    """
-    if run.experiment.reporting.best.protocol is None:
-        return None
-    against = dataset if options.best_data is None else open_data(options.best_data, run.experiment)[0]
-    resources = Resources(weights=options.weights, device=device)
-    return Validator(run, dataset, against, replicas, resources, default_cache())
-
-
-def open_run(
-    options: Options, experiment: Experiment, record: DataRecord, budget: Budget | None, processes: int
-) -> None:
-    """Create the run directory, or check that the existing one can go on.
-
-    Raises:
-        UserError: if the folder is taken, there is nothing to go on with, or the experiment has changed.
-    """
-    if goes_on(options):
-        known = RunDirectory.open(options.out)
-        own_steps = tuple(f"levels.{index}.steps" for index in range(len(experiment.levels)))
-        known.require_same(experiment, record, (*MAY_CHANGE, *own_steps))
-        require_below_stays(known, experiment)
-        require_steps(known, experiment)
-        known.resume(experiment, command_line(), processes)
-        return
-    if options.resume == "yes":
-        raise UserError(f"there is no run in {options.out} to go on with; --resume auto would start one")
-    if options.resume == "auto":
-        print(f"no run in {options.out} yet: starting one", file=sys.stderr)
-    tell_of_statistics(experiment.training.batch, processes)
-    origin = None if options.init_from is None else origin_of(options.init_from, options.init_checkpoint)
-    RunDirectory.create(options.out, experiment, record, command_line(), origin, budget, processes)
-
-
-def require_steps(run: RunDirectory, experiment: Experiment) -> None:
-    """Raise :class:`UserError` where a level of ``run`` has made more steps than ``experiment`` asks for."""
-    for index in experiment.rounds:
-        asked, made = experiment.steps_of(index), steps_of(run.checkpoints, index + 1)
-        if made and made[-1] > asked:
-            level = f"level {index + 1} of {run.path}" if len(experiment.rounds) > 1 else f"{run.path}"
-            raise UserError(
-                f"{level} has made {made[-1]} steps already, and {asked} are asked for: ask for more"
-            )
-
-
-def tell_of_statistics(batch: BatchSpec, processes: int) -> None:
-    """Say where processes do not share batch statistics: those of TrIVD-GAN, CVG and BigGAN do."""
-    if processes > 1 and not batch.sync_batch_norm:
-        print(
-            "batch statistics are those of each process alone; TrIVD-GAN and CVG share them: "
-            "--training.batch.sync-batch-norm True",
-            file=sys.stderr,
-        )
-
-
-def leave(replicas: Replicas) -> None:
-    """End the process group, where there is one."""
-    if replicas.group is not None:
-        end_process_group()

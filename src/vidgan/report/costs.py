@@ -103,9 +103,9 @@ def level_plan(experiment: Experiment, index: int, plan: LevelPlan, share: Share
         ("weights and buffers", plan.weights),
         ("moving average", plan.average),
         ("Adam", plan.adam),
-        (f"real clips of a step ({updates} x {share.clips})", updates * share.clips * plan.clip),
+        (f"real clips of an update ({share.clips})", share.clips * plan.clip),
         (f"the peak of the {whose} update, gradients included", peak.peak(share.per_pass)),
-        ("all", plan.memory(share, updates)),
+        ("all", plan.memory(share)),
     ]
     width = max(len(name) for name, _ in rows)
     memory = "\n".join(f"    {name:{width}}{size / GIB:11.3f} GiB" for name, size in rows)
@@ -140,16 +140,15 @@ def activations(plan: LevelPlan) -> str:
 
 def fitting(experiment: Experiment, index: int, plan: LevelPlan, share: Share, memory: float) -> str:
     """The micro-batch that fits into ``memory`` bytes and the accumulation it needs."""
-    updates = experiment.training.discriminator_updates
     size = f"{memory / GIB:.4g} GiB"
-    fits = plan.fitting(share, updates, memory)
+    fits = plan.fitting(share, memory)
     if fits is None:
-        least = plan.memory(share._replace(per_pass=1), updates) / (1 - MARGIN) / GIB
+        least = plan.memory(share._replace(per_pass=1)) / (1 - MARGIN) / GIB
         return (
             f"  with {size}: not even a single clip fits, which takes a device of {least:.3g} GiB; try smaller widths, "
             f"a smaller global batch or --levels.{index}.generator.checkpointing True"
         )
-    needs = plan.memory(fits, updates) / GIB
+    needs = plan.memory(fits) / GIB
     if fits.per_pass == fits.clips:
         return f"  with {size}: the whole batch of {count(fits.clips, 'clip')} fits ({needs:.3g} GiB)"
     return (

@@ -1,8 +1,10 @@
-"""The best checkpoint of a run, by the protocol that it evaluates while it trains."""
+"""The best checkpoint of a run, by the protocol that it evaluates while it trains, and which checkpoints are kept."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from vidgan.run.checkpoints import checkpoint_path, steps_of
+from vidgan.run.collapse import RULES, CollapseDetector, alarms_in
 from vidgan.run.directory import RunDirectory
 from vidgan.run.logs import read_lines
 
@@ -43,3 +45,57 @@ def best_of(lines: Sequence[Mapping[str, Any]], before: int | None = None) -> Be
 def best_of_run(run: RunDirectory, before: int | None = None) -> Best | None:
     """:func:`best_of` the run's results."""
     return best_of(read_lines(run.metrics.path), before)
+
+
+class CheckpointRetention:
+    """Which checkpoints of a level rotation must not reach: the best one, and those from before a collapse."""
+
+    def __init__(self, run: RunDirectory) -> None:
+        self.run = run
+
+    def start(self, level: int) -> None:
+        """Begin with ``level`` (from 1): the collapse detector sees what was logged of it before."""
+        self.level = level
+        self.detector = CollapseDetector(self.run.experiment.reporting.collapse)
+        lines = read_lines(self.run.log.path)
+        for line in lines:
+            if line["level"] == level:
+                self.detector.see(int(line["step"]), line["scalars"])
+        self._kept = {int(step) for alarm in alarms_in(lines, level) for step in alarm["keeps"]}
+
+    def alarms(self, step: int, scalars: Mapping[str, float]) -> list[dict[str, Any]]:
+        """The alarms of a tick, for the log: rule, onset, words, and the checkpoints that are kept for it."""
+        found = []
+        for alarm in self.detector.see(step, scalars):
+            keeps = self._from_before(alarm.onset)
+            self._kept.update(keeps)
+            found.append({**alarm._asdict(), "keeps": sorted(keeps)})
+        return found
+
+    def kept(self) -> set[int]:
+        """Steps of the best checkpoint, of those kept for alarms, and of those kept for what may become one."""
+        onset = self.detector.onset()
+        best = self.best()
+        kept = self._kept if best is None else self._kept | {best}
+        return kept if onset is None else kept | self._from_before(onset)
+
+    def best(self, before: int | None = None) -> int | None:
+        """Step of the best checkpoint, on the level that is evaluated; of all or of those ``before`` a step."""
+        if self.level < len(self.run.experiment.levels):
+            return None
+        best = best_of_run(self.run, before)
+        return None if best is None else best.step
+
+    def words(self, alarm: Mapping[str, Any]) -> str:
+        """An alarm for people: what is seen, what is kept, what to try."""
+        names = [checkpoint_path(self.run.checkpoints, self.level, step).name for step in alarm["keeps"]]
+        kept = f"kept from before: {', '.join(names)}" if names else "no checkpoint is from before"
+        about = next(rule.about for rule in RULES if rule.name == alarm["rule"])
+        return f"ALARM: {alarm['text']}; {kept}. To try: {about} (docs/monitoring.md)"
+
+    def _from_before(self, onset: int) -> set[int]:
+        """Steps of the newest and of the best checkpoint from before ``onset``: a broken model may be
+        evaluated better."""
+        there = [step for step in steps_of(self.run.checkpoints, self.level) if step < onset]
+        best = self.best(onset)
+        return set(there[-1:]) | ({best} if best in there else set())

@@ -15,7 +15,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from vidgan.errors import UserError
-from vidgan.files import write_whole
+from vidgan.files import write_json, write_whole
+from vidgan.models.cascade import FrozenLevel
+from vidgan.nn.norm import StandingStatistics
 from vidgan.run.directory import RunDirectory
 from vidgan.run.experiment import Experiment
 
@@ -54,7 +56,7 @@ def save(path: Path, state: State) -> None:
         if getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error):
             raise UserError(
                 f"the disk is full: {path.name} was not written, earlier checkpoints are intact; "
-                "free some space and go on with --resume"
+                "free some space and resume with --resume"
             ) from error
         raise
 
@@ -213,7 +215,7 @@ def changed_below(facts: Mapping[str, Any], below: Sequence[nn.Module]) -> int |
 
 
 def require_same_below(found: LoadedCheckpoint, below: Sequence[nn.Module]) -> None:
-    """Refuse to go on with a level whose levels below have changed since its checkpoint.
+    """Refuse to resume a level whose levels below have changed since its checkpoint.
 
     Raises:
         UserError: names the level that changed and what to remove.
@@ -254,6 +256,51 @@ def require_below_stays(run: RunDirectory, experiment: Experiment) -> None:
             above = min(level for level in begun if level > index + 1)
             raise UserError(
                 f"cannot resume {run.path} with {new} steps of level {index + 1} instead of {old}: level {above} was "
-                f"trained upon it as it is; go on with --levels.{index}.steps {old}, or remove the checkpoints of "
+                f"trained upon it as it is; resume with --levels.{index}.steps {old}, or remove the checkpoints of "
                 f"level {above} and above to train them anew"
             )
+
+
+def require_steps(run: RunDirectory, experiment: Experiment) -> None:
+    """Raise :class:`UserError` where a level of ``run`` has made more steps than ``experiment`` asks for."""
+    for index in experiment.rounds:
+        asked, made = experiment.steps_of(index), steps_of(run.checkpoints, index + 1)
+        if made and made[-1] > asked:
+            level = f"level {index + 1} of {run.path}" if len(experiment.rounds) > 1 else f"{run.path}"
+            raise UserError(
+                f"{level} has made {made[-1]} steps already, and {asked} are asked for: ask for more"
+            )
+
+
+def cut_logs(run: RunDirectory) -> None:
+    """Drop what was logged after each level's newest whole checkpoint: those steps will be made again.
+
+    Evaluations up to the top level's checkpoint stay: training does not write them anew.
+    """
+    newest = [latest(run.checkpoints, index + 1) for index in range(len(run.experiment.levels))]
+    steps = [0 if found is None else int(found.state.facts["step"]) for found in newest]
+    run.log.cut(lambda line: bool(line["step"] <= steps[line["level"] - 1]))
+    run.metrics.cut(lambda line: bool(line["step"] <= steps[-1]))
+
+
+def write_manifest(run: RunDirectory, levels: Sequence[FrozenLevel]) -> None:
+    """Write by hash which weights and statistics stand for each finished level, and which fed it."""
+    experiment = run.experiment
+    held = [latest(run.checkpoints, experiment.round_of(index) + 1) for index in range(len(levels))]
+    generators = [level.generator for level in levels]
+    entries = []
+    for index, (level, found) in enumerate(zip(levels, held, strict=True)):
+        assert isinstance(level.statistics, StandingStatistics)
+        feeds = index < len(experiment.levels) - 1 and not experiment.joint
+        averaged = experiment.below_averaged if feeds else experiment.training.average is not None
+        entries.append(
+            {
+                "level": index + 1,
+                "checkpoint": None if found is None else found.path.name,
+                "averaged": averaged,
+                "weights": weights_hash(level.generator),
+                "statistics": statistics_hash(level.statistics.table),
+                "below": [] if experiment.joint else parent_hashes(generators[:index]),
+            }
+        )
+    write_json(run.manifest, entries)

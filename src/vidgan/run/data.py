@@ -1,31 +1,44 @@
-"""The data of a run, by the name that it was started with: prepared, built in, or in a file of the user's."""
+"""The data of a run: prepared, built in, or of the user's own."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
 
 from vidgan.data.dataset import Dataset
-from vidgan.data.open import is_named, open_fitting
+from vidgan.data.open import is_named, open_dataset, open_fitting
 from vidgan.errors import UserError
-from vidgan.run.directory import DataRecord, RunDirectory
+from vidgan.run.directory import RunDirectory
 from vidgan.run.experiment import Experiment, whole_window
 
 SYNTHETIC = "synthetic"
 
+Data = str | Path | Dataset | torch.utils.data.Dataset[Any] | Sequence[tuple[Any, int]]
+"""What :func:`vidgan.open_dataset` opens."""
 
-def open_data(source: str, experiment: Experiment) -> tuple[Dataset, DataRecord]:
-    """The dataset called ``source`` and its record; built-in clips are as large and as long as ``experiment`` needs.
+
+def open_data(source: Data, experiment: Experiment, seed: int = 0) -> Dataset:
+    """The dataset that ``source`` stands for; built-in clips are as large and as long as ``experiment`` needs.
+
+    Args:
+        seed: of built-in clips.
 
     Raises:
         UserError: if there is no usable dataset.
     """
-    dataset = open_fitting(source, experiment.size, whole_window(experiment).span)
-    return dataset, DataRecord.of(dataset)
+    if isinstance(source, str):
+        return open_fitting(source, experiment.size, whole_window(experiment).span, seed)
+    return open_dataset(source)
 
 
-def open_held_out(source: str, experiment: Experiment) -> Dataset:
+def open_held_out(source: Data, experiment: Experiment) -> Dataset:
     """Clips to evaluate by that are not trained on; of built-in ones, others than :func:`open_data` makes.
 
     Raises:
         UserError: if there is no usable dataset.
     """
-    return open_fitting(source, experiment.size, whole_window(experiment).span, seed=1)
+    return open_data(source, experiment, seed=1)
 
 
 def data_of_run(run: RunDirectory, source: str | None) -> Dataset:
@@ -39,7 +52,7 @@ def data_of_run(run: RunDirectory, source: str | None) -> Dataset:
             f"this run was trained on data of a file of yours: name them by --data {run.data.source}"
         )
     try:
-        return open_data(source or run.data.source, run.experiment)[0]
+        return open_data(source or run.data.source, run.experiment)
     except UserError as error:
         if source is not None:
             raise

@@ -6,7 +6,7 @@ import json
 import platform
 import subprocess
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
@@ -24,6 +24,8 @@ from vidgan.user_code import code_hash
 
 FORMAT: Final = "vidgan-run-2"
 """of ``experiment.json``"""
+MAY_CHANGE = ("training.steps:", "reporting.", "description:", "source:", "deviations")
+"""What of an experiment may differ when a run is resumed."""
 
 
 class DataRecord(NamedTuple):
@@ -134,7 +136,9 @@ class RunDirectory:
     def require_free(path: Path) -> None:
         """Raise :class:`UserError` unless a run can be started in ``path``."""
         if path.exists() and not _is_free(path):
-            raise UserError(f"{path} exists and is not empty; choose another --out, or go on with --resume")
+            raise UserError(
+                f"{path} exists and is not empty; choose another --out, or resume it with --resume"
+            )
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -167,19 +171,19 @@ class RunDirectory:
         warn_of_changed_code(path, content.get("code", {}), experiment)
         return cls(path, experiment, known, init_from, budget)
 
-    def require_same(self, experiment: Experiment, data: DataRecord, may_change: Collection[str]) -> None:
-        """Refuse to resume with a changed experiment or other data.
+    def require_same(self, experiment: Experiment, data: DataRecord) -> None:
+        """Refuse to resume with an experiment that computes something else, or with other data.
 
-        Args:
-            may_change: dotted fields, and everything under them, that may differ.
+        How long it trains and how often it reports may differ.
 
         Raises:
             UserError: names the fields that changed.
         """
+        own_steps = tuple(f"levels.{index}.steps:" for index in range(len(experiment.levels)))
         changed = [
             line
             for line in differences(to_json(self.experiment), to_json(experiment))
-            if not any(line.split(":")[0].startswith(prefix) for prefix in may_change)
+            if not line.startswith((*MAY_CHANGE, *own_steps))
         ]
         if changed:
             raise UserError(f"cannot resume {self.path}: the experiment has changed: {'; '.join(changed)}")
@@ -191,9 +195,9 @@ class RunDirectory:
     def resume(self, experiment: Experiment, command: Sequence[str], processes: int = 1) -> None:
         """Let ``experiment`` hold from now on; the record keeps when the run was resumed, what changed and on how many
         processes."""
-        changes = list(differences(to_json(self.experiment), to_json(experiment)))
         path = self.path / "experiment.json"
         record = json.loads(path.read_text("utf-8"))
+        changes = list(differences(record["experiment"], to_json(experiment)))
         entry = {"when": now(), "command": list(command), "processes": processes, "changes": changes}
         resumed = [*record["resumed"], entry]
         write_json(path, record | {"experiment": to_json(experiment), "resumed": resumed})

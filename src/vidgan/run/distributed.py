@@ -5,7 +5,7 @@ import multiprocessing
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -41,21 +41,6 @@ def choose_device(name: str | None = None) -> torch.device:
     device = torch.device("cuda", index)
     torch.cuda.set_device(device)
     return device
-
-
-@contextmanager
-def rank_zero_first(main: bool, wait: Callable[[], None]) -> Iterator[None]:
-    """The main process goes through the block before all others, which then find the files that it wrote.
-
-    Args:
-        main: whether this process is the main one.
-        wait: returns when all processes have come to it.
-    """
-    if not main:
-        wait()
-    yield
-    if main:
-        wait()
 
 
 class Replicas(NamedTuple):
@@ -97,17 +82,31 @@ class Replicas(NamedTuple):
             stacked /= self.size
         return dict(zip(values, stacked.tolist(), strict=True))
 
+    def agree(self, *flags: bool) -> tuple[bool, ...]:
+        """Which of ``flags`` hold on some replica; does not wait for work on the device."""
+        if self.group is None:
+            return flags
+        values = torch.tensor(flags, dtype=torch.float32, device="cpu")
+        dist.all_reduce(values, op=dist.ReduceOp.MAX, group=self.group)
+        return tuple(value > 0 for value in values.tolist())
+
     def wait(self) -> None:
         """Return when all replicas have come here."""
-        self.any(False)
+        self.agree(False)
 
-    def any(self, flag: bool) -> bool:
-        """Whether ``flag`` holds on some replica; does not wait for work on the device."""
-        if self.group is None:
-            return flag
-        value = torch.tensor(float(flag), device="cpu")
-        dist.all_reduce(value, op=dist.ReduceOp.MAX, group=self.group)
-        return bool(value.item())
+
+@contextmanager
+def rank_zero_first(is_rank_zero: bool, wait: Callable[[], None]) -> Iterator[None]:
+    """Rank 0 goes through the block before all other processes, which then find the files that it wrote.
+
+    Args:
+        wait: returns when all processes have come to it.
+    """
+    if not is_rank_zero:
+        wait()
+    yield
+    if is_rank_zero:
+        wait()
 
 
 def join_replicas() -> Replicas:
@@ -122,12 +121,6 @@ def join_replicas() -> Replicas:
         # Gradients and statistics meet on the GPUs, flags on the CPU: NCCL reduces no CPU tensors.
         dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
     return Replicas(dist.get_rank(), count, dist.group.WORLD)
-
-
-def trainable(modules: Iterable[nn.Module], on: bool) -> None:
-    """Let gradients reach the weights of ``modules``, or keep them out."""
-    for module in modules:
-        module.requires_grad_(on)
 
 
 def end_process_group() -> None:
@@ -174,7 +167,7 @@ def side_by_side(count: int, work: Work, *arguments: Any) -> bool:
             if not lost:
                 raise
             raise UserError(
-                f"a training process ended with status {lost[0].exitcode}; go on with --resume"
+                f"a training process ended with status {lost[0].exitcode}; resume with --resume"
             ) from error
         finally:
             torch.set_num_threads(threads)

@@ -247,6 +247,10 @@ class Experiment(Spec):
         require(same or not self.joint, "levels that are trained together take the same number of steps")
         require(not self.joint or len(self.levels) > 1, "joint training needs two levels or more")
 
+    def for_classes(self, classes: int) -> "Experiment":
+        """The experiment for data with this many classes; a class-free one stays at one."""
+        return self.replace(classes=classes if self.conditional else 1)
+
     @property
     def size(self) -> int:
         """Height and width of the finished videos, pixels."""

@@ -66,11 +66,16 @@ def write_previews(
         video, motion = torch.cat([real, made.video], dim=1), made.motion
     else:
         video, motion = sampler.sample(clips, column_classes(experiment.classes), seed), None
-    name = f"level{index + 1}-step{step:08d}"
+    path = preview_path(run, index, step)
     videos = to_bytes(video).numpy()
-    write_clip(run.samples / "fixed" / f"{name}.webp", grid(videos, COLUMNS), FPS)
+    write_clip(path, grid(videos, COLUMNS), FPS)
     if motion is not None:
-        write_motion(run.samples / "motion" / name, videos[:COLUMNS], motion[:COLUMNS])
+        write_motion(run.samples / "motion" / path.stem, videos[:COLUMNS], motion[:COLUMNS])
+
+
+def preview_path(run: RunDirectory, index: int, step: int) -> Path:
+    """The preview of level ``index`` (from 0) after ``step`` steps."""
+    return run.samples / "fixed" / f"level{index + 1}-step{step:08d}.webp"
 
 
 def write_motion(path: Path, videos: Videos, motion: Tensor) -> None:

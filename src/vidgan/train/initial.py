@@ -10,7 +10,7 @@ from vidgan.errors import UserError, some
 from vidgan.run.checkpoints import State, checkpoint_path, latest, load
 from vidgan.run.directory import InitFrom, RunDirectory
 from vidgan.sample.load import find_checkpoint
-from vidgan.train.trainer import LevelState, part
+from vidgan.train.state import TrainState, part
 
 NAMED = 4
 """tensors of each kind that are named"""
@@ -46,7 +46,7 @@ class Transfer(NamedTuple):
         return "; ".join(said)
 
 
-def origin_of(path: Path, checkpoint: str | None) -> InitFrom:
+def origin_of(path: Path, checkpoint: str | int | None = None) -> InitFrom:
     """The chosen checkpoint of every level of the run at ``path``; without one the newest of those that it has.
 
     Raises:
@@ -66,7 +66,7 @@ def origin_of(path: Path, checkpoint: str | None) -> InitFrom:
     return InitFrom(str(path.resolve()), names)
 
 
-def start_from(state: LevelState, origin: InitFrom) -> str:
+def start_from(state: TrainState, origin: InitFrom) -> str:
     """Take the weights of the same level of another run; Adam starts anew. What was taken, in a line.
 
     Raises:
@@ -82,7 +82,7 @@ def start_from(state: LevelState, origin: InitFrom) -> str:
     return f"level {number} starts from {path.name} of {origin.run}: {transfer.words()}"
 
 
-def take(state: LevelState, other: State) -> Transfer:
+def take(state: TrainState, other: State) -> Transfer:
     """Copy every layer of the same name and shapes into the networks of ``state``, and into their average."""
     theirs, own = part(other.tensors, "level/"), state.level.state_dict()
     taken = copy_matching(own, theirs)

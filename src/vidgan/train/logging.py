@@ -1,4 +1,4 @@
-"""What training shows: a progress bar, TensorBoard's event files."""
+"""What training shows: a progress display, TensorBoard's event files."""
 
 import io
 import resource
@@ -7,8 +7,6 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import torch
 from PIL import Image, ImageSequence
@@ -17,122 +15,95 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 from torch import Tensor
+from torch.utils.hooks import RemovableHandle
 
 from vidgan.errors import UserError
 from vidgan.models.discriminator import Head
-from vidgan.models.level import AdversarialLevel
+from vidgan.sample.previews import preview_path
+from vidgan.train.callbacks import Callback, TrainContext
 
 
-class Progress(ABC):
-    """Shows ticks. Use it in a ``with`` block.
+class Progress(Callback, ABC):
+    """Shows ticks."""
 
-    Args:
-        label: what is training.
-        steps: steps in all.
-        seconds: a time budget that may end training before that; None for none.
-        first: the step that this process starts from.
-    """
+    def __init__(self) -> None:
+        self.label, self.began = "", 0.0
+        self.minutes: float | None = None
+        self.steps = self.first = self.first_clips = 0
 
-    def __init__(
-        self, label: str, steps: int, seconds: float | None, first: int, clips_per_step: int
-    ) -> None:
-        self.label = label
-        self.steps = steps
-        self.seconds = seconds
-        self.first = first
-        self.clips_per_step = clips_per_step
-        self.began = time.monotonic()
-
-    def __enter__(self) -> Self:
-        return self
+    def on_level_start(self, trainer: TrainContext) -> None:
+        experiment, state = trainer.experiment, trainer.state
+        levels = f" level {state.index + 1}" if len(experiment.rounds) > 1 else ""
+        self.label, self.steps = f"{experiment.name}{levels}", experiment.steps_of(state.index)
+        self.first, self.first_clips, self.began = state.steps, state.clips, time.monotonic()
+        self.minutes = trainer.minutes
+        # Of a large model, the first figures are a long time in coming.
+        every = (experiment.reporting.tick, experiment.reporting.checkpoint)
+        shown = min(self.steps, *(self.first // n * n + n for n in every))
+        trainer.say(f"{self.label}: steps {self.first:,} to {self.steps:,}; first figures at step {shown:,}")
 
     @abstractmethod
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Leave the last state visible."""
+    def on_tick(self, trainer: TrainContext, scalars: Mapping[str, float]) -> None: ...
 
-    @abstractmethod
-    def tick(self, step: int, clips: int, scalars: Mapping[str, float]) -> None:
-        """Show where training stands."""
+    def gone(self) -> float:
+        """Seconds since this process began with the level."""
+        return max(1e-9, time.monotonic() - self.began)
 
-    @abstractmethod
-    def say(self, text: str) -> None:
-        """A line that stays."""
-
-    def rate(self, step: int) -> float:
+    def rate(self, clips: int) -> float:
         """Real clips per second since this process began."""
-        return (step - self.first) * self.clips_per_step / max(1e-9, time.monotonic() - self.began)
+        return (clips - self.first_clips) / self.gone()
 
     def left(self, step: int) -> float:
         """Seconds until training ends, as it goes now."""
-        gone = time.monotonic() - self.began
-        by_steps = gone * (self.steps - step) / max(1, step - self.first)
-        return by_steps if self.seconds is None else max(0.0, min(by_steps, self.seconds - gone))
+        by_steps = self.gone() * (self.steps - step) / max(1, step - self.first)
+        return by_steps if self.minutes is None else max(0.0, min(by_steps, 60 * self.minutes - self.gone()))
 
 
 class PlainProgress(Progress):
     """A line per tick, for logs and pipes."""
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        sys.stdout.flush()
-
-    def tick(self, step: int, clips: int, scalars: Mapping[str, float]) -> None:
+    def on_tick(self, trainer: TrainContext, scalars: Mapping[str, float]) -> None:
+        step, clips = trainer.state.steps, trainer.state.clips
         facts = "  ".join(f"{name} {value:.3g}" for name, value in scalars.items() if is_headline(name))
         print(
-            f"{self.label}  step {step}  clips {clips}  {self.rate(step):.1f} clips/s  "
+            f"{self.label}  step {step}  clips {clips}  {self.rate(clips):.1f} clips/s  "
             f"{clock(self.left(step))} left  {facts}  memory {memory_gib():.2f} GiB",
             flush=True,
         )
 
-    def say(self, text: str) -> None:
-        print(text, flush=True)
-
 
 class LiveProgress(Progress):
-    """A table that refreshes in place."""
+    """A table that refreshes in place; what else is printed stands above it."""
 
-    def __init__(
-        self, label: str, steps: int, seconds: float | None, first: int, clips_per_step: int
-    ) -> None:
-        super().__init__(label, steps, seconds, first, clips_per_step)
+    def __init__(self) -> None:
+        super().__init__()
         self._live = Live(console=Console(), refresh_per_second=4)
 
-    def __enter__(self) -> Self:
+    def on_level_start(self, trainer: TrainContext) -> None:
+        super().on_level_start(trainer)
         self._live.start()
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._live.stop()
-
-    def tick(self, step: int, clips: int, scalars: Mapping[str, float]) -> None:
-        gone = time.monotonic() - self.began
+    def on_tick(self, trainer: TrainContext, scalars: Mapping[str, float]) -> None:
+        step, clips = trainer.state.steps, trainer.state.clips
         done = (step - self.first) / max(1, self.steps - self.first)
-        if self.seconds is not None:
-            done = max(done, gone / self.seconds)
+        if self.minutes is not None:
+            done = max(done, self.gone() / (60 * self.minutes))
         table = Table.grid(padding=(0, 2))
         table.add_row("[bold]" + escape(self.label), bar(done), f"{clock(self.left(step))} left")
         table.add_row("step", f"{step:,} of {self.steps:,}", f"{clips:,} clips seen")
-        table.add_row("speed", f"{self.rate(step):.1f} clips/s", f"memory {memory_gib():.2f} GiB")
+        table.add_row("speed", f"{self.rate(clips):.1f} clips/s", f"memory {memory_gib():.2f} GiB")
         for name, value in scalars.items():
             if is_headline(name):
                 table.add_row(escape(name), f"{value:+.3f}")
         self._live.update(table)
 
-    def say(self, text: str) -> None:
-        self._live.console.print(text, markup=False, highlight=False)
+    def on_level_end(self, trainer: TrainContext) -> None:
+        self._live.stop()
 
 
-def open_progress(
-    label: str, steps: int, seconds: float | None, first: int, clips_per_step: int, shown: bool
-) -> Progress:
-    """Live on a terminal, plain elsewhere; only the main replica's is ``shown`` live."""
-    kind = LiveProgress if shown and sys.stdout.isatty() else PlainProgress
-    return kind(label, steps, seconds, first, clips_per_step)
+def progress_display() -> Progress:
+    """Live on a terminal, plain elsewhere."""
+    return LiveProgress() if sys.stdout.isatty() else PlainProgress()
 
 
 def is_headline(name: str) -> bool:
@@ -164,27 +135,43 @@ FOLDER = "tensorboard"
 """in the run directory"""
 
 
-class Events:
-    """Writes event files of one level; needs the extra ``log``. What was logged after ``step`` is dropped.
+class EventFiles(Callback):
+    """Writes TensorBoard's event files, for every level a folder of its own; needs the extra ``log``.
 
-    Raises:
-        UserError: where TensorBoard is not installed.
+    What was logged after the step at which a level begins is dropped.
+
+    Args:
+        folder: where they go; None: into the run directory.
     """
 
-    def __init__(self, folder: Path, level: AdversarialLevel, index: int, step: int) -> None:
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder
+        self._scores: dict[str, list[Tensor]] = {}
+        self._hooks: list[RemovableHandle] = []
+
+    def on_level_start(self, trainer: TrainContext) -> None:
+        if not trainer.replicas.is_rank_zero:
+            return
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
             raise UserError("--tensorboard needs TensorBoard: pip install 'vidgan[log]'") from error
-        self._writer = SummaryWriter(str(folder / f"level{index + 1}"), purge_step=step + 1)
-        self._scores: dict[str, list[Tensor]] = {name: [] for name in level.discriminators}
+        if self.folder is None and trainer.run is None:
+            raise UserError("event files need a folder where nothing else is written")
+        folder = self.folder or (trainer.run.path / FOLDER if trainer.run is not None else Path(FOLDER))
+        state = trainer.state
+        self._writer = SummaryWriter(str(folder / f"level{state.index + 1}"), purge_step=state.steps + 1)
+        self._scores = {name: [] for name in state.level.discriminators}
         self._hooks = [
-            level.discriminator(name).head.register_forward_hook(self._keeper(name))
-            for name in level.discriminators
+            state.level.discriminator(name).head.register_forward_hook(self._keeper(name))
+            for name in self._scores
         ]
 
-    def tick(self, step: int, scalars: Mapping[str, float]) -> None:
-        """The means of a tick, and the scores of the discriminators' last update."""
+    def on_tick(self, trainer: TrainContext, scalars: Mapping[str, float]) -> None:
+        """Write the means of a tick, and the scores of the discriminators' last update."""
+        if not self._hooks:
+            return
+        step = trainer.state.steps
         for name, value in scalars.items():
             self._writer.add_scalar(name, value, step)
         for name, last in self._scores.items():
@@ -192,9 +179,11 @@ class Events:
                 self._writer.add_histogram(f"discriminator/{name}/{kind} scores", scores.float().cpu(), step)
         self._writer.flush()
 
-    def samples(self, step: int, path: Path) -> None:
-        """The animation in ``path``; nothing where there is none."""
-        if not path.exists():
+    def on_step(self, trainer: TrainContext, scalars: Mapping[str, Tensor]) -> None:
+        """Write the preview of this step, where there is one."""
+        state = trainer.state
+        path = None if trainer.run is None else preview_path(trainer.run, state.index, state.steps)
+        if not self._hooks or path is None or not path.exists():
             return
         from tensorboard.compat.proto.summary_pb2 import Summary
 
@@ -204,14 +193,16 @@ class Events:
                 height=image.height, width=image.width, colorspace=3, encoded_image_string=as_gif(image)
             )
         value = Summary.Value(tag="samples", image=shown)
-        self._writer._get_file_writer().add_summary(Summary(value=[value]), step)
+        self._writer._get_file_writer().add_summary(Summary(value=[value]), state.steps)
         self._writer.flush()
 
-    def close(self) -> None:
-        """Finish the file and leave the discriminators alone."""
+    def on_level_end(self, trainer: TrainContext) -> None:
+        """Finish the files and leave the discriminators alone."""
         for hook in self._hooks:
             hook.remove()
-        self._writer.close()
+        if self._hooks:
+            self._writer.close()
+        self._hooks = []
 
     def _keeper(self, name: str) -> Callable[[Head, object, Tensor], None]:
         def keep(head: Head, args: object, scores: Tensor) -> None:

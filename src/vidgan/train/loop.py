@@ -1,29 +1,168 @@
-"""The training loop of one level: steps, ticks, samples and checkpoints, until it is done or told to stop."""
+"""The loop of a level: steps, ticks and checkpoints, and what ends it before its time.
+
+Signals, a full disk, too little memory, losses that are not finite, clips that cannot be read: each either leaves the
+last checkpoint as it is or saves one, and says which.
+"""
 
 import errno
 import math
-from collections.abc import Iterator, Mapping
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Protocol
+from types import FrameType
 
 import torch
 from torch import Tensor
 
-from vidgan.data.dataset import Dataset
-from vidgan.data.loader import Batch, Loader, to_float
 from vidgan.errors import UserError
-from vidgan.models.level import AdversarialLevel
-from vidgan.models.views import DiscriminatorInput
-from vidgan.nn.norm import BatchStatistics
 from vidgan.run.distributed import Replicas
-from vidgan.run.experiment import Experiment, Share, window_of
-from vidgan.seeds import derive
-from vidgan.train.monitor import HeldOut, Monitor
-from vidgan.train.trainer import BelowSource, LevelState, Randomness, data_indices, training_step
-from vidgan.train.validate import Validation
+from vidgan.run.experiment import Share
+from vidgan.train.callbacks import TrainContext
+from vidgan.train.monitor import Monitor
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 """system errors of a disk that takes no more"""
+SIGNALLED = "{}: training stops after this step and saves; Ctrl-C again ends it at once, unsaved\n"
+
+
+class UnreadableClipsError(UserError):
+    """Clips could not be read, so a step was not begun."""
+
+
+def train_level(trainer: TrainContext) -> bool:
+    """Train the level of ``trainer`` to its last step, or until some process ends it; False if it was told to stop."""
+    state, replicas, requests = trainer.state, trainer.replicas, trainer.requests
+    reporting, steps, first = (
+        trainer.experiment.reporting,
+        trainer.experiment.steps_of(state.index),
+        state.steps,
+    )
+    deadline = None if trainer.minutes is None else time.monotonic() + 60 * trainer.minutes
+    meter = Meter()
+    requests.finish = requests.keep = False
+    try:
+        for callback in trainer.callbacks:
+            callback.on_level_start(trainer)
+        while state.steps < steps and not trainer.ending:
+            monitor = Monitor() if (state.steps + 1) % reporting.tick == 0 else None
+            try:
+                scalars = trainer.step(monitor)
+            except UnreadableClipsError as error:
+                if state.steps == first:  # nothing has been learnt since the last checkpoint
+                    raise
+                raise saved_before(error, trainer, meter) from error
+            meter.add(scalars)
+            # Decided once, by all processes together: what is saved must be what happens, whatever time samples take.
+            over = requests.finish or (deadline is not None and time.monotonic() >= deadline)
+            stopped, over = replicas.agree(requests.stop is not None, over)
+            trainer.finished = state.steps >= steps or (over and not stopped)
+            trainer.ending = trainer.finished or stopped
+            saves = state.steps % reporting.checkpoint == 0
+            if state.steps % reporting.tick == 0 or saves or trainer.ending:
+                tick(trainer, meter, monitor)
+            for callback in trainer.callbacks:
+                callback.on_step(trainer, scalars)
+            keeps, over = replicas.agree(requests.keep, requests.finish)
+            requests.keep = False
+            trainer.finished, trainer.ending = trainer.finished or over, trainer.ending or over
+            if saves or keeps or trainer.ending:
+                trainer.save()
+    finally:
+        trainer.ending = False
+        for callback in trainer.callbacks:
+            callback.on_level_end(trainer)
+    cause, requests.stop = requests.stop, None
+    (stopped,) = replicas.agree(cause is not None)
+    if stopped:
+        cause = cause or "a signal to another process"
+        trainer.say(f"stopped by {cause} at step {state.steps}, all saved; resume with --resume")
+    trainer.finished = trainer.finished or not stopped
+    return not stopped
+
+
+def tick(trainer: TrainContext, meter: "Meter", monitor: Monitor | None) -> None:
+    """Tell callbacks the means since the last tick; they, and losses that are not finite, may end training."""
+    state, replicas, fault = trainer.state, trainer.replicas, None
+    means = meter.take(replicas)
+    if monitor is not None:
+        means |= monitor.take(state.level, replicas)
+    for callback in trainer.callbacks if means else ():
+        try:
+            callback.on_tick(trainer, means)
+        except UserError as error:
+            fault = error
+    check_finite(means, state.steps)
+    (failed,) = replicas.agree(fault is not None)
+    if failed:
+        trainer.finished = False
+        trainer.save()
+        raise fault or UserError(f"another process ended training at step {state.steps}, all saved")
+
+
+def saved_before(cause: UserError, trainer: TrainContext, meter: "Meter") -> UserError:
+    """Between two steps, save all; the error that says so."""
+    tick(trainer, meter, None)
+    trainer.save()
+    steps = trainer.state.steps
+    return UserError(f"{cause}. Training stopped at step {steps}, all saved: then resume with --resume")
+
+
+class Meter:
+    """Sums of scalars on the device; looked at only at a tick, so that no step waits."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, Tensor] = {}
+        self._steps: dict[str, int] = {}
+
+    def add(self, scalars: Mapping[str, Tensor]) -> None:
+        """Add one step's scalars; a loss that begins in mid-training is not in all of them."""
+        for name, value in scalars.items():
+            self._sums[name] = self._sums[name] + value if name in self._sums else value
+            self._steps[name] = self._steps.get(name, 0) + 1
+
+    def take(self, replicas: Replicas) -> dict[str, float]:
+        """Means over the steps since the last call that had each scalar, and over replicas."""
+        means = {name: total / self._steps[name] for name, total in replicas.average(self._sums).items()}
+        self._sums, self._steps = {}, {}
+        return means
+
+
+@contextmanager
+def stop_signals(stop: Callable[[str], None], told: bool) -> Iterator[None]:
+    """While this is open, SIGTERM and Ctrl-C call ``stop`` with the signal's name, and end nothing else.
+
+    A second Ctrl-C acts at once; SIGTERM may come twice, from a scheduler to all processes of a job and from a launcher
+    that passes it on. Signals reach the main thread alone: in another one, this does nothing.
+
+    Args:
+        told: say on standard error that a signal came; a step of a large model takes a while.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if came:
+            if number == signal.SIGINT:
+                raise KeyboardInterrupt
+            return
+        came.append(number)
+        name = signal.Signals(number).name
+        stop(name)
+        if told:
+            os.write(2, SIGNALLED.format(name).encode())  # print may be what the signal interrupted
+
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = [signal.signal(number, note) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
 
 
 @contextmanager
@@ -36,7 +175,7 @@ def full_disk() -> Iterator[None]:
             raise
         raise UserError(
             f"the disk is full ({error.filename or 'while writing'}): training stopped, its checkpoints are intact; "
-            "free some space and go on with --resume"
+            "free some space and resume with --resume"
         ) from error
 
 
@@ -74,182 +213,8 @@ def advice(share: Share, step: int) -> str:
 
 
 def smaller_micro_batch(share: Share) -> int | None:
-    """The largest micro-batch of at most half the size that divides a replica's share; None where it is 1."""
+    """The largest micro-batch of at most half the size that divides a process's share; None where it is 1."""
     return next((size for size in range(share.per_pass // 2, 0, -1) if share.clips % size == 0), None)
-
-
-class Callback(Protocol):
-    """What happens around the steps of a level: the run directory's side of training."""
-
-    def tick(self, index: int, step: int, clips: int, scalars: Mapping[str, float]) -> None:
-        """Means of the scalars since the last tick."""
-
-    def checkpoint(self, state: LevelState, finished: bool) -> None:
-        """Save everything; ``finished`` where the level ends here and wants no more steps."""
-
-    def samples(self, state: LevelState) -> None:
-        """Show samples from fixed latents."""
-
-    def judge(self, state: LevelState) -> Validation:
-        """Measure what the run would publish now, where it looks for its best checkpoint."""
-
-    def collapsed(self) -> bool:
-        """Whether the last tick showed a collapse at which the run is to stop."""
-
-    def interrupted(self) -> bool:
-        """Whether this process was asked to stop, so that training goes on another time."""
-
-    def over(self) -> bool:
-        """Whether this process has used up the level's time, which finishes the level."""
-
-
-def train_level(
-    experiment: Experiment,
-    state: LevelState,
-    dataset: Dataset,
-    source: BelowSource | None,
-    replicas: Replicas,
-    callback: Callback,
-    workers: int,
-    device: torch.device,
-    held_out: HeldOut | None = None,
-) -> None:
-    """Train a level from ``state.step`` to the last step, or until the callback of some replica ends it.
-
-    Args:
-        source: makes the lower level's videos; None on the first level.
-        workers: processes that read clips.
-        held_out: real clips that the discriminators judge in watched steps.
-
-    Raises:
-        UserError: if a loss is not finite or memory does not suffice; nothing is saved then, so the last checkpoint
-            is a good one. Or if clips cannot be read; then everything is saved before.
-    """
-    training, reporting = experiment.training, experiment.reporting
-    level = state.level
-    statistics = BatchStatistics(replicas.group if training.batch.sync_batch_norm else None)
-    randomness = Randomness(training, state.index, level, replicas)
-    seed = derive(training.seed, "data", state.index)
-    clips_per_step = training.discriminator_updates * training.batch.global_batch
-    meter, first, steps = Meter(), state.step, experiment.steps_of(state.index)
-    pin = device.type == "cuda"
-    with Loader(dataset, window_of(experiment, state.index), seed, workers, pin) as loader:
-        batches = loader.batches(data_indices(training, replicas, state.step))
-        while state.step < steps:
-            read = read_batches(batches, training.discriminator_updates)
-            lost = read if isinstance(read, UserError) else None
-            if replicas.any(lost is not None):
-                raise save_and_stop(lost, state, first, meter, clips_per_step, replicas, callback)
-            assert not isinstance(read, UserError)
-            monitor = Monitor() if (state.step + 1) % reporting.tick == 0 else None
-            with short_of_memory(training.batch.share(replicas.size), state.step + 1):
-                reals = [real_inputs(experiment, level, batch, device) for batch in read]
-                # Our choice: all fakes take labels (and conditioning frames) of real clips, the
-                # discriminators' of the batch that they are set against, the generator's of the last one: so
-                # they are as frequent as in the data.
-                updates = [
-                    randomness.micro_batches(state.step, update, real, source, device)
-                    for update, real in enumerate([*reals, reals[-1]])
-                ]
-                scalars = training_step(
-                    level,
-                    state.optimisers,
-                    training,
-                    state.step,
-                    updates[:-1],
-                    updates[-1],
-                    statistics,
-                    replicas,
-                    monitor,
-                )
-                if monitor is not None and held_out is not None:
-                    held_out.judge(level, state.index, state.step, monitor, replicas)
-            state.step += 1
-            if state.average is not None:
-                state.average.update(level.generator, state.step)
-            meter.add(scalars)
-            # Decided once, by all replicas together: what is saved must be what happens, whatever time samples take.
-            interrupted, over = replicas.any(callback.interrupted()), replicas.any(callback.over())
-            finished = state.step == steps or (over and not interrupted)
-            ending = finished or interrupted
-            if state.step % reporting.tick == 0 or ending or state.step % reporting.checkpoint == 0:
-                means = meter.take(replicas) | ({} if monitor is None else monitor.take(level, replicas))
-                if means:
-                    callback.tick(state.index, state.step, state.step * clips_per_step, means)
-                check_finite(means, state.step)
-                if replicas.any(callback.collapsed()):
-                    callback.checkpoint(state, False)
-                    raise UserError(
-                        f"the collapse detector stopped training at step {state.step}, all saved; its words stand "
-                        f"above "
-                        "and in log.jsonl. --resume goes on, with --reporting.collapse.stop False to its end"
-                    )
-            if state.step % reporting.samples == 0 or ending:
-                callback.samples(state)
-            verdict = callback.judge(state)
-            finished, ending = finished or verdict.enough, ending or verdict.enough
-            if state.step % reporting.checkpoint == 0 or ending or verdict.better:
-                callback.checkpoint(state, finished)
-            if ending:
-                return
-
-
-def read_batches(batches: Iterator[Batch], number: int) -> list[Batch] | UserError:
-    """The next batches, or what kept them from being read."""
-    try:
-        return [next(batches) for _ in range(number)]
-    except UserError as error:
-        return error
-
-
-def real_inputs(
-    experiment: Experiment, level: AdversarialLevel, batch: Batch, device: torch.device
-) -> DiscriminatorInput:
-    """Real clips and their labels on the device, as the level's discriminators see them."""
-    clip = to_float(batch.video.to(device, non_blocking=True))
-    label = batch.label.to(device) if experiment.conditional else torch.zeros_like(batch.label).to(device)
-    return level.real_input(clip, label, experiment.smooth_views)
-
-
-def save_and_stop(
-    lost: UserError | None,
-    state: LevelState,
-    first: int,
-    meter: "Meter",
-    clips_per_step: int,
-    replicas: Replicas,
-    callback: Callback,
-) -> UserError:
-    """Between two steps, where clips cannot be read: save all, and say so; ``lost`` on the replica that noticed."""
-    cause = lost or UserError("another process could not read its clips")
-    if state.step == first:  # nothing has been learnt since the last checkpoint
-        return cause
-    means = meter.take(replicas)
-    check_finite(means, state.step)
-    if means:
-        callback.tick(state.index, state.step, state.step * clips_per_step, means)
-    callback.checkpoint(state, False)
-    return UserError(f"{cause}. Training stopped at step {state.step}, all saved: then go on with --resume")
-
-
-class Meter:
-    """Sums of scalars on the device; looked at only at a tick, so that no step waits."""
-
-    def __init__(self) -> None:
-        self._sums: dict[str, Tensor] = {}
-        self._steps: dict[str, int] = {}
-
-    def add(self, scalars: Mapping[str, Tensor]) -> None:
-        """Add one step's scalars; a loss that begins in mid-training is not in all of them."""
-        for name, value in scalars.items():
-            self._sums[name] = self._sums[name] + value if name in self._sums else value
-            self._steps[name] = self._steps.get(name, 0) + 1
-
-    def take(self, replicas: Replicas) -> dict[str, float]:
-        """Means over the steps since the last call that had each scalar, and over replicas."""
-        means = {name: total / self._steps[name] for name, total in replicas.average(self._sums).items()}
-        self._sums, self._steps = {}, {}
-        return means
 
 
 def check_finite(scalars: Mapping[str, float], step: int) -> None:

@@ -1,4 +1,4 @@
-"""Signals of a watched step, and what discriminators say of clips that they are not trained on."""
+"""Signals of a monitored step, and what discriminators say of clips that they are not trained on."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -17,6 +17,7 @@ from vidgan.nn.layers import WeightLayer
 from vidgan.run.distributed import Replicas
 from vidgan.run.experiment import Experiment, window_of
 from vidgan.seeds import derive, stream
+from vidgan.train.state import TrainState
 
 COLOURS: Final = ("red", "green", "blue")
 DARK: Final = 0.05
@@ -125,7 +126,7 @@ def first_singular_values(network: nn.Module) -> dict[str, Tensor]:
 
 
 class HeldOut:
-    """Judges held-out clips in watched steps: a micro-batch per replica, other clips at every step.
+    """Real clips that the discriminators score in monitored steps: a micro-batch per process, other clips every time.
 
     Args:
         classes: of the training data, which labels count.
@@ -148,27 +149,24 @@ class HeldOut:
             self.labels = [classes.index(name) for name in dataset.classes]
 
     @torch.no_grad()
-    def judge(
-        self, level: AdversarialLevel, index: int, step: int, monitor: Monitor, replicas: Replicas
-    ) -> None:
-        """Let the discriminators of level ``index`` judge clips that depend on the step and the replica alone.
+    def discriminate(self, state: TrainState, monitor: Monitor) -> None:
+        """Let the discriminators score clips that depend on the step and the process alone.
 
         Raises:
             UserError: if a clip cannot be read.
         """
-        training = self.experiment.training
+        training, level, replicas = self.experiment.training, state.level, state.replicas
+        step = state.steps - 1  # the one that was made last
         count = training.batch.share(replicas.size).per_pass
         # One clip after the other in an order of their own; what training draws is not touched.
         first = (step // self.experiment.reporting.tick * replicas.size + replicas.rank) * count
-        seed, window = derive(training.seed, "held out", index), window_of(self.experiment, index)
+        seed, window = derive(training.seed, "held out", state.index), window_of(self.experiment, state.index)
         items = [random_item(self.dataset, window, seed, n) for n in range(first, first + count)]
-        device = next(level.generator.parameters()).device
-        clip = to_float(torch.stack([torch.from_numpy(item.frames) for item in items]).to(device))
-        label = torch.tensor([self.labels[item.label] for item in items], device=device)
-        rng = stream(training.seed, "views of held out", index, step, replicas.rank)
+        clip = to_float(torch.stack([torch.from_numpy(item.frames) for item in items]).to(state.device))
+        label = torch.tensor([self.labels[item.label] for item in items], device=state.device)
+        rng = stream(training.seed, "views of held out", state.index, step, replicas.rank)
         seen = level.real_input(clip, label, self.experiment.smooth_views)
         seen = level.at(seen, level.places(count, rng))
-        draws = {name: draw.to(device) for name, draw in level.draws(count, rng).items()}
-        dtype = torch.bfloat16 if training.bf16 else None
-        (scores,) = level.discriminate([seen], [draws], dtype)
+        draws = {name: draw.to(state.device) for name, draw in level.draws(count, rng).items()}
+        (scores,) = level.discriminate([seen], [draws], state.dtype)
         monitor.evaluated(level, "held out", scores)

@@ -1,6 +1,6 @@
 """What training takes: parameters, memory and time, counted or measured before anything is run.
 
-A step is rehearsed without data: every tensor has its size but no content, and the bytes of those that live at a
+Steps are made without data: every tensor has its size but no content, and the bytes of those that live at a
 time are counted. What is not seen: the workspace of kernels, the allocator's rounding, the GPU's own context.
 """
 
@@ -16,107 +16,78 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from vidgan.data.loader import to_float
+from vidgan.data.loader import Batch
 from vidgan.errors import UserError
+from vidgan.models.cascade import below_of
 from vidgan.models.costs import Network, joint_networks, named_networks, networks, parts_of
 from vidgan.models.generator import Below
 from vidgan.models.level import AdversarialLevel
 from vidgan.nn.layers import NormalSpec
-from vidgan.nn.norm import BatchStatistics
 from vidgan.run.directory import Budget
-from vidgan.run.distributed import Replicas, trainable
+from vidgan.run.distributed import Replicas
 from vidgan.run.experiment import BatchSpec, Experiment, Share, window_of
 from vidgan.seeds import stream
 from vidgan.shapes import as_video
 from vidgan.train.loop import short_of_memory
 from vidgan.train.monitor import Monitor
-from vidgan.train.trainer import (
-    BelowSource,
-    LevelState,
+from vidgan.train.state import BelowSource, TrainState
+from vidgan.train.step import (
     MicroBatch,
-    Randomness,
     Scalars,
+    micro_batches,
+    real_input,
     training_step,
     update_discriminators,
     update_generator,
 )
 
-ALONE = Replicas()
-
 
 class DryRun:
-    """A level whose steps can be repeated. On the meta device nothing is computed, only counted."""
+    """Training steps on made-up clips. On the meta device nothing is computed, only counted."""
 
     def __init__(
-        self,
-        experiment: Experiment,
-        index: int,
-        device: torch.device,
-        state: LevelState | None = None,
-        replicas: Replicas = ALONE,
+        self, experiment: Experiment, index: int, device: torch.device, replicas: Replicas = Replicas()
     ) -> None:
         # Orthogonal weights would take minutes at full width, and how fast a step is does not depend on them.
         experiment = experiment.replace(training=experiment.training.replace(initial=NormalSpec()))
-        self.experiment, self.device, self.replicas = experiment, device, replicas
-        self.state = state or LevelState(experiment, index, device)
-        self.statistics = BatchStatistics()
-        level, clips = self.state.level, experiment.training.batch.global_batch // replicas.size
-        side = experiment.size
-        rng = stream(0, "made-up clips")
-        shape = (clips, window_of(experiment, index).frames, side, side, 3)
-        self.video = torch.randint(0, 256, shape, generator=rng, dtype=torch.uint8)
-        self.label = torch.arange(clips) % experiment.classes
-        self.source = None
-        if level.below is not None:
-            self.source = noise_below(level.below, level.spec.trained_frames // level.below.factor)
-        self.randomness = Randomness(experiment.training, index, level, replicas)
+        below = None if experiment.joint else below_of(experiment.levels, index)
+        source = None if below is None else noise_below(below, experiment.levels[index].trained_frames)
+        self.state = TrainState(experiment, index, device, replicas, source)
+        self.batch = made_up_clips(self.state)
+
+    def resize(self, clips: int) -> None:
+        """Take ``clips`` clips per update, in one pass, from now on."""
+        self.state.experiment = batched(self.state.experiment, clips)
+        self.batch = made_up_clips(self.state)
 
     def micro_batches(self, update: int) -> list[MicroBatch]:
-        """The real clips, sent to the device, and all that is drawn for an update."""
-        clip = to_float(self.video.to(self.device, non_blocking=True))
-        real = self.state.level.real_input(clip, self.label.to(self.device), self.experiment.smooth_views)
-        return self.randomness.micro_batches(self.state.step, update, real, self.source, self.device)
+        """The real clips, sent to the device, and all that is drawn for an update of the next step."""
+        return micro_batches(self.state, real_input(self.state, self.batch), update)
 
     def step(self, monitor: Monitor | None = None) -> Scalars:
         """A whole training step, moving average included."""
-        state, training = self.state, self.experiment.training
-        updates = [self.micro_batches(update) for update in range(training.discriminator_updates)]
-        last = self.micro_batches(training.discriminator_updates)
-        scalars = training_step(
-            state.level,
-            state.optimisers,
-            training,
-            state.step,
-            updates,
-            last,
-            self.statistics,
-            self.replicas,
-            monitor,
+        updates = self.state.experiment.training.discriminator_updates
+        return training_step(
+            self.state, (real_input(self.state, self.batch) for _ in range(updates)), monitor
         )
-        state.step += 1
-        if state.average is not None:
-            state.average.update(state.level.generator, state.step)
-        return scalars
 
     def discriminators_step(self) -> Scalars:
         """One update of the discriminators alone."""
-        state, training = self.state, self.experiment.training
-        return update_discriminators(
-            state.level,
-            state.optimisers,
-            training,
-            self.micro_batches(0),
-            self.statistics,
-            self.replicas,
-        )
+        return update_discriminators(self.state, self.micro_batches(0))
 
     def generator_step(self) -> Scalars:
         """The generator's update alone."""
-        state, training = self.state, self.experiment.training
-        batch = self.micro_batches(training.discriminator_updates)
-        return update_generator(
-            state.level, state.optimisers, training, state.step, batch, self.statistics, self.replicas
-        )
+        updates = self.state.experiment.training.discriminator_updates
+        return update_generator(self.state, self.micro_batches(updates))
+
+
+def made_up_clips(state: TrainState) -> Batch:
+    """Random bytes as a process's share of a batch, of every class in turn."""
+    experiment, side = state.experiment, state.experiment.size
+    clips = experiment.training.batch.share(state.replicas.size).clips
+    shape = (clips, window_of(experiment, state.index).frames, side, side, 3)
+    video = torch.randint(0, 256, shape, generator=stream(0, "made-up clips"), dtype=torch.uint8)
+    return Batch(video, torch.arange(clips) % experiment.classes)
 
 
 def noise_below(below: Below, frames: int) -> BelowSource:
@@ -124,7 +95,7 @@ def noise_below(below: Below, frames: int) -> BelowSource:
 
     def sample(label: Tensor, step: int, update: int, first: int) -> Tensor:
         rng = stream(0, "noise below", step, update)
-        shape = (len(label), frames, 3, below.size, below.size)
+        shape = (len(label), frames // below.factor, 3, below.size, below.size)
         return as_video(torch.rand(shape, generator=rng).mul_(2).sub_(1).to(label.device))
 
     return sample
@@ -177,7 +148,7 @@ def tensors_in(values: Iterable[Any]) -> Iterator[Tensor]:
 
 META = torch.device("meta")
 SIZES = (2, 4)
-"""micro-batches that are rehearsed; memory is linear in between and beyond"""
+"""micro-batches that are counted; memory is linear in between and beyond"""
 # Our choice: what a GPU's context, cuDNN's workspace and gaps between blocks take, as a share of its memory.
 MARGIN = 0.08
 
@@ -223,33 +194,35 @@ class LevelPlan(NamedTuple):
         """Bytes that stay between steps."""
         return self.weights + self.average + self.adam
 
-    def memory(self, share: Share, discriminator_updates: int) -> float:
+    def memory(self, share: Share) -> float:
         """Bytes at the peak of a step of a process that does ``share`` of every batch."""
-        waiting = discriminator_updates * share.clips * self.clip  # real clips of the whole step
+        waiting = share.clips * self.clip  # the real clips of an update
         return self.state + waiting + max(update.peak(share.per_pass) for update in self.updates)
 
-    def fitting(self, share: Share, discriminator_updates: int, memory: float) -> Share | None:
+    def fitting(self, share: Share, memory: float) -> Share | None:
         """``share`` in the largest micro-batches that fit into ``memory`` bytes with :data:`MARGIN` to spare; None if
         none do."""
         sizes = range(share.clips, 0, -1)
         shares = (share._replace(per_pass=size) for size in sizes if share.clips % size == 0)
         room = (1 - MARGIN) * memory
-        return next((cut for cut in shares if self.memory(cut, discriminator_updates) <= room), None)
+        return next((cut for cut in shares if self.memory(cut) <= room), None)
 
 
 def plan_level(experiment: Experiment, index: int) -> LevelPlan:
-    """Rehearse the updates of a level on the meta device."""
+    """Count what the updates of a level take, on the meta device."""
     levels, classes = experiment.levels, experiment.classes
     found = joint_networks(levels, classes) if experiment.joint else networks(levels, index, classes)
     with LiveTensors() as live:
-        state = LevelState(experiment, index, META)
+        dry_run = DryRun(batched(experiment, SIZES[0]), index, META)
+        state = dry_run.state
+        weights = size_of(state.level)
         average = 0 if state.average is None else size_of(state.average.module)
-        weights = live.now - average
-        prime(state)
         gradients = sum(p.numel() * p.element_size() for p in state.level.parameters())
-        adam = live.now - weights - average - gradients
+        before = live.now
+        prime(state)
+        adam = live.now - before - gradients
         base = weights + average + adam
-        runs = [rehearse(experiment, index, state, clips, live, base) for clips in SIZES]
+        runs = [peaks(dry_run, clips, live, base) for clips in SIZES]
     spec = experiment.levels[index]
     clip = 4 * 3 * spec.seen_frames * experiment.size**2
     updates = tuple(
@@ -260,11 +233,10 @@ def plan_level(experiment: Experiment, index: int) -> LevelPlan:
     )
     discriminators, generator = updates
     flops = experiment.training.discriminator_updates * discriminators.flops + generator.flops
-    saved = saved_by_part(experiment, index, state)
-    return LevelPlan(found, updates, flops, weights, average, adam, clip, saved)
+    return LevelPlan(found, updates, flops, weights, average, adam, clip, saved_by_part(dry_run))
 
 
-def prime(state: LevelState) -> None:
+def prime(state: TrainState) -> None:
     """Give Adam its state and all weights their gradients, as they are between two steps."""
     for parameter in state.level.parameters():
         parameter.requires_grad_(True).grad = torch.empty_like(parameter)
@@ -272,17 +244,15 @@ def prime(state: LevelState) -> None:
         optimiser.step()
 
 
-def rehearse(
-    experiment: Experiment, index: int, state: LevelState, clips: int, live: LiveTensors, base: int
-) -> tuple[int, int]:
+def peaks(dry_run: DryRun, clips: int, live: LiveTensors, base: int) -> tuple[int, int]:
     """Bytes above ``base`` at the peaks of the discriminators' and of the generator's update."""
-    dry_run = DryRun(batched(experiment, clips), index, META, state)
-    peaks = []
+    dry_run.resize(clips)
+    found = []
     for update in (dry_run.discriminators_step, dry_run.generator_step):
         live.most = live.now
         update()
-        peaks.append(live.most - base)
-    return peaks[0], peaks[1]
+        found.append(live.most - base)
+    return found[0], found[1]
 
 
 def line(name: str, low: int, high: int, clip: int, flops: int) -> Update:
@@ -320,24 +290,23 @@ def size_of(module: nn.Module) -> int:
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
-def saved_by_part(experiment: Experiment, index: int, state: LevelState) -> tuple[tuple[str, float], ...]:
+def saved_by_part(dry_run: DryRun) -> tuple[tuple[str, float], ...]:
     """Bytes per clip that the forward pass of the generator's update keeps, by part; the largest first."""
-    low, high = (saved(experiment, index, state, clips) for clips in SIZES)
+    low, high = (saved(dry_run, clips) for clips in SIZES)
     per_clip = {name: (high[name] - low.get(name, 0)) / (SIZES[1] - SIZES[0]) for name in high}
     return tuple(sorted(per_clip.items(), key=lambda entry: -entry[1]))
 
 
-def saved(experiment: Experiment, index: int, state: LevelState, clips: int) -> dict[str, int]:
+def saved(dry_run: DryRun, clips: int) -> dict[str, int]:
     """Bytes that the forward pass of the generator's update keeps, by part of generator and discriminators."""
-    level = state.level
-    dtype = torch.bfloat16 if experiment.training.bf16 else torch.float32
-    dry_run = DryRun(batched(experiment, clips), index, META, state)
-    trainable(level.discriminators.values(), False)
-    (micro,) = dry_run.micro_batches(experiment.training.discriminator_updates)
+    state, level = dry_run.state, dry_run.state.level
+    dry_run.resize(clips)
+    level.discriminators.requires_grad_(False)
+    (micro,) = dry_run.micro_batches(state.experiment.training.discriminator_updates)
     with tally(level) as table:
-        fake = level.generate_fake(micro.real, micro.z, micro.below(), dry_run.statistics, dtype)
-        level.discriminate([fake], [micro.fake_draws], dtype)
-    trainable(level.discriminators.values(), True)
+        fake = level.generate_fake(micro.real, micro.z, micro.below(), state.statistics, state.dtype)
+        level.discriminate([fake], [micro.fake_draws], state.dtype)
+    level.discriminators.requires_grad_(True)
     return table
 
 
@@ -396,10 +365,7 @@ def measure_budget(experiment: Experiment, hours: float, replicas: Replicas, dev
     if experiment.levels[0].steps is not None:
         raise UserError("--levels.0.steps and --budget-hours both set the number of steps: give one of them")
     dry_run = DryRun(experiment, 0, device, replicas=replicas)
-    batch = experiment.training.batch
-    if batch.sync_batch_norm:
-        dry_run.statistics = BatchStatistics(replicas.group)
-    with short_of_memory(batch.share(replicas.size), 1):
+    with short_of_memory(experiment.training.batch.share(replicas.size), 1):
         for _ in range(WARM):
             dry_run.step()
         synchronise(device)
@@ -410,7 +376,9 @@ def measure_budget(experiment: Experiment, hours: float, replicas: Replicas, dev
             synchronise(device)
             steps += 1
             seconds = time.monotonic() - began
-            if replicas.any(seconds >= enough):  # together: a replica that stopped alone would be waited for
+            if replicas.agree(seconds >= enough)[
+                0
+            ]:  # together: a replica that stopped alone would be waited for
                 break
     # All replicas must go on to the same number of steps.
     mean = replicas.average({"step": torch.tensor(seconds / steps, dtype=torch.float64)})["step"]

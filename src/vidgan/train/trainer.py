@@ -1,355 +1,439 @@
-"""A level in training: what a step works on, the step itself, the average, and all state that resuming needs."""
+"""Training an experiment: level after level, in memory or into a run directory."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from vidgan.models.cascade import FrozenLevel, by_label, sample_window
-from vidgan.models.generator import Below, Generator
-from vidgan.models.level import AdversarialLevel, LevelSpec
-from vidgan.models.losses import ClassMarginSpec, orthogonal_penalty
-from vidgan.models.views import DiscriminatorInput
-from vidgan.nn.layers import power_iterate
-from vidgan.nn.norm import Statistics
-from vidgan.run.checkpoints import load_optimiser_state, optimiser_state
-from vidgan.run.distributed import Replicas, trainable
-from vidgan.run.ema import WeightAverage, refresh_spectral_norm
-from vidgan.run.experiment import AdamSpec, Experiment, TrainingSpec
-from vidgan.run.networks import initial_level
-from vidgan.seeds import stream
-from vidgan.train.monitor import Monitor
+from vidgan.data.loader import Batch, Loader
+from vidgan.data.window import check_usable
+from vidgan.errors import UserError
+from vidgan.evaluation.protocols import protocol
+from vidgan.models.cascade import FrozenLevel
+from vidgan.run.best import CheckpointRetention
+from vidgan.run.checkpoints import (
+    cut_logs,
+    latest,
+    require_below_stays,
+    require_same_below,
+    require_steps,
+    write_manifest,
+)
+from vidgan.run.data import Data, open_data, open_held_out
+from vidgan.run.directory import Budget, DataRecord, InitFrom, RunDirectory, command_line
+from vidgan.run.distributed import Replicas, choose_device, join_replicas, rank_zero_first
+from vidgan.run.experiment import Experiment, label_counts, window_of
+from vidgan.sample.model import Model
+from vidgan.sample.standing import GivenFrames, StatisticsStore, frozen_levels
+from vidgan.seeds import derive
+from vidgan.train.callbacks import Callback, Checkpoints, Previews, Requests, RunLog, TrainContext
+from vidgan.train.initial import origin_of, start_from
+from vidgan.train.logging import progress_display
+from vidgan.train.loop import UnreadableClipsError, full_disk, short_of_memory, stop_signals, train_level
+from vidgan.train.monitor import HeldOut, Monitor
+from vidgan.train.state import TrainState
+from vidgan.train.step import data_indices, real_input, training_step, videos_below
+from vidgan.train.validate import EarlyStopping, Validator
 
-Draws = dict[str, Tensor]
-"""Each discriminator's random numbers."""
-
-
-class MicroBatch(NamedTuple):
-    """What one forward and backward pass works on: a micro-batch and all that was drawn for it."""
-
-    real: DiscriminatorInput
-    z: Tensor
-    """(B, latent)"""
-    below: Callable[[], Tensor | None]
-    """makes the lower level's video (B T' 3 h w) for the fake clips"""
-    real_draws: Draws
-    fake_draws: Draws
-
-
-class Optimisers(NamedTuple):
-    """Adam for each side."""
-
-    generator: torch.optim.Optimizer
-    discriminators: torch.optim.Optimizer
+OWN_STATISTICS = (
+    "batch statistics are those of each process alone; TrIVD-GAN, CVG and BigGAN share them: "
+    "--training.batch.sync-batch-norm True"
+)
 
 
-Scalars = dict[str, Tensor]
-"""Numbers to log, still on the device."""
+class Trainer(TrainContext):
+    """Trains an experiment on data, as ``vidgan train`` does.
 
-
-def training_step(
-    level: AdversarialLevel,
-    optimisers: Optimisers,
-    spec: TrainingSpec,
-    step: int,
-    discriminator_batches: Sequence[Sequence[MicroBatch]],
-    generator_batch: Sequence[MicroBatch],
-    statistics: Statistics,
-    replicas: Replicas,
-    monitor: Monitor | None = None,
-) -> Scalars:
-    """All updates of one step.
+    With ``out`` it writes a run directory, and resumes the run that is there already: on a CPU, bit for bit as if it
+    had never stopped. Without, everything is in memory.
 
     Args:
-        step: updates of the generator before this one.
-        discriminator_batches: the micro-batches of each discriminator update.
-        generator_batch: the micro-batches of the generator's update.
-        statistics: batch statistics over this replica's group.
-        monitor: looks on, where the step is watched.
+        experiment: what to train; the data decide how many classes it has.
+        data: the clips: what :func:`vidgan.open_dataset` takes; built-in ones are made as large and as long as the
+            experiment needs.
+        out: a run directory: new, empty, or with a run of this experiment on these data.
+        level: the one level of a cascade to train (from 0), upon those below it, which are finished in ``out``.
+        device: where to compute; None: the GPU of this process where torch sees one.
+        workers: processes that read clips; 0 reads in this one.
+        held_out: clips of the same classes that are not trained on; discriminators score some of them at every tick.
+        init_from: a run whose newest weights a new run starts from, as far as they fit, or chosen checkpoints of one
+            (:func:`vidgan.train.initial.origin_of`).
+        callbacks: called around the steps of :meth:`fit`, after the trainer's own.
+        validator: measures the run where ``experiment.reporting.best`` says so; None: one without weights.
+        progress: print what is going on.
+        budget: what was measured to find the number of steps; the run records it.
+        replicas: the processes that share every batch; None: those that torchrun started.
+
+    Raises:
+        UserError: if data, experiment and run do not fit each other.
     """
-    scalars: Scalars = {}
-    for batch in discriminator_batches:
-        scalars |= update_discriminators(level, optimisers, spec, batch, statistics, replicas, monitor)
-    return scalars | update_generator(
-        level, optimisers, spec, step, generator_batch, statistics, replicas, monitor
-    )
 
-
-def update_discriminators(
-    level: AdversarialLevel,
-    optimisers: Optimisers,
-    spec: TrainingSpec,
-    batch: Sequence[MicroBatch],
-    statistics: Statistics,
-    replicas: Replicas,
-    monitor: Monitor | None = None,
-) -> Scalars:
-    """min over D of E[relu(1 - D(x))] + E[relu(1 + D(G(z)))] (Clark et al. 2019, 2.2), for all discriminators."""
-    dtype = torch.bfloat16 if spec.bf16 else None
-    trainable(level.discriminators.values(), True)
-    optimisers.discriminators.zero_grad(set_to_none=True)
-    logged: list[Scalars] = []
-    for micro in batch:
-        with torch.no_grad():
-            fake = level.generate_fake(micro.real, micro.z, micro.below(), statistics, dtype)
-        seen = level.features([micro.real, fake], [micro.real_draws, micro.fake_draws], dtype)
-        on_real, on_fake = (level.score(h, micro.real.label) for h in seen)
-        loss = level.spec.objective.discriminator_loss(on_real, on_fake)
-        scalars = {"loss/discriminators": loss} | discriminator_scalars(level, on_real, on_fake)
-        if spec.class_margin is not None:
-            short = class_loss(level, spec.class_margin, seen[0], micro.real.label)
-            loss, scalars["loss/class_margin"] = loss + spec.class_margin.weight * short, short
-        (loss / len(batch)).backward()
-        logged.append(scalars)
-        if monitor is not None:
-            monitor.discriminators(level, micro.real, fake, on_real, on_fake)
-    replicas.average_gradients(level.discriminators)
-    if monitor is not None:
-        monitor.gradients(dict(level.discriminators.items()))
-    optimisers.discriminators.step()
-    power_iterate(level.discriminators)
-    return mean_scalars(logged)
-
-
-def update_generator(
-    level: AdversarialLevel,
-    optimisers: Optimisers,
-    spec: TrainingSpec,
-    step: int,
-    batch: Sequence[MicroBatch],
-    statistics: Statistics,
-    replicas: Replicas,
-    monitor: Monitor | None = None,
-) -> Scalars:
-    """max over G of E[D(G(z))] (Clark et al. 2019, 2.2); the discriminators stand still."""
-    dtype = torch.bfloat16 if spec.bf16 else None
-    trainable(level.discriminators.values(), False)
-    optimisers.generator.zero_grad(set_to_none=True)
-    logged: list[Scalars] = []
-    for micro in batch:
-        real = micro.real if spec.variety is None else micro.real.rows(spec.variety.rows(len(micro.z)))
-        fake = level.generate_fake(real, micro.z, micro.below(), statistics, dtype)
-        (on_fake,) = level.discriminate([fake], [micro.fake_draws], dtype)
-        loss = level.spec.objective.generator_loss(on_fake)
-        scalars = {"loss/generator": loss}
-        if spec.pixel_loss is not None and step >= spec.pixel_loss.start:
-            pixels = spec.pixel_loss.loss(real.clip, fake.clip)  # Du 2020, Eq. 4.1
-            loss, scalars["loss/pixels"] = loss + pixels, pixels
-        if spec.variety is not None:
-            nearest = spec.variety.loss(real.clip, fake.clip)
-            loss, scalars["loss/variety"] = loss + nearest, nearest
-        (loss / len(batch)).backward()
-        logged.append(scalars)
-    if spec.orthogonal_penalty:
-        penalty = orthogonal_penalty(level.generator)
-        (spec.orthogonal_penalty * penalty).backward()
-    replicas.average_gradients(level.generator)
-    if monitor is not None:
-        monitor.gradients({"generator": level.generator})
-    optimisers.generator.step()
-    power_iterate(level.generator)
-    return mean_scalars(logged)
-
-
-def class_loss(
-    level: AdversarialLevel, margin: ClassMarginSpec, features: Mapping[str, Tensor], label: Tensor
-) -> Tensor:
-    """Sum over discriminators of the class margin's loss on real clips."""
-    losses = [margin.loss(level.discriminator(name).head, h, label) for name, h in features.items()]
-    return torch.stack(losses).sum()
-
-
-def discriminator_scalars(
-    level: AdversarialLevel, on_real: Sequence[Tensor], on_fake: Sequence[Tensor]
-) -> Scalars:
-    """What enters the hinge of each discriminator, in the mean over real and over fake clips."""
-    table = {}
-    by_discriminator = level.spec.objective.by_discriminator
-    for name, real, fake in zip(
-        level.discriminators, by_discriminator(on_real), by_discriminator(on_fake), strict=True
-    ):
-        table[f"discriminator/{name}/real"] = real.detach().mean()
-        table[f"discriminator/{name}/fake"] = fake.detach().mean()
-    return table
-
-
-def mean_scalars(logged: Sequence[Scalars]) -> Scalars:
-    """Means over micro-batches."""
-    return {name: torch.stack([scalars[name].detach() for scalars in logged]).mean() for name in logged[0]}
-
-
-BelowSource = Callable[[Tensor, int, int, int], Tensor]
-"""(labels, step, update, first global index) -> the lower level's video for fake clips (B T' 3 h w)."""
-
-
-def data_indices(spec: TrainingSpec, replicas: Replicas, step: int) -> Iterator[Sequence[int]]:
-    """Indices into the endless stream of items for every batch that is read from ``step`` on, this replica's share."""
-    batch, share = step * spec.discriminator_updates, spec.batch.share(replicas.size).clips
-    while True:
-        first = batch * spec.batch.global_batch + replicas.rank * share
-        yield range(first, first + share)
-        batch += 1
-
-
-class Randomness:
-    """Draws for the global batch, sliced by replica and cut into micro-batches; a function of (seed, level, step)."""
-
-    def __init__(self, spec: TrainingSpec, index: int, level: AdversarialLevel, replicas: Replicas) -> None:
-        self.spec = spec
-        self.index = index
-        self.level = level
-        self.replicas = replicas
-
-    def micro_batches(
+    def __init__(
         self,
-        step: int,
-        update: int,
-        real: DiscriminatorInput,
-        source: BelowSource | None,
-        device: torch.device,
-    ) -> list[MicroBatch]:
-        """The micro-batches of update number ``update`` of ``step``; the generator's comes after the
-        discriminators'."""
-        clips, (share, per_pass) = self.spec.batch.global_batch, self.spec.batch.share(self.replicas.size)
-        place = (self.index, step, update)
-        z = torch.randn((clips, self.level.latent), generator=self._stream("noise", place))
-        z = self.replicas.slice(z)
-        of_real = self._draws(self._stream("views of real", place))
-        of_fake = self._draws(self._stream("views of fake", place))
-        places = self.level.places(clips, self._stream("places", place))
-        real = self.level.at(real, self.replicas.slice(places))
-        micro_batches = []
-        for start in range(0, share, per_pass):
-            rows = slice(start, start + per_pass)
-            part = real.rows(rows)
-            first = self.replicas.rank * share + start
-            micro_batches.append(
-                MicroBatch(
-                    part,
-                    z[rows].to(device, non_blocking=True),
-                    _feed(source, part.label, step, update, first),
-                    {name: draw[rows].to(device, non_blocking=True) for name, draw in of_real.items()},
-                    {name: draw[rows].to(device, non_blocking=True) for name, draw in of_fake.items()},
-                )
-            )
-        return micro_batches
+        experiment: Experiment,
+        data: Data,
+        out: str | Path | None = None,
+        *,
+        level: int | None = None,
+        device: torch.device | str | None = None,
+        workers: int = 1,
+        held_out: Data | None = None,
+        init_from: str | Path | InitFrom | None = None,
+        callbacks: Sequence[Callback] = (),
+        validator: Validator | None = None,
+        progress: bool = True,
+        budget: Budget | None = None,
+        replicas: Replicas | None = None,
+    ) -> None:
+        self.dataset = dataset = open_data(data, experiment)
+        self.experiment = experiment = experiment.for_classes(len(dataset.classes))
+        self.labels = label_counts(experiment, dataset)
+        self.only, self.workers, self.progress = level, workers, progress
+        path = None if out is None else Path(out)
+        resumes = path is not None and (path / "experiment.json").exists()
+        require_level(experiment, level, resumes)
+        for index in experiment.rounds:
+            check_usable(dataset, window_of(experiment, index))
+        if experiment.reporting.best.protocol is not None:
+            protocol(experiment.reporting.best.protocol)
+        self.held_out = None
+        if held_out is not None:
+            self.held_out = HeldOut(open_held_out(held_out, experiment), experiment, dataset.classes)
+        self.device = choose_device() if device is None else torch.device(device)
+        self.replicas = join_replicas() if replicas is None else replicas
+        self.share = experiment.training.batch.share(self.replicas.size)
+        if (
+            self.share.per_pass < experiment.training.batch.per_pass
+            and not experiment.training.batch.sync_batch_norm
+        ):
+            self.say(OWN_STATISTICS)
+        self.init_from = origin_of(Path(init_from)) if isinstance(init_from, str | Path) else init_from
+        self.below: Sequence[FrozenLevel] = ()
+        self._fed: list[int] = []  # steps asked of each of these
+        self.ending = self.finished = False
+        self.minutes, self.requests = None, Requests()
+        self._state: TrainState | None = None
+        self._loader: Loader | None = None
+        self._batches: Iterator[Batch] = iter(())
+        self._log_is_cut = False
+        self._on_record = False  # whether the run tells of this launch
+        self.run = None
+        with self._withdrawn_on_error():
+            if path is not None:
+                self.run = self._open_run(path, resumes, budget)
+            self.callbacks = [*self._own_callbacks(validator), *callbacks]
+        self._store = StatisticsStore(write=None if self.run is None else self.run.statistics)
 
-    def _draws(self, rng: torch.Generator) -> Draws:
-        draws = self.level.draws(self.spec.batch.global_batch, rng)
-        return {name: self.replicas.slice(draw) for name, draw in draws.items()}
+    @property
+    def state(self) -> TrainState:
+        return self._state or self._advance()
 
-    def _stream(self, purpose: str, place: tuple[int, ...]) -> torch.Generator:
-        return stream(self.spec.seed, purpose, *place)
+    @property
+    def generator(self) -> nn.Module:
+        """The generator in training, with its raw weights; a ``ModuleList`` where levels are trained together."""
+        return self.state.level.generator
 
+    @property
+    def discriminators(self) -> nn.ModuleDict:
+        """The discriminators in training, by name."""
+        return self.state.level.discriminators
 
-def _feed(
-    source: BelowSource | None, label: Tensor, step: int, update: int, first: int
-) -> Callable[[], Tensor | None]:
-    if source is None:
-        return lambda: None
-    return lambda: source(label, step, update, first)
+    def model(self) -> Model:
+        """What is trained so far, up to the level in training: averaged weights, sampled with standing statistics.
 
+        A copy: further steps do not change it. Its statistics are taken when it is first sampled, and kept in memory.
+        """
+        state, experiment = self.state, self.experiment
+        generators = [*(level.generator for level in self.below), *state.copied_generators()]
+        known = experiment.replace(levels=experiment.levels[: len(generators)])
+        names = self.dataset.classes if experiment.conditional else ("all",)
+        return Model(known, generators, names, state.steps, self.labels, GivenFrames.of(self.dataset))
 
-class LevelState:
-    """A level in training, or all of them together. Levels count from 0 here and from 1 wherever people read."""
+    def step(self, monitor: Monitor | None = None) -> dict[str, Tensor]:
+        """One step of the level in training: the discriminators' updates, the generator's, its average.
 
-    def __init__(self, experiment: Experiment, index: int, device: torch.device) -> None:
-        training = experiment.training
-        self.index = index
-        with torch.device("meta" if device.type == "meta" else "cpu"):
-            self.level = initial_level(experiment, index, training.seed)
-        self.level.to(device)
-        self.optimisers = Optimisers(
-            adam(self.level.generator, training.adam, training.adam.generator_rate),
-            adam(self.level.discriminators, training.adam, training.adam.discriminator_rate),
-        )
-        self.average = None
-        if training.average is not None:
-            self.average = WeightAverage(self.level.generator, training.average)
-        self.step = 0
-
-    def sampling_generators(self, averaged: bool = True) -> tuple[Generator, ...]:
-        """The generators that are trained here as sampling uses them, from the lowest level.
+        Nothing waits for the device, except that a level which has made its steps gives way to the one above it, for
+        which standing statistics are taken. Nothing is logged or saved, which is what :meth:`fit` and :meth:`save` do.
 
         Args:
-            averaged: the average where there is one, else the raw weights.
+            monitor: takes the signals of docs/monitoring.md in this step.
+
+        Returns:
+            0-d tensors on the device: losses, and the means of what each discriminator gives to the hinge.
         """
-        raw = generators_in(self.level.generator)
-        if self.average is None or not averaged:
-            return raw
-        return tuple(map(refresh_spectral_norm, generators_in(self.average.module), raw))
+        state = self._advance()
+        batches = self._read(state)
+        with short_of_memory(self.share, state.steps + 1):
+            scalars = training_step(state, (real_input(state, batch) for batch in batches), monitor)
+            if monitor is not None and self.held_out is not None:
+                self.held_out.discriminate(state, monitor)
+        self.finished = state.steps >= self.experiment.steps_of(state.index)
+        return scalars
 
-    def tensors(self) -> dict[str, Tensor]:
-        """All state as named tensors."""
-        table = {f"level/{name}": t for name, t in self.level.state_dict().items()}
-        if self.average is not None:
-            table |= {f"average/{name}": t for name, t in self.average.module.state_dict().items()}
-        generator, discriminators = self._names()
-        table |= optimiser_state("adam/generator", self.optimisers.generator, generator)
-        table |= optimiser_state("adam/discriminators", self.optimisers.discriminators, discriminators)
-        return table
+    def fit(self, steps: int | None = None, minutes: float | None = None) -> bool:
+        """Train every level of the experiment from where it stands.
 
-    def restore(self, tensors: dict[str, Tensor], step: int) -> None:
-        """Continue from :meth:`tensors` of a level with the same spec."""
-        self.level.load_state_dict(part(tensors, "level/"))
-        if self.average is not None:
-            self.average.module.load_state_dict(part(tensors, "average/"))
-        generator, discriminators = self._names()
-        load_optimiser_state("adam/generator", self.optimisers.generator, generator, tensors)
-        load_optimiser_state("adam/discriminators", self.optimisers.discriminators, discriminators, tensors)
-        self.step = step
+        Args:
+            steps: generator updates of each level in total; None: as many as the experiment says.
+            minutes: end each level after this time, and count it as finished.
 
-    def _names(self) -> tuple[list[str], list[str]]:
-        generator = [name for name, _ in self.level.generator.named_parameters()]
-        return generator, [name for name, _ in self.level.discriminators.named_parameters()]
+        Returns:
+            True if all is trained; False if it was told to stop (SIGTERM, Ctrl-C or :meth:`stop`), with all saved.
+
+        Raises:
+            UserError: if a loss is not finite or memory does not suffice: nothing is saved then, so the last checkpoint
+                is a good one. Or if clips cannot be read, or a callback asks for it: then all is saved before.
+        """
+        if steps is not None:
+            self._ask_for(steps)
+        self._require_steps()
+        speaks = self.progress and self.replicas.is_rank_zero
+        with self._withdrawn_on_error(), full_disk(), stop_signals(self.stop, speaks):
+            self.minutes = minutes
+            self._cut_log()
+            while True:
+                state = self._advance()
+                if not self.finished:
+                    self._record()
+                    if not self._train_level():
+                        return False
+                if self._is_last(state.index):
+                    break
+            if self.run is not None:
+                self._write_manifest(self._frozen(state, averaged=True))
+                if self.run.experiment != self.experiment:
+                    self._record()
+            return True
+
+    def save(self) -> None:
+        """Write a checkpoint of the level in training into the run; nothing where there is none."""
+        for callback in self.callbacks:
+            callback.on_checkpoint(self, self.finished)
+
+    def close(self) -> None:
+        """End the processes that read clips; the next step starts others."""
+        if self._loader is not None:
+            self._loader.close()
+        self._loader = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def say(self, text: str) -> None:
+        if self.progress and self.replicas.is_rank_zero:
+            print(text, flush=True)
+
+    # The run
+
+    def _open_run(self, path: Path, resumes: bool, budget: Budget | None) -> RunDirectory:
+        data = DataRecord.of(self.dataset)
+        if not resumes and self.replicas.is_rank_zero:
+            created = RunDirectory.create(
+                path, self.experiment, data, command_line(), self.init_from, budget, self.replicas.size
+            )
+            self.run, self._on_record = created, True
+        self.replicas.wait()
+        run = RunDirectory.open(path)
+        run.require_same(self.experiment, data)
+        return run
+
+    def _own_callbacks(self, validator: Validator | None) -> list[Callback]:
+        """Those that log, show, save and measure; in this order they see a step."""
+        run, best = self.run, self.experiment.reporting.best
+        own: list[Callback] = []
+        if self.replicas.is_rank_zero and self.progress:
+            own.append(progress_display())
+        retention = None if run is None else CheckpointRetention(run)
+        if self.replicas.is_rank_zero and run is not None and retention is not None:
+            own += [RunLog(run, retention), Previews(run)]
+        if best.protocol is not None:
+            validator = validator or Validator()
+            validator.check(self)
+            own.append(validator)
+            if best.patience is not None:
+                own.append(EarlyStopping(validator, best.patience))
+        if self.replicas.is_rank_zero and run is not None and retention is not None:
+            own.append(Checkpoints(run, retention))
+        return own
+
+    def _record(self) -> None:
+        """Note in the run that it is resumed, and what has changed of the experiment."""
+        if self.run is None:
+            return
+        if self.replicas.is_rank_zero and not self._on_record:
+            self.run.resume(self.experiment, command_line(), self.replicas.size)
+        self.run.experiment, self._on_record = self.experiment, True
+
+    def _cut_log(self) -> None:
+        """Drop what an earlier process logged after its last checkpoints: those steps will be made again."""
+        if self.run is not None and not self._log_is_cut:
+            if self.replicas.is_rank_zero:
+                cut_logs(self.run)
+            self.replicas.wait()
+        self._log_is_cut = True
+
+    def _write_manifest(self, levels: Sequence[FrozenLevel]) -> None:
+        if self.run is not None and self.replicas.is_rank_zero:
+            write_manifest(self.run, levels)
+
+    @contextmanager
+    def _withdrawn_on_error(self) -> Iterator[None]:
+        """Where nothing was trained before a :class:`UserError`, the folder is free again."""
+        created = self._on_record
+        try:
+            yield
+        except UserError:
+            if self.run is not None and (created or self._on_record):
+                self.run.withdraw()
+            raise
+
+    # Levels
+
+    def _is_last(self, index: int) -> bool:
+        return index in (self.experiment.rounds[-1], self.only)
+
+    def _advance(self) -> TrainState:
+        """The lowest level that has yet to be trained, or the last one; those that are passed are frozen."""
+        state = self._state
+        if state is None and self.run is not None:
+            require_below_stays(self.run, self.experiment)
+        while state is None or (self.finished and not self._is_last(state.index)):
+            if state is not None:
+                self._fed.append(self.experiment.steps_of(state.index))
+                self.below = self._frozen(state, self.experiment.below_averaged)
+                for level in self.below:
+                    level.generator.requires_grad_(False)
+                self._write_manifest(self.below)
+            index = self.experiment.rounds[0] if state is None else state.index + 1
+            self._state = state = None  # before the next one takes memory
+            self.close()
+            state = TrainState(
+                self.experiment, index, self.device, self.replicas, videos_below(self.experiment, self.below)
+            )
+            self.finished = self._restore(state)
+            self._state = state
+        return state
+
+    def _frozen(self, state: TrainState, averaged: bool) -> Sequence[FrozenLevel]:
+        """All levels up to the one in training, with standing statistics, which the run keeps."""
+        generators = [*(level.generator for level in self.below), *state.generators(averaged)]
+        given = GivenFrames.of(self.dataset)
+        with rank_zero_first(self.replicas.is_rank_zero, self.replicas.wait):
+            return frozen_levels(self.experiment, generators, self.labels, given, self._store)
+
+    def _restore(self, state: TrainState) -> bool:
+        """Read a level from its newest whole checkpoint, if there is one; whether it has ended.
+
+        It has by its last step or its time, unless more steps are asked for since.
+        """
+        experiment, index = self.experiment, state.index
+        found = None if self.run is None else latest(self.run.checkpoints, index + 1)
+        finished = False
+        if found is not None:
+            require_same_below(found, [level.generator for level in self.below])
+            facts = found.state.facts
+            state.restore(found.state.tensors, facts["step"])
+            finished = bool(facts["finished"]) and facts["asked"] == experiment.steps_of(index)
+            for message in found.broken:
+                self.say(f"skipped a broken checkpoint: {message}")
+            name = "training" if experiment.joint else f"level {index + 1}"
+            verb = "is finished at" if finished else "resumes at"
+            self.say(f"{name} {verb} step {state.steps} ({found.path.name})")
+        elif origin := self.init_from if self.run is None else self.run.init_from:
+            self.say(start_from(state, origin))
+        if not finished and self.only is not None and index < self.only:
+            raise UserError(
+                f"level {self.only + 1} needs level {index + 1} finished, which stands at step {state.steps} of "
+                f"{experiment.steps_of(index)}: train that first, with --level {index + 1}"
+            )
+        return finished
+
+    def _train_level(self) -> bool:
+        """Train the level to its end; False if it was told to stop before."""
+        try:
+            return train_level(self)
+        finally:
+            self._on_record = False
+            self.close()
+
+    def _ask_for(self, steps: int) -> None:
+        """Let every level be trained to step ``steps``, unless it has a number of its own."""
+        old, state = self.experiment, self._state
+        self.experiment = new = old.replace(training=old.training.replace(steps=steps))
+        if state is not None:
+            state.experiment = new
+            if new.steps_of(state.index) != old.steps_of(state.index):
+                self.finished = state.steps >= new.steps_of(state.index)
+
+    def _require_steps(self) -> None:
+        """Refuse a number of steps that has been passed, or another one for a level that has fed another.
+
+        Raises:
+            UserError: says what to ask for.
+        """
+        experiment, state = self.experiment, self._state
+        if self.run is not None:
+            require_below_stays(self.run, experiment)
+            require_steps(self.run, experiment)
+        for index, steps in enumerate(self._fed):
+            if steps != experiment.steps_of(index):
+                raise UserError(
+                    f"level {index + 1} fed the levels above it at step {steps}: it stays as it is, so ask for as many"
+                )
+        if state is not None and state.steps > experiment.steps_of(state.index):
+            asked = experiment.steps_of(state.index)
+            raise UserError(f"{state.steps} steps are made already, and {asked} are asked for: ask for more")
+
+    # Steps
+
+    def _read(self, state: TrainState) -> list[Batch]:
+        """The batches of the next step.
+
+        Raises:
+            UnreadableClipsError: on every process, if one of them cannot read its clips.
+        """
+        training = self.experiment.training
+        if self._loader is None:
+            seed, window = derive(training.seed, "data", state.index), window_of(self.experiment, state.index)
+            pin = self.device.type == "cuda"
+            self._loader = Loader(self.dataset, window, seed, self.workers, pin)
+            self._batches = self._loader.batches(data_indices(training, self.replicas, state.steps))
+        batches, fault = [], None
+        try:
+            batches = [next(self._batches) for _ in range(training.discriminator_updates)]
+        except UserError as error:
+            fault = error
+        (lost,) = self.replicas.agree(fault is not None)
+        if lost:
+            self.close()
+            raise UnreadableClipsError(str(fault or "another process could not read its clips")) from fault
+        return batches
 
 
-def generators_in(module: torch.nn.Module) -> tuple[Generator, ...]:
-    """A generator alone, or those of all levels."""
-    found = module if isinstance(module, torch.nn.ModuleList) else [module]
-    return tuple(generator for generator in found if isinstance(generator, Generator))
+def require_level(experiment: Experiment, level: int | None, resumes: bool) -> None:
+    """Check the level (from 0) that is to be trained alone.
 
-
-def adam(module: torch.nn.Module, spec: AdamSpec, rate: float) -> torch.optim.Adam:
-    """Adam over the parameters of ``module``."""
-    parameters = list(module.parameters())
-    # One pass over each weight instead of nine; there is none on the meta device.
-    fused = not any(parameter.is_meta for parameter in parameters)
-    betas = (spec.beta1, spec.beta2)
-    return torch.optim.Adam(parameters, lr=rate, betas=betas, eps=spec.epsilon, fused=fused)
-
-
-def part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The entries under ``prefix``, without it."""
-    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
-
-
-def frozen_source(
-    levels: Sequence[FrozenLevel], spec: LevelSpec, below: Below, training: TrainingSpec
-) -> BelowSource:
-    """Windows of the levels' videos for the fake clips of a level above them.
-
-    Noise and the window's place are drawn per clip from its global index, so they do not depend on
-    replicas and micro-batches.
-
-    Args:
-        levels: the frozen levels underneath.
-        spec: the level in training.
+    Raises:
+        UserError: if there is no such level, or those below it cannot be there.
     """
-    frames = spec.trained_frames // below.factor
-    places = levels[-1].spec.frames - frames + 1
-    batch = training.batch.global_batch
-
-    def sample(label: Tensor, step: int, update: int, first: int) -> Tensor:
-        rows = slice(first, first + len(label))
-
-        def noise(level: int, dimension: int) -> Tensor:
-            rng = stream(training.seed, "noise below", len(levels), level, step, update)
-            return torch.randn((batch, dimension), generator=rng)[rows].to(label.device)
-
-        rng = stream(training.seed, "window below", len(levels), step, update)
-        start = torch.randint(0, places, (batch,), generator=rng)[rows]
-        return sample_window(levels, noise, by_label(label), start, frames)
-
-    return sample
+    if level is None:
+        return
+    levels = len(experiment.levels)
+    if not 0 <= level < levels:
+        raise UserError(f"--level must be 1 to {levels}, the levels of {experiment.name}, got {level + 1}")
+    if experiment.joint:
+        raise UserError(f"the levels of {experiment.name} are trained together: leave out --level")
+    if level > 0 and not resumes:
+        raise UserError(
+            f"--level {level + 1} is trained upon finished levels: train those below it in the same run first, then "
+            "give --resume"
+        )

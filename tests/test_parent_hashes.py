@@ -1,4 +1,4 @@
-"""A level of a cascade goes on only upon the weights it was trained upon."""
+"""A level of a cascade is resumed only upon the weights it was trained upon."""
 
 import json
 from pathlib import Path
@@ -43,7 +43,7 @@ def found(below: list[str]) -> LoadedCheckpoint:
     return LoadedCheckpoint(Path("level2-step00000004.safetensors"), State({}, {"below": below}), [])
 
 
-def test_weights_are_pinned_bit_by_bit() -> None:
+def test_weights_are_compared_bit_by_bit() -> None:
     lower = lower_level()
     then = found(parent_hashes([lower]))
     require_same_below(then, [lower])
@@ -67,7 +67,7 @@ def test_the_level_that_changed_is_named() -> None:
         require_same_below(found([]), levels)
 
 
-def test_singular_vectors_are_not_pinned() -> None:
+def test_singular_vectors_are_not_compared() -> None:
     """They follow from the weights, and round differently on another device."""
     lower = lower_level()
     then = found(parent_hashes([lower]))
@@ -85,7 +85,7 @@ def test_steps_are_fixed_once_a_level_has_fed_another(tmp_path: Path) -> None:
     more = of_steps(begun.experiment, begun.experiment.training.steps + 1)
     require_below_stays(not_begun, more)
     with pytest.raises(
-        UserError, match=f"go on with --levels.0.steps {begun.experiment.training.steps}, or remove"
+        UserError, match=f"resume with --levels.0.steps {begun.experiment.training.steps}, or remove"
     ):
         require_below_stays(begun, more)
 

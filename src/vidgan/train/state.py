@@ -1,0 +1,132 @@
+"""A level in training: its networks, optimisers and average, and all state that resuming needs."""
+
+import copy
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from vidgan.models.generator import Generator
+from vidgan.nn.norm import BatchStatistics, Statistics
+from vidgan.run.checkpoints import load_optimiser_state, optimiser_state
+from vidgan.run.distributed import Replicas
+from vidgan.run.ema import WeightAverage, refresh_spectral_norm
+from vidgan.run.experiment import AdamSpec, Experiment
+from vidgan.run.networks import initial_level
+
+BelowSource = Callable[[Tensor, int, int, int], Tensor]
+"""(labels, step, update, first global index) -> the lower level's video for fake clips (B T' 3 h w)."""
+
+
+class Optimisers(NamedTuple):
+    """Adam for each side."""
+
+    generator: torch.optim.Optimizer
+    discriminators: torch.optim.Optimizer
+
+
+class TrainState:
+    """A level in training, or all of them together. Levels count from 0 here and from 1 wherever people read.
+
+    Args:
+        replicas: the processes that share every batch.
+        below: makes the lower level's videos; None on the first level.
+
+    Attributes:
+        level: generator and discriminators.
+        average: the generator's averaged weights; None where the experiment has none.
+        statistics: where normalisation gets its moments from.
+        steps: updates of the generator so far.
+    """
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        index: int,
+        device: torch.device,
+        replicas: Replicas = Replicas(),
+        below: BelowSource | None = None,
+    ) -> None:
+        spec = experiment.training
+        self.experiment, self.index, self.device = experiment, index, device
+        self.replicas, self.below = replicas, below
+        with torch.device("meta" if device.type == "meta" else "cpu"):
+            self.level = initial_level(experiment, index, spec.seed)
+        self.level.to(device)
+        self.optimisers = Optimisers(
+            adam(self.level.generator, spec.adam, spec.adam.generator_rate),
+            adam(self.level.discriminators, spec.adam, spec.adam.discriminator_rate),
+        )
+        self.average = None if spec.average is None else WeightAverage(self.level.generator, spec.average)
+        self.statistics: Statistics = BatchStatistics(replicas.group if spec.batch.sync_batch_norm else None)
+        self.dtype = torch.bfloat16 if spec.bf16 else None
+        self.steps = 0
+
+    @property
+    def clips(self) -> int:
+        """Real clips that the discriminators have seen."""
+        training = self.experiment.training
+        return self.steps * training.discriminator_updates * training.batch.global_batch
+
+    def generators(self, averaged: bool = True) -> tuple[Generator, ...]:
+        """The generators that are trained here as sampling uses them, from the lowest level; not copies.
+
+        Args:
+            averaged: the average where there is one, else the raw weights.
+        """
+        raw = generators_in(self.level.generator)
+        if self.average is None or not averaged:
+            return raw
+        return tuple(map(refresh_spectral_norm, generators_in(self.average.module), raw))
+
+    def copied_generators(self) -> tuple[Generator, ...]:
+        """Copies of what :meth:`generators` gives, which leave all state as it is."""
+        raw = generators_in(self.level.generator)
+        if self.average is None:
+            return tuple(map(copy.deepcopy, raw))
+        return tuple(map(refresh_spectral_norm, generators_in(copy.deepcopy(self.average.module)), raw))
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All state as named tensors."""
+        table = {f"level/{name}": t for name, t in self.level.state_dict().items()}
+        if self.average is not None:
+            table |= {f"average/{name}": t for name, t in self.average.module.state_dict().items()}
+        generator, discriminators = self._names()
+        table |= optimiser_state("adam/generator", self.optimisers.generator, generator)
+        table |= optimiser_state("adam/discriminators", self.optimisers.discriminators, discriminators)
+        return table
+
+    def restore(self, tensors: dict[str, Tensor], steps: int) -> None:
+        """Continue from :meth:`tensors` of a level with the same spec."""
+        self.level.load_state_dict(part(tensors, "level/"))
+        if self.average is not None:
+            self.average.module.load_state_dict(part(tensors, "average/"))
+        generator, discriminators = self._names()
+        load_optimiser_state("adam/generator", self.optimisers.generator, generator, tensors)
+        load_optimiser_state("adam/discriminators", self.optimisers.discriminators, discriminators, tensors)
+        self.steps = steps
+
+    def _names(self) -> tuple[list[str], list[str]]:
+        generator = [name for name, _ in self.level.generator.named_parameters()]
+        return generator, [name for name, _ in self.level.discriminators.named_parameters()]
+
+
+def generators_in(module: nn.Module) -> tuple[Generator, ...]:
+    """A generator alone, or those of all levels."""
+    found = module if isinstance(module, nn.ModuleList) else [module]
+    return tuple(generator for generator in found if isinstance(generator, Generator))
+
+
+def adam(module: nn.Module, spec: AdamSpec, rate: float) -> torch.optim.Adam:
+    """Adam over the parameters of ``module``."""
+    parameters = list(module.parameters())
+    # One pass over each weight instead of nine; there is none on the meta device.
+    fused = not any(parameter.is_meta for parameter in parameters)
+    betas = (spec.beta1, spec.beta2)
+    return torch.optim.Adam(parameters, lr=rate, betas=betas, eps=spec.epsilon, fused=fused)
+
+
+def part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The entries under ``prefix``, without it."""
+    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}

@@ -1,0 +1,232 @@
+"""A training step: the discriminators' updates, then the generator's, then its average.
+
+Everything random is drawn for the global batch from (seed, purpose, level, step, update), sliced by process and cut
+into micro-batches: neither the number of processes nor the size of a micro-batch changes what is drawn.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from vidgan.data.loader import Batch, to_float
+from vidgan.models.cascade import FrozenLevel, by_label, sample_window
+from vidgan.models.level import AdversarialLevel
+from vidgan.models.losses import ClassMarginSpec, orthogonal_penalty
+from vidgan.models.views import DiscriminatorInput
+from vidgan.nn.layers import power_iterate
+from vidgan.run.distributed import Replicas
+from vidgan.run.experiment import Experiment, TrainingSpec
+from vidgan.seeds import stream
+from vidgan.train.monitor import Monitor
+from vidgan.train.state import BelowSource, TrainState
+
+Draws = dict[str, Tensor]
+"""Each discriminator's random numbers."""
+
+Scalars = dict[str, Tensor]
+"""Numbers to log, still on the device."""
+
+
+class MicroBatch(NamedTuple):
+    """What one forward and backward pass works on: a micro-batch and all that was drawn for it."""
+
+    real: DiscriminatorInput
+    z: Tensor
+    """(B, latent)"""
+    below: Callable[[], Tensor | None]
+    """makes the lower level's video (B T' 3 h w) for the fake clips"""
+    real_draws: Draws
+    fake_draws: Draws
+
+
+def training_step(
+    state: TrainState, reals: Iterable[DiscriminatorInput], monitor: Monitor | None = None
+) -> Scalars:
+    """All updates of one step. Nothing in it waits for the device.
+
+    Args:
+        reals: the real clips of each discriminator update, this process's share of them.
+        monitor: measures the step, where it is watched.
+    """
+    scalars: Scalars = {}
+    for update, real in enumerate(reals):
+        scalars |= update_discriminators(state, micro_batches(state, real, update), monitor)
+    # Our choice: all fakes take labels (and conditioning frames) of real clips, the discriminators' of the batch that
+    # they are set against, the generator's of the last one: so they are as frequent as in the data.
+    scalars |= update_generator(state, micro_batches(state, real, update + 1), monitor)
+    state.steps += 1
+    if state.average is not None:
+        state.average.update(state.level.generator, state.steps)
+    return scalars
+
+
+def update_discriminators(
+    state: TrainState, batch: Sequence[MicroBatch], monitor: Monitor | None = None
+) -> Scalars:
+    """min over D of E[relu(1 - D(x))] + E[relu(1 + D(G(z)))] (Clark et al. 2019, 2.2), for all discriminators."""
+    level, spec = state.level, state.experiment.training
+    level.discriminators.requires_grad_(True)
+    state.optimisers.discriminators.zero_grad(set_to_none=True)
+    logged: list[Scalars] = []
+    for micro in batch:
+        with torch.no_grad():
+            fake = level.generate_fake(micro.real, micro.z, micro.below(), state.statistics, state.dtype)
+        seen = level.features([micro.real, fake], [micro.real_draws, micro.fake_draws], state.dtype)
+        on_real, on_fake = (level.score(h, micro.real.label) for h in seen)
+        loss = level.spec.objective.discriminator_loss(on_real, on_fake)
+        scalars = {"loss/discriminators": loss} | discriminator_scalars(level, on_real, on_fake)
+        if spec.class_margin is not None:
+            short = class_loss(level, spec.class_margin, seen[0], micro.real.label)
+            loss, scalars["loss/class_margin"] = loss + spec.class_margin.weight * short, short
+        (loss / len(batch)).backward()
+        logged.append(scalars)
+        if monitor is not None:
+            monitor.discriminators(level, micro.real, fake, on_real, on_fake)
+    state.replicas.average_gradients(level.discriminators)
+    if monitor is not None:
+        monitor.gradients(dict(level.discriminators.items()))
+    state.optimisers.discriminators.step()
+    power_iterate(level.discriminators)
+    return mean_scalars(logged)
+
+
+def update_generator(
+    state: TrainState, batch: Sequence[MicroBatch], monitor: Monitor | None = None
+) -> Scalars:
+    """max over G of E[D(G(z))] (Clark et al. 2019, 2.2); the discriminators stand still."""
+    level, spec = state.level, state.experiment.training
+    level.discriminators.requires_grad_(False)
+    state.optimisers.generator.zero_grad(set_to_none=True)
+    logged: list[Scalars] = []
+    for micro in batch:
+        real = micro.real if spec.variety is None else micro.real.rows(spec.variety.rows(len(micro.z)))
+        fake = level.generate_fake(real, micro.z, micro.below(), state.statistics, state.dtype)
+        (on_fake,) = level.discriminate([fake], [micro.fake_draws], state.dtype)
+        loss = level.spec.objective.generator_loss(on_fake)
+        scalars = {"loss/generator": loss}
+        if spec.pixel_loss is not None and state.steps >= spec.pixel_loss.start:
+            pixels = spec.pixel_loss.loss(real.clip, fake.clip)  # Du 2020, Eq. 4.1
+            loss, scalars["loss/pixels"] = loss + pixels, pixels
+        if spec.variety is not None:
+            nearest = spec.variety.loss(real.clip, fake.clip)
+            loss, scalars["loss/variety"] = loss + nearest, nearest
+        (loss / len(batch)).backward()
+        logged.append(scalars)
+    if spec.orthogonal_penalty:
+        (spec.orthogonal_penalty * orthogonal_penalty(level.generator)).backward()
+    state.replicas.average_gradients(level.generator)
+    if monitor is not None:
+        monitor.gradients({"generator": level.generator})
+    state.optimisers.generator.step()
+    power_iterate(level.generator)
+    return mean_scalars(logged)
+
+
+def class_loss(
+    level: AdversarialLevel, margin: ClassMarginSpec, features: Mapping[str, Tensor], label: Tensor
+) -> Tensor:
+    """Sum over discriminators of the class margin's loss on real clips."""
+    losses = [margin.loss(level.discriminator(name).head, h, label) for name, h in features.items()]
+    return torch.stack(losses).sum()
+
+
+def discriminator_scalars(
+    level: AdversarialLevel, on_real: Sequence[Tensor], on_fake: Sequence[Tensor]
+) -> Scalars:
+    """What enters the hinge of each discriminator, in the mean over real and over fake clips."""
+    table = {}
+    by_discriminator = level.spec.objective.by_discriminator
+    for name, real, fake in zip(
+        level.discriminators, by_discriminator(on_real), by_discriminator(on_fake), strict=True
+    ):
+        table[f"discriminator/{name}/real"] = real.detach().mean()
+        table[f"discriminator/{name}/fake"] = fake.detach().mean()
+    return table
+
+
+def mean_scalars(logged: Sequence[Scalars]) -> Scalars:
+    """Means over micro-batches."""
+    return {name: torch.stack([scalars[name].detach() for scalars in logged]).mean() for name in logged[0]}
+
+
+def real_input(state: TrainState, batch: Batch) -> DiscriminatorInput:
+    """Real clips and their labels on the device, as the level's discriminators see them."""
+    clip = to_float(batch.video.to(state.device, non_blocking=True))
+    label = batch.label if state.experiment.conditional else torch.zeros_like(batch.label)
+    label = label.to(state.device, non_blocking=True)
+    return state.level.real_input(clip, label, state.experiment.smooth_views)
+
+
+def micro_batches(state: TrainState, real: DiscriminatorInput, update: int) -> list[MicroBatch]:
+    """The micro-batches of update number ``update`` of the next step; the generator's comes after the discriminators'.
+
+    Args:
+        real: this process's share of the real clips.
+    """
+    level, replicas, spec = state.level, state.replicas, state.experiment.training
+    clips, (share, per_pass) = spec.batch.global_batch, spec.batch.share(replicas.size)
+
+    def random(purpose: str) -> torch.Generator:
+        return stream(spec.seed, purpose, state.index, state.steps, update)
+
+    def draws(purpose: str) -> Draws:
+        return {name: replicas.slice(draw) for name, draw in level.draws(clips, random(purpose)).items()}
+
+    def sent(table: Draws, rows: slice) -> Draws:
+        return {name: draw[rows].to(state.device, non_blocking=True) for name, draw in table.items()}
+
+    z = replicas.slice(torch.randn((clips, level.latent), generator=random("noise")))
+    of_real, of_fake = draws("views of real"), draws("views of fake")
+    real = level.at(real, replicas.slice(level.places(clips, random("places"))))
+    cut = []
+    for start in range(0, share, per_pass):
+        rows = slice(start, start + per_pass)
+        own = real.rows(rows)
+        first = replicas.rank * share + start
+        below = (
+            no_video if state.below is None else partial(state.below, own.label, state.steps, update, first)
+        )
+        noise = z[rows].to(state.device, real.clip.dtype, non_blocking=True)
+        cut.append(MicroBatch(own, noise, below, sent(of_real, rows), sent(of_fake, rows)))
+    return cut
+
+
+def no_video() -> None:
+    """There is no level below the first."""
+
+
+def videos_below(experiment: Experiment, levels: Sequence[FrozenLevel]) -> BelowSource | None:
+    """Windows of the videos of frozen ``levels`` for the fake clips of the level above them; None for the first level.
+
+    Noise and the window's place are drawn per clip from its global index.
+    """
+    if not levels:
+        return None
+    training, low, high = experiment.training, levels[-1].spec, experiment.levels[len(levels)]
+    frames = high.trained_frames * low.frames // high.frames
+    batch = training.batch.global_batch
+
+    def sample(label: Tensor, step: int, update: int, first: int) -> Tensor:
+        rows = slice(first, first + len(label))
+
+        def noise(level: int, dimension: int) -> Tensor:
+            rng = stream(training.seed, "noise below", len(levels), level, step, update)
+            return torch.randn((batch, dimension), generator=rng)[rows].to(label.device)
+
+        rng = stream(training.seed, "window below", len(levels), step, update)
+        start = torch.randint(0, low.frames - frames + 1, (batch,), generator=rng)[rows]
+        return sample_window(levels, noise, by_label(label), start, frames)
+
+    return sample
+
+
+def data_indices(spec: TrainingSpec, replicas: Replicas, step: int) -> Iterator[Sequence[int]]:
+    """Indices into the endless stream of items for every batch that is read from ``step`` on, this process's share."""
+    batch, share = step * spec.discriminator_updates, spec.batch.share(replicas.size).clips
+    while True:
+        first = batch * spec.batch.global_batch + replicas.rank * share
+        yield range(first, first + share)
+        batch += 1

@@ -1,0 +1,276 @@
+"""``vidgan.Trainer``: it trains as the command line does, in memory too, and what callbacks may ask of it."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+import catalog
+import vidgan
+from commands import snapshot
+from commands import vidgan as command
+from vidgan.errors import UserError
+from vidgan.run.checkpoints import checkpoint_path, load, steps_of
+from vidgan.run.experiment import Experiment
+from vidgan.run.logs import read_lines
+from vidgan.train.callbacks import Callback, TrainContext
+from vidgan.train.step import training_step
+from vidgan.train.trainer import Trainer
+
+Capture = pytest.CaptureFixture[str]
+TRAIN = ("--tiny", "--data", "synthetic", "--workers", 0)
+
+
+def trainer_of(name: str, out: Path | None = None, **more: object) -> Trainer:
+    experiment = catalog.experiments()[name]
+    return Trainer(
+        experiment,
+        "synthetic",
+        out,
+        device="cpu",
+        workers=0,
+        progress=False,
+        **more,  # type: ignore[arg-type]
+    )
+
+
+def final(run: Path, levels: int = 1) -> dict[str, Tensor]:
+    """All state in the newest checkpoint of every level."""
+    folder, found = run / "checkpoints", {}
+    for level in range(1, levels + 1):
+        tensors = load(checkpoint_path(folder, level, steps_of(folder, level)[-1])).tensors
+        found |= {f"{level}/{name}": tensor for name, tensor in tensors.items()}
+    return found
+
+
+def require_equal(one: Mapping[str, Tensor], two: Mapping[str, Tensor]) -> None:
+    assert one.keys() == two.keys()
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_it_is_a_name_of_the_package() -> None:
+    assert vidgan.Trainer is Trainer
+    assert vidgan.Callback is Callback
+
+
+def test_a_step_is_the_papers_updates_on_the_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing waits for the device: no scalar is read, and nothing is written."""
+    trainer = trainer_of("demo")
+    state = trainer.state
+    before = {name: p.detach().clone() for name, p in state.level.named_parameters()}
+    monkeypatch.setattr(Tensor, "item", lambda self: pytest.fail("waited for the device"))
+    monkeypatch.setattr(Tensor, "tolist", lambda self: pytest.fail("waited for the device"))
+    scalars = trainer.step()
+    monkeypatch.undo()
+    assert state.steps == 1
+    assert {"loss/discriminators", "loss/generator", "discriminator/frames/fake"} <= scalars.keys()
+    assert all(scalar.dim() == 0 and not scalar.requires_grad for scalar in scalars.values())
+    moved = [name for name, p in state.level.named_parameters() if not torch.equal(p, before[name])]
+    assert len(moved) > len(before) / 2
+    assert trainer.generator is state.level.generator
+    assert list(trainer.discriminators) == ["frames", "clip"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "levels"), [("demo", 1), ("demo-cascade", 2)])
+def test_steps_in_memory_a_run_from_python_and_the_command_give_equal_weights(
+    name: str, levels: int, tmp_path: Path, capsys: Capture
+) -> None:
+    steps = 3
+    answer = command(capsys, "train", name, *TRAIN, "--steps", steps, "--out", tmp_path / "command")
+    assert answer.status == 0, answer.err
+    assert trainer_of(name, tmp_path / "python").fit(steps=steps)
+    expected = final(tmp_path / "command", levels)
+    require_equal(final(tmp_path / "python", levels), expected)
+    logs = [read_lines(tmp_path / run / "log.jsonl") for run in ("command", "python")]
+    assert [[line["scalars"] for line in log] for log in logs] == [[line["scalars"] for line in logs[0]]] * 2
+    manifests = [json.loads((tmp_path / run / "manifest.json").read_text()) for run in ("command", "python")]
+    assert manifests[0] == manifests[1]
+    memory = trainer_of(name)
+    assert memory.run is None
+    assert memory.fit(steps=steps)
+    trained = {f"{levels}/level/{key}": tensor for key, tensor in memory.state.level.state_dict().items()}
+    require_equal(trained, {key: expected[key] for key in trained})
+    stepped = trainer_of(name)
+    stepped.experiment = catalog.experiments()[name].replace(
+        classes=8, training=catalog.experiments()[name].training.replace(steps=steps)
+    )
+    for _ in range(levels * steps):
+        stepped.step()
+    require_equal(stepped.state.level.state_dict(), memory.state.level.state_dict())
+
+
+@pytest.mark.slow
+def test_what_one_starts_the_other_resumes(tmp_path: Path, capsys: Capture) -> None:
+    whole, one, two = (tmp_path / name for name in ("whole", "one", "two"))
+    train = ("train", "demo", *TRAIN, "--reporting.samples", 100)
+    assert command(capsys, *train, "--steps", 4, "--out", whole).status == 0
+    assert command(capsys, *train, "--steps", 2, "--out", one).status == 0
+    assert trainer_of("demo", one).fit(steps=4)
+    seldom = catalog.experiments()["demo"]
+    seldom = seldom.replace(reporting=seldom.reporting.replace(samples=100))
+    first = Trainer(seldom, "synthetic", two, workers=0, progress=False)
+    assert first.fit(steps=2)
+    assert command(capsys, *train, "--steps", 4, "--out", two, "--resume").status == 0
+    for run in (one, two):
+        require_equal(final(run), final(whole))
+        assert [line["step"] for line in read_lines(run / "log.jsonl")] == [1, 2, 3, 4]
+        (entry,) = json.loads((run / "experiment.json").read_text())["resumed"]
+        assert "training.steps: 2 -> 4" in entry["changes"]
+        assert entry["processes"] == 1
+
+
+@pytest.mark.slow
+def test_fit_goes_to_a_step_in_total_and_steps_between_are_kept(tmp_path: Path) -> None:
+    trainer = trainer_of("demo", tmp_path / "run")
+    trainer.step()
+    assert steps_of(tmp_path / "run" / "checkpoints", 1) == []
+    trainer.save()
+    assert steps_of(tmp_path / "run" / "checkpoints", 1) == [1]
+    assert trainer.fit(steps=3)
+    before = snapshot(tmp_path / "run")
+    assert trainer.fit(steps=3)
+    assert trainer_of("demo", tmp_path / "run").fit(steps=3)
+    assert snapshot(tmp_path / "run") == before
+    with pytest.raises(UserError, match="3 steps already, and 2 are asked for"):
+        trainer.fit(steps=2)
+    assert snapshot(tmp_path / "run") == before
+    whole = trainer_of("demo")
+    for _ in range(5):
+        whole.step()
+    trainer.fit(steps=5)
+    require_equal(trainer.state.level.state_dict(), whole.state.level.state_dict())
+
+
+def test_a_level_that_fed_another_keeps_its_steps() -> None:
+    trainer = trainer_of("demo-cascade")
+    assert trainer.fit(steps=1)
+    assert len(trainer.below) == 1
+    with pytest.raises(UserError, match="level 1 fed the levels above it at step 1"):
+        trainer.fit(steps=2)
+
+
+def test_a_model_is_a_copy_and_leaves_training_as_it_is() -> None:
+    watched, plain = trainer_of("demo"), trainer_of("demo")
+    for trainer in (watched, plain):
+        trainer.step()
+    model = watched.model()
+    video = model.sample(2, classes=["disc-left"], seed=1)
+    assert video.shape == (2, 4, 3, 24, 24)
+    for trainer in (watched, plain):
+        trainer.step()
+    require_equal(watched.state.tensors(), plain.state.tensors())
+    assert torch.equal(model.sample(2, classes=["disc-left"], seed=1), video)
+    assert not torch.equal(watched.model().sample(2, classes=["disc-left"], seed=1), video)
+    assert (model.step, watched.model().step) == (1, 2)
+
+
+class Recorder(Callback):
+    """Remembers what it was told, and asks for something at a step."""
+
+    def __init__(self, at: int = 0, ask: str = "") -> None:
+        self.at, self.ask, self.heard = at, ask, list[tuple[object, ...]]()
+
+    def on_level_start(self, trainer: TrainContext) -> None:
+        self.heard.append(("start", trainer.state.index, trainer.state.steps))
+
+    def on_tick(self, trainer: TrainContext, scalars: Mapping[str, float]) -> None:
+        assert scalars["loss/generator"] == pytest.approx(scalars["loss/generator"])
+        self.heard.append(("tick", trainer.state.steps))
+
+    def on_step(self, trainer: TrainContext, scalars: Mapping[str, Tensor]) -> None:
+        self.heard.append(("step", trainer.state.steps, trainer.ending))
+        if trainer.state.steps == self.at:
+            {"finish": trainer.finish, "keep": trainer.keep, "stop": lambda: trainer.stop("a test")}[
+                self.ask
+            ]()
+
+    def on_checkpoint(self, trainer: TrainContext, finished: bool) -> None:
+        self.heard.append(("checkpoint", trainer.state.steps, finished))
+
+    def on_level_end(self, trainer: TrainContext) -> None:
+        self.heard.append(("end", trainer.state.index))
+
+
+def seldom(name: str) -> Experiment:
+    """A tick every second step, a checkpoint at the end."""
+    experiment = catalog.experiments()[name]
+    return experiment.replace(reporting=experiment.reporting.replace(tick=2, checkpoint=100))
+
+
+def heard(recorder: Recorder, steps: int, name: str = "demo") -> tuple[bool, list[tuple[object, ...]]]:
+    experiment = seldom(name)
+    trainer = Trainer(experiment, "synthetic", device="cpu", workers=0, callbacks=[recorder], progress=False)
+    return trainer.fit(steps=steps), recorder.heard
+
+
+def test_callbacks_hear_of_everything_in_order() -> None:
+    assert heard(Recorder(), 3) == (
+        True,
+        [
+            ("start", 0, 0),
+            ("step", 1, False),
+            ("tick", 2),
+            ("step", 2, False),
+            ("tick", 3),
+            ("step", 3, True),
+            ("checkpoint", 3, True),
+            ("end", 0),
+        ],
+    )
+
+
+@pytest.mark.parametrize(
+    ("ask", "trained", "last"),
+    [
+        ("finish", True, [("checkpoint", 1, True), ("end", 0)]),
+        ("keep", True, [("checkpoint", 3, True), ("end", 0)]),
+        # What is asked for after the step is done ends the next one, as a signal would.
+        ("stop", False, [("checkpoint", 2, False), ("end", 0)]),
+    ],
+)
+def test_callbacks_end_training(ask: str, trained: bool, last: list[tuple[object, ...]]) -> None:
+    answer, told = heard(Recorder(1, ask), 3)
+    assert (answer, told[-2:]) == (trained, last)
+    assert (("checkpoint", 1, False) in told) == (ask == "keep")
+
+
+@pytest.mark.slow
+def test_an_error_of_a_callback_at_a_tick_saves_all_before(tmp_path: Path) -> None:
+    class Refuses(Callback):
+        def on_tick(self, trainer: TrainContext, scalars: Mapping[str, float]) -> None:
+            if trainer.state.steps == 2:
+                raise UserError("enough of it")
+
+    experiment = seldom("demo")
+    trainer = Trainer(experiment, "synthetic", tmp_path / "run", workers=0, callbacks=[Refuses()])
+    with pytest.raises(UserError, match="enough of it"):
+        trainer.fit(steps=4)
+    assert steps_of(tmp_path / "run" / "checkpoints", 1) == [2]
+
+
+def test_only_trainer_makes_steps() -> None:
+    """There is one training step: whoever trains calls it."""
+    source = Path(vidgan.__file__).parent
+    calls = [p.name for p in source.rglob("*.py") if f"{training_step.__name__}(" in p.read_text()]
+    assert sorted(calls) == ["plan.py", "step.py", "trainer.py"]
+
+
+@pytest.mark.parametrize(
+    ("level", "said"), [(1, "those below it"), (2, "--level must be 1 to 2"), (-1, "--level must be 1 to 2")]
+)
+def test_impossible_levels(level: int, said: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=said):
+        trainer_of("demo-cascade", tmp_path / "run", level=level)
+    assert not (tmp_path / "run").exists()
+
+
+def test_evaluations_need_a_run() -> None:
+    experiment = catalog.experiments()["demo"]
+    best = experiment.reporting.best.replace(protocol="pixel-statistics")
+    experiment = experiment.replace(reporting=experiment.reporting.replace(best=best))
+    with pytest.raises(UserError, match="give out"):
+        Trainer(experiment, "synthetic", device="cpu")
