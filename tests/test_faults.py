@@ -23,7 +23,7 @@ from vidgan.run.experiment import Share
 from vidgan.run.logs import read_lines
 from vidgan.sample import standing
 from vidgan.train import callbacks, trainer
-from vidgan.train.callbacks import RunLog, TrainContext
+from vidgan.train.callbacks import RunWriter, TrainContext
 from vidgan.train.loop import smaller_micro_batch
 
 Capture = pytest.CaptureFixture[str]
@@ -181,15 +181,15 @@ def test_data_that_vanish_stop_the_run_with_all_saved(
 ) -> None:
     mine, out = tmp_path / "data", tmp_path / "run"
     shutil.copytree(data, mine)
-    tick = RunLog.on_tick
+    tick = RunWriter.on_tick
 
-    def vanishing(self: RunLog, trainer: TrainContext, scalars: Mapping[str, float]) -> None:
+    def vanishing(self: RunWriter, trainer: TrainContext, scalars: Mapping[str, float]) -> None:
         tick(self, trainer, scalars)
         if trainer.state.steps == 2:
             for shard in mine.glob("shard-*"):
                 shard.rename(tmp_path / shard.name)
 
-    monkeypatch.setattr(RunLog, "on_tick", vanishing)
+    monkeypatch.setattr(RunWriter, "on_tick", vanishing)
     # More steps than workers read ahead.
     answer = vidgan(capsys, *command(mine, out, "--workers", workers, "--steps", 30))
     require_one_line(answer, "mnist_test_seq.npy#", "shard-0000", "all saved", "--resume")

@@ -5,11 +5,14 @@ from pathlib import Path
 
 import pytest
 
+import catalog
 from commands import require_one_line, vidgan
 from runs import cascade
 from vidgan.run.checkpoints import checkpoint_path, cut_logs
 from vidgan.run.directory import RunDirectory
 from vidgan.run.logs import Log, read_lines, seconds_logged
+from vidgan.train.logging import LiveProgress
+from vidgan.train.trainer import Trainer
 
 Capture = pytest.CaptureFixture[str]
 
@@ -122,3 +125,15 @@ def test_reporting_may_change_on_resume(tmp_path: Path, capsys: Capture) -> None
     answer = vidgan(capsys, *train, "--resume", "--reporting.tick", 2, "--reporting.checkpoint", 10)
     assert answer.status == 0, answer.err
     assert [line["step"] for line in read_lines(out / "log.jsonl")] == [1, 2, 4]
+
+
+def test_live_progress_shows_names_as_they_are(capsys: Capture) -> None:
+    experiment = catalog.experiments()["demo"].replace(name="[bold]mine")
+    trainer, progress = Trainer(experiment, "synthetic", device="cpu"), LiveProgress()
+    progress.on_level_start(trainer)
+    progress.on_tick(trainer, {"loss/[red]": 1.0})
+    trainer.say("[bold] said")
+    progress.on_level_end(trainer)
+    shown = capsys.readouterr().out
+    for text in ("[bold]mine", "loss/[red]", "[bold] said"):
+        assert text in shown

@@ -59,13 +59,14 @@ def test_it_is_a_name_of_the_package() -> None:
 def test_a_step_is_the_papers_updates_on_the_data(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing waits for the device: no scalar is read, and nothing is written."""
     trainer = trainer_of("demo")
+    trainer.step()  # starts reading, for which torch draws a seed
     state = trainer.state
     before = {name: p.detach().clone() for name, p in state.level.named_parameters()}
     monkeypatch.setattr(Tensor, "item", lambda self: pytest.fail("waited for the device"))
     monkeypatch.setattr(Tensor, "tolist", lambda self: pytest.fail("waited for the device"))
     scalars = trainer.step()
     monkeypatch.undo()
-    assert state.steps == 1
+    assert state.steps == 2
     assert {"loss/discriminators", "loss/generator", "discriminator/frames/fake"} <= scalars.keys()
     assert all(scalar.dim() == 0 and not scalar.requires_grad for scalar in scalars.values())
     moved = [name for name, p in state.level.named_parameters() if not torch.equal(p, before[name])]

@@ -276,8 +276,7 @@ def test_the_watch_may_stop_a_run_and_resuming_goes_on(
 def test_a_suspicion_keeps_what_an_alarm_would_need(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run")
     write_log(run, [tick(25 * i, HEALTHY) for i in range(1, 11)])
-    keeper = CheckpointRetention(run)
-    keeper.start(1)
+    keeper = CheckpointRetention(run, 1)
     for step in (200, 225, 250):
         save(checkpoint_path(run.checkpoints, 1, step), State({}, {"step": step}))
     for step, value in ((200, 2.0), (225, 3.0)):
@@ -293,8 +292,7 @@ def test_a_suspicion_keeps_what_an_alarm_would_need(tmp_path: Path) -> None:
     keeper.alarms(256, HEALTHY)
     assert keeper.kept() == {200, 250, 254}  # an alarm's stay for good, beside the best of all
     run.log.append(tick(255, HEALTHY) | {"alarms": [alarm]})
-    keeper.start(1)
-    assert keeper.kept() == {200, 250, 254}
+    assert CheckpointRetention(run, 1).kept() == {200, 250, 254}
 
 
 def evaluated(step: int, value: float) -> dict[str, object]:

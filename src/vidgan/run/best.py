@@ -48,14 +48,14 @@ def best_of_run(run: RunDirectory, before: int | None = None) -> Best | None:
 
 
 class CheckpointRetention:
-    """Which checkpoints of a level rotation must not reach: the best one, and those from before a collapse."""
+    """Which checkpoints of a level rotation must not reach: the best one, and those from before a collapse.
 
-    def __init__(self, run: RunDirectory) -> None:
-        self.run = run
+    Args:
+        level: from 1. The collapse detector sees what was logged of it before.
+    """
 
-    def start(self, level: int) -> None:
-        """Begin with ``level`` (from 1): the collapse detector sees what was logged of it before."""
-        self.level = level
+    def __init__(self, run: RunDirectory, level: int) -> None:
+        self.run, self.level = run, level
         self.detector = CollapseDetector(self.run.experiment.reporting.collapse)
         lines = read_lines(self.run.log.path)
         for line in lines:

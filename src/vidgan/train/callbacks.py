@@ -122,22 +122,31 @@ class Callback(ABC):  # noqa: B024 - any of the methods may be left out
         """Nothing more of the level is trained by this process, whatever the reason; called after errors too."""
 
 
-class RunLog(Callback):
-    """Appends ticks to ``log.jsonl``, with the alarms of the collapse detector."""
+class RunWriter(Callback):
+    """Appends ticks to ``log.jsonl``, with the alarms of the collapse detector, and saves checkpoints: all state, whole
+    or not at all. Old ones are removed."""
 
-    def __init__(self, run: RunDirectory, retention: CheckpointRetention) -> None:
-        self.run, self.retention = run, retention
+    def __init__(self, run: RunDirectory) -> None:
+        self.run = run
         self.began = self.spent = 0.0
+        self._retention: CheckpointRetention | None = None
+        self._below: list[str] = []
 
     def on_level_start(self, trainer: TrainContext) -> None:
-        level = trainer.state.index + 1
-        self.retention.start(level)
-        self.spent = seconds_logged(self.run.log.path, level)  # by earlier processes, on this level
+        self.spent = seconds_logged(self.run.log.path, trainer.state.index + 1)  # by earlier processes
         self.began = time.monotonic()
 
+    def retention(self, trainer: TrainContext) -> CheckpointRetention:
+        """Which checkpoints of the level in training stay."""
+        level = trainer.state.index + 1
+        if self._retention is None or self._retention.level != level:
+            self._retention = CheckpointRetention(self.run, level)
+            self._below = parent_hashes([lower.generator for lower in trainer.below])
+        return self._retention
+
     def on_tick(self, trainer: TrainContext, scalars: Mapping[str, float]) -> None:
-        state = trainer.state
-        alarms = self.retention.alarms(state.steps, scalars)
+        state, retention = trainer.state, self.retention(trainer)
+        alarms = retention.alarms(state.steps, scalars)
         line = {
             "level": state.index + 1,
             "step": state.steps,
@@ -147,26 +156,15 @@ class RunLog(Callback):
         }
         self.run.log.append(line | ({"alarms": alarms} if alarms else {}))
         for alarm in alarms:
-            trainer.say(self.retention.words(alarm))
+            trainer.say(retention.words(alarm))
         if alarms and trainer.experiment.reporting.collapse.stop:
             raise UserError(
                 f"the collapse detector stopped training at step {state.steps}, all saved; its words stand above and "
                 "in log.jsonl. --resume continues, with --reporting.collapse.stop False to its end"
             )
 
-
-class Checkpoints(Callback):
-    """Saves all state, whole or not at all, and removes old checkpoints."""
-
-    def __init__(self, run: RunDirectory, retention: CheckpointRetention) -> None:
-        self.run, self.retention = run, retention
-        self.below: list[str] = []
-
-    def on_level_start(self, trainer: TrainContext) -> None:
-        self.below = parent_hashes([level.generator for level in trainer.below])
-
     def on_checkpoint(self, trainer: TrainContext, finished: bool) -> None:
-        state = trainer.state
+        state, retention = trainer.state, self.retention(trainer)
         level = state.index + 1
         facts = {
             "level": level,
@@ -174,11 +172,11 @@ class Checkpoints(Callback):
             "finished": finished,
             "asked": trainer.experiment.steps_of(state.index),
             "labels": list(trainer.labels),
-            "below": self.below,
+            "below": self._below,
         }
         folder = self.run.checkpoints
         save(checkpoint_path(folder, level, state.steps), State(state.tensors(), facts))
-        prune(folder, level, trainer.experiment.reporting.keep, self.retention.kept())
+        prune(folder, level, trainer.experiment.reporting.keep, retention.kept())
 
 
 class Previews(Callback):

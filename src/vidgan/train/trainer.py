@@ -14,7 +14,6 @@ from vidgan.data.window import check_usable
 from vidgan.errors import UserError
 from vidgan.evaluation.protocols import protocol
 from vidgan.models.cascade import FrozenLevel
-from vidgan.run.best import CheckpointRetention
 from vidgan.run.checkpoints import (
     cut_logs,
     latest,
@@ -30,7 +29,7 @@ from vidgan.run.experiment import Experiment, label_counts, window_of
 from vidgan.sample.model import Model
 from vidgan.sample.standing import GivenFrames, StatisticsStore, frozen_levels
 from vidgan.seeds import derive
-from vidgan.train.callbacks import Callback, Checkpoints, Previews, Requests, RunLog, TrainContext
+from vidgan.train.callbacks import Callback, Previews, Requests, RunWriter, TrainContext
 from vidgan.train.initial import origin_of, start_from
 from vidgan.train.logging import progress_display
 from vidgan.train.loop import UnreadableClipsError, full_disk, short_of_memory, stop_signals, train_level
@@ -252,24 +251,22 @@ class Trainer(TrainContext):
         own: list[Callback] = []
         if self.replicas.is_rank_zero and self.progress:
             own.append(progress_display())
-        retention = None if run is None else CheckpointRetention(run)
-        if self.replicas.is_rank_zero and run is not None and retention is not None:
-            own += [RunLog(run, retention), Previews(run)]
+        if self.replicas.is_rank_zero and run is not None:
+            own += [RunWriter(run), Previews(run)]
         if best.protocol is not None:
             validator = validator or Validator()
             validator.check(self)
             own.append(validator)
             if best.patience is not None:
                 own.append(EarlyStopping(validator, best.patience))
-        if self.replicas.is_rank_zero and run is not None and retention is not None:
-            own.append(Checkpoints(run, retention))
         return own
 
     def _record(self) -> None:
         """Note in the run that it is resumed, and what has changed of the experiment."""
         if self.run is None:
             return
-        if self.replicas.is_rank_zero and not self._on_record:
+        known = self._on_record and self.run.experiment == self.experiment
+        if self.replicas.is_rank_zero and not known:
             self.run.resume(self.experiment, command_line(), self.replicas.size)
         self.run.experiment, self._on_record = self.experiment, True
 
