@@ -36,7 +36,7 @@ from vidgan.run.distributed import end_process_group
 from vidgan.run.networks import build
 from vidgan.run.tiny import needed_blocks
 from vidgan.spec import SpecError
-from vidgan.train.trainer import LevelState
+from vidgan.train.state import TrainState
 
 CLIPS, CLASSES = 2, 3
 LABEL = torch.tensor([0, 2])
@@ -128,7 +128,7 @@ def require_equal(ours: tuple[Tensor, dict[str, Tensor]], theirs: tuple[Tensor, 
 def test_build_is_what_training_starts_from(name: str, level: int) -> None:
     experiment = catalog.experiments()[name]
     generator, discriminators = vidgan.build(experiment, level=level, seed=experiment.training.seed)
-    state = LevelState(experiment, experiment.round_of(level), torch.device("cpu"))
+    state = TrainState(experiment, experiment.round_of(level), torch.device("cpu"))
     own = f"{level}." if experiment.joint else ""
     trained = state.level.generator.state_dict()
     for key, tensor in generator.state_dict().items():
