@@ -49,14 +49,13 @@ def run(args: list[str]) -> int:
     kind, rest = args[0], args[1:]
     if kind in ("-h", "--help"):
         print("usage: vidgan plot KIND ...      (vidgan plot KIND --help explains a kind)\n")
-        print(table_of({name: text for name, (text, _) in KINDS.items()}))
+        print(table_of({name: plot.__doc__ or "" for name, plot in KINDS.items()}))
         return 0
     if kind not in KINDS:
         raise UserError(
             f"there is no plot {kind!r}{did_you_mean(kind, list(KINDS))}; there are: {', '.join(KINDS)}"
         )
-    _, plot = KINDS[kind]
-    print(f"wrote {plot(rest)}")
+    print(f"wrote {KINDS[kind](rest)}")
     return 0
 
 
@@ -115,7 +114,7 @@ class Curves(Figure):
 
 
 def curves(args: list[str]) -> Path:
-    """How runs compare over training."""
+    """How runs compare over training: mean and deviation over seeds."""
     options = parse(Curves, "plot curves", args)
     if not options.runs:
         raise UserError("name at least one RUN")
@@ -180,7 +179,7 @@ class Futures(Results):
 
 
 def futures(args: list[str]) -> Path:
-    """The best of several predictions, frame by frame, beside a copied frame."""
+    """The best of several predictions, beside a copied frame."""
     options = parse(Futures, "plot futures", args)
     check_target(options.out)
     plots = [best_of(name, line) for name, line in options.newest("ssim-best-of-100", "best_of")]
@@ -246,14 +245,14 @@ def levels(args: list[str]) -> Path:
     at_least("--columns", options.columns, 1)
     check_format(options.out.suffix[1:], options.fps)
     own = options.model_from_noise(options.run)
-    frames = options.frames or own.experiment.levels[-1].frames
-    others = {path: options.model_from_noise(path) for path in options.beside}
-    for path, other in others.items():  # before anything is computed
+    frames = own.experiment.levels[-1].frames if options.frames is None else options.frames
+    others = [(path, options.model_from_noise(path)) for path in options.beside]
+    for path, other in others:  # before anything is computed
         require_fitting(path, other, options.run, own, frames)
     drawn = (options.clips, options.chosen, options.seed, options.sigma, options.threshold)
     videos = own.levels(*drawn, frames)
     rows = rows_of(options.run, own, videos, 0)
-    for path, other in others.items():
+    for path, other in others:
         fed = len(other.generators) > 1
         found = other.levels(*drawn, length_beside(other, frames), lowest=videos[0] if fed else None)
         rows += rows_of(path, other, [video[:, :frames] for video in found], int(fed))
@@ -315,10 +314,11 @@ def decibels(given: Tensor, output: Tensor) -> float:
     return float(np.mean(psnr(*pairs)))
 
 
-KINDS: dict[str, tuple[str, Callable[[list[str]], Path]]] = {
-    "curves": ("how runs compare over training: mean and deviation over seeds", curves),
-    "truncation": ("a metric against the deviation of the noise", truncation_curve),
-    "futures": ("the best of several predictions, frame by frame", futures),
-    "spectra": ("power spectra of generated and real frames", power_spectra),
-    "levels": ("what every level of a cascade makes, one above the other", levels),
+KINDS: dict[str, Callable[[list[str]], Path]] = {
+    "curves": curves,
+    "truncation": truncation_curve,
+    "futures": futures,
+    "spectra": power_spectra,
+    "levels": levels,
 }
+"""What there is to draw: each draws by the words of its command, and tells which file it wrote."""
