@@ -9,7 +9,7 @@ import tyro
 from vidgan.cli import memorisation
 from vidgan.cli.parse import Code, option_set, parse
 from vidgan.cli.progress import clips_progress
-from vidgan.cli.shared import Noise, Weights, at_least, file_to_write, is_run, say
+from vidgan.cli.shared import Device, Noise, Weights, at_least, file_to_write, is_run, say
 from vidgan.data.dataset import Dataset
 from vidgan.data.open import open_fitting
 from vidgan.data.raw_videos import open_videos
@@ -25,7 +25,7 @@ from vidgan.evaluation.rows import Shares, Work, default_cache, silent
 from vidgan.report.words import count
 from vidgan.run.data import data_of_run, open_data
 from vidgan.run.directory import RunDirectory, command_line, versions
-from vidgan.run.distributed import choose_device, join_replicas
+from vidgan.run.distributed import join_replicas
 from vidgan.run.logs import Log
 from vidgan.sample.model import RECORD, class_numbers
 
@@ -107,7 +107,7 @@ def measured(options: Measuring) -> list[dict[str, Any]]:
     chosen = {name: with_options(protocol(name), options) for name in options.protocol}
     replicas = join_replicas()
     shares = Shares(replicas.rank, replicas.size, replicas.wait)
-    device = choose_device(options.device)
+    device = options.place
     evaluated, real, log = sides_of(options, Opening(options.checkpoint, options.raw, device))
     if options.classes:
         chosen = {
@@ -269,7 +269,7 @@ def alarm(line: dict[str, Any]) -> None:
 
 
 @option_set
-class TrainClassifier:
+class TrainClassifier(Device):
     """Trains a small 3-D classifier on the classes of a prepared dataset, for frechet-in-domain and accuracy-in-domain.
 
     The last clips of each class are held out; the accuracy on them is kept in the file and stands beside every
@@ -316,7 +316,7 @@ def train_network(args: list[str]) -> None:
     )
     dataset = open_fitting(options.data, options.size, window.span)
     with clips_progress() as begin:
-        trained = train_classifier(dataset, spec, choose_device(), begin("clips", spec.steps * spec.batch, 0))
+        trained = train_classifier(dataset, spec, options.place, begin("clips", spec.steps * spec.batch, 0))
     facts = {**trained.facts, "versions": versions(), "command": command_line()}
     save_in_domain(options.train_classifier, trained.network.cpu(), dataset.classes, facts)
     print(

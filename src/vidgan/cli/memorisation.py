@@ -39,7 +39,6 @@ from vidgan.files import write_json
 from vidgan.report.words import count
 from vidgan.run.data import data_of_run, open_held_out
 from vidgan.run.directory import RunDirectory, now, versions
-from vidgan.run.distributed import choose_device
 from vidgan.run.experiment import whole_window
 from vidgan.sample.video_io import grid, strip, write_clip, write_image
 
@@ -130,9 +129,7 @@ def similarity_of(options: Options, run: RunDirectory) -> Similarity:
     if options.features is None:
         return Pixels()
     named = protocol(options.features)
-    opened = named.features.open(
-        Resources(weights=options.weights, device=choose_device(options.device)), run.class_names
-    )
+    opened = named.features.open(Resources(weights=options.weights, device=options.place), run.class_names)
     return NetworkFeatures(options.features, opened, options.hop)
 
 

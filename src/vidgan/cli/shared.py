@@ -5,6 +5,7 @@ import warnings
 from pathlib import Path
 from typing import Annotated
 
+import torch
 import tyro
 
 from vidgan.cli.parse import Code, option_set, wrapped
@@ -29,15 +30,26 @@ class Run(Code):
 
 
 @option_set
-class Weights:
+class Device:
+    """Where networks are computed."""
+
+    device: str | None = None
+    """such as cpu or cuda:1 (the GPU where there is one)"""
+
+    @property
+    def place(self) -> torch.device:
+        """The device; raises :class:`UserError` where there is none of that name."""
+        return choose_device(self.device)
+
+
+@option_set
+class Weights(Device):
     """Which weights of a run make the videos."""
 
     checkpoint: str = "last"
     """best, last or a step"""
     raw: bool = False
     """raw weights instead of their moving average"""
-    device: str | None = None
-    """such as cpu or cuda:1 (the GPU where there is one)"""
 
     def model(self, path: Path, data: str | None = None) -> Model:
         """The model of a run, which keeps the standing statistics that are taken, or of a saved folder.
@@ -53,8 +65,7 @@ class Weights:
         if not record.is_file():
             run = RunDirectory.open(path)
             given = given_frames(run, None if data is None else data_of_run(run, data))
-            device = choose_device(self.device)
-            return load_run(run, self.checkpoint, self.raw, device, run.statistics, given)
+            return load_run(run, self.checkpoint, self.raw, self.place, run.statistics, given)
         dataset = None if data is None else open_data(data, preset(str(record)))
         with warnings.catch_warnings(record=True) as said:
             model = load(path, None, self.checkpoint, self.raw, self.device, data=dataset)

@@ -8,7 +8,7 @@ import torch
 
 from vidgan.cli.experiment import OfExperiment, parse_with_values
 from vidgan.cli.parse import option_set
-from vidgan.cli.shared import at_least, positive
+from vidgan.cli.shared import Device, at_least, positive
 from vidgan.errors import UserError
 from vidgan.evaluation.protocols.protocol import Resources
 from vidgan.evaluation.rows import default_cache
@@ -17,7 +17,7 @@ from vidgan.run.best import best_of_run
 from vidgan.run.collapse import alarms_in
 from vidgan.run.data import open_data
 from vidgan.run.directory import Budget, InitFrom, RunDirectory
-from vidgan.run.distributed import Replicas, choose_device, end_process_group, join_replicas
+from vidgan.run.distributed import Replicas, end_process_group, join_replicas
 from vidgan.run.experiment import Experiment
 from vidgan.run.logs import read_lines
 from vidgan.train.initial import origin_of
@@ -28,23 +28,24 @@ from vidgan.train.validate import Validator
 
 
 @option_set
-class Options(OfExperiment):
-    """Trains an experiment on a dataset. Every value of the experiment is an option too: with its name, --help lists
-    them.
+class Options(OfExperiment, Device):
+    """Trains PRESET on a dataset: a preset's name, FILE.py:NAME or FILE.json.
+
+    Every value of the experiment is an option too: vidgan train PRESET --help lists them.
     """
 
     data: str
-    """prepared dataset, or "synthetic", "synthetic-textured", "synthetic-open" for built-in clips"""
+    """prepared dataset, FILE.py:NAME, or built-in clips: synthetic, synthetic-textured, synthetic-open"""
     out: Path
     """run directory; new or empty unless --resume is given"""
     resume: Literal["no", "yes", "auto"] = "no"
     """alone: resume from the newest whole checkpoint, exactly; auto: start a run where there is none yet"""
     steps: int | None = None
-    """generator updates per level; --levels.N.steps for one level"""
+    """generator updates per level (--training.steps)"""
     seed: int | None = None
-    """everything random derives from it; short for --training.seed"""
+    """of everything random (--training.seed)"""
     level: int | None = None
-    """train this level alone; those below it are finished in the run"""
+    """train this level alone, upon finished ones"""
     minutes: float | None = None
     """stop each level after this time and count it as finished"""
     budget_hours: float | None = None
@@ -52,17 +53,17 @@ class Options(OfExperiment):
     held_out: str | None = None
     """clips that are not trained on; the discriminators judge some at every tick, so that remembering shows"""
     best_data: str | None = None
-    """clips that --reporting.best measures against (those of --data)"""
+    """what --reporting.best measures against (--data)"""
     weights: Path | None = None
     """file of the network's weights for --reporting.best"""
     init_from: Path | None = None
-    """start from the weights of this run, as far as they fit"""
+    """start from this run's weights where they fit"""
     init_checkpoint: str | None = None
     """with --init-from: best, last or a step (last)"""
     workers: int = 1
-    """processes that read clips; 0 reads in the training process"""
+    """processes that read clips, or 0"""
     tensorboard: bool = False
-    """also write event files into RUN/tensorboard (extra: log)"""
+    """write RUN/tensorboard too (extra: log)"""
 
 
 def run(args: list[str]) -> int:
@@ -83,7 +84,7 @@ def resume_in_full(args: list[str]) -> list[str]:
 def train(options: Options, experiment: Experiment) -> int:
     """Train ``experiment`` as ``options`` say; 0 when finished or stopped by a signal with all saved."""
     experiment = asked_for(options, experiment)
-    device, replicas = choose_device(), join_replicas()
+    device, replicas = options.place, join_replicas()
     if replicas.is_rank_zero:
         require_run(options)
     dataset = open_data(options.data, experiment)
