@@ -212,6 +212,27 @@ def test_workers_end_with_their_parent(tmp_path: Path, how: signal.Signals) -> N
     assert not any(map(alive, workers))
 
 
+@pytest.mark.slow
+def test_a_script_that_leaves_its_loader_open_ends(tmp_path: Path) -> None:
+    script = tmp_path / "train.py"
+    script.write_text(
+        textwrap.dedent(f"""
+        import itertools, sys
+        sys.path.insert(0, {str(Path(__file__).parent)!r})
+        from painted import WINDOW, Painted
+        from vidgan.data.loader import Loader
+        if __name__ == "__main__":
+            loader = Loader(Painted(4), WINDOW, 0, 1)
+            batches = loader.batches([n] for n in itertools.count())
+            print(len(next(batches).label))
+        """)
+    )
+    done = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr
+
+
 def test_memory_that_cannot_be_shared_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     def full(tensor: torch.Tensor) -> torch.Tensor:
         raise RuntimeError("unable to allocate shared memory(shm): No space left on device (28)")

@@ -218,7 +218,7 @@ class _Running(Generic[Key, Result]):
         """End the processes."""
         atexit.unregister(self._kill)
         self._kill()
-        if self._processes:
+        if self._processes and not sys.is_finalizing():  # no thread starts then any more
             # A process that was killed may have held a lock that torch waits for: nobody waits for torch.
             threading.Thread(target=self._results._shutdown_workers, daemon=True).start()
 
