@@ -1,0 +1,472 @@
+"""Which clips a protocol looks at, of models, copies and finished videos: every frame and label, told by its pixels."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from vidgan.data.dataset import ClipInfo, Dataset, Frames
+from vidgan.data.raw_videos import ArrayClips
+from vidgan.data.window import WindowSpec
+from vidgan.errors import UserError
+from vidgan.evaluation.clips import Clips, DataClips, GeneratedClips
+from vidgan.evaluation.evaluated import CopyBaseline, Evaluated, FinishedVideos, ModelSamples
+from vidgan.evaluation.measure import Floor, Measured, warnings_of
+from vidgan.evaluation.protocols.metrics import BestFuture, InceptionScore
+from vidgan.evaluation.protocols.networks import RandomFeatures
+from vidgan.evaluation.protocols.protocol import (
+    ClipForm,
+    Draw,
+    EvaluationBatch,
+    Extractor,
+    Features,
+    Metric,
+    Protocol,
+    Resources,
+    Sampling,
+    Score,
+    Scorer,
+    Table,
+)
+from vidgan.evaluation.record import Result, evaluate_by
+from vidgan.evaluation.rows import Shares, Work, compute_rows, folder_of, key_of
+from vidgan.presets import preset
+from vidgan.run.experiment import Experiment
+from vidgan.run.tiny import tiny
+from vidgan.sample.noise import Scaled, Threshold, Truncation
+from vidgan.seeds import derive
+
+NAMES = ("a", "b", "c")
+DEMO = tiny(preset("demo")).replace(classes=3)
+PREDICTING = tiny(preset("trivd-gan-fp-k600-16x64")).replace(classes=3)
+
+
+def painted(codes: Sequence[int], size: int) -> Frames:
+    """A frame of one grey for each code."""
+    shape = (len(codes), size, size, 3)
+    return np.broadcast_to((np.array(codes) % 256).astype(np.uint8)[:, None, None, None], shape).copy()
+
+
+class Numbered(Dataset):
+    """Frame t of clip i has the grey 16 i + t; classes alternate; clips are of two lengths."""
+
+    def __init__(self, size: int, count: int = 12, lengths: tuple[int, ...] = (10, 13)) -> None:
+        self.size, self.count, self.lengths = size, count, lengths
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return NAMES
+
+    @property
+    def fingerprint(self) -> str:
+        return f"{self.size} {self.count} {self.lengths}"
+
+    def __len__(self) -> int:
+        return self.count
+
+    def labels(self) -> NDArray[np.int64]:
+        return np.arange(self.count) % 3
+
+    def info(self, index: int) -> ClipInfo:
+        return ClipInfo(index % 3, self.lengths[index % len(self.lengths)], self.size, self.size)
+
+    def read(self, index: int, start: int, frames: int, stride: int = 1) -> Frames:
+        return painted([16 * index + start + stride * t for t in range(frames)], self.size)
+
+
+def code(number: int, label: int, seed: int, t: int) -> int:
+    """The grey that :class:`Painter` gives a frame."""
+    return (5 * number + 89 * label + 29 * seed + t) % 256
+
+
+class Made(NamedTuple):
+    video: Tensor
+
+
+class Painter:
+    """Stands for a model: the grey of a frame tells its clip, class, seed and time."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        self.experiment, self.class_names, self.step = experiment, NAMES, 17
+        self.generators = [nn.Linear(2, 2)]
+        self.size, self.frames = experiment.size, experiment.levels[-1].frames
+        self.truncations: list[Truncation] = []
+
+    def sampler(self) -> "Painter":
+        return self
+
+    def _video(self, clips: list[list[int]]) -> Tensor:
+        made = np.stack([painted(codes, self.size) for codes in clips])
+        return torch.from_numpy(made).permute(0, 1, 4, 2, 3) / 127.5 - 1
+
+    def sample(
+        self, numbers: Sequence[int], labels: Sequence[int], seed: int, truncation: Truncation
+    ) -> Tensor:
+        self.truncations.append(truncation)
+        both = zip(numbers, labels, strict=True)
+        return self._video([[code(n, label, seed, t) for t in range(self.frames)] for n, label in both])
+
+    def predict(
+        self, first: Tensor, numbers: Sequence[int], labels: Sequence[int], seed: int, truncation: Truncation
+    ) -> Made:
+        """A future is as bright as the last given frame, and 20 and its number more, modulo 256."""
+        assert first.shape[1] == self.experiment.levels[0].context_frames
+        last = ((first[:, -1, 0, 0, 0] + 1) * 127.5).round().int().tolist()
+        both = zip(numbers, last, strict=True)
+        return Made(
+            self._video(
+                [[(20 + given + n + 29 * seed + t) % 256 for t in range(self.frames)] for n, given in both]
+            )
+        )
+
+
+class Codes(Features):
+    """The greys of a clip's frames."""
+
+    truth: bool = False
+
+    @property
+    def needs_truth(self) -> bool:
+        return self.truth
+
+    def open(self, resources: Resources, classes: tuple[str, ...]) -> Extractor:
+        def rows(batch: EvaluationBatch) -> dict[str, Any]:
+            found = {"codes": batch.videos[:, :, 0, 0, 0].astype(np.int64)}
+            return found if batch.truth is None else found | {"truth": batch.truth[:, :, 0, 0, 0]}
+
+        return Extractor(rows, {}, self)
+
+
+class Listing(Metric):
+    """The rows themselves; the number is their mean."""
+
+    real: bool = True
+    futures: int = 1
+
+    @property
+    def needs_real(self) -> bool:
+        return self.real
+
+    def dimension(self, fake: Table) -> int:
+        return 2
+
+    def against(self, real: Table | None) -> Scorer:
+        def score(fake: Table) -> Score:
+            tables = {"fake": fake, "real": real}
+            values: dict[str, Any] = {}
+            for name, table in tables.items():
+                if table is not None:
+                    values[name] = table.get("codes").tolist()
+                    values[f"{name}_labels"] = [table.classes[label] for label in table.labels.tolist()]
+            if "truth" in fake.rows:
+                values["truth"] = fake.get("truth").tolist()
+            return Score(float(fake.get("codes").mean()), values)
+
+        return score
+
+
+def listed(evaluated: Evaluated, real: Dataset | None, protocol: Protocol) -> Result:
+    (result,) = evaluate_by(evaluated, real, {"listing": protocol})
+    return result
+
+
+def of_model(experiment: Experiment) -> ModelSamples:
+    painter: Any = Painter(experiment)
+    return ModelSamples(experiment, NAMES, lambda: painter)
+
+
+def shuffled(count: int, seed: int) -> list[int]:
+    words = np.random.PCG64(derive(seed, "evaluation order")).random_raw(count)
+    return sorted(range(count), key=lambda index: words[index])
+
+
+@pytest.mark.parametrize("asked", [(), ("c", "a")])
+def test_samples_of_a_model(asked: tuple[str, ...]) -> None:
+    """More clips than are read at once; classes alternate; real clips of the same classes, in an order by the seed."""
+    data, frames = Numbered(DEMO.size), 3
+    protocol = Protocol(
+        metric=Listing(),
+        features=Codes(),
+        real=Draw(shuffled=True, count=5),
+        clips=40,
+        runs=2,
+        seed=3,
+        source=ClipForm(frames=frames, stride=2, classes=asked),
+    )
+    samples = of_model(DEMO)
+    result = listed(samples, data, protocol)
+    names = asked or NAMES
+    labels = [NAMES.index(names[n % len(names)]) for n in range(40)]
+    for run, value in enumerate(result.per_run):
+        codes = [[code(n, labels[n], 3 + run, t) for t in range(frames)] for n in range(40)]
+        assert value == pytest.approx(np.mean(codes))
+        assert run or result.values["fake"] == codes
+    assert result.values["fake_labels"] == [NAMES[label] for label in labels]
+    order = [index for index in shuffled(12, 3) if NAMES[index % 3] in names][:5]
+    assert result.values["real"] == [[16 * index + 2 * t for t in range(frames)] for index in order]
+    assert result.values["real_labels"] == [NAMES[index % 3] for index in order]
+    assert result.counts == {"evaluated": 40, "real": 5}
+    assert result.settings.source == ClipForm(
+        frames=frames, stride=2, size=DEMO.size, classes=asked, real_codec="none", fake_codec="none"
+    )
+    assert result.step == 17
+    assert result.deviation is not None
+    assert result.deviation == (np.std(result.per_run, ddof=1), "runs", 2)
+
+
+def test_noise_is_drawn_as_the_protocol_says() -> None:
+    samples = of_model(DEMO)
+    for truncation in (Scaled(sigma=0.5), Threshold(limit=1.0)):
+        protocol = Protocol(
+            metric=Listing(real=False), features=Codes(), clips=2, sampling=Sampling(truncation=truncation)
+        )
+        listed(samples, None, protocol)
+        painter: Any = samples.model
+        assert painter.truncations[-1] == truncation
+
+
+@pytest.mark.parametrize("in_front", [True, False])
+def test_continuations_of_a_model(in_front: bool) -> None:
+    """Real clips in turns, as many as the draw gives; against the same clips, seen from their first frames."""
+    context, made = PREDICTING.levels[0].context_frames, PREDICTING.levels[0].frames
+    data = Numbered(PREDICTING.size, 4)
+    protocol = Protocol(
+        metric=Listing(),
+        features=Codes(),
+        real=Draw(count=3),
+        clips=7,
+        sampling=Sampling(given_frames=in_front),
+        seed=1,
+        source=ClipForm(stride=1),
+    )
+    result = listed(of_model(PREDICTING), data, protocol)
+    expected = []
+    for n in range(7):
+        given = [16 * (n % 3) + t for t in range(context)]
+        future = [(20 + given[-1] + n + 29 + t) % 256 for t in range(made)]
+        expected.append(given + future if in_front else future)
+    assert result.values["fake"] == expected
+    assert result.values["fake_labels"] == [NAMES[n % 3] for n in range(7)]
+    frames = context + made if in_front else made
+    assert result.values["real"] == [[16 * index + t for t in range(frames)] for index in range(3)]
+    assert result.settings.source.frames == frames
+    with pytest.raises(UserError, match=f"this model makes {frames}: choose --frames {frames}"):
+        listed(of_model(PREDICTING), data, protocol.replace(source=ClipForm(frames=frames + 1)))
+
+
+def test_futures_stand_beside_what_followed() -> None:
+    """Three of each of as many real clips as are asked for, in the order of the draw."""
+    context, made = PREDICTING.levels[0].context_frames, PREDICTING.levels[0].frames
+    protocol = Protocol(
+        metric=Listing(real=False, futures=3),
+        features=Codes(truth=True),
+        real=Draw(shuffled=True),
+        clips=2,
+        sampling=Sampling(given_frames=False),
+        seed=4,
+        source=ClipForm(stride=1),
+    )
+    result = listed(of_model(PREDICTING), Numbered(PREDICTING.size, 6), protocol)
+    order = [index for index in shuffled(6, 4)[:2] for _ in range(3)]
+    followed = [[16 * index + context + t for t in range(made)] for index in order]
+    assert result.values["truth"] == followed
+    last = [16 * index + context - 1 for index in order]
+    assert result.values["fake"] == [
+        [(20 + given + n + 29 * 4 + t) % 256 for t in range(made)] for n, given in enumerate(last)
+    ]
+    assert result.counts == {"evaluated": 2, "real": None}
+    # Fewer real clips than are asked for: as many as there are.
+    few = listed(of_model(PREDICTING), Numbered(PREDICTING.size, 2), protocol.replace(clips=5))
+    assert few.settings.clips == few.counts["evaluated"] == 2
+    assert [text for text in few.warnings if text.startswith("only")] == [
+        "only 2 clips were evaluated; the protocol asks for 5"
+    ]
+    # Resamples keep the futures of a clip together.
+    values = []
+    for number in range(20):
+        rng = np.random.Generator(np.random.PCG64(derive(4, "bootstrap", number)))
+        chosen = [3 * clip + future for clip in rng.integers(0, 2, 2) for future in range(3)]
+        values.append(np.mean([result.values["fake"][row] for row in chosen]))
+    assert result.deviation is not None
+    assert result.deviation == (pytest.approx(np.std(values, ddof=1)), "bootstrap", 20)
+
+
+def test_the_copy_baseline() -> None:
+    context, made = PREDICTING.levels[0].context_frames, PREDICTING.levels[0].frames
+    copies = CopyBaseline(PREDICTING, NAMES, Path("runs/x"))
+    protocol = Protocol(
+        metric=Listing(), features=Codes(), real=Draw(count=3), clips=5, runs=4, source=ClipForm(stride=1)
+    )
+    result = listed(copies, Numbered(PREDICTING.size), protocol)
+    given = [[16 * (n % 3) + t for t in range(context)] for n in range(5)]
+    assert result.values["fake"] == [first + [first[-1]] * made for first in given]
+    assert result.evaluated == {"run": "runs/x", "copies": context}
+    assert (result.step, result.settings.sampling, result.settings.runs) == (None, None, 1)
+    assert copies.adapted(protocol.replace(metric=BestFuture(), real=None)).metric == BestFuture(futures=1)
+    with pytest.raises(UserError, match="given none"):
+        listed(CopyBaseline(DEMO, NAMES, None), Numbered(DEMO.size), protocol)
+
+
+def videos(count: int, frames: int = 6, size: int = 8) -> ArrayClips:
+    return ArrayClips(
+        np.stack([painted([100 + 7 * i + t for t in range(frames)], size) for i in range(count)])
+    )
+
+
+def test_finished_videos() -> None:
+    """The first of them, from their first frames, beside real ones at the stride that is asked for."""
+    protocol = Protocol(
+        metric=Listing(),
+        features=Codes(),
+        real=Draw(shuffled=True, random_start=True, drop_short=True),
+        clips=4,
+        runs=3,
+        seed=2,
+        source=ClipForm(frames=4, stride=3),
+    )
+    result = listed(FinishedVideos(videos(6)), Numbered(8, 9, (12, 9)), protocol)
+    assert result.values["fake"] == [[100 + 7 * i + t for t in range(4)] for i in range(4)]
+    # Clips of nine frames have no room for four at a stride of three.
+    order = [index for index in shuffled(9, 2) if index % 2 == 0]
+    starts = [derive(2, "evaluation start", index) % 3 for index in order]
+    assert result.values["real"] == [
+        [16 * index + start + 3 * t for t in range(4)] for index, start in zip(order, starts, strict=True)
+    ]
+    assert set(starts) == {0, 1, 2}
+    assert result.real is not None
+    assert (result.real["left_out"], result.real["drawn_at_random"]) == (4, True)
+    assert (result.settings.runs, result.settings.clips, result.settings.sampling) == (1, 4, None)
+    assert result.warnings[:1] != ("only the first",)
+    with pytest.raises(UserError, match="clip 1 cannot be measured: 9 frames, needs 10"):
+        listed(FinishedVideos(videos(6)), Numbered(8, 9, (12, 9)), protocol.replace(real=Draw()))
+
+
+def test_finished_futures_are_paired_by_their_order() -> None:
+    protocol = Protocol(
+        metric=Listing(real=False, futures=2),
+        features=Codes(truth=True),
+        real=Draw(shuffled=True, drop_short=True),
+        clips=50,
+        sampling=Sampling(given_frames=False),
+    )
+    result = listed(FinishedVideos(videos(8)), Numbered(8, 6), protocol)
+    assert result.values["fake"] == [[100 + 7 * i + t for t in range(6)] for i in range(8)]
+    assert result.values["truth"] == [[16 * (i // 2) + t for t in range(6)] for i in range(8)]
+    assert (result.counts["evaluated"], result.settings.clips) == (4, 4)
+    with pytest.raises(UserError, match="2 futures of each of 3 real clips are 6 videos, not 8"):
+        listed(FinishedVideos(videos(8)), Numbered(8, 3), protocol)
+
+
+def test_two_halves_of_the_real_clips_share_none() -> None:
+    protocol = Protocol(metric=Listing(), features=Codes(), real=Draw(), seed=6, source=ClipForm(frames=2))
+    words = np.random.PCG64(derive(6, "two halves")).random_raw(9)
+    order = sorted(range(9), key=lambda index: words[index])
+    for fakes, each in ((3, 3), (7, 4)):
+        result = listed(FinishedVideos(videos(fakes)), Numbered(8, 9), protocol)
+        other = [16 * index + t for index in order[each : 2 * each] for t in range(2)]
+        assert result.two_real_halves == (np.mean(other), each)
+    assert listed(FinishedVideos(videos(7)), Numbered(8, 3), protocol).two_real_halves is None
+
+
+def test_warnings_at_their_limits() -> None:
+    def said(fake: int, real: int | None, floor: float | None, wanted: int = 10) -> list[str]:
+        known = None if floor is None else Floor(floor, 5)
+        measured = Measured(Score(-2.0, {}), None, [], known, 8, fake, real, [])
+        return [text.split(",")[0].split(":")[0] for text in warnings_of(measured, Listing(), wanted)]
+
+    few, rank = (
+        "only 9 clips were evaluated; the protocol asks for 10",
+        "8 clips are too few for 8 dimensions",
+    )
+    assert said(10, 9, 0.2) == []
+    assert said(10, None, None) == []
+    assert said(10, 9, 0.21) == ["bias"]  # more than a tenth of the number
+    assert said(9, 9, 0.0) == [few.split(",")[0]]
+    assert said(10, 8, 0.0) == [rank, "bias"]
+    assert said(8, 9, None, 8) == [
+        rank,
+        "the bias cannot be estimated",
+    ]
+    measured = Measured(Score(1.0, {}), None, [], None, None, 4999, None, [])
+    (text,) = warnings_of(measured, InceptionScore(splits=10), 100)
+    assert text.startswith("an Inception Score of 4999 clips in 10 parts is biased")
+    assert warnings_of(measured._replace(fake=5000), InceptionScore(), 100) == []
+
+
+def test_everything_that_rows_depend_on_is_in_their_key(tmp_path: Path) -> None:
+    """Two sets of clips that differ in anything are never kept under one key."""
+    data, painter = Numbered(8, 6), Painter(DEMO)
+    model: Any = painter
+    window = WindowSpec(size=8, frames=4)
+    other: Any = Painter(DEMO)
+    drawn: list[Clips] = [
+        DataClips(data, window, Draw(), 0),
+        DataClips(data, window, Draw(count=4), 0),
+        DataClips(data, window.replace(frames=3), Draw(), 0),
+        DataClips(data, window.replace(stride=2), Draw(), 0),
+        DataClips(data, window, Draw(windows=2), 0),
+        DataClips(data, window, Draw(shuffled=True), 0),
+        DataClips(data, window, Draw(shuffled=True), 1),
+        DataClips(data, window, Draw(random_start=True), 1),
+        DataClips(data, window, Draw(), 0, ("a",)),
+        DataClips(data, window, Draw(), 0, ("b",)),
+        DataClips(Numbered(8, 6, (13,)), window, Draw(), 0),
+        GeneratedClips(model, Sampling(), 0, 4, 3),
+        GeneratedClips(model, Sampling(), 1, 4, 3),
+        GeneratedClips(model, Sampling(), 0, 5, 3),
+        GeneratedClips(model, Sampling(), 0, 4, 2),
+        GeneratedClips(model, Sampling(truncation=Scaled(sigma=0.5)), 0, 4, 3),
+        GeneratedClips(model, Sampling(), 0, 4, 3, only=[0]),
+        GeneratedClips(model, Sampling(), 0, 4, 3, only=[1]),
+        GeneratedClips(other, Sampling(), 0, 4, 3),
+        GeneratedClips(model, Sampling(), 0, 4, 3, given=DataClips(data, window, Draw(), 0)),
+        GeneratedClips(model, Sampling(), 0, 4, 3, given=DataClips(data, window, Draw(), 0), futures=2),
+        GeneratedClips(model, Sampling(), 0, 4, 3, given=DataClips(data, window, Draw(windows=2), 0)),
+    ]
+    opened = Codes().open(Resources(), NAMES)
+    extractors = [
+        opened,
+        opened._replace(facts={"sha256": "0"}),
+        opened._replace(facts={"sha256": "1"}),
+        opened._replace(spec=RandomFeatures()),
+    ]
+    folders = [folder_of(tmp_path, key_of(clips, opened), Shares()) for clips in drawn]
+    folders += [folder_of(tmp_path, key_of(drawn[0], each), Shares()) for each in extractors[1:]]
+    assert len(set(folders)) == len(drawn) + len(extractors) - 1
+    again = DataClips(Numbered(8, 6), window, Draw(), 3)  # a seed that nothing is drawn by
+    named = opened._replace(facts={"file": "elsewhere.pt"})
+    assert folder_of(tmp_path, key_of(again, named), Shares()) == folders[0]
+
+
+def test_processes_share_the_parts(tmp_path: Path) -> None:
+    """Two of them, one after the other: each computes its own, and both have all in the end."""
+    seen: list[list[int]] = [[], []]
+    data = Numbered(8, 100, (16,))
+    clips = DataClips(data, WindowSpec(size=8, frames=2), Draw(), 0)
+    waits: list[int] = []
+
+    def table(rank: int) -> Table:
+        extractor = Codes().open(Resources(), NAMES)
+
+        def rows(batch: EvaluationBatch) -> Any:
+            seen[rank].append(len(batch.videos))
+            return extractor.rows(batch)
+
+        def wait() -> None:
+            waits.append(rank)
+            if rank == 0:
+                table(1)
+
+        work = Work(tmp_path, Shares(rank, 2, wait))
+        return compute_rows(clips, extractor._replace(rows=rows), work, "clips")[0]
+
+    found = table(0)
+    assert seen == [[32, 32], [32, 4]]
+    assert waits == [0, 1]
+    assert found.get("codes").tolist() == [[16 * i % 256, (16 * i + 1) % 256] for i in range(100)]
+    assert found.labels.tolist() == [i % 3 for i in range(100)]
