@@ -179,6 +179,11 @@ def test_arrays_by_an_independent_computation() -> None:
     assert [text.split()[0] for text in result.warnings] == ["only", "30", "bias:"]
 
 
+def test_built_in_clips_are_as_large_and_long_as_the_evaluated_ones() -> None:
+    result = vidgan.evaluate(FAKE, "synthetic", real_clips=20, frames=2, stride=4)
+    assert result.data == SyntheticDataset(SyntheticSpec(size=16, frames=8)).fingerprint
+
+
 def test_pixel_statistics_by_hand() -> None:
     dark = FAKE.copy()
     dark[:6] //= 16
@@ -207,6 +212,8 @@ def test_the_forms_of_videos_give_one_number(tmp_path: Path) -> None:
         vidgan.evaluate(FAKE, data),
     ]
     assert len({result.value for result in results}) == 1
+    pairs = [(video, 0) for video in REAL]  # a torch dataset of one's own
+    assert vidgan.evaluate(FAKE, pairs).value == results[0].value
     assert state(tmp_path) == before
     assert results[0].evaluated["files"] == results[0].real["source"] == "array"  # type: ignore[index]
     changed = FAKE.copy()

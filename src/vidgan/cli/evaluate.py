@@ -181,7 +181,7 @@ def sides_of(options: Measuring, opening: Opening) -> tuple[Evaluated, Dataset |
         model = options.model(path)
         if options.data is not None:
             return ModelSamples.of(model, path), open_data(options.data, model.experiment), log
-        return *open_sides(model, options.real, None, opening), log
+        return *open_sides(model, options.real, opening), log
     for name in ("sigma", "threshold", "classes"):
         if getattr(options, name) not in (None, ()):
             raise UserError(f"--{name} says how a model is sampled; {path} holds finished videos")

@@ -7,13 +7,16 @@ import numpy as np
 import torch
 
 from vidgan.data.dataset import Dataset
-from vidgan.data.open import is_named, open_dataset
+from vidgan.data.open import is_named, open_dataset, open_fitting
 from vidgan.data.raw_videos import ArrayClips, RawVideos, open_videos
 from vidgan.data.store import INDEX, PreparedDataset, open_prepared
+from vidgan.data.synthetic import BUILT_IN
 from vidgan.errors import UserError
 from vidgan.evaluation.evaluated import Evaluated, FinishedVideos, ModelSamples
-from vidgan.run.data import data_of_run
+from vidgan.evaluation.protocols.protocol import ClipForm
+from vidgan.run.data import Data, data_of_run
 from vidgan.run.directory import RunDirectory
+from vidgan.run.experiment import whole_window
 from vidgan.sample.load import load, load_run
 from vidgan.sample.model import RECORD, Model
 from vidgan.sample.standing import given_frames
@@ -21,8 +24,8 @@ from vidgan.sample.video_io import Videos
 
 Fake = Model | str | Path | Videos
 """what may be evaluated: a model, a run directory, videos as they lie, a uint8 array (N, T, H, W, 3)"""
-Real = Dataset | str | Path | Videos
-"""what it may be compared with: a dataset, a prepared folder, ``my_data.py:name``, videos as they lie, a uint8 array
+Real = Data | Videos
+"""what it may be compared with: whatever :func:`vidgan.open_dataset` opens, videos as they lie, a uint8 array
 (N, T, H, W, 3)"""
 
 
@@ -39,18 +42,18 @@ class Opening(NamedTuple):
 
 
 def open_sides(
-    fake: Fake, real: Real | None, size: int | None, opening: Opening
+    fake: Fake, real: Real | None, opening: Opening, form: ClipForm = ClipForm()
 ) -> tuple[Evaluated, Dataset | None]:
     """Both sides; where ``real`` is None, a run is compared with its own data.
 
     Args:
-        size: shorter side to which videos are resized (pixels); None keeps that of the first.
+        form: of the clips; it says to which size videos are resized, and how long built-in clips have to be.
 
     Raises:
         UserError: where nothing is there, or the two do not fit together.
     """
     if isinstance(fake, np.ndarray):
-        return open_beside(ArrayClips(fake, size), real, opening)
+        return open_beside(ArrayClips(fake, form.size), real, opening, form)
     if isinstance(fake, Model):
         if opening.checkpoint != "last":
             raise UserError("a model is evaluated as it is: leave out checkpoint")
@@ -60,16 +63,16 @@ def open_sides(
         return open_run(RunDirectory.open(path), real, opening)
     if (path / RECORD).is_file():
         return _samples(load(path, None, opening.checkpoint, opening.raw, opening.device), path, real)
-    return open_beside(open_videos(path, size), real, opening)
+    return open_beside(open_videos(path, form.size), real, opening, form)
 
 
 def _samples(model: Model, place: Path | None, real: Real | None) -> tuple[Evaluated, Dataset | None]:
-    samples = ModelSamples.of(model, place)
-    return samples, None if real is None else open_real(real, model.experiment.size)
+    whole = whole_window(model.experiment)
+    return ModelSamples.of(model, place), None if real is None else open_real(real, whole.size, whole.span)
 
 
 def open_beside(
-    videos: RawVideos, real: Real | None, opening: Opening = Opening()
+    videos: RawVideos, real: Real | None, opening: Opening = Opening(), form: ClipForm = ClipForm()
 ) -> tuple[FinishedVideos, Dataset | None]:
     """Finished videos, and real ones of their size.
 
@@ -78,7 +81,8 @@ def open_beside(
     """
     if opening.checkpoint != "last" or opening.raw:
         raise UserError("checkpoint and raw say which weights a run has; finished videos have none")
-    dataset = None if real is None else open_real(real, videos.size)
+    frames = (form.frames or videos.info(0).frames) * (form.stride or 1)
+    dataset = None if real is None else open_real(real, videos.size, frames)
     if isinstance(dataset, PreparedDataset) and dataset.index.spec.size != videos.size:
         own = dataset.index.spec.size
         raise UserError(
@@ -90,7 +94,8 @@ def open_beside(
 
 def open_run(run: RunDirectory, real: Real | None, opening: Opening) -> tuple[ModelSamples, Dataset]:
     """The model of a run, which is loaded when it is needed, and the run's own data or ``real``."""
-    dataset = data_of_run(run, None) if real is None else open_real(real, run.experiment.size)
+    whole = whole_window(run.experiment)
+    dataset = data_of_run(run, None) if real is None else open_real(real, whole.size, whole.span)
     # Standing statistics are of the data that it was trained on, whatever it is compared with.
     given = given_frames(run, dataset if dataset.fingerprint == run.data.fingerprint else None)
 
@@ -100,17 +105,17 @@ def open_run(run: RunDirectory, real: Real | None, opening: Opening) -> tuple[Mo
     return ModelSamples(run.experiment, run.class_names, model, run.path), dataset
 
 
-def open_real(real: Real, size: int) -> Dataset:
-    """Real videos; files that are not prepared are resized to ``size`` pixels.
+def open_real(real: Real, size: int, frames: int) -> Dataset:
+    """Real videos; files are resized to ``size`` pixels, built-in clips have it and are ``frames`` frames long.
 
     Raises:
         UserError: where there are none.
     """
-    if isinstance(real, Dataset):
-        return real
     if isinstance(real, np.ndarray):
         return ArrayClips(real, size)
-    if isinstance(real, str) and is_named(real):
+    if not isinstance(real, str | Path):
         return open_dataset(real)
+    if str(real) in BUILT_IN or is_named(str(real)):
+        return open_fitting(str(real), size, frames)
     path = Path(real)
     return open_prepared(path) if (path / INDEX).is_file() else open_videos(path, size)

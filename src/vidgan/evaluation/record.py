@@ -210,8 +210,9 @@ def evaluate(
 
     Args:
         fake: a model, a run directory, a folder of videos, an ``.npy`` file or a uint8 array (N, T, H, W, 3).
-        real: what it is compared with: a dataset, a prepared folder, videos as they lie or a uint8 array; None: the
-            data of the run, or nothing where the protocol needs no real clips.
+        real: what it is compared with: whatever :func:`vidgan.open_dataset` opens (a prepared folder, ``synthetic``, a
+            torch dataset of one's own, ...), videos as they lie or a uint8 array; None: the data of the run, or
+            nothing where the protocol needs no real clips.
         protocol: a name, or a protocol of one's own; :func:`vidgan.evaluation.adjusted` changes further settings.
         name: what the record calls a protocol of one's own.
         weights: file of the network's weights.
@@ -251,8 +252,7 @@ def evaluate(
     if log is not None and not Path(log).parent.is_dir():
         raise UserError(f"there is no folder {Path(log).parent} for the log")
     place = torch.device(device) if device is not None else choose_device()
-    opening = Opening(checkpoint, raw, place)
-    evaluated, dataset = open_sides(fake, real, asked.source.size, opening)
+    evaluated, dataset = open_sides(fake, real, Opening(checkpoint, raw, place), asked.source)
     resources = Resources(_path(weights), _path(mean_clip), run_foreign_code, place)
     to = None if log is None else Log(Path(log))
     (result,) = evaluate_by(evaluated, dataset, {name or "own": asked}, resources, Work(_path(cache)), to)
