@@ -131,7 +131,7 @@ def test_a_run_with_a_unit_and_data_of_ones_own(file: Path, tmp_path: Path) -> N
         ("report", run),
     )
     for words in verbs:
-        require_one_line(alone(*words), f"--code {file.name}") if words[0] != "compare" else None
+        require_one_line(alone(*words), f"--code {file.name}")
         answer = alone(*words, *code)
         assert answer.status == 0, (words, answer.err)
     assert len(list((tmp_path / "videos").iterdir())) == 2

@@ -76,8 +76,10 @@ def main(argv: list[str] | None = None) -> int:
     try:
         run = importlib.import_module(f"vidgan.cli.{verb}").run
         return int(run(args[1:]))
-    except SystemExit as end:  # after help
-        return int(end.code or 0)
+    except SystemExit as end:
+        if end.code not in (0, None):  # not after help
+            raise
+        return 0
     except UserError as error:
         if os.environ.get("VIDGAN_TRACEBACK"):
             raise
