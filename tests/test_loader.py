@@ -245,6 +245,37 @@ def test_memory_that_cannot_be_shared_is_one_line(monkeypatch: pytest.MonkeyPatc
         next(loader.batches(numbers(4, 8)))
 
 
+def test_memory_is_not_written_again_before_it_is_copied(monkeypatch: pytest.MonkeyPatch) -> None:
+    clone = torch.Tensor.clone
+
+    def slow(tensor: torch.Tensor) -> torch.Tensor:
+        time.sleep(0.05)  # the worker is faster
+        return clone(tensor)
+
+    monkeypatch.setattr(torch.Tensor, "clone", slow)
+    with Loader(Painted(5), WINDOW, 3, 1) as loader:
+        for number, batch in enumerate(loader.batches(numbers(2, 8))):
+            items = [random_item(Painted(5), WINDOW, 3, 2 * number + i) for i in range(2)]
+            assert (batch.video.numpy() == np.stack([item.frames for item in items])).all()
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_batches_are_pinned_where_that_is_asked_for(workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    pinned: list[torch.Tensor] = []
+
+    def pin(tensor: torch.Tensor) -> torch.Tensor:  # needs a GPU
+        pinned.append(tensor.detach().clone())
+        return pinned[-1]
+
+    monkeypatch.setattr(torch.Tensor, "pin_memory", pin)
+    with Loader(Painted(5), WINDOW, 0, workers, pin=True) as loader:
+        (batch,) = loader.batches(iter([[0, 1]]))
+    assert batch.video is pinned[0]
+    with Loader(Painted(5), WINDOW, 0, workers) as loader:
+        list(loader.batches(iter([[0, 1]])))
+    assert len(pinned) == 1
+
+
 def test_reading_leaves_the_global_generator_alone() -> None:
     torch.manual_seed(0)
     expected = torch.rand(3)

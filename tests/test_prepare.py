@@ -13,9 +13,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import vidgan
 from videos import number_of, write_video
 from vidgan.cli.prepare import run
-from vidgan.data.store import open_prepared
+from vidgan.data.layouts import Strips
+from vidgan.data.prepare import shards_of, write_shard
+from vidgan.data.store import PrepareSpec, open_prepared
 from vidgan.errors import UserError
 
 
@@ -203,6 +206,42 @@ def test_finished_shards_are_kept_and_changed_sources_read_again(tmp_path: Path)
     assert not data.read(changed, 0, 2).any()
     rewritten = [name for name in after if before.get(name) != after[name]]
     assert rewritten == [f"shard-{changed:05d}.bin"]
+
+
+def test_what_a_dead_worker_left_of_a_shard_is_removed(tmp_path: Path) -> None:
+    strips(tmp_path / "source", 2)
+    dest = tmp_path / "made"
+    (dest / "unfinished").mkdir(parents=True)
+    left, others = dest / ".shard-00001.bin.abc.part.bin", dest / ".shard-00000.bin.abc.part.bin"
+    left.touch()
+    others.touch()
+    spec, begun = PrepareSpec(layout=Strips()), list[int]()
+    shard = shards_of(spec.layout.find(tmp_path / "source"))[1]
+    assert write_shard(spec, dest, shard, begun.append) == 1
+    assert begun == [1]
+    assert sorted(path.name for path in dest.iterdir()) == [others.name, "shard-00001.bin", "unfinished"]
+
+
+def test_from_python_as_by_the_command(tmp_path: Path) -> None:
+    strips(tmp_path / "source", 3)
+    options = ["--layout", "strips", "--size", "12", "--codec", "png", "--workers", "0"]
+    run([str(tmp_path / "source"), str(tmp_path / "command"), *options])
+    made = vidgan.prepare(
+        tmp_path / "source", tmp_path / "python", layout="strips", size=12, codec="png", workers=0
+    )
+    assert files(tmp_path / "command") == files(tmp_path / "python")
+    assert made.info(0)[1:] == (4, 12, 12)
+    found = vidgan.inspect(tmp_path / "python", frames=5)
+    assert [tuple(each)[:2] for each in found.classes] == [("even", 2), ("odd", 1)]
+    assert [problem.reason for problem in found.problems] == ["4 frames, needs 5"] * 3
+    assert vidgan.inspect(tmp_path / "python").problems == []
+    for wrong, said in (
+        ({"layout": "strip"}, r"no layout 'strip' \(did you mean 'strips'\?\)"),
+        ({"codec": "jpg"}, r"no codec 'jpg'.*raw, png, jpeg"),
+        ({"split": "train"}, "folder has no splits"),
+    ):
+        with pytest.raises(UserError, match=said):
+            vidgan.prepare(tmp_path / "source", tmp_path / "x", **wrong)  # type: ignore[arg-type]
 
 
 def test_two_runs_at_once_are_refused(tmp_path: Path) -> None:
