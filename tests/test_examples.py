@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import vidgan
 from commands import ENVIRONMENT
-from vidgan.cli import main
 from vidgan.sample.video_io import save_video
 
 pytestmark = pytest.mark.slow
@@ -18,21 +18,10 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What examples/train.py makes."""
     out = tmp_path_factory.mktemp("examples") / "run"
-    command = [
-        "train",
-        "demo",
-        "--tiny",
-        "--steps",
-        "2",
-        "--data",
-        "synthetic",
-        "--out",
-        str(out),
-        "--workers",
-        "0",
-    ]
-    assert main(command) == 0
+    said = example("train.py", "synthetic", "--out", out, "--steps", 1, "--batch", 8)
+    assert "loss/generator" in said
     return out
 
 
@@ -47,13 +36,13 @@ def example(name: str, *args: object) -> str:
 def test_every_example_has_a_test() -> None:
     text = Path(__file__).read_text("utf-8")
     names = [path.name for path in EXAMPLES.glob("*.py")]
-    assert len(names) == 2
+    assert len(names) == 6
     assert [name for name in names if f'example("{name}"' not in text] == []
 
 
 def test_sample(run: Path, tmp_path: Path) -> None:
     said = example("sample.py", run, "--out", tmp_path / "samples", "--clips", 2)
-    assert said.startswith("Model(demo, step 2")
+    assert said.startswith("Model(demo, step 1")
     assert sorted(path.name for path in (tmp_path / "samples").iterdir()) == [
         "0000.mp4",
         "0001.mp4",
@@ -71,3 +60,21 @@ def test_score_videos(tmp_path: Path) -> None:
     said = example("score_videos.py", tmp_path / "fake", "--real", tmp_path / "real")
     assert said.startswith("frechet-random: ")
     assert "warning: " in said  # four clips are few
+
+
+def test_own_unit(tmp_path: Path) -> None:
+    said = example("own_unit.py", "--out", tmp_path / "own", "--steps", 1)
+    assert "MinimalGRUSpec" in said
+    assert "torch.Size([4, 8, 3, 24, 24])" in said
+
+
+def test_own_dataset(tmp_path: Path) -> None:
+    said = example("own_dataset.py", "--out", tmp_path / "balls", "--steps", 1)
+    assert said.splitlines()[-1] == "('right', 'left')"
+
+
+def test_fine_tune(run: Path, tmp_path: Path) -> None:
+    example("fine_tune.py", run, "synthetic-open", "--out", tmp_path / "tuned", "--steps", 1)
+    tuned = vidgan.load(tmp_path / "tuned")
+    assert tuned.step == 1
+    assert tuned.experiment.training.adam.generator_rate == 1e-4
