@@ -13,29 +13,52 @@ from torch.multiprocessing.spawn import spawn
 from torch.nn.parallel import DistributedDataParallel
 
 import catalog
+import steps
 import vidgan
-from vidgan.models import DiscriminatorInput, DiscriminatorSpec, Generator, LevelSpec, MatchingPairSpec
+from vidgan.models import (
+    DiscriminatorInput,
+    DiscriminatorSpec,
+    Generator,
+    Head,
+    HeadSpec,
+    LevelSpec,
+    MatchingPairSpec,
+    ObjectiveSpec,
+    ViewSpec,
+)
 from vidgan.models.cascade import below_of
+from vidgan.models.costs import networks
 from vidgan.models.generator import Below, from_below
+from vidgan.models.losses import Scores
 from vidgan.models.views import ClipShape
 from vidgan.nn import (
     BatchStatistics,
+    Context,
     Conv2d,
     FullAttention,
+    Moments,
+    NormSpec,
     Output,
     RecordedStatistics,
+    RecurrentSpec,
     StandingStatistics,
     State,
     Step,
     TSRUp,
+    TSRUpSpec,
     Unit,
     UnitSpec,
+    Warp,
+    WarpSpec,
 )
 from vidgan.nn.layers import join
+from vidgan.nn.warping import Predict
 from vidgan.run.distributed import end_process_group
+from vidgan.run.experiment import Experiment
 from vidgan.run.networks import build
 from vidgan.run.tiny import needed_blocks
-from vidgan.spec import SpecError
+from vidgan.shapes import as_video
+from vidgan.spec import SpecError, from_json, to_json
 from vidgan.train.state import TrainState
 
 CLIPS, CLASSES = 2, 3
@@ -354,7 +377,7 @@ def wrapped(rank: int, folder: str) -> None:
                 gradient /= 2
             # The encoder of Luc et al. 2020 has blocks whose features no unit takes.
             unused = len(own) < len(list(network.parameters()))
-            module = DistributedDataParallel(network, find_unused_parameters=unused, broadcast_buffers=False)
+            module = DistributedDataParallel(network, find_unused_parameters=unused)
             require_equal(case(module), (output, own))
 
             def twice(module: nn.Module = module, **inputs: Tensor) -> Tensor:
@@ -371,3 +394,106 @@ def wrapped(rank: int, folder: str) -> None:
 def test_networks_work_in_distributed_data_parallel(tmp_path: Path) -> None:
     spawn(wrapped, (str(tmp_path),), nprocs=2)
     assert len(list(tmp_path.glob("*-*"))) == 2 * len(EACH)
+
+
+# Parts of one's own
+
+
+class FirstFrameSpec(ViewSpec):
+    """The first frame alone."""
+
+    def steps(self, frames: int, factor: int = 1) -> int:
+        return 1
+
+    def apply(self, seen: DiscriminatorInput, draw: Tensor) -> Tensor:
+        return as_video(seen.clip[:, :1])
+
+
+class FreeHead(Head):
+    """Scores that do not ask for the class."""
+
+    def forward(self, h: Tensor, label: Tensor) -> Tensor:
+        free, _ = self.parts(h, label)
+        return free
+
+
+class FreeHeadSpec(HeadSpec):
+    def build(self, features: int, classes: int) -> Head:
+        return FreeHead(features, classes)
+
+
+class SquareNormSpec(NormSpec):
+    """By the mean square of a clip's channel."""
+
+    def moments(self, key: str, x: Tensor, context: Context) -> Moments:
+        square = x.square().mean((1, 3, 4))[:, None]
+        return Moments(torch.zeros_like(square), square)
+
+
+class ShiftSpec(WarpSpec):
+    """Every position takes what stands to its left."""
+
+    def build(self, inputs: int) -> Warp:
+        return Shift()
+
+
+class Shift(Warp):
+    def bind(self, dtype: torch.dtype) -> Predict:
+        def predict(x: Tensor) -> Tensor:
+            kernels = x.new_zeros((x.shape[0], 9, *x.shape[2:]))
+            kernels[:, 3] = 1
+            return kernels
+
+        return predict
+
+
+class LastSpec(ObjectiveSpec):
+    """A hinge of each discriminator's last score."""
+
+    def outputs(self, scores: Scores) -> list[Tensor]:
+        return [score[:, -1] for score in scores]
+
+
+def test_a_warp_of_ones_own_moves_the_state() -> None:
+    unit = TSRUpSpec(warp=ShiftSpec()).build(4, 4)
+    x, first = catalog.random(2, 1, 4, 3, 3).float(), catalog.random(2, 4, 3, 3, seed=1).float()
+    with torch.no_grad():
+        unit.update.bias.fill_(100.0)  # all of the state that was moved, nothing of the candidate
+    torch.testing.assert_close(unit(x, first)[:, 0, :, :, 1:], first[..., :-1])
+
+
+def test_parts_of_ones_own_are_trained() -> None:
+    """A view, a head, a normalisation, a warp and an objective: through JSON, costs and a training step."""
+    experiment = catalog.experiments()["demo"]
+    (level,) = experiment.levels
+    temporal = (RecurrentSpec(unit=TSRUpSpec(warp=ShiftSpec())),)
+    stages = tuple(stage.replace(temporal=temporal) for stage in level.generator.stages)
+    own = experiment.replace(
+        levels=(
+            level.replace(
+                generator=level.generator.replace(stages=stages, norm=SquareNormSpec()),
+                discriminators=(
+                    DiscriminatorSpec(
+                        name="first",
+                        view=FirstFrameSpec(),
+                        head=FreeHeadSpec(),
+                        body=catalog.BODIES["frames"],
+                    ),
+                ),
+                objective=LastSpec(),
+            ),
+        )
+    )
+    data = to_json(own)
+    assert data["levels"][0]["discriminators"][0]["view"]["is"] == "test_networks.py:FirstFrameSpec"
+    assert from_json(Experiment, data) == own
+    assert [network.name for network in networks(own.levels, 0, own.classes)] == ["generator", "first"]
+    state = steps.level_state(own, 0)
+    before = copy.deepcopy(state.level.state_dict())
+    scalars = steps.run_step(state)
+    assert all(bool(value.isfinite()) for value in scalars.values())
+    moved = {
+        name for name, tensor in state.level.state_dict().items() if not torch.equal(tensor, before[name])
+    }
+    assert {name.split(".")[0] for name in moved} == {"generator", "discriminators"}
+    assert scalars["discriminator/first/real"].dim() == 0

@@ -87,7 +87,11 @@ class EncoderSpec(Spec):
 
 
 class Encoder(nn.Module):
-    """Frames (B C 3 H W) -> :class:`Conditioning`."""
+    """Frames (B C 3 H W) -> :class:`Conditioning`.
+
+    Blocks whose features no state and no skip takes are there all the same, as Luc et al. 2020 have them: so
+    ``DistributedDataParallel`` wants ``find_unused_parameters=True``.
+    """
 
     def __init__(self, spec: EncoderSpec, frames: int, states: Mapping[int, int], size: int) -> None:
         super().__init__()
