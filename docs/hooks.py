@@ -130,7 +130,10 @@ def source_of(uri: str) -> Path:
 def listing_of(path: Path) -> str:
     name = path.relative_to(ROOT).as_posix()
     language = LANGUAGES.get(path.suffix, "text")
-    code = path.read_text("utf-8")
+    if path.is_dir():
+        code = "\n".join(sorted(file.name for file in path.iterdir() if file.is_file()))
+    else:
+        code = path.read_text("utf-8")
     return (
         f"---\nsearch:\n  exclude: true\n---\n# {path.name}\n\n`{name}`\n\n``````{language}\n{code}\n``````\n"
     )
