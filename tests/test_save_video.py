@@ -77,6 +77,14 @@ def test_what_is_no_video_is_one_line(tmp_path: Path, video: torch.Tensor, name:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_halves_are_written_as_floats_are(tmp_path: Path) -> None:
+    """Every byte's value, rounded to bfloat16: adding 1 to it there would lose the last bits once more."""
+    video = (torch.arange(255.0) / 127.5 - 1).bfloat16().view(5, 1, 3, 17).expand(5, 3, 3, 17)
+    vidgan.save_video(video, tmp_path / "a.npy")
+    expected = ((video.double() + 1) * 127.5).round().permute(0, 2, 3, 1)
+    assert np.array_equal(np.load(tmp_path / "a.npy"), expected)
+
+
 def test_impossible_rates_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="frames per second"):
         vidgan.save_video(floats(), tmp_path / "a.mp4", fps=0)

@@ -38,7 +38,7 @@ def save_video(video: Tensor | NDArray[Any], path: str | Path, fps: float = 12.0
             raise UserError(
                 "a video of floats has values in [-1, 1], and this one has some that are not finite"
             )
-        given = to_bytes(given[None])[0]
+        given = to_bytes(given[None].float())[0]
     if given.dtype != torch.uint8 or given.ndim != 4 or given.shape[3] != 3 or not given.numel():
         shape = tuple(given.shape)
         raise UserError(
@@ -85,13 +85,6 @@ def check_rate(fps: float) -> None:
     low, high = RATES
     if not low <= fps <= high:
         raise UserError(f"frames per second must be {low:g} to {high:g}, got {fps:g}")
-
-
-def write_frames(folder: Path, clip: Clip) -> None:
-    """Write every frame as ``00000.png``, ``00001.png``, ... into ``folder``."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for i, frame in enumerate(clip):
-        write_image(folder / f"{i:05d}.png", frame)
 
 
 def write_image(path: Path, image: NDArray[np.uint8]) -> None:
