@@ -1,11 +1,15 @@
 """Standing statistics: how classes are drawn, and passes that are cut to fit into memory without a trace."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 import torch
 
 import catalog
 from vidgan.data.dataset import ClipInfo
 from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
+from vidgan.errors import UserError
 from vidgan.models.cascade import FrozenLevel, whole
 from vidgan.models.generator import NOTHING, Conditioning, Generator, join
 from vidgan.nn.norm import StandingStatistics
@@ -19,10 +23,11 @@ from vidgan.run.experiment import (
     whole_window,
 )
 from vidgan.run.tiny import LATENT, tiny
+from vidgan.sample import standing
 from vidgan.sample.model import Model
 from vidgan.sample.previews import COLUMNS, ROWS, brief_statistics, column_classes
 from vidgan.sample.sampler import at_once, parts_of
-from vidgan.sample.standing import GivenFrames, standing_statistics
+from vidgan.sample.standing import GivenFrames, StatisticsStore, frozen_levels, standing_statistics
 from vidgan.seeds import stream
 from vidgan.train.state import TrainState
 
@@ -162,6 +167,78 @@ def test_classes_are_drawn_as_often_as_the_data_have_them(labels: tuple[int, ...
         torch.randn((100, LATENT), generator=rng)  # the noise is drawn first
         tickets += torch.randint(0, total, (100,), generator=rng).tolist()
     assert drawn.tolist() == [owners[ticket] for ticket in tickets]
+
+
+def test_the_noise_has_the_deviation_that_is_asked_for() -> None:
+    """What statistics see of each clip: sigma times the same normal draws (Luc et al. 2020, E.2)."""
+    generator = TrainState(catalog.experiments()["demo"], 0, CPU).level.generator
+    seen: list[torch.Tensor] = []
+    generator.start.register_forward_pre_hook(lambda module, given: seen.append(given[0].clone()))
+    for sigma in (1.0, 0.25, 0.0):
+        passes = StandingStatisticsSpec(batches=1, clips=50, sigma=sigma)
+        standing_statistics(generator, [whole(1)], [1, 1], passes, 5, lambda batch, label: [NOTHING])
+    plain, scaled, none = (z[:, :LATENT] for z in seen)
+    assert abs(plain.std() - 1) < 0.2
+    assert torch.equal(scaled, 0.25 * plain)
+    assert not none.any()
+
+
+def changed_labels(model: Model) -> None:
+    model.label_counts = (2, *model.label_counts[1:])
+
+
+def changed_training(model: Model, **changes: object) -> None:
+    training = model.experiment.training.replace(**changes)
+    model.experiment = model.experiment.replace(training=training)
+
+
+def changed_weight(model: Model, level: int) -> None:
+    with torch.no_grad():
+        next(model.generators[level].parameters()).view(-1)[0] += 1
+
+
+@pytest.mark.parametrize(
+    ("change", "levels"),
+    [
+        (lambda model: None, 0),
+        (changed_labels, 2),
+        (lambda model: changed_training(model, seed=3), 2),
+        (lambda model: changed_training(model, standing_statistics=BRIEF.replace(clips=5)), 2),
+        (lambda model: changed_training(model, standing_statistics=BRIEF.replace(sigma=0.5)), 2),
+        (lambda model: changed_weight(model, 1), 1),
+        (lambda model: changed_weight(model, 0), 2),  # which makes what level 2 is given
+    ],
+    ids=["nothing", "labels", "seed", "clips", "sigma", "upper weights", "lower weights"],
+)
+def test_statistics_are_kept_by_all_that_they_depend_on(
+    change: Callable[[Model], None], levels: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a cascade of two levels, as many are taken anew as depend on what changed."""
+    monkeypatch.setattr(standing, "statistics_of_level", lambda *given: {"a/mean": torch.zeros(1)})
+    experiment = with_micro(tiny(preset("ssw-gan-k600-48x128")), 2)
+    for number, changed in enumerate((lambda model: None, change)):
+        model = untrained(experiment)
+        model.statistics = StatisticsStore(write=tmp_path)
+        changed(model)
+        model.sampler()
+        assert len(list(tmp_path.iterdir())) == 2 + number * levels
+    longer = 2 * experiment.levels[-1].frames
+    model.sampler(longer)
+    assert len(list(tmp_path.iterdir())) == 4 + levels
+
+
+def test_statistics_of_given_frames_are_kept_by_their_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(standing, "statistics_of_level", lambda *given: {"a/mean": torch.zeros(1)})
+    experiment = with_micro(tiny(preset("trivd-gan-fp-k600-16x64")), 2)
+    generators = untrained(experiment).generators
+    for fingerprint, files in (("a", 1), ("b", 2), ("a", 2)):
+        data = GivenFrames(fingerprint, lambda: SyntheticDataset(SyntheticSpec(clips=1)))
+        frozen_levels(experiment, generators, [1], data, StatisticsStore(write=tmp_path))
+        assert len(list(tmp_path.iterdir())) == files
+    with pytest.raises(UserError, match="takes standing statistics of data"):
+        frozen_levels(experiment, generators, [1])
 
 
 class Unbalanced(SyntheticDataset):
