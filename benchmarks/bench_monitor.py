@@ -1,6 +1,6 @@
-"""What watching a step costs: steps with and without the monitor, taken in turn.
+"""What monitoring a step costs: steps with and without the monitor, taken in turn.
 
-The cost of a watched step is shared by all steps of a tick, since one of them is watched; that share is the last line.
+One step of every tick is monitored, so all steps of a tick share its cost; that share is the last line.
 """
 
 import statistics
@@ -26,22 +26,22 @@ def main(settings: MonitorSettings) -> None:
     show_machine(settings.device)
     experiment = with_batch(preset(settings.preset), settings.batch)
     trainee = Trainee(experiment, settings.level - 1, settings.device)
-    watch = CollapseDetector(CollapseSpec())
+    detector = CollapseDetector(CollapseSpec())
 
-    def watched() -> None:
+    def monitored() -> None:
         monitor = Monitor()
         trainee.step(monitor)
-        watch.see(trainee.state.steps, monitor.take(trainee.state.level, Replicas()))
+        detector.see(trainee.state.steps, monitor.take(trainee.state.level, Replicas()))
 
     cases = [
         Case("a step", timed(trainee.step, settings.device)),
-        Case("a watched step", timed(watched, settings.device)),
+        Case("a monitored step", timed(monitored, settings.device)),
     ]
     results = interleave(cases, settings.rounds)
-    show(f"watching a step of {settings.preset}, {settings.batch} clips", results, items=settings.batch)
+    show(f"monitoring a step of {settings.preset}, {settings.batch} clips", results, items=settings.batch)
     tick = experiment.reporting.tick
     share = 100 * (statistics.median(results[1].ratios) - 1) / tick
-    print(f"\n  one step of {tick} is watched: {share:.2f} % of training")
+    print(f"\n  one step of {tick} is monitored: {share:.2f} % of training")
 
 
 if __name__ == "__main__":

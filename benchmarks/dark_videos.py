@@ -15,9 +15,9 @@ from vidgan.cli import main as vidgan
 from vidgan.presets import preset
 from vidgan.report.compare import Values, logged, mean_curve
 from vidgan.report.figures import Curve, Plot, save
+from vidgan.run.collapse import COLOURS
 from vidgan.run.directory import RunDirectory
 from vidgan.run.logs import read_lines
-from vidgan.train.monitor import COLOURS
 
 BAD_INPUT = 2
 """exit status of what a user can mend, and of a run that diverged"""

@@ -1,4 +1,4 @@
-"""What the monitor measures, against plain loops; and that being watched changes nothing."""
+"""What the monitor measures, against plain loops; and that being monitored changes nothing."""
 
 import math
 from pathlib import Path
@@ -56,7 +56,7 @@ def made_up(seed: int, labels: list[int], frames: int = 4) -> Batch:
     return Batch(real, fake, scores[:2], scores[2:])
 
 
-def watched(batches: list[Batch], replicas: Replicas = Replicas()) -> dict[str, float]:
+def monitored(batches: list[Batch], replicas: Replicas = Replicas()) -> dict[str, float]:
     state, monitor = demo_state(), Monitor()
     for batch in batches:
         monitor.discriminators(state.level, *batch)
@@ -86,7 +86,7 @@ def in_plain_loops(batches: list[Batch], kind: str) -> dict[str, float]:
 def test_signals_are_those_of_plain_loops_over_all_micro_batches(kind: str) -> None:
     assert preset("demo").levels[0].objective == SumThenHingeSpec(mean=True)  # so the sign is that of the sum
     batches = [made_up(0, [0, 1, 0, 0, 1]), made_up(1, [2, 2, 1])]
-    ours, expected = watched(batches), in_plain_loops(batches, kind)
+    ours, expected = monitored(batches), in_plain_loops(batches, kind)
     assert 0 < expected["dark"] < 1
     names = {
         "red": f"pixel/{kind} red",
@@ -100,7 +100,7 @@ def test_signals_are_those_of_plain_loops_over_all_micro_batches(kind: str) -> N
 
 
 def test_nothing_is_told_of_what_was_not_seen() -> None:
-    ours = watched([made_up(0, [0, 1, 2], frames=1)])
+    ours = monitored([made_up(0, [0, 1, 2], frames=1)])
     assert not {"diversity/fake", "motion/fake"} & ours.keys()
     assert "pixel/fake red" in ours
 
@@ -109,9 +109,9 @@ def test_small_distances_keep_their_digits() -> None:
     batch = made_up(0, [0, 0])
     clip = batch.fake.clip[1:].repeat(2, 1, 1, 1, 1)
     clip[1] += 2e-4
-    assert watched([batch._replace(fake=batch.fake._replace(clip=clip))])["diversity/fake"] == pytest.approx(
-        1e-4, rel=0.05
-    )
+    assert monitored([batch._replace(fake=batch.fake._replace(clip=clip))])[
+        "diversity/fake"
+    ] == pytest.approx(1e-4, rel=0.05)
 
 
 class Half(Replicas):
@@ -139,12 +139,12 @@ def test_replicas_count_for_as_much_as_they_saw() -> None:
     mine, theirs = made_up(0, [0, 0, 1, 1]), made_up(1, [0, 1, 2, 2])
     recorder = Recorder()
     recorder.asked = []
-    watched([theirs], recorder)
+    monitored([theirs], recorder)
     half = Half()
     half.other = recorder.asked
-    whole = watched([mine, theirs])
-    assert watched([mine], half) == pytest.approx(whole)
-    parts = watched([mine])["diversity/fake"], watched([theirs])["diversity/fake"]
+    whole = monitored([mine, theirs])
+    assert monitored([mine], half) == pytest.approx(whole)
+    parts = monitored([mine])["diversity/fake"], monitored([theirs])["diversity/fake"]
     assert whole["diversity/fake"] != pytest.approx(sum(parts) / 2)
 
 
@@ -179,7 +179,7 @@ def step_of(experiment: Experiment, index: int, monitor: Monitor | None) -> Trai
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "index"), [("demo", 0), ("ssw-gan-k600-48x128", 1)])
-def test_a_watched_step_is_the_same_step(name: str, index: int) -> None:
+def test_a_monitored_step_is_the_same_step(name: str, index: int) -> None:
     experiment = steps.one_discriminator_update(steps.batched(tiny(preset(name)), 2, micro_batch=1))
     monitor, before = Monitor(), torch.get_rng_state()
     seen, unseen = step_of(experiment, index, monitor), step_of(experiment, index, None)
@@ -194,7 +194,7 @@ def test_a_watched_step_is_the_same_step(name: str, index: int) -> None:
 
 
 @pytest.mark.slow
-def test_a_run_logs_signals_at_ticks_and_judges_held_out_clips(tmp_path: Path, capsys: Capture) -> None:
+def test_a_run_logs_signals_at_ticks_and_scores_held_out_clips(tmp_path: Path, capsys: Capture) -> None:
     command = ["train", "demo", "--tiny", "--data", "synthetic", "--workers", 0, "--steps", 4]
     rarely = ["--reporting.samples", 100, "--reporting.checkpoint", 100]
     plain, apart = tmp_path / "plain", tmp_path / "apart"
@@ -207,7 +207,7 @@ def test_a_run_logs_signals_at_ticks_and_judges_held_out_clips(tmp_path: Path, c
     for discriminator in ("frames", "clip"):
         assert f"discriminator/{discriminator}/held out" not in known[3]
         assert len({scalars[f"discriminator/{discriminator}/held out"] for scalars in held_out}) == 4
-    # Judging draws nothing that training draws: the same weights in the end.
+    # Scoring them draws nothing that training draws: the same weights in the end.
     ours, theirs = (load(checkpoint_path(run / "checkpoints", 1, 4)).tensors for run in (plain, apart))
     assert all(torch.equal(ours[name], theirs[name]) for name in ours | theirs)
 

@@ -9,6 +9,7 @@ import steps
 from vidgan.models.level import Level
 from vidgan.models.losses import VarietySpec
 from vidgan.models.views import DiscriminatorInput
+from vidgan.nn.norm import BatchStatistics
 from vidgan.run.experiment import Experiment
 from vidgan.spec import SpecError
 from vidgan.train.step import update_generator
@@ -53,11 +54,11 @@ def test_an_update_continues_each_clip_several_times(name: str, monkeypatch: pyt
     given: list[DiscriminatorInput] = []
     generate_fake = Level.generate_fake
 
-    def watched(level: Level, real: DiscriminatorInput, *rest: object) -> DiscriminatorInput:
+    def recorded(level: Level, real: DiscriminatorInput, *rest: object) -> DiscriminatorInput:
         given.append(real)
         return generate_fake(level, real, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Level, "generate_fake", watched)
+    monkeypatch.setattr(Level, "generate_fake", recorded)
     experiment = with_variety(name, VarietySpec(weight=2.0, futures=2))
     state = steps.level_state(experiment, 0)
     (micro,) = batch = steps.micro_batches(state)[-1]
@@ -66,6 +67,32 @@ def test_an_update_continues_each_clip_several_times(name: str, monkeypatch: pyt
     assert torch.equal(seen.clip, micro.real.clip[[0, 0, 2, 2]])
     assert torch.equal(seen.label, micro.real.label[[0, 0, 2, 2]])
     assert scalars["loss/variety"] > 0
+
+
+def test_an_update_adds_it_to_the_discriminators_part() -> None:
+    """The gradients are those of both losses, added up clip by clip."""
+    experiment = with_variety("demo", VarietySpec(weight=2.0, futures=2))
+    state = steps.level_state(experiment, 0)
+    level = state.level
+    (micro,) = batch = steps.micro_batches(state)[-1]
+    real = micro.real.rows(torch.tensor([0, 0, 2, 2]))
+    fake = level.generate_fake(real, micro.z, None, BatchStatistics())
+    apart = [(x - made).abs().mean() for x, made in zip(real.clip, fake.clip, strict=True)]
+    variety = 2.0 * (torch.minimum(apart[0], apart[1]) + torch.minimum(apart[2], apart[3])) / 2
+    scores = []
+    for name in level.discriminators:
+        discriminator = level.discriminator(name)
+        (h,) = discriminator.features([fake], [micro.fake_draws[name]])
+        scores.append(
+            discriminator.head(h, real.label).mean(-1)
+        )  # the demo's objective takes means over frames
+    loss = variety - sum((score.mean() for score in scores), torch.zeros((), dtype=F64))
+    named = dict(level.generator.named_parameters())
+    expected = torch.autograd.grad(loss, list(named.values()))
+    scalars = update_generator(state, batch)
+    assert scalars["loss/variety"].item() == pytest.approx(variety.item(), rel=1e-9)
+    for (name, parameter), gradient in zip(named.items(), expected, strict=True):
+        torch.testing.assert_close(parameter.grad, gradient, rtol=1e-7, atol=1e-10, msg=name)
 
 
 def test_numbers_out_of_range_are_refused() -> None:

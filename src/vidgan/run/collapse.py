@@ -255,7 +255,7 @@ class Alarm(NamedTuple):
 
 
 class History:
-    """How a rule has fared so far, by one discriminator or by the whole model."""
+    """What a rule has made of the ticks so far, of one discriminator or of the whole model."""
 
     def __init__(self) -> None:
         self.seen = self.well = self.holding = 0
@@ -269,51 +269,43 @@ class CollapseDetector:
 
     def __init__(self, spec: CollapseSpec) -> None:
         self.spec = spec
-        self._courses: dict[tuple[str, str], History] = {}
+        self._histories: dict[tuple[str, str], History] = {}
 
     def see(self, step: int, scalars: Scalars) -> list[Alarm]:
         """The alarms of this tick, as a rule none."""
-        readings = [
-            (rule, about, reading)
-            for rule in RULES
-            for about, reading in rule.read(self.spec, scalars).items()
+        signals = [
+            (rule, about, signal) for rule in RULES for about, signal in rule.read(self.spec, scalars).items()
         ]
-        return [alarm for each in readings if (alarm := self._follow(step, *each)) is not None]
+        return [alarm for each in signals if (alarm := self._follow(step, *each)) is not None]
 
     def counts(self, rule: Rule, about: str) -> bool:
         """Whether a rule may give alarm: the model, or its discriminator ``about``, has been well, or the
         grace is over."""
-        return self._courses[rule.name, about].armed
+        return self._histories[rule.name, about].armed
 
     def onset(self) -> int | None:
         """First step of what may become an alarm, or is one still: what was kept before it is healthy."""
-        steps = [course.onset for course in self._courses.values() if course.onset is not None]
+        steps = [history.onset for history in self._histories.values() if history.onset is not None]
         return min(steps, default=None)
 
-    def _follow(self, step: int, rule: Rule, about: str, reading: Signal) -> Alarm | None:
-        course = self._courses.setdefault((rule.name, about), History())
+    def _follow(self, step: int, rule: Rule, about: str, signal: Signal) -> Alarm | None:
+        history = self._histories.setdefault((rule.name, about), History())
         needed = 1 if rule.at_once else self.spec.ticks
         lasting = needed * rule.times
-        course.seen += 1
-        course.well = course.well + 1 if reading.severity <= WELL else 0
-        course.armed |= rule.at_once or course.well >= needed or course.seen > self.spec.grace
-        if reading.severity < 1:
-            course.holding, course.onset = 0, None
-            course.told &= course.well < needed
+        history.seen += 1
+        history.well = history.well + 1 if signal.severity <= WELL else 0
+        history.armed |= rule.at_once or history.well >= needed or history.seen > self.spec.grace
+        if signal.severity < 1:
+            history.holding, history.onset = 0, None
+            history.told &= history.well < needed
             return None
-        course.onset = step if course.onset is None else course.onset
-        course.holding += 1
-        if course.told or not course.armed or course.holding < lasting:
+        history.onset = step if history.onset is None else history.onset
+        history.holding += 1
+        if history.told or not history.armed or history.holding < lasting:
             return None
-        course.told = True
-        since = f" since step {course.onset}" if course.onset != step else ""
-        return Alarm(rule.name, step, course.onset, f"{rule.name} at step {step}: {reading.text}{since}")
-
-
-def alarms_of(spec: CollapseSpec, ticks: Iterable[tuple[int, Scalars]]) -> list[Alarm]:
-    """All alarms of a level's ticks (step, signals), as :class:`Watch` gives them one by one."""
-    watch = CollapseDetector(spec)
-    return [alarm for step, scalars in ticks for alarm in watch.see(step, scalars)]
+        history.told = True
+        since = f" since step {history.onset}" if history.onset != step else ""
+        return Alarm(rule.name, step, history.onset, f"{rule.name} at step {step}: {signal.text}{since}")
 
 
 def alarms_in(lines: Iterable[Mapping[str, Any]], level: int) -> list[dict[str, Any]]:

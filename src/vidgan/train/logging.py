@@ -163,7 +163,7 @@ class EventFiles(Callback):
         self._writer = SummaryWriter(str(folder / f"level{state.index + 1}"), purge_step=state.steps + 1)
         self._scores = {name: [] for name in state.level.discriminators}
         self._hooks = [
-            state.level.discriminator(name).head.register_forward_hook(self._keeper(name))
+            state.level.discriminator(name).head.register_forward_hook(self._recorder(name))
             for name in self._scores
         ]
 
@@ -204,14 +204,14 @@ class EventFiles(Callback):
             self._writer.close()
         self._hooks = []
 
-    def _keeper(self, name: str) -> Callable[[Head, object, Tensor], None]:
-        def keep(head: Head, args: object, scores: Tensor) -> None:
+    def _recorder(self, name: str) -> Callable[[Head, object, Tensor], None]:
+        def record(head: Head, args: object, scores: Tensor) -> None:
             # The discriminators' update scores real clips, then fakes; in the generator's the discriminators
             # stand still.
             if torch.is_grad_enabled() and head.score.weight.requires_grad:
                 self._scores[name] = [*self._scores[name][-1:], scores.detach()]
 
-        return keep
+        return record
 
 
 def as_gif(image: Image.Image) -> bytes:

@@ -14,12 +14,12 @@ from vidgan.models.level import AdversarialLevel
 from vidgan.models.losses import Scores
 from vidgan.models.views import DiscriminatorInput
 from vidgan.nn.layers import WeightLayer
+from vidgan.run.collapse import COLOURS
 from vidgan.run.distributed import Replicas
 from vidgan.run.experiment import Experiment, window_of
 from vidgan.seeds import derive, stream
 from vidgan.train.state import TrainState
 
-COLOURS: Final = ("red", "green", "blue")
 DARK: Final = 0.05
 """A video whose mean pixel value, in [0, 1], is below this is dark; the protocol ``pixel-statistics`` has the same."""
 
@@ -28,8 +28,8 @@ class Monitor:
     """Signals of one step, as sums and counts on the device, so that nothing waits for it before :meth:`take`.
 
     The same over micro-batches, discriminator updates and replicas: sums and counts are added, then divided. Nothing
-    is drawn and no state is kept, so training does not depend on being watched. Fakes are those that the discriminators
-    are trained on: raw weights and batch statistics.
+    is drawn and no state is kept, so training does not depend on it. Fakes are those that the discriminators are
+    trained on: raw weights and batch statistics.
     """
 
     def __init__(self) -> None:

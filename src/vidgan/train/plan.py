@@ -380,7 +380,7 @@ def measure_budget(experiment: Experiment, hours: float, replicas: Replicas, dev
                 0
             ]:  # together: a replica that stopped alone would be waited for
                 break
-    # All replicas must go on to the same number of steps.
+    # All replicas must come to the same number of steps.
     mean = replicas.average({"step": torch.tensor(seconds / steps, dtype=torch.float64)})["step"]
     return Budget(hours, mean, steps)
 

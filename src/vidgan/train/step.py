@@ -49,7 +49,7 @@ def training_step(
 
     Args:
         reals: the real clips of each discriminator update, this process's share of them.
-        monitor: measures the step, where it is watched.
+        monitor: measures the step.
     """
     scalars: Scalars = {}
     for update, real in enumerate(reals):

@@ -1,6 +1,6 @@
 """The collapse detector: rules at their thresholds, faults injected into real runs, and what a run does about them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from vidgan.models.views import DiscriminatorInput
 from vidgan.report.page import write_report
 from vidgan.run.best import CheckpointRetention
 from vidgan.run.checkpoints import State, checkpoint_path, prune, save, steps_of
-from vidgan.run.collapse import RULES, Alarm, CollapseDetector, CollapseSpec, Scalars, alarms_of
+from vidgan.run.collapse import RULES, Alarm, CollapseDetector, CollapseSpec, Scalars
 from vidgan.run.logs import read_lines
 
 Capture = pytest.CaptureFixture[str]
@@ -65,6 +65,12 @@ TICKS = dict.fromkeys(FAULTS, 5) | {
     "diverged": 1,
 }
 """at which a fault is named, counted from its onset"""
+
+
+def alarms_of(spec: CollapseSpec, ticks: Sequence[tuple[int, Scalars]]) -> list[Alarm]:
+    """All alarms of a level's ticks."""
+    detector = CollapseDetector(spec)
+    return [alarm for step, scalars in ticks for alarm in detector.see(step, scalars)]
 
 
 def course(*parts: tuple[int, Scalars], every: int = 100) -> list[tuple[int, Scalars]]:
@@ -255,7 +261,7 @@ def test_injected_faults_are_named_in_time(
 
 
 @pytest.mark.slow
-def test_the_watch_may_stop_a_run_and_resuming_goes_on(
+def test_the_detector_may_stop_a_run_which_can_be_resumed(
     tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "run"
@@ -276,21 +282,21 @@ def test_the_watch_may_stop_a_run_and_resuming_goes_on(
 def test_a_suspicion_keeps_what_an_alarm_would_need(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run")
     write_log(run, [tick(25 * i, HEALTHY) for i in range(1, 11)])
-    keeper = CheckpointRetention(run, 1)
+    retention = CheckpointRetention(run, 1)
     for step in (200, 225, 250):
         save(checkpoint_path(run.checkpoints, 1, step), State({}, {"step": step}))
     for step, value in ((200, 2.0), (225, 3.0)):
         run.metrics.append(evaluated(step, value))
     for step in (251, 252, 253, 254):
-        assert keeper.alarms(step, {**HEALTHY, "motion/fake": 0.0}) == []
+        assert retention.alarms(step, {**HEALTHY, "motion/fake": 0.0}) == []
         save(checkpoint_path(run.checkpoints, 1, step), State({}, {"step": step}))
-        prune(run.checkpoints, 1, 1, keeper.kept())
+        prune(run.checkpoints, 1, 1, retention.kept())
         run.metrics.append(evaluated(step, 1 / step))  # whatever the protocol thinks of still videos
     assert steps_of(run.checkpoints, 1) == [200, 250, 253, 254]
-    (alarm,) = keeper.alarms(255, {**HEALTHY, "motion/fake": 0.0})
+    (alarm,) = retention.alarms(255, {**HEALTHY, "motion/fake": 0.0})
     assert alarm["keeps"] == [200, 250]
-    keeper.alarms(256, HEALTHY)
-    assert keeper.kept() == {200, 250, 254}  # an alarm's stay for good, beside the best of all
+    retention.alarms(256, HEALTHY)
+    assert retention.kept() == {200, 250, 254}  # an alarm's stay for good, beside the best of all
     run.log.append(tick(255, HEALTHY) | {"alarms": [alarm]})
     assert CheckpointRetention(run, 1).kept() == {200, 250, 254}
 
@@ -306,14 +312,14 @@ def evaluated(step: int, value: float) -> dict[str, object]:
     }
 
 
-def test_a_watch_that_is_fed_the_log_goes_on_as_if_it_had_never_left() -> None:
+def test_a_detector_that_is_fed_the_log_is_as_if_it_had_never_left() -> None:
     ticks = course((20, {}), (9, FAULTS["frozen-video"]), (9, DARK))
     whole: list[Alarm] = alarms_of(CollapseSpec(), ticks)
     assert len(whole) == 2
     for cut in (3, 22, 26, 31):
-        watch = CollapseDetector(CollapseSpec())
-        before = [alarm for step, scalars in ticks[:cut] for alarm in watch.see(step, scalars)]
-        after = [alarm for step, scalars in ticks[cut:] for alarm in watch.see(step, scalars)]
+        detector = CollapseDetector(CollapseSpec())
+        before = [alarm for step, scalars in ticks[:cut] for alarm in detector.see(step, scalars)]
+        after = [alarm for step, scalars in ticks[cut:] for alarm in detector.see(step, scalars)]
         assert before + after == whole
 
 

@@ -1,7 +1,7 @@
 """What the collapse detector says of runs: ten healthy ones and some that are made to fail, or runs that are there.
 
-``python benchmarks/collapse_watch.py --out runs/watch`` trains them, resumes what is unfinished and prints a table;
-``python benchmarks/collapse_watch.py RUN...`` prints it for runs that were trained already. A rule's number is its
+``python benchmarks/collapse_detector.py --out runs/watch`` trains them, resumes what is unfinished and prints a table;
+``python benchmarks/collapse_detector.py RUN...`` prints it for runs that were trained already. A rule's number is its
 largest severity once it counted: below 1 there was no alarm, and how much room there was shows.
 """
 
@@ -61,17 +61,17 @@ def row(path: Path) -> str:
     worst: dict[str, float] = {}
     ticks = 0
     for level in range(1, len(run.experiment.levels) + 1):
-        watch = CollapseDetector(run.experiment.reporting.collapse)
+        detector = CollapseDetector(run.experiment.reporting.collapse)
         for line in lines:
             if line["level"] != level:
                 continue
             ticks += 1
             told += [
-                f"{a.rule} at {a.step} (since {a.onset})" for a in watch.see(line["step"], line["scalars"])
+                f"{a.rule} at {a.step} (since {a.onset})" for a in detector.see(line["step"], line["scalars"])
             ]
             for rule in RULES:
-                for about, reading in rule.read(watch.spec, line["scalars"]).items():
-                    if watch.counts(rule, about):
+                for about, reading in rule.read(detector.spec, line["scalars"]).items():
+                    if detector.counts(rule, about):
                         worst[rule.name] = max(worst.get(rule.name, 0.0), reading.severity)
     cells = [f"{worst[rule.name]:.2g}" if rule.name in worst else "" for rule in RULES]
     last = lines[-1]["step"] if lines else 0

@@ -1,0 +1,100 @@
+"""What a training step is fed with: windows of the levels below, held-out clips."""
+
+from collections import Counter
+
+import pytest
+import torch
+from torch import Tensor
+
+import catalog
+from cascades import GRU, SEPARABLE, frozen_level, level_spec
+from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
+from vidgan.models.cascade import by_label, sample_levels
+from vidgan.models.level import Level
+from vidgan.models.views import DiscriminatorInput
+from vidgan.run.experiment import BatchSpec, Experiment, TrainingSpec
+from vidgan.seeds import stream
+from vidgan.train.monitor import HeldOut, Monitor
+from vidgan.train.state import TrainState
+from vidgan.train.step import videos_below
+
+CPU = torch.device("cpu")
+
+
+def test_fakes_of_an_upper_level_come_from_anywhere_in_the_video_below() -> None:
+    """SSW-GAN, 3.2: windows of the lower video, uniformly; those of a process are rows of the global batch."""
+    clips, seed, step, update = 60, 3, 5, 1
+    low, high = levels = level_spec(6, 4, 2, GRU), level_spec(12, 8, 1, SEPARABLE, window=4)
+    training = TrainingSpec(seed=seed, batch=BatchSpec(global_batch=clips))
+    experiment = Experiment(name="x", levels=levels, classes=3, training=training)
+    below = frozen_level(levels, 0)
+    below.generator.float()
+    sample = videos_below(experiment, [below])
+    assert sample is not None
+    label = torch.arange(clips) % 3
+    made = sample(label, step, update, 0)
+
+    def noise(level: int, dimension: int) -> Tensor:
+        return torch.randn((clips, dimension), generator=stream(seed, "noise below", 1, level, step, update))
+
+    (whole,) = sample_levels([below], noise, by_label(label))
+    frames = high.window * low.frames // high.frames if high.window else 0
+    assert made.shape == (clips, 2, 3, *whole.shape[3:])
+    starts = []
+    for window, video in zip(made, whole, strict=True):
+        fits = [s for s in range(low.frames - frames + 1) if torch.allclose(window, video[s : s + frames])]
+        assert len(fits) == 1
+        starts += fits
+    counts = Counter(starts)
+    for start in range(5):  # each within four deviations of a binomial
+        assert abs(counts[start] - clips / 5) <= 4 * (clips * 0.2 * 0.8) ** 0.5
+        assert counts[start] > 0
+    part = sample(label[20:30], step, update, 20)
+    torch.testing.assert_close(part, made[20:30])
+    assert not torch.allclose(sample(label, step + 1, update, 0), made)
+
+
+def test_the_first_level_has_none_below() -> None:
+    assert videos_below(catalog.experiments()["demo"], ()) is None
+
+
+@pytest.mark.parametrize("conditional", [True, False])
+def test_held_out_clips_keep_their_classes(conditional: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The held-out data name the same classes in another order; each clip is scored under its own."""
+    experiment = catalog.experiments()["demo"]
+    classes = ("disc-right", "disc-left", "disc-up")
+    batch = BatchSpec(global_batch=8)
+    experiment = experiment.replace(
+        conditional=conditional,
+        classes=3 if conditional else 1,
+        training=experiment.training.replace(batch=batch),
+    )
+    (level,) = experiment.levels
+    held_out = SyntheticDataset(
+        SyntheticSpec(
+            shapes=("disc",), motions=("up", "left", "right"), size=level.size, frames=level.frames, clips=24
+        )
+    )
+    assert set(held_out.classes) == set(classes)
+    seen: list[DiscriminatorInput] = []
+    real_input = Level.real_input
+
+    def recorded(self: Level, clip: Tensor, label: Tensor, smooth: bool) -> DiscriminatorInput:
+        seen.append(real_input(self, clip, label, smooth))
+        return seen[-1]
+
+    monkeypatch.setattr(Level, "real_input", recorded)
+    state, monitor = TrainState(experiment, 0, CPU), Monitor()
+    state.steps = 1
+    HeldOut(held_out, experiment, classes).discriminate(state, monitor)
+    (given,) = seen
+    videos = [torch.from_numpy(held_out.read(i, 0, level.frames)) for i in range(len(held_out))]
+    names = []
+    for clip in given.clip:
+        shown = ((clip.permute(0, 2, 3, 1) + 1) * 127.5).round().to(torch.uint8)
+        (index,) = [i for i, video in enumerate(videos) if torch.equal(shown, video)]
+        names.append(held_out.classes[held_out.info(index).label])
+    assert len(set(names)) == 3
+    assert given.label.tolist() == [classes.index(name) if conditional else 0 for name in names]
+    signals = monitor.take(state.level, state.replicas)
+    assert 0 <= signals["accuracy/frames/held out"] <= 1
