@@ -80,7 +80,13 @@ def reference_of(name: str) -> str:
     if not rows:
         return f"::: {name}\n"
     table = "\n".join(["| name | |", "|---|---|", *rows])
-    return f"::: {name}\n    options: {{members: false}}\n\n{table}\n"
+    defined = [
+        own
+        for own, member in module.members.items()
+        if not member.is_alias and not member.is_module and not own.startswith("_")
+    ]
+    shown = f"[{', '.join(defined)}]" if defined else "false"
+    return f"::: {name}\n    options: {{members: {shown}}}\n\n{table}\n"
 
 
 def row_of(name: str, member: Alias) -> str:
