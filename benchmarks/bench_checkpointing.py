@@ -2,7 +2,6 @@
 
 from interleaved import Case, Settings, interleave, mib, options, peak_bytes, show, show_machine, timed
 from training import Trainee, with_batch, with_checkpointing
-
 from vidgan.presets.dvd_gan import dvd_gan_k600_12x64
 from vidgan.run.experiment import Experiment
 

@@ -4,10 +4,10 @@ import time
 from collections.abc import Callable, Mapping
 
 import torch
-from interleaved import Case, Settings, interleave, options, show, show_machine, timed
 from torch import Tensor, nn
 
 import vidgan
+from interleaved import Case, Settings, interleave, options, show, show_machine, timed
 from vidgan.run.tiny import tiny
 from vidgan.seeds import stream
 

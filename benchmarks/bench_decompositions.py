@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 import torch
+
 from interleaved import Case, Measure, Settings, interleave, mib, options, show, show_machine, timed
 from training import Trainee, peak_of_training, with_batch, with_width
-
 from vidgan.presets import preset
 from vidgan.presets.trivd_gan import WIDTH
 from vidgan.run.experiment import Experiment

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from interleaved import Case, Measure, Settings, interleave, options, show, show_machine
 from PIL import Image
 
+from interleaved import Case, Measure, Settings, interleave, options, show, show_machine
 from vidgan.data.codecs import Jpeg, Png, Raw
 from vidgan.data.dataset import Dataset
 from vidgan.data.layouts import Strips

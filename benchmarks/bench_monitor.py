@@ -7,7 +7,6 @@ import statistics
 
 from interleaved import Case, Settings, interleave, options, show, show_machine, timed
 from training import Trainee, with_batch
-
 from vidgan.presets import preset
 from vidgan.run.collapse import CollapseDetector, CollapseSpec
 from vidgan.run.distributed import Replicas

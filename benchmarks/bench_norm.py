@@ -3,9 +3,9 @@
 from collections.abc import Callable
 
 import torch
-from interleaved import Case, Settings, interleave, mib, options, peak_bytes, show, show_machine, timed
 from torch import Tensor
 
+from interleaved import Case, Settings, interleave, mib, options, peak_bytes, show, show_machine, timed
 from vidgan.nn.layers import OrthogonalSpec, initialise
 from vidgan.nn.norm import EPSILON, BatchStatistics, Clock, ConditionalNormReLU, Context
 from vidgan.seeds import stream

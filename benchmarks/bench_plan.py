@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+
 from interleaved import Settings, mib, options, show_machine
 from training import STEPS, peak_of_training, rehearse, with_batch, with_width
-
 from vidgan.presets import preset
 from vidgan.run.experiment import Experiment
 from vidgan.train.plan import plan_level

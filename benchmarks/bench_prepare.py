@@ -8,8 +8,8 @@ from pathlib import Path
 import av
 import numpy as np
 from av.video.stream import VideoStream
-from interleaved import Case, Measure, Settings, interleave, options, show, show_machine
 
+from interleaved import Case, Measure, Settings, interleave, options, show, show_machine
 from vidgan.data.codecs import Jpeg, Raw
 from vidgan.data.prepare import prepare_by
 from vidgan.data.store import PrepareSpec

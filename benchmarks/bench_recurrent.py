@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 import torch
-from interleaved import Case, Settings, interleave, options, show, show_machine, timed
 
+from interleaved import Case, Settings, interleave, options, show, show_machine, timed
 from vidgan.nn.layers import OrthogonalSpec, initialise
 from vidgan.nn.recurrent import ConvGRUSpec, Unit, UnitSpec, unroll
 from vidgan.seeds import stream

@@ -6,6 +6,8 @@ Run it with another preset at full width on a GPU: ``--preset dvd-gan-k600-12x64
 import statistics
 
 import torch
+from torch.utils.flop_counter import FlopCounterMode
+
 from interleaved import (
     Case,
     Measure,
@@ -17,9 +19,7 @@ from interleaved import (
     show_machine,
     timed,
 )
-from torch.utils.flop_counter import FlopCounterMode
 from training import Trainee, with_batch, with_checkpointing
-
 from vidgan.presets import preset
 from vidgan.run.experiment import Experiment
 from vidgan.seeds import stream

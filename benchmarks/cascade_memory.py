@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
+
 from bench_plan import resident
 from cascade_scaling import GB, curves, table
 from interleaved import show_machine
-from torch import Tensor
-
 from vidgan.models.cascade import FrozenLevel, above, below_of, by_label, stream_chunks
 from vidgan.nn.norm import NormReLU, StandingStatistics
 from vidgan.presets import preset

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from interleaved import Case, Measure, interleave, peak_bytes, show_machine
 from torch.utils.flop_counter import FlopCounterMode
-from training import with_batch, with_width
 
+from interleaved import Case, Measure, interleave, peak_bytes, show_machine
+from training import with_batch, with_width
 from vidgan.models.level import LevelSpec
 from vidgan.presets import preset
 from vidgan.report.figures import Curve, Plot, Point, save

@@ -9,11 +9,11 @@ import statistics
 import time
 
 import torch
-from interleaved import Case, Settings, interleave, mib, options, peak_bytes, show_machine, timed
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
-from training import with_width
 
+from interleaved import Case, Settings, interleave, mib, options, peak_bytes, show_machine, timed
+from training import with_width
 from vidgan.models.cascade import FrozenLevel, below_of, by_label, sample_levels
 from vidgan.nn.layers import initialise, undrawn_weights
 from vidgan.nn.norm import RecordedStatistics, StandingStatistics

@@ -4,8 +4,8 @@ from argparse import Namespace
 from pathlib import Path
 
 import pytest
-import table2_in_small as table2
 
+import table2_in_small as table2
 from runs import make_run, tick, write_log
 from vidgan.evaluation.record import copies_log
 from vidgan.presets import preset

@@ -1,6 +1,6 @@
 """Du 2020, Figure 4.1, in numbers: how rough frames become when they are shrunk by different filters.
 
-``python benchmarks/resizing.py [IMAGES]`` shrinks images to a quarter by area averages, by the bilinear filter of
+``python experiments/resizing.py [IMAGES]`` shrinks images to a quarter by area averages, by the bilinear filter of
 ``vidgan prepare`` (widened by the scale), and by bilinear interpolation between four pixels, which is what "bilinear"
 means in PyTorch. Without a folder of PNG files it takes built-in clips with stripes.
 """

@@ -1,6 +1,6 @@
 """Du 2020, section 4.5, in small: which models turn dark, and which stand still, over training and several seeds.
 
-``python benchmarks/dark_videos.py --out FOLDER`` trains the models of the thesis one after another, shrunk by plain
+``python experiments/dark_videos.py --out FOLDER`` trains the models of the thesis one after another, shrunk by plain
 overrides of ``vidgan train``, draws mean pixel value and motion over training (after Figures 4.7, 4.10, 4.12 and 4.13)
 and prints a table. The same command goes on where it was stopped; what is finished is not trained again.
 """

@@ -1,6 +1,6 @@
 """Motion fields of a trained predictor beside the true motion of the built-in clips.
 
-``python benchmarks/motion_fields.py runs/tsru --clips 240 --picture fields.png`` continues held-out clips whose shapes
+``python experiments/motion_fields.py runs/tsru --clips 240 --picture fields.png`` continues held-out clips whose shapes
 move by known steps, reads the motion field of each continuation (Luc et al. 2020, 4.4), and says for each direction
 what the field is on the moving shape's visible pixels, and what it is elsewhere, where nothing moves. The picture has
 one clip of each direction: what followed, the prediction, and its field.
@@ -16,8 +16,8 @@ from typing import Final, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from predictor import open_predictor
 
+from predictor import open_predictor
 from vidgan.data.loader import to_float
 from vidgan.data.synthetic import SHAPES, SyntheticDataset, SyntheticSpec, coverage, draw_scene, path
 from vidgan.errors import UserError

@@ -1,6 +1,6 @@
 """A model that is deliberately overfitted to 20 real clips, and what ``vidgan evaluate --memorisation`` says of it.
 
-``python benchmarks/memorisation.py STRIPS --out FOLDER`` takes the Weizmann strips (docs/results/weizmann.md): four
+``python experiments/memorisation.py STRIPS --out FOLDER`` takes the Weizmann strips (docs/results/weizmann.md): four
 frames of 20 clips of five performers to train on, of 16 clips of two others to judge by, at 16x16. A shrunk ``demo``
 is trained on them, by the game and by a loss that asks it to make each of them, and is asked what it remembers. What
 was trained before is gone on with.

@@ -1,6 +1,6 @@
 """Do the weights-free distances grow with damage? Real clips against real clips that were damaged step by step.
 
-``python benchmarks/sanity.py STRIPS --out FOLDER`` takes a folder of strips (an image per clip, square frames side
+``python experiments/sanity.py STRIPS --out FOLDER`` takes a folder of strips (an image per clip, square frames side
 by side, a folder per class), cuts windows of 16 frames that share none, and splits them in turns into two sets.
 One is the reference; the other is damaged and measured against it. Undamaged it shows the floor.
 """

@@ -1,6 +1,6 @@
 """How near upper levels keep to their input, beside what chance gives, and how much they move.
 
-``python benchmarks/cascade_matching.py runs/matching runs/no-matching`` feeds the second level of every run with what
+``python experiments/cascade_matching.py runs/matching runs/no-matching`` feeds the second level of every run with what
 the first run's level 1 made.
 """
 

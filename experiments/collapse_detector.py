@@ -1,7 +1,7 @@
 """What the collapse detector says of runs: ten healthy ones and some that are made to fail, or runs that are there.
 
-``python benchmarks/collapse_detector.py --out runs/watch`` trains them, resumes what is unfinished and prints a table;
-``python benchmarks/collapse_detector.py RUN...`` prints it for runs that were trained already. A rule's number is its
+``python experiments/collapse_detector.py --out runs/watch`` trains them, resumes what is unfinished and prints a table;
+``python experiments/collapse_detector.py RUN...`` prints it for runs that were trained already. A rule's number is its
 largest severity once it counted: below 1 there was no alarm, and how much room there was shows.
 """
 

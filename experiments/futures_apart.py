@@ -1,6 +1,6 @@
 """Which motions a predictor's futures of the same frames show, and a picture of some.
 
-``python benchmarks/futures_apart.py runs/variety --clips 48 --futures 16 --picture futures.png`` continues held-out
+``python experiments/futures_apart.py runs/variety --clips 48 --futures 16 --picture futures.png`` continues held-out
 built-in clips, and counts what the oracle sees in each future, given frames included; SSIM and PSNR of a single future
 and of the last given frame, copied, stand beside it. The picture has, for each of some clips that were not picked, what
 really followed and three futures.
@@ -13,8 +13,8 @@ from typing import Final
 
 import numpy as np
 import torch
-from predictor import open_predictor
 
+from predictor import open_predictor
 from vidgan.data.loader import to_float
 from vidgan.errors import UserError
 from vidgan.evaluation.metrics.frames import psnr, ssim

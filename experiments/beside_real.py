@@ -1,6 +1,6 @@
 """Strips of frames: for each class a real clip, and samples of a trained run under it.
 
-``python benchmarks/beside_real.py runs/weizmann --data data/weizmann --out strips.png`` takes the first latents of the
+``python experiments/beside_real.py runs/weizmann --data data/weizmann --out strips.png`` takes the first latents of the
 seed in their order, and the real clip of each class that has this number in it.
 """
 

@@ -1,6 +1,6 @@
 """Table 2 of Luc et al. 2020 in small: recurrent units compared at equal steps and at equal times.
 
-``python benchmarks/table2_in_small.py --out runs/table2 --minutes 4`` trains each unit under three seeds on built-in
+``python experiments/table2_in_small.py --out runs/table2 --minutes 4`` trains each unit under three seeds on built-in
 clips of striped shapes that move and pass behind another, in turns, so that a machine whose speed drifts slows all of
 them. After every turn a run is measured on held-out clips. It may be stopped at any time (Ctrl-C or SIGTERM, or worse);
 the same command goes on. At the end, and whenever it is called again, it writes table.md, ssim.svg and distance.svg;
