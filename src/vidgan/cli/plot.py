@@ -258,13 +258,15 @@ def levels(args: list[str]) -> Path:
         rows += rows_of(path, other, [video[:, :frames] for video in found], int(fed))
     options.out.parent.mkdir(parents=True, exist_ok=True)
     picture = options.out.suffix == ".png"
-    shown = stand_in_time(rows, spread(frames, options.columns) if picture else range(frames), frames)
+    shown = stand_in_time(
+        [row for row, _ in rows], spread(frames, options.columns) if picture else range(frames), frames
+    )
     if picture:
         write_image(options.out, as_strip(shown))
     else:
         write_clip(options.out, as_film(shown), options.fps)
     print("for each clip these rows, from top to bottom:")
-    print(*(row.name for row in rows), sep="\n")
+    print(*(f"{row.name}{near}" for row, near in rows), sep="\n")
     return options.out
 
 
@@ -294,17 +296,19 @@ def length_beside(other: Model, frames: int) -> int:
     return max(frames, other.experiment.levels[-1].frames)
 
 
-def rows_of(path: Path, model: Model, videos: list[Tensor], first: int) -> list[Row]:
-    """The levels from ``first`` (from 0) on, with how near each keeps to what it was given."""
+def rows_of(path: Path, model: Model, videos: list[Tensor], first: int) -> list[tuple[Row, str]]:
+    """The levels from ``first`` (from 0) on, and words about how near each keeps to what it was given."""
     rows = []
     for index, video in list(enumerate(videos))[first:]:
         below = below_of(model.experiment.levels, index)
         size = f"{video.shape[1]}x{video.shape[3]}x{video.shape[4]}"
-        name = f"{path.resolve().name}, level {index + 1} ({size})"
+        row = Row(f"{path.resolve().name}, level {index + 1} ({size})", to_bytes(video).numpy())
+        near = ""
         if below is not None:
-            near = decibels(videos[index - 1], view_below(video, below, model.experiment.smooth_views))
-            name += f": {number(near)} dB between its input and its output brought down"
-        rows.append(Row(name, to_bytes(video).numpy()))
+            output = view_below(video, below, model.experiment.smooth_views)
+            apart = number(decibels(videos[index - 1], output))
+            near = f": {apart} dB between its input and its output brought down"
+        rows.append((row, near))
     return rows
 
 
