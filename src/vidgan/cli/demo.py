@@ -46,7 +46,7 @@ class Options:
 
 
 def run(args: list[str]) -> int:
-    """Parse ``args`` and give the tour."""
+    """Parse ``args``, train, sample, evaluate and report."""
     options = parse(Options, "demo", args)
     positive("--minutes", options.minutes)
     if not (options.resume and (options.out / "experiment.json").exists()):

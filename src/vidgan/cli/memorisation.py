@@ -136,7 +136,7 @@ def similarity_of(options: Options, run: RunDirectory) -> Similarity:
 def draw(path: Path, queries: Queries, neighbours: Sequence[Nearest], dataset: Dataset, stride: int) -> None:
     """The clips that are nearest to a training video, and these: left the video, right the clip (Du 2020, Figure 4.2).
 
-    A strip of frames (png) and an animation (webp), the likest pair on top.
+    A strip of frames (png) and an animation (webp), the most similar pair on top.
     """
     order = sorted(range(len(neighbours)), key=lambda i: (neighbours[i].ratio, neighbours[i].distance))[:ROWS]
     steps, size = queries.videos.shape[1:3]

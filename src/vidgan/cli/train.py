@@ -51,7 +51,7 @@ class Options(OfExperiment, Device):
     budget_hours: float | None = None
     """measure a step, and train as many as fit into this time"""
     held_out: str | None = None
-    """clips that are not trained on; the discriminators judge some at every tick, so that remembering shows"""
+    """clips that are not trained on; discriminators score some at every tick, so that remembering shows"""
     best_data: str | None = None
     """what --reporting.best measures against (--data)"""
     weights: Path | None = None
