@@ -398,7 +398,9 @@ def test_warnings_at_their_limits() -> None:
     assert warnings_of(measured._replace(fake=5000), InceptionScore(), 100) == []
 
 
-def test_everything_that_rows_depend_on_is_in_their_key(tmp_path: Path) -> None:
+def test_everything_that_rows_depend_on_is_in_their_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Two sets of clips that differ in anything are never kept under one key."""
     data, painter = Numbered(8, 6), Painter(DEMO)
     model: Any = painter
@@ -438,6 +440,15 @@ def test_everything_that_rows_depend_on_is_in_their_key(tmp_path: Path) -> None:
     folders = [folder_of(tmp_path, key_of(clips, opened), Shares()) for clips in drawn]
     folders += [folder_of(tmp_path, key_of(drawn[0], each), Shares()) for each in extractors[1:]]
     assert len(set(folders)) == len(drawn) + len(extractors) - 1
+    changed = tmp_path / "my_features.py"
+    for number, text in enumerate(("FIRST = 0", "SECOND = 1")):
+        changed.write_text(text)
+        monkeypatch.setattr("vidgan.run.directory.file_of", lambda cls: changed)
+        monkeypatch.setattr("vidgan.run.directory.code_hash", lambda path: path.read_text())
+        folders.append(folder_of(tmp_path, key_of(drawn[0], opened), Shares()))
+        folders.append(folder_of(tmp_path, key_of(drawn[11], opened), Shares()))
+        assert len(set(folders)) == len(drawn) + len(extractors) + 1 + 2 * number
+    monkeypatch.undo()
     again = DataClips(Numbered(8, 6), window, Draw(), 3)  # a seed that nothing is drawn by
     named = opened._replace(facts={"file": "elsewhere.pt"})
     assert folder_of(tmp_path, key_of(again, named), Shares()) == folders[0]

@@ -18,6 +18,7 @@ from vidgan.evaluation.protocols.protocol import Draw, EvaluationBatch, Sampling
 from vidgan.models.cascade import below_of
 from vidgan.models.level import view_below
 from vidgan.run.checkpoints import weights_hash
+from vidgan.run.directory import code_of
 from vidgan.sample.model import Model
 from vidgan.sample.video_io import Videos, to_bytes
 from vidgan.seeds import derive
@@ -171,6 +172,7 @@ class GeneratedClips(Clips):
         return {
             "weights": [weights_hash(generator) for generator in self.model.generators],
             "levels": to_json(experiment.levels),
+            "code": code_of(experiment),
             "classes": list(self.classes),
             "labels": self.labels,
             "standing_statistics": to_json(experiment.training.standing_statistics),

@@ -22,6 +22,7 @@ from vidgan import __version__
 from vidgan.evaluation.clips import Clips
 from vidgan.evaluation.protocols.protocol import Extractor, Table
 from vidgan.files import write_json, write_whole
+from vidgan.run.directory import code_of
 from vidgan.spec import to_json
 
 PART = 32
@@ -120,6 +121,7 @@ def key_of(clips: Clips, extractor: Extractor) -> dict[str, Any]:
         "clips": clips.identity,
         "classes": list(clips.classes),
         "features": to_json(extractor.spec),
+        "code": code_of(extractor.spec),
         "facts": plain,
         "vidgan": __version__,
         "torch": torch.__version__,

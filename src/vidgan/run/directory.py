@@ -19,7 +19,7 @@ from vidgan.errors import UserError
 from vidgan.files import write_json
 from vidgan.run.experiment import Experiment
 from vidgan.run.logs import Log
-from vidgan.spec import classes_in, differences, file_of, from_json, to_json
+from vidgan.spec import Spec, classes_in, differences, file_of, from_json, to_json
 from vidgan.user_code import code_hash
 
 FORMAT: Final = "vidgan-run-2"
@@ -231,9 +231,9 @@ def _record(
     }
 
 
-def code_of(experiment: Experiment) -> dict[str, str]:
+def code_of(spec: Spec) -> dict[str, str]:
     """The user's own files whose classes an experiment has: their names and the hashes of their bytes."""
-    files = (file_of(cls) for cls in classes_in(experiment))
+    files = (file_of(cls) for cls in classes_in(spec))
     return {file.name: code_hash(file) for file in files if file is not None}
 
 
