@@ -2,6 +2,7 @@
 
 import itertools
 import multiprocessing
+import multiprocessing.process
 import pickle
 import signal
 import subprocess
@@ -20,6 +21,18 @@ from vidgan.data.loader import Loader, to_float
 from vidgan.data.window import WindowSpec, centre_item, check_usable, random_item
 from vidgan.errors import UserError
 from vidgan.spec import SpecError
+
+
+@pytest.fixture(autouse=True)
+def others_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes that tests before this one have left are not this one's."""
+    before = {child.pid for child in multiprocessing.active_children()}
+    active = multiprocessing.active_children
+
+    def own_children() -> list[multiprocessing.process.BaseProcess]:
+        return [child for child in active() if child.pid not in before]
+
+    monkeypatch.setattr(multiprocessing, "active_children", own_children)
 
 
 def numbers(batch: int, batches: int) -> Iterator[list[int]]:
