@@ -4,6 +4,7 @@
 """
 
 import argparse
+import json
 import random
 import signal
 import tempfile
@@ -27,18 +28,28 @@ def command(steps: int) -> Command:
     return ("train", "demo", "--tiny", "--data", "synthetic", "--steps", steps, *options)
 
 
-def train(args: Command, out: Path, moment: float | None = None) -> int:
-    """Start or go on in a process of its own; kill it ``moment`` seconds after it first touched the run."""
+def train(args: Command, out: Path, step: int | None = None, moment: float = 0.0) -> int:
+    """Start or resume in a process of its own; kill it ``moment`` seconds after it first touched the run and logged
+    ``step`` or a later one."""
     before = touched(out)
     process = start(*args, "--out", out, "--resume", "auto")
-    if moment is not None:
-        while process.poll() is None and touched(out) == before:
+    if step is not None:
+        while process.poll() is None and (touched(out) == before or last_step(out) < step):
             time.sleep(0.005)
         time.sleep(moment)
         process.send_signal(signal.SIGKILL)
     _, err = process.communicate(timeout=240)
-    assert moment is not None or process.returncode == 0, err
+    assert step is not None or process.returncode == 0, err
     return process.returncode
+
+
+def last_step(out: Path) -> int:
+    """The last step in a run's log; 0 where there is none yet."""
+    try:
+        lines = (out / "log.jsonl").read_text().splitlines()
+        return int(json.loads(lines[-1])["step"]) if lines else 0
+    except (OSError, ValueError):  # not there, or half a line
+        return 0
 
 
 def touched(out: Path) -> set[tuple[str, int]]:
@@ -78,16 +89,17 @@ def require_same(whole: Path, broken: Path, steps: int) -> None:
 def kill_often(folder: Path, kills: int, steps: int, seed: int) -> list[int]:
     """Kill a run of ``steps`` steps ``kills`` times; the steps of its newest checkpoint at each blow.
 
-    Moments are uniform over the time that the run takes. One that ends between two blows is started over, so
-    that each blow falls on one that works.
+    Each falls at a random step of its own part of the run and up to 0.3 seconds later, or soon after the start where
+    that step is made already. A run that ends between two blows is started over, so that each falls on one that works.
     """
     whole, chance, struck, round_ = folder / "whole", random.Random(seed), [], 0
     train(command(steps), whole)
-    lasted = time.time() - (whole / "experiment.json").stat().st_mtime
     while len(struck) < kills:
         broken, ended = folder / f"broken-{round_}", False
         while len(struck) < kills and not ended:
-            ended = train(command(steps), broken, chance.uniform(0, lasted)) != -signal.SIGKILL
+            step = (steps * len(struck) + chance.randrange(steps)) // kills  # one in each part of the run
+            moment = chance.uniform(0, 0.3)
+            ended = train(command(steps), broken, step, moment) != -signal.SIGKILL
             if not ended:
                 struck.append(max(steps_of(broken / "checkpoints", 1), default=0))
         train(command(steps), broken)
