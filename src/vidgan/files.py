@@ -13,6 +13,8 @@ from vidgan.errors import UserError
 
 SUMS: Final = "SHA256SUMS"
 """of a folder's other files; ``sha256sum -c`` reads it"""
+BEGINNING: Final = 40
+"""characters of a name that its temporary file has too, which may not be longer than names can be"""
 
 
 def write_whole(path: Path, write: Callable[[Path], None]) -> None:
@@ -20,7 +22,9 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
 
     Raises whatever ``write`` raises (``OSError`` for a full disk); ``path`` then keeps its old content.
     """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=f".part{path.suffix}")
+    handle, name = tempfile.mkstemp(
+        dir=path.parent, prefix=f".{path.name[:BEGINNING]}.", suffix=f".part{path.suffix}"
+    )
     os.close(handle)
     part = Path(name)
     try:
@@ -40,7 +44,7 @@ def write_folder(path: Path, write: Callable[[Path], None]) -> None:
 
     Raises whatever ``write`` raises, and ``OSError`` where ``path`` is not empty; nothing is left then.
     """
-    part = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part"))
+    part = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name[:BEGINNING]}.", suffix=".part"))
     try:
         write(part)
         part.chmod(0o777 & ~_umask())
@@ -78,10 +82,10 @@ def _sum(file: Path) -> str:
 
 
 def write_text(path: Path, text: str) -> None:
-    """``text`` as UTF-8, whole or not at all."""
+    """``text`` as UTF-8, whole or not at all; bytes of names that are no UTF-8 become escapes."""
 
     def write(part: Path) -> None:
-        part.write_bytes(text.encode())
+        part.write_bytes(text.encode(errors="backslashreplace"))
 
     write_whole(path, write)
 

@@ -2,6 +2,7 @@
 
 import errno
 import importlib
+import io
 import os
 import sys
 
@@ -59,6 +60,10 @@ def main(argv: list[str] | None = None) -> int:
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A letter that the terminal does not know is no reason to end.
+            stream.reconfigure(errors="backslashreplace")
     args = sys.argv[1:] if argv is None else argv
     if not args or args[0] in ("-h", "--help"):
         print(help_text())
@@ -107,5 +112,7 @@ def table_of(named: dict[str, str]) -> str:
 
 
 def _fail(message: str) -> int:
-    print(f"vidgan: error: {message}", file=sys.stderr)
+    from vidgan.names import tell
+
+    tell(f"vidgan: error: {message}", to=sys.stderr)
     return 2

@@ -14,6 +14,7 @@ from vidgan.errors import UserError, did_you_mean, some
 from vidgan.evaluation.protocols import ALL, protocol
 from vidgan.evaluation.record import changes_of
 from vidgan.evaluation.results import Entry, Group, Published, beside, dataset_of, groups, published
+from vidgan.names import printable, tell
 from vidgan.report import compare as seeds
 from vidgan.report.compare import by_class
 from vidgan.report.words import count
@@ -74,7 +75,8 @@ def run(args: list[str]) -> int:
         )
     if options.by_class:
         for name, entries in chosen.items():
-            print(*([name] if len(chosen) > 1 else []), *scores_by_class(name, entries), sep="\n")
+            for line in [*([name] if len(chosen) > 1 else []), *scores_by_class(name, entries)]:
+                tell(line)
         return 0
     for place, group in enumerate(groups([entry for entries in chosen.values() for entry in entries])):
         print("" if place == 0 else "\n", end="")
@@ -124,7 +126,7 @@ def show(group: Group, dataset: str | None) -> None:
         for text in entry.line.get("warnings", []):
             warned.setdefault(text, {})[entry.name] = None
     for text, names in warned.items():
-        print(f"  ! {some(list(names), MOST_NAMED)}: {text}")
+        tell(f"  ! {some(list(names), MOST_NAMED)}: {text}")
     all_of_protocol = [row for row in published() if row.protocol == group.protocol]
     if not all_of_protocol:
         return
@@ -227,6 +229,7 @@ def print_published(found: Sequence[Published]) -> None:
 
 def print_table(rows: Sequence[tuple[str, ...]]) -> None:
     """Print cells in columns, two spaces in."""
+    rows = [tuple(map(printable, row)) for row in rows]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     for row in rows:
         cells = [

@@ -14,6 +14,7 @@ from vidgan.evaluation.protocols import protocol
 from vidgan.evaluation.protocols.protocol import Resources
 from vidgan.evaluation.record import evaluate_by
 from vidgan.evaluation.rows import Work, default_cache
+from vidgan.names import file_name
 from vidgan.presets.demo import demo
 from vidgan.report.page import write_report
 from vidgan.report.words import count
@@ -109,6 +110,6 @@ def write_samples(directory: RunDirectory, model: Model) -> None:
 
 def class_folder(directory: RunDirectory, name: str) -> Path:
     """Where the report looks for clips of a class."""
-    folder = directory.samples / "classes" / name
+    folder = directory.samples / "classes" / file_name(name)
     folder.mkdir(parents=True, exist_ok=True)
     return folder

@@ -22,6 +22,7 @@ from vidgan.evaluation.protocols import ALL, Protocol, adjusted, protocol
 from vidgan.evaluation.protocols.protocol import Resources
 from vidgan.evaluation.record import changes_of, copies_log, evaluate_by
 from vidgan.evaluation.rows import Shares, Work, default_cache, silent
+from vidgan.names import printable, tell
 from vidgan.report.words import count
 from vidgan.run.data import data_of_run, open_data
 from vidgan.run.directory import RunDirectory, command_line, versions
@@ -120,7 +121,7 @@ def measured(options: Measuring) -> list[dict[str, Any]]:
     lines = [result.line() for result in results]
     if shares.is_rank_zero:
         if not is_run(options.evaluated):
-            print(f"results: {log.path}", file=sys.stderr)
+            tell(f"results: {log.path}", to=sys.stderr)
         for line in lines:
             show(line)
             alarm(line)
@@ -212,22 +213,23 @@ def show(line: dict[str, Any]) -> None:
     step = "" if line["step"] is None else f", step {line['step']}"
     copies = ", copies of the last given frame" if "copies" in line["evaluated"] else ""
     facts = f"{count(line['clips'], 'clip')}{copies}{step}, seed {line['seed']}"
-    print(f"{line['protocol']}: {number_of(line)}  ({facts})")
+    tell(f"{line['protocol']}: {number_of(line)}  ({facts})")
     if (floor := line.get("two_real_halves")) is not None:
-        print(f"  two sets of {count(floor['clips'], 'real clip')}: {floor['value']:.4g}")
+        tell(f"  two sets of {count(floor['clips'], 'real clip')}: {floor['value']:.4g}")
     if (accuracy := line["network"].get("held_out_accuracy")) is not None:
-        print(f"  the classifier's accuracy on held-out clips: {accuracy:.4f}")
+        tell(f"  the classifier's accuracy on held-out clips: {accuracy:.4f}")
     for name, value in line["values"].items():
         if not name.endswith("per_class") and not is_long(value):
-            print(f"  {name}: {shown(value)}")
+            tell(f"  {name}: {shown(value)}")
     if changes := changes_of(ALL[line["protocol"]].protocol, line):
         say(f"  differs from the protocol of this name: {'; '.join(changes)}")
     table = line.get("table")
     if table is not None:
-        width = max(len(name) for name in [*table["rows"], *table["columns"]]) + 2
-        print("  asked \\ seen".ljust(width) + "".join(c.rjust(width) for c in table["columns"]))
-        for name, counts in zip(table["rows"], table["counts"], strict=True):
-            print(f"  {name}".ljust(width) + "".join(str(c).rjust(width) for c in counts))
+        rows, columns = ([printable(name) for name in table[side]] for side in ("rows", "columns"))
+        width = max(map(len, [*rows, *columns])) + 2
+        tell("  asked \\ seen".ljust(width) + "".join(c.rjust(width) for c in columns))
+        for name, counts in zip(rows, table["counts"], strict=True):
+            tell(f"  {name}".ljust(width) + "".join(str(c).rjust(width) for c in counts))
 
 
 def is_long(value: object) -> bool:
@@ -265,7 +267,7 @@ def readable(value: float) -> str:
 def alarm(line: dict[str, Any]) -> None:
     """Print a result's warnings where they cannot be overlooked."""
     for text in line["warnings"]:
-        print(f"WARNING: {line['protocol']}: {text}", file=sys.stderr)
+        tell(f"WARNING: {line['protocol']}: {text}", to=sys.stderr)
 
 
 @option_set
@@ -319,7 +321,7 @@ def train_network(args: list[str]) -> None:
         trained = train_classifier(dataset, spec, options.place, begin("clips", spec.steps * spec.batch, 0))
     facts = {**trained.facts, "versions": versions(), "command": command_line()}
     save_in_domain(options.train_classifier, trained.network.cpu(), dataset.classes, facts)
-    print(
+    tell(
         f"{options.train_classifier}: {count(len(dataset.classes), 'class', 'classes')}; accuracy on "
         f"{count(facts['held_out_clips'], 'held-out clip')} "
         f"{facts['held_out_accuracy']:.3f}"

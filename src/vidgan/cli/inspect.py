@@ -6,8 +6,8 @@ from typing import Annotated
 import numpy as np
 import tyro
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from vidgan.cli.parse import option_set, parse
 from vidgan.cli.shared import file_to_write
@@ -15,6 +15,7 @@ from vidgan.data.inspect import class_counts, problems, write_contact_sheet
 from vidgan.data.store import PreparedDataset, open_prepared
 from vidgan.data.window import WindowSpec
 from vidgan.errors import some
+from vidgan.names import printable, tell
 from vidgan.report.words import count
 from vidgan.spec import to_json
 
@@ -42,32 +43,29 @@ def run(args: list[str]) -> int:
     options = parse(Options, "inspect", args)
     window = WindowSpec(size=options.size, frames=options.frames, stride=options.stride)
     dataset = open_prepared(options.dest)
-    console = Console()
-    _show(dataset, options.dest, console)
+    _show(dataset, options.dest)
     if options.contact_sheet is not None:
         file_to_write(options.contact_sheet, ".png")
         write_contact_sheet(dataset, options.contact_sheet)
-        console.print(
-            f"contact sheet: {options.contact_sheet}", markup=False, highlight=False, soft_wrap=True
-        )
+        tell(f"contact sheet: {options.contact_sheet}")
     found = list(problems(dataset, window, checksums=not options.skip_checksums))
     for problem in found:
-        console.print(f"problem: {problem.name}: {problem.reason}", markup=False, soft_wrap=True)
+        tell(f"problem: {problem.name}: {problem.reason}")
     read = "checksums not read" if options.skip_checksums else "checksums fit"
-    console.print(count(len(found), "problem") if found else f"no problems ({read})")
+    tell(count(len(found), "problem") if found else f"no problems ({read})")
     return 2 if found else 0
 
 
-def _show(dataset: PreparedDataset, dest: Path, console: Console) -> None:
+def _show(dataset: PreparedDataset, dest: Path) -> None:
     clips, spec = dataset.index.clips, dataset.index.spec
     head = ("class", "clips", "frames: least", "median", "most")
-    table = Table(*head, title=escape(str(dest)), title_justify="left")
+    table = Table(*head, title=Text(printable(str(dest))), title_justify="left")
     for column in table.columns[1:]:
         column.justify = "right"
     for each in class_counts(dataset):
         numbers = (str(each.clips), str(each.shortest), f"{each.median:g}", str(each.longest))
-        table.add_row(escape(each.name), *numbers)
-    console.print(table)
+        table.add_row(Text(printable(each.name)), *numbers)
+    Console().print(table)
     sizes, counts = np.unique(np.stack([clips["width"], clips["height"]], 1), axis=0, return_counts=True)
     common = np.argsort(-counts, kind="stable")
     shown = some([f"{sizes[i][0]}x{sizes[i][1]} ({counts[i]})" for i in common], 5)
@@ -83,7 +81,7 @@ def _show(dataset: PreparedDataset, dest: Path, console: Console) -> None:
         f"fingerprint {dataset.fingerprint}",
         *(f"left out while preparing: {name}: {reason}" for name, reason in dataset.index.left_out),
     ):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        tell(line)
 
 
 def _plain(value: object) -> str:

@@ -36,6 +36,7 @@ from vidgan.evaluation.memorisation import (
 from vidgan.evaluation.protocols import protocol
 from vidgan.evaluation.protocols.protocol import Resources
 from vidgan.files import write_json
+from vidgan.names import tell
 from vidgan.report.words import count
 from vidgan.run.data import data_of_run, open_held_out
 from vidgan.run.directory import RunDirectory, now, versions
@@ -101,8 +102,8 @@ def run(args: list[str]) -> int:
     draw(out / "real-neighbours", found.real, found.real_neighbours, dataset, stride)
     record = numbers(found, directory, similarity, dataset, options)
     write_json(out / "neighbours.json", record | {"step": model.step, "versions": versions(), "when": now()})
-    tell(found, similarity, model.step, options.held_out is not None)
-    print(f"pictures and numbers: {out}")
+    tell_found(found, similarity, model.step, options.held_out is not None)
+    tell(f"pictures and numbers: {out}")
     return 0
 
 
@@ -189,7 +190,7 @@ def numbers(
     }
 
 
-def tell(found: Memorisation, similarity: Similarity, step: int, apart: bool) -> None:
+def tell_found(found: Memorisation, similarity: Similarity, step: int, apart: bool) -> None:
     """Print what was found."""
     kind = "held-out clips" if apart else "training clips, among other recordings"
     say(
@@ -198,7 +199,7 @@ def tell(found: Memorisation, similarity: Similarity, step: int, apart: bool) ->
     for what, name in (("nearest training video", "distance"), ("the same over the next recording", "ratio")):
         sides = [[getattr(near, name) for near in side] for side in (found.neighbours, found.real_neighbours)]
         middle = [statistics.median(values) for values in sides]
-        print(f"  {what + ', median':<42}{middle[0]:.3g}  ({middle[1]:.3g})")
+        tell(f"  {what + ', median':<42}{middle[0]:.3g}  ({middle[1]:.3g})")
     copying = found.copying
     share = f"{sum(copying.copies)} of {count(len(copying.copies), 'sample')} ({100 * copying.share:.0f} %)"
     say(
@@ -228,6 +229,6 @@ def tell_diversity(found: Memorisation) -> None:
     say(f"diversity: {'COLLAPSED: ' + ', '.join(collapsed) if collapsed else 'no class has collapsed'}")
     width = max([len(each.name) for each in found.diversity], default=0)
     for each in found.diversity[:20]:
-        print(f"  {each.name:<{width}}  {each.fake:.3f}  (real {each.real:.3f})  {each.ratio:.2f}")
+        tell(f"  {each.name:<{width}}  {each.fake:.3f}  (real {each.real:.3f})  {each.ratio:.2f}")
     if len(found.diversity) > 20:
-        print(f"  and {len(found.diversity) - 20} classes that are more diverse; neighbours.json has them")
+        tell(f"  and {len(found.diversity) - 20} classes that are more diverse; neighbours.json has them")

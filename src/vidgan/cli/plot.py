@@ -25,6 +25,7 @@ from vidgan.errors import UserError, did_you_mean
 from vidgan.evaluation.metrics.frames import psnr
 from vidgan.models.cascade import below_of
 from vidgan.models.level import view_below
+from vidgan.names import tell
 from vidgan.report.compare import over_training
 from vidgan.report.figures import best_of, check_target, save, spectra, truncation
 from vidgan.report.words import number
@@ -55,7 +56,7 @@ def run(args: list[str]) -> int:
         raise UserError(
             f"there is no plot {kind!r}{did_you_mean(kind, list(KINDS))}; there are: {', '.join(KINDS)}"
         )
-    print(f"wrote {KINDS[kind](rest)}")
+    tell(f"wrote {KINDS[kind](rest)}")
     return 0
 
 
@@ -131,7 +132,7 @@ def curves(args: list[str]) -> Path:
         for curve in plot.curves:
             last = curve.points[-1]
             spread = "" if last.deviation is None else f" ± {number(last.deviation, 2)}"
-            print(f"{plot.title}, {curve.name}: {number(last.y)}{spread} at step {number(last.x)}")
+            tell(f"{plot.title}, {curve.name}: {number(last.y)}{spread} at step {number(last.x)}")
     return options.out
 
 
@@ -186,7 +187,7 @@ def futures(args: list[str]) -> Path:
     save(options.out, plots)
     for plot in plots:
         for curve in plot.curves:
-            print(f"{plot.title}, {curve.name}: {np.mean([point.y for point in curve.points]):.4f}")
+            tell(f"{plot.title}, {curve.name}: {np.mean([point.y for point in curve.points]):.4f}")
     return options.out
 
 
@@ -266,7 +267,8 @@ def levels(args: list[str]) -> Path:
     else:
         write_clip(options.out, as_film(shown), options.fps)
     print("for each clip these rows, from top to bottom:")
-    print(*(f"{row.name}{near}" for row, near in rows), sep="\n")
+    for row, near in rows:
+        tell(f"{row.name}{near}")
     return options.out
 
 

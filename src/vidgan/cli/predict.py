@@ -17,6 +17,7 @@ from vidgan.data.loader import to_float
 from vidgan.data.video import BrokenClipError, Resizer, StripImage, VideoFile
 from vidgan.errors import UserError
 from vidgan.models.level import LevelSpec
+from vidgan.names import tell
 from vidgan.report.words import count as counted
 from vidgan.sample.sampler import Futures
 from vidgan.sample.video_io import Clip, check_rate, grid, to_bytes, under, write_clip
@@ -99,7 +100,7 @@ def run(args: list[str]) -> int:
         write_clip(options.out / "truth.mp4", videos[0], options.fps)
     side_by_side = grid(np.stack(videos), columns=min(COLUMNS, len(videos)))
     write_clip(options.out / "futures.mp4", side_by_side, options.fps)
-    print(f"wrote {counted(options.futures, 'continuation')} of {options.video.name} to {options.out}")
+    tell(f"wrote {counted(options.futures, 'continuation')} of {options.video.name} to {options.out}")
     if source.truth is not None:
         say(
             "futures.mp4 has all side by side: first what really followed (truth.mp4), then the continuations"

@@ -12,6 +12,7 @@ from vidgan.cli.shared import at_least
 from vidgan.data.prepare import CodecName, Share, one_per_core, prepare_by, prepare_share, prepare_spec
 from vidgan.data.store import LayoutName, PreparedDataset
 from vidgan.errors import UserError
+from vidgan.names import tell
 from vidgan.report.words import count
 
 LISTED = 20
@@ -71,10 +72,10 @@ def run(args: list[str]) -> int:
             else:
                 dataset = prepare_by(options.source, options.dest, spec, workers, begin)
     except KeyboardInterrupt:
-        print(f"stopped; the same command resumes in {options.dest}", file=sys.stderr)
+        tell(f"stopped; the same command resumes in {options.dest}", to=sys.stderr)
         return 130
     if share is not None:
-        print(
+        tell(
             f"{options.dest}: part {share.number} of {share.of} is done; without --shard the parts are joined"
         )
         return 0
@@ -91,13 +92,13 @@ def _share(text: str) -> Share:
 
 def _show(dataset: PreparedDataset, dest: Path) -> None:
     frames = int(dataset.index.clips["frames"].sum())
-    print(
+    tell(
         f"{dest}: {count(len(dataset), 'clip')}, {count(frames, 'frame')}, "
         f"{count(len(dataset.classes), 'class', 'classes')}"
     )
     if left_out := dataset.index.left_out:
-        print(f"left out ({len(left_out)}):")
+        tell(f"left out ({len(left_out)}):")
         for name, reason in left_out[:LISTED]:
-            print(f"  {name}: {reason}")
+            tell(f"  {name}: {reason}")
         if len(left_out) > LISTED:
-            print(f"  and {len(left_out) - LISTED} more; vidgan inspect {dest} lists them")
+            tell(f"  and {len(left_out) - LISTED} more; vidgan inspect {dest} lists them")

@@ -8,6 +8,7 @@ import tyro
 
 from vidgan.cli.parse import option_set, parse
 from vidgan.cli.shared import Run, at_least
+from vidgan.names import tell
 from vidgan.report.page import write_report
 
 
@@ -28,13 +29,13 @@ def run(args: list[str]) -> int:
     options = parse(Options, "report", args)
     at_least("--every", options.every, 1)
     if not options.watch:
-        print(write_report(options.run))
+        tell(str(write_report(options.run)))
         return 0
-    print(f"{write_report(options.run, options.every)}: open it in a browser; Ctrl-C ends", flush=True)
+    tell(f"{write_report(options.run, options.every)}: open it in a browser; Ctrl-C ends", flush=True)
     try:
         watch(options.run, options.every)
     except KeyboardInterrupt:
-        print(write_report(options.run))
+        tell(str(write_report(options.run)))
     return 0
 
 

@@ -6,6 +6,7 @@ from vidgan.cli.parse import option_set, parse
 from vidgan.cli.shared import Classes, Files, Noise, Run, Weights, at_least
 from vidgan.errors import UserError
 from vidgan.models.cascade import require_chunks
+from vidgan.names import file_names, tell
 from vidgan.report.words import count
 from vidgan.sample.video_io import (
     Videos,
@@ -53,7 +54,7 @@ def run(args: list[str]) -> int:
     if options.chunk is not None:
         require_chunks(model.experiment.levels)
     labels = model.labels_of(range(options.clips), options.chosen)
-    names = model.class_names
+    names = file_names(model.class_names)
     stems = [f"{i:05d}-{names[label]}" if len(names) > 1 else f"{i:05d}" for i, label in enumerate(labels)]
     model.sampler(options.frames, options.chunk)  # refused before the folder is made
     options.out.mkdir(parents=True, exist_ok=True)
@@ -65,7 +66,7 @@ def run(args: list[str]) -> int:
         for i, stem in enumerate(stems):
             frames = (to_bytes(part[None])[0].numpy() for part in model.stream(i, options.chunk, *drawn))
             write_stream(options.out / f"{stem}.mp4", itertools.chain.from_iterable(frames), options.fps)
-    print(f"wrote {count(options.clips, 'video')} to {options.out}")
+    tell(f"wrote {count(options.clips, 'video')} to {options.out}")
     return 0
 
 
@@ -81,12 +82,12 @@ def write_whole_videos(options: Options, levels: list[Videos], stems: list[str])
         folder.mkdir(exist_ok=True)
         for stem, video in zip(stems, clips, strict=True):
             write_clip(folder / f"{stem}.{options.format}", video, options.fps)
-        print(f"wrote what level {level} made to {folder}")
+        tell(f"wrote what level {level} made to {folder}")
     if options.grid:
         columns = max(1, round(options.clips**0.5))
         file = beside.with_name(f"{beside.name}-grid.{options.format}")
         write_clip(file, grid(videos, columns), options.fps)
-        print(f"wrote the grid to {file}")
+        tell(f"wrote the grid to {file}")
 
 
 def check_chunk(chunk: int, options: Options) -> None:
@@ -128,7 +129,7 @@ def interpolations(args: list[str]) -> int:
     if len(options.classes) > 2:
         raise UserError(f"--classes takes one class or two, got {len(options.classes)}")
     model = options.model_from_noise(options.run)
-    names = model.class_names
+    names = file_names(model.class_names)
     for i in range(options.clips):
         ends = model.ends(options.chosen, i)
         drawn = (options.points, options.seed, options.sigma, options.threshold, i)
@@ -138,5 +139,5 @@ def interpolations(args: list[str]) -> int:
         options.out.mkdir(parents=True, exist_ok=True)
         write_clip(options.out / f"{name}.{options.format}", grid(made, columns=options.points), options.fps)
         write_image(options.out / f"{name}-strip.png", columns_of_time(made, options.rows))
-    print(f"wrote {count(options.clips, 'interpolation')} to {options.out}")
+    tell(f"wrote {count(options.clips, 'interpolation')} to {options.out}")
     return 0

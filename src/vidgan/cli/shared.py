@@ -10,6 +10,7 @@ import tyro
 
 from vidgan.cli.parse import Code, option_set, wrapped
 from vidgan.errors import UserError
+from vidgan.names import printable, tell
 from vidgan.presets import preset
 from vidgan.run.data import data_of_run, open_data
 from vidgan.run.directory import RunDirectory
@@ -70,7 +71,7 @@ class Weights(Device):
         with warnings.catch_warnings(record=True) as said:
             model = load(path, None, self.checkpoint, self.raw, self.device, data=dataset)
         for warning in said:
-            print(warning.message, file=sys.stderr)
+            tell(str(warning.message), to=sys.stderr)
         return model
 
     def model_from_noise(self, path: Path) -> Model:
@@ -139,7 +140,7 @@ class Classes:
 
 def say(text: str) -> None:
     """Print a paragraph no wider than the terminal; lines after the first are indented further."""
-    print(wrapped(text, text[: len(text) - len(text.lstrip())] + "  "))
+    print(wrapped(printable(text), text[: len(text) - len(text.lstrip())] + "  "))
 
 
 def at_least(option: str, value: float, least: int) -> None:

@@ -12,6 +12,7 @@ from vidgan.cli.shared import Device, at_least, positive
 from vidgan.errors import UserError
 from vidgan.evaluation.protocols.protocol import Resources
 from vidgan.evaluation.rows import default_cache
+from vidgan.names import tell
 from vidgan.report.words import duration
 from vidgan.run.best import best_of_run
 from vidgan.run.collapse import alarms_in
@@ -108,7 +109,7 @@ def train(options: Options, experiment: Experiment) -> int:
         replicas=replicas,
     )
     if trainer.fit(minutes=options.minutes) and replicas.is_rank_zero:
-        print(what_next(options, trainer))
+        tell(what_next(options, trainer))
     if replicas.group is not None:
         end_process_group()
     return 0
@@ -156,7 +157,7 @@ def require_run(options: Options) -> None:
     elif not resumes(options) and options.resume == "yes":
         raise UserError(f"there is no run in {options.out} to resume; --resume auto would start one")
     elif not resumes(options):
-        print(f"no run in {options.out} yet: starting one", file=sys.stderr)
+        tell(f"no run in {options.out} yet: starting one", to=sys.stderr)
 
 
 def resumes(options: Options) -> bool:
@@ -211,7 +212,7 @@ def budget_of(
     RunDirectory.require_free(options.out)  # before half a minute is spent
     budget = measure_budget(experiment, hours, replicas, device)
     if replicas.is_rank_zero:
-        print(
+        tell(
             f"a step takes {budget.step_seconds:.4g} s (mean of {budget.measured}, reading data left out): "
             f"{budget.steps} steps fit into {duration(3600 * hours)}",
             flush=True,

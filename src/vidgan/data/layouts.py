@@ -11,6 +11,7 @@ from typing import ClassVar, NamedTuple
 
 from vidgan.data.video import ClipSource, StripImage, VideoFile
 from vidgan.errors import UserError, did_you_mean, some
+from vidgan.names import printable
 from vidgan.spec import Spec, require
 
 VIDEOS = (".mp4", ".avi", ".webm", ".mkv", ".mov", ".gif")
@@ -84,7 +85,7 @@ def _classes_of(source: Path, suffixes: tuple[str, ...], what: str, kind: type[C
     known = f"{what} ({', '.join(suffix[1:] for suffix in suffixes)})"
     loose = files_of(source.iterdir(), suffixes)
     folders = {
-        folder.name: files_of(folder.rglob("*"), suffixes)
+        printable(folder.name): files_of(folder.rglob("*"), suffixes)
         for folder in sorted(source.iterdir())
         if folder.is_dir() and not folder.name.startswith(".")
     }

@@ -18,6 +18,7 @@ from vidgan.data.codecs import Frame
 from vidgan.data.dataset import ClipInfo, Dataset, Frames
 from vidgan.data.video import Extent, Resizer, read_video, video_extent
 from vidgan.errors import UserError
+from vidgan.names import ffmpeg_file
 
 FFMPEG = (
     *(".mp4", ".avi", ".webm", ".mkv", ".mov", ".gif", ".m4v", ".mpg", ".mpeg", ".ts", ".wmv", ".flv"),
@@ -76,7 +77,7 @@ class VideoFiles(RawVideos):
         for index, path in enumerate(self.files):
             with path.open("rb") as stream:
                 content = hashlib.file_digest(stream, hashlib.blake2b).hexdigest()
-            digest.update(f"{self.name(index)}\n{content}\n".encode())
+            digest.update(f"{self.name(index)}\n{content}\n".encode(errors="surrogateescape"))
         return digest.hexdigest()
 
     def __len__(self) -> int:
@@ -210,7 +211,7 @@ def _own_side(path: Path) -> int:
     if path.suffix.lower() not in FFMPEG:
         return min(_whole(path).shape[1:3])
     try:
-        with av.open(str(path)) as container:
+        with av.open(ffmpeg_file(path)) as container:
             if not container.streams.video:
                 raise ValueError("holds no video stream")
             stream = container.streams.video[0]

@@ -27,6 +27,7 @@ from av.video.stream import VideoStream
 from PIL import Image
 
 from vidgan.data.codecs import Frame
+from vidgan.names import ffmpeg_file
 
 FILTERS = {"bilinear": Interpolation.BILINEAR, "area": Interpolation.AREA}
 """resize filters by name"""
@@ -119,7 +120,7 @@ def usual_interval(times: list[Fraction]) -> Fraction | None:
 
 
 def _open(path: Path) -> tuple[InputContainer, VideoStream]:
-    container = av.open(str(path))
+    container = av.open(ffmpeg_file(path))
     if not container.streams.video:
         container.close()
         raise ValueError("holds no video stream")

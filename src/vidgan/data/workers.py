@@ -29,6 +29,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
 from vidgan.errors import UserError
+from vidgan.names import tell
 
 LEFT_TO_THE_PARENT = (signal.SIGINT, signal.SIGTERM)
 """signals that do not end a worker"""
@@ -92,7 +93,7 @@ def map_in_workers(
                     f"a data worker died ({how}) twice {place}: out of memory, or {cause}? {advice}"
                 )
             died_at.add(where)
-            print(f"a data worker died ({how}) {place}; another resumes there", file=sys.stderr, flush=True)
+            tell(f"a data worker died ({how}) {place}; another resumes there", to=sys.stderr, flush=True)
     if asked.error is not None:
         raise asked.error
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from vidgan.errors import UserError, did_you_mean
+from vidgan.names import tell
 from vidgan.presets import cvg, demo, dvd_gan, guide, ssw_gan, trivd_gan
 from vidgan.run.experiment import Experiment
 from vidgan.spec import from_json
@@ -123,7 +124,7 @@ def groups() -> dict[str, list[Experiment]]:
         try:
             found.setdefault(title, []).append(_load(offer))
         except UserError as error:
-            print(f"left out: {error}", file=sys.stderr)
+            tell(f"left out: {error}", to=sys.stderr)
     return {title: group for title, group in found.items() if group}
 
 
@@ -141,7 +142,7 @@ def _offers() -> dict[str, EntryPoint]:
     for offer in entry_points(group="vidgan.presets"):
         if offer.name in _own() or offer.name in found:
             whose = "vidgan" if offer.name in _own() else "another package"
-            print(f"left out: {_said(offer)}: {whose} has a preset of that name", file=sys.stderr)
+            tell(f"left out: {_said(offer)}: {whose} has a preset of that name", to=sys.stderr)
         else:
             found[offer.name] = offer
     return found

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
+from vidgan.names import file_names
 from vidgan.report.words import count
 from vidgan.run.directory import RunDirectory
 
@@ -189,19 +190,20 @@ def class_clips(run: RunDirectory, problems: list[str]) -> Iterator[ClassClips]:
     ``samples/classes`` holds a folder per class with ``fake-I.webp`` and ``real-I.webp``, or what
     ``vidgan sample --format webp`` writes, ``NUMBER-CLASS.webp``.
     """
-    folder = run.samples / "classes"
+    folder, stems = run.samples / "classes", file_names(run.class_names)
     loose: dict[str, list[Path]] = {}
     for file in sorted(folder.glob("*.webp")):
         if match := re.fullmatch(r"\d{5,}(?:-(.+))?\.webp", file.name):
-            loose.setdefault(match[1] or run.class_names[0], []).append(file)
+            loose.setdefault(match[1] or stems[0], []).append(file)
     names = {path.name for path in folder.iterdir() if path.is_dir()} if folder.is_dir() else set()
-    known = {name: place for place, name in enumerate(run.class_names)}
+    known = {stem: place for place, stem in enumerate(stems)}
     for name in sorted(names | set(loose), key=lambda name: (known.get(name, len(known)), name)):
         fake = [*sorted((folder / name).glob("fake-*.webp"), key=in_order), *loose.get(name, [])]
         real = sorted((folder / name).glob("real-*.webp"), key=in_order)
         shown = [[p for file in files if (p := read_picture(file, problems))] for files in (fake, real)]
         if shown[0] or shown[1]:
-            yield ClassClips(name, shown[0], shown[1])
+            own = run.class_names[known[name]] if name in known else name
+            yield ClassClips(own, shown[0], shown[1])
 
 
 def in_order(path: Path) -> tuple[int, str]:

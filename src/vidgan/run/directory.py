@@ -17,6 +17,7 @@ import vidgan
 from vidgan.data.dataset import Dataset
 from vidgan.errors import UserError
 from vidgan.files import write_json
+from vidgan.names import tell
 from vidgan.run.experiment import Experiment
 from vidgan.run.logs import Log
 from vidgan.spec import Spec, classes_in, differences, file_of, from_json, to_json
@@ -239,7 +240,7 @@ def code_of(spec: Spec) -> dict[str, str]:
 
 @functools.cache  # a command opens a run several times, and says so once
 def _warn(text: str) -> None:
-    print(text, file=sys.stderr)
+    tell(text, to=sys.stderr)
 
 
 def warn_of_changed_code(path: Path, recorded: Mapping[str, str], experiment: Experiment) -> None:

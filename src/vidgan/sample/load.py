@@ -14,6 +14,7 @@ from vidgan.errors import UserError
 from vidgan.files import require_sums
 from vidgan.models.cascade import below_of
 from vidgan.models.generator import Generator
+from vidgan.names import tell
 from vidgan.nn.layers import undrawn_weights
 from vidgan.run import checkpoints
 from vidgan.run.best import best_of_run
@@ -139,7 +140,7 @@ def find_checkpoint(run: RunDirectory, index: int, checkpoint: str | int = "last
         if found is None:
             raise UserError(f"{run.path} has no checkpoint of level {index + 1} yet; train it first")
         for message in found.broken:
-            print(f"skipped a broken checkpoint: {message}", file=sys.stderr)
+            tell(f"skipped a broken checkpoint: {message}", to=sys.stderr)
         return found.state
     top = len(run.experiment.levels)
     known = steps_of(run.checkpoints, top)

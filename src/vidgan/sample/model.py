@@ -9,6 +9,7 @@ from torch import Tensor
 from vidgan.errors import UserError, did_you_mean, some
 from vidgan.files import write_folder, write_json, write_sums
 from vidgan.models.generator import Generator
+from vidgan.names import canonical
 from vidgan.run.checkpoints import State
 from vidgan.run.checkpoints import save as save_state
 from vidgan.run.directory import code_of, versions
@@ -305,6 +306,9 @@ def class_number(names: Sequence[str], given: str | int) -> int:
         return names.index(str(given))
     if str(given).isdecimal() and int(given) < len(names):
         return int(given)
+    shown = [canonical(name) for name in names]
+    if canonical(str(given)) in shown:
+        return shown.index(canonical(str(given)))
     raise UserError(
         f"there is no class {given!r}{did_you_mean(str(given), list(names))}; "
         f"there are {len(names)}, by name or by number from 0: {some(names, 20)}"

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from vidgan.errors import UserError
 from vidgan.files import write_whole
+from vidgan.names import ffmpeg_file
 
 Clip = NDArray[np.uint8]
 """Frames (T, H, W, 3), uint8 RGB."""
@@ -97,7 +98,7 @@ def _mp4(path: Path, frames: Iterable[Clip], fps: float) -> None:
     first = next(coming)
     # Colours are kept for 2x2 pixels, so odd sides are made even by repeating the last row or column.
     more = [(0, side % 2) for side in first.shape[:2]]
-    with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
+    with av.open(ffmpeg_file(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
         stream = container.add_stream("h264", rate=Fraction(fps).limit_denominator(1001))
         stream.height, stream.width = (side + side % 2 for side in first.shape[:2])
         stream.pix_fmt = "yuv420p"

@@ -14,6 +14,7 @@ from vidgan.data.window import check_usable
 from vidgan.errors import UserError
 from vidgan.evaluation.protocols import protocol
 from vidgan.models.cascade import FrozenLevel
+from vidgan.names import tell
 from vidgan.run.checkpoints import (
     cut_logs,
     latest,
@@ -229,7 +230,7 @@ class Trainer(TrainContext):
 
     def say(self, text: str) -> None:
         if self.progress and self.replicas.is_rank_zero:
-            print(text, flush=True)
+            tell(text, flush=True)
 
     # The run
 
