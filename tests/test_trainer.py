@@ -1,6 +1,9 @@
 """``vidgan.Trainer``: it trains as the command line does, in memory too, and what callbacks may ask of it."""
 
+import gc
 import json
+import multiprocessing
+import multiprocessing.process
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -167,6 +170,29 @@ def test_a_model_is_a_copy_and_leaves_training_as_it_is() -> None:
     assert torch.equal(model.sample(2, classes=["disc-left"], seed=1), video)
     assert not torch.equal(watched.model().sample(2, classes=["disc-left"], seed=1), video)
     assert (model.step, watched.model().step) == (1, 2)
+
+
+def test_a_trainer_that_is_closed_or_dropped_leaves_no_processes() -> None:
+    """Dropped, it is freed at once: nothing that it holds refers back to it and waits for the garbage collector."""
+    others = set(multiprocessing.active_children())
+
+    def stepped() -> tuple[Trainer, multiprocessing.process.BaseProcess]:
+        trainer = Trainer(catalog.experiments()["demo"], "synthetic", device="cpu", workers=1, progress=False)
+        trainer.step()
+        (worker,) = set(multiprocessing.active_children()) - others
+        return trainer, worker
+
+    trainer, worker = stepped()
+    with trainer:
+        assert worker.is_alive()
+    assert not worker.is_alive()
+    gc.disable()
+    try:
+        trainer, worker = stepped()
+        del trainer
+        assert not worker.is_alive()
+    finally:
+        gc.enable()
 
 
 class Recorder(Callback):

@@ -38,7 +38,7 @@ def to_float(video: Tensor) -> Tensor:
 class Loader:
     """Reads windows of ``dataset`` with ``workers`` processes (0: in this one).
 
-    Close it, or use it in a ``with`` block; its processes end then, and also if this process dies.
+    Close it, or use it in a ``with`` block; its processes end then, and also when it is dropped or this process dies.
 
     Args:
         pin: batches in pinned memory, which copies to a GPU need to overlap with its work.
@@ -60,41 +60,11 @@ class Loader:
             UserError: where a clip cannot be read, in its turn. A worker that dies is replaced; where its successor
                 dies at the same clip, that is this error too.
         """
-        stream = self._batches(indices)
+        # A function that does not hold this loader: one that is dropped is freed at once, and ends its processes.
+        cutting = _Cutting(self.dataset, self.window, self.seed)
+        stream = _batches(cutting, self.workers, self.pin, indices)
         self._running.append(stream)
         return stream
-
-    def _batches(self, indices: Iterator[Sequence[int]]) -> Generator[Batch]:
-        first = next(indices, None)
-        if first is None:
-            return
-        count = AHEAD * self.workers + 1  # one more than workers fill
-        slots = self._slots(count, len(first)) if self.workers else None
-        keys = zip(itertools.cycle(range(count)), itertools.chain([first], indices), strict=False)
-        cutting = _Cutting(self.dataset, self.window, self.seed, slots)
-        with contextlib.closing(map_in_workers(cutting, keys, self.workers, self._name, ADVICE)) as results:
-            for slot, (video, labels) in zip(itertools.cycle(range(count)), results, strict=False):
-                if video is None:
-                    assert slots is not None
-                    video = slots[slot, : len(labels)]
-                    video = video.pin_memory() if self.pin else video.clone()
-                elif self.pin:
-                    video = video.pin_memory()
-                yield Batch(video, torch.tensor(labels, dtype=torch.int64))
-
-    def _slots(self, count: int, batch: int) -> Tensor:
-        """Memory that workers write to and this process reads."""
-        slots = torch.empty((count, *shape_of(batch, self.window)), dtype=torch.uint8)
-        try:
-            return slots.share_memory_()
-        except RuntimeError as error:
-            raise UserError(
-                f"/dev/shm has no room for {count} batches of {slots[0].numel() / 2**20:.0f} MiB: give a container "
-                "more of it (docker run --shm-size), or take fewer workers"
-            ) from error
-
-    def _name(self, n: int) -> str:
-        return self.dataset.name(random_clip(len(self.dataset), self.seed, n))
 
     def close(self) -> None:
         """End all worker processes; iterators still in use end."""
@@ -111,6 +81,39 @@ class Loader:
         self.close()
 
 
+def _batches(
+    cutting: "_Cutting", workers: int, pin: bool, indices: Iterator[Sequence[int]]
+) -> Generator[Batch]:
+    first = next(indices, None)
+    if first is None:
+        return
+    count = AHEAD * workers + 1  # one more than workers fill
+    slots = _shared_slots((count, *shape_of(len(first), cutting.window))) if workers else None
+    keys = zip(itertools.cycle(range(count)), itertools.chain([first], indices), strict=False)
+    cutting = cutting._replace(slots=slots)
+    with contextlib.closing(map_in_workers(cutting.read, keys, workers, cutting.name, ADVICE)) as results:
+        for slot, (video, labels) in zip(itertools.cycle(range(count)), results, strict=False):
+            if video is None:
+                assert slots is not None
+                video = slots[slot, : len(labels)]
+                video = video.pin_memory() if pin else video.clone()
+            elif pin:
+                video = video.pin_memory()
+            yield Batch(video, torch.tensor(labels, dtype=torch.int64))
+
+
+def _shared_slots(shape: tuple[int, ...]) -> Tensor:
+    """Memory that workers write to and this process reads: a batch at every index."""
+    slots = torch.empty(shape, dtype=torch.uint8)
+    try:
+        return slots.share_memory_()
+    except RuntimeError as error:
+        raise UserError(
+            f"/dev/shm has no room for {len(slots)} batches of {slots[0].numel() / 2**20:.0f} MiB: give a container "
+            "more of it (docker run --shm-size), or take fewer workers"
+        ) from error
+
+
 def shape_of(batch: int, window: WindowSpec) -> tuple[int, ...]:
     """(B, T, H, W, 3)"""
     return (batch, window.frames, window.size, window.size, 3)
@@ -124,13 +127,17 @@ class _Read(NamedTuple):
     labels: list[int]
 
 
-class _Cutting:
-    """Cuts the windows of a batch, given a slot for it and the numbers of its items."""
+class _Cutting(NamedTuple):
+    """How windows are cut, by this process or another."""
 
-    def __init__(self, dataset: Dataset, window: WindowSpec, seed: int, slots: Tensor | None) -> None:
-        self.dataset, self.window, self.seed, self.slots = dataset, window, seed, slots
+    dataset: Dataset
+    window: WindowSpec
+    seed: int
+    slots: Tensor | None = None
+    """where workers write; None: each batch has memory of its own"""
 
-    def __call__(self, key: tuple[int, Sequence[int]], begin: Begin) -> _Read:
+    def read(self, key: tuple[int, Sequence[int]], begin: Begin) -> _Read:
+        """Cut the windows of these items, for this slot."""
         slot, numbers = key
         if self.slots is None:
             video = torch.empty(shape_of(len(numbers), self.window), dtype=torch.uint8)
@@ -143,3 +150,7 @@ class _Cutting:
             cut(self.dataset, self.window, place, out=row)
             labels.append(self.dataset.info(place.clip).label)
         return _Read(video if self.slots is None else None, labels)
+
+    def name(self, n: int) -> str:
+        """What messages call item n."""
+        return self.dataset.name(random_clip(len(self.dataset), self.seed, n))
