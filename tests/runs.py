@@ -10,10 +10,11 @@ import torch
 
 from vidgan.presets import preset
 from vidgan.presets.demo import demo
-from vidgan.run.checkpoints import State, checkpoint_path, save
+from vidgan.run.checkpoints import checkpoint_path, save
 from vidgan.run.directory import DataRecord, RunDirectory
 from vidgan.run.experiment import Experiment
 from vidgan.sample.video_io import write_clip
+from vidgan.tensor_file import State
 from vidgan.train.state import TrainState
 
 CLASSES = ("disc-right", '<b>bold & "co"')
@@ -31,7 +32,8 @@ def make_run(
 
 def cascade(path: Path, *steps: int) -> RunDirectory:
     """A run of two levels whose checkpoints stand at ``steps``, level by level, and hold nothing."""
-    run = RunDirectory.create(path, preset("ssw-gan-k600-48x128"), DataRecord("synthetic", (), 0, ""), [])
+    experiment = preset("ssw-gan-k600-48x128").replace(classes=1)
+    run = RunDirectory.create(path, experiment, DataRecord("synthetic", ("all",), 1, ""), [])
     for index, step in enumerate(steps):
         file = checkpoint_path(run.checkpoints, index + 1, step)
         save(file, State({}, {"level": index + 1, "step": step}))

@@ -15,9 +15,10 @@ from vidgan.models.level import Level
 from vidgan.models.views import DiscriminatorInput
 from vidgan.report.page import write_report
 from vidgan.run.best import CheckpointRetention
-from vidgan.run.checkpoints import State, checkpoint_path, prune, save, steps_of
+from vidgan.run.checkpoints import checkpoint_path, prune, save, steps_of
 from vidgan.run.collapse import RULES, Alarm, CollapseDetector, CollapseSpec, Scalars
 from vidgan.run.logs import read_lines
+from vidgan.tensor_file import State
 
 Capture = pytest.CaptureFixture[str]
 
@@ -284,12 +285,12 @@ def test_a_suspicion_keeps_what_an_alarm_would_need(tmp_path: Path) -> None:
     write_log(run, [tick(25 * i, HEALTHY) for i in range(1, 11)])
     retention = CheckpointRetention(run, 1)
     for step in (200, 225, 250):
-        save(checkpoint_path(run.checkpoints, 1, step), State({}, {"step": step}))
+        save(checkpoint_path(run.checkpoints, 1, step), State({}, {"level": 1, "step": step}))
     for step, value in ((200, 2.0), (225, 3.0)):
         run.metrics.append(evaluated(step, value))
     for step in (251, 252, 253, 254):
         assert retention.alarms(step, {**HEALTHY, "motion/fake": 0.0}) == []
-        save(checkpoint_path(run.checkpoints, 1, step), State({}, {"step": step}))
+        save(checkpoint_path(run.checkpoints, 1, step), State({}, {"level": 1, "step": step}))
         prune(run.checkpoints, 1, 1, retention.kept())
         run.metrics.append(evaluated(step, 1 / step))  # whatever the protocol thinks of still videos
     assert steps_of(run.checkpoints, 1) == [200, 250, 253, 254]
@@ -307,6 +308,7 @@ def evaluated(step: int, value: float) -> dict[str, object]:
         "step": step,
         "value": value,
         "protocol": "p",
+        "settings": {},
         "during": "training",
         "larger_is_better": False,
     }

@@ -9,9 +9,10 @@ import torch
 import catalog
 from commands import require_one_line, vidgan
 from vidgan.errors import UserError
-from vidgan.run.checkpoints import State, checkpoint_path, load
+from vidgan.run.checkpoints import checkpoint_path, load
 from vidgan.run.directory import RunDirectory
 from vidgan.run.experiment import Experiment
+from vidgan.tensor_file import State
 from vidgan.train import trainer
 from vidgan.train.initial import take
 from vidgan.train.state import TrainState

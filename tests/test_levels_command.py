@@ -10,10 +10,11 @@ from cascades import GRU, SEPARABLE, frozen_level, level_spec
 from commands import require_one_line, vidgan
 from vidgan.errors import UserError
 from vidgan.models.level import LevelSpec
-from vidgan.run.checkpoints import State, checkpoint_path, save
+from vidgan.run.checkpoints import checkpoint_path, save
 from vidgan.run.directory import DataRecord, RunDirectory
 from vidgan.run.experiment import BatchSpec, Experiment, StandingStatisticsSpec, TrainingSpec
 from vidgan.sample.video_io import Row, as_film, as_strip, spread, stand_in_time
+from vidgan.tensor_file import State
 
 LOW, HIGH = level_spec(4, 2, 2, GRU), level_spec(8, 4, 1, SEPARABLE)
 """4 frames of 4x4, 8 frames of 8x8"""

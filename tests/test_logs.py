@@ -7,7 +7,7 @@ import pytest
 
 import catalog
 from commands import require_one_line, vidgan
-from runs import cascade
+from runs import cascade, tick
 from vidgan.run.checkpoints import checkpoint_path, cut_logs
 from vidgan.run.directory import RunDirectory
 from vidgan.run.logs import Log, read_lines, seconds_logged
@@ -57,7 +57,7 @@ def test_seconds_are_those_of_a_levels_last_line(tmp_path: Path) -> None:
     log = Log(tmp_path / "log.jsonl")
     assert seconds_logged(log.path, 1) == 0
     for level, seconds in ((1, 5.5), (1, 8.25), (2, 1.5)):
-        log.append({"level": level, "seconds": seconds})
+        log.append(tick(1, {}, level, seconds))
     assert [seconds_logged(log.path, level) for level in (1, 2, 3)] == [8.25, 1.5, 0]
 
 

@@ -546,11 +546,11 @@ def test_clips_of_the_sample_command_are_shown(tmp_path: Path) -> None:
 def test_broken_files_are_left_out_and_named(tmp_path: Path) -> None:
     run = full_run(tmp_path / "run")
     with run.log.path.open("a") as file:
-        file.write('{"level": 1, "step": 9')
+        file.write('{"level": 1, "step": 9\n')
     (run.samples / "fixed" / "level1-step00000500.webp").write_bytes(b"RIFF nothing")
     page = Page.read(write_report(run.path))
     (header,) = page.root.all("header")
-    assert "log.jsonl: 1 of 41 lines cannot be read" in header.text
+    assert "log.jsonl: left out the damaged line 41" in header.text
     assert "fixed/level1-step00000500.webp cannot be read" in header.text
     shown = [step.all("span")[0].text for step in page.root.all("div", "step")]
     assert [text for text in shown if text[:1].isdigit()] == ["25", "1,000"]

@@ -1,13 +1,14 @@
-"""Files appear whole or not at all: write beside the target, flush to disk, rename."""
+"""Files appear whole or not at all: write beside the target, flush to disk, rename. And they are read with care."""
 
 import hashlib
 import json
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from vidgan.errors import UserError
 
@@ -15,6 +16,8 @@ SUMS: Final = "SHA256SUMS"
 """of a folder's other files; ``sha256sum -c`` reads it"""
 BEGINNING: Final = 40
 """characters of a name that its temporary file has too, which may not be longer than names can be"""
+LARGEST_JSON: Final = 2**28
+"""bytes; what is larger is none of our records"""
 
 
 def write_whole(path: Path, write: Callable[[Path], None]) -> None:
@@ -81,18 +84,75 @@ def _sum(file: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def write_text(path: Path, text: str) -> None:
-    """``text`` as UTF-8, whole or not at all; bytes of names that are no UTF-8 become escapes."""
+def write_bytes(path: Path, content: bytes) -> None:
+    """``content``, whole or not at all."""
 
     def write(part: Path) -> None:
-        part.write_bytes(text.encode(errors="backslashreplace"))
+        part.write_bytes(content)
 
     write_whole(path, write)
+
+
+def write_text(path: Path, text: str) -> None:
+    """``text`` as UTF-8, whole or not at all; bytes of names that are no UTF-8 become escapes."""
+    write_bytes(path, text.encode(errors="backslashreplace"))
 
 
 def write_json(path: Path, value: Any) -> None:
     """``value`` as indented JSON, whole or not at all."""
     write_text(path, json.dumps(value, indent=2) + "\n")
+
+
+def require_regular(path: Path) -> None:
+    """Raise :class:`UserError` unless ``path`` is a file or a link to one: reading a pipe or a device may never end."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError) as error:
+        raise UserError(f"there is no file {path}") from error
+    if not stat.S_ISREG(mode):
+        raise UserError(f"{path} is a folder, a pipe or a device, not a file")
+
+
+def read_bytes(path: Path, most: int) -> bytes:
+    """All bytes of the file ``path``.
+
+    Raises:
+        UserError: if it is missing, no file, holds more than ``most`` bytes, or cannot be read.
+    """
+    require_regular(path)
+    try:
+        size = path.stat().st_size
+        if size > most:
+            raise UserError(f"{path} is too large to be what it should be: {size} bytes")
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def read_json(path: Path, most: int = LARGEST_JSON) -> Any:
+    """The value in the JSON file ``path``; raises :class:`UserError`, one line, where there is none."""
+    content = read_bytes(path, most)
+    try:
+        return parse_json(content)
+    except ValueError as error:
+        raise UserError(f"{path} cannot be read: {error}") from error
+
+
+def no_number(word: str) -> NoReturn:
+    """Refuses NaN and Infinity, which are no JSON."""
+    raise ValueError(f"{word} is no number of JSON")
+
+
+def parse_json(text: str | bytes, constant: Callable[[str], Any] = no_number) -> Any:
+    """The value of a JSON text; ``constant`` says what NaN and Infinity are.
+
+    Raises:
+        ValueError: where it is none, or is nested too deeply.
+    """
+    try:
+        return json.loads(text, parse_constant=constant)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def _umask() -> int:

@@ -111,7 +111,10 @@ def from_json(cls: type[S], data: Any) -> S:
         SpecError: for an unknown or missing field, an unknown class or a value of the wrong type; the
             message names the place and the nearest name.
     """
-    return typing.cast(S, _parse(cls, data, cls.__name__))
+    try:
+        return typing.cast(S, _parse(cls, data, cls.__name__))
+    except RecursionError:
+        raise SpecError(f"{cls.__name__}: it is nested too deeply") from None
 
 
 def differences(old: Any, new: Any, place: str = "") -> Iterator[str]:

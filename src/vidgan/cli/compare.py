@@ -19,7 +19,7 @@ from vidgan.report import compare as seeds
 from vidgan.report.compare import by_class
 from vidgan.report.words import count
 from vidgan.run.directory import RunDirectory
-from vidgan.run.logs import read_lines
+from vidgan.run.logs import RESULT, lines_of, say_once
 
 MOST_NAMED = 4
 """results that a warning names"""
@@ -99,13 +99,12 @@ def read(path: Path) -> list[Entry]:
     if not file.is_file():
         asked = "" if file == path else f" {path}"
         raise UserError(f"there are no results at {file}: make some with vidgan evaluate{asked}")
-    try:
-        lines = [line for line in read_lines(file) if {"protocol", "value", "settings"} <= set(line)]
-    except (ValueError, TypeError) as error:
-        raise UserError(f"{file} is no file of results: {error}") from error
-    if not lines:
+    lines = lines_of(file, RESULT)
+    if not lines.whole:
         raise UserError(f"{file} holds no results: make some with vidgan evaluate")
-    return [Entry(str(path), line) for line in lines]
+    if (words := lines.words(file)) is not None:
+        say_once(words)
+    return [Entry(str(path), line) for line in lines.whole]
 
 
 def show(group: Group, dataset: str | None) -> None:
@@ -160,8 +159,9 @@ def changes(line: Any) -> list[str]:
 def row_of(entry: Entry) -> tuple[str, ...]:
     """A result as cells."""
     line = entry.line
-    deviation = line.get("deviation")
-    spread = "" if deviation is None else f"{deviation['value']:.2g} ({deviation['over']})"
+    deviation = line.get("deviation") or {}
+    known = deviation.get("value") is not None  # null where a number was not finite
+    spread = f"{deviation['value']:.2g} ({deviation['over']})" if known else ""
     step = "" if line.get("step") is None else str(line["step"])
     value = "not finite" if line["value"] is None else readable(line["value"])
     return (entry.name, value, spread, str(line.get("clips", "")), step, sampling_of(line))

@@ -1,5 +1,6 @@
 """``vidgan evaluate``: a number with its protocol on record, of a run or of files."""
 
+import math
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -253,7 +254,7 @@ def shown(value: object) -> str:
 def number_of(line: dict[str, Any]) -> str:
     """The headline with its deviation."""
     deviation = line.get("deviation")
-    if deviation is None:
+    if deviation is None or not math.isfinite(deviation["value"]):
         return readable(line["value"])
     of = {"runs": f"over {deviation['times']} runs", "bootstrap": "by bootstrap"}[deviation["over"]]
     return f"{readable(line['value'])} ± {deviation['value']:.2g} {of}"

@@ -20,7 +20,7 @@ from vidgan.run.data import open_data
 from vidgan.run.directory import Budget, InitFrom, RunDirectory
 from vidgan.run.distributed import Replicas, end_process_group, join_replicas
 from vidgan.run.experiment import Experiment
-from vidgan.run.logs import read_lines
+from vidgan.run.logs import read_ticks
 from vidgan.train.initial import origin_of
 from vidgan.train.logging import EventFiles
 from vidgan.train.plan import measure_budget
@@ -190,7 +190,7 @@ def what_next(options: Options, trainer: Trainer) -> str:
 
 def alarms_told(run: RunDirectory) -> str:
     """A reminder of what the collapse detector has said; empty where it said nothing."""
-    lines = read_lines(run.log.path)
+    lines = read_ticks(run.log.path)
     told = [alarm["rule"] for index in run.experiment.rounds for alarm in alarms_in(lines, index + 1)]
     return f", with alarm by {', '.join(dict.fromkeys(told))} (log.jsonl)" if told else ""
 

@@ -3,7 +3,6 @@
 Its numbers are never called FVD: they hold only beside numbers of the same file.
 """
 
-import json
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,8 +11,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from vidgan.data.dataset import Dataset
@@ -22,11 +19,14 @@ from vidgan.data.window import Place, WindowSpec, check_usable, cut
 from vidgan.errors import UserError
 from vidgan.evaluation.features.network import Outputs, check_video
 from vidgan.evaluation.features.weights import Weights, describe
-from vidgan.files import write_whole
+from vidgan.forms import NUMBER, TEXT, Fields, fits
 from vidgan.seeds import derive, stream
 from vidgan.spec import Spec, require, to_json
+from vidgan.tensor_file import State, load_tensors, load_weights, save_tensors
 
-FORMAT = "vidgan in_domain classifier"
+FORMAT = "vidgan in_domain classifier 2"
+FACTS = Fields({"classes": [TEXT], "facts": Fields({"held_out_accuracy": NUMBER})})
+"""what its file says"""
 WIDTHS = (24, 48, 96, 128)
 
 
@@ -72,37 +72,24 @@ def save_in_domain(
     path: Path, network: InDomainClassifier, classes: tuple[str, ...], facts: dict[str, Any]
 ) -> None:
     """Write weights and facts as one safetensors file."""
-    about = {
-        "format": FORMAT,
-        "classes": json.dumps(list(classes)),
-        "facts": json.dumps(facts, sort_keys=True),
-    }
-    state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
-    write_whole(path, lambda part: save_file(state, part, about))
+    save_tensors(path, FORMAT, State(network.state_dict(), {"classes": list(classes), "facts": facts}))
 
 
 def load_in_domain(path: Path | None) -> InDomain:
     """The classifier in a file that ``vidgan evaluate --train-classifier`` wrote.
 
     Raises:
-        UserError: if it is missing, or no such file.
+        UserError: if it is missing, damaged, or no such file.
     """
     weights = describe(path, "the classifier (vidgan evaluate --train-classifier)")
-    try:
-        with safe_open(weights.path, "pt") as file:
-            about = file.metadata() or {}
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        if about.get("format") != FORMAT:
-            raise ValueError("it is of something else")
-        classes, facts = tuple(json.loads(about["classes"])), json.loads(about["facts"])
-        network = InDomainClassifier(len(classes))
-        network.load_state_dict(state)
-    except (SafetensorError, OSError, ValueError, KeyError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(
-            f"{weights.path} holds no classifier of vidgan evaluate --train-classifier: {reason}"
-        ) from error
-    return InDomain(network.requires_grad_(False).eval(), classes, facts, weights)
+    state = load_tensors(weights.path, FORMAT)
+    head = state.tensors.get("head.weight")
+    if not fits(state.facts, FACTS) or head is None or len(head) != len(state.facts["classes"]):
+        raise UserError(f"{weights.path} is damaged: it does not say which classes it knows")
+    network = InDomainClassifier(len(head))
+    load_weights(network, state.tensors, weights.path)
+    classes = tuple(state.facts["classes"])
+    return InDomain(network.requires_grad_(False).eval(), classes, state.facts["facts"], weights)
 
 
 class ClassifierSpec(Spec):

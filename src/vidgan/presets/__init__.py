@@ -4,7 +4,6 @@ Others come from installed packages, and from the user's own Python or JSON file
 """
 
 import functools
-import json
 import sys
 from collections.abc import Callable, Mapping
 from importlib.metadata import EntryPoint, entry_points
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vidgan.errors import UserError, did_you_mean
+from vidgan.files import read_json
 from vidgan.names import tell
 from vidgan.presets import cvg, demo, dvd_gan, guide, ssw_gan, trivd_gan
 from vidgan.run.experiment import Experiment
@@ -176,9 +176,6 @@ def _experiment(name: str, value: Any) -> Experiment:
 
 
 def _read(path: Path) -> Experiment:
-    try:
-        content = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read: {error}") from error
+    content = read_json(path)
     is_run = isinstance(content, dict) and "experiment" in content
     return from_json(Experiment, content["experiment"] if is_run else content)

@@ -1,6 +1,5 @@
 """What a run directory has to show: its records, log, results and pictures, however little there is yet."""
 
-import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,12 +8,12 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
+from vidgan.errors import UserError
+from vidgan.files import read_json
+from vidgan.forms import LARGEST_FLOAT
 from vidgan.names import file_names
-from vidgan.report.words import count
 from vidgan.run.directory import RunDirectory
-
-LARGEST = 1e300
-"""Numbers beyond this cannot be drawn: differences of two would overflow."""
+from vidgan.run.logs import lines_of
 
 
 class Alarm(NamedTuple):
@@ -113,7 +112,7 @@ def collect(path: Path) -> Collected:
     ]
     return Collected(
         run,
-        json.loads((path / "experiment.json").read_text("utf-8")),
+        read_json(path / "experiment.json"),
         ticks,
         metrics,
         sorted(fixed, key=lambda sample: (sample.level, sample.step)),
@@ -129,7 +128,7 @@ def newest_motion(folder: Path, problems: list[str]) -> MotionSample | None:
     for file in sorted(folder.glob("level1-step*.webp"), reverse=True):
         step = re.fullmatch(r"level1-step(\d+)", file.stem)
         scale = file.with_suffix(".json")
-        facts = parsed(scale.read_text("utf-8")) if scale.exists() else None
+        facts = value_in(scale)
         fastest = finite(facts.get("fastest")) if isinstance(facts, dict) else None
         if step and fastest is not None and (picture := read_picture(file, problems)):
             return MotionSample(int(step[1]), picture, fastest)
@@ -138,22 +137,21 @@ def newest_motion(folder: Path, problems: list[str]) -> MotionSample | None:
 
 def read_log(path: Path, problems: list[str]) -> list[dict[str, Any]]:
     """The objects of a file of JSON lines; a line that a killed process left half-written is left out."""
-    if not path.exists():
-        return []
-    lines = [line for line in path.read_text("utf-8", errors="replace").split("\n") if line.strip()]
-    found = [value for line in lines if isinstance(value := parsed(line), dict)]
-    if len(found) < len(lines):
-        problems.append(
-            f"{path.name}: {len(lines) - len(found)} of {count(len(lines), 'line')} cannot be read"
-        )
-    return found
-
-
-def parsed(text: str) -> Any:
-    """The value of a JSON text; None if it is none."""
     try:
-        return json.loads(text)
-    except ValueError:
+        lines = lines_of(path)
+    except UserError as error:
+        problems.append(str(error))
+        return []
+    if (words := lines.words(Path(path.name))) is not None:
+        problems.append(words)
+    return lines.whole
+
+
+def value_in(path: Path) -> Any:
+    """The value of a JSON file; None if it has none."""
+    try:
+        return read_json(path)
+    except UserError:
         return None
 
 
@@ -181,7 +179,7 @@ def alarms_of(told: Any) -> list[Alarm]:
 def finite(value: Any) -> float | None:
     """A number that can be drawn, or None."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if number and math.isfinite(value) and abs(value) < LARGEST else None
+    return float(value) if number and math.isfinite(value) and abs(value) < LARGEST_FLOAT else None
 
 
 def class_clips(run: RunDirectory, problems: list[str]) -> Iterator[ClassClips]:
@@ -223,6 +221,6 @@ def read_picture(path: Path, problems: list[str]) -> Picture | None:
 
 def finished_levels(manifest: Path) -> list[int]:
     """Levels that the manifest lists."""
-    entries = parsed(manifest.read_text("utf-8")) if manifest.exists() else []
-    listed = entries if isinstance(entries, list) else []
-    return [int(entry["level"]) for entry in listed if isinstance(entry, dict) and "level" in entry]
+    entries = value_in(manifest)
+    listed = [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+    return [entry["level"] for entry in listed if type(entry.get("level")) is int]

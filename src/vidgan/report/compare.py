@@ -11,7 +11,7 @@ from vidgan.report.collect import finite
 from vidgan.report.figures import Curve, Plot, Point
 from vidgan.report.words import count, number
 from vidgan.run.directory import RunDirectory
-from vidgan.run.logs import read_lines
+from vidgan.run.logs import read_results, read_ticks
 from vidgan.spec import differences, to_json
 
 WORDS = ("name", "description", "source", "deviations", "reporting")
@@ -99,7 +99,7 @@ def measured(runs: Sequence[RunDirectory], protocol: str) -> tuple[list[Values],
     lines = [
         (place, line)
         for place, run in enumerate(runs)
-        for line in read_lines(run.metrics.path)
+        for line in read_results(run.metrics.path)
         if line.get("protocol") == protocol
         and finite(line.get("value")) is not None
         and line.get("step") is not None
@@ -138,7 +138,7 @@ def logged(runs: Sequence[RunDirectory], scalar: str, level: int) -> list[Values
     tables: list[Values] = []
     known: dict[str, None] = {}
     for run in runs:
-        lines = [line for line in read_lines(run.log.path) if line.get("level") == level]
+        lines = [line for line in read_ticks(run.log.path) if line.get("level") == level]
         known |= dict.fromkeys(name for line in lines for name in line["scalars"])
         found = {int(line["step"]): finite(line["scalars"].get(scalar)) for line in lines}
         tables.append({step: each for step, each in found.items() if each is not None})

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from vidgan.run.checkpoints import checkpoint_path, steps_of
 from vidgan.run.collapse import RULES, CollapseDetector, alarms_in
 from vidgan.run.directory import RunDirectory
-from vidgan.run.logs import read_lines
+from vidgan.run.logs import read_results, read_ticks
 
 DURING = "training"
 """marks results, in ``metrics.jsonl``, of evaluations that the run made itself"""
@@ -27,7 +27,7 @@ def best_of(lines: Sequence[Mapping[str, Any]], before: int | None = None) -> Be
 
     Those made by the newest one's protocol and settings count; of equal results the first is the best.
     """
-    own = [line for line in lines if line.get("during") == DURING]
+    own = [line for line in lines if line.get("during") == DURING and "larger_is_better" in line]
     if not own:
         return None
     alike = [
@@ -44,7 +44,7 @@ def best_of(lines: Sequence[Mapping[str, Any]], before: int | None = None) -> Be
 
 def best_of_run(run: RunDirectory, before: int | None = None) -> Best | None:
     """:func:`best_of` the run's results."""
-    return best_of(read_lines(run.metrics.path), before)
+    return best_of(read_results(run.metrics.path), before)
 
 
 class CheckpointRetention:
@@ -57,7 +57,7 @@ class CheckpointRetention:
     def __init__(self, run: RunDirectory, level: int) -> None:
         self.run, self.level = run, level
         self.detector = CollapseDetector(self.run.experiment.reporting.collapse)
-        lines = read_lines(self.run.log.path)
+        lines = read_ticks(self.run.log.path)
         for line in lines:
             if line["level"] == level:
                 self.detector.see(int(line["step"]), line["scalars"])

@@ -4,33 +4,31 @@ import errno
 import hashlib
 import json
 import re
-import zlib
+import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from vidgan.errors import UserError
-from vidgan.files import write_json, write_whole
+from vidgan.files import write_json
+from vidgan.forms import WHOLE, Fields, fits
 from vidgan.models.cascade import FrozenLevel
+from vidgan.names import tell
 from vidgan.nn.norm import StandingStatistics
 from vidgan.run.directory import RunDirectory
 from vidgan.run.experiment import Experiment
+from vidgan.tensor_file import State, checksum, load_tensors, save_tensors
 
-FORMAT: Final = "vidgan-checkpoint-1"
+FORMAT: Final = "vidgan-checkpoint-2"
+PLACE: Final = Fields({"level": WHOLE, "step": WHOLE})
+"""where a line of the log belongs"""
+FORMER: Final = "vidgan-checkpoint-1"
+"""its checksum is over the tensors alone; it is still read"""
 PATTERN: Final = re.compile(r"level(\d+)-step(\d{8})\.safetensors")
-
-
-class State(NamedTuple):
-    """What a checkpoint holds."""
-
-    tensors: dict[str, Tensor]
-    facts: dict[str, Any]
-    """JSON data: step, level, hashes"""
 
 
 def checkpoint_path(folder: Path, level: int, step: int) -> Path:
@@ -44,14 +42,8 @@ def save(path: Path, state: State) -> None:
     Raises:
         UserError: if the disk is full; what was there before stays.
     """
-    tensors = {name: t.detach().cpu().contiguous().clone() for name, t in state.tensors.items()}
-    metadata = {
-        "format": FORMAT,
-        "facts": json.dumps(state.facts),
-        "checksum": str(checksum(tensors)),
-    }
     try:
-        write_whole(path, lambda part: save_file(tensors, part, metadata))
+        save_tensors(path, FORMAT, state)
     except (OSError, SafetensorError) as error:
         if getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error):
             raise UserError(
@@ -67,32 +59,32 @@ def load(path: Path) -> State:
     Raises:
         UserError: if the file is missing, truncated, damaged or not one of ours.
     """
-    if not path.is_file():
+    if not path.exists():
         raise UserError(f"there is no checkpoint {path}")
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            if metadata.get("format") != FORMAT:
-                found = metadata.get("format", "no format name")
-                raise UserError(f"{path} is not a checkpoint of this version: {found} instead of {FORMAT}")
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
-        raise UserError(f"{path} is truncated or not a checkpoint ({error})") from error
-    if str(checksum(tensors)) != metadata["checksum"]:
-        raise UserError(f"{path} is damaged: its checksum does not fit")
-    return State(tensors, json.loads(metadata["facts"]))
+    return load_tensors(path, FORMAT, FORMER)
 
 
-def checksum(tensors: dict[str, Tensor]) -> int:
-    """CRC-32 over names and bytes of contiguous CPU tensors."""
-    value = 0
-    for name in sorted(tensors):
-        value = zlib.crc32(name.encode(), value)
-        # Bytes are reached through a reinterpreting view, which zero-sized and 0-d tensors lack.
-        flat = tensors[name].reshape(-1)
-        if flat.numel():
-            value = zlib.crc32(flat.view(torch.uint8).numpy().data, value)
-    return value
+def load_checkpoint(folder: Path, level: int, step: int) -> State:
+    """The checkpoint of a level's step, which its facts tell too.
+
+    Raises:
+        UserError: as :func:`load`; if it is of another level or step than its name says.
+    """
+    path = checkpoint_path(folder, level, step)
+    state = load(path)
+    told = state.facts.get("level"), state.facts.get("step")
+    if told != (level, step):
+        raise UserError(f"{path} is of another level or step than its name says: {told[0]}, {told[1]}")
+    return state
+
+
+def labels_in(state: State, path: object) -> list[int]:
+    """How often the data had each class, as a checkpoint says; raises :class:`UserError` where it says none."""
+    counts = state.facts.get("labels")
+    known = isinstance(counts, list) and all(type(count) is int and 0 <= count < 2**31 for count in counts)
+    if not known or not counts or sum(counts) == 0:
+        raise UserError(f"the checkpoints of {path} do not say how often the data have each class")
+    return counts
 
 
 class LoadedCheckpoint(NamedTuple):
@@ -120,7 +112,7 @@ def latest(folder: Path, level: int) -> LoadedCheckpoint | None:
     for step in reversed(steps_of(folder, level)):
         path = checkpoint_path(folder, level, step)
         try:
-            return LoadedCheckpoint(path, load(path), broken)
+            return LoadedCheckpoint(path, load_checkpoint(folder, level, step), broken)
         except UserError as error:
             broken.append(str(error))
     if broken:
@@ -195,9 +187,16 @@ def save_statistics(folder: Path, facts: dict[str, Any], table: dict[str, Tensor
 
 
 def load_statistics(folder: Path, facts: dict[str, Any]) -> dict[str, Tensor] | None:
-    """The table of exactly these ``facts``; None where there is none."""
+    """The table of exactly these ``facts``; None where there is none, or a damaged one, of which a line tells."""
     path = statistics_path(folder, facts)
-    return load(path).tensors if path.exists() else None
+    if not path.exists():
+        return None
+    try:
+        state = load(path)
+    except UserError as error:
+        tell(f"standing statistics are taken anew: {error}", sys.stderr)
+        return None
+    return state.tensors if state.facts == json.loads(json.dumps(facts)) else None
 
 
 def parent_hashes(below: Sequence[nn.Module]) -> list[str]:
@@ -279,8 +278,9 @@ def cut_logs(run: RunDirectory) -> None:
     """
     newest = [latest(run.checkpoints, index + 1) for index in range(len(run.experiment.levels))]
     steps = [0 if found is None else int(found.state.facts["step"]) for found in newest]
-    run.log.cut(lambda line: bool(line["step"] <= steps[line["level"] - 1]))
-    run.metrics.cut(lambda line: bool(line["step"] <= steps[-1]))
+    made = dict(enumerate(steps, 1))
+    run.log.cut(lambda line: not fits(line, PLACE) or line["step"] <= made.get(line["level"], 0))
+    run.metrics.cut(lambda line: type(line.get("step")) is not int or line["step"] <= steps[-1])
 
 
 def write_manifest(run: RunDirectory, levels: Sequence[FrozenLevel]) -> None:

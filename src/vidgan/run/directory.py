@@ -2,12 +2,12 @@
 
 import datetime
 import functools
-import json
 import platform
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import NoneType
 from typing import Any, Final, NamedTuple, Self
 
 import numpy
@@ -16,15 +16,35 @@ import torch
 import vidgan
 from vidgan.data.dataset import Dataset
 from vidgan.errors import UserError
-from vidgan.files import write_json
+from vidgan.files import read_json, write_json
+from vidgan.forms import COUNT, NUMBER, TEXT, WHOLE, Fields, Table, fits
 from vidgan.names import tell
 from vidgan.run.experiment import Experiment
 from vidgan.run.logs import Log
-from vidgan.spec import Spec, classes_in, differences, file_of, from_json, to_json
+from vidgan.spec import Spec, SpecError, classes_in, differences, file_of, from_json, to_json
 from vidgan.user_code import code_hash
 
 FORMAT: Final = "vidgan-run-2"
 """of ``experiment.json``"""
+RECORD: Final = Fields(
+    {
+        "experiment": (dict,),
+        "data": Fields({"source": TEXT, "class_names": [TEXT], "clips": WHOLE, "fingerprint": TEXT}),
+        "processes": COUNT,
+        "resumed": [Fields({"when": TEXT, "command": [TEXT], "processes": COUNT, "changes": [TEXT]})],
+    },
+    {
+        "command": [TEXT],
+        "created": TEXT,
+        "code": Table(TEXT),
+        "init_from": Fields({"run": TEXT, "checkpoints": [TEXT]}, null=True),
+        "budget": Fields({"hours": NUMBER, "step_seconds": NUMBER, "measured": COUNT}, null=True),
+        "seed": WHOLE,
+        "threads": WHOLE,
+        **dict.fromkeys(("vidgan", "torch", "numpy", "python", "commit", "device"), (str, NoneType)),
+    },
+)
+"""what ``experiment.json`` holds besides its format"""
 MAY_CHANGE = ("training.steps:", "reporting.", "description:", "source:", "deviations")
 """What of an experiment may differ when a run is resumed."""
 
@@ -151,24 +171,27 @@ class RunDirectory:
         record = path / "experiment.json"
         if not record.is_file():
             raise UserError(f"{path} is not a run directory: it holds no experiment.json")
-        try:
-            content = json.loads(record.read_text("utf-8"))
-            if content.get("format") != FORMAT:
-                raise UserError(
-                    f"{path} is a run of another version of vidgan ({content.get('vidgan', 'unknown')}; format "
-                    f"{content.get('format', 'none')}, not {FORMAT}): train anew, or use that version"
-                )
-            experiment = from_json(Experiment, content["experiment"])
-            data = content["data"]
-            known = DataRecord(data["source"], tuple(data["class_names"]), data["clips"], data["fingerprint"])
-            origin = content.get("init_from")
-            init_from = None if origin is None else InitFrom(origin["run"], tuple(origin["checkpoints"]))
-            limit = content.get("budget")
-            budget = (
-                None if limit is None else Budget(limit["hours"], limit["step_seconds"], limit["measured"])
+        content = read_json(record)
+        version = content.get("format", "none") if isinstance(content, dict) else "none"
+        if version != FORMAT:
+            by = content.get("vidgan", "unknown") if isinstance(content, dict) else "unknown"
+            raise UserError(
+                f"{record} is of another version of vidgan ({by}; format {version}, not {FORMAT}): train anew, or use "
+                "that version"
             )
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        if not fits(content, RECORD):
+            raise UserError(f"{record} is damaged: it lacks what a run's record has, or holds other values")
+        try:
+            experiment = from_json(Experiment, content["experiment"])
+        except SpecError as error:
             raise UserError(f"{record} cannot be read: {error}") from error
+        data = content["data"]
+        known = DataRecord(data["source"], tuple(data["class_names"]), data["clips"], data["fingerprint"])
+        if not known.class_names or (experiment.conditional and len(known.class_names) != experiment.classes):
+            raise UserError(f"{record} is damaged: its data have other classes than its experiment")
+        origin, limit = content.get("init_from"), content.get("budget")
+        init_from = None if origin is None else InitFrom(origin["run"], tuple(origin["checkpoints"]))
+        budget = None if limit is None else Budget(limit["hours"], limit["step_seconds"], limit["measured"])
         warn_of_changed_code(path, content.get("code", {}), experiment)
         return cls(path, experiment, known, init_from, budget)
 
@@ -197,7 +220,7 @@ class RunDirectory:
         """Let ``experiment`` hold from now on; the record keeps when the run was resumed, what changed and on how many
         processes."""
         path = self.path / "experiment.json"
-        record = json.loads(path.read_text("utf-8"))
+        record = read_json(path)
         changes = list(differences(record["experiment"], to_json(experiment)))
         entry = {"when": now(), "command": list(command), "processes": processes, "changes": changes}
         resumed = [*record["resumed"], entry]

@@ -1,24 +1,31 @@
 """From a run's checkpoint, or a saved folder, to a model: which checkpoint, which of its weights, which statistics."""
 
-import json
 import sys
 import warnings
 from pathlib import Path
-from typing import NoReturn
+from types import NoneType
+from typing import Final, NoReturn
 
 import torch
 from torch import Tensor
 
 from vidgan.data.dataset import Dataset
 from vidgan.errors import UserError
-from vidgan.files import require_sums
+from vidgan.files import read_json, require_sums
+from vidgan.forms import COUNT, TEXT, WHOLE, Fields, Table, fits
 from vidgan.models.cascade import below_of
 from vidgan.models.generator import Generator
 from vidgan.names import tell
 from vidgan.nn.layers import undrawn_weights
 from vidgan.run import checkpoints
 from vidgan.run.best import best_of_run
-from vidgan.run.checkpoints import State, checkpoint_path, latest, require_fed_by, steps_of
+from vidgan.run.checkpoints import (
+    labels_in,
+    latest,
+    load_checkpoint,
+    require_fed_by,
+    steps_of,
+)
 from vidgan.run.directory import RunDirectory, warn_of_changed_code
 from vidgan.run.distributed import choose_device
 from vidgan.run.ema import refresh_spectral_norm
@@ -26,7 +33,20 @@ from vidgan.run.experiment import Experiment
 from vidgan.sample.model import FORMAT, RECORD, STATISTICS, WEIGHTS, Model
 from vidgan.sample.standing import GivenFrames, StatisticsStore, given_frames
 from vidgan.spec import from_json
+from vidgan.tensor_file import State, load_weights
 from vidgan.user_code import Files, load_files
+
+FIELDS: Final = Fields(
+    {
+        "experiment": (dict,),
+        "class_names": [TEXT],
+        "step": WHOLE,
+        "label_counts": [COUNT],
+        "data": (str, NoneType),
+        "code": Table(TEXT),
+    }
+)
+"""what a saved model's record holds besides its format"""
 
 
 def load(
@@ -85,8 +105,8 @@ def load_run(
         run.experiment,
         [generator.to(device) for generator in generators],
         run.class_names,
-        int(state.facts["step"]),
-        state.facts["labels"],
+        state.facts["step"],
+        labels_in(state, run.path),
         data or given_frames(run, None),
         StatisticsStore([run.statistics], cache),
     )
@@ -100,18 +120,22 @@ def _load_saved(path: Path, device: torch.device, cache: Path | None, data: Give
             f"{path} has no standing statistics of this length: they depend on data, so give it some"
         )
 
-    record = json.loads((path / RECORD).read_text("utf-8"))
-    if record["format"] != FORMAT:
-        raise UserError(f"{path} is not a model of this version: {record['format']} instead of {FORMAT}")
+    record = read_json(path / RECORD)
+    version = record.get("format", "no format name") if isinstance(record, dict) else "no object"
+    if version != FORMAT:
+        raise UserError(f"{path / RECORD} is not of this version: {version} instead of {FORMAT}")
+    if not fits(record, FIELDS):
+        raise UserError(
+            f"{path / RECORD} is damaged: it lacks what a model's record has, or holds other values"
+        )
     experiment = from_json(Experiment, record["experiment"])
     warn_of_changed_code(path, record["code"], experiment)
     tensors = checkpoints.load(path / WEIGHTS).tensors
     generators = []
     for index in range(len(experiment.levels)):
         generator, own = build_generator(experiment, index), f"level{index + 1}/"
-        generator.load_state_dict(
-            {name.removeprefix(own): t for name, t in tensors.items() if name.startswith(own)}
-        )
+        part = {name.removeprefix(own): t for name, t in tensors.items() if name.startswith(own)}
+        load_weights(generator, part, path / WEIGHTS)
         generators.append(generator.to(device))
     return Model(
         experiment,
@@ -147,7 +171,7 @@ def find_checkpoint(run: RunDirectory, index: int, checkpoint: str | int = "last
     if step not in known:
         there = ", ".join(map(str, known)) or "none"
         raise UserError(f"{run.path} has no checkpoint of step {step}; there are: {there}")
-    return checkpoints.load(checkpoint_path(run.checkpoints, top, step))
+    return load_checkpoint(run.checkpoints, top, step)
 
 
 def _step_of(run: RunDirectory, checkpoint: str | int) -> int | None:
@@ -190,14 +214,19 @@ def load_generators(
 
 
 def load_generator(experiment: Experiment, index: int, state: State, averaged: bool) -> Generator:
-    """A level's generator with the weights of a checkpoint, frozen."""
+    """A level's generator with the weights of a checkpoint, frozen.
+
+    Raises:
+        UserError: if these are of another model.
+    """
     own = f"{index}." if experiment.joint else ""
+    said = f"the checkpoint of level {index + 1}"
     raw = build_generator(experiment, index)
-    raw.load_state_dict(_part(state, f"level/generator.{own}"))
+    load_weights(raw, _part(state, f"level/generator.{own}"), said)
     if not averaged or experiment.training.average is None:
         return raw
     average = build_generator(experiment, index)
-    average.load_state_dict(_part(state, f"average/{own}"))
+    load_weights(average, _part(state, f"average/{own}"), said)
     return refresh_spectral_norm(average, raw)
 
 

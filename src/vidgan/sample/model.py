@@ -10,7 +10,6 @@ from vidgan.errors import UserError, did_you_mean, some
 from vidgan.files import write_folder, write_json, write_sums
 from vidgan.models.generator import Generator
 from vidgan.names import canonical
-from vidgan.run.checkpoints import State
 from vidgan.run.checkpoints import save as save_state
 from vidgan.run.directory import code_of, versions
 from vidgan.run.experiment import Experiment
@@ -18,6 +17,7 @@ from vidgan.sample.noise import truncation
 from vidgan.sample.sampler import End, Futures, Sampler, at_once, device_of
 from vidgan.sample.standing import GivenFrames, StatisticsStore, frozen_levels
 from vidgan.spec import to_json
+from vidgan.tensor_file import State
 
 FORMAT: Final = "vidgan-model-1"
 RECORD, WEIGHTS, STATISTICS = "model.json", "weights.safetensors", "statistics"

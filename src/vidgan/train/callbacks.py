@@ -12,12 +12,13 @@ from vidgan.data.dataset import Dataset
 from vidgan.errors import UserError
 from vidgan.models.cascade import FrozenLevel
 from vidgan.run.best import CheckpointRetention
-from vidgan.run.checkpoints import State, checkpoint_path, parent_hashes, prune, save
+from vidgan.run.checkpoints import checkpoint_path, parent_hashes, prune, save
 from vidgan.run.directory import RunDirectory
 from vidgan.run.distributed import Replicas
 from vidgan.run.experiment import Experiment
 from vidgan.run.logs import seconds_logged
 from vidgan.sample.previews import write_previews
+from vidgan.tensor_file import State
 from vidgan.train.monitor import Monitor
 from vidgan.train.state import TrainState
 

@@ -7,9 +7,10 @@ from typing import NamedTuple
 from torch import Tensor
 
 from vidgan.errors import UserError, some
-from vidgan.run.checkpoints import State, checkpoint_path, latest, load
+from vidgan.run.checkpoints import checkpoint_path, latest, load
 from vidgan.run.directory import InitFrom, RunDirectory
 from vidgan.sample.load import find_checkpoint
+from vidgan.tensor_file import State
 from vidgan.train.state import TrainState, part
 
 NAMED = 4

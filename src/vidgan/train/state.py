@@ -14,6 +14,7 @@ from vidgan.run.distributed import Replicas
 from vidgan.run.ema import WeightAverage, refresh_spectral_norm
 from vidgan.run.experiment import AdamSpec, Experiment
 from vidgan.run.networks import initial_level
+from vidgan.tensor_file import load_weights
 
 BelowSource = Callable[[Tensor, int, int, int], Tensor]
 """(labels, step, update, first global index) -> the lower level's video for fake clips (B T' 3 h w)."""
@@ -98,10 +99,11 @@ class TrainState:
         return table
 
     def restore(self, tensors: dict[str, Tensor], steps: int) -> None:
-        """Continue from :meth:`tensors` of a level with the same spec."""
-        self.level.load_state_dict(part(tensors, "level/"))
+        """Continue from :meth:`tensors` of a level with the same spec; :class:`UserError` for those of another."""
+        said = f"the checkpoint of level {self.index + 1}"
+        load_weights(self.level, part(tensors, "level/"), said)
         if self.average is not None:
-            self.average.module.load_state_dict(part(tensors, "average/"))
+            load_weights(self.average.module, part(tensors, "average/"), said)
         generator, discriminators = self._names()
         load_optimiser_state("adam/generator", self.optimisers.generator, generator, tensors)
         load_optimiser_state("adam/discriminators", self.optimisers.discriminators, discriminators, tensors)

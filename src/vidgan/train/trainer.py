@@ -340,7 +340,7 @@ class Trainer(TrainContext):
             require_same_below(found, [level.generator for level in self.below])
             facts = found.state.facts
             state.restore(found.state.tensors, facts["step"])
-            finished = bool(facts["finished"]) and facts["asked"] == experiment.steps_of(index)
+            finished = bool(facts.get("finished")) and facts.get("asked") == experiment.steps_of(index)
             for message in found.broken:
                 self.say(f"skipped a broken checkpoint: {message}")
             name = "training" if experiment.joint else f"level {index + 1}"
