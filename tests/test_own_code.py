@@ -1,19 +1,25 @@
 """Experiments of one's own on the command line: files, JSON, ``--code``, and values of one's own classes."""
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
+import torch
 
+import kills
 from commands import Answer, require_one_line, start, vidgan
 from test_own_experiments import UNIT
 from vidgan.cli.experiment import OfExperiment, parse_with_values
 from vidgan.nn.recurrent import UnitSpec
 from vidgan.nn.temporal import RecurrentSpec
 from vidgan.presets import preset
+from vidgan.run.checkpoints import checkpoint_path, load, steps_of
 from vidgan.run.experiment import Experiment
 from vidgan.run.logs import read_lines
 from vidgan.run.tiny import tiny
+from vidgan.train.trainer import Trainer
+from vidgan.user_code import load_code
 
 Capture = pytest.CaptureFixture[str]
 UNIT_OF = "levels.0.generator.stages.0.temporal.0.unit"
@@ -104,20 +110,33 @@ clips = Clips()
 
 @pytest.mark.slow
 def test_a_run_with_a_unit_and_data_of_ones_own(file: Path, tmp_path: Path) -> None:
+    """Killed with -9 in the middle and resumed, it ends as one in memory that nobody killed; then every other verb."""
     run, record, data = tmp_path / "run", tmp_path / "experiment.json", tmp_path / "my_data.py"
     data.write_text(DATA)
     answer = alone("presets", f"{file}:mine", "--json")
     assert answer.status == 0, answer.err
     record.write_text(answer.out.replace('"keep": 0.25', '"keep": 0.5'))
     assert json.loads(record.read_text())["name"] == "mine"
-    train = ("train", record, "--tiny", "--data", f"{data}:clips", "--out", run)
-    refused = alone(*train, "--steps", 1)
+    reporting = ("--reporting.checkpoint", 2, "--reporting.samples", 10**6)
+    train = ("train", record, "--tiny", "--data", f"{data}:clips", *reporting)
+    refused = alone(*train, "--steps", 1, "--out", run)
     require_one_line(refused, f"name its file by --code {file.name}")
     code = ("--code", file)
-    for steps, more in ((1, ()), (2, ("--resume",))):
-        answer = alone(*train, "--steps", steps, *more, *code)
-        assert answer.status == 0, answer.err
-    assert [line["step"] for line in read_lines(run / "log.jsonl")] == [1, 2]
+    assert kills.train((*train, *code, "--steps", 10**6), run, step=3) == -signal.SIGKILL
+    saved = max(steps_of(run / "checkpoints", 1))
+    assert saved >= 2
+    last = kills.last_step(run) + 1
+    answer = alone(*train, *code, "--out", run, "--steps", last, "--resume")
+    assert answer.status == 0, answer.err
+    assert f"resumes at step {saved} " in answer.out
+    assert [line["step"] for line in read_lines(run / "log.jsonl")] == list(range(1, last + 1))
+    load_code(file)
+    memory = Trainer(tiny(preset(str(record))), f"{data}:clips", device="cpu", workers=0, progress=False)
+    assert memory.fit(steps=last)
+    ends, expected = load(checkpoint_path(run / "checkpoints", 1, last)).tensors, memory.state.tensors()
+    trained = [name for name in expected if not name.startswith("average/")]
+    assert "level/generator.stages.0.temporal.0.unit.keep" in trained
+    assert all(torch.equal(ends[name], expected[name]) for name in trained)
     measure = ("evaluate", run, "--protocol", "pixel-statistics", "--clips", 4)
     require_one_line(alone(*measure, *code), f"--data {data}:clips")
     measure = (*measure, "--data", f"{data}:clips")
@@ -135,5 +154,5 @@ def test_a_run_with_a_unit_and_data_of_ones_own(file: Path, tmp_path: Path) -> N
         answer = alone(*words, *code)
         assert answer.status == 0, (words, answer.err)
     assert len(list((tmp_path / "videos").iterdir())) == 2
-    assert read_lines(run / "metrics.jsonl")[0]["step"] == 2
+    assert read_lines(run / "metrics.jsonl")[0]["step"] == last
     assert json.loads((run / "experiment.json").read_text())["experiment"]["name"] == "mine"
