@@ -13,11 +13,11 @@ from vidgan.cli.progress import clips_progress
 from vidgan.cli.shared import Device, Noise, Weights, at_least, file_to_write, is_run, say
 from vidgan.data.dataset import Dataset
 from vidgan.data.open import open_fitting
-from vidgan.data.raw_videos import open_videos
+from vidgan.data.raw_videos import RawVideos, open_videos
 from vidgan.data.window import WindowSpec
 from vidgan.errors import UserError
 from vidgan.evaluation.classifier import ClassifierSpec, save_in_domain, train_classifier
-from vidgan.evaluation.evaluated import CopyBaseline, Evaluated, ModelSamples, OfExperiment
+from vidgan.evaluation.evaluated import CopyBaseline, Evaluated, FinishedVideos, ModelSamples, OfExperiment
 from vidgan.evaluation.opening import Opening, open_beside, open_run, open_sides
 from vidgan.evaluation.protocols import ALL, Protocol, adjusted, protocol
 from vidgan.evaluation.protocols.protocol import Resources
@@ -121,12 +121,21 @@ def measured(options: Measuring) -> list[dict[str, Any]]:
         results = evaluate_by(evaluated, real, chosen, resources, work, log)
     lines = [result.line() for result in results]
     if shares.is_rank_zero:
+        videos = evaluated.videos if isinstance(evaluated, FinishedVideos) else None
+        tell_remarks(*(side for side in (videos, real) if side is not None))
         if not is_run(options.evaluated):
             tell(f"results: {log.path}", to=sys.stderr)
         for line in lines:
             show(line)
             alarm(line)
     return lines
+
+
+def tell_remarks(*sides: Dataset) -> None:
+    """Say what lies beside the videos that were measured and was not read."""
+    for videos in sides:
+        for remark in videos.remarks if isinstance(videos, RawVideos) else ():
+            tell(f"{videos.source}: {remark}", to=sys.stderr)
 
 
 def check(options: Measuring) -> None:

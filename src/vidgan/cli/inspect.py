@@ -80,6 +80,7 @@ def _show(dataset: PreparedDataset, dest: Path) -> None:
         f"{int(clips['bytes'].sum()) / 1e6:.1f} MB; prepared with {options}",
         f"fingerprint {dataset.fingerprint}",
         *(f"left out while preparing: {name}: {reason}" for name, reason in dataset.index.left_out),
+        *(f"remark: {remark}" for remark in dataset.index.remarks),
     ):
         tell(line)
 

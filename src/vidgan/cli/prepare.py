@@ -102,3 +102,5 @@ def _show(dataset: PreparedDataset, dest: Path) -> None:
             tell(f"  {name}: {reason}")
         if len(left_out) > LISTED:
             tell(f"  and {len(left_out) - LISTED} more; vidgan inspect {dest} lists them")
+    for remark in dataset.index.remarks:
+        tell(f"{remark}")

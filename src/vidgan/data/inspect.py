@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from vidgan.data.dataset import Dataset, Frames
 from vidgan.data.layouts import LeftOut
+from vidgan.data.listing import Remark
 from vidgan.data.store import PreparedDataset, open_prepared
 from vidgan.data.window import WindowSpec
 from vidgan.errors import UserError
@@ -46,6 +47,8 @@ class Inspection(NamedTuple):
     """one entry per class, in label order"""
     left_out: tuple[LeftOut, ...]
     """sources that could not be used when it was prepared"""
+    remarks: tuple[Remark, ...]
+    """on what was not read then, and on clips that can be used but should be known of"""
     problems: list[Problem]
     """clips that are short, small or damaged"""
 
@@ -67,7 +70,7 @@ def inspect(
     window = WindowSpec(size=size, frames=frames, stride=stride)
     dataset = open_prepared(Path(folder))
     found = list(problems(dataset, window, checksums))
-    return Inspection(class_counts(dataset), dataset.index.left_out, found)
+    return Inspection(class_counts(dataset), dataset.index.left_out, dataset.index.remarks, found)
 
 
 def class_counts(dataset: PreparedDataset) -> list[ClassCount]:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
+from vidgan.data.listing import Remark, list_files
 from vidgan.data.video import ClipSource, StripImage, VideoFile
 from vidgan.errors import UserError, did_you_mean, some
 from vidgan.names import printable
@@ -38,6 +39,8 @@ class FoundClips(NamedTuple):
     """clips to be, in a fixed order"""
     left_out: list[LeftOut]
     """what looks like a clip but belongs to no class, or is listed but not there"""
+    remarks: tuple[Remark, ...] = ()
+    """on what else there is and is not read"""
 
 
 class Layout(Spec, ABC):
@@ -83,13 +86,10 @@ class Strips(Layout):
 def _classes_of(source: Path, suffixes: tuple[str, ...], what: str, kind: type[ClipSource]) -> FoundClips:
     require_folder(source, what)
     known = f"{what} ({', '.join(suffix[1:] for suffix in suffixes)})"
-    loose = files_of(source.iterdir(), suffixes)
-    folders = {
-        printable(folder.name): files_of(folder.rglob("*"), suffixes)
-        for folder in sorted(source.iterdir())
-        if folder.is_dir() and not folder.name.startswith(".")
-    }
-    if not loose and not any(folders.values()):
+    listing = list_files(source, suffixes)
+    folders = listing.by_folder()
+    loose = folders.pop("")
+    if not listing.files:
         raise UserError(
             f"{source} holds no {known}, neither itself nor in folders, one per class; {contents(source)}"
         )
@@ -101,14 +101,17 @@ def _classes_of(source: Path, suffixes: tuple[str, ...], what: str, kind: type[C
             f"themselves: prepare each apart, beginning with {source / next(iter(folders))}"
         )
     if empty := [name for name, files in folders.items() if not files]:
-        raise UserError(f"class folders of {source} without {known}: {', '.join(empty)}; fill or remove them")
+        held = "; ".join(["", *map(str, listing.remarks)])
+        raise UserError(
+            f"class folders of {source} without {known}: {', '.join(empty)}; fill or remove them{held}"
+        )
     sources = [
         kind(path=file, name=file.relative_to(source).as_posix(), label=label)
         for label, files in enumerate(folders.values())
         for file in files
     ]
     left_out = [LeftOut(file.name, "lies in no class folder") for file in loose]
-    return FoundClips(tuple(folders), sources, left_out)
+    return FoundClips(tuple(map(printable, folders)), sources, left_out, listing.remarks)
 
 
 def _is_part(folder: Path) -> bool:

@@ -440,6 +440,7 @@ def _write_index(found: FoundClips, shards: Sequence[Shard], spec: PrepareSpec, 
         "classes": list(found.classes),
         "clips": len(clips),
         "left_out": [list(entry) for entry in left_out],
+        "remarks": [list(remark) for remark in found.remarks],
     }
     header["fingerprint"] = fingerprint_of(header, table.getvalue(), sources)
     _write_bytes(dest / CLIPS, table.getvalue())

@@ -16,9 +16,11 @@ from PIL import Image, ImageSequence
 
 from vidgan.data.codecs import Frame
 from vidgan.data.dataset import ClipInfo, Dataset, Frames
+from vidgan.data.layouts import contents
+from vidgan.data.listing import Remark, list_files
 from vidgan.data.video import Extent, Resizer, read_video, video_extent
 from vidgan.errors import UserError
-from vidgan.names import ffmpeg_file
+from vidgan.names import ffmpeg_file, printable
 
 FFMPEG = (
     *(".mp4", ".avi", ".webm", ".mkv", ".mov", ".gif", ".m4v", ".mpg", ".mpeg", ".ts", ".wmv", ".flv"),
@@ -40,6 +42,8 @@ class RawVideos(Dataset):
     """shorter side of the frames as they are read (pixels)"""
     codec: str
     """how they are stored: the files' suffixes, or ``none`` for arrays"""
+    remarks: tuple[Remark, ...] = ()
+    """on what lies beside them and is not read"""
 
 
 class VideoFiles(RawVideos):
@@ -58,7 +62,9 @@ class VideoFiles(RawVideos):
         labels: Sequence[int],
         classes: tuple[str, ...],
         size: int | None,
+        remarks: tuple[Remark, ...] = (),
     ) -> None:
+        self.remarks = remarks
         self.source, self.root, self.files = str(root), root, list(files)
         self._labels, self._classes = list(labels), classes
         self.size = _own_side(files[0]) if size is None else size
@@ -180,30 +186,23 @@ def open_videos(path: Path, size: int | None = None) -> RawVideos:
         raise UserError(
             f"there is nothing at {path}: give a run directory, a folder of videos or an .npy file"
         )
-    loose = [file for file in sorted(path.iterdir()) if _is_video(file)]
-    folders = [
-        folder for folder in sorted(path.iterdir()) if folder.is_dir() and not folder.name.startswith(".")
-    ]
-    named = {folder.name: [f for f in sorted(folder.rglob("*")) if _is_video(f)] for folder in folders}
-    named = {name: files for name, files in named.items() if files}
+    listing = list_files(path, SUFFIXES)
+    named = {printable(name): files for name, files in listing.by_folder().items() if files}
+    loose = named.pop("", [])
     if loose and named:
         raise UserError(
             f"{path} holds videos both itself and in folders ({', '.join(list(named)[:3])}): name the one that is meant"
         )
     if not loose and not named:
         raise UserError(
-            f"{path} holds no videos ({', '.join(s[1:] for s in SUFFIXES)}), nor folders with videos"
+            f"{path} holds no videos ({', '.join(s[1:] for s in SUFFIXES)}), nor folders with videos; {contents(path)}"
         )
     if len(loose) == 1 and loose[0].suffix == ARRAY and _load_array(loose[0], (4, 5)).ndim == 5:
         return ArrayFile(loose[0], size)
     named = named or {"all": loose}
     files = [file for found in named.values() for file in found]
     labels = [label for label, found in enumerate(named.values()) for _ in found]
-    return VideoFiles(path, files, labels, tuple(named), size)
-
-
-def _is_video(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and path.is_file() and not path.name.startswith(".")
+    return VideoFiles(path, files, labels, tuple(named), size, listing.remarks)
 
 
 def _own_side(path: Path) -> int:

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from vidgan.data.codecs import Codec, Jpeg, Png, Raw
 from vidgan.data.dataset import ClipInfo, Dataset, Frames
 from vidgan.data.layouts import Folder, LeftOut, Strips
+from vidgan.data.listing import Remark
 from vidgan.data.published.bair import Bair
 from vidgan.data.published.bdd100k import Bdd100k
 from vidgan.data.published.kinetics import Kinetics
@@ -104,6 +105,8 @@ class Index(NamedTuple):
     """class names in label order"""
     left_out: tuple[LeftOut, ...]
     """sources that could not be used"""
+    remarks: tuple[Remark, ...]
+    """on what was not read, and on clips that can be used but should be known of"""
     clips: NDArray[np.void]
     """rows of :data:`CLIP`"""
     sources: tuple[str, ...]
@@ -113,8 +116,8 @@ class Index(NamedTuple):
 
 
 def fingerprint_of(header: dict[str, Any], clips: bytes, sources: bytes) -> str:
-    """Hash of a dataset's contents: the header (less its fingerprint) and the other two files."""
-    plain = {key: value for key, value in header.items() if key != "fingerprint"}
+    """Hash of a dataset's contents: the header (less its fingerprint and its remarks) and the other two files."""
+    plain = {key: value for key, value in header.items() if key not in ("fingerprint", "remarks")}
     digest = hashlib.blake2b(json.dumps(plain, sort_keys=True).encode(), digest_size=16)
     digest.update(clips)
     digest.update(sources)
@@ -272,9 +275,19 @@ def read_index(path: Path) -> Index:
             raise ValueError("the fingerprint does not fit")
         clips = np.load(path / CLIPS, allow_pickle=False)
         left_out = tuple(LeftOut(*pair) for pair in header["left_out"])
+        remarks = tuple(
+            Remark(str(what), int(number), tuple(map(str, first)))
+            for what, number, first in header.get("remarks", ())
+        )
         spec = from_json(PrepareSpec, header["prepared"])
         return Index(
-            spec, tuple(header["classes"]), left_out, clips, tuple(json.loads(names)), header["fingerprint"]
+            spec,
+            tuple(header["classes"]),
+            left_out,
+            remarks,
+            clips,
+            tuple(json.loads(names)),
+            header["fingerprint"],
         )
     except (OSError, ValueError, KeyError, TypeError, SpecError) as error:
         raise UserError(f"the index of {path} is damaged ({error}); prepare the data again") from error

@@ -20,7 +20,8 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from vidgan.data.codecs import Frame
-from vidgan.data.layouts import FoundClips, Split, below, files_of, not_this
+from vidgan.data.layouts import FoundClips, Split, below, not_this
+from vidgan.data.listing import Remark, list_files
 from vidgan.data.video import BrokenClipError, ClipSource, Opened, Resizer
 
 HEADER, FOOTER = 12, 4
@@ -149,18 +150,21 @@ class Bair(Split):
 
     def find(self, source: Path) -> FoundClips:
         if self.split in ("train", "test"):
-            return FoundClips(("all",), _trajectories(source, self.split), [])
+            clips, remarks = _trajectories(source, self.split)
+            return FoundClips(("all",), clips, [], remarks)
         # Our choice: "first" is by the numbers in the files' names, then the order in the file; rounded down.
-        train = _trajectories(source, "train")
+        train, of_train = _trajectories(source, "train")
         share = int(TRAINS * len(train))
         if self.split == "balanced-train":
-            return FoundClips(("all",), train[:share], [])
-        return FoundClips(("all",), [*train[share:], *_trajectories(source, "test")], [])
+            return FoundClips(("all",), train[:share], [], of_train)
+        test, of_test = _trajectories(source, "test")
+        return FoundClips(("all",), [*train[share:], *test], [], (*of_train, *of_test))
 
 
-def _trajectories(source: Path, part: str) -> list[ClipSource]:
+def _trajectories(source: Path, part: str) -> tuple[list[ClipSource], tuple[Remark, ...]]:
     folder = below(source, "BAIR Robot Pushing", f"softmotion30_44k/{part}", part)
-    files = sorted(files_of(folder.iterdir(), (".tfrecords", ".tfrecord")), key=_number)
+    listing = list_files(folder, (".tfrecords", ".tfrecord"), deep=False)
+    files = sorted(listing.files, key=_number)
     if not files:
         raise not_this(folder, "BAIR Robot Pushing", "no .tfrecords files")
     clips: list[ClipSource] = []
@@ -171,7 +175,7 @@ def _trajectories(source: Path, part: str) -> list[ClipSource]:
             raise not_this(folder, "BAIR Robot Pushing", f"{file.name}: {error}") from error
         name = f"{part}/{file.name}"
         clips += [Trajectory(file, f"{name}#{place}", 0, record=record) for place, record in enumerate(found)]
-    return clips
+    return clips, listing.remarks
 
 
 def _number(file: Path) -> tuple[int, str]:

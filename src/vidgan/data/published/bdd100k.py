@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import ClassVar
 
-from vidgan.data.layouts import VIDEOS, FoundClips, Split, below, files_of, not_this
-from vidgan.data.video import VideoFile
+from vidgan.data.layouts import VIDEOS, FoundClips, Split, below, not_this
+from vidgan.data.listing import list_files
+from vidgan.data.video import ClipSource, VideoFile
 
 
 class Bdd100k(Split):
@@ -15,7 +16,8 @@ class Bdd100k(Split):
     def find(self, source: Path) -> FoundClips:
         places = (f"{prefix}{self.split}" for prefix in ("bdd100k/videos/", "videos/", ""))
         folder = below(source, "BDD100K", *places)
-        files = files_of(folder.iterdir(), VIDEOS)
-        if not files:
+        listing = list_files(folder, VIDEOS, beside=(".json",), deep=False)
+        if not listing.files:
             raise not_this(folder, "BDD100K", "no videos")
-        return FoundClips(("all",), [VideoFile(file, f"{self.split}/{file.name}", 0) for file in files], [])
+        clips: list[ClipSource] = [VideoFile(file, f"{self.split}/{file.name}", 0) for file in listing.files]
+        return FoundClips(("all",), clips, [], listing.remarks)

@@ -6,14 +6,18 @@ source folder, trimmed (``ID_000012_000022.mp4``) or whole (``ID.mp4``, from whi
 
 import csv
 from collections.abc import Iterator
+from math import isfinite
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
-from vidgan.data.layouts import VIDEOS, FoundClips, LeftOut, Split, files_of, not_this, require_folder
+from vidgan.data.layouts import VIDEOS, FoundClips, LeftOut, Split, not_this, require_folder
+from vidgan.data.listing import Remarks, list_files
 from vidgan.data.video import ClipSource, VideoFile, VideoPart
 from vidgan.errors import UserError
+from vidgan.names import printable
 
 COLUMNS = {"label", "youtube_id", "time_start", "time_end"}
+TABLE = ".csv"
 ALIASES = {"validate": "val", "validation": "val", "valid": "val"}
 
 
@@ -36,8 +40,16 @@ class Kinetics(Split):
 
     def find(self, source: Path) -> FoundClips:
         require_folder(source, "annotations and videos of Kinetics")
-        rows = _rows(source, self.split)
-        videos = {file.stem: file for file in files_of(source.rglob("*"), VIDEOS)}
+        listing = list_files(source, (*VIDEOS, TABLE), beside=(".txt", ".json"))
+        remarks = Remarks(listing.remarks)
+        rows = _usable(_rows(source, listing.files, self.split), self.split, remarks)
+        videos: dict[str, Path] = {}
+        for video in listing.files:
+            if video.suffix.lower() == TABLE:
+                continue
+            if video.stem in videos:
+                remarks.add("videos of the same name as another", video.relative_to(source).as_posix())
+            videos.setdefault(video.stem, video)
         there = [(row, file) for row in rows if (file := _file(row, videos)) is not None]
         if not there:
             named = " or ".join(f"{name}.mp4" for name in (_trimmed(rows[0]), rows[0].video))
@@ -47,12 +59,30 @@ class Kinetics(Split):
         classes = tuple(sorted({row.label for row, _ in there}))
         number = {label: place for place, label in enumerate(classes)}
         sources = [_clip(row, file, source, number[row.label]) for row, file in there]
-        return FoundClips(classes, sources, list(_missing(rows, there, self.split)))
+        used = {file for _, file in there}
+        for video in videos.values():
+            if video not in used:
+                remarks.add(f"videos that no row of {self.split} names", video.relative_to(source).as_posix())
+        return FoundClips(classes, sources, list(_missing(rows, there, self.split)), remarks.all())
 
 
-def _rows(source: Path, split: str) -> list[Row]:
+def _usable(listed: list[Row], split: str, remarks: Remarks) -> list[Row]:
+    """The rows that say of a video what it shows, each once."""
+    rows: dict[Row, None] = {}
+    for row in listed:
+        if row in rows:
+            remarks.add(f"rows of {split} that stand there twice", _trimmed(row))
+        elif row.label and row.video:
+            rows[row] = None
+        else:
+            lacking = "label" if row.video else "youtube_id"
+            remarks.add(f"rows of {split} without a {lacking}", _trimmed(row))
+    return list(rows)
+
+
+def _rows(source: Path, files: list[Path], split: str) -> list[Row]:
     found: dict[Path, list[Row]] = {}
-    tables = files_of([*source.glob("*.csv"), *source.glob("*/*.csv"), *source.glob("*/*/*.csv")], (".csv",))
+    tables = [file for file in files if file.suffix.lower() == TABLE]
     for table in tables:
         if rows := list(_rows_of(table, split)):
             found[table] = rows
@@ -65,28 +95,37 @@ def _rows(source: Path, split: str) -> list[Row]:
         names = ", ".join(str(table.relative_to(source)) for table in found)
         raise UserError(f"several files of {source} list clips of {split} ({names}): keep one of them there")
     (rows,) = found.values()
-    if not any(row.label for row in rows):
+    if not any(row.label and row.video for row in rows):
         raise UserError(f"the clips of {split} in {next(iter(found))} have no labels: give another --split")
-    return [row for row in rows if row.label]
+    return rows
 
 
 def _rows_of(table: Path, split: str) -> Iterator[Row]:
     # A table without a column for the split holds the one that its name says.
-    with table.open(encoding="utf-8-sig", newline="") as file:
+    with table.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         reader = csv.DictReader(file)
-        if not set(reader.fieldnames or ()) >= COLUMNS - {"label"}:
-            return
-        for line in reader:
+        for line in _lines(reader, table):
+            if not set(line) >= COLUMNS - {"label"}:
+                return
             own = line.get("split") or next((s for s in Kinetics.splits if s in table.stem.lower()), "")
             if ALIASES.get(own, own) != split:
                 continue
             try:
                 start, end = float(line["time_start"]), float(line["time_end"])
+                if not (isfinite(start) and isfinite(end)):
+                    raise ValueError
             except (TypeError, ValueError):
                 raise UserError(
                     f"{table}, line {reader.line_num}: times are no numbers; mend the file"
                 ) from None
-            yield Row((line.get("label") or "").strip(), line["youtube_id"], start, end)
+            yield Row(printable((line.get("label") or "").strip()), line["youtube_id"] or "", start, end)
+
+
+def _lines(reader: "csv.DictReader[str]", table: Path) -> Iterator[dict[str, Any]]:
+    try:
+        yield from reader
+    except csv.Error as error:
+        raise UserError(f"{table}, line {reader.line_num}: {error}; mend the file") from error
 
 
 def _trimmed(row: Row) -> str:

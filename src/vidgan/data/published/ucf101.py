@@ -8,9 +8,11 @@ import re
 from pathlib import Path
 from typing import ClassVar
 
-from vidgan.data.layouts import FoundClips, LeftOut, Split, below, files_of, not_this
-from vidgan.data.video import VideoFile
+from vidgan.data.layouts import FoundClips, LeftOut, Split, below, not_this
+from vidgan.data.listing import Remarks, list_files
+from vidgan.data.video import ClipSource, VideoFile
 from vidgan.errors import UserError
+from vidgan.names import printable
 
 NAME = re.compile(r"v_(?P<action>.+)_g(?P<group>\d+)_c\d+", re.IGNORECASE)
 LISTS = "ucfTrainTestlist"
@@ -28,7 +30,13 @@ class Ucf101(Split):
 
     def find(self, source: Path) -> FoundClips:
         videos = below(source, "UCF-101", "UCF-101", "UCF101", ".")
-        known = [file for file in files_of(videos.glob("*/*"), (".avi",)) if NAME.fullmatch(file.stem)]
+        listing = list_files(videos, (".avi",), beside=(".txt",))
+        known = [file for file in listing.files if _is_clip(file, videos)]
+        remarks = Remarks(listing.remarks)
+        for file in listing.files:
+            if _is_clip(file, videos):
+                continue
+            remarks.add("videos not named as UCF-101 names them", file.relative_to(videos).as_posix())
         if not known:
             raise not_this(source, "UCF-101", "no files like ApplyEyeMakeup/v_ApplyEyeMakeup_g01_c01.avi")
         classes = tuple(sorted({file.parent.name for file in known}))
@@ -42,7 +50,12 @@ class Ucf101(Split):
             if not known:
                 raise not_this(source, "UCF-101", f"none of the {len(wanted)} clips of {self.split} is there")
             classes = tuple(sorted({file.parent.name for file in known}))
-        return FoundClips(classes, [_clip(file, videos, classes) for file in known], left_out)
+        sources: list[ClipSource] = [_clip(file, videos, classes) for file in known]
+        return FoundClips(tuple(map(printable, classes)), sources, left_out, remarks.all())
+
+
+def _is_clip(file: Path, videos: Path) -> bool:
+    return file.parent.parent == videos and NAME.fullmatch(file.stem) is not None
 
 
 def _clip(file: Path, videos: Path, classes: tuple[str, ...]) -> VideoFile:
@@ -57,7 +70,7 @@ def _listed(source: Path, videos: Path, split: str) -> list[str]:
     name = f"{split[:-2]}list{split[-2:]}.txt"
     for folder in (source / LISTS, source, videos.parent / LISTS):
         if (folder / name).is_file():
-            lines = (folder / name).read_text(encoding="utf-8").splitlines()
+            lines = (folder / name).read_text(encoding="utf-8", errors="surrogateescape").splitlines()
             return [line.split()[0] for line in lines if line.strip()]
     raise UserError(
         f"{source} holds no {LISTS}/{name}, the official list of {split}: put it there, or give --split all"
