@@ -12,8 +12,8 @@ from av.video.stream import VideoStream
 from interleaved import Case, Measure, Settings, interleave, options, show, show_machine
 from vidgan.data.codecs import Jpeg, Raw
 from vidgan.data.prepare import prepare_by
+from vidgan.data.resize import Resizer
 from vidgan.data.store import PrepareSpec
-from vidgan.data.video import Resizer
 
 FILES, FRAMES, HEIGHT, WIDTH = 16, 120, 240, 320
 """as UCF-101's: some seconds of 320x240"""

@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
 
+from vidgan.data.resize import Resizer
 from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
-from vidgan.data.video import Resizer
 
 FACTOR, COUNT = 4, 32
 Frame = NDArray[np.uint8]

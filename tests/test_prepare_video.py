@@ -9,7 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from videos import CODECS, SIZE, number_of, picture, turn_clockwise, write_video
-from vidgan.data.video import BrokenClipError, Resizer, VideoFile, usual_interval
+from vidgan.data.resize import Resizer
+from vidgan.data.video import BrokenClipError, VideoFile, usual_interval
 
 
 def load(path: Path, size: int = 32, name: str = "bilinear") -> tuple[float | None, NDArray[np.uint8]]:

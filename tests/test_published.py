@@ -12,8 +12,9 @@ from commands import require_one_line, snapshot, vidgan
 from videos import number_of
 from vidgan.data.published.bair import masked_crc, records
 from vidgan.data.published.kinetics import Kinetics
+from vidgan.data.resize import Resizer
 from vidgan.data.store import PreparedDataset, open_prepared
-from vidgan.data.video import BrokenClipError, Resizer, VideoPart
+from vidgan.data.video import BrokenClipError, VideoPart
 
 Capture = pytest.CaptureFixture[str]
 

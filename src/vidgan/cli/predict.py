@@ -14,7 +14,8 @@ from vidgan.cli.shared import Noise, Run, Weights, at_least, output_folder, say
 from vidgan.data.dataset import Frames
 from vidgan.data.layouts import IMAGES
 from vidgan.data.loader import to_float
-from vidgan.data.video import BrokenClipError, Resizer, StripImage, VideoFile
+from vidgan.data.resize import Resizer
+from vidgan.data.video import BrokenClipError, StripImage, VideoFile
 from vidgan.errors import UserError
 from vidgan.models.level import LevelSpec
 from vidgan.names import tell

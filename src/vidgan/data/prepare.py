@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from vidgan.data.codecs import Codec, Jpeg, Png, Raw
 from vidgan.data.layouts import FoundClips, LeftOut, Split
+from vidgan.data.resize import Resizer
 from vidgan.data.store import (
     CLIP,
     CLIPS,
@@ -42,7 +43,7 @@ from vidgan.data.store import (
     open_prepared,
     shard_name,
 )
-from vidgan.data.video import BrokenClipError, ClipSource, Resizer
+from vidgan.data.video import BrokenClipError, ClipSource
 from vidgan.data.workers import map_in_workers
 from vidgan.errors import UserError, did_you_mean, some
 from vidgan.files import write_json, write_whole

@@ -18,7 +18,8 @@ from vidgan.data.codecs import Frame
 from vidgan.data.dataset import ClipInfo, Dataset, Frames
 from vidgan.data.layouts import contents
 from vidgan.data.listing import Remark, list_files
-from vidgan.data.video import Extent, Resizer, read_video, video_extent
+from vidgan.data.resize import Resizer
+from vidgan.data.video import Extent, read_video, video_extent
 from vidgan.errors import UserError
 from vidgan.names import ffmpeg_file, printable
 

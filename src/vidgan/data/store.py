@@ -32,7 +32,7 @@ from vidgan.data.published.bdd100k import Bdd100k
 from vidgan.data.published.kinetics import Kinetics
 from vidgan.data.published.moving_mnist import MovingMnist
 from vidgan.data.published.ucf101 import Ucf101
-from vidgan.data.video import FILTERS
+from vidgan.data.resize import FILTERS
 from vidgan.errors import UserError, did_you_mean
 from vidgan.spec import Spec, SpecError, from_json, require
 

@@ -22,7 +22,8 @@ import numpy as np
 from vidgan.data.codecs import Frame
 from vidgan.data.layouts import FoundClips, Split, below, not_this
 from vidgan.data.listing import Remark, list_files
-from vidgan.data.video import BrokenClipError, ClipSource, Opened, Resizer
+from vidgan.data.resize import Resizer
+from vidgan.data.video import BrokenClipError, ClipSource, Opened
 
 HEADER, FOOTER = 12, 4
 """bytes before and after a record's own"""

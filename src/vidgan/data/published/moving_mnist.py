@@ -9,7 +9,8 @@ import numpy as np
 
 from vidgan.data.codecs import Frame
 from vidgan.data.layouts import FoundClips, Layout, files_of, not_this, require_folder
-from vidgan.data.video import BrokenClipError, ClipSource, Opened, Resizer
+from vidgan.data.resize import Resizer
+from vidgan.data.video import BrokenClipError, ClipSource, Opened
 
 NAME = "mnist_test_seq.npy"
 

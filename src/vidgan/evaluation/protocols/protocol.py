@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from vidgan.data.dataset import Dataset
-from vidgan.data.video import FILTERS
+from vidgan.data.resize import FILTERS
 from vidgan.errors import UserError
 from vidgan.run.experiment import StandingStatisticsSpec
 from vidgan.sample.noise import Scaled, Threshold
