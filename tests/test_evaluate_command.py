@@ -17,6 +17,7 @@ from vidgan.evaluation.evaluated import subject_of
 from vidgan.evaluation.protocols import protocol
 from vidgan.run.directory import RunDirectory
 from vidgan.run.logs import read_lines
+from vidgan.sample.noise import Threshold
 from vidgan.sample.video_io import write_clip
 from vidgan.seeds import derive
 
@@ -115,6 +116,13 @@ def test_truncation_and_length_go_on_record(run: Path, capsys: Capture) -> None:
     settings = read_lines(run / "metrics.jsonl")[-1]["settings"]
     assert settings["sampling"]["truncation"] == {"is": "Threshold", "limit": 0.5}
     assert settings["sampling"]["averaged"] is False
+    left = Threshold(limit=0.5).deviation
+    assert settings["sampling"]["statistics"]["sigma"] == left
+    answer = vidgan(capsys, *command, "--sigma", 0.5, "--statistics-sigma", 1)
+    assert answer.status == 0, answer.err
+    second = read_lines(run / "metrics.jsonl")[-1]
+    assert second["settings"]["sampling"]["statistics"]["sigma"] == 1
+    require_one_line(vidgan(capsys, *command, "--statistics-sigma", -1), "sigma", "at least 0")
     assert settings["source"]["frames"] == 3
     require_one_line(vidgan(capsys, *command, "--sigma", 0.5, "--threshold", 0.5), "sigma and threshold")
     require_one_line(vidgan(capsys, *command, "--frames", 99), "99 frames", "--frames")

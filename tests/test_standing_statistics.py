@@ -25,10 +25,11 @@ from vidgan.run.experiment import (
 from vidgan.run.tiny import LATENT, tiny
 from vidgan.sample import standing
 from vidgan.sample.model import Model
+from vidgan.sample.noise import Threshold
 from vidgan.sample.previews import COLUMNS, ROWS, brief_statistics, column_classes
 from vidgan.sample.sampler import at_once, parts_of
 from vidgan.sample.standing import GivenFrames, StatisticsStore, frozen_levels, standing_statistics
-from vidgan.seeds import stream
+from vidgan.seeds import derive, stream
 from vidgan.train.state import TrainState
 
 CPU = torch.device("cpu")
@@ -181,6 +182,37 @@ def test_the_noise_has_the_deviation_that_is_asked_for() -> None:
     assert abs(plain.std() - 1) < 0.2
     assert torch.equal(scaled, 0.25 * plain)
     assert not none.any()
+
+
+@pytest.mark.parametrize(("sigma", "threshold"), [(None, None), (0.25, None), (None, 0.8)])
+def test_samples_have_statistics_of_noise_like_their_own(
+    sigma: float | None, threshold: float | None, passes: list[tuple[int, bool]]
+) -> None:
+    """Luc et al. 2020, E.2 takes them for each evaluation; a threshold counts as the deviation that it leaves."""
+    model = untrained(with_micro(tiny(preset("demo")), 6))
+    seen: list[torch.Tensor] = []
+    model.generators[0].start.register_forward_pre_hook(
+        lambda module, given: seen.append(given[0][:, :LATENT])
+    )
+    own = model.sample(3, seed=1, sigma=sigma, threshold=threshold)
+    settled = [z for z, (_, standing) in zip(seen, passes, strict=True) if not standing]
+    drawn = torch.randn(200_000, generator=torch.Generator().manual_seed(0))
+    kept = drawn[drawn.abs() < threshold] if threshold else drawn * (1 if sigma is None else sigma)
+    plain = [torch.randn((6, LATENT), generator=stream(derive(0, "level", 0), "settle", n)) for n in (0, 1)]
+    torch.testing.assert_close(settled, [kept.std() * z for z in plain], rtol=1e-2, atol=1e-3)
+    # The deviation may be set instead; it is that of the samples unless they are truncated.
+    model.experiment = model.experiment.with_statistics(1.0)
+    assert torch.equal(own, model.sample(3, seed=1, sigma=sigma, threshold=threshold)) == (
+        (sigma, threshold) == (None, None)
+    )
+
+
+@pytest.mark.parametrize("limit", [1e-9, 1e-4, 1.1e-4, 0.05, 0.8, 2, 9])
+def test_a_threshold_leaves_the_deviation_of_a_cut_normal_law(limit: float) -> None:
+    z = torch.linspace(-limit, limit, 200_001, dtype=torch.float64)
+    density = torch.exp(-z * z / 2)
+    expected = (torch.trapezoid(density * z * z, z) / torch.trapezoid(density, z)).sqrt()
+    assert Threshold(limit=limit).deviation == pytest.approx(float(expected), rel=1e-6)
 
 
 def changed_labels(model: Model) -> None:

@@ -110,7 +110,8 @@ def measured(options: Measuring) -> list[dict[str, Any]]:
     replicas = join_replicas()
     shares = Shares(replicas.rank, replicas.size, replicas.wait)
     device = options.place
-    evaluated, real, log = sides_of(options, Opening(options.checkpoint, options.raw, device))
+    opening = Opening(options.checkpoint, options.raw, device, statistics_sigma=options.statistics_sigma)
+    evaluated, real, log = sides_of(options, opening)
     if options.classes:
         chosen = {
             name: adjusted(each, classes=classes_of(options, evaluated)) for name, each in chosen.items()

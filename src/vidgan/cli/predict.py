@@ -10,7 +10,7 @@ import tyro
 from torch import Tensor
 
 from vidgan.cli.parse import option_set, parse
-from vidgan.cli.shared import Noise, Run, Weights, at_least, output_folder, say
+from vidgan.cli.shared import Noise, Run, Weights, at_least, output_folder, say, warnings_said
 from vidgan.data.dataset import Frames
 from vidgan.data.layouts import IMAGES
 from vidgan.data.loader import to_float
@@ -83,7 +83,10 @@ def run(args: list[str]) -> int:
     def continued(sigma: float | None, threshold: float | None) -> Futures:
         return model.futures(given, options.futures, 0, options.seed, sigma, threshold, length)
 
-    futures = continued(options.sigma, options.threshold)
+    ways = TRUNCATIONS.values() if options.truncations else ()
+    with warnings_said():
+        futures = continued(options.sigma, options.threshold)
+        columns = [joined(source.given, continued(*way).video) for way in ways]
     videos = joined(source.given, futures.video)
     options.out.mkdir(parents=True, exist_ok=True)
     forget_earlier(options.out)
@@ -92,7 +95,6 @@ def run(args: list[str]) -> int:
     if options.motion and futures.motion is not None:
         write_motion(options.out, videos, futures.motion, options.fps)
     if options.truncations:
-        columns = [joined(source.given, continued(*way).video) for way in TRUNCATIONS.values()]
         rows = [video for row in zip(*columns, strict=True) for video in row]
         write_clip(options.out / "truncations.mp4", grid(np.stack(rows), len(columns)), options.fps)
         say(f"truncations.mp4: a row per continuation; from left to right {', '.join(TRUNCATIONS)}")

@@ -56,7 +56,8 @@ def run(args: list[str]) -> int:
     labels = model.labels_of(range(options.clips), options.chosen)
     names = file_names(model.class_names)
     stems = [f"{i:05d}-{names[label]}" if len(names) > 1 else f"{i:05d}" for i, label in enumerate(labels)]
-    model.sampler(options.frames, options.chunk)  # refused before the folder is made
+    # Refused before the folder is made.
+    model.sampler(options.frames, options.truncation, chunk=options.chunk)
     options.out.mkdir(parents=True, exist_ok=True)
     drawn = (options.chosen, options.seed, options.sigma, options.threshold, options.frames)
     if options.chunk is None:

@@ -2,6 +2,8 @@
 
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -51,6 +53,8 @@ class Weights(Device):
     """best, last or a step"""
     raw: bool = False
     """raw weights instead of their moving average"""
+    statistics_sigma: float | None = None
+    """deviation of the noise of standing statistics (the samples' own)"""
 
     def model(self, path: Path, data: str | None = None) -> Model:
         """The model of a run, which keeps the standing statistics that are taken, or of a saved folder.
@@ -66,13 +70,19 @@ class Weights(Device):
         if not record.is_file():
             run = RunDirectory.open(path)
             given = given_frames(run, None if data is None else data_of_run(run, data))
-            return load_run(run, self.checkpoint, self.raw, self.place, run.statistics, given)
+            sigma = self.statistics_sigma
+            return load_run(run, self.checkpoint, self.raw, self.place, run.statistics, given, sigma)
         dataset = None if data is None else open_data(data, preset(str(record)))
-        with warnings.catch_warnings(record=True) as said:
-            model = load(path, None, self.checkpoint, self.raw, self.device, data=dataset)
-        for warning in said:
-            tell(str(warning.message), to=sys.stderr)
-        return model
+        with warnings_said():
+            return load(
+                path,
+                None,
+                self.checkpoint,
+                self.raw,
+                self.device,
+                data=dataset,
+                statistics_sigma=self.statistics_sigma,
+            )
 
     def model_from_noise(self, path: Path) -> Model:
         """A model that makes videos from noise; raises :class:`UserError` where it continues videos."""
@@ -101,6 +111,16 @@ class Noise:
             UserError: if both are, or one is out of range.
         """
         return truncation(self.sigma, self.threshold)
+
+
+@contextmanager
+def warnings_said() -> Iterator[None]:
+    """Prints each warning of what is done inside once, as a line."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    for text in dict.fromkeys(str(warning.message) for warning in caught):
+        tell(text, to=sys.stderr)
 
 
 def is_run(path: Path) -> bool:

@@ -19,7 +19,9 @@ from vidgan.models.cascade import below_of
 from vidgan.models.level import view_below
 from vidgan.run.checkpoints import weights_hash
 from vidgan.run.directory import code_of
+from vidgan.run.experiment import Experiment, StandingStatisticsSpec
 from vidgan.sample.model import Model
+from vidgan.sample.sampler import Sampler
 from vidgan.sample.video_io import Videos, to_bytes
 from vidgan.seeds import derive
 from vidgan.spec import to_json
@@ -165,6 +167,12 @@ class GeneratedClips(Clips):
         self.classes = model.class_names if given is None else given.classes
         self.labels = list(only) or list(range(len(self.classes)))
         self.context = model.experiment.levels[0].context_frames
+        self.statistics = statistics_of(model.experiment, sampling)
+
+    @property
+    def sampler(self) -> Sampler:
+        """The model with its standing statistics, which are taken when it is first asked for."""
+        return self.model.sampler(statistics=self.statistics)
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -175,7 +183,7 @@ class GeneratedClips(Clips):
             "code": code_of(experiment),
             "classes": list(self.classes),
             "labels": self.labels,
-            "standing_statistics": to_json(experiment.training.standing_statistics),
+            "standing_statistics": to_json(self.statistics),
             "statistics_seed": experiment.training.seed,
             "sampling": to_json(self.sampling),
             "seed": self.seed,
@@ -191,16 +199,16 @@ class GeneratedClips(Clips):
             labels = [self.labels[n % len(self.labels)] for n in numbers]
             if self.pairs:
                 return self._read_pairs(numbers, labels)
-            video = self.model.sampler().sample(numbers, labels, self.seed, truncation)
+            video = self.sampler.sample(numbers, labels, self.seed, truncation)
             return EvaluationBatch(to_bytes(video).numpy()[:, : self.frames], np.asarray(labels, np.int64))
         real = in_turns(self.given, [n // self.futures for n in numbers])
         first = to_float(torch.from_numpy(real.videos[:, : self.context]))
         zeros = [0] * len(numbers)
-        video = self.model.sampler().predict(first, numbers, zeros, self.seed, truncation=truncation).video
+        video = self.sampler.predict(first, numbers, zeros, self.seed, truncation=truncation).video
         return continued(real, to_bytes(video).numpy(), self.sampling.given_frames, self.frames)
 
     def _read_pairs(self, numbers: range, labels: list[int]) -> EvaluationBatch:
-        videos = self.model.sampler().sample_levels(numbers, labels, self.seed, self.sampling.truncation)
+        videos = self.sampler.sample_levels(numbers, labels, self.seed, self.sampling.truncation)
         experiment = self.model.experiment
         pairs = []
         for index in range(1, len(videos)):
@@ -210,6 +218,11 @@ class GeneratedClips(Clips):
             pairs.append((to_bytes(videos[index - 1]).numpy(), to_bytes(output).numpy()))
         top = to_bytes(videos[-1]).numpy()[:, : self.frames]
         return EvaluationBatch(top, np.asarray(labels, np.int64), pairs=tuple(pairs))
+
+
+def statistics_of(experiment: Experiment, sampling: Sampling) -> StandingStatisticsSpec:
+    """How standing statistics are taken for samples that are drawn as ``sampling`` says."""
+    return (sampling.statistics or experiment.training.standing_statistics).at(sampling.truncation.deviation)
 
 
 class CopiedClips(Clips):

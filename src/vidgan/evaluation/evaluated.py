@@ -14,7 +14,15 @@ from vidgan.data.raw_videos import RawVideos
 from vidgan.data.store import PreparedDataset
 from vidgan.data.window import WindowSpec
 from vidgan.errors import UserError
-from vidgan.evaluation.clips import Clips, CopiedClips, DataClips, GeneratedClips, PairedClips, codec_of
+from vidgan.evaluation.clips import (
+    Clips,
+    CopiedClips,
+    DataClips,
+    GeneratedClips,
+    PairedClips,
+    codec_of,
+    statistics_of,
+)
 from vidgan.evaluation.protocols.metrics import BestFuture
 from vidgan.evaluation.protocols.protocol import Draw, Protocol, Subject
 from vidgan.run.experiment import Experiment, whole_window
@@ -52,8 +60,12 @@ class Evaluated(ABC):
     def classes_of(self, real: Dataset | None) -> tuple[str, ...]:
         """The classes that the labels of the evaluated clips count."""
 
-    def prepare(self) -> None:  # noqa: B027  (most have nothing to do)
-        """Do what is done once before clips are made; the first of several processes does it before the others."""
+    def prepare(self, protocol: Protocol) -> None:  # noqa: B027  (most have nothing to do)
+        """Do what is done once before clips are made; the first of several processes does it before the others.
+
+        Args:
+            protocol: with everything that the clips decide filled in.
+        """
 
     @abstractmethod
     def facts(self, clips: Clips) -> dict[str, Any]:
@@ -193,14 +205,17 @@ class ModelSamples(OfExperiment):
     def step(self) -> int:
         return self.model.step
 
-    def prepare(self) -> None:
+    def prepare(self, protocol: Protocol) -> None:
         """Take standing statistics, where they are not kept yet."""
-        self.model.sampler()
+        assert protocol.sampling is not None
+        self.model.sampler(statistics=protocol.sampling.statistics)
 
-    def recorded(self, protocol: Protocol) -> Protocol:
-        sampling, own = protocol.sampling, self.experiment.training.standing_statistics
-        assert sampling is not None
-        return protocol.replace(sampling=sampling.replace(statistics=sampling.statistics or own))
+    def adapted(self, protocol: Protocol) -> Protocol:
+        """With the standing statistics of its samples."""
+        sampling = protocol.sampling
+        assert sampling is not None, "a protocol for files alone"
+        statistics = statistics_of(self.experiment, sampling)
+        return protocol.replace(sampling=sampling.replace(statistics=statistics))
 
     def fakes(self, protocol: Protocol, given: DataClips | None) -> Callable[[int], Clips]:
         source, sampling, futures = protocol.source, protocol.sampling, protocol.metric.futures

@@ -291,7 +291,7 @@ class Examined(NamedTuple):
 def samples_of(model: Model, examined: Examined) -> Queries:
     """Samples of the classes, one class after another."""
     labels = [label for label in examined.classes for _ in range(examined.per_class)]
-    sampler = model.sampler()
+    sampler = model.sampler(truncation=examined.truncation)
     videos = sampler.sample(range(len(labels)), labels, examined.seed, examined.truncation)
     return Queries(to_bytes(videos).numpy(), np.asarray(labels, np.int64), [None] * len(labels))
 
@@ -375,7 +375,9 @@ def examine(
     for path in range(examined.paths):
         label, seed = classes[path % len(classes)], derive(examined.seed, "paths")
         ends = (End(2 * path, label), End(2 * path + 1, label))
-        videos = model.sampler().interpolate(*ends, examined.points, seed, examined.truncation)
+        videos = model.sampler(truncation=examined.truncation).interpolate(
+            *ends, examined.points, seed, examined.truncation
+        )
         jumps.append(jump(to_bytes(videos).numpy()))
     return Memorisation(
         samples, made, real, others, compare_nearest(made, others), compare_each_real(others), spread, jumps

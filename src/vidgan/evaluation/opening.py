@@ -39,6 +39,8 @@ class Opening(NamedTuple):
     device: torch.device = torch.device("cpu")
     cache: Path | None = None
     """folder for standing statistics that are taken anew; None: in memory"""
+    statistics_sigma: float | None = None
+    """deviation of the noise of standing statistics; None: as the experiment says"""
 
 
 def open_sides(
@@ -79,8 +81,10 @@ def open_beside(
     Raises:
         UserError: where prepared ones are of another size, which are not cropped in silence.
     """
-    if opening.checkpoint != "last" or opening.raw:
-        raise UserError("checkpoint and raw say which weights a run has; finished videos have none")
+    if opening.checkpoint != "last" or opening.raw or opening.statistics_sigma is not None:
+        raise UserError(
+            "checkpoint, raw and statistics-sigma say how a run is sampled; finished videos are not"
+        )
     frames = (form.frames or videos.info(0).frames) * (form.stride or 1)
     dataset = None if real is None else open_real(real, videos.size, frames)
     if isinstance(dataset, PreparedDataset) and dataset.index.spec.size != videos.size:
@@ -100,9 +104,11 @@ def open_run(run: RunDirectory, real: Real | None, opening: Opening) -> tuple[Mo
     given = given_frames(run, dataset if dataset.fingerprint == run.data.fingerprint else None)
 
     def model() -> Model:
-        return load_run(run, opening.checkpoint, opening.raw, opening.device, opening.cache, given)
+        sigma = opening.statistics_sigma
+        return load_run(run, opening.checkpoint, opening.raw, opening.device, opening.cache, given, sigma)
 
-    return ModelSamples(run.experiment, run.class_names, model, run.path), dataset
+    experiment = run.experiment.with_statistics(opening.statistics_sigma)
+    return ModelSamples(experiment, run.class_names, model, run.path), dataset
 
 
 def open_real(real: Real, size: int, frames: int) -> Dataset:

@@ -131,7 +131,8 @@ def evaluate_by(
         extractor = protocol.features.open(resources, evaluated.classes_of(real))
         opened.append(Opened(name, protocol, evaluated.sides(name, protocol, real), extractor))
     with rank_zero_first(work.shares.is_rank_zero, work.shares.wait):
-        evaluated.prepare()
+        for each in opened:
+            evaluated.prepare(each.sides.protocol)
     results, folders = [], set[Path]()
     for each in opened:
         result, rows = measured_by(each, evaluated, real, work, marks)

@@ -72,12 +72,24 @@ class StandingStatisticsSpec(Spec):
     """number of forward passes"""
     clips: int = 256
     """clips per pass; a pass gives the statistics of one batch and is never cut, so it has to fit into memory"""
-    sigma: float = 1.0
-    """standard deviation of their noise"""
+    sigma: float | None = None
+    """standard deviation of their noise; None: that of the noise which is then sampled with"""
 
     def validate(self) -> None:
         for name in ("batches", "clips"):
             require(getattr(self, name) >= 1, f"{name} must be at least 1, got {getattr(self, name)}")
+        require(
+            self.sigma is None or 0 <= self.sigma < math.inf, f"sigma must be at least 0, got {self.sigma}"
+        )
+
+    def at(self, sigma: float) -> Self:
+        """Those for samples whose noise has this deviation: filled in, unless one is set."""
+        return self if self.sigma is not None else self.replace(sigma=sigma)
+
+    @property
+    def deviation(self) -> float:
+        """Of their noise: 1, unless one is set or filled in."""
+        return 1.0 if self.sigma is None else self.sigma
 
 
 class Share(NamedTuple):
@@ -250,6 +262,13 @@ class Experiment(Spec):
     def for_classes(self, classes: int) -> "Experiment":
         """The experiment for data with this many classes; a class-free one stays at one."""
         return self.replace(classes=classes if self.conditional else 1)
+
+    def with_statistics(self, sigma: float | None) -> Self:
+        """A copy whose standing statistics are of noise of this deviation, whatever is sampled with; None: as it is."""
+        if sigma is None:
+            return self
+        statistics = self.training.standing_statistics.replace(sigma=sigma)
+        return self.replace(training=self.training.replace(standing_statistics=statistics))
 
     @property
     def size(self) -> int:

@@ -57,6 +57,7 @@ def load(
     device: str | torch.device | None = None,
     cache: str | Path | None = None,
     data: Dataset | None = None,
+    statistics_sigma: float | None = None,
 ) -> Model:
     """The model of a run directory, or of a folder that :meth:`Model.save` wrote. Nothing is written into either.
 
@@ -68,6 +69,8 @@ def load(
         cache: folder that keeps standing statistics which are taken anew; None: they are kept in memory.
         data: whose frames a frame-conditional model is given for its standing statistics. None: those that it was
             trained on, which need not be there where the statistics are; it warns so.
+        statistics_sigma: standard deviation of the noise of standing statistics, whatever is sampled with; None: as
+            the experiment says, which by default is that of the samples.
 
     Raises:
         UserError: if there is no model, it is damaged, or a frame-conditional one has neither statistics nor data.
@@ -82,9 +85,9 @@ def load(
             raise UserError(
                 f"{path} is a saved model, which has one set of weights: leave out checkpoint and raw"
             )
-        model = _load_saved(path, device, place, given)
+        model = _load_saved(path, device, place, given, statistics_sigma)
     else:
-        model = load_run(RunDirectory.open(path), checkpoint, raw, device, place, given)
+        model = load_run(RunDirectory.open(path), checkpoint, raw, device, place, given, statistics_sigma)
     if data is None and model.experiment.levels[0].context_frames:
         model.sampler()
         warnings.warn(f"{path}: standing statistics are of the data that it was trained on", stacklevel=2)
@@ -98,11 +101,12 @@ def load_run(
     device: torch.device = torch.device("cpu"),
     cache: Path | None = None,
     data: GivenFrames | None = None,
+    statistics_sigma: float | None = None,
 ) -> Model:
     """The model of an open run; as :func:`load`."""
     generators, state = load_generators(run, checkpoint, raw)
     return Model(
-        run.experiment,
+        run.experiment.with_statistics(statistics_sigma),
         [generator.to(device) for generator in generators],
         run.class_names,
         state.facts["step"],
@@ -112,12 +116,18 @@ def load_run(
     )
 
 
-def _load_saved(path: Path, device: torch.device, cache: Path | None, data: GivenFrames | None) -> Model:
+def _load_saved(
+    path: Path,
+    device: torch.device,
+    cache: Path | None,
+    data: GivenFrames | None,
+    statistics_sigma: float | None,
+) -> Model:
     require_sums(path, RECORD, WEIGHTS)
 
     def refuse() -> NoReturn:
         raise UserError(
-            f"{path} has no standing statistics of this length: they depend on data, so give it some"
+            f"{path} has no standing statistics of this length and noise: they depend on data, so give it some"
         )
 
     record = read_json(path / RECORD)
@@ -138,7 +148,7 @@ def _load_saved(path: Path, device: torch.device, cache: Path | None, data: Give
         load_weights(generator, part, path / WEIGHTS)
         generators.append(generator.to(device))
     return Model(
-        experiment,
+        experiment.with_statistics(statistics_sigma),
         generators,
         record["class_names"],
         record["step"],

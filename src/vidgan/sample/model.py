@@ -1,5 +1,6 @@
 """A trained model: sampled, and saved as a folder."""
 
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -12,8 +13,8 @@ from vidgan.models.generator import Generator
 from vidgan.names import canonical
 from vidgan.run.checkpoints import save as save_state
 from vidgan.run.directory import code_of, versions
-from vidgan.run.experiment import Experiment
-from vidgan.sample.noise import truncation
+from vidgan.run.experiment import Experiment, StandingStatisticsSpec
+from vidgan.sample.noise import Scaled, Truncation, truncation
 from vidgan.sample.sampler import End, Futures, Sampler, at_once, device_of
 from vidgan.sample.standing import GivenFrames, StatisticsStore, frozen_levels
 from vidgan.spec import to_json
@@ -55,7 +56,7 @@ class Model:
         self.class_names, self.step, self.label_counts = tuple(class_names), step, tuple(label_counts)
         self.data, self.statistics = data, statistics or StatisticsStore()
         self.device = device_of(self.generators[0])
-        self._samplers: dict[int, Sampler] = {}
+        self._samplers: dict[tuple[int, StandingStatisticsSpec], Sampler] = {}
 
     def __repr__(self) -> str:
         top = self.experiment.levels[-1]
@@ -84,8 +85,8 @@ class Model:
         Raises:
             UserError: for an unknown class, impossible values, or a model that continues videos.
         """
-        numbers, labels = self._clips(count, classes, first)
-        return self.sampler(frames).sample(numbers, labels, seed, truncation(sigma, threshold))
+        (numbers, labels), noise = self._clips(count, classes, first), truncation(sigma, threshold)
+        return self.sampler(frames, noise).sample(numbers, labels, seed, noise)
 
     def levels(
         self,
@@ -105,7 +106,7 @@ class Model:
         """
         numbers, labels = self._clips(count, classes, first)
         noise = truncation(sigma, threshold)
-        return self.sampler(frames).sample_levels(numbers, labels, seed, noise, lowest)
+        return self.sampler(frames, noise).sample_levels(numbers, labels, seed, noise, lowest)
 
     def stream(
         self,
@@ -124,8 +125,8 @@ class Model:
         Raises:
             UserError: if a level above the first cannot be made in chunks.
         """
-        _, (label,) = self._clips(1, classes, number)
-        return self.sampler(frames, chunk).stream(number, label, seed, chunk, truncation(sigma, threshold))
+        (_, (label,)), noise = self._clips(1, classes, number), truncation(sigma, threshold)
+        return self.sampler(frames, noise, chunk=chunk).stream(number, label, seed, chunk, noise)
 
     def interpolate(
         self,
@@ -145,8 +146,8 @@ class Model:
         """
         if points < 2:
             raise UserError(f"an interpolation has at least 2 points, got {points}")
-        first, last = self.ends(classes, number)
-        return self.sampler().interpolate(first, last, points, seed, truncation(sigma, threshold))
+        (first, last), noise = self.ends(classes, number), truncation(sigma, threshold)
+        return self.sampler(truncation=noise).interpolate(first, last, points, seed, noise)
 
     def ends(self, classes: Classes = None, number: int = 0) -> tuple[End, End]:
         """The two samples between which :meth:`interpolate` makes its videos."""
@@ -176,6 +177,9 @@ class Model:
             label: class, by name or number.
             length: frames of each; beyond the trained length the model continues its own frames. None: that length.
             first: number of the first continuation.
+
+        Standing statistics are of given frames, so of truncated noise they need the data; where those are gone, the
+        statistics of other noise take their place, and it warns so.
 
         Raises:
             UserError: for frames of another shape, or a model that is given none.
@@ -207,22 +211,47 @@ class Model:
         (number,) = class_numbers(self.class_names, [label])
         given = frames[None].expand(count, -1, -1, -1, -1)
         numbers, noise = range(first, first + count), truncation(sigma, threshold)
-        return self.sampler().predict(given, numbers, [number] * count, seed, length, noise)
+        sampler = self._continuing_sampler(noise)
+        return sampler.predict(given, numbers, [number] * count, seed, length, noise)
 
-    def sampler(self, frames: int | None = None, chunk: int | None = None) -> Sampler:
+    def _continuing_sampler(self, noise: Truncation) -> Sampler:
+        """As :meth:`sampler`; where data would be needed for it and are gone, with the statistics of other noise."""
+        try:
+            return self.sampler(truncation=noise)
+        except UserError as fault:
+            if noise.deviation == 1:
+                raise
+            sampler = self.sampler()
+            warnings.warn(
+                f"{fault}; standing statistics are of noise of deviation 1 instead of {noise.deviation:.3g}",
+                stacklevel=4,
+            )
+            return sampler
+
+    def sampler(
+        self,
+        frames: int | None = None,
+        truncation: Truncation = Scaled(),
+        statistics: StandingStatisticsSpec | None = None,
+        chunk: int | None = None,
+    ) -> Sampler:
         """The levels with standing statistics for videos of ``frames`` frames; None: as many as in training.
 
         Args:
+            truncation: of the noise that is sampled with. Statistics are of noise of the same deviation (Luc et al.
+                2020, E.2 takes them for each evaluation), unless ``statistics`` sets one.
+            statistics: how they are taken; None: as the experiment says.
             chunk: where statistics have yet to be taken, levels above the first make this many frames at a time.
         """
         experiment = self.experiment if frames is None else unrolled(self.experiment, frames)
-        length = experiment.levels[-1].frames
-        if length not in self._samplers:
+        spec = (statistics or experiment.training.standing_statistics).at(truncation.deviation)
+        key = (experiment.levels[-1].frames, spec)
+        if key not in self._samplers:
             levels = frozen_levels(
-                experiment, self.generators, self.label_counts, self.data, self.statistics, chunk
+                experiment, self.generators, self.label_counts, self.data, self.statistics, chunk, spec
             )
-            self._samplers[length] = Sampler(levels, at_once(experiment))
-        return self._samplers[length]
+            self._samplers[key] = Sampler(levels, at_once(experiment))
+        return self._samplers[key]
 
     def class_numbers(self, classes: Classes = None) -> list[int]:
         """The numbers of classes given by name or number; None: all.

@@ -1,5 +1,6 @@
 """Latents: how noise is drawn, truncated or not, and lines between two draws."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -17,7 +18,12 @@ class Scaled(Spec):
     """standard deviation; 1 is no truncation, 0 the mean sample"""
 
     def validate(self) -> None:
-        require(self.sigma >= 0, f"sigma must be at least 0, got {self.sigma}")
+        require(0 <= self.sigma < math.inf, f"sigma must be at least 0, got {self.sigma}")
+
+    @property
+    def deviation(self) -> float:
+        """Standard deviation of what is drawn."""
+        return self.sigma
 
     def draw(self, dimension: int, rng: torch.Generator) -> Tensor:
         return self.sigma * torch.randn(dimension, generator=rng)
@@ -30,7 +36,16 @@ class Threshold(Spec):
     """largest absolute value kept"""
 
     def validate(self) -> None:
-        require(self.limit > 0, f"the threshold must be positive, got {self.limit}")
+        require(0 < self.limit < math.inf, f"the threshold must be positive, got {self.limit}")
+
+    @property
+    def deviation(self) -> float:
+        """Standard deviation of what is drawn; its square is 1 - 2 c p(c) / P(|z| < c), with p the density."""
+        c = self.limit
+        if c < 1e-4:  # a uniform law there, where the formula has no digits left
+            return c / math.sqrt(3)
+        density = math.exp(-c * c / 2) / math.sqrt(2 * math.pi)
+        return math.sqrt(1 - 2 * c * density / math.erf(c / math.sqrt(2)))
 
     def draw(self, dimension: int, rng: torch.Generator) -> Tensor:
         # Drawn by the inverse of the normal distribution between the limits: the same law, without repeated draws.

@@ -1,7 +1,8 @@
 """Standing statistics: batch statistics per layer and step, averaged over many passes, and the files that keep them.
 
 Statistics depend on the weights, the length of the videos, how the passes draw and, where a level is given frames,
-on the data: so does the name of their file. (Streams are still called "settle": another name draws other numbers.)
+on the data: so does the name of their file. Those of samples are of noise of the samples' own deviation. (Streams are
+still called "settle": another name draws other numbers.)
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -100,6 +101,7 @@ def frozen_levels(
     data: GivenFrames | None = None,
     store: StatisticsStore | None = None,
     chunk: int | None = None,
+    statistics: StandingStatisticsSpec | None = None,
 ) -> tuple[FrozenLevel, ...]:
     """The first levels of ``experiment``, one for each generator, with standing statistics: kept ones or new ones.
 
@@ -107,11 +109,12 @@ def frozen_levels(
         labels: how often the data have each class; see :func:`vidgan.run.experiment.label_counts`.
         data: whose frames a frame-conditional level is given; others need none.
         chunk: frames that levels above the first make at a time; None: all of them.
+        statistics: how they are taken; None: as the experiment says, by noise that is not truncated.
 
     Raises:
         UserError: if a frame-conditional level has no data and its statistics are not kept.
     """
-    spec, store = experiment.training.standing_statistics, store or StatisticsStore()
+    spec, store = (statistics or experiment.training.standing_statistics).at(1.0), store or StatisticsStore()
     hashes = [weights_hash(generator) for generator in generators]
     levels: list[FrozenLevel] = []
     for index, generator in enumerate(generators):
@@ -165,7 +168,7 @@ def standing_statistics(
     ends = torch.tensor(labels).cumsum(0)
     for batch in range(spec.batches):
         rng = stream(seed, "settle", batch)
-        z = spec.sigma * torch.randn((spec.clips, generator.spec.latent), generator=rng)
+        z = spec.deviation * torch.randn((spec.clips, generator.spec.latent), generator=rng)
         tickets = torch.randint(0, int(ends[-1]), (spec.clips,), generator=rng)
         label = torch.bucketize(tickets, ends, right=True).to(device)
         embedded = generator.embed_label(label)
@@ -208,7 +211,7 @@ def statistics_of_level(
         assert dataset is not None, "a frame-conditional level is given frames of data"
         given = _frames_of(experiment, index, generator, dataset)
     elif below:
-        given = _videos_of(experiment, below, spec.sigma, chunks, chunk)
+        given = _videos_of(experiment, below, spec.deviation, chunks, chunk)
     else:
         given = _nothing
     return standing_statistics(generator, chunks, labels, spec, derive(seed, "level", index), given)

@@ -255,7 +255,7 @@ class Sampling(Spec):
     given_frames: bool = True
     """conditioning frames stay in front of the clip"""
     statistics: StandingStatisticsSpec | None = None
-    """standing batch statistics; the run's own are filled in"""
+    """standing batch statistics; None: the run's own, by noise of the samples' deviation; filled in"""
 
     def validate(self) -> None:
         require(self.classes == "in turns", f"classes are asked for in turns, not {self.classes!r}")
