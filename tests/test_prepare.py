@@ -13,11 +13,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import miniatures
 import vidgan
 from videos import number_of, write_video
 from vidgan.cli.prepare import run
 from vidgan.data.layouts import Strips
-from vidgan.data.prepare import shards_of, write_shard
+from vidgan.data.prepare import _claim, write_shard
+from vidgan.data.shards import shards_of, take_apart
 from vidgan.data.store import PrepareSpec, open_prepared
 from vidgan.errors import UserError
 
@@ -206,6 +208,62 @@ def test_finished_shards_are_kept_and_changed_sources_read_again(tmp_path: Path)
     assert not data.read(changed, 0, 2).any()
     rewritten = [name for name in after if before.get(name) != after[name]]
     assert rewritten == [f"shard-{changed:05d}.bin"]
+
+
+def test_mended_files_are_read_again_after_the_end_too(tmp_path: Path) -> None:
+    source, made = tmp_path / "source", tmp_path / "made"
+    strips(source, 6)
+    (source / "odd" / "torn.png").write_bytes(b"\x89PNG")
+    args = [str(source), str(made), "--layout", "strips", "--workers", "0", "--size", "16"]
+    run(args)
+    assert [entry.name for entry in open_prepared(made).index.left_out] == ["odd/torn.png"]
+    before = {p.name: p.stat().st_mtime_ns for p in made.iterdir()}
+    run(args)
+    assert {p.name: p.stat().st_mtime_ns for p in made.iterdir()} == before  # nothing has changed
+    good, other = source / "even" / "000.png", source / "even" / "002.png"
+    shutil.copy(good, source / "odd" / "torn.png")  # mended
+    state = other.stat()
+    other.write_bytes(
+        good.read_bytes()[: state.st_size].ljust(state.st_size, b"\0")
+    )  # the same size and name
+    os.utime(other, ns=(state.st_atime_ns, state.st_mtime_ns + 1))
+    assert "leave --shard out" in refused(*args, "--shard", "1/2")
+    run(args)
+    data = open_prepared(made)
+    assert not data.index.left_out
+    assert len(data) == 7
+    after = {p.name: p.stat().st_mtime_ns for p in made.glob("shard-*")}
+    assert [name for name in sorted(after) if before.get(name) != after[name]] == [
+        "shard-00001.bin",
+        "shard-00006.bin",
+    ]
+    fresh = tmp_path / "fresh"
+    run([str(source), str(fresh), *args[2:]])
+    assert files(made) == files(fresh)
+    kept = files(made)
+    os.utime(good)  # its time alone: read again, to the same
+    _claim(made, PrepareSpec(layout=Strips(), size=16))
+    take_apart(made)  # and killed there
+    assert not (made / "index.json").exists()
+    run(args)
+    assert {name for name, data in files(made).items() if kept[name] != data} == {"records.json"}
+    (made / "records.json").unlink()  # prepared by an earlier version: names alone are compared
+    other.touch()
+    run(args)
+    assert not (made / "records.json").exists()
+
+
+def test_a_label_that_was_mended_holds(tmp_path: Path) -> None:
+    source = miniatures.kinetics(tmp_path / "source")
+    args = [str(source), str(tmp_path / "made"), "--layout", "kinetics", "--workers", "0", "--size", "16"]
+    run(args)
+    before = {p.name: p.stat().st_mtime_ns for p in (tmp_path / "made").glob("shard-*")}
+    table = source / "annotations" / "train.csv"
+    table.write_text(table.read_text().replace("abseiling,3caPS4FHFF8", "yodelling,3caPS4FHFF8"))
+    run(args)
+    data = open_prepared(tmp_path / "made")
+    assert [data.classes[data.info(i).label] for i in range(3)] == ["abseiling", "yodelling", "zumba"]
+    assert {p.name: p.stat().st_mtime_ns for p in (tmp_path / "made").glob("shard-*")} == before
 
 
 def test_what_a_dead_worker_left_of_a_shard_is_removed(tmp_path: Path) -> None:

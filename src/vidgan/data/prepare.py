@@ -27,6 +27,16 @@ from numpy.typing import NDArray
 from vidgan.data.codecs import Codec, Jpeg, Png, Raw
 from vidgan.data.layouts import FoundClips, LeftOut, Split
 from vidgan.data.resize import Resizer
+from vidgan.data.shards import (
+    Shard,
+    Stored,
+    changed_sources,
+    is_written,
+    join_records,
+    outcomes_of,
+    shards_of,
+    take_apart,
+)
 from vidgan.data.store import (
     CLIP,
     CLIPS,
@@ -128,32 +138,6 @@ def one_per_core() -> int:
     return os.cpu_count() or 1
 
 
-class Shard(NamedTuple):
-    """A group of sources that become one file."""
-
-    number: int
-    """place in the dataset"""
-    first: int
-    """number of its first source"""
-    sources: Sequence[ClipSource]
-
-    def record(self, dest: Path) -> Path:
-        """The file that says what became of the sources."""
-        return dest / UNFINISHED / f"{self.number:05d}.json"
-
-
-def shards_of(found: FoundClips) -> list[Shard]:
-    """All sources, in order."""
-    each = shard_clips(len(found.sources))
-    starts = range(0, len(found.sources), each)
-    return [Shard(number, first, found.sources[first : first + each]) for number, first in enumerate(starts)]
-
-
-def shard_clips(sources: int) -> int:
-    """Sources per shard: enough shards to keep many workers busy, not so few clips that files get many."""
-    return max(1, min(32, sources // 64))
-
-
 class Share(NamedTuple):
     """What one of several machines prepares."""
 
@@ -176,10 +160,12 @@ def prepare_by(
         UserError: as :func:`prepare`.
     """
     found = _find(source, dest, spec)
-    if (dest / INDEX).exists():
-        return _finished(source, dest, spec, found)
+    if (dest / INDEX).exists() and (finished := _finished(source, dest, spec, found)):
+        return finished
     _claim(dest, spec)
     with _locked(dest / UNFINISHED / PLAN, dest):
+        with _writing_to(dest):
+            take_apart(dest)
         for part in [*dest.glob(".*.part*"), *(dest / UNFINISHED).glob(".*.part*")]:
             part.unlink(missing_ok=True)
         shards = shards_of(found)
@@ -200,7 +186,10 @@ def prepare_share(
     """
     found = _find(source, dest, spec)
     if (dest / INDEX).exists():
-        _finished(source, dest, spec, found)
+        if _finished(source, dest, spec, found) is None:
+            raise UserError(
+                f"sources of {dest} have changed since it was prepared: leave --shard out to read them anew"
+            )
         return
     _claim(dest, spec)
     own = dest / UNFINISHED / f"share-{share.number}-of-{share.of}"
@@ -219,7 +208,8 @@ def _find(source: Path, dest: Path, spec: PrepareSpec) -> FoundClips:
     return spec.layout.find(source)
 
 
-def _finished(source: Path, dest: Path, spec: PrepareSpec, found: FoundClips) -> PreparedDataset:
+def _finished(source: Path, dest: Path, spec: PrepareSpec, found: FoundClips) -> PreparedDataset | None:
+    """The dataset that was prepared before; None where its sources have changed since, and are to be read anew."""
     dataset = open_prepared(dest)
     changes = list(differences(to_json(dataset.index.spec), to_json(spec)))
     if changes:
@@ -233,8 +223,18 @@ def _finished(source: Path, dest: Path, spec: PrepareSpec, found: FoundClips) ->
             f"{dest} is prepared already, from other files than {source} holds: {_counted(has - had)} are new, "
             f"{_counted(had - has)} are not there; choose another folder"
         )
+    if changed_sources(shards_of(found), dest) or _labelled_otherwise(dataset, found):
+        return None
     shutil.rmtree(dest / UNFINISHED, ignore_errors=True)  # killed between the index and the clean-up
     return dataset
+
+
+def _labelled_otherwise(dataset: PreparedDataset, found: FoundClips) -> bool:
+    index = dataset.index
+    names, labels = set(index.sources), index.clips["label"].tolist()
+    had = [(name, index.classes[label]) for name, label in zip(index.sources, labels, strict=True)]
+    has = [(each.name, found.classes[each.label]) for each in found.sources if each.name in names]
+    return sorted(had) != sorted(has)
 
 
 def _counted(names: set[str]) -> str:
@@ -247,7 +247,8 @@ def _claim(dest: Path, spec: PrepareSpec) -> None:
     place = dest / UNFINISHED / PLAN
     with _writing_to(dest):
         if not place.exists():
-            if dest.exists() and (not dest.is_dir() or {path.name for path in dest.iterdir()} - {UNFINISHED}):
+            there = {path.name for path in dest.iterdir()} if dest.is_dir() else set()
+            if dest.exists() and (not dest.is_dir() or (there - {UNFINISHED} and INDEX not in there)):
                 raise UserError(f"{dest} exists and is not empty: choose another folder")
             place.parent.mkdir(parents=True, exist_ok=True)
             write_json(place, plan)
@@ -280,22 +281,10 @@ def _writing_to(dest: Path) -> Iterator[None]:
         ) from error
 
 
-class Stored(NamedTuple):
-    """Where and how a clip was stored: the columns of ``CLIP`` (:mod:`vidgan.data.store`) known here."""
-
-    frames: int
-    height: int
-    width: int
-    rate: float | None
-    offset: int
-    bytes: int
-    crc: int
-
-
 def _write_shards(
     shards: Sequence[Shard], spec: PrepareSpec, dest: Path, workers: int, progress: Progress
 ) -> None:
-    missing = [shard for shard in shards if not _is_written(shard, dest)]
+    missing = [shard for shard in shards if not is_written(shard, dest)]
     total = sum(len(shard.sources) for shard in shards)
     advance = progress(total, total - sum(len(shard.sources) for shard in missing))
     sources = {shard.first + place: source for shard in missing for place, source in enumerate(shard.sources)}
@@ -324,6 +313,7 @@ def write_shard(spec: PrepareSpec, dest: Path, shard: Shard, begin: Callable[[in
         UserError: where the files cannot be written (a full disk).
     """
     _remove_unfinished(shard, dest)  # of a worker that died over it
+    stamps = shard.stamps()  # before they are read, so that a file which is being written is read again
     outcomes: list[Stored | str] = []
     resizer = Resizer(spec.size, spec.resize)
 
@@ -335,7 +325,7 @@ def write_shard(spec: PrepareSpec, dest: Path, shard: Shard, begin: Callable[[in
 
     with _writing_to(dest):
         write_whole(dest / shard_name(shard.number), fill)
-        write_json(shard.record(dest), [_fingerprints(shard), outcomes])
+        write_json(shard.record(dest), [stamps, outcomes])
     return len(shard.sources)
 
 
@@ -365,36 +355,6 @@ def _store(source: ClipSource, resizer: Resizer, codec: Codec, file: BinaryIO) -
     return Stored(frames, shape[0], shape[1], rate, offset, file.tell() - offset, crc)
 
 
-def _fingerprints(shard: Shard) -> list[list[str | int]]:
-    """What tells whether a source is still the same: its name and its size in bytes."""
-    return [[source.name, _size(source.path)] for source in shard.sources]
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0
-
-
-def _outcomes(shard: Shard, dest: Path) -> list[Stored | str] | None:
-    """What became of each source; None where the record is missing or of sources that have changed."""
-    try:
-        sources, outcomes = json.loads(shard.record(dest).read_bytes())
-    except (OSError, ValueError):
-        return None
-    if sources != _fingerprints(shard):
-        return None
-    return [outcome if isinstance(outcome, str) else Stored(*outcome) for outcome in outcomes]
-
-
-def _is_written(shard: Shard, dest: Path) -> bool:
-    outcomes, file = _outcomes(shard, dest), dest / shard_name(shard.number)
-    if outcomes is None or not file.exists():
-        return False
-    return file.stat().st_size == sum(stored.bytes for stored in outcomes if isinstance(stored, Stored))
-
-
 def _write_index(found: FoundClips, shards: Sequence[Shard], spec: PrepareSpec, dest: Path) -> None:
     """Join all shards: the table, the names and, last of all, the header.
 
@@ -407,7 +367,7 @@ def _write_index(found: FoundClips, shards: Sequence[Shard], spec: PrepareSpec, 
     left_out = list(found.left_out)
     groups: dict[str, int] = {}
     for shard in shards:
-        outcomes = _outcomes(shard, dest)
+        outcomes = outcomes_of(shard, dest)
         if outcomes is None:
             raise UserError("the source changed while it was prepared: run the same command again")
         for source, outcome in zip(shard.sources, outcomes, strict=True):
@@ -424,7 +384,7 @@ def _write_index(found: FoundClips, shards: Sequence[Shard], spec: PrepareSpec, 
         _check_classes(found, clips, left_out)
     except UserError:
         for shard in shards:  # read the broken ones again next time: they may have been mended
-            if any(isinstance(outcome, str) for outcome in _outcomes(shard, dest) or []):
+            if any(isinstance(outcome, str) for outcome in outcomes_of(shard, dest) or []):
                 shard.record(dest).unlink()
         raise
     used = {shard_name(number) for number in clips["shard"].tolist()}
@@ -446,6 +406,7 @@ def _write_index(found: FoundClips, shards: Sequence[Shard], spec: PrepareSpec, 
     header["fingerprint"] = fingerprint_of(header, table.getvalue(), sources)
     _write_bytes(dest / CLIPS, table.getvalue())
     _write_bytes(dest / SOURCES, sources)
+    join_records(shards, dest)
     write_json(dest / INDEX, header)
 
 
