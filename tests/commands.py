@@ -39,8 +39,13 @@ def start(*args: object) -> "subprocess.Popen[str]":
 
 def two_processes(*args: object) -> "subprocess.CompletedProcess[str]":
     """Run ``vidgan ARGS`` under torchrun with two processes."""
-    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    command = [sys.executable, *torchrun, "-m", "vidgan", *map(str, args)]
+    return torchrun("-m", "vidgan", *args)
+
+
+def torchrun(*args: object) -> "subprocess.CompletedProcess[str]":
+    """Run a script or ``-m MODULE`` with its arguments in two processes."""
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    command = [sys.executable, *launch, *map(str, args)]
     return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=200, check=False)
 
 

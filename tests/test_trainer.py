@@ -13,12 +13,13 @@ from torch import Tensor
 
 import catalog
 import vidgan
-from commands import snapshot
+from commands import snapshot, torchrun
 from commands import vidgan as command
 from vidgan.errors import UserError
 from vidgan.run.checkpoints import checkpoint_path, load, steps_of
 from vidgan.run.experiment import Experiment
 from vidgan.run.logs import read_lines
+from vidgan.spec import to_json
 from vidgan.train.callbacks import Callback, TrainContext
 from vidgan.train.step import training_step
 from vidgan.train.trainer import Trainer
@@ -193,6 +194,55 @@ def test_a_trainer_that_is_closed_or_dropped_leaves_no_processes() -> None:
         assert not worker.is_alive()
     finally:
         gc.enable()
+
+
+SCRIPT = """
+import sys
+
+import torch
+
+import vidgan
+
+if __name__ == "__main__":
+    experiment = vidgan.preset(sys.argv[1])
+    with vidgan.Trainer(experiment, "synthetic", sys.argv[2], device="cpu") as trainer:
+        trained = trainer.fit(steps=2)
+        losses = {name: float(value) for name, value in trainer.step().items()}
+        video = trainer.model().sample(1)
+        found = (trained, losses, video, trainer.state.level.state_dict())
+        torch.save(found, f"{sys.argv[2]}-{trainer.replicas.rank}.pt")
+"""
+
+
+@pytest.mark.slow
+def test_a_script_under_torchrun_shares_every_batch(tmp_path: Path) -> None:
+    """Two processes train as one does, up to rounding, and one of them writes."""
+    experiment = catalog.experiments()["demo"]
+    batch = experiment.training.batch.replace(global_batch=4, micro_batch=4, sync_batch_norm=True)
+    experiment = experiment.replace(training=experiment.training.replace(batch=batch))
+    script, record = tmp_path / "train.py", tmp_path / "experiment.json"
+    script.write_text(SCRIPT)
+    record.write_text(json.dumps(to_json(experiment)))
+    done = torchrun(script, record, tmp_path / "two")
+    assert done.returncode == 0, done.stderr
+    found = [torch.load(tmp_path / f"two-{rank}.pt", weights_only=True) for rank in (0, 1)]
+    (trained, losses, video, weights), (also_trained, of_others, same, others) = found
+    assert trained
+    assert also_trained
+    require_equal(weights, others)
+    assert torch.equal(video, same)
+    one = Trainer(experiment, "synthetic", tmp_path / "one", device="cpu", workers=0, progress=False)
+    assert one.fit(steps=2)
+    for name, value in one.step().items():
+        assert (losses[name] + of_others[name]) / 2 == pytest.approx(float(value), rel=1e-4, abs=1e-5)
+    logs = [read_lines(tmp_path / run / "log.jsonl") for run in ("one", "two")]
+    assert [line["step"] for line in logs[1]] == [1, 2]
+    for alone, shared in zip(*logs, strict=True):
+        assert shared["clips"] == alone["clips"]
+        for name in ("loss/discriminators", "loss/generator"):
+            assert shared["scalars"][name] == pytest.approx(alone["scalars"][name], rel=1e-4, abs=1e-5)
+    record = json.loads((tmp_path / "two" / "experiment.json").read_text())
+    assert record["processes"] == 2
 
 
 class Recorder(Callback):

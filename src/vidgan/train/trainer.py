@@ -163,7 +163,8 @@ class Trainer(TrainContext):
             monitor: takes the signals of docs/monitoring.md in this step.
 
         Returns:
-            0-d tensors on the device: losses, and the means of what each discriminator gives to the hinge.
+            0-d tensors on the device: losses, and the means of what each discriminator gives to the hinge; of the clips
+            of this process, where several share a batch.
         """
         state = self._advance()
         batches = self._read(state)
