@@ -12,10 +12,10 @@ from torch import Tensor
 from vidgan.cli.parse import option_set, parse
 from vidgan.cli.shared import Noise, Run, Weights, at_least, output_folder, say, warnings_said
 from vidgan.data.dataset import Frames
-from vidgan.data.layouts import IMAGES
+from vidgan.data.images import IMAGES, StripImage
 from vidgan.data.loader import to_float
 from vidgan.data.resize import Resizer
-from vidgan.data.video import BrokenClipError, StripImage, VideoFile
+from vidgan.data.video import BrokenClipError, VideoFile
 from vidgan.errors import UserError
 from vidgan.models.level import LevelSpec
 from vidgan.names import tell

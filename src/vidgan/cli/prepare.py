@@ -33,8 +33,8 @@ class Options:
     """folder to make; a preparation that was interrupted there is continued"""
     layout: LayoutName = "folder"
     """folder: a folder of videos (mp4, avi, webm, mkv, mov, gif) per class, or videos without classes;
-    strips: the same with an image per clip, its square frames side by side; the others: datasets as they are
-    published (docs/datasets.md)"""
+    strips: the same with an image per clip, its square frames side by side; frames: with a folder per clip, an image
+    for each frame; the others: datasets as they are published (docs/datasets.md)"""
     split: str | None = None
     """official split of a published dataset: train, test, ...; docs/datasets.md lists them"""
     shard: str | None = None

@@ -5,18 +5,18 @@ from stands in :mod:`vidgan.data.video`. Published datasets have a file each in 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
-from vidgan.data.listing import Remark, list_files
-from vidgan.data.video import ClipSource, StripImage, VideoFile
+from vidgan.data.images import IMAGES, FrameFolder, StripImage
+from vidgan.data.listing import Listing, Remark, list_files, list_folders
+from vidgan.data.video import ClipSource, VideoFile
 from vidgan.errors import UserError, did_you_mean, some
 from vidgan.names import printable
 from vidgan.spec import Spec, require
 
 VIDEOS = (".mp4", ".avi", ".webm", ".mkv", ".mov", ".gif")
-IMAGES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 
 PARTS = ("train", "training", "val", "valid", "validation", "test", "testing")
 
@@ -73,25 +73,39 @@ class Folder(Layout):
     """One folder of videos per class, named as the class; or the videos themselves, without classes."""
 
     def find(self, source: Path) -> FoundClips:
-        return _classes_of(source, VIDEOS, "videos", VideoFile)
+        return _classes_of(source, list_files, VIDEOS, "videos", VideoFile)
 
 
 class Strips(Layout):
     """As :class:`Folder`, with an image per clip, its square frames side by side."""
 
     def find(self, source: Path) -> FoundClips:
-        return _classes_of(source, IMAGES, "strip images", StripImage)
+        return _classes_of(source, list_files, IMAGES, "strip images", StripImage)
 
 
-def _classes_of(source: Path, suffixes: tuple[str, ...], what: str, kind: type[ClipSource]) -> FoundClips:
+class FrameFolders(Layout):
+    """As :class:`Folder`, with a folder per clip, whose images are its frames in the order of their numbers."""
+
+    def find(self, source: Path) -> FoundClips:
+        return _classes_of(source, list_folders, IMAGES, "folders of frame images", FrameFolder)
+
+
+def _classes_of(
+    source: Path,
+    find: Callable[[Path, tuple[str, ...]], Listing],
+    suffixes: tuple[str, ...],
+    what: str,
+    kind: type[ClipSource],
+) -> FoundClips:
     require_folder(source, what)
     known = f"{what} ({', '.join(suffix[1:] for suffix in suffixes)})"
-    listing = list_files(source, suffixes)
+    listing = find(source, suffixes)
     folders = listing.by_folder()
     loose = folders.pop("")
     if not listing.files:
         raise UserError(
-            f"{source} holds no {known}, neither itself nor in folders, one per class; {contents(source)}"
+            f"{source} holds no {known}, neither itself nor in folders, one per class; "
+            f"{'; '.join([contents(source), *map(str, listing.remarks)])}"
         )
     if not any(folders.values()):
         folders, loose = {"all": loose}, []

@@ -1,7 +1,7 @@
 """The files below a folder, found in one walk, and remarks on what is not among them: nothing is skipped in silence."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -53,7 +53,7 @@ class Listing(NamedTuple):
 
     root: Path
     files: list[Path]
-    """with one of the suffixes that were asked for, sorted"""
+    """with one of the suffixes that were asked for, or the folders that hold such files; sorted"""
     folders: list[str]
     """names of the folders in it, sorted, hidden ones apart"""
     remarks: tuple[Remark, ...]
@@ -78,52 +78,85 @@ def list_files(root: Path, suffixes: Sequence[str], beside: Sequence[str] = (), 
     Raises:
         UserError: where ``root`` itself cannot be read.
     """
-    remarks = Remarks()
-    files: list[Path] = []
-    folders: list[str] = []
+    walk = _Walk(root, suffixes, beside, deep)
+    files = [Path(folder, name) for folder, names in walk.found() for name in names]
+    return Listing(root, sorted(files), walk.folders, walk.remarks.all())
 
-    def told(what: str, path: str) -> None:
-        remarks.add(what, os.path.relpath(path, root))
 
-    left: list[tuple[str, frozenset[tuple[int, int]]]] = [(str(root), frozenset())]
-    while left:
-        folder, above = left.pop()
-        try:
-            with os.scandir(folder) as scan:
-                entries = sorted(scan, key=lambda entry: entry.name)
-            state = os.stat(folder)
-        except OSError as error:
-            if not above:
-                raise UserError(f"{folder} cannot be read: {error.strerror}") from error
-            told(f"folders that cannot be read ({error.strerror})", folder)
-            continue
-        around, deeper = above | {(state.st_dev, state.st_ino)}, []
-        for entry in entries:
-            suffix, hidden = Path(entry.name).suffix.lower(), entry.name.startswith(".")
-            kind = _kind(entry)
-            if kind == "folder" and hidden:
-                told("hidden folders", entry.path)
-            elif kind == "folder":
+def list_folders(root: Path, suffixes: Sequence[str]) -> Listing:
+    """As :func:`list_files`, with the folders below ``root`` that hold such files in place of the files."""
+    walk, holding = _Walk(root, suffixes), []
+    for folder, names in walk.found():
+        if folder == str(root):
+            for name in names:
+                walk.remarks.add("files that lie in no folder of their own", name)
+        elif names:
+            holding.append(Path(folder))
+    top = {folder.name for folder in holding if folder.parent == root}
+    return Listing(
+        root, sorted(holding), [name for name in walk.folders if name not in top], walk.remarks.all()
+    )
+
+
+class _Walk:
+    """One walk through a tree: no file is looked at twice, nor kept unless whoever walks keeps it."""
+
+    def __init__(
+        self, root: Path, suffixes: Sequence[str], beside: Sequence[str] = (), deep: bool = True
+    ) -> None:
+        self.root, self.suffixes, self.beside, self.deep = root, suffixes, beside, deep
+        self.remarks = Remarks()
+        self.folders: list[str] = []
+        """those in the root"""
+
+    def found(self) -> Iterator[tuple[str, list[str]]]:
+        """Every folder, the root first, with the names of its files that have one of the suffixes."""
+        left: list[tuple[str, frozenset[tuple[int, int]]]] = [(str(self.root), frozenset())]
+        while left:
+            folder, above = left.pop()
+            try:
+                with os.scandir(folder) as scan:
+                    entries = sorted(scan, key=lambda entry: entry.name)
+                state = os.stat(folder)
+            except OSError as error:
                 if not above:
-                    folders.append(entry.name)
-                if entry.is_symlink() and _place(entry) in around:
-                    told("links to a folder that they lie in", entry.path)
-                elif deep:
-                    deeper.append((entry.path, around))
-                else:
-                    told("folders that are not looked into", entry.path)
-            elif kind != "file":
-                told(kind, entry.path)
-            elif suffix not in suffixes:
-                if suffix not in beside and not hidden:
-                    told(f"{suffix or 'nameless'} files, which are not read", entry.path)
-            elif hidden:
-                told("hidden files", entry.path)
-            else:
-                files.append(Path(entry.path))
-        left += reversed(deeper)
+                    raise UserError(f"{folder} cannot be read: {error.strerror}") from error
+                self._remark(f"folders that cannot be read ({error.strerror})", folder)
+                continue
+            around = above | {(state.st_dev, state.st_ino)}
+            names, inner = [], []
+            for entry in entries:
+                kind = _kind(entry)
+                if kind == "file" and self._is_wanted(entry):
+                    names.append(entry.name)
+                elif kind == "folder" and not entry.name.startswith("."):
+                    if not above:
+                        self.folders.append(entry.name)
+                    if entry.is_symlink() and _place(entry) in around:
+                        self._remark("links to a folder that they lie in", entry.path)
+                    elif self.deep:
+                        inner.append((entry.path, around))
+                    else:
+                        self._remark("folders that are not looked into", entry.path)
+                elif kind == "folder":
+                    self._remark("hidden folders", entry.path)
+                elif kind != "file":
+                    self._remark(kind, entry.path)
+            yield folder, names
+            left += reversed(inner)
 
-    return Listing(root, sorted(files), folders, remarks.all())
+    def _is_wanted(self, entry: "os.DirEntry[str]") -> bool:
+        suffix, hidden = Path(entry.name).suffix.lower(), entry.name.startswith(".")
+        if suffix not in self.suffixes:
+            if suffix not in self.beside and not hidden:
+                self._remark(f"{suffix or 'nameless'} files, which are not read", entry.path)
+            return False
+        if hidden:
+            self._remark("hidden files", entry.path)
+        return not hidden
+
+    def _remark(self, what: str, path: str) -> None:
+        self.remarks.add(what, os.path.relpath(path, self.root))
 
 
 def _kind(entry: "os.DirEntry[str]") -> str:

@@ -91,8 +91,8 @@ def prepare(
 
     Args:
         layout: how ``source`` lies on disk. ``folder``: a folder of videos per class, or videos without classes;
-            ``strips``: the same with an image per clip, its square frames side by side; the others: datasets as they
-            are published (docs/datasets.md).
+            ``strips``: the same with an image per clip, its square frames side by side; ``frames``: with a folder per
+            clip, an image for each frame; the others: datasets as they are published (docs/datasets.md).
         split: official split of a published dataset; None: the one it is trained on.
         size: shorter side of the stored frames (pixels); the aspect is kept.
         resize: filter, ``bilinear`` (antialiased) or ``area`` (exact average).

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from vidgan.data.codecs import Codec, Jpeg, Png, Raw
 from vidgan.data.dataset import ClipInfo, Dataset, Frames
-from vidgan.data.layouts import Folder, LeftOut, Strips
+from vidgan.data.layouts import Folder, FrameFolders, LeftOut, Strips
 from vidgan.data.listing import Remark
 from vidgan.data.published.bair import Bair
 from vidgan.data.published.bdd100k import Bdd100k
@@ -36,12 +36,13 @@ from vidgan.data.resize import FILTERS
 from vidgan.errors import UserError, did_you_mean
 from vidgan.spec import Spec, SpecError, from_json, require
 
-AnyLayout = Folder | Strips | Ucf101 | Kinetics | Bdd100k | Bair | MovingMnist
+AnyLayout = Folder | Strips | FrameFolders | Ucf101 | Kinetics | Bdd100k | Bair | MovingMnist
 """All layouts"""
-LayoutName = Literal["folder", "strips", "ucf101", "kinetics", "bdd100k", "bair", "moving-mnist"]
+LayoutName = Literal["folder", "strips", "frames", "ucf101", "kinetics", "bdd100k", "bair", "moving-mnist"]
 LAYOUTS: dict[LayoutName, type[AnyLayout]] = {
     "folder": Folder,
     "strips": Strips,
+    "frames": FrameFolders,
     "ucf101": Ucf101,
     "kinetics": Kinetics,
     "bdd100k": Bdd100k,

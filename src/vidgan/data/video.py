@@ -19,7 +19,6 @@ import numpy as np
 from av import VideoFrame
 from av.container import InputContainer
 from av.video.stream import VideoStream
-from PIL import Image
 
 from vidgan.data.codecs import Frame
 from vidgan.data.resize import Resizer
@@ -238,22 +237,6 @@ class VideoPart(ClipSource):
 
     def open(self, resizer: Resizer) -> Opened:
         return _opened(self.path, resizer, (self.start, self.end))
-
-
-class StripImage(ClipSource):
-    """An image whose square frames stand side by side: the image's height is the frames' side."""
-
-    def open(self, resizer: Resizer) -> Opened:
-        try:
-            with Image.open(self.path) as image:
-                strip = np.asarray(image.convert("RGB"))
-        except (OSError, ValueError, Image.DecompressionBombError) as error:
-            raise BrokenClipError(_reason(error)) from error
-        side, width = strip.shape[:2]
-        if width % side:
-            raise BrokenClipError(f"{width}x{side} pixels are not a whole number of square frames")
-        frames = np.split(strip, width // side, axis=1)
-        return Opened(None, (resizer.image(np.ascontiguousarray(frame)) for frame in frames))
 
 
 def _opened(path: Path, resizer: Resizer, part: tuple[float, float] | None) -> Opened:
