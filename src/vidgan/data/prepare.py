@@ -15,6 +15,7 @@ import io
 import json
 import os
 import shutil
+import sys
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -24,6 +25,7 @@ from typing import Any, BinaryIO, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from vidgan.data.check import damaged_shards
 from vidgan.data.codecs import Codec, Jpeg, Png, Raw
 from vidgan.data.layouts import FoundClips, LeftOut, Split
 from vidgan.data.resize import Resizer
@@ -46,17 +48,20 @@ from vidgan.data.store import (
     SOURCES,
     UNFINISHED,
     VERSION,
+    Index,
     LayoutName,
     PreparedDataset,
     PrepareSpec,
     fingerprint_of,
     open_prepared,
+    read_index,
     shard_name,
 )
 from vidgan.data.video import BrokenClipError, ClipSource
 from vidgan.data.workers import map_in_workers
 from vidgan.errors import UserError, did_you_mean, some
-from vidgan.files import write_json, write_whole
+from vidgan.files import read_json, write_json, write_whole
+from vidgan.names import tell
 from vidgan.spec import differences, to_json
 
 CodecName = Literal["raw", "png", "jpeg"]
@@ -160,8 +165,11 @@ def prepare_by(
         UserError: as :func:`prepare`.
     """
     found = _find(source, dest, spec)
-    if (dest / INDEX).exists() and (finished := _finished(source, dest, spec, found)):
-        return finished
+    if (dest / INDEX).exists():
+        index = _finished(source, dest, spec, found)
+        if index is not None and _is_whole(dest, index, workers, progress):
+            shutil.rmtree(dest / UNFINISHED, ignore_errors=True)  # killed between the index and the clean-up
+            return open_prepared(dest)
     _claim(dest, spec)
     with _locked(dest / UNFINISHED / PLAN, dest):
         with _writing_to(dest):
@@ -208,29 +216,46 @@ def _find(source: Path, dest: Path, spec: PrepareSpec) -> FoundClips:
     return spec.layout.find(source)
 
 
-def _finished(source: Path, dest: Path, spec: PrepareSpec, found: FoundClips) -> PreparedDataset | None:
-    """The dataset that was prepared before; None where its sources have changed since, and are to be read anew."""
-    dataset = open_prepared(dest)
-    changes = list(differences(to_json(dataset.index.spec), to_json(spec)))
+def _finished(source: Path, dest: Path, spec: PrepareSpec, found: FoundClips) -> Index | None:
+    """The index of what was prepared before; None where sources have changed since, and are to be read anew."""
+    index = read_index(dest)
+    changes = list(differences(to_json(index.spec), to_json(spec)))
     if changes:
         raise UserError(
             f"{dest} is prepared already, with other options ({'; '.join(changes)}): choose another folder"
         )
-    had = {*dataset.index.sources, *(entry.name for entry in dataset.index.left_out)}
+    had = {*index.sources, *(entry.name for entry in index.left_out)}
     has = {*(entry.name for entry in found.sources), *(entry.name for entry in found.left_out)}
     if had != has:
         raise UserError(
             f"{dest} is prepared already, from other files than {source} holds: {_counted(has - had)} are new, "
             f"{_counted(had - has)} are not there; choose another folder"
         )
-    if changed_sources(shards_of(found), dest) or _labelled_otherwise(dataset, found):
-        return None
-    shutil.rmtree(dest / UNFINISHED, ignore_errors=True)  # killed between the index and the clean-up
-    return dataset
+    same = not changed_sources(shards_of(found), dest) and not _labelled_otherwise(index, found)
+    return index if same else None
 
 
-def _labelled_otherwise(dataset: PreparedDataset, found: FoundClips) -> bool:
-    index = dataset.index
+def _is_whole(dest: Path, index: Index, workers: int, progress: Progress) -> bool:
+    """Whether all shards are as they were written; the others are removed, to be made anew.
+
+    Raises:
+        UserError: where there are others in data of an earlier version, whose shards are not made any more.
+    """
+    numbers = damaged_shards(dest, index, workers, progress(len(index.clips), 0))
+    names = some([shard_name(number) for number in numbers], 3)
+    if numbers and not index.checked:
+        raise UserError(
+            f"{dest} is damaged ({names}) and of an earlier version: remove the folder and prepare the data again"
+        )
+    for number in numbers:
+        with _writing_to(dest):
+            (dest / shard_name(number)).unlink(missing_ok=True)
+    if numbers:
+        tell(f"{dest} is damaged ({names}): made anew", sys.stderr)
+    return not numbers
+
+
+def _labelled_otherwise(index: Index, found: FoundClips) -> bool:
     names, labels = set(index.sources), index.clips["label"].tolist()
     had = [(name, index.classes[label]) for name, label in zip(index.sources, labels, strict=True)]
     has = [(each.name, found.classes[each.label]) for each in found.sources if each.name in names]
@@ -252,7 +277,12 @@ def _claim(dest: Path, spec: PrepareSpec) -> None:
                 raise UserError(f"{dest} exists and is not empty: choose another folder")
             place.parent.mkdir(parents=True, exist_ok=True)
             write_json(place, plan)
-        old = json.loads(place.read_bytes())
+    try:
+        old = read_json(place)
+    except UserError as error:
+        raise UserError(
+            f"the plan of an unfinished preparation is damaged ({error}): remove {dest}"
+        ) from error
     if changes := list(differences(old, plan)):
         raise UserError(
             f"{dest} holds an unfinished preparation with other options ({'; '.join(changes)}): "
@@ -335,24 +365,25 @@ def _remove_unfinished(shard: Shard, dest: Path) -> None:
 
 
 def _store(source: ClipSource, resizer: Resizer, codec: Codec, file: BinaryIO) -> Stored | str:
-    offset, frames, crc, shape = file.tell(), 0, 0, (0, 0)
-    ends = [0]
+    offset, crc, shape = file.tell(), 0, (0, 0)
+    ends, crcs = [0], []
     try:
         rate, stream = source.open(resizer)
         for frame in stream:
             data = codec.pack(frame)
-            crc, frames, shape = zlib.crc32(data, crc), frames + 1, frame.shape[:2]
+            crc, shape = zlib.crc32(data, crc), frame.shape[:2]
+            crcs.append(zlib.crc32(data))
             ends.append(ends[-1] + len(data))
             file.write(data)
     except BrokenClipError as error:
         file.seek(offset)
         file.truncate()
         return str(error)
-    if not isinstance(codec, Raw):
-        table = np.asarray(ends, "<u8").tobytes()
-        crc = zlib.crc32(table, crc)
-        file.write(table)
-    return Stored(frames, shape[0], shape[1], rate, offset, file.tell() - offset, crc)
+    table = b"" if isinstance(codec, Raw) else np.asarray(ends, "<u8").tobytes()
+    table += np.asarray(crcs, "<u4").tobytes()
+    file.write(table)
+    crc = zlib.crc32(table, crc)
+    return Stored(len(crcs), shape[0], shape[1], rate, offset, file.tell() - offset, crc)
 
 
 def _write_index(found: FoundClips, shards: Sequence[Shard], spec: PrepareSpec, dest: Path) -> None:

@@ -5,16 +5,17 @@ While a dataset is prepared there is a record per shard; at the end they are joi
 where sources have changed since.
 """
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from vidgan.data.layouts import FoundClips
-from vidgan.data.store import INDEX, UNFINISHED, shard_name
+from vidgan.data.store import INDEX, LARGEST_TABLE, UNFINISHED, VERSION, read_header, shard_name
 from vidgan.data.video import ClipSource
-from vidgan.files import write_json
+from vidgan.errors import UserError
+from vidgan.files import read_json, write_json
+from vidgan.forms import COUNT, MAYBE, WHOLE, Form, fits
 
 RECORDS = "records.json"
 """of a finished dataset: the records of all shards, in order"""
@@ -62,6 +63,10 @@ class Stored(NamedTuple):
     crc: int
 
 
+COLUMNS: Final[tuple[Form, ...]] = (COUNT, COUNT, COUNT, MAYBE, WHOLE, COUNT, WHOLE)
+"""forms of the fields of a :class:`Stored`"""
+
+
 def _stamp(path: Path) -> tuple[int, int]:
     """Size and time of change; of a folder those of its files: their sum, and the latest, its own included."""
     try:
@@ -79,11 +84,23 @@ def _stamp(path: Path) -> tuple[int, int]:
 def outcomes_of(shard: Shard, dest: Path) -> list[Stored | str] | None:
     """What became of each source; None where the record is missing or of sources that have changed."""
     try:
-        stamps, outcomes = json.loads(shard.record(dest).read_bytes())
-        told = [outcome if isinstance(outcome, str) else Stored(*outcome) for outcome in outcomes]
-    except (OSError, ValueError, TypeError):
+        record = read_json(shard.record(dest))
+    except UserError:
         return None
-    return told if stamps == shard.stamps() else None
+    if not _is_record(record) or record[0] != shard.stamps():
+        return None
+    return [outcome if isinstance(outcome, str) else Stored(*outcome) for outcome in record[1]]
+
+
+def _is_record(value: Any) -> bool:
+    """Whether ``value`` is what a record holds: stamps of the sources, and what became of each."""
+    if not isinstance(value, list) or len(value) != 2 or not all(fits(part, [(list, str)]) for part in value):
+        return False
+    stamps, outcomes = value
+    return len(stamps) == len(outcomes) and all(
+        isinstance(outcome, str) or (len(outcome) == len(COLUMNS) and all(map(fits, outcome, COLUMNS)))
+        for outcome in outcomes
+    )
 
 
 def is_written(shard: Shard, dest: Path) -> bool:
@@ -96,7 +113,7 @@ def is_written(shard: Shard, dest: Path) -> bool:
 
 def join_records(shards: Sequence[Shard], dest: Path) -> None:
     """Write the records of all shards, which are there, as one file."""
-    write_json(dest / RECORDS, [json.loads(shard.record(dest).read_bytes()) for shard in shards])
+    write_json(dest / RECORDS, [read_json(shard.record(dest)) for shard in shards])
 
 
 def changed_sources(shards: Sequence[Shard], dest: Path) -> list[str]:
@@ -113,14 +130,15 @@ def take_apart(dest: Path) -> None:
     """Make an unfinished dataset of a finished one, each of whose shards has its record again."""
     if not (dest / INDEX).exists():
         return
-    for number, record in enumerate(_joined(dest) or []):
+    current = read_header(dest).get("version") == VERSION  # shards of an earlier one are not made any more
+    for number, record in enumerate(_joined(dest) or [] if current else []):
         write_json(Shard(number, 0, ()).record(dest), record)
     (dest / INDEX).unlink()
 
 
 def _joined(dest: Path) -> list[Any] | None:
     try:
-        records = json.loads((dest / RECORDS).read_bytes())
-        return [[[list(stamp) for stamp in stamps], outcomes] for stamps, outcomes in records]
-    except (OSError, ValueError, TypeError):
+        records = read_json(dest / RECORDS, LARGEST_TABLE)
+    except UserError:
         return None
+    return records if isinstance(records, list) and all(map(_is_record, records)) else None

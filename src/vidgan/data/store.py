@@ -7,15 +7,19 @@ The folder holds (``docs/data-format.md`` has the details)
 - ``clips.npy``: one row of :data:`CLIP` per clip;
 - ``sources.json``: the clips' source names, in the same order;
 - ``shard-00000.bin``, ...: the frames of one clip after the other. Frames of ``raw`` clips stand without
-  gaps; packed ones (png, jpeg) are followed by their T + 1 byte offsets in the clip, little-endian uint64.
+  gaps; packed ones (png, jpeg) are followed by their T + 1 byte offsets in the clip, little-endian uint64. The
+  CRC-32 of each frame's bytes ends the clip (T little-endian uint32), so that whoever reads a frame can check it.
 
 Reading opens the shard, reads the bytes of the frames asked for and closes it: no state to pickle or to
 lose, and a file that is cut off under a running reader is an error, where a memory map would end the process.
 """
 
 import hashlib
+import io
 import json
 import os
+import zlib
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, NoReturn
@@ -23,7 +27,7 @@ from typing import Any, Literal, NamedTuple, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from vidgan.data.codecs import Codec, Jpeg, Png, Raw
+from vidgan.data.codecs import Jpeg, Png, Raw
 from vidgan.data.dataset import ClipInfo, Dataset, Frames
 from vidgan.data.layouts import Folder, FrameFolders, LeftOut, Strips
 from vidgan.data.listing import Remark
@@ -34,7 +38,9 @@ from vidgan.data.published.moving_mnist import MovingMnist
 from vidgan.data.published.ucf101 import Ucf101
 from vidgan.data.resize import FILTERS
 from vidgan.errors import UserError, did_you_mean
-from vidgan.spec import Spec, SpecError, from_json, require
+from vidgan.files import parse_json, read_bytes, read_json
+from vidgan.forms import TEXT, Fields, fits
+from vidgan.spec import Spec, from_json, require
 
 AnyLayout = Folder | Strips | FrameFolders | Ucf101 | Kinetics | Bdd100k | Bair | MovingMnist
 """All layouts"""
@@ -70,7 +76,11 @@ class PrepareSpec(Spec):
 
 
 FORMAT = "vidgan clips"
-VERSION = 2
+VERSION = 3
+UNCHECKED = 2
+"""an earlier version, which is read too: its frames have no checksums of their own"""
+LARGEST_TABLE = 2**32
+"""bytes of ``clips.npy`` or ``sources.json``, which are read whole"""
 INDEX, CLIPS, SOURCES = "index.json", "clips.npy", "sources.json"
 UNFINISHED = "unfinished"
 """folder with the state of a preparation that is under way"""
@@ -114,6 +124,12 @@ class Index(NamedTuple):
     """source name of every clip"""
     fingerprint: str
     """hash of everything above, checksums included"""
+    checked: bool
+    """whether frames have checksums of their own"""
+
+
+HEADER = Fields({"prepared": (dict,), "classes": [TEXT], "left_out": [[TEXT]], "fingerprint": TEXT})
+"""what ``index.json`` holds besides its format and version"""
 
 
 def fingerprint_of(header: dict[str, Any], clips: bytes, sources: bytes) -> str:
@@ -204,17 +220,21 @@ class PreparedDataset(Dataset):
     def _pieces(self, index: int, wanted: range) -> list[memoryview]:
         row = self.index.clips[index]
         with self._shard(row).open("rb", buffering=0) as file:
-            starts = _offsets(file.fileno(), row, self.index.spec.codec, wanted)
-            spans = starts[:, 1] - starts[:, 0]
+            starts = _offsets(file.fileno(), row, self.index, wanted)
             if wanted.step > 1:
-                places = starts[:, 0] + row["offset"]
-                return [
-                    memoryview(_read(file.fileno(), int(length), int(place)))
-                    for length, place in zip(spans, places, strict=True)
+                pieces = [
+                    memoryview(_read(file.fileno(), int(end - start), int(row["offset"] + start)))
+                    for start, end in starts
                 ]
-            first = int(starts[0, 0])
-            data = memoryview(_read(file.fileno(), int(starts[-1, 1]) - first, int(row["offset"]) + first))
-            return [data[int(a) - first : int(b) - first] for a, b in starts]
+            else:
+                first = int(starts[0, 0])
+                data = memoryview(
+                    _read(file.fileno(), int(starts[-1, 1]) - first, int(row["offset"]) + first)
+                )
+                pieces = [data[int(a) - first : int(b) - first] for a, b in starts]
+            if self.index.checked:
+                compare(file.fileno(), row, wanted, pieces)
+        return pieces
 
     def _shard(self, row: np.void) -> Path:
         return self.folder / shard_name(int(row["shard"]))
@@ -226,17 +246,35 @@ class PreparedDataset(Dataset):
         ) from error
 
 
-def _offsets(file: int, row: np.void, codec: Codec, wanted: range) -> NDArray[np.int64]:
+def compare(file: int, row: np.void, wanted: range, pieces: Sequence[memoryview]) -> None:
+    """Raise ``ValueError`` unless each of the frames ``wanted`` has its checksum."""
+    span = range(wanted[0], wanted[-1] + 1)
+    table = _table(file, row, "<u4", int(row["bytes"]), int(row["frames"]), span)
+    for number, piece, crc in zip(wanted, pieces, table[:: wanted.step].tolist(), strict=True):
+        if zlib.crc32(piece) != crc:
+            raise ValueError(f"frame {number} is damaged: its checksum does not fit")
+
+
+def _offsets(file: int, row: np.void, index: Index, wanted: range) -> NDArray[np.int64]:
     """(T, 2): where the frames ``wanted`` begin and end within the clip (bytes)."""
     numbers = np.arange(wanted.start, wanted.stop, wanted.step)
-    if isinstance(codec, Raw):
+    if isinstance(index.spec.codec, Raw):
         size = 3 * int(row["height"]) * int(row["width"])
         return np.stack([numbers, numbers + 1], axis=1) * size
-    table = int(row["offset"]) + int(row["bytes"]) - 8 * (int(row["frames"]) + 1)
-    stored = _read(file, 8 * (numbers[-1] - numbers[0] + 2), table + 8 * int(numbers[0]))
-    offsets = np.frombuffer(stored, "<u8").astype(np.int64)
+    end = int(row["bytes"]) - 4 * int(row["frames"]) * index.checked
+    span = range(wanted[0], wanted[-1] + 2)
+    offsets = _table(file, row, "<u8", end, int(row["frames"]) + 1, span).astype(np.int64)
+    if not 0 <= offsets[0] <= offsets[-1] <= end or (np.diff(offsets) < 0).any():
+        raise ValueError("its table of frames is damaged")
     places = numbers - numbers[0]
     return np.stack([offsets[places], offsets[places + 1]], axis=1)
+
+
+def _table(file: int, row: np.void, kind: str, end: int, entries: int, span: range) -> NDArray[Any]:
+    """The entries ``span`` of a table of so many ``entries`` that ends at byte ``end`` of a clip."""
+    size = np.dtype(kind).itemsize
+    place = int(row["offset"]) + end - size * (entries - span.start)
+    return np.frombuffer(_read(file, size * len(span), place), kind)
 
 
 def _read(file: int, length: int, offset: int) -> bytes:
@@ -271,27 +309,32 @@ def read_index(path: Path) -> Index:
     """The index of the prepared dataset in ``path``; raises :class:`UserError` as :func:`open_prepared`."""
     header = read_header(path)
     try:
-        table, names = (path / CLIPS).read_bytes(), (path / SOURCES).read_bytes()
+        table, names = (read_bytes(path / name, LARGEST_TABLE) for name in (CLIPS, SOURCES))
         if fingerprint_of(header, table, names) != header["fingerprint"]:
             raise ValueError("the fingerprint does not fit")
-        clips = np.load(path / CLIPS, allow_pickle=False)
+        clips, sources = np.load(io.BytesIO(table), allow_pickle=False), parse_json(names)
         left_out = tuple(LeftOut(*pair) for pair in header["left_out"])
         remarks = tuple(
             Remark(str(what), int(number), tuple(map(str, first)))
             for what, number, first in header.get("remarks", ())
         )
-        spec = from_json(PrepareSpec, header["prepared"])
-        return Index(
-            spec,
-            tuple(header["classes"]),
-            left_out,
-            remarks,
-            clips,
-            tuple(json.loads(names)),
-            header["fingerprint"],
-        )
-    except (OSError, ValueError, KeyError, TypeError, SpecError) as error:
-        raise UserError(f"the index of {path} is damaged ({error}); prepare the data again") from error
+        spec, classes = from_json(PrepareSpec, header["prepared"]), tuple(header["classes"])
+        if clips.dtype != CLIP or clips.ndim != 1 or not fits(sources, [TEXT]) or len(sources) != len(clips):
+            raise ValueError("its table is of another form")
+        if not len(clips) or not 0 <= clips["label"].min() <= clips["label"].max() < len(classes):
+            raise ValueError("its clips are of other classes than it names")
+        checked = header["version"] > UNCHECKED
+        return Index(spec, classes, left_out, remarks, clips, tuple(sources), header["fingerprint"], checked)
+    except (OSError, ValueError, KeyError, TypeError, UserError, EOFError) as error:
+        raise damaged_index(path, error) from error
+
+
+def damaged_index(path: Path, error: Exception) -> UserError:
+    """What is said of a folder whose index cannot be used."""
+    reason = " ".join(str(error).split())
+    return UserError(
+        f"the index of {path} is damaged ({reason}): remove the folder and prepare the data again"
+    )
 
 
 def read_header(path: Path) -> dict[str, Any]:
@@ -307,13 +350,15 @@ def read_header(path: Path) -> dict[str, Any]:
             )
         raise UserError(f"{path} is not a prepared dataset: make one with `vidgan prepare {path} DEST`")
     try:
-        header = json.loads((path / INDEX).read_bytes())
-    except ValueError as error:
-        raise UserError(f"the index of {path} is damaged ({error}); prepare the data again") from error
+        header = read_json(path / INDEX)
+    except UserError as error:
+        raise damaged_index(path, error) from error
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise UserError(f"{path} is not a prepared dataset: its {INDEX} is of something else")
-    if header.get("version") != VERSION:
+    if header.get("version") not in (VERSION, UNCHECKED):
         raise UserError(
             f"{path} is of format version {header.get('version')}, not {VERSION}: prepare the data again"
         )
+    if not fits(header, HEADER):
+        raise damaged_index(path, ValueError(f"{INDEX} lacks what a header has, or holds other values"))
     return header
