@@ -12,8 +12,8 @@ from vidgan.data.window import WindowSpec
 from vidgan.evaluation.clips import DataClips
 from vidgan.evaluation.metrics.features import frechet_distance
 from vidgan.evaluation.metrics.frames import mean_motion
+from vidgan.evaluation.protocols.base import Draw, Table
 from vidgan.evaluation.protocols.metrics import ByClass, FrechetDistance, InceptionScore
-from vidgan.evaluation.protocols.protocol import Draw, Table
 from vidgan.report.compare import by_class, rank_correlation
 from vidgan.run.logs import read_lines
 from vidgan.sample.video_io import write_clip

@@ -28,7 +28,7 @@ from vidgan.evaluation.memorisation import (
 )
 from vidgan.evaluation.metrics.frames import aligned_distances, pair_distances
 from vidgan.evaluation.protocols import protocol
-from vidgan.evaluation.protocols.protocol import Resources
+from vidgan.evaluation.protocols.base import Resources
 from vidgan.sample.video_io import write_clip
 
 Capture = pytest.CaptureFixture[str]

@@ -14,9 +14,7 @@ from vidgan.errors import UserError
 from vidgan.evaluation import adjusted, protocol
 from vidgan.evaluation.features.network import RandomConv3d
 from vidgan.evaluation.metrics.features import kernel_distance, precision_recall
-from vidgan.evaluation.protocols.metrics import FrechetDistance, KernelDistance, PrecisionRecall
-from vidgan.evaluation.protocols.networks import RandomFeatures
-from vidgan.evaluation.protocols.protocol import (
+from vidgan.evaluation.protocols.base import (
     Draw,
     EvaluationBatch,
     Extractor,
@@ -28,6 +26,8 @@ from vidgan.evaluation.protocols.protocol import (
     Scorer,
     Table,
 )
+from vidgan.evaluation.protocols.metrics import FrechetDistance, KernelDistance, PrecisionRecall
+from vidgan.evaluation.protocols.networks import RandomFeatures
 from vidgan.run.logs import read_lines
 from vidgan.sample.video_io import write_clip
 from vidgan.seeds import derive

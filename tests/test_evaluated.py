@@ -17,9 +17,7 @@ from vidgan.errors import UserError
 from vidgan.evaluation.clips import Clips, DataClips, GeneratedClips
 from vidgan.evaluation.evaluated import CopyBaseline, Evaluated, FinishedVideos, ModelSamples
 from vidgan.evaluation.measure import Floor, Measured, warnings_of
-from vidgan.evaluation.protocols.metrics import BestFuture, InceptionScore
-from vidgan.evaluation.protocols.networks import RandomFeatures
-from vidgan.evaluation.protocols.protocol import (
+from vidgan.evaluation.protocols.base import (
     ClipForm,
     Draw,
     EvaluationBatch,
@@ -33,6 +31,8 @@ from vidgan.evaluation.protocols.protocol import (
     Scorer,
     Table,
 )
+from vidgan.evaluation.protocols.metrics import BestFuture, InceptionScore
+from vidgan.evaluation.protocols.networks import RandomFeatures
 from vidgan.evaluation.record import Result, evaluate_by
 from vidgan.evaluation.rows import Shares, Work, compute_rows, folder_of, key_of
 from vidgan.presets import preset

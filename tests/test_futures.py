@@ -12,9 +12,9 @@ from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
 from vidgan.data.window import WindowSpec
 from vidgan.evaluation.clips import CopiedClips, DataClips
 from vidgan.evaluation.metrics.frames import ssim
+from vidgan.evaluation.protocols.base import Draw, Table
 from vidgan.evaluation.protocols.metrics import BestFuture, shown
 from vidgan.evaluation.protocols.pixels import copied_ssim
-from vidgan.evaluation.protocols.protocol import Draw, Table
 from vidgan.presets import preset
 from vidgan.report.figures import best_of
 from vidgan.run.logs import read_lines

@@ -93,6 +93,29 @@ def test_every_part_has_a_place() -> None:
     assert {part_of(module_name(path)) for path in files()} == set(PLACE)
 
 
+def test_no_name_of_a_package_hides_a_module_of_it() -> None:
+    """``package.name`` is one thing, for those who import it and in the reference."""
+    packages = [path for path in files() if path.name == "__init__.py" and path.parent != SOURCE]
+    hidden = [
+        f"{module_name(package)}.{name}"
+        for package in packages
+        for name in names_in(package) & {path.stem for path in package.parent.iterdir()}
+    ]
+    assert len(packages) > 8
+    assert hidden == []
+
+
+def names_in(path: Path) -> set[str]:
+    """What a package defines at its top, or imports from modules."""
+    found = set()
+    for node in tree_of(path).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.ImportFrom) and node.module != module_name(path):
+            found |= {alias.asname or alias.name for alias in node.names}
+    return found
+
+
 @pytest.mark.slow
 def test_imports_point_one_way() -> None:
     found = list(arrows())

@@ -10,9 +10,9 @@ import runs
 from cascades import GRU, SEPARABLE, frozen_level, level_spec, random, same_noise, whole_videos
 from commands import require_one_line, vidgan
 from vidgan.evaluation.clips import GeneratedClips
+from vidgan.evaluation.protocols.base import EvaluationBatch, Resources, Sampling, Table
 from vidgan.evaluation.protocols.metrics import MeanPerLevel
 from vidgan.evaluation.protocols.pixels import LevelSimilarity
-from vidgan.evaluation.protocols.protocol import EvaluationBatch, Resources, Sampling, Table
 from vidgan.models.cascade import by_label, sample_levels
 from vidgan.models.level import LevelSpec
 from vidgan.run.experiment import BatchSpec, Experiment, TrainingSpec

@@ -5,9 +5,9 @@ import pytest
 
 from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
 from vidgan.evaluation.oracle import recognise
+from vidgan.evaluation.protocols.base import EvaluationBatch, Resources, Score, Table
 from vidgan.evaluation.protocols.metrics import ClassAccuracy
 from vidgan.evaluation.protocols.pixels import OracleLabels
-from vidgan.evaluation.protocols.protocol import EvaluationBatch, Resources, Score, Table
 from vidgan.sample.video_io import Videos
 
 

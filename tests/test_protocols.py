@@ -21,7 +21,7 @@ from vidgan.evaluation.features.resize import bilinear_half_pixel, bilinear_lega
 from vidgan.evaluation.measure import over_runs
 from vidgan.evaluation.metrics.frames import best_of, ssim
 from vidgan.evaluation.protocols import ALL, Protocol, protocol
-from vidgan.evaluation.protocols.protocol import EvaluationBatch, Resources, Score
+from vidgan.evaluation.protocols.base import EvaluationBatch, Resources, Score
 from vidgan.run.logs import read_lines
 from vidgan.spec import SpecError, from_json, to_json
 

@@ -72,11 +72,15 @@ def test_names_lead_to_the_reference(site: Path) -> None:
 
 
 def test_packages_list_the_names_that_they_offer(site: Path) -> None:
-    for package in (vidgan, vidgan.evaluation):
+    """Each is a link to where the reference describes it."""
+    for package in (vidgan, vidgan.data, vidgan.evaluation, vidgan.models, vidgan.nn, vidgan.nn.recurrent):
         page = (site / "reference" / f"{package.__name__}.html").read_text("utf-8")
         modules = {name for name in package.__all__ if isinstance(getattr(package, name), ModuleType)}
         links = dict(re.findall(r'href="[^"]*#(vidgan[\w.]+)"[^>]*><code>(\w+)</code>', page))
         assert set(package.__all__) - modules - {"__version__"} <= set(links.values())
+        for target, name in links.items():
+            home = target.removesuffix(f".{name}")
+            assert f'id="{target}"' in (site / "reference" / f"{home}.html").read_text("utf-8")
 
 
 def test_links_that_leave_the_pages_lead_to_listings(site: Path) -> None:

@@ -19,8 +19,8 @@ from vidgan.evaluation.features.i3d import I3D
 from vidgan.evaluation.features.network import exact_float32
 from vidgan.evaluation.features.r2plus1d import R2Plus1D
 from vidgan.evaluation.features.tf_checkpoint import read_checkpoint
+from vidgan.evaluation.protocols.base import EvaluationBatch, Resources
 from vidgan.evaluation.protocols.networks import ForeignI3D
-from vidgan.evaluation.protocols.protocol import EvaluationBatch, Resources
 
 KEYS = json.loads((Path(__file__).parent / "vectors" / "i3d_keys.json").read_text())
 PYTORCH = [name for name in KEYS if name.startswith("piergiaj")]

@@ -11,7 +11,7 @@ from vidgan.cli.shared import positive
 from vidgan.data.window import centre_item
 from vidgan.evaluation.evaluated import ModelSamples
 from vidgan.evaluation.protocols import protocol
-from vidgan.evaluation.protocols.protocol import Resources
+from vidgan.evaluation.protocols.base import Resources
 from vidgan.evaluation.record import evaluate_by
 from vidgan.evaluation.rows import Work, default_cache
 from vidgan.names import file_name

@@ -20,7 +20,7 @@ from vidgan.evaluation.classifier import ClassifierSpec, save_in_domain, train_c
 from vidgan.evaluation.evaluated import CopyBaseline, Evaluated, FinishedVideos, ModelSamples, OfExperiment
 from vidgan.evaluation.opening import Opening, open_beside, open_run, open_sides
 from vidgan.evaluation.protocols import ALL, Protocol, adjusted, protocol
-from vidgan.evaluation.protocols.protocol import Resources
+from vidgan.evaluation.protocols.base import Resources
 from vidgan.evaluation.record import changes_of, copies_log, evaluate_by
 from vidgan.evaluation.rows import Shares, Work, default_cache, silent
 from vidgan.names import printable, tell

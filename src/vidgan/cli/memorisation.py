@@ -34,7 +34,7 @@ from vidgan.evaluation.memorisation import (
     whole_video,
 )
 from vidgan.evaluation.protocols import protocol
-from vidgan.evaluation.protocols.protocol import Resources
+from vidgan.evaluation.protocols.base import Resources
 from vidgan.files import write_json
 from vidgan.names import tell
 from vidgan.report.words import count

@@ -10,7 +10,7 @@ from vidgan.cli.experiment import OfExperiment, parse_with_values
 from vidgan.cli.parse import option_set
 from vidgan.cli.shared import Device, at_least, positive
 from vidgan.errors import UserError
-from vidgan.evaluation.protocols.protocol import Resources
+from vidgan.evaluation.protocols.base import Resources
 from vidgan.evaluation.rows import default_cache
 from vidgan.names import tell
 from vidgan.report.words import duration

@@ -14,7 +14,7 @@ from vidgan.data.store import PreparedDataset, shard_name
 from vidgan.data.window import WindowSpec, centre_place, cut
 from vidgan.errors import UserError, some
 from vidgan.evaluation.metrics.frames import copy_last
-from vidgan.evaluation.protocols.protocol import Draw, EvaluationBatch, Sampling
+from vidgan.evaluation.protocols.base import Draw, EvaluationBatch, Sampling
 from vidgan.models.cascade import below_of
 from vidgan.models.level import view_below
 from vidgan.run.checkpoints import weights_hash

@@ -23,8 +23,8 @@ from vidgan.evaluation.clips import (
     codec_of,
     statistics_of,
 )
+from vidgan.evaluation.protocols.base import Draw, Protocol, Subject
 from vidgan.evaluation.protocols.metrics import BestFuture
-from vidgan.evaluation.protocols.protocol import Draw, Protocol, Subject
 from vidgan.run.experiment import Experiment, whole_window
 from vidgan.sample.model import Model, class_numbers
 from vidgan.spec import to_json

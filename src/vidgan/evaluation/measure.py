@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vidgan.evaluation.clips import Clips
-from vidgan.evaluation.protocols.protocol import Extractor, Metric, Protocol, Score, Scorer, Table
+from vidgan.evaluation.protocols.base import Extractor, Metric, Protocol, Score, Scorer, Table
 from vidgan.evaluation.rows import Work, compute_rows
 from vidgan.seeds import derive
 

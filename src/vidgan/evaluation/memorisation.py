@@ -13,7 +13,7 @@ from vidgan.data.window import WindowSpec, centre_place, cut
 from vidgan.errors import UserError
 from vidgan.evaluation.metrics.features import Floats, squared_distances
 from vidgan.evaluation.metrics.frames import Bytes, aligned_distances, pair_distances, step_distances
-from vidgan.evaluation.protocols.protocol import EvaluationBatch, Extractor
+from vidgan.evaluation.protocols.base import EvaluationBatch, Extractor
 from vidgan.evaluation.rows import Begin, silent
 from vidgan.run.experiment import whole_window
 from vidgan.sample.model import Model

@@ -13,7 +13,7 @@ from vidgan.data.store import INDEX, PreparedDataset, open_prepared
 from vidgan.data.synthetic import BUILT_IN
 from vidgan.errors import UserError
 from vidgan.evaluation.evaluated import Evaluated, FinishedVideos, ModelSamples
-from vidgan.evaluation.protocols.protocol import ClipForm
+from vidgan.evaluation.protocols.base import ClipForm
 from vidgan.run.data import Data, data_of_run
 from vidgan.run.directory import RunDirectory
 from vidgan.run.experiment import whole_window

@@ -18,8 +18,8 @@ from vidgan.evaluation.metrics.features import Numbers, frechet_distance
 from vidgan.evaluation.opening import Fake, Opening, Real, open_sides
 from vidgan.evaluation.protocols import Protocol, adjusted
 from vidgan.evaluation.protocols import protocol as protocol_of
+from vidgan.evaluation.protocols.base import EvaluationBatch, Extractor, Resources
 from vidgan.evaluation.protocols.networks import I3DFeatures
-from vidgan.evaluation.protocols.protocol import EvaluationBatch, Extractor, Resources
 from vidgan.evaluation.rows import Work, forget
 from vidgan.run.directory import RunDirectory, now, versions
 from vidgan.run.distributed import choose_device, rank_zero_first

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from vidgan import __version__
 from vidgan.evaluation.clips import Clips
-from vidgan.evaluation.protocols.protocol import Extractor, Table
+from vidgan.evaluation.protocols.base import Extractor, Table
 from vidgan.files import write_json, write_whole
 from vidgan.run.directory import code_of
 from vidgan.spec import to_json

@@ -10,7 +10,7 @@ from vidgan.data.dataset import Dataset
 from vidgan.errors import UserError
 from vidgan.evaluation.evaluated import ModelSamples, subject_of
 from vidgan.evaluation.protocols import Protocol, adjusted, protocol
-from vidgan.evaluation.protocols.protocol import Resources
+from vidgan.evaluation.protocols.base import Resources
 from vidgan.evaluation.record import evaluate_by
 from vidgan.evaluation.rows import Shares, Work
 from vidgan.run.best import DURING, Best, best_of_run

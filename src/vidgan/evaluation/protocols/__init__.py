@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from vidgan.errors import UserError, did_you_mean
+from vidgan.evaluation.protocols.base import ClipForm, Draw, Protocol, Sampling
 from vidgan.evaluation.protocols.metrics import (
     BestFuture,
     ByClass,
@@ -38,7 +39,6 @@ from vidgan.evaluation.protocols.pixels import (
     PixelMeans,
     PowerSpectra,
 )
-from vidgan.evaluation.protocols.protocol import ClipForm, Draw, Protocol, Sampling
 from vidgan.sample.noise import Truncation
 from vidgan.spec import Spec
 

@@ -15,7 +15,7 @@ from vidgan.evaluation.metrics.features import (
     precision_recall,
 )
 from vidgan.evaluation.metrics.frames import best_of, group_spectra
-from vidgan.evaluation.protocols.protocol import Metric, Score, Scorer, Subject, Table
+from vidgan.evaluation.protocols.base import Metric, Score, Scorer, Subject, Table
 from vidgan.spec import require
 
 LAYERS = ("logits", "features")

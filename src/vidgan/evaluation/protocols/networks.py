@@ -24,7 +24,7 @@ from vidgan.evaluation.features.weights import (
     load_r2plus1d,
     load_torchscript,
 )
-from vidgan.evaluation.protocols.protocol import EvaluationBatch, Extractor, Features, Resources, Rows
+from vidgan.evaluation.protocols.base import EvaluationBatch, Extractor, Features, Resources, Rows
 from vidgan.sample.video_io import Videos
 from vidgan.spec import Spec, require
 

@@ -7,7 +7,7 @@ from vidgan.errors import UserError
 from vidgan.evaluation.metrics.features import Floats
 from vidgan.evaluation.metrics.frames import copy_last, luma, mean_motion, psnr, radial_power, ssim
 from vidgan.evaluation.oracle import recognise
-from vidgan.evaluation.protocols.protocol import (
+from vidgan.evaluation.protocols.base import (
     EvaluationBatch,
     Extractor,
     Features,
