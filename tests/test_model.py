@@ -17,6 +17,7 @@ from commands import vidgan as command
 from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
 from vidgan.errors import UserError
 from vidgan.presets import preset
+from vidgan.run.data import open_data
 from vidgan.run.tiny import tiny
 from vidgan.sample import model as model_file
 from vidgan.sample import standing
@@ -278,9 +279,27 @@ def test_a_predictor_takes_data_or_saved_statistics(predictor: Path, tmp_path: P
         with pytest.raises(UserError, match=text):
             call()
     model.save(tmp_path / "saved")
-    with pytest.warns(UserWarning, match="of the data that it was trained on"):
+    with pytest.warns(UserWarning, match="are the saved ones, of the data that it was trained on"):
         again = vidgan.load(tmp_path / "saved", device="cpu")
+    assert (again.statistics.taken, model.statistics.taken) == (False, True)
     assert torch.equal(again.predict(frames, count=3, seed=1), futures)
+
+
+def test_a_predictor_says_whether_its_statistics_were_saved(predictor: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(predictor, run)
+    record = (run / "experiment.json").read_text()
+    data = open_data("synthetic", tiny(preset(PREDICTOR)))
+    (run / "experiment.json").write_text(record.replace("0123abcd", data.fingerprint))
+    for cache, said, taken in (
+        (None, "were taken anew", True),
+        (tmp_path / "cache", "were taken anew", True),
+        (tmp_path / "cache", "are the saved ones", False),
+        (None, "were taken anew", True),  # nothing was written into the run
+    ):
+        with pytest.warns(UserWarning, match=f"{said}, of the data that it was trained on"):
+            model = vidgan.load(run, device="cpu", cache=cache)
+        assert model.statistics.taken == taken
 
 
 def test_levels_of_a_cascade(tmp_path: Path) -> None:

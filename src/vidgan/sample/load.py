@@ -68,7 +68,8 @@ def load(
         device: None: the GPU where there is one.
         cache: folder that keeps standing statistics which are taken anew; None: they are kept in memory.
         data: whose frames a frame-conditional model is given for its standing statistics. None: those that it was
-            trained on, which need not be there where the statistics are; it warns so.
+            trained on, which need not be there where the statistics are; a warning says whether they are the saved
+            ones or were taken anew, as ``model.statistics.taken`` does.
         statistics_sigma: standard deviation of the noise of standing statistics, whatever is sampled with; None: as
             the experiment says, which by default is that of the samples.
 
@@ -90,7 +91,8 @@ def load(
         model = load_run(RunDirectory.open(path), checkpoint, raw, device, place, given, statistics_sigma)
     if data is None and model.experiment.levels[0].context_frames:
         model.sampler()
-        warnings.warn(f"{path}: standing statistics are of the data that it was trained on", stacklevel=2)
+        which = "were taken anew, of" if model.statistics.taken else "are the saved ones, of"
+        warnings.warn(f"{path}: standing statistics {which} the data that it was trained on", stacklevel=2)
     return model
 
 

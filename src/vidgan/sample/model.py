@@ -39,7 +39,8 @@ class Model:
         step: generator updates of the top level.
         label_counts: how often the data have each class; see :func:`vidgan.run.experiment.label_counts`.
         data: whose frames a frame-conditional model is given for its standing statistics; others need none.
-        statistics: where standing statistics are kept; None: in memory.
+        statistics: where standing statistics are kept; None: in memory. Its ``taken`` tells whether they were not
+            saved and have been taken anew.
     """
 
     def __init__(

@@ -65,11 +65,15 @@ class StatisticsStore:
     Args:
         read: folders that they are looked for in.
         write: folder for new ones, looked for in too; None writes nothing.
+
+    Attributes:
+        taken: whether some that were asked for were in no folder, and have been taken anew.
     """
 
     def __init__(self, read: Sequence[Path] = (), write: Path | None = None) -> None:
         self.write = write
         self.folders = [*read] if write is None or write in read else [*read, write]
+        self.taken = False
         self._tables: list[tuple[dict[str, Any], dict[str, Tensor]]] = []
 
     def load(self, facts: dict[str, Any]) -> dict[str, Tensor] | None:
@@ -83,7 +87,8 @@ class StatisticsStore:
         return found[0] if found else None
 
     def save(self, facts: dict[str, Any], table: dict[str, Tensor]) -> None:
-        """Keep a table."""
+        """Keep a table that was taken anew."""
+        self.taken = True
         self._tables.append((facts, table))
         if self.write is not None:
             save_statistics(self.write, facts, table)
