@@ -1,6 +1,5 @@
 """The ``vidgan`` command: finds the verb, runs it, turns errors a user can mend into one line."""
 
-import errno
 import importlib
 import io
 import os
@@ -37,23 +36,25 @@ FORMER = {
 }
 """verbs of earlier versions, and what does the same now"""
 
-MENDABLE = (
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.EACCES,
-    errno.EROFS,
-    errno.EEXIST,
-    errno.ENOTDIR,
-    errno.EISDIR,
-    errno.ENAMETOOLONG,
+UNEXPECTED = 70
+"""exit status of a fault of vidgan's own (EX_SOFTWARE of sysexits.h)"""
+
+TOO_LARGE = (
+    "allocate memory",
+    "out of memory",
+    "multiplication overflow",
+    "calculation overflowed",
+    "array is too big",
 )
-"""System errors that say what the user can do"""
+"""words of torch and numpy where there is less memory than is asked for, and by how much"""
 
 USAGE = "usage: vidgan VERB [options]      (vidgan VERB --help explains a verb)"
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command line; the exit status: 0 fine, 2 for bad input, 130 when interrupted."""
+    """Run the command line; the exit status: 0 fine, 2 for bad input, 130 when interrupted, 70 for a fault of vidgan's
+    own. Each but the first comes with one line on standard error; with ``VIDGAN_TRACEBACK=1`` in the environment, its
+    cause is raised instead."""
     # Before torch loads: compute threads that wait for each other soon sleep. Spinning for long, which is the default,
     # makes a training step several times slower as soon as fewer cores are free than there are threads; sleeping at
     # once, small steps half as fast again as with one thread, as waking takes longer than what is waited for.
@@ -64,7 +65,28 @@ def main(argv: list[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             # A letter that the terminal does not know is no reason to end.
             stream.reconfigure(errors="backslashreplace")
-    args = sys.argv[1:] if argv is None else argv
+    try:
+        status = answer(sys.argv[1:] if argv is None else argv)
+        sys.stdout.flush()  # a reader that has left is told of now, not when Python has shut down
+        return status
+    except SystemExit as end:
+        if end.code not in (0, None):  # not after help
+            raise
+        return 0
+    except KeyboardInterrupt:
+        print("vidgan: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
+    except Exception as error:
+        if os.environ.get("VIDGAN_TRACEBACK"):
+            raise
+        return told(error)
+
+
+def answer(args: list[str]) -> int:
+    """Do what a command says; raises what goes wrong."""
     if not args or args[0] in ("-h", "--help"):
         print(help_text())
         return 0
@@ -75,30 +97,28 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     verb = args[0]
     if verb in FORMER:
-        return _fail(f"vidgan {verb} is now vidgan {FORMER[verb]}")
+        raise UserError(f"vidgan {verb} is now vidgan {FORMER[verb]}")
     if verb not in VERBS:
-        return _fail(f"there is no verb {verb!r}{did_you_mean(verb, list(VERBS))}; vidgan --help lists them")
-    try:
-        run = importlib.import_module(f"vidgan.cli.{verb}").run
-        return int(run(args[1:]))
-    except SystemExit as end:
-        if end.code not in (0, None):  # not after help
-            raise
-        return 0
-    except UserError as error:
-        if os.environ.get("VIDGAN_TRACEBACK"):
-            raise
+        raise UserError(
+            f"there is no verb {verb!r}{did_you_mean(verb, list(VERBS))}; vidgan --help lists them"
+        )
+    return int(importlib.import_module(f"vidgan.cli.{verb}").run(args[1:]))
+
+
+def told(error: Exception) -> int:
+    """Say in one line what went wrong; the exit status."""
+    if isinstance(error, UserError):
         return _fail(str(error))
-    except KeyboardInterrupt:
-        print("vidgan: interrupted", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except OSError as error:
-        if error.errno not in MENDABLE:
-            raise
-        return _fail(f"{error.strerror}: {error.filename or 'while writing'}")
+    brief = (str(error).splitlines() or [""])[0]
+    if isinstance(error, MemoryError) or any(words in brief for words in TOO_LARGE):
+        return _fail(f"there is not enough memory for what is asked: {brief}")
+    if isinstance(error, OSError) and error.errno is not None:
+        return _fail(f"{error.strerror}: {error.filename or 'while reading or writing'}")
+    kind = type(error).__name__
+    _fail(
+        f"unexpected, and a fault of vidgan: {kind}: {brief}; VIDGAN_TRACEBACK=1 shows where, please report it"
+    )
+    return UNEXPECTED
 
 
 def help_text() -> str:

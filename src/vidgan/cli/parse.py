@@ -264,7 +264,8 @@ def one_word(metavar: str, read: Callable[[str], Any], show: Callable[[Any], str
     return PrimitiveConstructorSpec(
         nargs=1,
         metavar=metavar,
-        instance_from_str=lambda words: read(words[0]),
+        # argparse gives an empty list where a word that may be left out is, and others are not understood.
+        instance_from_str=lambda words: read(words[0] if isinstance(words[0], str) else NONE),
         is_instance=lambda value: value is None or isinstance(value, int | float | str | Path),
         str_from_instance=lambda value: [show(value)],
     )

@@ -5,9 +5,6 @@ import json
 from typing import Annotated
 
 import tyro
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from vidgan.cli.parse import Code, option_set, parse, wrapped
 from vidgan.errors import UserError
@@ -55,18 +52,12 @@ def run(args: list[str]) -> int:
         print(json.dumps({name: each.description for name, each in presets().items()}, indent=2))
         return 0
     # Two columns, so that it can be read at 80 characters; the paper's section is shown for one preset.
-    console = Console()
     listed = groups()
     widest = max(len(experiment.name) for group in listed.values() for experiment in group)
     for number, (title, group) in enumerate(listed.items()):
-        if number:
-            console.print()
-        console.print(f"[bold]{title}[/bold]")
-        table = Table(box=None, show_header=False, pad_edge=False)
-        table.add_column(no_wrap=True, width=widest)
+        print(f"\n{title}" if number else title)
         for experiment in group:
-            table.add_row(escape(experiment.name), escape(experiment.description))
-        console.print(table)
+            print(wrapped(f"{experiment.name:<{widest}} {experiment.description}", " " * (widest + 1)))
     return 0
 
 

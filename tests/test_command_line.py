@@ -1,0 +1,65 @@
+"""What every command does when nobody listens, when memory is short, and when vidgan itself is at fault."""
+
+import errno
+import subprocess
+import sys
+
+import pytest
+
+from commands import ENVIRONMENT, require_one_line, vidgan
+from vidgan.cli import UNEXPECTED, presets
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.mark.parametrize("command", ["--help", "presets"])
+def test_a_reader_that_has_left_is_no_error(command: str) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "vidgan", *command.split()],
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "command", ["presets --unknown-option", "presets demo --unknown-option", "presets --unknown-option x"]
+)
+def test_an_unknown_option_beside_words_that_may_be_left_out(capsys: Capture, command: str) -> None:
+    require_one_line(vidgan(capsys, *command.split()), "has no option --unknown-option")
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "words"),
+    [
+        (MemoryError("Unable to allocate 3.00 TiB for an array"), 2, "not enough memory"),
+        (
+            RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"),
+            2,
+            "not enough",
+        ),
+        (RuntimeError("Storage size calculation overflowed with sizes=[9]"), 2, "not enough memory"),
+        (OSError(errno.EIO, "Input/output error", "clips.npy"), 2, "Input/output error: clips.npy"),
+        (OSError(errno.ENOSPC, "No space left on device"), 2, "No space left on device"),
+        (KeyError("step"), UNEXPECTED, "a fault of vidgan: KeyError: 'step'; VIDGAN_TRACEBACK=1 shows where"),
+    ],
+)
+def test_whatever_goes_wrong_is_one_line(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch, error: Exception, status: int, words: str
+) -> None:
+    def fail(args: list[str]) -> int:
+        raise error
+
+    monkeypatch.setattr(presets, "run", fail)
+    answer = vidgan(capsys, "presets")
+    assert answer.status == status
+    assert words in answer.err
+    assert answer.err.count("\n") == 1
+    monkeypatch.setenv("VIDGAN_TRACEBACK", "1")
+    with pytest.raises(type(error)):
+        vidgan(capsys, "presets")
