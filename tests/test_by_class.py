@@ -10,10 +10,11 @@ from commands import require_one_line, vidgan
 from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
 from vidgan.data.window import WindowSpec
 from vidgan.evaluation.clips import DataClips
+from vidgan.evaluation.measure import bootstrap
 from vidgan.evaluation.metrics.features import frechet_distance
 from vidgan.evaluation.metrics.frames import mean_motion
 from vidgan.evaluation.protocols.base import Draw, Table
-from vidgan.evaluation.protocols.metrics import ByClass, FrechetDistance, InceptionScore
+from vidgan.evaluation.protocols.metrics import ByClass, FrechetDistance, InceptionScore, MotionByClass
 from vidgan.report.compare import by_class, rank_correlation
 from vidgan.run.logs import read_lines
 from vidgan.sample.video_io import write_clip
@@ -43,6 +44,16 @@ def test_a_class_is_scored_against_its_own() -> None:
     scores = ByClass(score=InceptionScore()).against(None)(fake)
     assert list(scores.values["per_class"]) == ["down", "up"]
     assert np.isnan(ByClass(score=FrechetDistance()).against(features([0, 0], ("other",), 0))(fake).value)
+
+
+def test_resamples_have_as_many_clips_of_each_class() -> None:
+    """Scores of classes that do not vary within do not vary; drawn at large, a class would be missing at times."""
+    labels = np.array([0, 0, 1, 1, 1, 2, 2])
+    table = Table({"motion": labels[:, None] * 1.0}, labels, ("a", "b", "c"))
+    metric = MotionByClass()
+    deviation = bootstrap(metric, metric.against(table.take(np.arange(2, 7))), table, 0)
+    assert deviation is not None
+    assert deviation.value == 0
 
 
 def test_motion_is_the_difference_of_neighbouring_frames() -> None:

@@ -103,6 +103,7 @@ def test_what_goes_on_record(tmp_path: Path, capsys: Capture) -> None:
     assert line["settings"]["source"] | {"is": ""} == {
         "is": "",
         "frames": 4,
+        "whole": 6,
         "stride": 1,
         "size": 16,
         "classes": [],
@@ -118,7 +119,8 @@ def test_what_goes_on_record(tmp_path: Path, capsys: Capture) -> None:
     assert line["deviation"]["value"] > 0
     assert line["evaluated"]["fingerprint"] == open_videos(fake).fingerprint
     assert line["data"] == line["real"]["fingerprint"] == open_videos(real).fingerprint
-    assert {"vidgan", "torch", "numpy", "device"} <= set(line["versions"])
+    assert {"vidgan", "torch", "numpy", "device", "av", "ffmpeg"} <= set(line["versions"])
+    assert line["settings"]["real"]["split"] is None  # files do not say
     assert line["seconds"] > 0
     assert not list(fake.glob("*.jsonl"))
 
@@ -134,6 +136,28 @@ def test_four_videos_give_a_number_and_a_loud_warning(tmp_path: Path, capsys: Ca
     assert floor["clips"] == 4
     assert f"two sets of 4 real clips that share none are {floor['value']:.4g} apart" in answer.err
     assert len(line["warnings"]) == 3
+
+
+@pytest.mark.parametrize("form", ["folders", "names"])
+def test_videos_in_order_of_their_classes(form: str, tmp_path: Path, capsys: Capture) -> None:
+    """Fewer than there are come from all classes: a set against itself is near, and both facts are said."""
+    folder = tmp_path / "videos"
+    videos = clips(60, 0)
+    for number, name in enumerate(("dark", "grey", "light")):
+        group = (videos[20 * number : 20 * number + 20] / 4 + 85 * number).astype(np.uint8)
+        write(folder / name, group)
+        if form == "names":
+            for file in (folder / name).iterdir():
+                file.rename(folder / f"{name}-{file.name}")
+            (folder / name).rmdir()
+    out = tmp_path / "results.jsonl"
+    command = ("evaluate", folder, "--real", folder, "--protocol", "pixel-statistics", "--out", out)
+    answer = vidgan(capsys, *command, "--clips", 30)
+    # The classes' means are 0.67 apart.
+    assert value(answer, out) < (0.01 if form == "folders" else 0.3)
+    (line,) = read_lines(out)
+    assert "30 of the 60 evaluated videos were measured" in line["warnings"][0]
+    assert line["warnings"][1].startswith("the evaluated videos are the real ones")
 
 
 def test_a_short_video_does_not_cut_the_others_in_silence(tmp_path: Path, capsys: Capture) -> None:

@@ -14,9 +14,9 @@ from vidgan.data.dataset import ClipInfo, Dataset, Frames
 from vidgan.data.raw_videos import ArrayClips
 from vidgan.data.window import WindowSpec
 from vidgan.errors import UserError
-from vidgan.evaluation.clips import Clips, DataClips, GeneratedClips
+from vidgan.evaluation.clips import Clips, DataClips, GeneratedClips, order_of
 from vidgan.evaluation.evaluated import CopyBaseline, Evaluated, FinishedVideos, ModelSamples
-from vidgan.evaluation.measure import Floor, Measured, warnings_of
+from vidgan.evaluation.measure import Deviation, Floor, Measured, warnings_of
 from vidgan.evaluation.protocols.base import (
     ClipForm,
     Draw,
@@ -36,7 +36,7 @@ from vidgan.evaluation.protocols.networks import RandomFeatures
 from vidgan.evaluation.record import Result, evaluate_by
 from vidgan.evaluation.rows import Shares, Work, compute_rows, folder_of, key_of
 from vidgan.presets import preset
-from vidgan.run.experiment import Experiment
+from vidgan.run.experiment import Experiment, StandingStatisticsSpec
 from vidgan.run.tiny import tiny
 from vidgan.sample.noise import Scaled, Threshold, Truncation
 from vidgan.seeds import derive
@@ -97,7 +97,7 @@ class Painter:
         self.size, self.frames = experiment.size, experiment.levels[-1].frames
         self.truncations: list[Truncation] = []
 
-    def sampler(self) -> "Painter":
+    def sampler(self, statistics: StandingStatisticsSpec) -> "Painter":
         return self
 
     def _video(self, clips: list[list[int]]) -> Tensor:
@@ -212,7 +212,13 @@ def test_samples_of_a_model(asked: tuple[str, ...]) -> None:
     assert result.values["real_labels"] == [NAMES[index % 3] for index in order]
     assert result.counts == {"evaluated": 40, "real": 5}
     assert result.settings.source == ClipForm(
-        frames=frames, stride=2, size=DEMO.size, classes=asked, real_codec="none", fake_codec="none"
+        frames=frames,
+        whole=DEMO.levels[0].frames,
+        stride=2,
+        size=DEMO.size,
+        classes=asked,
+        real_codec="none",
+        fake_codec="none",
     )
     assert result.step == 17
     assert result.deviation is not None
@@ -319,7 +325,7 @@ def videos(count: int, frames: int = 6, size: int = 8) -> ArrayClips:
 
 
 def test_finished_videos() -> None:
-    """The first of them, from their first frames, beside real ones at the stride that is asked for."""
+    """Some of them, drawn by the seed, from their first frames, beside real ones at the stride that is asked for."""
     protocol = Protocol(
         metric=Listing(),
         features=Codes(),
@@ -330,7 +336,9 @@ def test_finished_videos() -> None:
         source=ClipForm(frames=4, stride=3),
     )
     result = listed(FinishedVideos(videos(6)), Numbered(8, 9, (12, 9)), protocol)
-    assert result.values["fake"] == [[100 + 7 * i + t for t in range(4)] for i in range(4)]
+    assert result.values["fake"] == [[100 + 7 * i + t for t in range(4)] for i in shuffled(6, 2)[:4]]
+    assert "4 of the 6 evaluated videos were measured, classes in turns" in result.warnings[0]
+    assert (result.settings.source.frames, result.settings.source.whole) == (4, 6)
     # Clips of nine frames have no room for four at a stride of three.
     order = [index for index in shuffled(9, 2) if index % 2 == 0]
     starts = [derive(2, "evaluation start", index) % 3 for index in order]
@@ -341,9 +349,34 @@ def test_finished_videos() -> None:
     assert result.real is not None
     assert (result.real["left_out"], result.real["drawn_at_random"]) == (4, True)
     assert (result.settings.runs, result.settings.clips, result.settings.sampling) == (1, 4, None)
-    assert result.warnings[:1] != ("only the first",)
     with pytest.raises(UserError, match="clip 1 cannot be measured: 9 frames, needs 10"):
         listed(FinishedVideos(videos(6)), Numbered(8, 9, (12, 9)), protocol.replace(real=Draw()))
+
+
+class Sorted(ArrayClips):
+    """Eight videos of class a, then four of b, then one of c."""
+
+    classes = NAMES
+
+    def labels(self) -> NDArray[np.int64]:
+        return np.repeat([0, 1, 2], [8, 4, 1])
+
+
+def test_fewer_videos_than_there_are_take_the_classes_in_turns() -> None:
+    """Each class has as many as it can, drawn by the seed: not the first folders alone."""
+    data = Sorted(np.stack([painted([10 * i, 0], 8) for i in range(13)]))
+    protocol = Protocol(metric=Listing(real=False), features=Codes(), seed=5)
+    for count, expected in ((3, [1, 1, 1]), (8, [4, 3, 1]), (13, [8, 4, 1])):
+        result = listed(FinishedVideos(data), None, protocol.replace(clips=count))
+        chosen = [row[0] // 10 for row in result.values["fake"]]
+        assert len(set(chosen)) == count
+        assert np.bincount(data.labels()[chosen]).tolist() == expected
+    # All of them stand in order of their names.
+    assert chosen == list(range(13))
+    orders = {tuple(order_of(data, Draw(shuffled=True, in_turns=True), seed)[:3]) for seed in range(9)}
+    assert len(orders) > 2
+    # Real clips stay as frequent as they are.
+    assert order_of(data, Draw(shuffled=True), 5) == shuffled(13, 5)
 
 
 def test_finished_futures_are_paired_by_their_order() -> None:
@@ -358,6 +391,11 @@ def test_finished_futures_are_paired_by_their_order() -> None:
     assert result.values["fake"] == [[100 + 7 * i + t for t in range(6)] for i in range(8)]
     assert result.values["truth"] == [[16 * (i // 2) + t for t in range(6)] for i in range(8)]
     assert (result.counts["evaluated"], result.settings.clips) == (4, 4)
+    # Nothing was shuffled, whatever the protocol says of others; and what was not looked at is said.
+    assert result.settings.real == Draw(count=4)
+    assert result.warnings[:1] == ("the first 4 of 6 real videos by name were measured",)
+    few = listed(FinishedVideos(videos(8)), Numbered(8, 6), protocol.replace(clips=3))
+    assert "6 of the 8 evaluated videos were measured, the first by name" in few.warnings
     with pytest.raises(UserError, match="2 futures of each of 3 real clips are 6 videos, not 8"):
         listed(FinishedVideos(videos(8)), Numbered(8, 3), protocol)
 
@@ -396,6 +434,10 @@ def test_warnings_at_their_limits() -> None:
     (text,) = warnings_of(measured, InceptionScore(splits=10), 100)
     assert text.startswith("an Inception Score of 4999 clips in 10 parts is biased")
     assert warnings_of(measured._replace(fake=5000), InceptionScore(), 100) == []
+    unsure = measured._replace(fake=5000, deviation=Deviation(1.1, "runs", 2))
+    assert ["larger than the number" in text for text in warnings_of(unsure, InceptionScore(), 1)] == [True]
+    sure = unsure._replace(score=Score(-1.2, {}))
+    assert warnings_of(sure, InceptionScore(), 1) == []
 
 
 def test_everything_that_rows_depend_on_is_in_their_key(

@@ -21,7 +21,7 @@ from vidgan.evaluation.features.resize import bilinear_half_pixel, bilinear_lega
 from vidgan.evaluation.measure import over_runs
 from vidgan.evaluation.metrics.frames import best_of, ssim
 from vidgan.evaluation.protocols import ALL, Protocol, protocol
-from vidgan.evaluation.protocols.base import EvaluationBatch, Resources, Score
+from vidgan.evaluation.protocols.base import EvaluationBatch, Resources, Score, Table
 from vidgan.run.logs import read_lines
 from vidgan.spec import SpecError, from_json, to_json
 
@@ -81,6 +81,28 @@ def test_protocols_that_need_no_weights_say_so_in_their_names() -> None:
             assert named.protocol.features.weights_of is not None
     random = ["frechet-random-by-class", "frechet-random", "frechet-random-i3d"]
     assert [name for name in ALL if "random" in name] == random
+
+
+@pytest.mark.parametrize("name", ["is-k600", "is-k400", "psd"])
+def test_parts_are_mixed_however_the_files_are_named(name: str) -> None:
+    """Clips in order of their classes are dealt into parts as StyleGAN-V's code deals them."""
+    order = np.random.RandomState(42).permutation(60)
+    labels = np.repeat(np.arange(10), 6)
+    metric = protocol(name).metric
+    if name == "psd":
+        spectra = np.repeat((1.0 + labels)[:, None, None], 4, 2)
+        table = Table({"spectra": spectra}, labels, ("all",) * 10)
+        groups = [spectra[order[part : part + 20]].mean(0) for part in (0, 20, 40)]
+        found = metric.against(table)(table).values["fake_deviation"]
+        np.testing.assert_allclose(found, np.std(groups, axis=0))
+        return
+    table = Table({"logits": 50.0 * np.eye(10)[labels]}, labels, ("all",) * 10)
+    scores = []
+    for part in range(10):
+        shares = np.bincount(labels[order[6 * part : 6 * part + 6]]) / 6
+        scores.append(np.exp(-sum(p * np.log(p) for p in shares if p)))
+    assert np.mean(scores) > 4  # where parts of one class have 1
+    assert metric.against(None)(table).value == pytest.approx(np.mean(scores))
 
 
 def test_impossible_values_are_refused() -> None:

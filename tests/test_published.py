@@ -15,6 +15,7 @@ from vidgan.data.published.kinetics import Kinetics
 from vidgan.data.resize import Resizer
 from vidgan.data.store import PreparedDataset, open_prepared
 from vidgan.data.video import BrokenClipError, VideoPart
+from vidgan.run.logs import read_lines
 
 Capture = pytest.CaptureFixture[str]
 
@@ -43,6 +44,10 @@ def test_prepared_inspected_trained_and_evaluated(layout: str, tmp_path: Path, c
     measured = vidgan(capsys, "evaluate", run, "--protocol", "pixel-statistics", "--clips", 4)
     assert measured.status == 0, measured.err
     assert (run / "metrics.jsonl").read_text().count("\n") == 1
+    # What the data are is known from them, and from nothing else.
+    known = {"ucf101": "train01", "kinetics": "train", "bdd100k": "train", "bair": "train"}
+    (line,) = read_lines(run / "metrics.jsonl")
+    assert line["settings"]["real"]["split"] == known.get(layout)
 
 
 def test_ucf101_follows_the_official_lists_and_keeps_groups(tmp_path: Path, capsys: Capture) -> None:

@@ -90,6 +90,9 @@ class VideoFiles(RawVideos):
     def __len__(self) -> int:
         return len(self.files)
 
+    def labels(self) -> NDArray[np.int64]:
+        return np.asarray(self._labels, np.int64)
+
     def info(self, index: int) -> ClipInfo:
         if not 0 <= index < len(self):
             raise IndexError(f"clip {index} of {len(self)}")
@@ -128,6 +131,9 @@ class ArrayClips(RawVideos):
     @property
     def classes(self) -> tuple[str, ...]:
         return ("all",)
+
+    def labels(self) -> NDArray[np.int64]:
+        return np.zeros(len(self), np.int64)
 
     @functools.cached_property
     def fingerprint(self) -> str:

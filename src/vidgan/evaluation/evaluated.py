@@ -21,6 +21,7 @@ from vidgan.evaluation.clips import (
     GeneratedClips,
     PairedClips,
     codec_of,
+    order_of,
     statistics_of,
 )
 from vidgan.evaluation.protocols.base import Draw, Protocol, Subject
@@ -126,21 +127,24 @@ class OfExperiment(Evaluated):
             )
         only = tuple(self.classes[number] for number in class_numbers(self.classes, asked.classes))
         given = against = None
-        count = protocol.clips
+        count, drawn = protocol.clips, protocol.real
         if real is not None and self.context:
-            draw = protocol.real or Draw()
+            draw = protocol.real or Draw(shuffled=True)
             if metric.futures > 1 or protocol.features.needs_truth:
                 draw = draw.replace(count=protocol.clips)
             given = DataClips(real, whole.replace(stride=stride), draw, protocol.seed)
             if protocol.features.needs_truth:
-                count = given.count
+                count, drawn = given.count, given.drawn
         if real is not None and metric.needs_real:
             assert protocol.real is not None
             window = WindowSpec(size=whole.size, frames=frames, stride=stride)
             against = DataClips(real, window, protocol.real, protocol.seed, only)
+            drawn = against.drawn
         filled = protocol.replace(
+            real=drawn,
             source=asked.replace(
                 frames=frames,
+                whole=made,
                 stride=stride,
                 size=whole.size,
                 classes=only,
@@ -154,6 +158,7 @@ class OfExperiment(Evaluated):
             self.fakes(filled, given),
             against,
             None if real is None else facts_of(real, against or given),
+            first_by_name(against or given),
         )
 
     def adapted(self, protocol: Protocol) -> Protocol:
@@ -211,11 +216,16 @@ class ModelSamples(OfExperiment):
         self.model.sampler(statistics=protocol.sampling.statistics)
 
     def adapted(self, protocol: Protocol) -> Protocol:
-        """With the standing statistics of its samples."""
+        """With what its samples have: standing statistics, given frames, and averaged weights where there are any."""
         sampling = protocol.sampling
         assert sampling is not None, "a protocol for files alone"
-        statistics = statistics_of(self.experiment, sampling)
-        return protocol.replace(sampling=sampling.replace(statistics=statistics))
+        return protocol.replace(
+            sampling=sampling.replace(
+                averaged=sampling.averaged and self.experiment.training.average is not None,
+                given=self.context,
+                statistics=statistics_of(self.experiment, sampling),
+            )
+        )
 
     def fakes(self, protocol: Protocol, given: DataClips | None) -> Callable[[int], Clips]:
         source, sampling, futures = protocol.source, protocol.sampling, protocol.metric.futures
@@ -282,23 +292,27 @@ class FinishedVideos(Evaluated):
         if asked.classes:
             raise UserError("a model is asked for classes; of videos give a folder with those alone")
         size, stride, futures = videos.size, asked.stride or 1, metric.futures
-        count = min(len(videos), protocol.clips * futures)
-        lengths = [videos.info(index).frames for index in range(count)]
-        frames = asked.frames or min(lengths)
-        evaluated = DataClips(videos, WindowSpec(size=size, frames=frames), Draw(count=count), protocol.seed)
+        count, paired = min(len(videos), protocol.clips * futures), protocol.features.needs_truth
+        # Files and what followed are paired by their order, so nothing is shuffled or left out.
+        some = count < len(videos) and not paired
+        own = Draw(count=count, shuffled=some, in_turns=some)
+        chosen = order_of(videos, own, protocol.seed)[:count]
+        lengths = {videos.name(index): videos.info(index).frames for index in chosen}
+        frames = asked.frames or min(lengths.values())
+        evaluated = DataClips(videos, WindowSpec(size=size, frames=frames), own, protocol.seed)
         clips: Clips = evaluated
         reals = None
         if protocol.real is not None and real is not None:
             window, draw = WindowSpec(size=size, frames=frames, stride=stride), protocol.real
-            if protocol.features.needs_truth:
-                # Files and what followed are paired by their order, so nothing is shuffled or left out.
-                draw = Draw(split=draw.split, count=max(1, count // futures))
+            draw = Draw(count=max(1, count // futures)) if paired else draw
             reals = DataClips(real, window, draw, protocol.seed)
-            if protocol.features.needs_truth:
+            if paired:
                 clips = PairedClips(evaluated, reals, futures)
         filled = protocol.replace(
+            real=protocol.real if reals is None else reals.drawn,
             source=asked.replace(
                 frames=frames,
+                whole=max(lengths.values()),
                 stride=stride,
                 size=size,
                 real_codec=None if reals is None else codec_of(reals.dataset),
@@ -308,25 +322,42 @@ class FinishedVideos(Evaluated):
             sampling=None,
             runs=1,
         )
-        random = protocol.real is not None and (protocol.real.shuffled or protocol.real.random_start)
+        random = reals is not None and (reals.draw.shuffled or reals.draw.random_start)
+        said = [] if asked.frames is not None else cut_short(lengths)
+        if evaluated.beyond:
+            how = "the first by name" if paired else "classes in turns, in an order drawn from the seed"
+            said.append(f"{count} of the {len(videos)} evaluated videos were measured, {how}")
+        if real is not None and real.fingerprint == videos.fingerprint:
+            said.append(
+                "the evaluated videos are the real ones: this is what the metric says of data and themselves"
+            )
         return Sides(
             filled,
             lambda run: clips,
             reals if metric.needs_real else None,
             None if real is None else {**facts_of(real, reals), "drawn_at_random": random},
-            () if asked.frames is not None else self._cut_short(lengths),
+            (*said, *first_by_name(reals)),
         )
 
-    def _cut_short(self, lengths: list[int]) -> tuple[str, ...]:
-        """A warning where the shortest video decides what is seen of longer ones."""
-        frames, most = min(lengths), max(lengths)
-        if frames == most:
-            return ()
-        shortest = self.videos.name(lengths.index(frames))
-        return (
-            f"only the first {frames} frames of each clip were evaluated, as {shortest} has no more and others have up "
-            f"to {most}: leave it out, or choose by --frames",
-        )
+
+def cut_short(lengths: Mapping[str, int]) -> list[str]:
+    """A warning where the shortest video, of those whose frames these are, decides what is seen of longer ones."""
+    shortest, most = min(lengths, key=lambda name: lengths[name]), max(lengths.values())
+    frames = lengths[shortest]
+    if frames == most:
+        return []
+    return [
+        f"only the first {frames} frames of each clip were evaluated, as {shortest} has no more and others have up "
+        f"to {most}: leave it out, or choose by --frames"
+    ]
+
+
+def first_by_name(real: DataClips | None) -> tuple[str, ...]:
+    """A warning where the names decide which real videos are measured."""
+    if real is None or not real.beyond or real.draw.shuffled:
+        return ()
+    videos = len({index for index, _ in real.chosen})
+    return (f"the first {videos} of {len(real.dataset)} real videos by name were measured",)
 
 
 def facts_of(dataset: Dataset, clips: DataClips | None) -> dict[str, Any]:
@@ -336,6 +367,7 @@ def facts_of(dataset: Dataset, clips: DataClips | None) -> dict[str, Any]:
         "videos": len(dataset),
         "classes": len(dataset.classes),
         "left_out": None if clips is None else clips.left_out,
+        "not_taken": None if clips is None else clips.beyond,
     }
     if isinstance(dataset, PreparedDataset):
         facts |= {"source": str(dataset.folder), "prepared": to_json(dataset.index.spec)}

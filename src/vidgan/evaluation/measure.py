@@ -97,14 +97,18 @@ def measure(
 
 
 def bootstrap(metric: Metric, scorer: Scorer, fake: Table, seed: int) -> Deviation | None:
-    """The deviation of the number over resamples of the evaluated clips; None for fewer than two clips."""
+    """The deviation of the number over resamples of the evaluated clips, of as many of each class where classes are
+    measured apart; None for fewer than two clips."""
     clips = len(fake.labels) // metric.futures
     if clips < 2:
         return None
+    labels = fake.labels[:: metric.futures] if metric.stratified else np.zeros(clips, np.int64)
+    strata = [np.flatnonzero(labels == label) for label in np.unique(labels)]
     values = []
     for number in range(RESAMPLES):
         rng = np.random.Generator(np.random.PCG64(derive(seed, "bootstrap", number)))
-        first = rng.integers(0, clips, clips)[:, None] * metric.futures
+        drawn = [members[rng.integers(0, len(members), len(members))] for members in strata]
+        first = np.concatenate(drawn)[:, None] * metric.futures
         values.append(scorer(fake.take((first + np.arange(metric.futures)).ravel())).value)
     return Deviation(float(np.std(values, ddof=1)), "bootstrap", RESAMPLES)
 
@@ -164,4 +168,9 @@ def warnings_of(measured: Measured, metric: Metric, wanted: int) -> list[str]:
             )
         elif floor is None and too_few:
             said.append("the bias cannot be estimated: there are too few real clips for two halves")
+    deviation, value = measured.deviation, measured.score.value
+    if deviation is not None and deviation.value > abs(value):
+        said.append(
+            f"the deviation, {deviation.value:.2g}, is larger than the number, {value:.2g}: it says nothing yet"
+        )
     return said + metric.warnings(measured.fake)

@@ -151,8 +151,6 @@ def measured_by(
     """The result of one protocol, and folders with rows of evaluated clips."""
     began, sides = time.monotonic(), opened.sides
     full = sides.protocol.replace(features=opened.extractor.spec)
-    if full.real is not None and sides.real is not None:
-        full = full.replace(real=full.real.replace(count=sides.real.count))
     measured = measure(full, sides.fakes, sides.real, opened.extractor, work)
     result = Result(
         protocol=opened.name,

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, Final, NamedTuple, Self
 
+import av
 import numpy
 import torch
 
@@ -280,6 +281,8 @@ def versions() -> dict[str, Any]:
         "commit": _commit(),
         "torch": torch.__version__,
         "numpy": numpy.__version__,
+        "av": av.__version__,
+        "ffmpeg": av.ffmpeg_version_info,
         "python": platform.python_version(),
         "threads": torch.get_num_threads(),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine(),

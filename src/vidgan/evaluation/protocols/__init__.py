@@ -55,6 +55,9 @@ class Named(NamedTuple):
 # Our choice where papers state no number of samples: BigGAN's 50,000 and ten splits for scores on Kinetics, whose
 # papers follow it; 10,000 for R(2+1)D, twenty times its dimensions.
 KINETICS, BIGGAN_SPLITS = 50_000, 10
+SHUFFLE = 42
+"""seed of the order before clips are dealt into parts: StyleGAN-V's. BigGAN draws labels at random, which mixes its
+parts; TGAN and TGANv2 have one part; SSW-GAN does not say how its groups are made"""
 TEN_CLASSES = 10_000
 """1,000 generated clips of each of ten classes (SSW-GAN, G)"""
 LENGTHENED = RepeatLast()
@@ -66,7 +69,7 @@ ALL: Mapping[str, Named] = {
         Protocol(
             metric=FrechetDistance(layer="logits"),
             features=I3DFeatures(),
-            real=Draw(split="test (Kinetics-600); test with training start frames (BAIR)"),
+            real=Draw(shuffled=True),
         ),
         "Frechet Video Distance of Unterthiner et al. 2018, as DVD-GAN-FP and TrIVD-GAN use it: I3D-400 logits, "
         "frames squashed to 224x224 as TensorFlow 1 does, covariances over n - 1. Needs weights.",
@@ -76,7 +79,7 @@ ALL: Mapping[str, Named] = {
             metric=FrechetDistance(layer="logits", biased=True),
             features=I3DFeatures(resize=HalfPixelBilinear()),
             source=ClipForm(frames=16),
-            real=Draw(split="training", count=2048, random_start=True, drop_short=True),
+            real=Draw(count=2048, random_start=True, drop_short=True),
         ),
         "FVD as StyleGAN-V's code computes it (fvd2048_16f): 2,048 real clips of the first videos by name, each "
         "from a random start, 2,048 generated ones, covariances over n. Needs weights.",
@@ -85,7 +88,7 @@ ALL: Mapping[str, Named] = {
         Protocol(
             metric=FrechetDistance(),
             features=I3DFeatures(classes=600, short=LENGTHENED),
-            real=Draw(split="training, all of it"),
+            real=Draw(shuffled=True),
             clips=KINETICS,
         ),
         "DVD-GAN's FID on Kinetics-600: the average pool (1024) of I3D-600, against all of the training set. "
@@ -93,7 +96,7 @@ ALL: Mapping[str, Named] = {
     ),
     "is-k600": Named(
         Protocol(
-            metric=InceptionScore(splits=BIGGAN_SPLITS),
+            metric=InceptionScore(splits=BIGGAN_SPLITS, shuffle=SHUFFLE),
             features=I3DFeatures(classes=600, short=LENGTHENED),
             clips=KINETICS,
         ),
@@ -101,7 +104,7 @@ ALL: Mapping[str, Named] = {
     ),
     "is-k400": Named(
         Protocol(
-            metric=InceptionScore(splits=BIGGAN_SPLITS),
+            metric=InceptionScore(splits=BIGGAN_SPLITS, shuffle=SHUFFLE),
             features=I3DFeatures(short=LENGTHENED),
             clips=KINETICS,
         ),
@@ -132,7 +135,7 @@ ALL: Mapping[str, Named] = {
     ),
     "fid-r2plus1d": Named(
         Protocol(
-            metric=FrechetDistance(), features=R2Plus1DFeatures(), real=Draw(split="training"), clips=10_000
+            metric=FrechetDistance(), features=R2Plus1DFeatures(), real=Draw(shuffled=True), clips=10_000
         ),
         "FID of Du's thesis: the average pool (512) of R(2+1)D-18. Needs weights.",
     ),
@@ -144,7 +147,7 @@ ALL: Mapping[str, Named] = {
         Protocol(
             metric=BestFuture(),
             features=FrameSimilarity(),
-            real=Draw(split="test", shuffled=True, drop_short=True),
+            real=Draw(shuffled=True, drop_short=True),
             sampling=Sampling(given_frames=False),
             clips=256,
         ),
@@ -153,7 +156,7 @@ ALL: Mapping[str, Named] = {
     ),
     "psd": Named(
         Protocol(
-            metric=SpectralGap(),
+            metric=SpectralGap(shuffle=SHUFFLE),
             features=PowerSpectra(),
             source=ClipForm(frames=50),
             real=Draw(count=1800, shuffled=True, drop_short=True),
@@ -171,7 +174,7 @@ ALL: Mapping[str, Named] = {
         Protocol(
             metric=ByClass(score=FrechetDistance()),
             features=I3DFeatures(classes=600, short=LENGTHENED),
-            real=Draw(split="training, all of the classes"),
+            real=Draw(shuffled=True),
             clips=TEN_CLASSES,
         ),
         "fid-k600-avgpool within each class (SSW-GAN, Table 4, of ten classes named by --classes); the headline is the "

@@ -180,6 +180,11 @@ class Metric(Spec, ABC):
     def check(self, subject: Subject) -> None:
         """Raise :class:`UserError` if it does not apply to what is evaluated."""
 
+    @property
+    def stratified(self) -> bool:
+        """Whether clips are measured class by class, so that resamples have as many of each class."""
+        return False
+
     @abstractmethod
     def against(self, real: Table | None) -> Scorer:
         """What measures tables against ``real``, of which everything is computed once.
@@ -197,6 +202,8 @@ class ClipForm(Spec):
 
     frames: int | None = None
     """frames per clip; None: as many as the model makes, or the shortest evaluated file has"""
+    whole: int | None = None
+    """frames that the model makes, or the longest file has, of which these are the first; filled in"""
     stride: int | None = None
     """source frames from one frame of a real clip to the next; None: the model's, 1 for files"""
     size: int | None = None
@@ -223,14 +230,16 @@ class ClipForm(Spec):
 
 
 class Draw(Spec):
-    """Which real clips: one or more of each video, videos in order of their names unless they are shuffled."""
+    """Which clips of data: one or more of each video, videos in order of their names unless they are shuffled."""
 
-    split: str = "as given"
-    """the split of the data that belongs in; it is the user's to give, a program cannot know"""
+    split: str | None = None
+    """the official split that prepared data say they are; None where nothing says so; filled in"""
     count: int | None = None
     """most clips; None takes all there are; the number there were is filled in"""
     shuffled: bool = False
-    """in an order drawn from the seed"""
+    """in an order drawn from the seed, so that fewer clips than there are do not all come from the first folders"""
+    in_turns: bool = False
+    """classes one after another, so that each has as many as it can"""
     random_start: bool = False
     """a window at a place drawn from the seed, instead of the first"""
     windows: int = 1
@@ -252,8 +261,10 @@ class Sampling(Spec):
     """moving average of the weights (where the run has one) instead of the raw ones"""
     classes: str = "in turns"
     """classes are asked for one after another, so equally often"""
+    given: int | None = None
+    """conditioning frames of the model; filled in"""
     given_frames: bool = True
-    """conditioning frames stay in front of the clip"""
+    """they stay in front of the clip"""
     statistics: StandingStatisticsSpec | None = None
     """standing batch statistics; None: the run's own, by noise of the samples' deviation; filled in"""
 
@@ -273,7 +284,8 @@ class Protocol(Spec):
     real: Draw | None = None
     """which real clips; None: the number needs none"""
     clips: int = 2048
-    """evaluated clips: generated, or the first of the files, in order of their names and from their first frames"""
+    """evaluated clips: generated; or files, from their first frames on. Of more files those that an order drawn from
+    the seed says, classes in turns; where a file belongs to a real one, the first by name"""
     sampling: Sampling | None = Sampling()
     """how a model is sampled; None for files"""
     runs: int = 1

@@ -98,7 +98,7 @@ class InceptionScore(OfFakes):
     """Inception Score of the logits: mean over splits."""
 
     splits: int = 1
-    """parts of neighbouring clips, each scored for itself"""
+    """parts of clips that are neighbours once they are shuffled, each scored for itself"""
     epsilon: float = 0.0
     """added inside the logarithms"""
     shuffle: int | None = None
@@ -126,6 +126,10 @@ class InceptionScore(OfFakes):
 
 class ClassAccuracy(OfFakes):
     """Share of clips in which the class that was asked for is seen."""
+
+    @property
+    def stratified(self) -> bool:
+        return True
 
     def against(self, real: Table | None) -> Scorer:
         def score(fake: Table) -> Score:
@@ -172,7 +176,9 @@ class SpectralGap(Metric):
     """
 
     groups: int = 3
-    """groups of neighbouring clips, over which deviations are taken"""
+    """groups of clips that are neighbours once they are shuffled, over which deviations are taken"""
+    shuffle: int | None = None
+    """seed of numpy's RandomState that orders clips before they are grouped; None keeps the order"""
 
     def validate(self) -> None:
         require(self.groups >= 1, f"groups must be at least 1, got {self.groups}")
@@ -195,6 +201,8 @@ class SpectralGap(Metric):
     def _curves(self, table: Table) -> tuple[Floats, Floats]:
         """(frames, rings) mean and deviation; clips that fill no group are left out."""
         rows = table.get("spectra").astype(np.float64)
+        if self.shuffle is not None:
+            rows = rows[np.random.RandomState(self.shuffle).permutation(len(rows))]
         kept = len(rows) - len(rows) % self.groups
         if kept == 0:
             raise UserError(f"power spectra need at least {self.groups} clips, not {len(rows)}")
@@ -251,6 +259,10 @@ LEAST = 2
 
 class PerClass(Metric):
     """A metric of the clips of each class for itself (SSW-GAN, appendix G)."""
+
+    @property
+    def stratified(self) -> bool:
+        return True
 
     def check(self, subject: Subject) -> None:
         if not subject.conditional or len(subject.classes) < 2:
