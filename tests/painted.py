@@ -10,7 +10,7 @@ from vidgan.data.dataset import ClipInfo, Dataset, Frames
 from vidgan.data.window import WindowSpec
 from vidgan.errors import UserError
 
-WINDOW = WindowSpec(size=6, frames=3, stride=2)
+WINDOW = WindowSpec(size=8, frames=3, stride=2)
 
 
 class Painted(Dataset):
@@ -19,12 +19,18 @@ class Painted(Dataset):
     Args:
         broken: clip that cannot be read.
         deadly: clip that kills the process that reads it; only the first time if ``once`` names a file to remember it.
+        shape: height and width.
     """
 
     def __init__(
-        self, clips: int, broken: int | None = None, deadly: int | None = None, once: Path | None = None
+        self,
+        clips: int,
+        broken: int | None = None,
+        deadly: int | None = None,
+        once: Path | None = None,
+        shape: tuple[int, int] = (8, 11),
     ) -> None:
-        self.clips, self.broken, self.deadly, self.once = clips, broken, deadly, once
+        self.clips, self.broken, self.deadly, self.once, self.shape = clips, broken, deadly, once, shape
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -38,7 +44,7 @@ class Painted(Dataset):
         return self.clips
 
     def info(self, index: int) -> ClipInfo:
-        return ClipInfo(index % 2, 7 + index % 3, 8, 11)
+        return ClipInfo(index % 2, 7 + index % 3, *self.shape)
 
     def read(self, index: int, start: int, frames: int, stride: int = 1) -> Frames:
         if index == self.broken:
@@ -47,7 +53,8 @@ class Painted(Dataset):
             if self.once is not None:
                 self.once.touch()
             os.kill(os.getpid(), signal.SIGKILL)
-        video = np.empty((frames, 8, 11, 3), np.uint8)
+        height, width = self.shape
+        video = np.empty((frames, height, width, 3), np.uint8)
         video[..., 0] = (index * 16 + start + stride * np.arange(frames))[:, None, None]
-        video[..., 1], video[..., 2] = np.arange(8)[:, None], np.arange(11)
+        video[..., 1], video[..., 2] = np.arange(height)[:, None], np.arange(width)
         return video

@@ -15,10 +15,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+import vidgan
 from painted import WINDOW, Painted
 from vidgan.data.loader import Loader, to_float
-from vidgan.data.window import WindowSpec, centre_item, check_usable, random_item
+from vidgan.data.window import WindowSpec, centre_item, check_usable, random_item, random_place, resizing
 from vidgan.errors import UserError
 from vidgan.spec import SpecError
 
@@ -43,7 +45,7 @@ def test_item_is_one_whole_window_of_its_clip() -> None:
     data = Painted(5)
     for n in range(40):
         item = random_item(data, WINDOW, 3, n)
-        assert item.frames.shape == (3, 6, 6, 3)
+        assert item.frames.shape == (3, 8, 8, 3)
         assert item.frames.dtype == np.uint8
         assert item.label == item.index % 2
         times = item.frames[:, 0, 0, 0].astype(int) - 16 * item.index
@@ -51,8 +53,8 @@ def test_item_is_one_whole_window_of_its_clip() -> None:
         assert times[-1] < data.info(item.index).frames
         assert np.diff(times).tolist() == [2, 2]
         top, left = int(item.frames[0, 0, 0, 1]), int(item.frames[0, 0, 0, 2])
-        assert (item.frames[..., 1] == (top + np.arange(6))[:, None]).all()
-        assert (item.frames[..., 2] == left + np.arange(6)).all()
+        assert (item.frames[..., 1] == (top + np.arange(8))[:, None]).all()
+        assert (item.frames[..., 2] == left + np.arange(8)).all()
 
 
 def test_every_epoch_holds_every_clip_once_in_its_own_order() -> None:
@@ -71,14 +73,15 @@ def test_items_depend_on_seed_and_number_only() -> None:
     assert any((a.frames != b.frames).any() for a, b in zip(once, other, strict=True))
 
 
-def test_every_start_square_and_side_occurs_about_equally_often() -> None:
-    data, window = Painted(1), WINDOW.replace(flip=True)
+@pytest.mark.parametrize("shape", [(8, 11), (10, 8)])
+def test_every_start_square_and_side_occurs_about_equally_often(shape: tuple[int, int]) -> None:
+    data, window = Painted(1, shape=shape), WINDOW.replace(flip=True)
     items = [random_item(data, window, 5, n).frames for n in range(1800)]
     starts = np.bincount([f[0, 0, 0, 0] for f in items])
     tops = np.bincount([f[0, 0, 0, 1] for f in items])
     lefts = np.bincount([f[0, 0, :, 2].min() for f in items])
     flips = np.bincount([int(f[0, 0, 0, 2] > f[0, 0, 1, 2]) for f in items])
-    for counts, choices in ((starts, 3), (tops, 3), (lefts, 6), (flips, 2)):
+    for counts, choices in ((starts, 3), (tops, shape[0] - 7), (lefts, shape[1] - 7), (flips, 2)):
         expected = 1800 / choices
         assert len(counts) == choices
         assert np.abs(counts - expected).max() < 5 * expected**0.5
@@ -86,7 +89,35 @@ def test_every_start_square_and_side_occurs_about_equally_often() -> None:
 
 def test_centre_item_is_the_first_window_and_the_central_square() -> None:
     frames = centre_item(Painted(4), WINDOW.replace(flip=True), 2).frames
-    assert frames[:, 0, 0].tolist() == [[32, 1, 2], [34, 1, 2], [36, 1, 2]]
+    assert frames[:, 0, 0].tolist() == [[32, 0, 1], [34, 0, 1], [36, 0, 1]]
+
+
+@pytest.mark.parametrize("shape", [(20, 31), (31, 20), (16, 16), (8, 11)])
+def test_larger_clips_are_resized_by_their_shorter_side_and_cropped_by_the_longer(
+    shape: tuple[int, int],
+) -> None:
+    rng = np.random.default_rng(0)
+    video = rng.integers(0, 256, (5, *shape, 3), dtype=np.uint8)
+    video = np.repeat(np.repeat(video[:, ::4, ::4], 4, axis=1), 4, axis=2)[:, : shape[0], : shape[1]]
+    data = vidgan.open_dataset([(video, 0)])
+    scale = 8 / min(shape)
+    height, width = (round(side * scale) for side in shape)
+    frames = [Image.fromarray(frame).resize((width, height), Image.Resampling.BILINEAR) for frame in video]
+    whole = np.stack([np.asarray(frame) for frame in frames]).astype(int)
+    top, left = (height - 8) // 2, (width - 8) // 2
+    central = centre_item(data, WindowSpec(size=8, frames=5), 0).frames
+    assert np.abs(central - whole[:, top : top + 8, left : left + 8]).max() <= 3
+    seen = set()
+    for n in range(40):
+        place = random_place(data, WindowSpec(size=8, frames=2), 0, n)
+        cropped = whole[place.start : place.start + 2, place.top : place.top + 8, place.left : place.left + 8]
+        item = random_item(data, WindowSpec(size=8, frames=2), 0, n).frames
+        assert np.abs(item - cropped).max() <= 3
+        seen.add((place.top, place.left))
+    assert len(seen) == max(height, width) - 7
+    said = resizing(data, WindowSpec(size=8, frames=2))
+    assert (said is None) == (min(shape) == 8)
+    assert said is None or "1 of 1 clips are larger than 8 pixels" in said
 
 
 def test_short_and_small_clips_are_named() -> None:

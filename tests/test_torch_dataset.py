@@ -20,7 +20,7 @@ from vidgan.errors import UserError
 from vidgan.presets import preset
 from vidgan.run.experiment import label_counts
 
-WINDOW = WindowSpec(size=6, frames=3, stride=2, flip=True)
+WINDOW = WindowSpec(size=8, frames=3, stride=2, flip=True)
 
 FILE = '''
 import numpy, torch
@@ -90,7 +90,7 @@ def test_batches_are_cut_from_the_items(file: Path, workers: int) -> None:
             place = random_place(data, WINDOW, 3, 5 * number + row)
             video, label = own[place.clip]
             frames = [np.asarray(video)[place.start + 2 * t] for t in range(3)]
-            squares = [frame[place.top : place.top + 6, place.left : place.left + 6] for frame in frames]
+            squares = [frame[place.top : place.top + 8, place.left : place.left + 8] for frame in frames]
             expected = [square[:, ::-1] if place.flip else square for square in squares]
             assert (batch.video[row].numpy() == np.stack(expected)).all()
             assert int(batch.label[row]) == int(label)

@@ -42,15 +42,15 @@ class Resizer:
         """A decoded frame of any pixel format as RGB (height, width, 3)."""
         if frame.format.is_rgb or frame.format.has_palette:
             # FFmpeg scales RGB by way of YUV, which rounds twice.
-            return self._scaled(self._converted(frame, frame.height, frame.width, "rgb24"), height, width)
+            return self.scaled(self._converted(frame, frame.height, frame.width, "rgb24"), height, width)
         return self._converted(frame, height, width, "rgb24")
 
     def image(self, image: Frame) -> Frame:
         """An RGB image with its shorter side at ``size`` pixels."""
-        return self._scaled(image, *self.target(*image.shape[:2]))
+        return self.scaled(image, *self.target(*image.shape[:2]))
 
-    def _scaled(self, image: Frame, height: int, width: int) -> Frame:
-        # Plane by plane, so that its colours are not mixed on the way.
+    def scaled(self, image: Frame, height: int, width: int) -> Frame:
+        """An RGB image at another size, plane by plane, so that its colours are not mixed on the way."""
         if (height, width) == image.shape[:2]:
             return image
         planes = [VideoFrame.from_ndarray(np.ascontiguousarray(image[..., c]), "gray") for c in range(3)]

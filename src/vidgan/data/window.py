@@ -9,7 +9,7 @@ asking for the next n.
 
 import functools
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,12 +19,15 @@ from vidgan.errors import UserError, some
 from vidgan.seeds import derive
 from vidgan.spec import Spec, require
 
+if TYPE_CHECKING:
+    from vidgan.data.resize import Resizer
+
 
 class WindowSpec(Spec):
     """The windows that are cut from clips: ``frames`` frames, ``stride`` apart, in a square of pixels."""
 
     size: int = 64
-    """side of the square crop (pixels); clips are as high or wide as they were prepared"""
+    """side of the square (pixels); the shorter side of larger clips is resized to it, the longer one cropped"""
     frames: int = 12
     """frames per window"""
     stride: int = 1
@@ -50,6 +53,15 @@ class WindowSpec(Spec):
             return f"{clip.width}x{clip.height} pixels, needs {self.size}x{self.size}"
         return None
 
+    def fitted(self, clip: ClipInfo) -> tuple[int, int]:
+        """Height and width of ``clip`` as the square is cut from it: its shorter side is ``size`` pixels.
+
+        So do Clark et al. 2019, A.1: the smaller side is resized, the longer one cropped.
+        """
+        if clip.height <= clip.width:
+            return self.size, round(self.size * clip.width / clip.height)
+        return round(self.size * clip.height / clip.width), self.size
+
 
 class Place(NamedTuple):
     """Where one window lies."""
@@ -59,9 +71,9 @@ class Place(NamedTuple):
     start: int
     """first frame"""
     top: int
-    """first row (pixels)"""
+    """first row of the frame as :meth:`WindowSpec.fitted` (pixels)"""
     left: int
-    """first column (pixels)"""
+    """first column of it (pixels)"""
     flip: bool
     """mirrored left to right"""
 
@@ -72,7 +84,7 @@ def cut(dataset: Dataset, window: WindowSpec, place: Place, out: Frames | None =
     Raises:
         UserError: where the clip cannot be read.
     """
-    frames = dataset.read(place.clip, place.start, window.frames, window.stride)
+    frames = fit(dataset.read(place.clip, place.start, window.frames, window.stride), window.size)
     rows = slice(place.top, place.top + window.size)
     columns = slice(place.left, place.left + window.size)
     crop = frames[:, rows, columns]
@@ -82,6 +94,41 @@ def cut(dataset: Dataset, window: WindowSpec, place: Place, out: Frames | None =
         return np.ascontiguousarray(crop)
     out[:] = crop
     return out
+
+
+def fit(frames: Frames, size: int) -> Frames:
+    """Frames (T, H, W, 3) whose shorter side is ``size`` pixels; the same where it is already."""
+    if min(frames.shape[1:3]) <= size:
+        return frames
+    resizer = resizer_to(size)
+    return resized(frames, *resizer.target(*frames.shape[1:3]))
+
+
+def resized(frames: Frames, height: int, width: int) -> Frames:
+    """Frames (T, H, W, 3) squashed to another height and width; the same where they have it."""
+    if frames.shape[1:3] == (height, width):
+        return frames
+    resizer = resizer_to(min(height, width))
+    return np.stack([resizer.scaled(frame, height, width) for frame in frames])
+
+
+@functools.cache
+def resizer_to(size: int) -> "Resizer":
+    """Loaded when it is needed: most data are prepared at the size that they are read at."""
+    from vidgan.data.resize import Resizer
+
+    return Resizer(size, "bilinear")
+
+
+def resizing(dataset: Dataset, window: WindowSpec) -> str | None:
+    """A sentence where clips of ``dataset`` are larger than the square and are resized whenever they are read."""
+    larger = int((dataset.sizes()[:, 1:].min(axis=1) > window.size).sum())
+    if not larger:
+        return None
+    return (
+        f"{larger} of {len(dataset)} clips are larger than {window.size} pixels and are resized to it whenever "
+        f"they are read, which takes time: vidgan prepare SOURCE DEST --size {window.size} does it once"
+    )
 
 
 def check_usable(dataset: Dataset, window: WindowSpec) -> None:
@@ -147,11 +194,12 @@ def random_place(dataset: Dataset, window: WindowSpec, seed: int, n: int) -> Pla
     def draw(purpose: str, choices: int) -> int:
         return derive(seed, f"data window {purpose}", n) % choices
 
+    height, width = window.fitted(clip)
     return Place(
         clip=index,
         start=draw("start", clip.frames - window.span + 1),
-        top=draw("top", clip.height - window.size + 1),
-        left=draw("left", clip.width - window.size + 1),
+        top=draw("top", height - window.size + 1),
+        left=draw("left", width - window.size + 1),
         flip=window.flip and draw("flip", 2) == 1,
     )
 
@@ -165,7 +213,7 @@ def centre_place(dataset: Dataset, window: WindowSpec, index: int) -> Place:
     clip = dataset.info(index)
     if fault := window.fault(clip):
         raise UserError(f"{dataset.name(index)} holds no window: {fault}")
-    top, left = (clip.height - window.size) // 2, (clip.width - window.size) // 2
+    top, left = ((side - window.size) // 2 for side in window.fitted(clip))
     return Place(clip=index, start=0, top=top, left=left, flip=False)
 
 

@@ -210,11 +210,12 @@ def place_of(dataset: Dataset, spec: ClassifierSpec, clips: Sequence[int], n: in
 
     index = clips[draw("clip", len(clips))]
     info = dataset.info(index)
+    height, width = window.fitted(info)
     return Place(
         clip=index,
         start=draw("start", info.frames - window.span + 1),
-        top=draw("top", info.height - window.size + 1),
-        left=draw("left", info.width - window.size + 1),
+        top=draw("top", height - window.size + 1),
+        left=draw("left", width - window.size + 1),
         flip=False,
     )
 
@@ -239,7 +240,7 @@ def facts_of(
         places = []
         for index in parts.held_out[start : start + spec.batch]:
             info = dataset.info(index)
-            top, left = (info.height - window.size) // 2, (info.width - window.size) // 2
+            top, left = ((side - window.size) // 2 for side in window.fitted(info))
             places.append(Place(index, (info.frames - window.span) // 2, top, left, False))
         video, labels = batch_of(dataset, window, places, device)
         right = network(video).logits.argmax(1) == labels

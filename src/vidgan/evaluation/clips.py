@@ -120,6 +120,7 @@ class DataClips(Clips):
             "data": self.dataset.fingerprint,
             "stamp": stamp(self.dataset),
             "window": to_json(self.window),
+            "fit": "shorter side resized, longer cropped",
             "draw": to_json(self.draw),
             "seed": self.seed if self.draw.shuffled or self.draw.random_start else None,
             "only": list(self.only),

@@ -128,10 +128,8 @@ def group_of(dataset: Dataset, index: int) -> int:
 
 def whole_video(dataset: Dataset, index: int, size: int) -> Bytes:
     """All frames of a clip's central square (F size size 3)."""
-    info = dataset.info(index)
-    place = centre_place(dataset, WindowSpec(size=size, frames=1), index)
-    frames = dataset.read(index, 0, info.frames)
-    return np.ascontiguousarray(frames[:, place.top : place.top + size, place.left : place.left + size])
+    window = WindowSpec(size=size, frames=dataset.info(index).frames)
+    return cut(dataset, window, centre_place(dataset, window, index))
 
 
 def nearest_videos(

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from vidgan.data.loader import Batch, Loader
-from vidgan.data.window import check_usable
+from vidgan.data.window import check_usable, resizing
 from vidgan.errors import UserError
 from vidgan.evaluation.protocols import protocol
 from vidgan.models.cascade import FrozenLevel
@@ -111,6 +111,8 @@ class Trainer(TrainContext):
             and not experiment.training.batch.sync_batch_norm
         ):
             self.say(OWN_STATISTICS)
+        if told := resizing(dataset, window_of(experiment, 0)):
+            self.say(told)
         self.init_from = origin_of(Path(init_from)) if isinstance(init_from, str | Path) else init_from
         self.below: Sequence[FrozenLevel] = ()
         self._fed: list[int] = []  # steps asked of each of these
