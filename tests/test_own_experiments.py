@@ -345,6 +345,41 @@ def test_a_sample_of_a_unit_of_ones_own(file: Path, tmp_path: Path) -> None:
     assert not torch.equal(video, to_bytes(vidgan.load(other.path, device="cpu").sample(1)))
 
 
+def changes_shown(run: RunDirectory, asked: str, code: Path | None = None) -> str:
+    """What a report says that a run changes which was started by ``vidgan train ASKED``."""
+    record = json.loads((run.path / "experiment.json").read_text())
+    record["command"] = ["vidgan", "train", asked, "--out", "x"]
+    (run.path / "experiment.json").write_text(json.dumps(record))
+    text = Page.read(write_report(run.path, code=code)).section("Differences from the paper").text
+    return " ".join(text.split())
+
+
+def test_a_report_lists_what_a_run_changes_of_a_packages_preset(
+    package: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    theirs = vidgan.preset("theirs")
+    training = theirs.training.replace(steps=7)
+    run = runs.make_run(tmp_path / "run", theirs.replace(training=training))
+    said = changes_shown(run, "theirs")
+    assert said.endswith("This run changes 1 setting of the preset. training.steps: 100000 → 7")
+    run = runs.make_run(tmp_path / "broken", theirs.replace(name="broken"))
+    assert "no preset here is called broken" in changes_shown(run, "broken")
+
+
+def test_a_report_lists_what_a_run_changes_of_ones_own_experiment(file: Path, tmp_path: Path) -> None:
+    mine = vidgan.preset(f"{file}:mine")
+    training = mine.training.replace(steps=7)
+    run = runs.make_run(tmp_path / "run", mine.replace(training=training))
+    # The run was started in another folder: the file is known by its name.
+    said = changes_shown(run, f"elsewhere/{file.name}:mine", code=file)
+    head = f"This run changes 1 setting of elsewhere/{file.name}:mine."
+    assert said.endswith(f"{head} training.steps: 100000 → 7")
+    for asked in (f"{file.name}:nothing", f"{file.name}:gone", "other.py:mine", "mine.json"):
+        said = changes_shown(run, asked, code=file)
+        assert "This run changes" not in said
+        assert "no preset here is called mine, and a file of your own has to be named by --code" in said
+
+
 @pytest.mark.slow
 def test_a_run_is_reported_with_the_users_file(file: Path, tmp_path: Path) -> None:
     made = (

@@ -68,6 +68,12 @@ def load_object(name: str) -> Any:
     return members[attribute]
 
 
+def loaded_file(name: str) -> ModuleType | None:
+    """The module of a user's file of this name that :func:`load_code` has imported; None where it has not."""
+    files = (module for known, module in list(sys.modules.items()) if known.startswith(PREFIX))
+    return next((module for module in files if Path(str(module.__file__)).name == name), None)
+
+
 def code_hash(path: str | Path) -> str:
     """The SHA-256 of a file's bytes, as hexadecimal digits.
 

@@ -16,7 +16,7 @@ from vidgan.names import tell
 from vidgan.presets import cvg, demo, dvd_gan, guide, ssw_gan, trivd_gan
 from vidgan.run.experiment import Experiment
 from vidgan.spec import from_json
-from vidgan.user_code import Files, load_files, load_object
+from vidgan.user_code import Files, load_files, load_object, loaded_file
 
 GROUPS: Mapping[str, tuple[Callable[[], Experiment], ...]] = {
     "Small, for a CPU": (
@@ -91,15 +91,32 @@ def preset(name: str, code: Files = None) -> Experiment:
         return _read(Path(name))
     if ":" in name:
         return _experiment(name, load_object(name))
-    table = _own()
-    if name in table:
-        return table[name]
-    offers = _offers()
-    if name in offers:
-        return _load(offers[name])
-    raise UserError(
-        f"there is no preset {name!r}{did_you_mean(name, [*table, *offers])}; `vidgan presets` lists them"
-    )
+    found = offered(name)
+    if found is None:
+        near = did_you_mean(name, [*_own(), *_offers()])
+        raise UserError(f"there is no preset {name!r}{near}; `vidgan presets` lists them")
+    return found
+
+
+def offered(name: str) -> Experiment | None:
+    """The preset called ``name``, of vidgan or else of an installed package; None where there is none.
+
+    Raises:
+        UserError: if it is a package's and cannot be loaded.
+    """
+    if name in _own():
+        return _own()[name]
+    return _load(_offers()[name]) if name in _offers() else None
+
+
+def of_loaded_code(name: str) -> Experiment | None:
+    """The experiment that ``file.py:name`` names in a file of the user's that is imported already; None elsewhere.
+
+    Files are told by their names alone, as their classes are in JSON.
+    """
+    file, _, attribute = name.rpartition(":")
+    module = loaded_file(Path(file).name)
+    return None if module is None else _experiment(name, getattr(module, attribute, None))
 
 
 def presets() -> dict[str, Experiment]:

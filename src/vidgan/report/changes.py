@@ -1,12 +1,14 @@
 """What a run changes: its experiment against the paper, and the run against its experiment."""
 
+import contextlib
 import itertools
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
-from vidgan.presets import presets
+from vidgan.errors import UserError
+from vidgan.presets import of_loaded_code, offered
 from vidgan.report.words import count
-from vidgan.run.experiment import BatchSpec
+from vidgan.run.experiment import BatchSpec, Experiment
 from vidgan.run.tiny import tiny
 from vidgan.spec import differences, from_json, to_json
 
@@ -48,17 +50,40 @@ def is_whole(batch: BatchSpec, processes: int) -> bool:
     return share.per_pass == share.clips and (processes == 1 or batch.sync_batch_norm)
 
 
-def changes(record: Mapping[str, Any]) -> tuple[list[str], list[str]]:
-    """Settings that differ from the preset of the same name: those that ``--tiny`` changes, and the others.
+class Changes(NamedTuple):
+    """What a run changes of the experiment that it was started with."""
 
-    None where there is no such preset.
-    """
-    experiment = record["experiment"]
-    preset = presets().get(str(experiment.get("name")))
-    if preset is None:
-        return [], []
-    start = tiny(preset) if is_tiny(record) else preset
-    return of_consequence(to_json(preset), to_json(start)), of_consequence(to_json(start), experiment)
+    start: str | None
+    """what that is, in words; None where it is not known here"""
+    by_tiny: Sequence[str] = ()
+    """settings that ``--tiny`` changes"""
+    own: Sequence[str] = ()
+    """all others"""
+
+
+def changes(record: Mapping[str, Any]) -> Changes:
+    """Settings that differ from the preset of the same name, of vidgan or of an installed package, or from the
+    experiment of the user's own that the run was started with, where its file is loaded."""
+    start, words = found_start(record)
+    if start is None:
+        return Changes(None)
+    small = tiny(start) if is_tiny(record) else start
+    return Changes(
+        words,
+        of_consequence(to_json(start), to_json(small)),
+        of_consequence(to_json(small), record["experiment"]),
+    )
+
+
+def found_start(record: Mapping[str, Any]) -> tuple[Experiment | None, str]:
+    """The experiment that a run was started with, and what it is called."""
+    words = record.get("command")
+    asked = words[2] if isinstance(words, list) and words[1:2] == ["train"] and len(words) > 2 else ""
+    with contextlib.suppress(UserError):  # of a package or a file that is not what it was
+        if ":" in asked:
+            return of_loaded_code(asked), asked
+        return offered(str(record["experiment"]["name"])), "the preset"
+    return None, ""
 
 
 def of_consequence(old: Any, new: Any) -> list[str]:

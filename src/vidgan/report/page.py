@@ -87,7 +87,6 @@ def write_report(
 def page(shown: Collected, refresh: int | None = None) -> str:
     """The page as HTML text."""
     run, experiment = shown.run, shown.run.experiment
-    by_tiny, own = changes(shown.record)
     results: dict[str, list[Mapping[str, Any]]] = {}
     for line in shown.metrics:
         results.setdefault(str(line["protocol"]), []).append(line)
@@ -102,8 +101,7 @@ def page(shown: Collected, refresh: int | None = None) -> str:
             refresh=refresh,
             tiny=is_tiny(shown.record),
             sharing=sharing(shown.record, experiment.training.batch),
-            by_tiny=by_tiny,
-            own=own,
+            changes=changes(shown.record),
             levels=levels(shown),
             several=len(experiment.levels) > 1,
             classes=affordable(shown.classes),
