@@ -139,7 +139,7 @@ def test_names_of_files_are_experiments(file: Path, tmp_path: Path, capsys: Capt
         (f"{file}:nothing", "is no experiment, nor a function that returns one: got str"),
         (f"{file}:broken", "has no field 'nmae' .did you mean 'name'"),
         (f"{tmp_path}/none.py:mine", "there is no Python file"),
-        (f"{tmp_path}/none.json", r"none\.json cannot be read"),
+        (f"{tmp_path}/none.json", r"there is no file .*none\.json"),
         (str(file), "there is no preset"),
         ("dmeo", "did you mean 'demo'"),
     ):
