@@ -16,6 +16,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Self, TypeVar, dataclass_transform
 
+from vidgan.bounds import faults
 from vidgan.errors import UserError, did_you_mean
 from vidgan.user_code import PREFIX
 
@@ -35,6 +36,8 @@ class Spec:
         dataclasses.dataclass(frozen=True, kw_only=True)(cls)
 
     def __post_init__(self) -> None:
+        for fault in faults(self):
+            raise SpecError(fault)
         self.validate()
 
     def validate(self) -> None:

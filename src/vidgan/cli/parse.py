@@ -229,9 +229,14 @@ def plain(info: PrimitiveTypeInfo) -> Primitive | None:
     return one_word(metavar, read, lambda value: str(value))
 
 
+def plain_type(kind: Any) -> Any:
+    """A type without the bounds that stand beside it."""
+    return kind.__origin__ if typing.get_origin(kind) is typing.Annotated else kind
+
+
 def optional(info: PrimitiveTypeInfo) -> Primitive | None:
     """A value or ``none``."""
-    kinds = set(typing.get_args(info.type))
+    kinds = {plain_type(kind) for kind in typing.get_args(info.type)}
     if info.type_origin not in (typing.Union, types.UnionType) or type(None) not in kinds:
         return None
     rest = kinds - {type(None)}

@@ -2,12 +2,14 @@
 
 import io
 from abc import ABC, abstractmethod
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from vidgan.spec import Spec, require
+from vidgan.bounds import Bounds
+from vidgan.spec import Spec
 
 try:
     import simplejpeg
@@ -54,11 +56,8 @@ class Png(Codec):
 class Jpeg(Codec):
     """JPEG per frame, colour not subsampled: lossy, a tenth of the size of ``Raw``."""
 
-    quality: int = 95
+    quality: Annotated[int, Bounds(1, 100)] = 95
     """JPEG quality, 1 to 100"""
-
-    def validate(self) -> None:
-        require(1 <= self.quality <= 100, f"JPEG quality is from 1 to 100, got {self.quality}")
 
     def pack(self, frame: Frame) -> bytes:
         return _save(frame, "JPEG", quality=self.quality, subsampling=0)

@@ -27,6 +27,7 @@ from typing import Any, Literal, NamedTuple, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from vidgan.bounds import Length
 from vidgan.data.codecs import Jpeg, Png, Raw
 from vidgan.data.dataset import ClipInfo, Dataset, Frames
 from vidgan.data.layouts import Folder, FrameFolders, LeftOut, Strips
@@ -62,7 +63,7 @@ class PrepareSpec(Spec):
 
     layout: AnyLayout = Folder()
     """how the source lies on disk"""
-    size: int = 64
+    size: Length = 64
     """shorter side of the stored frames (pixels); the aspect is kept"""
     resize: str = "bilinear"
     """resize filter: bilinear (antialiased) or area"""
@@ -70,7 +71,6 @@ class PrepareSpec(Spec):
     """how frames are stored"""
 
     def validate(self) -> None:
-        require(self.size >= 1, f"size must be at least 1 pixel, got {self.size}")
         hint = did_you_mean(self.resize, list(FILTERS))
         require(self.resize in FILTERS, f"resize is one of {', '.join(FILTERS)}, not {self.resize!r}{hint}")
 

@@ -8,11 +8,12 @@ import colorsys
 import hashlib
 import json
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Annotated, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vidgan.bounds import Bounds, Count, Length, Seed
 from vidgan.data.dataset import ClipInfo, Dataset, Frames
 from vidgan.errors import did_you_mean
 from vidgan.seeds import derive
@@ -70,13 +71,13 @@ class SyntheticSpec(Spec):
     """of disc, square, triangle, cross"""
     motions: tuple[str, ...] = ("right", "left", "down", "grow")
     """of right, left, down, up, circle, grow"""
-    size: int = 24
+    size: Annotated[int, Bounds(8, 2**16)] = 24
     """height and width (pixels)"""
-    frames: int = 8
+    frames: Length = 8
     """frames per clip"""
-    clips: int = 10_000
+    clips: Count = 10_000
     """number of clips"""
-    seed: int = 0
+    seed: Seed = 0
     """everything in a clip derives from it and the clip's number"""
     textured: bool = False
     """stripes on the shape, and a second, still shape that may hide it"""
@@ -92,9 +93,6 @@ class SyntheticSpec(Spec):
             for name in given:
                 require(name in known, f"there is no {kind} {name!r}{did_you_mean(name, known)}")
             require(len(set(given)) == len(given), f"each {kind} can be named once, got {', '.join(given)}")
-        require(self.size >= 8, f"size must be at least 8 pixels, got {self.size}")
-        require(self.frames >= 1, f"frames must be at least 1, got {self.frames}")
-        require(self.clips >= 1, f"clips must be at least 1, got {self.clips}")
 
 
 BUILT_IN: Final = {

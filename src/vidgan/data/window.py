@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from vidgan.bounds import Length
 from vidgan.data.dataset import ClipInfo, Dataset, Frames
 from vidgan.errors import UserError, some
 from vidgan.seeds import derive
-from vidgan.spec import Spec, require
+from vidgan.spec import Spec
 
 if TYPE_CHECKING:
     from vidgan.data.resize import Resizer
@@ -26,19 +27,14 @@ if TYPE_CHECKING:
 class WindowSpec(Spec):
     """The windows that are cut from clips: ``frames`` frames, ``stride`` apart, in a square of pixels."""
 
-    size: int = 64
+    size: Length = 64
     """side of the square (pixels); the shorter side of larger clips is resized to it, the longer one cropped"""
-    frames: int = 12
+    frames: Length = 12
     """frames per window"""
-    stride: int = 1
+    stride: Length = 1
     """source frames from one frame of the window to the next"""
     flip: bool = False
     """mirror half of the windows left to right; not for data where left and right differ in meaning"""
-
-    def validate(self) -> None:
-        require(self.size >= 1, f"size must be at least 1 pixel, got {self.size}")
-        require(self.frames >= 1, f"frames must be at least 1, got {self.frames}")
-        require(self.stride >= 1, f"stride must be at least 1, got {self.stride}")
 
     @property
     def span(self) -> int:

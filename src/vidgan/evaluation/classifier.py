@@ -6,13 +6,14 @@ Its numbers are never called FVD: they hold only beside numbers of the same file
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vidgan.bounds import Bounds, Count, Positive, Seed
 from vidgan.data.dataset import Dataset
 from vidgan.data.loader import to_float
 from vidgan.data.window import Place, WindowSpec, check_usable, cut
@@ -21,7 +22,7 @@ from vidgan.evaluation.features.network import Outputs, check_video
 from vidgan.evaluation.features.weights import Weights, describe
 from vidgan.forms import NUMBER, TEXT, Fields, fits
 from vidgan.seeds import derive, stream
-from vidgan.spec import Spec, require, to_json
+from vidgan.spec import Spec, to_json
 from vidgan.tensor_file import State, load_tensors, load_weights, save_tensors
 
 FORMAT = "vidgan in_domain classifier 2"
@@ -97,21 +98,16 @@ class ClassifierSpec(Spec):
 
     window: WindowSpec = WindowSpec(size=64, frames=16)
     """clips that it sees; it classifies any length and size, but was trained on these"""
-    steps: int = 600
+    steps: Count = 600
     """updates"""
-    batch: int = 16
+    batch: Count = 16
     """clips per update"""
-    rate: float = 2e-3
+    rate: Positive = 2e-3
     """largest learning rate of Adam; it falls to zero as a cosine"""
-    held_out: float = 0.2
+    held_out: Annotated[float, Bounds(0, 1, open_least=True, open_most=True)] = 0.2
     """share of each class that training does not see: the last clips of the class"""
-    seed: int = 0
+    seed: Seed = 0
     """of the weights and of which clips come when"""
-
-    def validate(self) -> None:
-        require(self.steps >= 1 and self.batch >= 1, "steps and batch must be at least 1")
-        require(self.rate > 0, f"rate must be above 0, got {self.rate:g}")
-        require(0 < self.held_out < 1, f"held-out must be between 0 and 1, got {self.held_out:g}")
 
 
 class Split(NamedTuple):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from vidgan.bounds import Length, LengthOrNone, PartBelowOne, Positive, Real
 from vidgan.models.views import ClipShape, DiscriminatorInput, FramesSpec, ViewSpec
 from vidgan.nn.blocks import BigGANBlocksSpec, ResidualSpec
 from vidgan.nn.layers import Embedding, Linear
@@ -16,11 +17,11 @@ from vidgan.spec import Spec, require
 class BodySpec(Spec):
     """A stack of residual blocks, each but the last halving height and width."""
 
-    width: int = 128
+    width: Length = 128
     """base number of channels (the papers' ch)"""
-    channels: tuple[int, ...] = (2, 4, 8, 16, 16)
+    channels: tuple[Length, ...] = (2, 4, 8, 16, 16)
     """channels after each block, in multiples of width, from input to output"""
-    blocks_3d: int = 0
+    blocks_3d: LengthOrNone = 0
     """how many of the first blocks are 3-D"""
     halve_time: bool = False
     """whether 3-D blocks average pairs of steps (Du 2020, table 3.3); the other papers keep T"""
@@ -30,15 +31,14 @@ class BodySpec(Spec):
     the other papers)"""
     residual: ResidualSpec = BigGANBlocksSpec()
     """kind of blocks"""
-    slope: float = 0.0
+    slope: PartBelowOne = 0.0
     """negative slope of leaky ReLU; 0 is the papers' ReLU"""
-    input_mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    input_mean: tuple[Real, Real, Real] = (0.0, 0.0, 0.0)
     """subtracted from each colour channel before the first block, in [-1, 1]; the papers subtract nothing"""
-    input_gain: float = 1.0
+    input_gain: Positive = 1.0
     """factor on the input after the subtraction; 1 in the papers"""
 
     def validate(self) -> None:
-        require(self.width >= 1, f"width must be at least 1, got {self.width}")
         require(len(self.channels) >= 1, "channels must name at least one block")
         fits = 0 <= self.blocks_3d <= len(self.channels)
         require(fits, f"blocks_3d must be 0 to {len(self.channels)}, got {self.blocks_3d}")

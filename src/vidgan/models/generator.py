@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from vidgan.bounds import Length
 from vidgan.models.discriminator import Body, BodySpec
 from vidgan.nn.blocks import BigGANBlocksSpec, ResidualSpec, on_frames
 from vidgan.nn.layers import Conv2d, Embedding, Linear
@@ -69,7 +70,7 @@ class EncoderSpec(Spec):
     """The frame discriminator's trunk at full size, applied to each conditioning frame (Clark et al. 2019, A.4)."""
 
     body: BodySpec = BodySpec()
-    kernel: int = 3
+    kernel: Length = 3
     """size of the convolution that compresses the joined features to a state: 1 in DVD-GAN-FP, 3 in TrIVD-GAN-FP"""
     relu: bool = True
     """ReLU after that convolution (Luc et al. 2020, F.3)"""
@@ -130,7 +131,7 @@ def feature_channels(body: BodySpec, size: int) -> dict[int, int]:
 class StageSpec(Spec):
     """A resolution of a generator."""
 
-    channels: int
+    channels: Length
     """channels of the output, in multiples of width"""
     upsample: bool = True
     """whether the last block doubles height and width"""
@@ -138,14 +139,12 @@ class StageSpec(Spec):
     """layers over time before the blocks"""
     convolution: bool = False
     """a 3x3 convolution between the temporal layers and the blocks (Luc et al. 2020, A)"""
-    blocks: int = 2
+    blocks: Length = 2
     """number of residual blocks: 2 by "we double the number of overall blocks" (Clark et al. 2019, A.2)"""
     residual: ResidualSpec = BigGANBlocksSpec()
     """kind of those blocks"""
 
     def validate(self) -> None:
-        require(self.channels >= 1, f"channels must be at least 1, got {self.channels}")
-        require(self.blocks >= 1, f"blocks must be at least 1, got {self.blocks}")
         recurrent = sum(isinstance(layer, RecurrentSpec) for layer in self.temporal)
         require(recurrent <= 1, f"a stage takes at most one recurrent unit, got {recurrent}")
 
@@ -245,15 +244,15 @@ def resize_nearest(video: Tensor, steps: int, side: int) -> Tensor:
 class GeneratorSpec(Spec):
     """A generator; its output side is ``side`` times two to the number of stages that upsample."""
 
-    latent: int = 120
+    latent: Length = 120
     """dimension of the noise z"""
-    embedding: int = 120
+    embedding: Length = 120
     """dimension of the class embedding e(y)"""
-    width: int = 128
+    width: Length = 128
     """base number of channels (the papers' ch)"""
-    side: int = 4
+    side: Length = 4
     """height and width of the first map, in cells"""
-    channels: int = 8
+    channels: Length = 8
     """channels of the first map, in multiples of width"""
     stages: tuple[StageSpec, ...] = ()
     norm: NormSpec = BatchNormSpec()
@@ -269,8 +268,6 @@ class GeneratorSpec(Spec):
 
     def validate(self) -> None:
         require(len(self.stages) > 0, "a generator needs at least one stage")
-        for name in ("latent", "embedding", "width", "side", "channels"):
-            require(getattr(self, name) >= 1, f"{name} must be at least 1, got {getattr(self, name)}")
 
     @property
     def size(self) -> int:

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vidgan.bounds import Count, Length, LengthOrNone
 from vidgan.models.discriminator import Discriminator, DiscriminatorSpec
 from vidgan.models.generator import NOTHING, Below, Conditioning, Generator, GeneratorSpec, from_below
 from vidgan.models.losses import ObjectiveSpec, SumThenHingeSpec
@@ -50,22 +51,18 @@ class LevelSpec(Spec):
     generator: GeneratorSpec
     discriminators: tuple[DiscriminatorSpec, ...]
     objective: ObjectiveSpec = SumThenHingeSpec()
-    frames: int
+    frames: Length
     """frames that the generator makes of a whole video"""
-    stride: int = 1
+    stride: Length = 1
     """source frames from one of them to the next"""
-    window: int | None = None
+    window: Length | None = None
     """frames of a training window on levels above the first; None trains on whole videos"""
-    context_frames: int = 0
+    context_frames: LengthOrNone = 0
     """conditioning frames given in front; 0 for synthesis"""
-    steps: int | None = None
+    steps: Count | None = None
     """generator updates of this level; None: as many as the experiment's training says"""
 
     def validate(self) -> None:
-        require(self.frames >= 1, f"frames must be at least 1, got {self.frames}")
-        require(self.stride >= 1, f"stride must be at least 1, got {self.stride}")
-        require(self.context_frames >= 0, f"context_frames must be at least 0, got {self.context_frames}")
-        require(self.steps is None or self.steps >= 1, f"steps must be at least 1, got {self.steps}")
         names = [discriminator.name for discriminator in self.discriminators]
         require(len(set(names)) == len(names), f"discriminators need different names, got {', '.join(names)}")
         if self.window is not None:

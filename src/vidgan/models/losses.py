@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from vidgan.bounds import Count, Number, Positive, Real
 from vidgan.models.discriminator import Head
 from vidgan.nn.layers import Embedding, WeightLayer
 from vidgan.spec import Spec, require
@@ -79,16 +80,15 @@ class PixelLossSpec(Spec):
     The thesis leaves it out of its final model: it delays the dark videos and does not end them.
     """
 
-    weight: float
+    weight: Real
     """alpha"""
-    start: int = 50_000
+    start: Number = 50_000
     """generator updates before it begins"""
     of_means: bool = False
     """compare mean pixel values, as the loss is named, instead of pixels, as its formula is written"""
 
     def validate(self) -> None:
         require(self.weight > 0, f"weight must be positive, got {self.weight}; None leaves the loss out")
-        require(self.start >= 0, f"start must be at least 0, got {self.start}")
 
     def loss(self, real: Tensor, fake: Tensor) -> Tensor:
         """alpha * mean |x - G(z)| of clips (B T 3 H W) in [-1, 1], over pixels or of their means."""
@@ -111,14 +111,13 @@ class VarietySpec(Spec):
     each training clip, and a small dataset is learnt by heart.
     """
 
-    weight: float
+    weight: Real
     """of the loss, beside the discriminators' part"""
-    futures: int = 4
+    futures: Count = 4
     """futures of each clip among which the nearest is taken; a batch holds so many times fewer clips"""
 
     def validate(self) -> None:
         require(self.weight > 0, f"weight must be positive, got {self.weight}; None leaves the loss out")
-        require(self.futures >= 1, f"futures must be at least 1, got {self.futures}")
 
     def rows(self, clips: int) -> Tensor:
         """Which real clip each of ``clips`` fakes continues, int64 (clips,): every one so many times in a row."""
@@ -143,14 +142,13 @@ class ClassMarginSpec(Spec):
     hinge lives with the rest.
     """
 
-    weight: float
+    weight: Real
     """weight of the loss beside the hinge"""
-    margin: float = 0.25
+    margin: Positive = 0.25
     """how much nearer a clip is to be to its own class than to any other, in units of a score"""
 
     def validate(self) -> None:
         require(self.weight > 0, f"weight must be positive, got {self.weight:g}; None leaves the loss out")
-        require(self.margin > 0, f"margin must be positive, got {self.margin:g}")
 
     def loss(self, head: Head, h: Tensor, label: Tensor) -> Tensor:
         """Mean over clips and other classes y' of relu(margin - (e(y) - e(y')) . h), with the mean of h over T.

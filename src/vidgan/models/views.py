@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vidgan.bounds import Length
 from vidgan.shapes import as_video, fold_time, unfold_time
 from vidgan.spec import Spec, require
 
@@ -80,14 +81,10 @@ class FramesSpec(ViewSpec):
     Our choice: without replacement, so that k different frames are seen; the paper says "uniformly sampled".
     """
 
-    k: int = 8
+    k: Length = 8
     """number of frames"""
-    scale: int = 1
+    scale: Length = 1
     """average pooling of each frame by this factor: downsampled frames (Luc et al. 2020, 3.1)"""
-
-    def validate(self) -> None:
-        require(self.k >= 1, f"k must be at least 1, got {self.k}")
-        require(self.scale >= 1, f"scale must be at least 1, got {self.scale}")
 
     @property
     def fewest_frames(self) -> int:
@@ -111,11 +108,8 @@ class FramesSpec(ViewSpec):
 class ClipSpec(ViewSpec):
     """The whole clip, average-pooled in space by ``scale``; 1 is the identity (Clark et al. 2019, 3.1)."""
 
-    scale: int = 2
+    scale: Length = 2
     """factor of the pooling"""
-
-    def validate(self) -> None:
-        require(self.scale >= 1, f"scale must be at least 1, got {self.scale}")
 
     def apply(self, seen: DiscriminatorInput, draw: Tensor) -> Tensor:
         return downsample(seen.clip, self.scale)
@@ -124,11 +118,8 @@ class ClipSpec(ViewSpec):
 class CropSpec(ViewSpec):
     """One random H/s x W/s window per clip, the same for all its frames (Luc et al. 2020, 3.1)."""
 
-    scale: int = 2
+    scale: Length = 2
     """height and width of the clip over those of the window"""
-
-    def validate(self) -> None:
-        require(self.scale >= 1, f"scale must be at least 1, got {self.scale}")
 
     def draw(self, clips: int, shape: ClipShape, rng: torch.Generator | None = None) -> Tensor:
         high = torch.tensor([side - side // self.scale + 1 for side in shape[1:]])

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vidgan.bounds import Positive
 from vidgan.spec import Spec, require
 
 EPSILON: Final = 1e-12
@@ -194,11 +195,8 @@ class OrthogonalSpec(InitialiserSpec):
 class NormalSpec(InitialiserSpec):
     """Every weight is drawn from N(0, deviation^2); biases are zero."""
 
-    deviation: float = 0.02
+    deviation: Positive = 0.02
     """standard deviation of the initial weights"""
-
-    def validate(self) -> None:
-        require(self.deviation > 0, f"deviation must be positive, got {self.deviation}")
 
     def fill(self, weight: Tensor, rng: torch.Generator | None) -> None:
         nn.init.normal_(weight, std=self.deviation, generator=rng)

@@ -15,8 +15,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from vidgan.bounds import Length
 from vidgan.nn.layers import Linear
-from vidgan.spec import Spec, require
+from vidgan.spec import Spec
 
 
 class _ScaleShiftReLU(torch.autograd.Function):
@@ -249,11 +250,8 @@ class GroupNormSpec(NormSpec):
     frames cannot inform each other.
     """
 
-    groups: int = 32
+    groups: Length = 32
     """number of channel groups; taken down to the channels where there are fewer"""
-
-    def validate(self) -> None:
-        require(self.groups >= 1, f"groups must be at least 1, got {self.groups}")
 
     def moments(self, key: str, x: Tensor, context: Context) -> Moments:
         channels = x.shape[2]

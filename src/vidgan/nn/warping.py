@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from vidgan.bounds import Length
 from vidgan.nn.layers import Conv2d, Gates, Linear, require_odd
-from vidgan.spec import Spec, require
+from vidgan.spec import Spec
 
 POOLED = 4
 """side of the pooled features from which a factorised warp's basis is predicted (Luc et al. 2020, F.1)"""
@@ -23,7 +24,7 @@ Predict = Callable[[Tensor], Tensor]
 class WarpSpec(Spec, ABC):
     """What describes the network that predicts a warp's kernels."""
 
-    size: int = 3
+    size: Length = 3
     """side k of the kernels, in positions (odd)"""
 
     def validate(self) -> None:
@@ -37,12 +38,11 @@ class WarpSpec(Spec, ABC):
 class FactorisedWarpSpec(WarpSpec):
     """N kernels per sample and a map of their mixture (Luc et al. 2020, 3.2.1 and Eq. 12)."""
 
-    kernels: int = 9
+    kernels: Length = 9
     """number N of kernels; the paper takes k*k"""
 
     def validate(self) -> None:
         super().validate()
-        require(self.kernels >= 1, f"kernels must be at least 1, got {self.kernels}")
 
     def build(self, inputs: int) -> "Warp":
         return FactorisedWarp(inputs, size=self.size, kernels=self.kernels)

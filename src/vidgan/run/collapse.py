@@ -13,7 +13,8 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from vidgan.spec import Spec, require
+from vidgan.bounds import Count, NotNegative, Number, PartBelowOne, Positive
+from vidgan.spec import Spec
 
 Scalars = Mapping[str, float | None]
 """The signals of a tick; None where one was not finite."""
@@ -29,43 +30,27 @@ class CollapseSpec(Spec):
 
     stop: bool = False
     """end training at an alarm, with all saved, instead of going on"""
-    ticks: int = 5
+    ticks: Count = 5
     """ticks in a row at which a rule must hold"""
-    grace: int = 40
+    grace: Number = 40
     """ticks that a model is given to become well at all"""
-    dark_share: float = 0.5
+    dark_share: NotNegative = 0.5
     """dark-output: by how much the share of dark videos exceeds that of real ones, or"""
-    dark_ratio: float = 0.5
+    dark_ratio: PartBelowOne = 0.5
     """mean pixel value over that of real clips, below which it counts as dark"""
-    frozen_ratio: float = 0.1
+    frozen_ratio: NotNegative = 0.1
     """frozen-video: mean frame difference over that of real clips"""
-    one_mode_ratio: float = 0.15
+    one_mode_ratio: NotNegative = 0.15
     """one-mode-per-class: mean distance of two samples of a class over that of real clips"""
-    discriminator_gap: float = 0.05
+    discriminator_gap: NotNegative = 0.05
     """discriminator-overwhelmed: a discriminator's mean output on real clips less that on fakes; the hinge's
     margins are 2 apart"""
-    discriminator_loss: float = 0.02
+    discriminator_loss: NotNegative = 0.02
     """generator-overwhelmed: the discriminators' loss; 2 per discriminator is guessing"""
-    memory_gap: float = 0.3
+    memory_gap: NotNegative = 0.3
     """discriminator-memorises: a discriminator's accuracy on training clips less that on held-out ones"""
-    largest: float = 1e4
+    largest: Positive = 1e4
     """diverged: an absolute loss from which on training is lost although it is finite"""
-
-    def validate(self) -> None:
-        require(self.ticks >= 1, f"ticks must be at least 1, got {self.ticks}")
-        require(self.grace >= 0, f"grace must be at least 0, got {self.grace}")
-        for name in (
-            "dark_share",
-            "dark_ratio",
-            "frozen_ratio",
-            "one_mode_ratio",
-            "discriminator_gap",
-            "discriminator_loss",
-        ):
-            require(getattr(self, name) >= 0, f"{name} must be at least 0, got {getattr(self, name)}")
-        require(self.dark_ratio < 1, f"dark_ratio must be below 1, got {self.dark_ratio}")
-        require(self.memory_gap >= 0, f"memory_gap must be at least 0, got {self.memory_gap}")
-        require(self.largest > 0, f"largest must be above 0, got {self.largest}")
 
 
 class Signal(NamedTuple):

@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from typing import NamedTuple, Self
 
+from vidgan.bounds import Count, NotNegative, Number, PartBelowOne, PositivePart, Seed
 from vidgan.data.dataset import Dataset
 from vidgan.data.window import WindowSpec
 from vidgan.models.cascade import below_of
@@ -20,36 +21,32 @@ from vidgan.spec import Spec, require
 class AdamSpec(Spec):
     """Adam for generator and discriminators."""
 
-    generator_rate: float = 1e-4
+    generator_rate: NotNegative = 1e-4
     """learning rate of the generator (Clark et al. 2019, A.3)"""
-    discriminator_rate: float = 2e-4
+    discriminator_rate: NotNegative = 2e-4
     """learning rate of the discriminators (Clark et al. 2019, A.3)"""
     # Our choice for DVD-GAN, whose paper prints no betas: those of Luc et al. 2020, which are BigGAN's.
-    beta1: float = 0.0
+    beta1: PartBelowOne = 0.0
     """decay of the gradient's mean (Luc et al. 2020, E.2)"""
-    beta2: float = 0.999
+    beta2: PartBelowOne = 0.999
     """decay of the gradient's square (Luc et al. 2020, E.2)"""
     # Our choice: the usual value; no paper prints it.
-    epsilon: float = 1e-8
+    epsilon: NotNegative = 1e-8
     """added to the denominator"""
 
 
 class AverageSpec(Spec):
     """Exponential moving average of the generator's weights; sampling uses it."""
 
-    decay: float = 0.9999
+    decay: PartBelowOne = 0.9999
     """weight of the old average at each step"""
-    start: int = 20_000
+    start: Number = 20_000
     """steps before averaging begins; until then the average is the latest weights"""
-    ramp: float | None = None
+    ramp: PositivePart | None = None
     """the average looks back on this part of the steps so far, while that is less than what decay says, so that a short
     training is averaged over as little as it has; none: always as decay says"""
     feeds: bool = True
     """in a cascade, the average feeds the levels above; False: the raw weights do"""
-
-    def validate(self) -> None:
-        require(0 <= self.decay < 1, f"decay must be in [0, 1), got {self.decay}")
-        require(self.ramp is None or 0 < self.ramp <= 1, f"ramp must be in (0, 1], got {self.ramp}")
 
     def decay_at(self, updates: int) -> float:
         """The decay of update number ``updates`` (from 1) since averaging began; 0 while it takes the weights as such.
@@ -68,19 +65,12 @@ class StandingStatisticsSpec(Spec):
     Our choice for DVD-GAN: the same; its paper does not say what statistics sampling uses.
     """
 
-    batches: int = 100
+    batches: Count = 100
     """number of forward passes"""
-    clips: int = 256
+    clips: Count = 256
     """clips per pass; a pass gives the statistics of one batch and is never cut, so it has to fit into memory"""
-    sigma: float | None = None
+    sigma: NotNegative | None = None
     """standard deviation of their noise; None: that of the noise which is then sampled with"""
-
-    def validate(self) -> None:
-        for name in ("batches", "clips"):
-            require(getattr(self, name) >= 1, f"{name} must be at least 1, got {getattr(self, name)}")
-        require(
-            self.sigma is None or 0 <= self.sigma < math.inf, f"sigma must be at least 0, got {self.sigma}"
-        )
 
     def at(self, sigma: float) -> Self:
         """Those for samples whose noise has this deviation: filled in, unless one is set."""
@@ -104,17 +94,13 @@ class Share(NamedTuple):
 class BatchSpec(Spec):
     """How a batch is put together. Over how many processes it is shared is a matter of the launch."""
 
-    global_batch: int = 512
+    global_batch: Count = 512
     """clips per update, over all processes that train together"""
-    micro_batch: int = 512
+    micro_batch: Count = 512
     """clips per forward pass of one process; fewer than its share means accumulated gradients, which is not the
     same as a big batch: batch statistics and mixed projection see one micro-batch"""
     sync_batch_norm: bool = False
     """batch statistics are taken over all processes, as in TrIVD-GAN and CVG; the other papers do not say"""
-
-    def validate(self) -> None:
-        for name in ("global_batch", "micro_batch"):
-            require(getattr(self, name) >= 1, f"{name} must be at least 1, got {getattr(self, name)}")
 
     @property
     def per_pass(self) -> int:
@@ -146,15 +132,15 @@ class BatchSpec(Spec):
 class TrainingSpec(Spec):
     """How a level is trained."""
 
-    steps: int = 300_000
+    steps: Number = 300_000
     """generator updates"""
-    discriminator_updates: int = 2
+    discriminator_updates: Count = 2
     """discriminator updates per generator update"""
     batch: BatchSpec = BatchSpec()
     adam: AdamSpec = AdamSpec()
     average: AverageSpec | None = AverageSpec()
     """moving average of the generator's weights; None samples the raw weights"""
-    orthogonal_penalty: float = 0.0
+    orthogonal_penalty: NotNegative = 0.0
     """weight of the generator's orthogonality penalty (Luc et al. 2020, E.2: 1e-4)"""
     class_margin: ClassMarginSpec | None = None
     """discriminators also learn to tell the classes of real clips apart; no paper has it"""
@@ -169,15 +155,8 @@ class TrainingSpec(Spec):
     """compute in bfloat16 with float32 weights, statistics and losses"""
     flip: bool = False
     """mirror clips at random"""
-    seed: int = 0
+    seed: Seed = 0
     """everything random derives from it"""
-
-    def validate(self) -> None:
-        require(self.steps >= 0, f"steps must be at least 0, got {self.steps}")
-        require(
-            self.discriminator_updates >= 1,
-            f"discriminator_updates must be at least 1, got {self.discriminator_updates}",
-        )
 
 
 class BestSpec(Spec):
@@ -185,40 +164,34 @@ class BestSpec(Spec):
 
     protocol: str | None = None
     """a protocol of vidgan evaluate; none evaluates nothing while training"""
-    every: int = 5000
+    every: Count = 5000
     """steps between evaluations"""
-    clips: int | None = None
+    clips: Count | None = None
     """evaluated clips; none: as many as the protocol says"""
-    patience: int | None = None
+    patience: Count | None = None
     """evaluations in a row without a better result after which training ends; none trains all steps"""
 
     def validate(self) -> None:
-        require(self.every >= 1, f"every must be at least 1, got {self.every}")
         for name in ("clips", "patience"):
             value = getattr(self, name)
-            require(value is None or value >= 1, f"{name} must be at least 1, got {value}")
             require(value is None or self.protocol is not None, f"{name} is of no use without a protocol")
 
 
 class ReportingSpec(Spec):
     """What a run writes and how often."""
 
-    tick: int = 100
+    tick: Count = 100
     """steps between lines of the log"""
-    checkpoint: int = 1000
+    checkpoint: Count = 1000
     """steps between checkpoints"""
-    keep: int = 3
+    keep: Count = 3
     """latest checkpoints that are kept"""
-    samples: int = 1000
+    samples: Count = 1000
     """steps between samples from fixed latents"""
     collapse: CollapseSpec = CollapseSpec()
     """when the collapse detector gives alarm"""
     best: BestSpec = BestSpec()
     """evaluations while training, to find the best checkpoint"""
-
-    def validate(self) -> None:
-        for name in ("tick", "checkpoint", "keep", "samples"):
-            require(getattr(self, name) >= 1, f"{name} must be at least 1, got {getattr(self, name)}")
 
 
 class Experiment(Spec):
@@ -233,7 +206,7 @@ class Experiment(Spec):
     deviations: tuple[str, ...] = ()
     """what it changes against its paper"""
     levels: tuple[LevelSpec, ...]
-    classes: int = 1
+    classes: Count = 1
     """classes of the paper's data; the data at hand decide when a run starts"""
     conditional: bool = True
     """whether clips are generated by class; class-free data is one class"""
@@ -247,7 +220,6 @@ class Experiment(Spec):
 
     def validate(self) -> None:
         require(len(self.levels) > 0, "an experiment needs at least one level")
-        require(self.classes >= 1, f"classes must be at least 1, got {self.classes}")
         for index, level in enumerate(self.levels):
             below_of(self.levels, index)
             needed = not self.joint or index == len(self.levels) - 1

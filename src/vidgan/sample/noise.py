@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from vidgan.bounds import NotNegative, Real
 from vidgan.errors import UserError
 from vidgan.seeds import stream
 from vidgan.spec import Spec, require
@@ -14,11 +15,8 @@ from vidgan.spec import Spec, require
 class Scaled(Spec):
     """z ~ N(0, sigma^2): the truncation of Clark et al. 2019 (Figure 14: sigma 0.44)."""
 
-    sigma: float = 1.0
+    sigma: NotNegative = 1.0
     """standard deviation; 1 is no truncation, 0 the mean sample"""
-
-    def validate(self) -> None:
-        require(0 <= self.sigma < math.inf, f"sigma must be at least 0, got {self.sigma}")
 
     @property
     def deviation(self) -> float:
@@ -32,11 +30,11 @@ class Scaled(Spec):
 class Threshold(Spec):
     """z ~ N(0, 1), values beyond the threshold drawn again (Brock et al. 2018, 3.1; Luc et al. 2020, D.1)."""
 
-    limit: float
+    limit: Real
     """largest absolute value kept"""
 
     def validate(self) -> None:
-        require(0 < self.limit < math.inf, f"the threshold must be positive, got {self.limit}")
+        require(self.limit > 0, f"the threshold must be positive, got {self.limit}")
 
     @property
     def deviation(self) -> float:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from vidgan.bounds import Count, NotNegative, Real, Seed
 from vidgan.errors import UserError
 from vidgan.evaluation.metrics.features import (
     Floats,
@@ -76,7 +77,7 @@ class KernelDistance(OfLayer):
 class PrecisionRecall(OfLayer):
     """Precision (the headline), recall, density and coverage."""
 
-    k: int = 5
+    k: Count = 5
     """a ball around a clip's features reaches to its k-th neighbour"""
 
     @property
@@ -97,15 +98,12 @@ class PrecisionRecall(OfLayer):
 class InceptionScore(OfFakes):
     """Inception Score of the logits: mean over splits."""
 
-    splits: int = 1
+    splits: Count = 1
     """parts of clips that are neighbours once they are shuffled, each scored for itself"""
-    epsilon: float = 0.0
+    epsilon: NotNegative = 0.0
     """added inside the logarithms"""
-    shuffle: int | None = None
+    shuffle: Seed | None = None
     """seed of numpy's RandomState that orders clips before the split; None keeps the order"""
-
-    def validate(self) -> None:
-        require(self.splits >= 1, f"splits must be at least 1, got {self.splits}")
 
     def warnings(self, clips: int) -> list[str]:
         said = (
@@ -150,7 +148,7 @@ class ClassAccuracy(OfFakes):
 class PixelGap(Metric):
     """Largest difference between generated and real means of a colour channel; shares of dark clips beside it."""
 
-    dark: float = -0.9
+    dark: Real = -0.9
     """a clip whose mean over all pixels is below this is dark, in [-1, 1]"""
 
     def against(self, real: Table | None) -> Scorer:
@@ -175,13 +173,10 @@ class SpectralGap(Metric):
     frames and rings of the absolute difference of their base-ten logarithms.
     """
 
-    groups: int = 3
+    groups: Count = 3
     """groups of clips that are neighbours once they are shuffled, over which deviations are taken"""
-    shuffle: int | None = None
+    shuffle: Seed | None = None
     """seed of numpy's RandomState that orders clips before they are grouped; None keeps the order"""
-
-    def validate(self) -> None:
-        require(self.groups >= 1, f"groups must be at least 1, got {self.groups}")
 
     def against(self, real: Table | None) -> Scorer:
         assert real is not None
@@ -213,11 +208,8 @@ class SpectralGap(Metric):
 class BestFuture(OfFakes):
     """Per real clip the best of several futures by its mean over time; then the mean over clips and frames."""
 
-    futures: int = 100
+    futures: Count = 100
     """continuations per real clip"""
-
-    def validate(self) -> None:
-        require(self.futures >= 1, f"futures must be at least 1, got {self.futures}")
 
     def against(self, real: Table | None) -> Scorer:
         def score(fake: Table) -> Score:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vidgan.bounds import Count, Length
 from vidgan.errors import UserError
 from vidgan.evaluation.classifier import load_in_domain
 from vidgan.evaluation.features import resize
@@ -97,7 +98,7 @@ class HalfPixelBilinear(Spec):
 class RepeatLast(Spec):
     """A clip that is too short for the network is made longer by repeating its last frame."""
 
-    frames: int = I3D_FRAMES
+    frames: Length = I3D_FRAMES
     """the least number of frames"""
 
     def apply(self, frames: Tensor) -> Tensor:
@@ -128,7 +129,7 @@ class I3DInput(Features):
 class I3DFeatures(I3DInput):
     """I3D with weights from a file: ``logits`` averaged over time, ``features`` the average pool (1024)."""
 
-    classes: int = 400
+    classes: Count = 400
     """400 or 600: Kinetics-400 or -600"""
 
     def validate(self) -> None:

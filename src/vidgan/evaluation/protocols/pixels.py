@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from vidgan.bounds import Length
 from vidgan.data.synthetic import SyntheticDataset
 from vidgan.errors import UserError
 from vidgan.evaluation.metrics.features import Floats
@@ -62,7 +63,7 @@ class PixelMeans(Features):
 class PowerSpectra(Features):
     """Radially averaged power of some frames' luma (ITU-R BT.601, in [0, 1]): ``spectra`` (frames x rings)."""
 
-    positions: tuple[int, ...] = (1, 10, 25, 50)
+    positions: tuple[Length, ...] = (1, 10, 25, 50)
     """frames, counted from 1"""
 
     def validate(self) -> None:

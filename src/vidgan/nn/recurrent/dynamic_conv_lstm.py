@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vidgan.bounds import Length
 from vidgan.nn.layers import Conv2d, Linear, join
 from vidgan.nn.recurrent.conv_lstm import half_of, remember
 from vidgan.nn.recurrent.unit import (
@@ -31,18 +32,17 @@ POOLED = 4
 class DynamicConvLSTMSpec(GatedUnitSpec):
     """A ConvLSTM with eight predicted kernels: four gates, each on the input and on the hidden state."""
 
-    kernel: int = 3
+    kernel: Length = 3
     """size of the predicted kernels (odd)"""
     # Our choice: F.4 names none. After a softmax over input channels a convolution sums k*k averages, so that
     # with ReLU the state gets about ten times larger at each step.
     activation: ActivationSpec = TanhSpec()
     """of the new content and of the cell on its way out"""
-    width: int = 8
+    width: Length = 8
     """hidden channels, and hidden units, of the Kernel CNN"""
 
     def validate(self) -> None:
         super().validate()
-        require(self.width >= 1, f"width must be at least 1, got {self.width}")
 
     def build(self, inputs: int, hidden: int) -> Unit:
         return DynamicConvLSTM(

@@ -29,6 +29,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
+from vidgan.bounds import Length
 from vidgan.nn.layers import require_odd
 from vidgan.nn.warping import FactorisedWarpSpec, WarpSpec
 from vidgan.shapes import stack_time
@@ -132,7 +133,7 @@ class UnitSpec(Spec, ABC):
 class GatedUnitSpec(UnitSpec, ABC):
     """A unit of gates and a candidate, each a convolution of input and state."""
 
-    kernel: int = 3
+    kernel: Length = 3
     """size of the convolutions of gates and candidate (odd)"""
     activation: ActivationSpec = ReLUSpec()
     """of the candidate"""
