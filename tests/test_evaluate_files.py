@@ -109,6 +109,7 @@ def test_what_goes_on_record(tmp_path: Path, capsys: Capture) -> None:
         "classes": [],
         "resize": "bilinear",
         "crop": "centre",
+        "fit": None,
         "bits": 8,
         "real_codec": "none",
         "fake_codec": "none",

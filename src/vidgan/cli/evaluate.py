@@ -3,7 +3,7 @@
 import math
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -60,6 +60,8 @@ class Measuring(Weights, Noise, Code):
     """source frames from one frame to the next"""
     size: int | None = None
     """side of the clips (pixels); files are resized"""
+    fit: Literal["crop", "squash"] | None = None
+    """files that are not square: crop or squash them"""
     classes: tuple[str, ...] = ()
     """of a run, only these, generated and real (all)"""
     futures: int | None = None
@@ -163,6 +165,7 @@ def with_options(named: Protocol, options: Measuring) -> Protocol:
         frames=options.frames,
         stride=options.stride,
         size=options.size,
+        fit=options.fit,
         futures=options.futures,
         positions=options.positions,
         runs=options.runs,

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from vidgan.data.dataset import Dataset
+from vidgan.data.dataset import Dataset, Frames
 from vidgan.data.layouts import Split
 from vidgan.data.loader import to_float
 from vidgan.data.raw_videos import RawVideos
 from vidgan.data.store import PreparedDataset, shard_name
-from vidgan.data.window import WindowSpec, centre_place, cut
+from vidgan.data.window import WindowSpec, centre_place, cut, resized
 from vidgan.errors import UserError, some
 from vidgan.evaluation.metrics.frames import copy_last
 from vidgan.evaluation.protocols.base import Draw, EvaluationBatch, Sampling
@@ -50,6 +50,7 @@ class DataClips(Clips):
 
     Args:
         only: classes that are drawn from, by name; none: all.
+        shape: height and width to which whole frames are squashed, instead of cutting out the middle square.
 
     Attributes:
         left_out: videos without room for a clip.
@@ -61,8 +62,15 @@ class DataClips(Clips):
     """
 
     def __init__(
-        self, dataset: Dataset, window: WindowSpec, draw: Draw, seed: int, only: Sequence[str] = ()
+        self,
+        dataset: Dataset,
+        window: WindowSpec,
+        draw: Draw,
+        seed: int,
+        only: Sequence[str] = (),
+        shape: tuple[int, int] | None = None,
     ) -> None:
+        self.shape = shape
         self.dataset, self.window, self.draw, self.seed = dataset, window, draw, seed
         self.classes, self.only = dataset.classes, tuple(only)
         if unknown := [name for name in only if name not in dataset.classes]:
@@ -120,7 +128,7 @@ class DataClips(Clips):
             "data": self.dataset.fingerprint,
             "stamp": stamp(self.dataset),
             "window": to_json(self.window),
-            "fit": "shorter side resized, longer cropped",
+            "fit": "shorter side resized, longer cropped" if self.shape is None else list(self.shape),
             "draw": to_json(self.draw),
             "seed": self.seed if self.draw.shuffled or self.draw.random_start else None,
             "only": list(self.only),
@@ -131,10 +139,22 @@ class DataClips(Clips):
         videos, labels = [], []
         for n in numbers:
             index, number = self.chosen[n]
-            place = centre_place(self.dataset, self.window, index)
-            videos.append(cut(self.dataset, self.window, place._replace(start=self._start(index, number))))
+            videos.append(self._window(index, self._start(index, number)))
             labels.append(self.dataset.info(index).label)
         return EvaluationBatch(np.stack(videos), np.asarray(labels, np.int64))
+
+    def _window(self, index: int, start: int) -> Frames:
+        if self.shape is None:
+            place = centre_place(self.dataset, self.window, index)
+            return cut(self.dataset, self.window, place._replace(start=start))
+        frames = self.dataset.read(index, start, self.window.frames, self.window.stride)
+        return resized(frames, *self.shape)
+
+    @property
+    def larger(self) -> int:
+        """Clips that are stored larger than they are measured, and so are resized once more."""
+        sides = (min(self.dataset.info(index)[2:]) for index, _ in self.chosen)
+        return sum(side > self.window.size for side in sides)
 
 
 def order_of(dataset: Dataset, draw: Draw, seed: int, only: Sequence[str] = ()) -> list[int]:

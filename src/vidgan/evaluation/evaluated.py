@@ -4,7 +4,7 @@ Each says which clips a protocol looks at and what goes on record; all else of a
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -121,6 +121,10 @@ class OfExperiment(Evaluated):
             raise UserError(
                 f"{name} takes clips of {frames} frames; this model makes {made}: choose --frames {made} or fewer"
             )
+        if asked.fit is not None:
+            raise UserError(
+                "fit says what becomes of videos that are not square; a model's are: leave it out"
+            )
         if asked.size not in (None, whole.size):
             raise UserError(
                 f"this model makes clips of {whole.size}x{whole.size}, not {asked.size}x{asked.size}"
@@ -158,7 +162,7 @@ class OfExperiment(Evaluated):
             self.fakes(filled, given),
             against,
             None if real is None else facts_of(real, against or given),
-            first_by_name(against or given),
+            (*first_by_name(against or given), *resized_again(against or given)),
         )
 
     def adapted(self, protocol: Protocol) -> Protocol:
@@ -299,13 +303,15 @@ class FinishedVideos(Evaluated):
         chosen = order_of(videos, own, protocol.seed)[:count]
         lengths = {videos.name(index): videos.info(index).frames for index in chosen}
         frames = asked.frames or min(lengths.values())
-        evaluated = DataClips(videos, WindowSpec(size=size, frames=frames), own, protocol.seed)
+        form = self._fit(protocol, chosen)
+        shape = self._shape(protocol) if form == "squash" else None
+        evaluated = DataClips(videos, WindowSpec(size=size, frames=frames), own, protocol.seed, shape=shape)
         clips: Clips = evaluated
         reals = None
         if protocol.real is not None and real is not None:
             window, draw = WindowSpec(size=size, frames=frames, stride=stride), protocol.real
             draw = Draw(count=max(1, count // futures)) if paired else draw
-            reals = DataClips(real, window, draw, protocol.seed)
+            reals = DataClips(real, window, draw, protocol.seed, shape=shape)
             if paired:
                 clips = PairedClips(evaluated, reals, futures)
         filled = protocol.replace(
@@ -315,6 +321,7 @@ class FinishedVideos(Evaluated):
                 whole=max(lengths.values()),
                 stride=stride,
                 size=size,
+                fit=form,
                 real_codec=None if reals is None else codec_of(reals.dataset),
                 fake_codec=videos.codec,
             ),
@@ -336,8 +343,32 @@ class FinishedVideos(Evaluated):
             lambda run: clips,
             reals if metric.needs_real else None,
             None if real is None else {**facts_of(real, reals), "drawn_at_random": random},
-            (*said, *first_by_name(reals)),
+            (*said, *first_by_name(reals), *resized_again(reals)),
         )
+
+    def _fit(self, protocol: Protocol, chosen: Sequence[int]) -> str | None:
+        """What becomes of frames that are not square; None where that is not said and the ``chosen`` videos are.
+
+        Raises:
+            UserError: where it has to be said.
+        """
+        if protocol.source.fit is not None:
+            return protocol.source.fit
+        for index in chosen:
+            _, _, height, width = self.videos.info(index)
+            if height != width and protocol.features.squashes:
+                return "squash"
+            if height != width:
+                raise UserError(
+                    f"{self.videos.name(index)} is {width}x{height} pixels, which is not square: say by --fit crop "
+                    "that the middle is measured, or by --fit squash that it is the whole frame, made a square"
+                )
+        return None
+
+    def _shape(self, protocol: Protocol) -> tuple[int, int]:
+        """Height and width of squashed frames: those of the first video where the network squashes by itself."""
+        _, _, height, width = self.videos.info(0)
+        return (height, width) if protocol.features.squashes else (self.videos.size, self.videos.size)
 
 
 def cut_short(lengths: Mapping[str, int]) -> list[str]:
@@ -358,6 +389,16 @@ def first_by_name(real: DataClips | None) -> tuple[str, ...]:
         return ()
     videos = len({index for index, _ in real.chosen})
     return (f"the first {videos} of {len(real.dataset)} real videos by name were measured",)
+
+
+def resized_again(real: DataClips | None) -> tuple[str, ...]:
+    """A warning where real clips are larger than what they are compared with."""
+    if real is None or not real.larger:
+        return ()
+    return (
+        f"{real.larger} of {real.count} real clips are stored larger than {real.window.size} pixels and were resized "
+        f"once more: vidgan prepare --size {real.window.size} resizes once",
+    )
 
 
 def facts_of(dataset: Dataset, clips: DataClips | None) -> dict[str, Any]:

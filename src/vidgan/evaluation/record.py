@@ -190,6 +190,7 @@ def evaluate(
     frames: int | None = None,
     stride: int | None = None,
     size: int | None = None,
+    fit: str | None = None,
     classes: Sequence[str] = (),
     runs: int | None = None,
     seed: int | None = None,
@@ -222,6 +223,7 @@ def evaluate(
         frames: frames per clip.
         stride: source frames from one frame of a real clip to the next.
         size: side of the clips (pixels), to which videos are resized.
+        fit: of videos that are not square: ``crop`` to the middle, or ``squash`` the whole frame.
         classes: of a model, only these, generated and real.
         runs: repetitions with other noise, for a deviation over runs.
         seed: of noise, draws and resampling.
@@ -243,6 +245,7 @@ def evaluate(
         frames=frames,
         stride=stride,
         size=size,
+        fit=fit,
         classes=classes,
         runs=runs,
         seed=seed,

@@ -267,6 +267,7 @@ def adjusted(
     frames: int | None = None,
     stride: int | None = None,
     size: int | None = None,
+    fit: str | None = None,
     classes: Sequence[str] = (),
     futures: int | None = None,
     positions: Sequence[int] = (),
@@ -298,7 +299,12 @@ def adjusted(
         metric=metric,
         features=features,
         source=replaced(
-            protocol.source, frames=frames, stride=stride, size=size, classes=tuple(classes) or None
+            protocol.source,
+            frames=frames,
+            stride=stride,
+            size=size,
+            fit=fit,
+            classes=tuple(classes) or None,
         ),
         real=None if real is None else replaced(real, count=real_clips, windows=windows),
         sampling=None if sampling is None else replaced(sampling, truncation=truncation, averaged=averaged),

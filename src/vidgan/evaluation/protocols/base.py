@@ -91,6 +91,11 @@ class Features(Spec, ABC):
         return None
 
     @property
+    def squashes(self) -> bool:
+        """Whether whole frames of any shape are brought to the network's own square."""
+        return False
+
+    @property
     def needs_truth(self) -> bool:
         """Whether clips are continuations that are set beside what really followed."""
         return False
@@ -212,9 +217,13 @@ class ClipForm(Spec):
     classes: tuple[str, ...] = ()
     """only clips of these classes, generated and real; none: of all"""
     resize: str = "bilinear"
-    """filter that brings files to this size by their shorter side; prepared data are not resized again"""
+    """filter that brings files, and larger prepared data, to this size by their shorter side"""
     crop: str = "centre"
     """where the square is cut out"""
+    fit: str | None = None
+    """what becomes of frames that are not square: ``crop`` cuts out the middle, ``squash`` brings the whole frame to a
+    square; None: ``squash`` where the network does so with whatever it is given, else videos that are not square are
+    refused. A model's clips are square, and real ones beside them are cropped as it was trained."""
     bits: Length = 8
     """clips are rounded to this many bits per value before the network sees them"""
     real_codec: str | None = None
@@ -224,6 +233,7 @@ class ClipForm(Spec):
 
     def validate(self) -> None:
         require(self.resize in FILTERS, f"resize is one of {', '.join(FILTERS)}, not {self.resize!r}")
+        require(self.fit in (None, "crop", "squash"), f"fit is crop or squash, not {self.fit!r}")
         require(self.crop == "centre" and self.bits == 8, "clips are cut from the centre and have 8 bits")
 
 

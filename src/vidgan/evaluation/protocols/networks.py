@@ -114,6 +114,10 @@ class I3DInput(Features):
     short: RepeatLast | None = None
     """what becomes of clips of fewer than nine frames; None refuses them"""
 
+    @property
+    def squashes(self) -> bool:
+        return True
+
     def prepared(self, frames: Tensor) -> Tensor:
         """Bytes (B T 3 H W) as the network takes them."""
         if self.short is not None:
@@ -150,6 +154,10 @@ class I3DFeatures(I3DInput):
 
 class ForeignI3D(Features):
     """The TorchScript I3D-400: its resizing, range and graph are the program's own."""
+
+    @property
+    def squashes(self) -> bool:
+        return True
 
     @property
     def weights_of(self) -> str:
@@ -201,6 +209,10 @@ class C3DFeatures(Features):
 
     input: TganInput | Tganv2Input = TganInput()
     """preparation"""
+
+    @property
+    def squashes(self) -> bool:
+        return True
 
     @property
     def weights_of(self) -> str:
