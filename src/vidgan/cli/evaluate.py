@@ -3,7 +3,7 @@
 import math
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import tyro
 
@@ -60,8 +60,8 @@ class Measuring(Weights, Noise, Code):
     """source frames from one frame to the next"""
     size: int | None = None
     """side of the clips (pixels); files are resized"""
-    fit: Literal["crop", "squash"] | None = None
-    """files that are not square: crop or squash them"""
+    fit: str | None = None
+    """crop or squash files that are not square"""
     classes: tuple[str, ...] = ()
     """of a run, only these, generated and real (all)"""
     futures: int | None = None

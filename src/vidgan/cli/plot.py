@@ -144,9 +144,9 @@ class TruncationCurve(evaluate.Measuring):
     """
 
     sigmas: Annotated[tuple[float, ...], tyro.conf.arg(metavar="FLOAT ...")] = (0.2, 0.4, 0.6, 0.8, 1.0)
-    """standard deviations of the noise"""
+    """deviations"""
     out: Path | None = None
-    """file to write: .svg, .pdf or .png (RUN/truncation.svg)"""
+    """svg, pdf or png to write (RUN/truncation.svg)"""
 
 
 def truncation_curve(args: list[str]) -> Path:

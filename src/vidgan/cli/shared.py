@@ -54,7 +54,7 @@ class Weights(Device):
     raw: bool = False
     """raw weights instead of their moving average"""
     statistics_sigma: float | None = None
-    """deviation of the noise of standing statistics (the samples' own)"""
+    """sigma of standing statistics (the samples' own)"""
 
     def model(self, path: Path, data: str | None = None) -> Model:
         """The model of a run, which keeps the standing statistics that are taken, or of a saved folder.
