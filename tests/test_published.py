@@ -118,7 +118,7 @@ def test_a_part_of_a_video_is_its_own_frames(tmp_path: Path, suffix: str) -> Non
     path = tmp_path / f"whole{suffix}"
     miniatures.video(path, frames=20)  # 25 per second: frame 5 is shown at 0.2 s
     part = VideoPart(path, "part", 0, start=0.2, end=0.48)
-    rate, frames = part.open(Resizer(32, "bilinear"))
+    rate, frames, _ = part.open(Resizer(32, "bilinear"))
     assert rate == pytest.approx(25, rel=0.01)
     assert [number_of(frame) for frame in frames] == list(range(5, 12))
     late = VideoPart(path, "part", 0, start=7, end=9)

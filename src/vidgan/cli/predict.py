@@ -1,6 +1,7 @@
 """``vidgan predict RUN VIDEO``: continues a video with a frame-conditional model."""
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -11,11 +12,13 @@ from torch import Tensor
 
 from vidgan.cli.parse import option_set, parse
 from vidgan.cli.shared import Noise, Run, Weights, at_least, output_folder, say, warnings_said
+from vidgan.data.animation import WEBP, Animation, is_animation
+from vidgan.data.codecs import Frame
 from vidgan.data.dataset import Frames
 from vidgan.data.images import IMAGES, StripImage
 from vidgan.data.loader import to_float
 from vidgan.data.resize import Resizer
-from vidgan.data.video import BrokenClipError, VideoFile
+from vidgan.data.video import BrokenClipError, ClipSource, VideoFile
 from vidgan.errors import UserError
 from vidgan.models.level import LevelSpec
 from vidgan.names import tell
@@ -152,27 +155,43 @@ def read_source(path: Path, level: LevelSpec, start: int, length: int) -> Source
     """
     if not path.is_file():
         raise UserError(f"there is no video {path}")
-    frames = read_frames(path, level.size)
     count, stride = level.context_frames, level.stride
-    needed = start + (count - 1) * stride + 1
-    if len(frames) < needed:
+    wanted = range(start, start + (count + length) * stride, stride)
+    needed = wanted[count - 1] + 1
+    frames, held = read_frames(path, level.size, wanted)
+    if len(frames) < count:
         raise UserError(
-            f"{path.name} has {counted(len(frames), 'frame')}; the model is given frames up to number {needed}"
+            f"{path.name} has {counted(held, 'frame')}; the model is given frames up to number {needed}"
         )
-    top, left = ((side - level.size) // 2 for side in frames.shape[1:3])
-    square = frames[start::stride, top : top + level.size, left : left + level.size]
-    given, after = square[:count], square[count : count + length]
+    top, left = ((side - level.size) // 2 for side in frames[0].shape[:2])
+    square = np.stack(frames)[:, top : top + level.size, left : left + level.size]
+    given, after = square[:count], square[count:]
     return Source(np.ascontiguousarray(given), after if len(after) == length else None)
 
 
-def read_frames(path: Path, size: int) -> Frames:
-    """All frames of a video with the shorter side at ``size`` pixels; those of an image stand side by side in it.
+def read_frames(path: Path, size: int, wanted: range) -> tuple[list[Frame], int]:
+    """The frames with these numbers, as far as there are any, and how many there are up to the last of them.
+
+    The shorter side is resized to ``size`` pixels. Frames of an image stand side by side in it.
 
     Raises:
         UserError: if the file cannot be decoded.
     """
-    kind = StripImage if path.suffix.lower() in IMAGES else VideoFile
+    frames, held = [], 0
     try:
-        return np.stack(list(kind(path, path.name, 0).open(Resizer(size, "bilinear")).frames))
+        opened = clip_at(path).open(Resizer(size, "bilinear"))
+        for held, frame in enumerate(islice(opened.frames, wanted[-1] + 1), 1):
+            if held - 1 in wanted:
+                frames.append(frame)
     except BrokenClipError as error:
         raise UserError(f"{path} is not a video that can be read: {error}") from error
+    for remark in opened.remarks:
+        say(f"{path.name}: {remark}")
+    return frames, held
+
+
+def clip_at(path: Path) -> ClipSource:
+    """What reads the file at ``path`` by its name; a WebP is an animation, or an image of frames side by side."""
+    image = path.suffix.lower() in IMAGES and not is_animation(path)
+    kind = StripImage if image else Animation if path.suffix.lower() == WEBP else VideoFile
+    return kind(path, path.name, 0)

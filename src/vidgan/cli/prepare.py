@@ -11,6 +11,7 @@ from vidgan.cli.progress import Advance, clips_progress
 from vidgan.cli.shared import at_least
 from vidgan.data.prepare import CodecName, Share, one_per_core, prepare_by, prepare_share, prepare_spec
 from vidgan.data.store import LayoutName, PreparedDataset
+from vidgan.data.timeline import MAX_GAP
 from vidgan.errors import UserError
 from vidgan.names import tell
 from vidgan.report.words import count
@@ -32,7 +33,7 @@ class Options:
     dest: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DEST")]
     """folder to make; a preparation that was interrupted there is continued"""
     layout: LayoutName = "folder"
-    """folder: a folder of videos (mp4, avi, webm, mkv, mov, gif) per class, or videos without classes;
+    """folder: a folder of videos (whatever FFmpeg reads, animated WebP) per class, or videos without classes;
     strips: the same with an image per clip, its square frames side by side; frames: with a folder per clip, an image
     for each frame; the others: datasets as they are published (docs/datasets.md)"""
     split: str | None = None
@@ -47,6 +48,10 @@ class Options:
     """how frames are stored: raw and png keep every bit, jpeg is smaller and lossy"""
     quality: int = 95
     """of jpeg, 1 to 100"""
+    fps: float | None = None
+    """frames per second to which videos are resampled, each frame the nearest in time (their own rates)"""
+    max_gap: float = MAX_GAP
+    """seconds between two frames from which on a gap is closed: the recorder paused, or a time stamp is wrong"""
     workers: int | None = None
     """worker processes; one per core without it, 0 works in this process"""
 
@@ -57,7 +62,14 @@ def run(args: list[str]) -> int:
     if options.workers is not None:
         at_least("--workers", options.workers, 0)
     spec = prepare_spec(
-        options.layout, options.split, options.size, options.resize, options.codec, options.quality
+        options.layout,
+        options.split,
+        options.size,
+        options.resize,
+        options.codec,
+        options.quality,
+        options.fps,
+        options.max_gap,
     )
     share = None if options.shard is None else _share(options.shard)
     workers = one_per_core() if options.workers is None else options.workers

@@ -10,6 +10,7 @@ from PIL import Image, ImageOps
 
 from vidgan.data.codecs import Frame
 from vidgan.data.resize import Resizer
+from vidgan.data.timeline import MAX_GAP
 from vidgan.data.video import BrokenClipError, ClipSource, Opened
 
 IMAGES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
@@ -38,7 +39,7 @@ def read_image(path: Path) -> Frame:
 class StripImage(ClipSource):
     """An image whose square frames stand side by side: the image's height is the frames' side."""
 
-    def open(self, resizer: Resizer) -> Opened:
+    def open(self, resizer: Resizer, max_gap: float = MAX_GAP) -> Opened:
         strip = read_image(self.path)
         side, width = strip.shape[:2]
         if width % side:
@@ -50,7 +51,7 @@ class StripImage(ClipSource):
 class FrameFolder(ClipSource):
     """A folder whose images are the frames, in the order of the numbers in their names."""
 
-    def open(self, resizer: Resizer) -> Opened:
+    def open(self, resizer: Resizer, max_gap: float = MAX_GAP) -> Opened:
         try:
             names = [name for name in os.listdir(self.path) if _is_image(name)]
         except OSError as error:

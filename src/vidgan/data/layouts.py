@@ -9,14 +9,13 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
+from vidgan.data.animation import WEBP, Animation
 from vidgan.data.images import IMAGES, FrameFolder, StripImage
 from vidgan.data.listing import Listing, Remark, list_files, list_folders
-from vidgan.data.video import ClipSource, VideoFile
+from vidgan.data.video import VIDEOS, ClipSource, VideoFile
 from vidgan.errors import UserError, did_you_mean, some
 from vidgan.names import printable
 from vidgan.spec import Spec, require
-
-VIDEOS = (".mp4", ".avi", ".webm", ".mkv", ".mov", ".gif")
 
 PARTS = ("train", "training", "val", "valid", "validation", "test", "testing")
 
@@ -73,7 +72,7 @@ class Folder(Layout):
     """One folder of videos per class, named as the class; or the videos themselves, without classes."""
 
     def find(self, source: Path) -> FoundClips:
-        return _classes_of(source, list_files, VIDEOS, "videos", VideoFile)
+        return _classes_of(source, list_files, (*VIDEOS, WEBP), "videos", _video)
 
 
 class Strips(Layout):
@@ -90,12 +89,16 @@ class FrameFolders(Layout):
         return _classes_of(source, list_folders, IMAGES, "folders of frame images", FrameFolder)
 
 
+def _video(path: Path, name: str, label: int) -> ClipSource:
+    return (Animation if path.suffix.lower() == WEBP else VideoFile)(path, name, label)
+
+
 def _classes_of(
     source: Path,
     find: Callable[[Path, tuple[str, ...]], Listing],
     suffixes: tuple[str, ...],
     what: str,
-    kind: type[ClipSource],
+    clip: Callable[[Path, str, int], ClipSource],
 ) -> FoundClips:
     require_folder(source, what)
     known = f"{what} ({', '.join(suffix[1:] for suffix in suffixes)})"
@@ -120,7 +123,7 @@ def _classes_of(
             f"class folders of {source} without {known}: {', '.join(empty)}; fill or remove them{held}"
         )
     sources = [
-        kind(path=file, name=file.relative_to(source).as_posix(), label=label)
+        clip(file, file.relative_to(source).as_posix(), label)
         for label, files in enumerate(folders.values())
         for file in files
     ]

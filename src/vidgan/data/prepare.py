@@ -26,8 +26,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidgan.data.check import damaged_shards
-from vidgan.data.codecs import Codec, Jpeg, Png, Raw
+from vidgan.data.codecs import Jpeg, Png, Raw
 from vidgan.data.layouts import FoundClips, LeftOut, Split
+from vidgan.data.listing import Remarks
 from vidgan.data.resize import Resizer
 from vidgan.data.shards import (
     Shard,
@@ -57,6 +58,7 @@ from vidgan.data.store import (
     read_index,
     shard_name,
 )
+from vidgan.data.timeline import MAX_GAP, at_rate
 from vidgan.data.video import BrokenClipError, ClipSource
 from vidgan.data.workers import map_in_workers
 from vidgan.errors import UserError, did_you_mean, some
@@ -89,6 +91,8 @@ def prepare(
     resize: str = "bilinear",
     codec: CodecName = "raw",
     quality: int = 95,
+    fps: float | None = None,
+    max_gap: float = MAX_GAP,
     workers: int | None = None,
     progress: Progress = silent,
 ) -> PreparedDataset:
@@ -103,6 +107,8 @@ def prepare(
         resize: filter, ``bilinear`` (antialiased) or ``area`` (exact average).
         codec: how frames are stored; ``raw`` and ``png`` keep every bit, ``jpeg`` is smaller and lossy.
         quality: of jpeg, 1 to 100.
+        fps: frames per second to which videos are resampled, each frame the nearest in time; None: their own rates.
+        max_gap: seconds between two frames of a video from which on a gap is closed.
         workers: processes; None: one per core; 0: none, the work is done in this one.
         progress: shows how far the work has come; called once, and only if there is something to do.
 
@@ -110,14 +116,21 @@ def prepare(
         UserError: where the source is not usable, the destination holds something else, another run works there, or a
             class has no usable clip. What was done until then is kept.
     """
-    spec = prepare_spec(layout, split, size, resize, codec, quality)
+    spec = prepare_spec(layout, split, size, resize, codec, quality, fps, max_gap)
     return prepare_by(
         Path(source), Path(dest), spec, one_per_core() if workers is None else workers, progress
     )
 
 
 def prepare_spec(
-    layout: LayoutName, split: str | None, size: int, resize: str, codec: CodecName, quality: int
+    layout: LayoutName,
+    split: str | None,
+    size: int,
+    resize: str,
+    codec: CodecName,
+    quality: int,
+    fps: float | None = None,
+    max_gap: float = MAX_GAP,
 ) -> PrepareSpec:
     """The options of :func:`prepare` as one spec; raises :class:`UserError` for those that do not fit."""
     codecs: dict[CodecName, Raw | Png | Jpeg] = {"raw": Raw(), "png": Png(), "jpeg": Jpeg(quality=quality)}
@@ -131,11 +144,12 @@ def prepare_spec(
                 f"there is no {what} {name!r}{did_you_mean(name, known)}; there are {', '.join(known)}"
             )
     kind = LAYOUTS[layout]
+    plain = PrepareSpec(size=size, resize=resize, codec=codecs[codec], fps=fps, max_gap=max_gap)
     if split is None:
-        return PrepareSpec(layout=kind(), size=size, resize=resize, codec=codecs[codec])
+        return plain.replace(layout=kind())
     if not issubclass(kind, Split):
         raise UserError(f"{layout} has no splits: leave split out")
-    return PrepareSpec(layout=kind(split=split), size=size, resize=resize, codec=codecs[codec])
+    return plain.replace(layout=kind(split=split))
 
 
 def one_per_core() -> int:
@@ -351,7 +365,7 @@ def write_shard(spec: PrepareSpec, dest: Path, shard: Shard, begin: Callable[[in
         with part.open("wb") as file:
             for number, source in enumerate(shard.sources, shard.first):
                 begin(number)
-                outcomes.append(_store(source, resizer, spec.codec, file))
+                outcomes.append(_store(source, resizer, spec, file))
 
     with _writing_to(dest):
         write_whole(dest / shard_name(shard.number), fill)
@@ -364,13 +378,18 @@ def _remove_unfinished(shard: Shard, dest: Path) -> None:
         part.unlink(missing_ok=True)
 
 
-def _store(source: ClipSource, resizer: Resizer, codec: Codec, file: BinaryIO) -> Stored | str:
+def _store(source: ClipSource, resizer: Resizer, spec: PrepareSpec, file: BinaryIO) -> Stored | str:
     offset, crc, shape = file.tell(), 0, (0, 0)
     ends, crcs = [0], []
     try:
-        rate, stream = source.open(resizer)
+        opened = source.open(resizer, spec.max_gap)
+        rate, stream, remarks = opened.rate, opened.frames, list(opened.remarks)
+        if spec.fps is not None and rate is not None:
+            rate, stream = spec.fps, at_rate(stream, rate, spec.fps)
+        elif spec.fps is not None:
+            remarks.append("not resampled, since it says no frame rate")
         for frame in stream:
-            data = codec.pack(frame)
+            data = spec.codec.pack(frame)
             crc, shape = zlib.crc32(data, crc), frame.shape[:2]
             crcs.append(zlib.crc32(data))
             ends.append(ends[-1] + len(data))
@@ -379,11 +398,11 @@ def _store(source: ClipSource, resizer: Resizer, codec: Codec, file: BinaryIO) -
         file.seek(offset)
         file.truncate()
         return str(error)
-    table = b"" if isinstance(codec, Raw) else np.asarray(ends, "<u8").tobytes()
+    table = b"" if isinstance(spec.codec, Raw) else np.asarray(ends, "<u8").tobytes()
     table += np.asarray(crcs, "<u4").tobytes()
     file.write(table)
     crc = zlib.crc32(table, crc)
-    return Stored(len(crcs), shape[0], shape[1], rate, offset, file.tell() - offset, crc)
+    return Stored(len(crcs), shape[0], shape[1], rate, offset, file.tell() - offset, crc, remarks)
 
 
 def _write_index(found: FoundClips, shards: Sequence[Shard], spec: PrepareSpec, dest: Path) -> None:
@@ -395,7 +414,7 @@ def _write_index(found: FoundClips, shards: Sequence[Shard], spec: PrepareSpec, 
     """
     rows: list[tuple[object, ...]] = []
     names: list[str] = []
-    left_out = list(found.left_out)
+    left_out, remarks = list(found.left_out), Remarks(found.remarks)
     groups: dict[str, int] = {}
     for shard in shards:
         outcomes = outcomes_of(shard, dest)
@@ -408,7 +427,9 @@ def _write_index(found: FoundClips, shards: Sequence[Shard], spec: PrepareSpec, 
             rate = np.nan if outcome.rate is None else outcome.rate
             # A clip without a group gets a number of its own, under a name that no group has.
             group = groups.setdefault(source.group or f"/{len(names)}", len(groups))
-            rows.append((source.label, group, *outcome[:3], rate, shard.number, *outcome[4:]))
+            rows.append((source.label, group, *outcome[:3], rate, shard.number, *outcome[4:7]))
+            for remark in outcome.remarks:
+                remarks.add(remark, source.name)
             names.append(source.name)
     clips = np.array(rows, CLIP)
     try:
@@ -432,7 +453,7 @@ def _write_index(found: FoundClips, shards: Sequence[Shard], spec: PrepareSpec, 
         "classes": list(found.classes),
         "clips": len(clips),
         "left_out": [list(entry) for entry in left_out],
-        "remarks": [list(remark) for remark in found.remarks],
+        "remarks": [list(remark) for remark in remarks.all()],
     }
     header["fingerprint"] = fingerprint_of(header, table.getvalue(), sources)
     _write_bytes(dest / CLIPS, table.getvalue())

@@ -5,30 +5,26 @@ They are read in place and resized as they are read, so this suits evaluation, w
 
 import functools
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import av
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageSequence
 
+from vidgan.data.animation import WEBP, AnimationReader, animation_size
 from vidgan.data.codecs import Frame
 from vidgan.data.dataset import ClipInfo, Dataset, Frames
 from vidgan.data.layouts import contents
-from vidgan.data.listing import Remark, list_files
+from vidgan.data.listing import Remark, Remarks, list_files
 from vidgan.data.resize import Resizer
-from vidgan.data.video import Extent, read_video, video_extent
+from vidgan.data.video import UNREADABLE, VIDEOS, Reader, VideoReader, reason_of, video_size
 from vidgan.errors import UserError
-from vidgan.names import ffmpeg_file, printable
+from vidgan.names import printable
 
-FFMPEG = (
-    *(".mp4", ".avi", ".webm", ".mkv", ".mov", ".gif", ".m4v", ".mpg", ".mpeg", ".ts", ".wmv", ".flv"),
-    *(".3gp", ".ogv", ".y4m", ".vob", ".mts", ".m2ts", ".apng"),
-)
-ANIMATION, ARRAY = ".webp", ".npy"
-SUFFIXES = (*FFMPEG, ANIMATION, ARRAY)
+ARRAY = ".npy"
+SUFFIXES = (*VIDEOS, WEBP, ARRAY)
 """files that count as videos"""
 FILTER = "bilinear"
 """resize filter of files, see :mod:`vidgan.data.video`"""
@@ -43,8 +39,15 @@ class RawVideos(Dataset):
     """shorter side of the frames as they are read (pixels)"""
     codec: str
     """how they are stored: the files' suffixes, or ``none`` for arrays"""
-    remarks: tuple[Remark, ...] = ()
-    """on what lies beside them and is not read"""
+
+    @property
+    def remarks(self) -> tuple[Remark, ...]:
+        """On what lies beside them and is not read, and on files that were looked at."""
+        return ()
+
+    def rate(self, index: int) -> float | None:
+        """Frames per second of clip ``index``, or None where its file does not say; raises :class:`UserError`."""
+        return None
 
 
 class VideoFiles(RawVideos):
@@ -65,11 +68,11 @@ class VideoFiles(RawVideos):
         size: int | None,
         remarks: tuple[Remark, ...] = (),
     ) -> None:
-        self.remarks = remarks
+        self._remarks = Remarks(remarks)
         self.source, self.root, self.files = str(root), root, list(files)
         self._labels, self._classes = list(labels), classes
         self.size = _own_side(files[0]) if size is None else size
-        self._extents: dict[int, Extent] = {}
+        self._known: dict[int, _Known] = {}
         suffixes = sorted({path.suffix.lower()[1:] for path in files})
         self.codec = "none" if suffixes == [ARRAY[1:]] else " and ".join(suffixes)
 
@@ -94,19 +97,36 @@ class VideoFiles(RawVideos):
         return np.asarray(self._labels, np.int64)
 
     def info(self, index: int) -> ClipInfo:
+        known = self._look(index)
+        return ClipInfo(self._labels[index], known.frames, known.height, known.width)
+
+    def rate(self, index: int) -> float | None:
+        return self._look(index).rate
+
+    def _look(self, index: int) -> "_Known":
         if not 0 <= index < len(self):
             raise IndexError(f"clip {index} of {len(self)}")
-        if index not in self._extents:
-            self._extents[index] = _extent(self.files[index], self.size)
-        return ClipInfo(self._labels[index], *self._extents[index])
+        if index not in self._known:
+            with _readable(self.files[index]):
+                reader = _reader(self.files[index], self.size)
+                shape = next(reader.read(range(1))).shape
+            self._known[index] = _Known(reader.length, shape[0], shape[1], reader.rate)
+            for remark in reader.remarks:
+                self._remarks.add(remark, self.name(index))
+        return self._known[index]
+
+    @property
+    def remarks(self) -> tuple[Remark, ...]:
+        return self._remarks.all()
 
     def read(self, index: int, start: int, frames: int, stride: int = 1) -> Frames:
-        video, last = _decode(self.files[index], self.size), start + (frames - 1) * stride
-        if start < 0 or frames < 1 or stride < 1 or last >= len(video):
-            raise UserError(
-                f"{self.files[index]} has {len(video)} frames: no window {start}..{last} by {stride}"
-            )
-        return video[start : last + 1 : stride]
+        path = self.files[index]
+        with _readable(path):
+            reader = _reader(path, self.size)
+            last = start + (frames - 1) * stride
+            if start < 0 or frames < 1 or stride < 1 or last >= reader.length:
+                raise UserError(f"{path} has {reader.length} frames: no window {start}..{last} by {stride}")
+            return np.stack(list(reader.read(range(start, last + 1, stride))))
 
     def name(self, index: int) -> str:
         return self.files[index].relative_to(self.root).as_posix()
@@ -212,56 +232,60 @@ def open_videos(path: Path, size: int | None = None) -> RawVideos:
     return VideoFiles(path, files, labels, tuple(named), size, listing.remarks)
 
 
+class _Known(NamedTuple):
+    """What is known of a file without decoding all of it."""
+
+    frames: int
+    height: int
+    """pixels, after resizing"""
+    width: int
+    """pixels, after resizing"""
+    rate: float | None
+
+
+class _ArrayReader(Reader):
+    """A ``.npy`` file of one clip (T, H, W, 3)."""
+
+    rate = None
+
+    def __init__(self, path: Path, size: int) -> None:
+        self._frames, self._resizer = _load_array(path, (4,)), Resizer(size, FILTER)
+        self.length = len(self._frames)
+
+    def read(self, wanted: range) -> Iterator[Frame]:
+        for number in wanted:
+            yield self._resizer.image(_contiguous(self._frames[number]))
+
+
+def _reader(path: Path, size: int) -> Reader:
+    suffix, resizer = path.suffix.lower(), Resizer(size, FILTER)
+    if suffix == ARRAY:
+        return _ArrayReader(path, size)
+    return AnimationReader(path, resizer) if suffix == WEBP else VideoReader(path, resizer)
+
+
 def _own_side(path: Path) -> int:
     """The shorter side of a file's frames as they are shown (pixels)."""
-    if path.suffix.lower() not in FFMPEG:
-        return min(_whole(path).shape[1:3])
+    with _readable(path):
+        if path.suffix.lower() == ARRAY:
+            return min(_load_array(path, (4,)).shape[1:3])
+        return min(animation_size(path) if path.suffix.lower() == WEBP else video_size(path))
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Turns what is wrong with a file into a ``UserError``."""
     try:
-        with av.open(ffmpeg_file(path)) as container:
-            if not container.streams.video:
-                raise ValueError("holds no video stream")
-            stream = container.streams.video[0]
-            return min(stream.height, round(stream.width * (stream.sample_aspect_ratio or 1)))
-    except (av.FFmpegError, OSError, ValueError) as error:
-        raise UserError(_fault(path, error)) from error
-
-
-def _extent(path: Path, size: int) -> Extent:
-    """Frames, height and width of a file whose shorter side is resized to ``size``."""
-    if path.suffix.lower() not in FFMPEG:
-        frames, height, width = _whole(path).shape[:3]
-        return Extent(frames, *Resizer(size, FILTER).target(height, width))
-    try:
-        return video_extent(path, Resizer(size, FILTER))
-    except (av.FFmpegError, OSError, ValueError, StopIteration) as error:
-        raise UserError(_fault(path, error)) from error
-
-
-def _decode(path: Path, size: int) -> Frames:
-    """All frames of a file whose shorter side is resized to ``size``."""
-    if path.suffix.lower() not in FFMPEG:
-        return _resized(_whole(path), size)
-    try:
-        return np.stack(list(read_video(path, Resizer(size, FILTER))[1]))
-    except (av.FFmpegError, OSError, ValueError) as error:
-        raise UserError(_fault(path, error)) from error
-
-
-def _whole(path: Path) -> Frames:
-    if path.suffix.lower() == ARRAY:
-        return _load_array(path, (4,))
-    try:
-        with Image.open(path) as image:
-            return np.stack([np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(image)])
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise UserError(_fault(path, error)) from error
+        yield
+    except UNREADABLE as error:
+        raise UserError(f"{path} cannot be read as a video: {reason_of(error)}") from error
 
 
 def _load_array(path: Path, axes: tuple[int, ...]) -> Frames:
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise UserError(_fault(path, error)) from error
+        raise UserError(f"{path} cannot be read as a video: {reason_of(error)}") from error
     if not isinstance(array, np.ndarray):
         raise UserError(f"{path} must hold one array, not several")
     return _checked(array, axes, str(path))
@@ -284,8 +308,3 @@ def _resized(frames: Frames, size: int) -> Frames:
 
 def _contiguous(frame: Frame) -> Frame:
     return np.ascontiguousarray(frame)
-
-
-def _fault(path: Path, error: Exception) -> str:
-    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return f"{path} cannot be read as a video: {' '.join(str(text).split())}"

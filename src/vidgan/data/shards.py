@@ -61,9 +61,10 @@ class Stored(NamedTuple):
     offset: int
     bytes: int
     crc: int
+    remarks: list[str]
 
 
-COLUMNS: Final[tuple[Form, ...]] = (COUNT, COUNT, COUNT, MAYBE, WHOLE, COUNT, WHOLE)
+COLUMNS: Final[tuple[Form, ...]] = (COUNT, COUNT, COUNT, MAYBE, WHOLE, COUNT, WHOLE, [(str,)])
 """forms of the fields of a :class:`Stored`"""
 
 

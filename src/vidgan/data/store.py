@@ -22,12 +22,12 @@ import zlib
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, NoReturn
+from typing import Annotated, Any, Literal, NamedTuple, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vidgan.bounds import Length
+from vidgan.bounds import Bounds, Length, Positive
 from vidgan.data.codecs import Jpeg, Png, Raw
 from vidgan.data.dataset import ClipInfo, Dataset, Frames
 from vidgan.data.layouts import Folder, FrameFolders, LeftOut, Strips
@@ -38,6 +38,7 @@ from vidgan.data.published.kinetics import Kinetics
 from vidgan.data.published.moving_mnist import MovingMnist
 from vidgan.data.published.ucf101 import Ucf101
 from vidgan.data.resize import FILTERS
+from vidgan.data.timeline import MAX_GAP, RATES
 from vidgan.errors import UserError, did_you_mean
 from vidgan.files import parse_json, read_bytes, read_json
 from vidgan.forms import TEXT, Fields, fits
@@ -69,6 +70,10 @@ class PrepareSpec(Spec):
     """resize filter: bilinear (antialiased) or area"""
     codec: Raw | Png | Jpeg = Raw()
     """how frames are stored"""
+    fps: Annotated[float, Bounds(*RATES)] | None = None
+    """frames per second to which videos are resampled, each frame the nearest in time; None: their own rates"""
+    max_gap: Positive = MAX_GAP
+    """seconds between two frames of a video from which on a gap is closed"""
 
     def validate(self) -> None:
         hint = did_you_mean(self.resize, list(FILTERS))

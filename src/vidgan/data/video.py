@@ -1,9 +1,7 @@
-"""Reading video files frame by frame: in order, from the right time, resized.
+"""Reading video files frame by frame: in order, from the right time, upright, resized.
 
-Variable frame rate: the rate of the result is that of the file's usual interval between frames, and its
-frame k shows what the file shows at k / rate after its start: a frame that stays longer is repeated, of
-several frames within one interval the last is kept. A file of constant rate passes unchanged, frame by
-frame, also where its container rounds time stamps.
+Every place that reads videos does it here, so that they show the same everywhere. A file is first looked through
+without decoding anything (:class:`Scan`); then as many frames are decoded as are asked for.
 """
 
 import itertools
@@ -18,174 +16,287 @@ import av
 import numpy as np
 from av import VideoFrame
 from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Disposition
 from av.video.stream import VideoStream
+from numpy.typing import NDArray
 
 from vidgan.data.codecs import Frame
+from vidgan.data.orientation import Orientation, orientation_of
 from vidgan.data.resize import Resizer
+from vidgan.data.timeline import MAX_GAP, Stamp, Timeline, timeline_of
 from vidgan.names import ffmpeg_file
 
+VIDEOS = (
+    *(
+        ".mp4",
+        ".avi",
+        ".webm",
+        ".mkv",
+        ".mov",
+        ".gif",
+        ".m4v",
+        ".mpg",
+        ".mpeg",
+        ".ts",
+        ".wmv",
+        ".flv",
+        ".3gp",
+    ),
+    *(".ogv", ".y4m", ".vob", ".mts", ".m2ts", ".apng", ".asf", ".f4v", ".3g2", ".m2v", ".mxf", ".dv", ".qt"),
+    *(".ogm", ".nut", ".ivf", ".divx", ".mjpeg", ".mjpg", ".h264", ".264", ".h265", ".265", ".hevc"),
+)
+"""suffixes of files that FFmpeg reads"""
 COMPLETE = 0.9
 """a file is cut off if it yields less than this part of the frames that its header declares"""
+ANIMATIONS = {"gif", "apng"}
+"""formats that say how long the last frame is shown"""
+SOUGHT = {"mp4", "matroska", "webm"}
+"""formats in which a frame is found without decoding from the start; elsewhere its time stamp may change by that"""
+FAR = 32
+"""frames that are rather decoded than sought"""
+COVER = Disposition.attached_pic
+UNREADABLE = (av.FFmpegError, OSError, ValueError)
+"""what reading a file raises that is broken"""
 
 
-def read_video(
-    path: Path, resizer: Resizer, part: tuple[float, float] | None = None
-) -> tuple[float | None, Iterator[Frame]]:
-    """The frame rate (per second; None where unknown) and the resized frames of a video file.
+@dataclass(frozen=True)
+class Scan:
+    """What is known of a video file before any frame is decoded."""
+
+    path: Path
+    timeline: Timeline
+    can_seek: bool
+
+
+def scan_video(path: Path, max_gap: float = MAX_GAP) -> Scan:
+    """Look through a video file.
 
     Args:
-        part: from when to when (seconds after the file's first frame, the end not included); None: all of it.
-
-    Raises:
-        av.FFmpegError, OSError, ValueError: here or while frames are read, with what is wrong with
-            the file.
-    """
-    times = _times(path)
-    if part is None:
-        interval = usual_interval(times)
-        return _rate(interval), _whole(path, resizer, interval)
-    first = times[0] if times else Fraction(0)
-    start, end = (
-        first + Fraction(round(1000 * seconds), 1000) for seconds in part
-    )  # 0.2 s as a float is later
-    within = [time for time in times if start <= time < end]
-    if not within:
-        raise ValueError(f"holds no frames between second {part[0]:g} and {part[1]:g}")
-    interval = usual_interval(within)
-    return _rate(interval), _part(path, resizer, interval, start, end, len(within))
-
-
-def _rate(interval: Fraction | None) -> float | None:
-    return None if interval is None else float(1 / interval)
-
-
-def usual_interval(times: list[Fraction]) -> Fraction | None:
-    """The usual time from one frame to the next (seconds), or None with fewer than two frames.
-
-    That is the mean of the intervals that are within a factor of 1.5 of their median: the mean undoes a
-    container's rounding, the bound keeps pauses and gaps out of it.
-    """
-    gaps = [b - a for a, b in itertools.pairwise(times) if b > a]
-    if not gaps:
-        return None
-    median = sorted(gaps)[len(gaps) // 2]
-    usual = [gap for gap in gaps if median / Fraction(3, 2) < gap < median * Fraction(3, 2)]
-    return sum(usual, Fraction(0)) / len(usual)
-
-
-def _open(path: Path) -> tuple[InputContainer, VideoStream]:
-    container = av.open(ffmpeg_file(path))
-    if not container.streams.video:
-        container.close()
-        raise ValueError("holds no video stream")
-    stream = container.streams.best("video")
-    assert isinstance(stream, VideoStream)
-    stream.thread_count = 1  # the worker processes fill the cores
-    return container, stream
-
-
-def _times(path: Path) -> list[Fraction]:
-    # The packets' time stamps, which cost no decoding. AVI and other formats of constant rate may lack them.
-    container, stream = _open(path)
-    with container:
-        packets = [packet for packet in container.demux(stream) if packet.size and not packet.is_discard]
-        base, rate = stream.time_base, stream.average_rate or stream.guessed_rate
-    stamps = [packet.pts for packet in packets if packet.pts is not None]
-    if base is not None and len(stamps) == len(packets):
-        return sorted(stamp * base for stamp in stamps)
-    return [] if not rate else [index / rate for index in range(len(packets))]
-
-
-def _whole(path: Path, resizer: Resizer, interval: Fraction | None) -> Iterator[Frame]:
-    container, stream = _open(path)
-    with container:
-        yield from _constant(container.decode(stream), stream, resizer, interval, stream.frames)
-
-
-def _part(
-    path: Path, resizer: Resizer, interval: Fraction | None, start: Fraction, end: Fraction, frames: int
-) -> Iterator[Frame]:
-    container, stream = _open(path)
-    with container:
-        if stream.time_base is not None:  # to the last key frame before the part
-            container.seek(int(start / stream.time_base), stream=stream)
-        started = itertools.dropwhile(lambda frame: _before(frame, start), container.decode(stream))
-        within = itertools.takewhile(lambda frame: _before(frame, end), started)
-        yield from _constant(within, stream, resizer, interval, frames)
-
-
-def _before(frame: VideoFrame, time: Fraction) -> bool:
-    own = _time(frame)
-    if own is None:
-        raise ValueError("has no time stamps to cut it by")
-    return own < time
-
-
-def _constant(
-    frames: Iterator[VideoFrame],
-    stream: VideoStream,
-    resizer: Resizer,
-    interval: Fraction | None,
-    declared: int,
-) -> Iterator[Frame]:
-    # At a constant rate; ``declared``: frames that there should be.
-    shown: Frame | None = None
-    origin, decoded, position = Fraction(0), 0, 0
-    aspect = stream.sample_aspect_ratio or Fraction(1)
-    size: tuple[int, int] | None = None
-    for frame in frames:
-        if frame.is_corrupt:
-            raise ValueError(f"frame {decoded} is damaged")
-        time = _time(frame)
-        if shown is None:
-            origin = time or Fraction(0)
-        slot = decoded if time is None or interval is None else round((time - origin) / interval)
-        if shown is not None:
-            yield from itertools.repeat(shown, max(0, slot - position))
-        position = max(position, slot)
-        size = size or resizer.target(frame.height, frame.width, aspect)
-        shown = _upright(resizer.video_frame(frame, *size), frame.rotation)
-        decoded += 1
-    if shown is None:
-        raise ValueError("holds no frames")
-    if decoded < COMPLETE * declared:
-        raise ValueError(f"cut off: {decoded} of {declared} frames")
-    yield shown
-
-
-def _time(frame: VideoFrame) -> Fraction | None:
-    if frame.pts is None or frame.time_base is None:
-        return None
-    return frame.pts * frame.time_base
-
-
-def _upright(frame: Frame, rotation: int) -> Frame:
-    # The display matrix's angle counts anticlockwise, as numpy's quarter turns do.
-    return np.ascontiguousarray(np.rot90(frame, round(rotation / 90) % 4))
-
-
-class Extent(NamedTuple):
-    """How much a video file shows, known without decoding all of it."""
-
-    frames: int
-    """at the constant rate of :func:`read_video`"""
-    height: int
-    """pixels, after resizing"""
-    width: int
-    """pixels, after resizing"""
-
-
-def video_extent(path: Path, resizer: Resizer) -> Extent:
-    """The length and size of what :func:`read_video` yields, from the packets' times and the first frame.
+        max_gap: longest time between two frames that is kept (seconds).
 
     Raises:
         av.FFmpegError, OSError, ValueError: with what is wrong with the file.
     """
-    times = _times(path)
-    interval = usual_interval(times)
-    frames = len(times) if interval is None else 1 + round((times[-1] - times[0]) / interval)
-    first = next(_whole(path, resizer, interval))
-    return Extent(frames, *first.shape[:2])
+    sent, held = 0, 0
+    seen: list[tuple[int | None, bool]] = []
+    begun, begin = False, None
+    container, stream = _open(path)
+    with container:
+        for packet in container.demux(stream):
+            sent += packet.size > 0 or packet.dts is not None
+            # What was recorded before decoding can begin is never seen.
+            if packet.is_keyframe and not begun:
+                seen, begun, begin = [], True, packet.pts
+            if begin is not None and packet.pts is not None and packet.pts < begin:
+                continue
+            # What an edit list hides is decoded, since other frames need it, and not shown.
+            if packet.size and not packet.is_discard:
+                seen.append((packet.pts, packet.is_keyframe))
+                held = packet.duration or 0
+        if sent < COMPLETE * stream.frames:
+            raise ValueError(f"cut off: {sent} of {stream.frames} frames")
+        base, rate = stream.time_base, stream.average_rate or stream.guessed_rate
+        kinds = set(container.format.name.split(","))
+    stamps = [Stamp(time, is_key) for time, is_key in seen if time is not None]
+    if base is None or len(stamps) < len(seen):  # as in a stream without a container
+        stamps, base = [Stamp(number, False) for number in range(len(seen))], 1 / (rate or Fraction(25))
+    timeline = timeline_of(stamps, base, max_gap)
+    if kinds & ANIMATIONS:
+        timeline = timeline.holding(float(held * base), max_gap)
+    return Scan(path, timeline, bool(kinds & SOUGHT))
+
+
+class Reader(ABC):
+    """Random access to the resized frames of a file, at a constant rate."""
+
+    rate: float | None
+    """frames per second; None where unknown"""
+    length: int
+    """frames"""
+    remarks: tuple[str, ...] = ()
+    """short phrases on what a user should know of the file, though it can be read"""
+
+    @abstractmethod
+    def read(self, wanted: range) -> Iterator[Frame]:
+        """The frames with these numbers, all of one shape; no more are decoded than must be.
+
+        Raises:
+            av.FFmpegError, OSError, ValueError: with what is wrong with the file.
+        """
+
+
+class VideoReader(Reader):
+    """A video file that FFmpeg reads.
+
+    Args:
+        part: from when to when (seconds after the file's first frame, the end not included); None: all of it.
+        max_gap: longest time between two frames that is kept (seconds); longer ones are closed.
+
+    Raises:
+        av.FFmpegError, OSError, ValueError: with what is wrong with the file.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        resizer: Resizer,
+        part: tuple[float, float] | None = None,
+        max_gap: float = MAX_GAP,
+    ) -> None:
+        self._scan, self._resizer = scan_video(path, max_gap), resizer
+        first, timeline = (0, self._scan.timeline) if part is None else self._scan.timeline.part(*part)
+        self._shown = first + timeline.shown()
+        self.rate, self.length, self.remarks = timeline.rate, len(self._shown), timeline.remarks
+
+    def read(self, wanted: range) -> Iterator[Frame]:
+        return decoded(self._scan, self._shown[wanted.start : wanted.stop : wanted.step], self._resizer)
+
+
+class Video(NamedTuple):
+    """All of a video file while it is read."""
+
+    rate: float | None
+    """frames per second; None where unknown"""
+    frames: Iterator[Frame]
+    """resized, all of one shape"""
+
+
+def read_video(path: Path, resizer: Resizer, part: tuple[float, float] | None = None) -> Video:
+    """The frame rate and the resized frames of a video file, or a part of it, as :class:`VideoReader` reads it."""
+    reader = VideoReader(path, resizer, part)
+    return Video(reader.rate, reader.read(range(reader.length)))
+
+
+def decoded(scan: Scan, wanted: NDArray[np.int64], resizer: Resizer) -> Iterator[Frame]:
+    """The frames with these places in the file, resized; no more are decoded than must be.
+
+    Args:
+        wanted: never decreasing. Where the decoder leaves a frame out, the one before it is taken.
+
+    Raises:
+        av.FFmpegError, OSError, ValueError: with what is wrong with the file.
+    """
+    left = iter(wanted.tolist())
+    number: int | None = next(left)
+    place, held = -1, None
+    shown: _Shown | None = None
+    for place, frame, aspect in _numbered(scan, int(wanted[0])):
+        if frame.is_corrupt:
+            raise ValueError(f"frame {place} is damaged")
+        shown = shown or _Shown(resizer, aspect)
+        while held is not None and number is not None and number < place:
+            yield shown.picture(held)
+            number = next(left, None)
+        held = frame
+        shown.turn(frame)
+        while number == place:
+            yield shown.picture(frame)
+            number = next(left, None)
+        if number is None:
+            return
+    if shown is None or held is None:
+        raise ValueError("holds no frames")
+    frames = len(scan.timeline.stamps)
+    if place + 1 < COMPLETE * frames:
+        raise ValueError(f"cut off: {place + 1} of {frames} frames")
+    while number is not None:
+        yield shown.picture(held)
+        number = next(left, None)
+
+
+def video_size(path: Path) -> tuple[int, int]:
+    """Height and width of a video file's frames before they are turned, their pixels made square.
+
+    Raises:
+        av.FFmpegError, OSError, ValueError: with what is wrong with the file.
+    """
+    container, stream = _open(path)
+    with container:
+        return stream.height, round(stream.width * (stream.sample_aspect_ratio or 1))
+
+
+class _Shown:
+    """Turns decoded frames into pictures, all of one shape."""
+
+    def __init__(self, resizer: Resizer, aspect: Fraction) -> None:
+        self._resizer, self._aspect = resizer, aspect
+        self._orientation = Orientation()
+        self._frame: VideoFrame | None = None
+        self._picture: Frame | None = None
+
+    def turn(self, frame: VideoFrame) -> None:
+        """Take over the orientation that comes with ``frame``, which holds until another does."""
+        self._orientation = orientation_of(frame) or self._orientation
+
+    def picture(self, frame: VideoFrame) -> Frame:
+        """``frame`` upright and resized; raises ``ValueError`` where its shape is not that of those before."""
+        before = self._picture
+        if before is not None and frame is self._frame:
+            return before
+        size = self._resizer.target(frame.height, frame.width, self._aspect)
+        picture = self._orientation.apply(self._resizer.video_frame(frame, *size))
+        if before is not None and before.shape != picture.shape:
+            old, new = (f"{shape[1]}x{shape[0]}" for shape in (before.shape, picture.shape))
+            raise ValueError(f"its frames change shape, from {old} to {new} pixels when resized")
+        self._frame, self._picture = frame, picture
+        return picture
+
+
+def _open(path: Path) -> tuple[InputContainer, VideoStream]:
+    # Tags may be in any encoding; nothing here reads them.
+    container = av.open(ffmpeg_file(path), metadata_errors="replace")
+    streams = [stream for stream in container.streams.video if not stream.disposition & COVER]
+    if not streams:
+        covers = len(container.streams.video)
+        container.close()
+        raise ValueError("holds a cover picture and no video" if covers else "holds no video stream")
+    best = container.streams.best("video")
+    stream = next((stream for stream in streams if stream is best), streams[0])
+    stream.thread_count = 1  # the worker processes fill the cores
+    return container, stream
+
+
+def _numbered(scan: Scan, first: int) -> Iterator[tuple[int, VideoFrame, Fraction]]:
+    """Frames with their places in the file, from one at or before ``first`` on, and the shape of their pixels."""
+    key = _key_before(scan, first)
+    if key is not None:
+        container, stream = _open(scan.path)
+        with container:
+            container.seek(key, stream=stream)
+            packets = container.demux(stream)
+            start = next(packets, None)
+            if start is not None and start.is_keyframe and start.pts is not None and start.pts <= key:
+                yield from _places(itertools.chain([start], packets), scan.timeline, stream, start.pts)
+                return
+    container, stream = _open(scan.path)
+    with container:
+        yield from _places(container.demux(stream), scan.timeline, stream, None)
+
+
+def _key_before(scan: Scan, first: int) -> int | None:
+    """The stamp to begin decoding at for the frame at ``first``; None: at the start."""
+    timeline = scan.timeline
+    if not scan.can_seek or not timeline.is_ordered:
+        return None
+    stamp = timeline.stamps[first]
+    keys = timeline.keys[timeline.keys <= stamp]
+    if not len(keys) or np.searchsorted(timeline.stamps, keys[-1]) < FAR:
+        return None
+    return int(keys[-1])
+
+
+def _places(
+    packets: "Iterator[Packet[VideoStream]]", timeline: Timeline, stream: VideoStream, start: int | None
+) -> Iterator[tuple[int, VideoFrame, Fraction]]:
+    place = -1 if start is None else timeline.place_of(start, -1) - 1
+    for packet in packets:
+        for frame in packet.decode():
+            assert isinstance(frame, VideoFrame)
+            if start is not None and frame.pts is not None and frame.pts < start:
+                continue  # it needs frames before the one at which decoding began
+            place = timeline.place_of(frame.pts, place)
+            yield place, frame, stream.sample_aspect_ratio or Fraction(1)
 
 
 class BrokenClipError(Exception):
@@ -199,6 +310,8 @@ class Opened(NamedTuple):
     """frames per second, where the source says so"""
     frames: Iterator[Frame]
     """resized frames, all of one size, read as they are asked for; raises :class:`BrokenClipError`"""
+    remarks: tuple[str, ...] = ()
+    """short phrases on what a user should know of the clip, though it can be used"""
 
 
 @dataclass(frozen=True)
@@ -215,15 +328,19 @@ class ClipSource(ABC):
     """recording it was cut from, where several clips share one (clips of a group look alike)"""
 
     @abstractmethod
-    def open(self, resizer: Resizer) -> Opened:
-        """Start reading; raises :class:`BrokenClipError` where it cannot be read."""
+    def open(self, resizer: Resizer, max_gap: float = MAX_GAP) -> Opened:
+        """Start reading; raises :class:`BrokenClipError` where it cannot be read.
+
+        Args:
+            max_gap: longest time between two frames of a video that is kept (seconds).
+        """
 
 
 class VideoFile(ClipSource):
     """A video file that FFmpeg reads."""
 
-    def open(self, resizer: Resizer) -> Opened:
-        return _opened(self.path, resizer, None)
+    def open(self, resizer: Resizer, max_gap: float = MAX_GAP) -> Opened:
+        return _opened(self.path, resizer, None, max_gap)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,25 +352,27 @@ class VideoPart(ClipSource):
     end: float
     """seconds after the file's start"""
 
-    def open(self, resizer: Resizer) -> Opened:
-        return _opened(self.path, resizer, (self.start, self.end))
+    def open(self, resizer: Resizer, max_gap: float = MAX_GAP) -> Opened:
+        return _opened(self.path, resizer, (self.start, self.end), max_gap)
 
 
-def _opened(path: Path, resizer: Resizer, part: tuple[float, float] | None) -> Opened:
+def _opened(path: Path, resizer: Resizer, part: tuple[float, float] | None, max_gap: float) -> Opened:
     try:
-        rate, frames = read_video(path, resizer, part)
-    except (av.FFmpegError, OSError, ValueError) as error:
-        raise BrokenClipError(_reason(error)) from error
-    return Opened(rate, _guarded(frames))
+        reader = VideoReader(path, resizer, part, max_gap)
+    except UNREADABLE as error:
+        raise BrokenClipError(reason_of(error)) from error
+    return Opened(reader.rate, guarded(reader.read(range(reader.length))), reader.remarks)
 
 
-def _guarded(frames: Iterator[Frame]) -> Iterator[Frame]:
+def guarded(frames: Iterator[Frame]) -> Iterator[Frame]:
+    """The same; what is wrong with the file is raised as :class:`BrokenClipError`."""
     try:
         yield from frames
-    except (av.FFmpegError, OSError, ValueError) as error:
-        raise BrokenClipError(_reason(error)) from error
+    except UNREADABLE as error:
+        raise BrokenClipError(reason_of(error)) from error
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """What is wrong with a file, in a short phrase on one line."""
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return " ".join(str(text).split())

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from vidgan.data.animation import COUNT
 from vidgan.errors import UserError
 from vidgan.files import write_whole
 from vidgan.names import ffmpeg_file
@@ -111,6 +112,8 @@ def _mp4(path: Path, frames: Iterable[Clip], fps: float) -> None:
 
 def _animation(kind: str, **options: bool) -> Callable[[Path, Clip, float], None]:
     def write(path: Path, clip: Clip, fps: float) -> None:
+        # A frame that repeats is written once and shown longer; so that none is lost, their number is told.
+        told: dict[str, Any] = {"xmp": COUNT.format(len(clip)).encode()} if kind == "WEBP" else {}
         first, *rest = (Image.fromarray(frame) for frame in clip)
         first.save(
             path,
@@ -119,6 +122,7 @@ def _animation(kind: str, **options: bool) -> Callable[[Path, Clip, float], None
             append_images=rest,
             duration=round(1000 / fps),
             loop=0,
+            **told,
             **options,
         )
 

@@ -23,6 +23,7 @@ from vidgan.data.codecs import Frame
 from vidgan.data.layouts import FoundClips, Split, below, not_this
 from vidgan.data.listing import Remark, list_files
 from vidgan.data.resize import Resizer
+from vidgan.data.timeline import MAX_GAP
 from vidgan.data.video import BrokenClipError, ClipSource, Opened
 
 HEADER, FOOTER = 12, 4
@@ -191,7 +192,7 @@ class Trajectory(ClipSource):
     record: Record
     """where it lies in the file"""
 
-    def open(self, resizer: Resizer) -> Opened:
+    def open(self, resizer: Resizer, max_gap: float = MAX_GAP) -> Opened:
         return Opened(None, self._frames(resizer))
 
     def _frames(self, resizer: Resizer) -> Iterator[Frame]:

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import ClassVar
 
-from vidgan.data.layouts import VIDEOS, FoundClips, Split, below, not_this
+from vidgan.data.layouts import FoundClips, Split, below, not_this
 from vidgan.data.listing import list_files
-from vidgan.data.video import ClipSource, VideoFile
+from vidgan.data.video import VIDEOS, ClipSource, VideoFile
 
 
 class Bdd100k(Split):

@@ -10,9 +10,9 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
-from vidgan.data.layouts import VIDEOS, FoundClips, LeftOut, Split, not_this, require_folder
+from vidgan.data.layouts import FoundClips, LeftOut, Split, not_this, require_folder
 from vidgan.data.listing import Remarks, list_files
-from vidgan.data.video import ClipSource, VideoFile, VideoPart
+from vidgan.data.video import VIDEOS, ClipSource, VideoFile, VideoPart
 from vidgan.errors import UserError
 from vidgan.names import printable
 

@@ -10,6 +10,7 @@ import numpy as np
 from vidgan.data.codecs import Frame
 from vidgan.data.layouts import FoundClips, Layout, files_of, not_this, require_folder
 from vidgan.data.resize import Resizer
+from vidgan.data.timeline import MAX_GAP
 from vidgan.data.video import BrokenClipError, ClipSource, Opened
 
 NAME = "mnist_test_seq.npy"
@@ -43,7 +44,7 @@ class ArrayClip(ClipSource):
     number: int
     """index along N"""
 
-    def open(self, resizer: Resizer) -> Opened:
+    def open(self, resizer: Resizer, max_gap: float = MAX_GAP) -> Opened:
         return Opened(None, self._frames(resizer))
 
     def _frames(self, resizer: Resizer) -> Iterator[Frame]:

@@ -1,0 +1,273 @@
+"""What real files do to a reader: edit lists, foreign tags, orientations, parts, windows, frames that change shape."""
+
+import shutil
+import struct
+import subprocess
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from av.bitstream import BitStreamFilterContext
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+from PIL import Image
+
+from videos import number_of, picture, write_video
+from vidgan.data.animation import Animation
+from vidgan.data.layouts import Folder
+from vidgan.data.raw_videos import open_videos
+from vidgan.data.resize import Resizer
+from vidgan.data.timeline import Timeline
+from vidgan.data.video import BrokenClipError, VideoFile, VideoPart
+from vidgan.sample.video_io import write_clip
+
+Video = NDArray[np.uint8]
+EIGHT = {
+    "upright": (1, 0, 0, 1),
+    "mirrored": (-1, 0, 0, 1),
+    "upside down and mirrored": (1, 0, 0, -1),
+    "turned by 180 degrees": (-1, 0, 0, -1),
+    "transposed": (0, 1, 1, 0),
+    "turned clockwise": (0, 1, -1, 0),
+    "turned anticlockwise": (0, -1, 1, 0),
+    "transposed the other way": (0, -1, -1, 0),
+}
+"""(a, b, c, d) of display matrices: the pixel at (x, y) is shown at (a x + c y, b x + d y), moved into view"""
+
+
+def load(path: Path, size: int = 32) -> Video:
+    return np.stack(list(VideoFile(path, path.name, 0).open(Resizer(size, "bilinear")).frames))
+
+
+def numbers(video: Video) -> list[int]:
+    return [number_of(frame) for frame in video]
+
+
+def refused(path: Path) -> str:
+    with pytest.raises(BrokenClipError) as caught:
+        load(path)
+    return str(caught.value)
+
+
+def encode(path: Path, frames: int, codec: str = "libx264", width: int = 48, **options: str) -> None:
+    """Pictures at 25 per second, with B-frames where the codec has them; a key frame every 12 frames."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=25, options={"g": "12", "bf": "2", **options})
+        assert isinstance(stream, VideoStream)
+        stream.height, stream.width, stream.pix_fmt = 32, width, "yuv420p"
+        if codec == "mpeg4":
+            stream.bit_rate = 2_000_000
+        for number in range(frames):
+            container.mux(
+                stream.encode(
+                    av.VideoFrame.from_ndarray(np.ascontiguousarray(picture(number % 22)[:, :width]), "rgb24")
+                )
+            )
+        container.mux(stream.encode())
+
+
+def copy(source: Path, target: Path, filters: str = "", shift: int = 0, **options: str) -> None:
+    """Copy packets without encoding anew, through a bit stream filter or with other time stamps (frames)."""
+    with av.open(str(source)) as old, av.open(str(target), "w", options=options) as new:
+        stream = old.streams.video[0]
+        copied = new.add_stream_from_template(stream)
+        bits = BitStreamFilterContext(filters, stream, copied) if filters else None
+        for packet in old.demux(stream):
+            if packet.dts is None or packet.pts is None:
+                continue
+            assert stream.average_rate is not None
+            assert stream.time_base is not None
+            ticks = int(shift / stream.average_rate / stream.time_base)
+            packet.pts, packet.dts = packet.pts + ticks, packet.dts + ticks
+            for filtered in [packet] if bits is None else bits.filter(packet):
+                filtered.stream = copied
+                new.mux(filtered)
+
+
+def with_matrix(path: Path, matrix: tuple[int, int, int, int]) -> None:
+    """Write a display matrix into the header of an mp4."""
+    data = bytearray(path.read_bytes())
+    a, b, c, d = (value * 65536 for value in matrix)
+    struct.pack_into(">9i", data, data.index(b"tkhd") + 44, a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    path.write_bytes(data)
+
+
+def shown_by(matrix: tuple[int, int, int, int], video: Video) -> Video:
+    """Each pixel moved to where the matrix says, one after the other."""
+    a, b, c, d = matrix
+    _, height, width, _ = video.shape
+    places = {(x, y): (a * x + c * y, b * x + d * y) for x in range(width) for y in range(height)}
+    left, top = (min(place[axis] for place in places.values()) for axis in (0, 1))
+    wide, tall = (max(place[axis] for place in places.values()) + 1 for axis in (0, 1))
+    made = np.empty((len(video), tall - top, wide - left, 3), np.uint8)
+    for (x, y), (right, down) in places.items():
+        made[:, down - top, right - left] = video[:, y, x]
+    return made
+
+
+@pytest.mark.parametrize("name", EIGHT)
+def test_display_matrix_of_a_container(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "phone.mp4"
+    write_video(path, frames=2)
+    plain = load(path)
+    with_matrix(path, EIGHT[name])
+    found = load(path)
+    assert (found == shown_by(EIGHT[name], plain)).all()
+    if ffmpeg := shutil.which("ffmpeg"):
+        raw = subprocess.run(
+            [ffmpeg, "-v", "error", "-i", path, "-pix_fmt", "rgb24", "-f", "rawvideo", "-"],
+            capture_output=True,
+            check=True,
+            timeout=60,
+        ).stdout
+        assert np.abs(np.frombuffer(raw, np.uint8).reshape(found.shape) - found.astype(float)).mean() < 4
+
+
+@pytest.mark.parametrize(
+    ("option", "matrix"),
+    [
+        ("rotate=90", EIGHT["turned anticlockwise"]),
+        ("rotate=180", EIGHT["turned by 180 degrees"]),
+        ("flip=horizontal", EIGHT["mirrored"]),
+        ("flip=vertical", EIGHT["upside down and mirrored"]),
+    ],
+)
+def test_orientation_told_by_key_frames_holds_until_the_next(
+    tmp_path: Path, option: str, matrix: tuple[int, int, int, int]
+) -> None:
+    encode(tmp_path / "plain.mp4", 15)
+    copy(tmp_path / "plain.mp4", tmp_path / "told.mp4", f"h264_metadata=display_orientation=insert:{option}")
+    found = load(tmp_path / "told.mp4")
+    assert (found == shown_by(matrix, load(tmp_path / "plain.mp4"))).all()
+
+
+def test_what_an_edit_list_hides_is_not_missing(tmp_path: Path) -> None:
+    encode(tmp_path / "whole.mp4", 22, g="250")
+    copy(tmp_path / "whole.mp4", tmp_path / "cut.mp4", shift=-14, avoid_negative_ts="disabled")
+    with av.open(str(tmp_path / "cut.mp4")) as container:
+        assert container.streams.video[0].frames == 22
+    assert numbers(load(tmp_path / "cut.mp4")) == list(range(14, 22))
+    Image.new("RGB", (48, 32)).save(tmp_path / "other.png")
+    (tmp_path / "whole.mp4").unlink()
+    assert open_videos(tmp_path).info(0).frames == 8
+
+
+@pytest.mark.parametrize("suffix", [".avi", ".mp4", ".webm", ".mkv"])
+def test_tags_that_are_not_utf8_are_harmless(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"clip{suffix}"
+    write_video(path)
+    with av.open(str(path)) as old, av.open(str(tmp_path / f"tagged{suffix}"), "w") as new:
+        new.metadata["title"] = "CAFE"
+        copied = new.add_stream_from_template(old.streams.video[0])
+        for packet in old.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = copied
+                new.mux(packet)
+    data = (tmp_path / f"tagged{suffix}").read_bytes()
+    assert b"CAFE" in data
+    path.write_bytes(data.replace(b"CAFE", b"CAF\xe9"))
+    assert numbers(load(path)) == list(range(9))
+    (tmp_path / f"tagged{suffix}").unlink()
+    assert open_videos(tmp_path).info(0).frames == 9
+
+
+def test_a_comment_of_a_gif_that_is_not_utf8(tmp_path: Path) -> None:
+    write_clip(tmp_path / "a.gif", np.stack([picture(number) for number in range(4)]), 10)
+    data = (tmp_path / "a.gif").read_bytes()
+    start = 13 + 3 * 2 ** ((data[10] & 7) + 1) * (data[10] >> 7)
+    (tmp_path / "a.gif").write_bytes(data[:start] + b"\x21\xfe\x05CAF\xe9!\x00" + data[start:])
+    assert len(load(tmp_path / "a.gif")) == 4
+
+
+def test_frames_that_change_shape_are_an_error_of_their_video(tmp_path: Path) -> None:
+    encode(tmp_path / "a.ts", 5)
+    encode(tmp_path / "b.ts", 5, width=32)
+    (tmp_path / "ab.ts").write_bytes((tmp_path / "a.ts").read_bytes() + (tmp_path / "b.ts").read_bytes())
+    assert refused(tmp_path / "ab.ts") == "its frames change shape, from 48x32 to 32x32 pixels when resized"
+
+
+def test_recordings_that_were_joined_keep_their_frames(tmp_path: Path) -> None:
+    encode(tmp_path / "a.ts", 22)
+    (tmp_path / "twice.ts").write_bytes(2 * (tmp_path / "a.ts").read_bytes())
+    assert numbers(load(tmp_path / "twice.ts")) == [*range(22), *range(22)]
+    opened = VideoFile(tmp_path / "twice.ts", "twice", 0).open(Resizer(32, "bilinear"))
+    assert opened.remarks == ("time stamps start anew",)
+
+
+FORMATS = {
+    "a.mp4": ("libx264", {}),
+    "open-gop.mkv": ("libx264", {"x264-params": "open-gop=1:b-pyramid=normal:bframes=3"}),
+    "b.avi": ("mpeg4", {}),
+    "c.webm": ("libvpx-vp9", {"cpu-used": "8"}),
+    "d.ts": ("libx264", {}),
+    "e.mpg": ("mpeg2video", {}),
+}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_windows_and_parts_are_those_of_the_whole(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    codec, options = FORMATS[name]
+    encode(tmp_path / name, 100, codec, **options)
+    whole = load(tmp_path / name)
+    assert [number_of(frame) for frame in whole[::9]] == [number % 22 for number in range(0, 100, 9)]
+    asked: list[int | None] = []
+    place_of = Timeline.place_of
+
+    def counted(self: Timeline, stamp: int | None, last: int) -> int:
+        asked.append(stamp)
+        return place_of(self, stamp, last)
+
+    videos = open_videos(tmp_path)
+    assert videos.info(0).frames == 100
+    monkeypatch.setattr(Timeline, "place_of", counted)
+    for start, frames, stride in ((0, 3, 1), (10, 4, 2), (47, 2, 3), (96, 4, 1)):
+        asked.clear()
+        window = videos.read(0, start, frames, stride)
+        assert (window == whole[start : start + frames * stride : stride]).all()
+        # Where a frame can be sought, no more is decoded than a key frame's interval in front, and what is reordered.
+        sought = 0 if Path(name).suffix in (".avi", ".ts", ".mpg") else max(0, start - 36)
+        assert len(asked) <= start + (frames - 1) * stride + 1 - sought + 2
+    part = VideoPart(tmp_path / name, "part", 0, None, start=1.8, end=3.0)
+    assert (np.stack(list(part.open(Resizer(32, "bilinear")).frames)) == whole[45:75]).all()
+
+
+def test_animations_show_each_frame_as_long_as_they_say(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    three = rng.integers(0, 256, (3, 8, 8, 3), dtype=np.uint8)
+    for name, places in {
+        "moving": [0, 1, 2],
+        "pairs": [0, 0, 1, 1, 2, 2],
+        "still": [1] * 5,
+        "end": [0, 1, 1, 1],
+    }.items():
+        for suffix in (".webp", ".npy"):
+            write_clip(tmp_path / f"{name}{suffix}", three[places], 8)
+    videos = open_videos(tmp_path)
+    for index in range(0, len(videos), 2):
+        frames = videos.info(index).frames
+        assert frames == videos.info(index + 1).frames
+        assert (videos.read(index, 0, frames) == videos.read(index + 1, 0, frames)).all()
+    Image.fromarray(three[0]).save(
+        tmp_path / "foreign.webp",
+        save_all=True,
+        append_images=[Image.fromarray(three[i]) for i in (1, 2)],
+        duration=[150, 150, 300],
+        lossless=True,
+    )
+    clip = Animation(tmp_path / "foreign.webp", "foreign", 0).open(Resizer(8, "area"))
+    assert clip.rate == pytest.approx(1000 / 150)
+    assert (np.stack(list(clip.frames)) == three[[0, 1, 2, 2]]).all()
+
+
+def test_everything_that_is_read_is_listed(tmp_path: Path) -> None:
+    for suffix in (".m4v", ".mpg", ".ts", ".wmv", ".flv", ".3gp", ".ogv", ".y4m", ".mp4", ".WEBM"):
+        write_video(tmp_path / "clip.mkv", frames=2)
+        shutil.copy(tmp_path / "clip.mkv", tmp_path / f"clip{suffix}")
+    write_clip(tmp_path / "clip.webp", np.stack([picture(0), picture(1)]), 8)
+    found = Folder().find(tmp_path)
+    assert len(found.sources) == 12
+    assert not found.remarks
+    assert all(len(list(clip.open(Resizer(16, "area")).frames)) == 2 for clip in found.sources)
