@@ -53,6 +53,8 @@ class Options(OfExperiment, Device):
     """measure a step, and train as many as fit into this time"""
     held_out: str | None = None
     """clips that are not trained on; discriminators score some at every tick, so that remembering shows"""
+    skip_short: bool = False
+    """leave out clips with too few frames"""
     best_data: str | None = None
     """what --reporting.best measures against (--data)"""
     weights: Path | None = None
@@ -102,6 +104,7 @@ def train(options: Options, experiment: Experiment) -> int:
         device=device,
         workers=options.workers,
         held_out=options.held_out,
+        skip_short=options.skip_short,
         init_from=origin(options),
         callbacks=[EventFiles()] if options.tensorboard else [],
         validator=validator_of(options, experiment, device),

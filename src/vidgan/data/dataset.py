@@ -1,12 +1,13 @@
 """What a collection of labelled video clips offers, whatever it is stored in."""
 
+import hashlib
 from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vidgan.errors import UserError
+from vidgan.errors import UserError, some
 
 Frames = NDArray[np.uint8]
 """Video frames (T, H, W, 3), uint8 RGB."""
@@ -56,6 +57,10 @@ class Dataset(ABC):
             UserError: where the clip is too short or its bytes cannot be read; names the clip.
         """
 
+    def origin(self, index: int) -> tuple["Dataset", int]:
+        """The dataset that clip ``index`` is read from, and its number there: others, where this is a part of one."""
+        return self, index
+
     def name(self, index: int) -> str:
         """What messages call clip ``index``."""
         return f"clip {index}"
@@ -74,3 +79,68 @@ class Dataset(ABC):
         if start < 0 or frames < 1 or stride < 1 or last >= known:
             raise UserError(f"{self.name(index)} has {known} frames: no window {start}..{last} by {stride}")
         return range(start, last + 1, stride)
+
+
+class LongClips(Dataset):
+    """The clips of a dataset that have at least so many frames; all else is the dataset's own. Use :func:`long_clips`.
+
+    Args:
+        kept: their numbers.
+        frames: the least.
+    """
+
+    def __init__(self, dataset: Dataset, kept: NDArray[np.intp], frames: int) -> None:
+        self.dataset, self.kept, self.frames, self.source = dataset, kept, frames, dataset.source
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.dataset.classes
+
+    @property
+    def fingerprint(self) -> str:
+        text = f"{self.dataset.fingerprint}, clips of {self.frames} frames or more"
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+    def __len__(self) -> int:
+        return len(self.kept)
+
+    def info(self, index: int) -> ClipInfo:
+        return self.dataset.info(self._number(index))
+
+    def read(self, index: int, start: int, frames: int, stride: int = 1) -> Frames:
+        return self.dataset.read(self._number(index), start, frames, stride)
+
+    def origin(self, index: int) -> tuple[Dataset, int]:
+        return self.dataset.origin(self._number(index))
+
+    def name(self, index: int) -> str:
+        return self.dataset.name(self._number(index))
+
+    def labels(self) -> NDArray[np.int64]:
+        return self.dataset.labels()[self.kept]
+
+    def sizes(self) -> NDArray[np.int64]:
+        return self.dataset.sizes()[self.kept]
+
+    def _number(self, index: int) -> int:
+        if not 0 <= index < len(self):
+            raise IndexError(f"clip {index} of {len(self)}")
+        return int(self.kept[index])
+
+
+def long_clips(dataset: Dataset, frames: int) -> Dataset:
+    """``dataset`` without its clips of fewer than ``frames`` frames; itself where there are none.
+
+    Raises:
+        UserError: where no clip is left, or none of a class.
+    """
+    kept = np.flatnonzero(dataset.sizes()[:, 0] >= frames)
+    if len(kept) == len(dataset):
+        return dataset
+    left = set(dataset.labels()[kept].tolist())
+    if lost := [name for label, name in enumerate(dataset.classes) if label not in left]:
+        of = "" if len(dataset.classes) == 1 else f" of {some(lost, 3)}"
+        raise UserError(
+            f"no clip{of} has {frames} frames: ask for less, by --levels.0.frames or --levels.0.stride"
+        )
+    return LongClips(dataset, kept, frames)

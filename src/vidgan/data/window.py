@@ -139,11 +139,13 @@ def check_usable(dataset: Dataset, window: WindowSpec) -> None:
     named = some(words, 5, "; ")
     small = bool((sizes[faults, 1:].min(axis=1) < window.size).all())
     again = f"with --size {window.size}" if small else "without them"
+    short = bool((sizes[faults, 0] < window.span).all())
+    skip = "leave short ones out (train --skip-short), " if short else ""
     raise UserError(
         f"{len(faults)} of {len(dataset)} clips hold no window of {window.frames} frames at stride "
         f"{window.stride} and {window.size}x{window.size} pixels: {named}. Ask for "
-        "less (--levels.0.frames, --levels.0.stride; of inspect: --frames, --stride, --size), or prepare the data "
-        f"again {again}"
+        "less (--levels.0.frames, --levels.0.stride; of inspect: --frames, --stride, --size), "
+        f"{skip}or prepare the data again {again}"
     )
 
 

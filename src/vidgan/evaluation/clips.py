@@ -180,7 +180,8 @@ def order_of(dataset: Dataset, draw: Draw, seed: int, only: Sequence[str] = ()) 
 
 def split_of(dataset: Dataset) -> str | None:
     """The official split that prepared data say they are; None where nothing says so."""
-    layout = dataset.index.spec.layout if isinstance(dataset, PreparedDataset) else None
+    whole, _ = dataset.origin(0)
+    layout = whole.index.spec.layout if isinstance(whole, PreparedDataset) else None
     return layout.split if isinstance(layout, Split) else None
 
 
@@ -354,17 +355,19 @@ class PairedClips(Clips):
 
 def stamp(dataset: Dataset) -> Any:
     """What betrays bytes that changed under an unchanged index: sizes and times of a prepared dataset's shards."""
-    if not isinstance(dataset, PreparedDataset):
+    whole, _ = dataset.origin(0)
+    if not isinstance(whole, PreparedDataset):
         return None
-    shards = sorted({shard_name(int(n)) for n in dataset.index.clips["shard"]})
-    states = [(dataset.folder / name).stat() for name in shards]
+    shards = sorted({shard_name(int(n)) for n in whole.index.clips["shard"]})
+    states = [(whole.folder / name).stat() for name in shards]
     return [[name, state.st_size, state.st_mtime_ns] for name, state in zip(shards, states, strict=True)]
 
 
 def codec_of(dataset: Dataset) -> str:
     """How the data are stored, in a word; ``none`` for arrays and for clips that are made on the fly."""
-    if isinstance(dataset, PreparedDataset):
-        codec = dataset.index.spec.codec
+    whole, _ = dataset.origin(0)
+    if isinstance(whole, PreparedDataset):
+        codec = whole.index.spec.codec
         facts = " ".join(str(value) for key, value in to_json(codec).items() if key != "is")
         return f"{type(codec).__name__.lower()} {facts}".strip()
     return dataset.codec if isinstance(dataset, RawVideos) else "none"

@@ -410,8 +410,9 @@ def facts_of(dataset: Dataset, clips: DataClips | None) -> dict[str, Any]:
         "left_out": None if clips is None else clips.left_out,
         "not_taken": None if clips is None else clips.beyond,
     }
-    if isinstance(dataset, PreparedDataset):
-        facts |= {"source": str(dataset.folder), "prepared": to_json(dataset.index.spec)}
+    whole, _ = dataset.origin(0)
+    if isinstance(whole, PreparedDataset):
+        facts |= {"source": str(whole.folder), "prepared": to_json(whole.index.spec)}
     elif isinstance(dataset, RawVideos):
         facts |= {"source": dataset.source}
     return facts

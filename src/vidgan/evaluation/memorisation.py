@@ -123,7 +123,8 @@ class Copying(NamedTuple):
 
 def group_of(dataset: Dataset, index: int) -> int:
     """The recording that a clip was cut from; a clip of its own where the data know no recordings."""
-    return dataset.group(index) if isinstance(dataset, PreparedDataset) else index
+    whole, number = dataset.origin(index)
+    return whole.group(number) if isinstance(whole, PreparedDataset) else number
 
 
 def whole_video(dataset: Dataset, index: int, size: int) -> Bytes:

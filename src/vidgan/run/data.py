@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from vidgan.data.dataset import Dataset
+from vidgan.data.dataset import Dataset, long_clips
 from vidgan.data.open import is_named, open_dataset, open_fitting
 from vidgan.errors import UserError
 from vidgan.run.directory import RunDirectory
@@ -52,7 +52,9 @@ def data_of_run(run: RunDirectory, source: str | None) -> Dataset:
             f"this run was trained on data of a file of yours: name them by --data {run.data.source}"
         )
     try:
-        return open_data(source or run.data.source, run.experiment)
+        dataset = open_data(source or run.data.source, run.experiment)
+        least = run.data.least_frames
+        return dataset if least is None or source is not None else long_clips(dataset, least)
     except UserError as error:
         if source is not None:
             raise

@@ -15,7 +15,7 @@ import numpy
 import torch
 
 import vidgan
-from vidgan.data.dataset import Dataset
+from vidgan.data.dataset import Dataset, LongClips
 from vidgan.errors import UserError
 from vidgan.files import read_json, write_json
 from vidgan.forms import COUNT, NUMBER, TEXT, WHOLE, Fields, Table, fits
@@ -30,7 +30,10 @@ FORMAT: Final = "vidgan-run-2"
 RECORD: Final = Fields(
     {
         "experiment": (dict,),
-        "data": Fields({"source": TEXT, "class_names": [TEXT], "clips": WHOLE, "fingerprint": TEXT}),
+        "data": Fields(
+            {"source": TEXT, "class_names": [TEXT], "clips": WHOLE, "fingerprint": TEXT},
+            {"least_frames": (int, NoneType)},
+        ),
         "processes": COUNT,
         "resumed": [Fields({"when": TEXT, "command": [TEXT], "processes": COUNT, "changes": [TEXT]})],
     },
@@ -59,11 +62,14 @@ class DataRecord(NamedTuple):
     clips: int
     fingerprint: str
     """hash of its contents"""
+    least_frames: int | None = None
+    """where clips of fewer frames were left out"""
 
     @classmethod
     def of(cls, dataset: Dataset) -> Self:
         """The record of an open dataset."""
-        return cls(dataset.source, dataset.classes, len(dataset), dataset.fingerprint)
+        least = dataset.frames if isinstance(dataset, LongClips) else None
+        return cls(dataset.source, dataset.classes, len(dataset), dataset.fingerprint, least)
 
 
 class InitFrom(NamedTuple):
@@ -187,7 +193,8 @@ class RunDirectory:
         except SpecError as error:
             raise UserError(f"{record} cannot be read: {error}") from error
         data = content["data"]
-        known = DataRecord(data["source"], tuple(data["class_names"]), data["clips"], data["fingerprint"])
+        names, least = tuple(data["class_names"]), data.get("least_frames")
+        known = DataRecord(data["source"], names, data["clips"], data["fingerprint"], least)
         if not known.class_names or (experiment.conditional and len(known.class_names) != experiment.classes):
             raise UserError(f"{record} is damaged: its data have other classes than its experiment")
         origin, limit = content.get("init_from"), content.get("budget")

@@ -304,6 +304,11 @@ def window_of(experiment: Experiment, index: int) -> WindowSpec:
     return WindowSpec(size=experiment.size, frames=frames, stride=level.stride, flip=experiment.training.flip)
 
 
+def longest_span(experiment: Experiment) -> int:
+    """Source frames that a clip must have for every level's training to read it."""
+    return max(window_of(experiment, index).span for index in experiment.rounds)
+
+
 def whole_window(experiment: Experiment) -> WindowSpec:
     """A finished video's worth of the data: conditioning frames and all frames of the top level."""
     top = experiment.levels[-1]

@@ -9,6 +9,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
+from vidgan.data.dataset import LongClips, long_clips
 from vidgan.data.loader import Batch, Loader
 from vidgan.data.window import check_usable, resizing
 from vidgan.errors import UserError
@@ -26,7 +27,7 @@ from vidgan.run.checkpoints import (
 from vidgan.run.data import Data, open_data, open_held_out
 from vidgan.run.directory import Budget, DataRecord, InitFrom, RunDirectory, command_line
 from vidgan.run.distributed import Replicas, choose_device, join_replicas, rank_zero_first
-from vidgan.run.experiment import Experiment, label_counts, window_of
+from vidgan.run.experiment import Experiment, label_counts, longest_span, window_of
 from vidgan.sample.model import Model
 from vidgan.sample.standing import GivenFrames, StatisticsStore, frozen_levels
 from vidgan.seeds import derive
@@ -60,6 +61,7 @@ class Trainer(TrainContext):
         device: where to compute; None: the GPU of this process where torch sees one.
         workers: processes that read clips; 0 reads in this one.
         held_out: clips of the same classes that are not trained on; discriminators score some of them at every tick.
+        skip_short: leave out clips with fewer frames than a window has, instead of refusing the data.
         init_from: a run whose newest weights a new run starts from, as far as they fit, or chosen checkpoints of one
             (:func:`vidgan.train.initial.origin_of`).
         callbacks: called around the steps of :meth:`fit`, after the trainer's own.
@@ -82,6 +84,7 @@ class Trainer(TrainContext):
         device: torch.device | str | None = None,
         workers: int = 1,
         held_out: Data | None = None,
+        skip_short: bool = False,
         init_from: str | Path | InitFrom | None = None,
         callbacks: Sequence[Callback] = (),
         validator: Validator | None = None,
@@ -90,6 +93,8 @@ class Trainer(TrainContext):
         replicas: Replicas | None = None,
     ) -> None:
         self.dataset = dataset = open_data(data, experiment)
+        if skip_short:
+            self.dataset = dataset = long_clips(dataset, longest_span(experiment))
         self.experiment = experiment = experiment.for_classes(len(dataset.classes))
         self.labels = label_counts(experiment, dataset)
         self.only, self.workers, self.progress = level, workers, progress
@@ -102,7 +107,9 @@ class Trainer(TrainContext):
             protocol(experiment.reporting.best.protocol)
         self.held_out = None
         if held_out is not None:
-            self.held_out = HeldOut(open_held_out(held_out, experiment), experiment, dataset.classes)
+            apart = open_held_out(held_out, experiment)
+            apart = long_clips(apart, longest_span(experiment)) if skip_short else apart
+            self.held_out = HeldOut(apart, experiment, dataset.classes)
         self.device = choose_device() if device is None else torch.device(device)
         self.replicas = join_replicas() if replicas is None else replicas
         self.share = experiment.training.batch.share(self.replicas.size)
@@ -111,6 +118,9 @@ class Trainer(TrainContext):
             and not experiment.training.batch.sync_batch_norm
         ):
             self.say(OWN_STATISTICS)
+        if isinstance(dataset, LongClips):
+            left, least = len(dataset.dataset) - len(dataset), dataset.frames
+            self.say(f"left out {left} of {len(dataset.dataset)} clips: they have fewer than {least} frames")
         if told := resizing(dataset, window_of(experiment, 0)):
             self.say(told)
         self.init_from = origin_of(Path(init_from)) if isinstance(init_from, str | Path) else init_from
