@@ -10,7 +10,7 @@ import pytest
 from commands import require_one_line, vidgan
 from runs import make_run
 from vidgan.evaluation.protocols import ALL
-from vidgan.evaluation.results import Entry, Published, beside, groups, published
+from vidgan.evaluation.results import Entry, Published, beside, groups, nearest, published
 from vidgan.presets.demo import demo
 from vidgan.spec import to_json
 
@@ -131,18 +131,97 @@ def test_a_table_never_merges_the_two_networks_of_kinetics() -> None:
 
 def test_published_numbers_stand_beside_their_like_only() -> None:
     result = line("fid-k600-avgpool", source__frames=12, source__stride=2, source__size=128)
-    values = {row.value for row in beside(result, "Kinetics-600")}
+    values = {row.value for row in beside(result, "Kinetics-600", "train")}
     assert values == {2.16, 1.16, 2.09}
+    # DVD-GAN's are against the training set; those who do not say which fit any.
+    assert {row.value for row in beside(result, "Kinetics-600")} == {1.16, 2.09}
     assert beside(result, None) == []
     assert beside(result, "UCF-101") == []
     small = line("is-k600", source__frames=12, source__stride=2, source__size=64)
-    assert {row.value for row in beside(small, "kinetics-600")} == {61.1}
+    assert {row.value for row in beside(small, "kinetics-600")} == {61.1, 110.05}
     truncated = copy.deepcopy(small)
     truncated["settings"]["sampling"]["truncation"] = {"is": "Scaled", "sigma": 0.44}
     assert {row.value for row in beside(truncated, "kinetics-600")} == {129.9}
     prepared = copy.deepcopy(result)
-    prepared["real"] = {"prepared": {"layout": {"is": "Kinetics"}}, "classes": 600}
+    prepared["real"] = {"prepared": {"layout": {"is": "Kinetics", "split": "train"}}, "classes": 600}
     assert {row.value for row in beside(prepared, None)} == values
+    prepared["real"]["not_taken"] = 1  # of the real clips, by --real-clips
+    prepared["settings"]["real"]["count"] = 5
+    assert beside(prepared, None) == []
+
+
+def bair(split: str, clips: int, **more: Any) -> dict[str, Any]:
+    """A result as TrIVD-GAN, C.1 has them: one frame given, 64 pixels, 16 frames, ten repetitions."""
+    form = {"source__frames": 16, "source__stride": 1, "source__size": 64, "sampling__given": 1, "runs": 10}
+    made = line("fvd-reference", **form | {"clips": clips, "real__count": clips} | more)
+    layout = {"is": "Bair", "split": split}
+    return made | {"real": {"prepared": {"layout": layout}, "classes": 1, "not_taken": 0}}
+
+
+ORIGINAL = {262.5, 116.4, 94.0, 127.1, 109.8, 103.3}
+
+
+@pytest.mark.parametrize(
+    ("result", "expected"),
+    [
+        (bair("test", 256), ORIGINAL),
+        (bair("test", 256, seed=3, runs=1), ORIGINAL),
+        (bair("balanced-test", 30_000, real__windows=3), {31.8}),
+        (bair("test", 2048), set()),
+        (bair("test", 256, real__count=128), set()),
+        (bair("test", 30_000), set()),
+        (bair("train", 256), set()),
+        (bair("test", 256, source__size=32), set()),
+        (bair("test", 256, source__frames=15), set()),
+        (bair("test", 256, source__whole=30), set()),
+        (bair("test", 256, source__whole=16), ORIGINAL),
+        (bair("balanced-test", 30_000, source__whole=30), set()),
+        (bair("test", 256, source__stride=2), set()),
+        (bair("test", 256, sampling__given=2), set()),
+        (bair("test", 256, sampling__averaged=False), set()),
+        (bair("test", 256, metric__biased=True), set()),
+        (bair("test", 256, real__random_start=True), set()),
+        (bair("test", 256, sampling__truncation={"is": "Threshold", "limit": 0.5}), set()),
+        (bair("test", 256, sampling=None), ORIGINAL),  # files
+    ],
+)
+def test_like_is_like_in_everything_but_seed_and_repetitions(
+    result: dict[str, Any], expected: set[float]
+) -> None:
+    assert {row.value for row in beside(result)} == expected
+    # And where nothing is alike, it is said what the nearest has.
+    assert bool(nearest(result, None, None)[1]) == (not expected)
+
+
+def test_scores_of_classes_stand_beside_theirs(tmp_path: Path, capsys: Capture) -> None:
+    """SSW-GAN, Table 4: 1,000 samples of a class, of ten classes or fewer."""
+    form = {"source__frames": 50, "source__stride": 4, "source__size": 128, "sampling__given": 0}
+    result = line("fid-k600-by-class", **form, clips=2500, source__classes=["Capoeira", "yawning"])
+    counts = {"capoeira": 1000, "yawning": 1500}
+    result["values"] = {
+        "per_class": {"capoeira": 90.25, "yawning": 1.0},
+        "evaluated_clips_per_class": counts,
+    }
+    assert [(row.category, row.value) for row in beside(result, "Kinetics-600")] == [("capoeira", 84.57)]
+    answer = vidgan(capsys, "compare", write(tmp_path / "a.jsonl", result), "--dataset", "Kinetics-600")
+    (shown,) = [text for text in answer.out.splitlines() if "84.57" in text]
+    assert "SSW-GAN, capoeira" in shown
+    assert "here 90.2500" in shown
+
+
+def test_rows_outside_of_the_tables() -> None:
+    """Of TrIVD-GAN's appendices and DVD-GAN's, read in the papers by eye."""
+    found = {(row.printed_by, row.where, row.value, row.split) for row in published()}
+    for value, where, split in (
+        (330, "D.3", "val"),
+        (64.2, "E.1", "val"),
+        (55.0, "E.1", "val"),
+        (51.8, "F.1", "train"),
+        (62.7, "F.1", "train"),
+    ):
+        assert ("TrIVD-GAN", where, value, split) in found
+    assert {("DVD-GAN", "C", 110.05, None), ("DVD-GAN", "C", 1.22, "train")} <= found
+    assert len([row for row in published() if row.category and row.protocol]) == 20
 
 
 def test_published_numbers_of_another_stride_stand_apart() -> None:
@@ -150,7 +229,7 @@ def test_published_numbers_of_another_stride_stand_apart() -> None:
 
     def found(stride: int) -> set[str]:
         clips = {"source__frames": 12, "source__stride": stride, "source__size": 128}
-        return {row.model for row in beside(line("fid-k600-avgpool", **clips), "Kinetics-600")}
+        return {row.model for row in beside(line("fid-k600-avgpool", **clips), "Kinetics-600", "train")}
 
     assert found(1) == set()
     assert found(2) == {"DVD-GAN", "DVD-GAN 12 frames", "CVG, two levels"}

@@ -13,7 +13,17 @@ from vidgan.cli.shared import say
 from vidgan.errors import UserError, did_you_mean, some
 from vidgan.evaluation.protocols import ALL, protocol
 from vidgan.evaluation.record import changes_of
-from vidgan.evaluation.results import Entry, Group, Published, beside, dataset_of, groups, published
+from vidgan.evaluation.results import (
+    Entry,
+    Group,
+    Published,
+    beside,
+    category_of,
+    dataset_of,
+    groups,
+    nearest,
+    published,
+)
 from vidgan.names import printable, tell
 from vidgan.report import compare as seeds
 from vidgan.report.compare import by_class
@@ -47,6 +57,8 @@ class Options(Code):
     """only these protocols"""
     dataset: str | None = None
     """the published dataset that the data are, such as Kinetics-600, if the results do not say it"""
+    split: str | None = None
+    """their split, such as test, if the results do not say it"""
     by_class: bool = False
     """instead, the newest scores by class, from the class that moves most to the one that moves least"""
 
@@ -80,7 +92,7 @@ def run(args: list[str]) -> int:
         return 0
     for place, group in enumerate(groups([entry for entries in chosen.values() for entry in entries])):
         print("" if place == 0 else "\n", end="")
-        show(group, options.dataset)
+        show(group, options.dataset, options.split)
     return 0
 
 
@@ -107,7 +119,7 @@ def read(path: Path) -> list[Entry]:
     return [Entry(str(path), line) for line in lines.whole]
 
 
-def show(group: Group, dataset: str | None) -> None:
+def show(group: Group, dataset: str | None, split: str | None) -> None:
     """Print a group: its name, in what it differs, a row per result, and published rows."""
     first = group.entries[0].line
     say(
@@ -127,33 +139,36 @@ def show(group: Group, dataset: str | None) -> None:
     for text, names in warned.items():
         tell(f"  ! {some(list(names), MOST_NAMED)}: {text}")
     all_of_protocol = [row for row in published() if row.protocol == group.protocol]
-    if not all_of_protocol:
+    if not all_of_protocol or not is_of_this_form(first):
         return
-    if changed:
-        print("  published numbers are not shown beside a changed protocol")
-    elif dataset_of(first) is None and dataset is None:
+    if dataset_of(first) is None and dataset is None:
         known = ", ".join(sorted({row.data for row in all_of_protocol}))
         say(
             f"  published numbers of this protocol are for {known}: say --dataset NAME if the data are one of them"
         )
-    elif not (found := beside(first, dataset)):
-        print(f"  no published numbers of this protocol are for such clips ({clips_of(first)})")
+    elif found := beside(first, dataset, split):
+        print_published(found, first)
     else:
-        print_published(found)
-
-
-def clips_of(line: Any) -> str:
-    """The form of the clips that were evaluated, in a few words."""
-    source = line["settings"]["source"]
-    return f"{source['frames']} frames at stride {source['stride']}, {source['size']} pixels"
+        row, differs = nearest(first, dataset, split)
+        say(
+            f"  no published number is of this kind; the nearest, {row.model} ({row.printed_by}, {row.where}), has "
+            f"{', '.join(differs)}"
+        )
+        if any(text.startswith("split") for text in differs):
+            print("  (--split NAME says which split the real data are, where the results do not)")
 
 
 def changes(line: Any) -> list[str]:
     """In what a result differs from the protocol of its name; the number of real clips is the data's."""
-    if line["protocol"] not in ALL or line["settings"].get("is") != "Protocol":
+    if not is_of_this_form(line):
         return ["an older form of the record"]
     found = changes_of(ALL[line["protocol"]].protocol, line)
     return [text for text in found if not text.startswith("real.count")]
+
+
+def is_of_this_form(line: Any) -> bool:
+    """Whether a result's record is of a named protocol, in full."""
+    return line["protocol"] in ALL and line["settings"].get("is") == "Protocol"
 
 
 def row_of(entry: Entry) -> tuple[str, ...]:
@@ -206,18 +221,19 @@ def sampling_of(line: Any) -> str:
     return f"{noise}, {'averaged' if sampling['averaged'] else 'raw'} weights"
 
 
-def print_published(found: Sequence[Published]) -> None:
-    """Print published rows under the papers that printed them."""
+def print_published(found: Sequence[Published], line: Any) -> None:
+    """Print published rows under the papers that printed them; of a single class, beside what ``line`` has of it."""
     print("  published, by the same protocol:")
     rows = []
     for row in found:
         spread = "" if row.deviation is None else f"{row.deviation:g}"
         said = [f"stride {row.stride}" if row.stride else "", f"split {row.split}" if row.split else ""]
         said += [f"cites {row.cited}" if row.cited else ""]
+        said += [f"here {readable(category_of(row, line)['per_class'])}" if row.category else ""]
         said += [f"presumed: {row.presumed}" if row.presumed else "", row.note or ""]
         rows.append(
             (
-                row.model,
+                row.model if row.category is None else f"{row.model}, {row.category}",
                 f"{row.value:g}",
                 spread,
                 f"{row.printed_by}, {row.where}",

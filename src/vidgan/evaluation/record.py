@@ -316,5 +316,5 @@ def changes_of(named: Protocol, line: dict[str, Any]) -> list[str]:
     return [
         text
         for text in differences(to_json(named), line["settings"])
-        if ": None -> " not in text and not text.startswith(("seed:", "sampling"))
+        if ": None -> " not in text and not text.startswith(("seed:", "runs:", "sampling"))
     ]
