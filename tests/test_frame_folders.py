@@ -112,7 +112,7 @@ def test_images_are_upright_and_of_8_bits(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned 90 degrees clockwise
     Image.fromarray(pixels).save(tmp_path / "turned.png", exif=exif)
-    assert (read_image(tmp_path / "turned.png") == np.rot90(pixels, -1)).all()
+    assert (read_image(tmp_path / "turned.png", []) == np.rot90(pixels, -1)).all()
     deep = np.asarray([[0, 128, 257, 32896, 65535]], np.uint16)
     Image.fromarray(deep).save(tmp_path / "deep.png")
-    assert read_image(tmp_path / "deep.png")[0, :, 0].tolist() == [0, 0, 1, 128, 255]
+    assert read_image(tmp_path / "deep.png", [])[0, :, 0].tolist() == [0, 0, 1, 128, 255]

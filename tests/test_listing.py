@@ -134,7 +134,16 @@ def test_prepare_inspect_and_evaluate_tell_what_is_not_read(tmp_path: Path, caps
     vidgan(capsys, "prepare", source, made, "--workers", 0, "--size", 16)
     assert open_prepared(made).fingerprint == data.fingerprint
     assert {str(remark) for remark in open_videos(source, 16).remarks} >= lines
-    measured = ("--protocol", "pixel-statistics", "--frames", 2, "--cache", tmp_path / "cache")
+    measured = (
+        "--protocol",
+        "pixel-statistics",
+        "--frames",
+        2,
+        "--fit",
+        "crop",
+        "--cache",
+        tmp_path / "cache",
+    )
     answer = vidgan(capsys, "evaluate", source, "--real", source, *measured)
     assert answer.status == 0, answer.err
     for line in lines:

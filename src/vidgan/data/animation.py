@@ -18,7 +18,16 @@ from PIL import Image
 from vidgan.data.codecs import Frame
 from vidgan.data.resize import Resizer
 from vidgan.data.timeline import MAX_GAP, Stamp, Timeline, timeline_of
-from vidgan.data.video import UNREADABLE, BrokenClipError, ClipSource, Opened, Reader, guarded, reason_of
+from vidgan.data.video import (
+    TRANSPARENT,
+    UNREADABLE,
+    BrokenClipError,
+    ClipSource,
+    Opened,
+    Reader,
+    guarded,
+    reason_of,
+)
 
 WEBP = ".webp"
 COUNT = '<x:xmpmeta xmlns:x="adobe:ns:meta/" xmlns:vidgan="vidgan:" vidgan:frames="{}"/>'
@@ -46,7 +55,7 @@ class AnimationReader(Reader):
     def __init__(self, path: Path, resizer: Resizer, max_gap: float = MAX_GAP) -> None:
         self._path, self._resizer = path, resizer
         timeline = _timeline(path, max_gap)
-        self.rate, self.remarks, self._shown = timeline.rate, timeline.remarks, timeline.shown()
+        self.rate, self.remarks, self._shown = timeline.rate, list(timeline.remarks), timeline.shown()
         self.length = len(self._shown)
 
     def read(self, wanted: range) -> Iterator[Frame]:
@@ -56,6 +65,8 @@ class AnimationReader(Reader):
             for number in numbers:
                 if number != last:
                     image.seek(number)
+                    if is_transparent(image) and TRANSPARENT not in self.remarks:
+                        self.remarks.append(TRANSPARENT)
                     picture = self._resizer.image(np.asarray(image.convert("RGB")))
                     last = number
                 yield picture
@@ -70,6 +81,11 @@ class Animation(ClipSource):
         except UNREADABLE as error:
             raise BrokenClipError(reason_of(error)) from error
         return Opened(reader.rate, guarded(reader.read(range(reader.length))), reader.remarks)
+
+
+def is_transparent(image: Image.Image) -> bool:
+    """Whether parts of an image are transparent."""
+    return image.has_transparency_data and int(np.asarray(image.convert("RGBA"))[..., 3].min()) < 255
 
 
 def animation_size(path: Path) -> tuple[int, int]:

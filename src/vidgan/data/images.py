@@ -8,17 +8,21 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
+from vidgan.data.animation import is_transparent
 from vidgan.data.codecs import Frame
 from vidgan.data.resize import Resizer
 from vidgan.data.timeline import MAX_GAP
-from vidgan.data.video import BrokenClipError, ClipSource, Opened
+from vidgan.data.video import TRANSPARENT, BrokenClipError, ClipSource, Opened
 
 IMAGES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 """suffixes of images that are read"""
 
 
-def read_image(path: Path) -> Frame:
+def read_image(path: Path, remarks: list[str]) -> Frame:
     """An image as RGB (H, W, 3), upright as its EXIF data say; 16 bits are rounded to 8.
+
+    Args:
+        remarks: a phrase is added where parts of it are transparent.
 
     Raises:
         BrokenClipError: where it cannot be read, or is too large to be a frame.
@@ -29,6 +33,8 @@ def read_image(path: Path) -> Frame:
             if upright.mode.startswith("I"):  # 16 bits of grey, which Pillow would cut off at 255
                 grey = np.rint(np.asarray(upright).astype(np.float64) / 257).clip(0, 255).astype(np.uint8)
                 return np.repeat(grey[..., None], 3, axis=-1)
+            if TRANSPARENT not in remarks and is_transparent(upright):
+                remarks.append(TRANSPARENT)
             return np.asarray(upright.convert("RGB"))
     except Image.DecompressionBombError as error:
         raise BrokenClipError("holds more pixels than a frame can have") from error
@@ -40,12 +46,13 @@ class StripImage(ClipSource):
     """An image whose square frames stand side by side: the image's height is the frames' side."""
 
     def open(self, resizer: Resizer, max_gap: float = MAX_GAP) -> Opened:
-        strip = read_image(self.path)
+        remarks: list[str] = []
+        strip = read_image(self.path, remarks)
         side, width = strip.shape[:2]
         if width % side:
             raise BrokenClipError(f"{width}x{side} pixels are not a whole number of square frames")
         frames = np.split(strip, width // side, axis=1)
-        return Opened(None, (resizer.image(np.ascontiguousarray(frame)) for frame in frames))
+        return Opened(None, (resizer.image(np.ascontiguousarray(frame)) for frame in frames), remarks)
 
 
 class FrameFolder(ClipSource):
@@ -61,13 +68,14 @@ class FrameFolder(ClipSource):
         kinds = sorted({Path(name).suffix.lower().replace(".jpeg", ".jpg") for name in names})
         if len(kinds) > 1:
             raise BrokenClipError(f"holds {' and '.join(kinds)} images: keep those of one kind")
-        return Opened(None, self._frames(sorted(names, key=in_order), resizer))
+        remarks: list[str] = []
+        return Opened(None, self._frames(sorted(names, key=in_order), resizer, remarks), remarks)
 
-    def _frames(self, names: list[str], resizer: Resizer) -> Iterator[Frame]:
+    def _frames(self, names: list[str], resizer: Resizer, remarks: list[str]) -> Iterator[Frame]:
         first: tuple[int, ...] | None = None
         for name in names:
             try:
-                image = read_image(self.path / name)
+                image = read_image(self.path / name, remarks)
             except BrokenClipError as error:
                 raise BrokenClipError(f"{name}: {error}") from error
             first = first or image.shape

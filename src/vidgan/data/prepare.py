@@ -59,7 +59,7 @@ from vidgan.data.store import (
     shard_name,
 )
 from vidgan.data.timeline import MAX_GAP, at_rate
-from vidgan.data.video import BrokenClipError, ClipSource
+from vidgan.data.video import ENLARGED, BrokenClipError, ClipSource
 from vidgan.data.workers import map_in_workers
 from vidgan.errors import UserError, did_you_mean, some
 from vidgan.files import read_json, write_json, write_whole
@@ -382,8 +382,9 @@ def _store(source: ClipSource, resizer: Resizer, spec: PrepareSpec, file: Binary
     offset, crc, shape = file.tell(), 0, (0, 0)
     ends, crcs = [0], []
     try:
+        resizer.enlarged = False
         opened = source.open(resizer, spec.max_gap)
-        rate, stream, remarks = opened.rate, opened.frames, list(opened.remarks)
+        rate, stream, remarks = opened.rate, opened.frames, list[str]()
         if spec.fps is not None and rate is not None:
             rate, stream = spec.fps, at_rate(stream, rate, spec.fps)
         elif spec.fps is not None:
@@ -394,6 +395,7 @@ def _store(source: ClipSource, resizer: Resizer, spec: PrepareSpec, file: Binary
             crcs.append(zlib.crc32(data))
             ends.append(ends[-1] + len(data))
             file.write(data)
+        remarks += [*opened.remarks, *([ENLARGED] if resizer.enlarged else [])]
     except BrokenClipError as error:
         file.seek(offset)
         file.truncate()

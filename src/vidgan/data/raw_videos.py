@@ -19,7 +19,7 @@ from vidgan.data.dataset import ClipInfo, Dataset, Frames
 from vidgan.data.layouts import contents
 from vidgan.data.listing import Remark, Remarks, list_files
 from vidgan.data.resize import Resizer
-from vidgan.data.video import UNREADABLE, VIDEOS, Reader, VideoReader, reason_of, video_size
+from vidgan.data.video import ENLARGED, UNREADABLE, VIDEOS, Reader, VideoReader, reason_of, video_size
 from vidgan.errors import UserError
 from vidgan.names import printable
 
@@ -107,11 +107,12 @@ class VideoFiles(RawVideos):
         if not 0 <= index < len(self):
             raise IndexError(f"clip {index} of {len(self)}")
         if index not in self._known:
+            resizer = Resizer(self.size, FILTER)
             with _readable(self.files[index]):
-                reader = _reader(self.files[index], self.size)
+                reader = _reader(self.files[index], resizer)
                 shape = next(reader.read(range(1))).shape
             self._known[index] = _Known(reader.length, shape[0], shape[1], reader.rate)
-            for remark in reader.remarks:
+            for remark in [*reader.remarks, *([ENLARGED] if resizer.enlarged else [])]:
                 self._remarks.add(remark, self.name(index))
         return self._known[index]
 
@@ -122,7 +123,7 @@ class VideoFiles(RawVideos):
     def read(self, index: int, start: int, frames: int, stride: int = 1) -> Frames:
         path = self.files[index]
         with _readable(path):
-            reader = _reader(path, self.size)
+            reader = _reader(path, Resizer(self.size, FILTER))
             last = start + (frames - 1) * stride
             if start < 0 or frames < 1 or stride < 1 or last >= reader.length:
                 raise UserError(f"{path} has {reader.length} frames: no window {start}..{last} by {stride}")
@@ -248,19 +249,19 @@ class _ArrayReader(Reader):
 
     rate = None
 
-    def __init__(self, path: Path, size: int) -> None:
-        self._frames, self._resizer = _load_array(path, (4,)), Resizer(size, FILTER)
-        self.length = len(self._frames)
+    def __init__(self, path: Path, resizer: Resizer) -> None:
+        self._frames, self._resizer = _load_array(path, (4,)), resizer
+        self.length, self.remarks = len(self._frames), []
 
     def read(self, wanted: range) -> Iterator[Frame]:
         for number in wanted:
             yield self._resizer.image(_contiguous(self._frames[number]))
 
 
-def _reader(path: Path, size: int) -> Reader:
-    suffix, resizer = path.suffix.lower(), Resizer(size, FILTER)
+def _reader(path: Path, resizer: Resizer) -> Reader:
+    suffix = path.suffix.lower()
     if suffix == ARRAY:
-        return _ArrayReader(path, size)
+        return _ArrayReader(path, resizer)
     return AnimationReader(path, resizer) if suffix == WEBP else VideoReader(path, resizer)
 
 

@@ -27,13 +27,18 @@ EXACT = Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolatio
 class Resizer:
     """Resizes frames to a shorter side of ``size`` pixels by the filter called ``name``."""
 
+    enlarged: bool
+    """whether something smaller has been brought to this size since this was last set to False"""
+
     def __init__(self, size: int, name: str) -> None:
+        self.enlarged = False
         self.size, self._flags = size, FILTERS[name] | EXACT
         self._reformatter = VideoReformatter()  # one for all frames: setting one up costs more than scaling
 
     def target(self, height: int, width: int, pixel_aspect: Fraction = Fraction(1)) -> tuple[int, int]:
         """(height, width) after resizing; ``pixel_aspect`` is the width of a source pixel over its height."""
         shown = width * pixel_aspect
+        self.enlarged = self.enlarged or height < self.size or shown < self.size
         if height <= shown:
             return self.size, round(self.size * shown / height)
         return round(self.size * height / shown), self.size

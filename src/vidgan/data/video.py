@@ -6,7 +6,7 @@ without decoding anything (:class:`Scan`); then as many frames are decoded as ar
 
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -56,6 +56,8 @@ SOUGHT = {"mp4", "matroska", "webm"}
 FAR = 32
 """frames that are rather decoded than sought"""
 COVER = Disposition.attached_pic
+TRANSPARENT = "transparent in parts, which is not seen"
+ENLARGED = "smaller than the size that they are brought to"
 UNREADABLE = (av.FFmpegError, OSError, ValueError)
 """what reading a file raises that is broken"""
 
@@ -67,6 +69,7 @@ class Scan:
     path: Path
     timeline: Timeline
     can_seek: bool
+    remarks: tuple[str, ...]
 
 
 def scan_video(path: Path, max_gap: float = MAX_GAP) -> Scan:
@@ -97,6 +100,7 @@ def scan_video(path: Path, max_gap: float = MAX_GAP) -> Scan:
         if sent < COMPLETE * stream.frames:
             raise ValueError(f"cut off: {sent} of {stream.frames} frames")
         base, rate = stream.time_base, stream.average_rate or stream.guessed_rate
+        remarks = tuple(_passed_over(container, stream))
         kinds = set(container.format.name.split(","))
     stamps = [Stamp(time, is_key) for time, is_key in seen if time is not None]
     if base is None or len(stamps) < len(seen):  # as in a stream without a container
@@ -104,7 +108,17 @@ def scan_video(path: Path, max_gap: float = MAX_GAP) -> Scan:
     timeline = timeline_of(stamps, base, max_gap)
     if kinds & ANIMATIONS:
         timeline = timeline.holding(float(held * base), max_gap)
-    return Scan(path, timeline, bool(kinds & SOUGHT))
+    return Scan(path, timeline, bool(kinds & SOUGHT), (*timeline.remarks, *remarks))
+
+
+def _passed_over(container: InputContainer, shown: VideoStream) -> Iterator[str]:
+    others = [stream for stream in container.streams.video if stream.index != shown.index]
+    if any(stream.disposition & COVER for stream in others):
+        yield "cover pictures passed over"
+    if any(not stream.disposition & COVER for stream in others):
+        yield "several video streams, of which one is read"
+    if shown.metadata.get("alpha_mode") == "1":  # WebM, whose transparency FFmpeg's own decoder leaves out
+        yield TRANSPARENT
 
 
 class Reader(ABC):
@@ -114,8 +128,8 @@ class Reader(ABC):
     """frames per second; None where unknown"""
     length: int
     """frames"""
-    remarks: tuple[str, ...] = ()
-    """short phrases on what a user should know of the file, though it can be read"""
+    remarks: list[str]
+    """short phrases on what a user should know of the file, though it can be read; more may come with the frames"""
 
     @abstractmethod
     def read(self, wanted: range) -> Iterator[Frame]:
@@ -147,10 +161,11 @@ class VideoReader(Reader):
         self._scan, self._resizer = scan_video(path, max_gap), resizer
         first, timeline = (0, self._scan.timeline) if part is None else self._scan.timeline.part(*part)
         self._shown = first + timeline.shown()
-        self.rate, self.length, self.remarks = timeline.rate, len(self._shown), timeline.remarks
+        self.rate, self.length, self.remarks = timeline.rate, len(self._shown), list(self._scan.remarks)
 
     def read(self, wanted: range) -> Iterator[Frame]:
-        return decoded(self._scan, self._shown[wanted.start : wanted.stop : wanted.step], self._resizer)
+        numbers = self._shown[wanted.start : wanted.stop : wanted.step]
+        return decoded(self._scan, numbers, self._resizer, self.remarks)
 
 
 class Video(NamedTuple):
@@ -168,11 +183,12 @@ def read_video(path: Path, resizer: Resizer, part: tuple[float, float] | None = 
     return Video(reader.rate, reader.read(range(reader.length)))
 
 
-def decoded(scan: Scan, wanted: NDArray[np.int64], resizer: Resizer) -> Iterator[Frame]:
+def decoded(scan: Scan, wanted: NDArray[np.int64], resizer: Resizer, remarks: list[str]) -> Iterator[Frame]:
     """The frames with these places in the file, resized; no more are decoded than must be.
 
     Args:
         wanted: never decreasing. Where the decoder leaves a frame out, the one before it is taken.
+        remarks: on the first frame are added.
 
     Raises:
         av.FFmpegError, OSError, ValueError: with what is wrong with the file.
@@ -184,7 +200,9 @@ def decoded(scan: Scan, wanted: NDArray[np.int64], resizer: Resizer) -> Iterator
     for place, frame, aspect in _numbered(scan, int(wanted[0])):
         if frame.is_corrupt:
             raise ValueError(f"frame {place} is damaged")
-        shown = shown or _Shown(resizer, aspect)
+        if shown is None:
+            shown = _Shown(resizer, aspect)
+            remarks += (remark for remark in _seen(frame) if remark not in remarks)
         while held is not None and number is not None and number < place:
             yield shown.picture(held)
             number = next(left, None)
@@ -203,6 +221,14 @@ def decoded(scan: Scan, wanted: NDArray[np.int64], resizer: Resizer) -> Iterator
     while number is not None:
         yield shown.picture(held)
         number = next(left, None)
+
+
+def _seen(frame: VideoFrame) -> Iterator[str]:
+    if frame.interlaced_frame:
+        yield "interlaced, and left so"
+    has_alpha = any(part.is_alpha for part in frame.format.components)
+    if has_alpha and frame.reformat(format="rgba").to_ndarray()[..., 3].min() < 255:
+        yield TRANSPARENT
 
 
 def video_size(path: Path) -> tuple[int, int]:
@@ -310,8 +336,8 @@ class Opened(NamedTuple):
     """frames per second, where the source says so"""
     frames: Iterator[Frame]
     """resized frames, all of one size, read as they are asked for; raises :class:`BrokenClipError`"""
-    remarks: tuple[str, ...] = ()
-    """short phrases on what a user should know of the clip, though it can be used"""
+    remarks: Sequence[str] = ()
+    """short phrases on what a user should know of the clip, though it can be used; all of them once it is read"""
 
 
 @dataclass(frozen=True)
