@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from commands import require_one_line, snapshot, vidgan
+from vidgan import tensor_file
 from vidgan.run import checkpoints
 from vidgan.run.logs import read_lines
 
@@ -152,7 +153,7 @@ def test_disk_full_while_saving(capsys: Capture, tmp_path: Path, monkeypatch: py
     def full(*args: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoints, "save_file", full)
+    monkeypatch.setattr(tensor_file, "save_file", full)
     answer = vidgan(capsys, *TRAIN[:-1], 4, "--out", out, "--resume")
     require_one_line(answer, "disk is full")
     assert snapshot(out / "checkpoints") == before

@@ -21,6 +21,7 @@ from vidgan.files import read_json, write_json
 from vidgan.forms import COUNT, NUMBER, TEXT, WHOLE, Fields, Table, fits
 from vidgan.names import tell
 from vidgan.run.experiment import Experiment
+from vidgan.run.lock import NAME as LOCK
 from vidgan.run.logs import Log
 from vidgan.spec import Spec, SpecError, classes_in, differences, file_of, from_json, to_json
 from vidgan.user_code import code_hash
@@ -157,8 +158,9 @@ class RunDirectory:
     def withdraw(self) -> None:
         """Make the folder free again, where nothing has been trained and the record is all that is in it."""
         record = self.path / "experiment.json"
-        if all(file.is_dir() or file == record for file in self.path.rglob("*")):
-            record.unlink()
+        known = (record, self.path / LOCK)
+        if all(file.is_dir() or file in known for file in self.path.rglob("*")):
+            record.unlink(missing_ok=True)
 
     @staticmethod
     def require_free(path: Path) -> None:
@@ -243,7 +245,10 @@ def _is_free(path: Path) -> bool:
     known = {"checkpoints", "samples", "statistics"}
     strange = any(entry.is_dir() and entry.name not in known for entry in path.iterdir())
     files = [file for file in path.rglob("*") if not file.is_dir()]
-    return not strange and all(file.name.startswith(".experiment.json.") for file in files)
+    # So is the lock of one that is about to start: who takes it sees whether that one lives.
+    return not strange and all(
+        file.name.startswith(".experiment.json.") or file == path / LOCK for file in files
+    )
 
 
 def _record(

@@ -1,6 +1,7 @@
 """Training an experiment: level after level, in memory or into a run directory."""
 
-from collections.abc import Iterator, Sequence
+import weakref
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -28,6 +29,7 @@ from vidgan.run.data import Data, open_data, open_held_out
 from vidgan.run.directory import Budget, DataRecord, InitFrom, RunDirectory, command_line
 from vidgan.run.distributed import Replicas, choose_device, join_replicas, rank_zero_first
 from vidgan.run.experiment import Experiment, label_counts, longest_span, window_of
+from vidgan.run.lock import RunLock
 from vidgan.sample.model import Model
 from vidgan.sample.standing import GivenFrames, StatisticsStore, frozen_levels
 from vidgan.seeds import derive
@@ -134,10 +136,15 @@ class Trainer(TrainContext):
         self._log_is_cut = False
         self._on_record = False  # whether the run tells of this launch
         self.run = None
-        with self._withdrawn_on_error():
-            if path is not None:
-                self.run = self._open_run(path, resumes, budget)
-            self.callbacks = [*self._own_callbacks(validator), *callbacks]
+        self._release: Callable[[], object] | None = None
+        try:
+            with self._withdrawn_on_error():
+                if path is not None:
+                    self.run = self._open_run(path, resumes, budget)
+                self.callbacks = [*self._own_callbacks(validator), *callbacks]
+        except BaseException:
+            self._unlock()
+            raise
         self._store = StatisticsStore(write=None if self.run is None else self.run.statistics)
 
     @property
@@ -205,7 +212,7 @@ class Trainer(TrainContext):
             self._ask_for(steps)
         self._require_steps()
         speaks = self.progress and self.replicas.is_rank_zero
-        with self._withdrawn_on_error(), full_disk(), stop_signals(self.stop, speaks):
+        with self._locked(), self._withdrawn_on_error(), full_disk(), stop_signals(self.stop, speaks):
             self.minutes = minutes
             self._cut_log()
             while True:
@@ -224,11 +231,17 @@ class Trainer(TrainContext):
 
     def save(self) -> None:
         """Write a checkpoint of the level in training into the run; nothing where there is none."""
+        if self.run is not None:
+            self._lock(self.run.path)
         for callback in self.callbacks:
             callback.on_checkpoint(self, self.finished)
 
     def close(self) -> None:
-        """End the processes that read clips; the next step starts others."""
+        """End the processes that read clips, and let other processes train in the run; a next step starts others."""
+        self._unlock()
+        self._close_loader()
+
+    def _close_loader(self) -> None:
         if self._loader is not None:
             self._loader.close()
         self._loader = None
@@ -249,6 +262,7 @@ class Trainer(TrainContext):
 
     def _open_run(self, path: Path, resumes: bool, budget: Budget | None) -> RunDirectory:
         data = DataRecord.of(self.dataset)
+        self._lock(path)
         if not resumes and self.replicas.is_rank_zero:
             created = RunDirectory.create(
                 path, self.experiment, data, command_line(), self.init_from, budget, self.replicas.size
@@ -258,6 +272,26 @@ class Trainer(TrainContext):
         run = RunDirectory.open(path)
         run.require_same(self.experiment, data)
         return run
+
+    def _lock(self, path: Path) -> None:
+        """Keep other processes from training in the run, until :meth:`close` or the end of :meth:`fit`."""
+        if self._release is None and self.replicas.is_rank_zero:
+            path.mkdir(parents=True, exist_ok=True)
+            self._release = weakref.finalize(self, RunLock.acquire(path).release)
+
+    def _unlock(self) -> None:
+        if self._release is not None:
+            self._release()
+        self._release = None
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        if self.run is not None:
+            self._lock(self.run.path)
+        try:
+            yield
+        finally:
+            self._unlock()
 
     def _own_callbacks(self, validator: Validator | None) -> list[Callback]:
         """Those that log, show, save and measure; in this order they see a step."""
@@ -326,7 +360,7 @@ class Trainer(TrainContext):
                 self._write_manifest(self.below)
             index = self.experiment.rounds[0] if state is None else state.index + 1
             self._state = state = None  # before the next one takes memory
-            self.close()
+            self._close_loader()
             state = TrainState(
                 self.experiment, index, self.device, self.replicas, videos_below(self.experiment, self.below)
             )
@@ -374,7 +408,7 @@ class Trainer(TrainContext):
             return train_level(self)
         finally:
             self._on_record = False
-            self.close()
+            self._close_loader()
 
     def _ask_for(self, steps: int) -> None:
         """Let every level be trained to step ``steps``, unless it has a number of its own."""
@@ -425,7 +459,7 @@ class Trainer(TrainContext):
             fault = error
         (lost,) = self.replicas.agree(fault is not None)
         if lost:
-            self.close()
+            self._close_loader()
             raise UnreadableClipsError(str(fault or "another process could not read its clips")) from fault
         return batches
 
