@@ -126,6 +126,51 @@ def test_what_goes_on_record(tmp_path: Path, capsys: Capture) -> None:
     assert not list(fake.glob("*.jsonl"))
 
 
+def test_lossless_files_are_judged_as_the_arrays_they_were_made_of(tmp_path: Path, capsys: Capture) -> None:
+    fake = clips(12, 0)
+    fake[1, 2] = fake[1, 1]  # a frame that repeats, and a video that stands still
+    fake[2] = fake[2, :1]
+    real, out = write(tmp_path / "real", clips(12, 1)), tmp_path / "results.jsonl"
+
+    def measured(suffix: str) -> tuple[float, str]:
+        folder = write(tmp_path / suffix[1:], fake, suffix)
+        answer = vidgan(
+            capsys, "evaluate", folder, "--real", real, "--protocol", "frechet-random", "--out", out
+        )
+        return value(answer, out), answer.err
+
+    arrays, said = measured(".npy")
+    assert "keep every pixel" not in said
+    assert measured(".webp")[0] == arrays
+    video, said = measured(".mp4")
+    assert video != arrays
+    assert "evaluated videos are mp4, which do not keep every pixel" in said
+
+
+def test_frame_rates_are_on_record_and_other_ones_are_told(tmp_path: Path, capsys: Capture) -> None:
+    fake, real, out = tmp_path / "fake", tmp_path / "real", tmp_path / "results.jsonl"
+    for folder, rates in ((fake, (24, 24, 24)), (real, (24, 30, 24, 24))):
+        folder.mkdir()
+        for number, rate in enumerate(rates):
+            write_clip(folder / f"{number}.mp4", clips(1, number)[0], rate)
+    command = ("evaluate", fake, "--real", real, "--protocol", "frechet-random", "--out", out)
+    answer = vidgan(capsys, *command)
+    assert value(answer, out) > 0
+    assert (
+        "frame rates differ: evaluated videos run at 24/s (3 clips), real clips at 24/s (3 clips), 30/s (1)"
+        in (answer.err)
+    )
+    (real / "1.mp4").unlink()
+    answer = vidgan(capsys, *command)
+    assert "frame rates" not in answer.err
+    assert "real clips at 12/s (3 clips)" in vidgan(capsys, *command, "--frames", 3, "--stride", 2).err
+    first, second, third = read_lines(out)
+    assert first["evaluated"]["rates"] == [[24.0, 3]]
+    assert first["real"]["rates"] == [[24.0, 3], [30.0, 1]]
+    assert second["real"]["rates"] == [[24.0, 3]]
+    assert third["real"]["rates"] == [[12.0, 3]]
+
+
 def test_four_videos_give_a_number_and_a_loud_warning(tmp_path: Path, capsys: Capture) -> None:
     fake, real = write(tmp_path / "fake", clips(4, 0)), write(tmp_path / "real", clips(30, 1))
     answer = vidgan(capsys, "evaluate", fake, "--real", real, "--protocol", "frechet-random")

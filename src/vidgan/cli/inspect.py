@@ -11,7 +11,8 @@ from rich.text import Text
 
 from vidgan.cli.parse import option_set, parse
 from vidgan.cli.shared import file_to_write
-from vidgan.data.inspect import class_counts, problems, write_contact_sheet
+from vidgan.data.inspect import class_counts, problems, remarks_on, write_contact_sheet
+from vidgan.data.rates import in_words, rate_counts
 from vidgan.data.store import PreparedDataset, open_prepared
 from vidgan.data.window import WindowSpec
 from vidgan.errors import some
@@ -69,9 +70,7 @@ def _show(dataset: PreparedDataset, dest: Path) -> None:
     sizes, counts = np.unique(np.stack([clips["width"], clips["height"]], 1), axis=0, return_counts=True)
     common = np.argsort(-counts, kind="stable")
     shown = some([f"{sizes[i][0]}x{sizes[i][1]} ({counts[i]})" for i in common], 5)
-    rates = clips["rate"][~np.isnan(clips["rate"])]
-    ends = dict.fromkeys(f"{rate:.4g}" for rate in (rates.min(), rates.max())) if len(rates) else ()
-    rate = f"{' to '.join(ends)} frames/s" if ends else "frame rate not known"
+    rate = in_words(rate_counts(dataset.rates())) or "frame rate not known"
     options = ", ".join(f"{key} {_plain(value)}" for key, value in to_json(spec).items() if key != "is")
     for line in (
         f"{count(len(dataset), 'clip')}, {count(int(clips['frames'].sum()), 'frame')}, "
@@ -80,7 +79,7 @@ def _show(dataset: PreparedDataset, dest: Path) -> None:
         f"{int(clips['bytes'].sum()) / 1e6:.1f} MB; prepared with {options}",
         f"fingerprint {dataset.fingerprint}",
         *(f"left out while preparing: {name}: {reason}" for name, reason in dataset.index.left_out),
-        *(f"remark: {remark}" for remark in dataset.index.remarks),
+        *(f"remark: {remark}" for remark in remarks_on(dataset)),
     ):
         tell(line)
 

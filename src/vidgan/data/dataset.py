@@ -65,6 +65,14 @@ class Dataset(ABC):
         """What messages call clip ``index``."""
         return f"clip {index}"
 
+    def rate(self, index: int) -> float | None:
+        """Frames per second of clip ``index``, or None where that is not known."""
+        return None
+
+    def rates(self) -> NDArray[np.float64]:
+        """Frames per second of all clips, NaN where it is not known: (N,)."""
+        return np.asarray([self.rate(index) for index in range(len(self))], np.float64)
+
     def labels(self) -> NDArray[np.int64]:
         """Labels of all clips: (N,)."""
         return np.asarray([self.info(index).label for index in range(len(self))], np.int64)

@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from vidgan.data.dataset import Dataset, Frames
 from vidgan.data.layouts import LeftOut
 from vidgan.data.listing import Remark
+from vidgan.data.rates import mixed_rates
 from vidgan.data.store import PreparedDataset, open_prepared
 from vidgan.data.window import WindowSpec
 from vidgan.errors import UserError
@@ -70,7 +71,13 @@ def inspect(
     window = WindowSpec(size=size, frames=frames, stride=stride)
     dataset = open_prepared(Path(folder))
     found = list(problems(dataset, window, checksums))
-    return Inspection(class_counts(dataset), dataset.index.left_out, dataset.index.remarks, found)
+    return Inspection(class_counts(dataset), dataset.index.left_out, remarks_on(dataset), found)
+
+
+def remarks_on(dataset: PreparedDataset) -> tuple[Remark, ...]:
+    """What was remarked when it was prepared, and whether frame rates are mixed."""
+    mixed = mixed_rates(dataset)
+    return dataset.index.remarks if mixed is None else (*dataset.index.remarks, mixed)
 
 
 def class_counts(dataset: PreparedDataset) -> list[ClassCount]:

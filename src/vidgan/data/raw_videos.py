@@ -45,10 +45,6 @@ class RawVideos(Dataset):
         """On what lies beside them and is not read, and on files that were looked at."""
         return ()
 
-    def rate(self, index: int) -> float | None:
-        """Frames per second of clip ``index``, or None where its file does not say; raises :class:`UserError`."""
-        return None
-
 
 class VideoFiles(RawVideos):
     """Files below a folder, in order of their names: videos, animations, or ``.npy`` clips (T, H, W, 3) uint8.

@@ -203,6 +203,9 @@ class PreparedDataset(Dataset):
         rate = float(self.index.clips[index]["rate"])
         return None if np.isnan(rate) else rate
 
+    def rates(self) -> NDArray[np.float64]:
+        return self.index.clips["rate"].astype(np.float64)
+
     def read(self, index: int, start: int, frames: int, stride: int = 1) -> Frames:
         clip, wanted = self.info(index), self.frame_range(index, start, frames, stride)
         codec, video = self.index.spec.codec, np.empty((frames, clip.height, clip.width, 3), np.uint8)

@@ -11,6 +11,7 @@ import torch
 from vidgan.data.dataset import Dataset, Frames
 from vidgan.data.layouts import Split
 from vidgan.data.loader import to_float
+from vidgan.data.rates import RateCount, rate_counts
 from vidgan.data.raw_videos import RawVideos
 from vidgan.data.store import PreparedDataset, shard_name
 from vidgan.data.window import WindowSpec, centre_place, cut, resized
@@ -121,6 +122,12 @@ class DataClips(Clips):
             return derive(self.seed, "evaluation start", *place) % starts
         several = min(self.draw.windows, starts)
         return number * (starts - 1) // (several - 1) if several > 1 else 0
+
+    def rates(self) -> list[RateCount]:
+        """The frame rates of the videos that are measured, as the clips show them (a stride makes them slower)."""
+        videos = {index for index, _ in self.chosen}
+        known = np.asarray([self.dataset.rate(index) for index in sorted(videos)], np.float64)
+        return rate_counts(known / self.window.stride)
 
     @property
     def identity(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from vidgan.data.dataset import Dataset
+from vidgan.data.rates import in_words, same_rates
 from vidgan.data.raw_videos import RawVideos
 from vidgan.data.store import PreparedDataset
 from vidgan.data.window import WindowSpec
@@ -272,6 +273,10 @@ class CopyBaseline(OfExperiment):
         return lambda run: clips
 
 
+LOSSY = ("mp4", "gif")
+"""formats of samples that change pixels"""
+
+
 class FinishedVideos(Evaluated):
     """Videos as they lie, or an array of clips; they begin at their first frames."""
 
@@ -287,7 +292,14 @@ class FinishedVideos(Evaluated):
 
     def facts(self, clips: Clips) -> dict[str, Any]:
         videos = self.videos
-        return {"files": videos.source, "fingerprint": videos.fingerprint, "videos": len(videos)}
+        own = clips.fake if isinstance(clips, PairedClips) else clips
+        rates = own.rates() if isinstance(own, DataClips) else []
+        return {
+            "files": videos.source,
+            "fingerprint": videos.fingerprint,
+            "videos": len(videos),
+            "rates": list(map(list, rates)),
+        }
 
     def sides(self, name: str, protocol: Protocol, real: Dataset | None) -> Sides:
         asked, metric, videos = protocol.source, protocol.metric, self.videos
@@ -343,7 +355,13 @@ class FinishedVideos(Evaluated):
             lambda run: clips,
             reals if metric.needs_real else None,
             None if real is None else {**facts_of(real, reals), "drawn_at_random": random},
-            (*said, *first_by_name(reals), *resized_again(reals)),
+            (
+                *said,
+                *first_by_name(reals),
+                *resized_again(reals),
+                *other_rates(evaluated, reals),
+                *lossy(videos),
+            ),
         )
 
     def _fit(self, protocol: Protocol, chosen: Sequence[int]) -> str | None:
@@ -401,6 +419,30 @@ def resized_again(real: DataClips | None) -> tuple[str, ...]:
     )
 
 
+def lossy(videos: RawVideos) -> tuple[str, ...]:
+    """A warning where files hold something else than what was made."""
+    kinds = [kind for kind in videos.codec.split(" and ") if kind in LOSSY]
+    if not kinds:
+        return ()
+    return (
+        f"evaluated videos are {' and '.join(kinds)}, which do not keep every pixel: files that do (npy, webp) give "
+        "another number",
+    )
+
+
+def other_rates(evaluated: DataClips, real: DataClips | None) -> tuple[str, ...]:
+    """A warning where the two sides run at other speeds, or one of them at several."""
+    own, others = evaluated.rates(), [] if real is None else real.rates()
+    if same_rates(own, others) and len(own) < 2 and len(others) < 2:
+        return ()
+    told = [
+        f"{what} at {in_words(rates)}"
+        for what, rates in (("evaluated videos run", own), ("real clips", others))
+        if rates
+    ]
+    return (f"frame rates differ: {', '.join(told)}; the same motion is not the same at another rate",)
+
+
 def facts_of(dataset: Dataset, clips: DataClips | None) -> dict[str, Any]:
     """What a result records of the real data."""
     facts: dict[str, Any] = {
@@ -409,6 +451,7 @@ def facts_of(dataset: Dataset, clips: DataClips | None) -> dict[str, Any]:
         "classes": len(dataset.classes),
         "left_out": None if clips is None else clips.left_out,
         "not_taken": None if clips is None else clips.beyond,
+        "rates": [] if clips is None else list(map(list, clips.rates())),
     }
     whole, _ = dataset.origin(0)
     if isinstance(whole, PreparedDataset):

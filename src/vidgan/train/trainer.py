@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from vidgan.data.dataset import LongClips, long_clips
 from vidgan.data.loader import Batch, Loader
+from vidgan.data.rates import mixed_rates
 from vidgan.data.window import check_usable, resizing
 from vidgan.errors import UserError
 from vidgan.evaluation.protocols import protocol
@@ -125,6 +126,8 @@ class Trainer(TrainContext):
             self.say(f"left out {left} of {len(dataset.dataset)} clips: they have fewer than {least} frames")
         if told := resizing(dataset, window_of(experiment, 0)):
             self.say(told)
+        if remark := mixed_rates(dataset):
+            self.say(str(remark))
         self.init_from = origin_of(Path(init_from)) if isinstance(init_from, str | Path) else init_from
         self.below: Sequence[FrozenLevel] = ()
         self._fed: list[int] = []  # steps asked of each of these
