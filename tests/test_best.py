@@ -6,7 +6,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
+import catalog
 from commands import require_one_line, vidgan
+from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
 from vidgan.evaluation.evaluated import ModelSamples
 from vidgan.evaluation.protocols import ALL
 from vidgan.run.best import Best, best_of
@@ -15,6 +17,8 @@ from vidgan.run.directory import RunDirectory
 from vidgan.run.logs import read_lines
 from vidgan.sample.load import load_run
 from vidgan.train import validate
+from vidgan.train.trainer import Trainer
+from vidgan.train.validate import Validator
 
 Capture = pytest.CaptureFixture[str]
 TRAIN = ["train", "demo", "--tiny", "--data", "synthetic", "--workers", 0]
@@ -140,3 +144,31 @@ def test_what_cannot_be_is_said(tmp_path: Path, capsys: Capture) -> None:
     require_one_line(vidgan(capsys, *sample, "worst"), "best, last", "'worst'")
     require_one_line(vidgan(capsys, *sample, "7"), "step 7")
     load_run(RunDirectory.open(out))
+
+
+def test_only_the_top_level_is_measured_and_against_what_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = catalog.experiments()["demo-cascade"]
+    best = experiment.reporting.best.replace(protocol="pixel-statistics", every=1, clips=2)
+    experiment = experiment.replace(reporting=experiment.reporting.replace(best=best))
+    other = SyntheticDataset(SyntheticSpec(size=experiment.size, frames=12, clips=5, seed=9))
+    seen: list[tuple[int, int, object, int | None]] = []
+
+    def evaluate_by(samples: ModelSamples, against: object, by: Any, *args: Any) -> list[Number]:
+        *_, log, marks = args
+        (asked,) = by.values()
+        seen.append((samples.step, len(samples.model.generators), against, asked.clips))
+        log.append({"protocol": "pixel-statistics", "value": 1.0, "step": samples.step, **marks})
+        return [Number(1.0)]
+
+    monkeypatch.setattr(validate, "evaluate_by", evaluate_by)
+    for name, against in (("other", other), ("own", None)):
+        seen.clear()
+        validator = Validator(against)
+        trainer = Trainer(
+            experiment, "synthetic", tmp_path / name, workers=0, validator=validator, progress=False
+        )
+        assert trainer.fit(steps=1)
+        expected = trainer.dataset if against is None else other
+        assert seen == [(1, 2, expected, 2)]

@@ -86,6 +86,8 @@ def test_time_that_runs_out_during_samples_ends_the_next_step(
 def test_a_level_that_ends_with_its_steps_is_finished(tmp_path: Path) -> None:
     assert trainer_of(tmp_path / "run").fit()
     assert finished(tmp_path / "run") == {1: False, 2: False, 3: False, 4: False, STEPS: True}
+    previews = sorted(path.name for path in (tmp_path / "run" / "samples" / "fixed").iterdir())
+    assert previews == [f"level1-step{step:08d}.webp" for step in (2, 4, STEPS)]
 
 
 class Case(NamedTuple):
@@ -147,3 +149,16 @@ def test_a_signal_to_one_process_stops_all(tmp_path: Path, capfd: pytest.Capture
 def test_time_that_runs_out_on_one_process_finishes_the_level_on_all(tmp_path: Path) -> None:
     assert two_processes(tmp_path, TIME) == ["True", "True"]
     assert finished(tmp_path / "run") == {1: True}
+
+
+def test_a_level_that_time_has_ended_stays_finished(tmp_path: Path) -> None:
+    """Its own number of steps counts, not that of the other levels; more steps continue it."""
+    asked = experiment()
+    (level,) = asked.levels
+    asked = asked.replace(levels=(level.replace(steps=3),))
+    for steps, minutes, reached in ((3, 0.0, 1), (3, None, 1), (4, None, 4)):
+        (level,) = asked.levels
+        longer = asked.replace(levels=(level.replace(steps=steps),))
+        trainer = Trainer(longer, data(asked), tmp_path / "run", device="cpu", workers=0, progress=False)
+        assert trainer.fit(minutes=minutes)
+        assert trainer.state.steps == reached

@@ -9,12 +9,12 @@ import torch
 import catalog
 from commands import require_one_line, vidgan
 from vidgan.errors import UserError
-from vidgan.run.checkpoints import checkpoint_path, load
-from vidgan.run.directory import RunDirectory
+from vidgan.run.checkpoints import checkpoint_path, load, save
+from vidgan.run.directory import InitFrom, RunDirectory
 from vidgan.run.experiment import Experiment
 from vidgan.tensor_file import State
 from vidgan.train import trainer
-from vidgan.train.initial import take
+from vidgan.train.initial import start_from, take
 from vidgan.train.state import TrainState
 
 Capture = pytest.CaptureFixture[str]
@@ -131,3 +131,32 @@ def test_a_start_that_is_refused_leaves_the_folder_free(
     before = (two / "experiment.json").read_bytes()
     RunDirectory.open(two).withdraw()
     assert (two / "experiment.json").read_bytes() == before
+
+
+def test_a_run_without_an_average_gives_its_weights_to_the_average() -> None:
+    experiment = catalog.experiments()["demo"]
+    plain = experiment.replace(training=experiment.training.replace(average=None))
+    one, other = state_of(plain, 1), state_of(experiment, 2)
+    take(other, State(one.tensors(), {}))
+    assert other.average is not None
+    theirs = one.level.generator.state_dict()
+    assert all(torch.equal(theirs[name], own) for name, own in other.average.module.state_dict().items())
+
+
+def test_a_level_starts_from_the_same_level(tmp_path: Path) -> None:
+    experiment = catalog.experiments()["demo-cascade"]
+    states = [TrainState(experiment, index, CPU) for index in (0, 1)]
+    (tmp_path / "checkpoints").mkdir()
+    names = tuple(f"level{number}-step00000003.safetensors" for number in (1, 2))
+    for state, name in zip(states, names, strict=True):
+        save(tmp_path / "checkpoints" / name, State(state.tensors(), {}))
+    origin = InitFrom(str(tmp_path), names)
+    other = experiment.replace(training=experiment.training.replace(seed=5))
+    for index, state in enumerate(states):
+        started = TrainState(other, index, CPU)
+        said = start_from(started, origin)
+        assert said.startswith(f"level {index + 1} starts from {names[index]} of")
+        expected = state.level.state_dict()
+        assert all(torch.equal(own, expected[name]) for name, own in started.level.state_dict().items())
+    before = TrainState(other, 1, CPU)
+    assert "at random" in start_from(before, InitFrom(str(tmp_path), names[:1]))

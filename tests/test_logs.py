@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,7 +12,8 @@ from runs import cascade, tick
 from vidgan.run.checkpoints import checkpoint_path, cut_logs
 from vidgan.run.directory import RunDirectory
 from vidgan.run.logs import Log, read_lines, seconds_logged
-from vidgan.train.logging import LiveProgress
+from vidgan.train import logging
+from vidgan.train.logging import LiveProgress, PlainProgress, clock
 from vidgan.train.trainer import Trainer
 
 Capture = pytest.CaptureFixture[str]
@@ -137,3 +139,27 @@ def test_live_progress_shows_names_as_they_are(capsys: Capture) -> None:
     shown = capsys.readouterr().out
     for text in ("[bold]mine", "loss/[red]", "[bold] said"):
         assert text in shown
+
+
+def test_progress_counts_from_where_this_process_began(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Resumed at step 6 of 26, after 8 s it has made 4 steps of 3 clips: 16 steps are left, at 2 s each."""
+    experiment = catalog.experiments()["demo"]
+    training = experiment.training.replace(steps=26, discriminator_updates=1)
+    reporting = experiment.reporting.replace(tick=4, checkpoint=9)
+    trainer = Trainer(experiment.replace(training=training, reporting=reporting), "synthetic", device="cpu")
+    now = [100.0]
+    monkeypatch.setattr(logging, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    progress = PlainProgress()
+    trainer.state.steps = 6
+    progress.on_level_start(trainer)
+    assert "steps 6 to 26; first figures at step 8\n" in capsys.readouterr().out
+    trainer.state.steps, now[0] = 10, 108.0
+    progress.on_tick(trainer, {"loss/generator": 1.5, "pixel/fake red": 0.5})
+    assert "step 10  clips 30  1.5 clips/s  0:32 left  loss/generator 1.5  memory " in capsys.readouterr().out
+    progress.minutes = 0.5  # of which 22 s are left
+    assert progress.left(10) == 22
+    progress.minutes = 5
+    assert progress.left(10) == 32
+    assert [clock(seconds) for seconds in (0, 61.9, 3600, 90_061)] == ["0:00", "1:01", "1:00:00", "25:01:01"]

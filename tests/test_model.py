@@ -16,11 +16,16 @@ from commands import snapshot
 from commands import vidgan as command
 from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
 from vidgan.errors import UserError
+from vidgan.nn.layers import WeightLayer
 from vidgan.presets import preset
+from vidgan.run.checkpoints import checkpoint_path, load, save
 from vidgan.run.data import open_data
+from vidgan.run.directory import RunDirectory
+from vidgan.run.experiment import AverageSpec
 from vidgan.run.tiny import tiny
 from vidgan.sample import model as model_file
 from vidgan.sample import standing
+from vidgan.sample.load import load_generators
 from vidgan.sample.model import Model
 from vidgan.sample.sampler import End
 from vidgan.sample.video_io import to_bytes
@@ -168,8 +173,6 @@ def test_statistics_are_kept_where_they_are_asked_for(
 
 @pytest.mark.parametrize("raw", [False, True])
 def test_raw_and_averaged_weights(run: Path, raw: bool) -> None:
-    from vidgan.run.checkpoints import checkpoint_path, load, save
-
     mine = runs.untrained(run.parent / f"raw-{raw}", tiny(preset("demo")), CLASSES)
     state = load(checkpoint_path(mine.checkpoints, 1, 1))
     for name, tensor in state.tensors.items():
@@ -179,6 +182,46 @@ def test_raw_and_averaged_weights(run: Path, raw: bool) -> None:
     (generator,) = vidgan.load(mine.path, raw=raw).generators
     name, weight = next(iter(generator.named_parameters()))
     assert torch.equal(weight, state.tensors[f"{'level/generator.' if raw else 'average/'}{name}"])
+
+
+def test_averaged_weights_are_divided_by_their_own_norm(run: Path) -> None:
+    """Checkpoints hold the average without vectors of its own: they come from power iterations when it is loaded."""
+    mine = runs.untrained(run.parent / "norm", tiny(preset("demo")), CLASSES)
+    path = checkpoint_path(mine.checkpoints, 1, 1)
+    state, rng = load(path), torch.Generator().manual_seed(0)
+    for name, tensor in state.tensors.items():
+        if name.startswith("average/") and name.endswith("weight") and tensor.dim() > 1:
+            matrix = tensor.view(len(tensor), -1)
+            rows, columns = (torch.randn(n, generator=rng) for n in matrix.shape)
+            matrix += 3 * torch.outer(rows / rows.norm(), columns / columns.norm())
+    save(path, state)
+    (generator,) = vidgan.load(mine.path, device="cpu").generators
+    layers = [m for m in generator.modules() if isinstance(m, WeightLayer) and m.spectral]
+    assert len(layers) > 10
+    for layer in layers:
+        first = torch.linalg.svdvals(layer.weight.view(len(layer.weight), -1))[0].item()
+        assert layer.sigma().item() == pytest.approx(first, rel=0.03)
+
+
+@pytest.mark.parametrize("below_averaged", [False, True])
+@pytest.mark.parametrize("raw", [False, True])
+def test_lower_levels_are_as_they_fed_the_top(tmp_path: Path, below_averaged: bool, raw: bool) -> None:
+    experiment = tiny(preset(CASCADE))
+    average = AverageSpec(feeds=below_averaged)
+    experiment = experiment.replace(training=experiment.training.replace(average=average))
+    mine = runs.untrained(tmp_path / "run", experiment, CLASSES)
+    for level in (1, 2):
+        path = checkpoint_path(mine.checkpoints, level, 1)
+        state = load(path)
+        for name, tensor in state.tensors.items():
+            if name.startswith("average/"):
+                tensor.add_(0.5)
+        save(path, state)
+    generators, _ = load_generators(RunDirectory.open(mine.path), raw=raw)
+    for level, averaged in ((1, below_averaged), (2, not raw)):
+        tensors = load(checkpoint_path(mine.checkpoints, level, 1)).tensors
+        name, weight = next(iter(generators[level - 1].named_parameters()))
+        assert torch.equal(weight, tensors[f"{'average/' if averaged else 'level/generator.'}{name}"])
 
 
 def test_a_saved_model_makes_the_same_bit_for_bit(model: Model, tmp_path: Path) -> None:
@@ -268,6 +311,10 @@ def test_a_predictor_takes_data_or_saved_statistics(predictor: Path, tmp_path: P
     assert longer.shape[1] == level.frames + 2
     torch.testing.assert_close(longer[:, : level.frames], futures, **close)
     assert model.predict(frames, count=1, length=1).shape[1] == 1
+    for length in (1, level.frames + 2):  # a field for every frame that is made, of whichever round
+        motion = model.futures(frames, count=2, length=length).motion
+        assert motion is not None
+        assert motion.shape == (2, length, 2, level.size, level.size)
     for text, call in (
         ("give it frames to predict from", lambda: model.sample(1)),
         ("float frames", lambda: model.predict(frames[1:])),

@@ -99,6 +99,20 @@ def test_signals_are_those_of_plain_loops_over_all_micro_batches(kind: str) -> N
         assert ours[name] == pytest.approx(expected[theirs], rel=2e-4), name
 
 
+def test_the_step_from_the_last_given_frame_is_the_first_motion() -> None:
+    """Of a model that is given two frames: what it was given does not count, neither in motion nor in brightness."""
+    experiment = tiny(preset("dvd-gan-fp-k600-16x64"))
+    (level,) = experiment.levels
+    assert level.context_frames == 2
+    state, monitor, batch = TrainState(experiment, 0, steps.CPU), Monitor(), made_up(0, [0, 1, 0], frames=5)
+    monitor.discriminators(state.level, *batch)
+    ours = monitor.take(state.level, Replicas())
+    clips = ((batch.fake.clip.double() + 1) / 2).numpy()
+    moves = [np.abs(clip[t + 1] - clip[t]).mean() for clip in clips for t in (1, 2, 3)]
+    assert ours["motion/fake"] == pytest.approx(np.mean(moves), rel=1e-4)
+    assert ours["pixel/fake green"] == pytest.approx(clips[:, 2:, 1].mean(), rel=1e-4)
+
+
 def test_nothing_is_told_of_what_was_not_seen() -> None:
     ours = monitored([made_up(0, [0, 1, 2], frames=1)])
     assert not {"diversity/fake", "motion/fake"} & ours.keys()

@@ -8,7 +8,8 @@ import torch
 import catalog
 from commands import require_one_line, vidgan
 from vidgan.run.experiment import BatchSpec, Experiment, Share
-from vidgan.train.plan import DryRun, LevelPlan, LiveTensors, Update, plan_level
+from vidgan.train.plan import DryRun, LevelPlan, LiveTensors, Update, line, plan_level
+from vidgan.train.state import TrainState
 
 Capture = pytest.CaptureFixture[str]
 CPU = torch.device("cpu")
@@ -40,8 +41,21 @@ def measured(experiment: Experiment, index: int) -> int:
 def test_memory_is_what_training_steps_take(name: str, index: int, share: int, micro: int) -> None:
     """At tiny width, at batches that were not rehearsed; `benchmarks/bench_plan.py` does it at larger ones."""
     experiment = with_clips(catalog.experiments()[name], share, micro)
-    planned = plan_level(experiment, index).memory(Share(share, micro))
-    assert planned == pytest.approx(measured(experiment, index), rel=0.15)
+    plan = plan_level(experiment, index)
+    assert plan.memory(Share(share, micro)) == pytest.approx(measured(experiment, index), rel=0.15)
+    level = TrainState(experiment, index, CPU).level
+    numbers = sum(parameter.numel() for parameter in level.parameters())
+    assert plan.adam == pytest.approx(2 * 4 * numbers, rel=0.05)  # both moments, and a step per tensor
+
+
+def test_the_real_clips_of_a_step_are_counted_once() -> None:
+    """Peaks are counted at a batch of one micro-batch, whose clips of 5 bytes they hold; a batch may have more."""
+    fixed, per_clip, clip = 100, 30, 5
+    low, high = (fixed + (per_clip + clip) * clips for clips in (2, 4))
+    update = line("generator", low, high, clip, 0)
+    plan = LevelPlan((), (update,), 0, 0, 0, 0, clip, ())
+    for share, micro in ((2, 2), (12, 6), (12, 1)):
+        assert plan.memory(Share(share, micro)) == fixed + per_clip * micro + clip * share
 
 
 def test_live_tensors_count_what_lives() -> None:

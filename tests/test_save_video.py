@@ -88,3 +88,16 @@ def test_halves_are_written_as_floats_are(tmp_path: Path) -> None:
 def test_impossible_rates_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="frames per second"):
         vidgan.save_video(floats(), tmp_path / "a.mp4", fps=0)
+
+
+@pytest.mark.parametrize("fps", [0.5, 12.5, 23.976, 60])
+def test_a_file_keeps_the_frame_rate(tmp_path: Path, fps: float) -> None:
+    for suffix in (".mp4", ".gif", ".webp"):
+        vidgan.save_video(floats(), tmp_path / f"a{suffix}", fps=fps)
+    with av.open(str(tmp_path / "a.mp4")) as container:
+        assert float(container.streams.video[0].average_rate) == pytest.approx(fps, rel=1e-4)
+    for suffix, unit in ((".gif", 10), (".webp", 1)):  # GIF counts hundredths of a second
+        with Image.open(tmp_path / f"a{suffix}") as image:
+            image.seek(1)
+            image.load()
+            assert abs(image.info["duration"] - 1000 / fps) <= unit

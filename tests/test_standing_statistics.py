@@ -215,6 +215,19 @@ def test_a_threshold_leaves_the_deviation_of_a_cut_normal_law(limit: float) -> N
     assert Threshold(limit=limit).deviation == pytest.approx(float(expected), rel=1e-6)
 
 
+def test_every_clip_that_is_given_frames_is_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    real = standing.random_item
+
+    def recorded(dataset: object, window: object, seed: int, n: int) -> object:
+        seen.append(n)
+        return real(dataset, window, seed, n)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(standing, "random_item", recorded)
+    untrained(with_micro(tiny(preset("trivd-gan-fp-k600-16x64")), 2)).sampler()
+    assert seen == list(range(BRIEF.batches * BRIEF.clips))
+
+
 def changed_labels(model: Model) -> None:
     model.label_counts = (2, *model.label_counts[1:])
 

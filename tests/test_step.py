@@ -1,12 +1,14 @@
 """What a training step is fed with: windows of the levels below, held-out clips."""
 
 from collections import Counter
+from itertools import product
 
 import pytest
 import torch
 from torch import Tensor
 
 import catalog
+import steps
 from cascades import GRU, SEPARABLE, frozen_level, level_spec
 from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
 from vidgan.models.cascade import by_label, sample_levels
@@ -14,6 +16,7 @@ from vidgan.models.level import Level
 from vidgan.models.views import DiscriminatorInput
 from vidgan.run.experiment import BatchSpec, Experiment, TrainingSpec
 from vidgan.seeds import stream
+from vidgan.train import step as step_file
 from vidgan.train.monitor import HeldOut, Monitor
 from vidgan.train.state import TrainState
 from vidgan.train.step import videos_below
@@ -98,3 +101,22 @@ def test_held_out_clips_keep_their_classes(conditional: bool, monkeypatch: pytes
     assert given.label.tolist() == [classes.index(name) if conditional else 0 for name in names]
     signals = monitor.take(state.level, state.replicas)
     assert 0 <= signals["accuracy/frames/held out"] <= 1
+
+
+def test_every_update_of_every_step_draws_numbers_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Noise, windows and what views pick: from (seed, purpose, level, step, update), the generator's update after the
+    discriminators', and nothing drawn twice."""
+    keys: list[tuple[object, ...]] = []
+
+    def recorded(*key: object) -> torch.Generator:
+        keys.append(key)
+        return stream(*key)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(step_file, "stream", recorded)
+    experiment = steps.batched(catalog.experiments()["demo-cascade"], 4)
+    training = experiment.training.replace(seed=7, discriminator_updates=2)
+    state = steps.level_state(experiment.replace(training=training), 1)
+    for _ in range(2):
+        steps.run_step(state)
+    purposes = ("noise", "places", "views of real", "views of fake")
+    assert sorted(keys) == sorted(product((7,), purposes, (1,), range(2), range(3)))

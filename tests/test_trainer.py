@@ -15,11 +15,14 @@ import catalog
 import vidgan
 from commands import snapshot, torchrun
 from commands import vidgan as command
+from vidgan.data.window import WindowSpec
 from vidgan.errors import UserError
 from vidgan.run.checkpoints import checkpoint_path, load, steps_of
 from vidgan.run.experiment import Experiment
 from vidgan.run.logs import read_lines
+from vidgan.seeds import derive
 from vidgan.spec import to_json
+from vidgan.train import trainer as trainer_file
 from vidgan.train.callbacks import Callback, TrainContext
 from vidgan.train.step import training_step
 from vidgan.train.trainer import Trainer
@@ -156,6 +159,27 @@ def test_a_level_that_fed_another_keeps_its_steps() -> None:
     assert len(trainer.below) == 1
     with pytest.raises(UserError, match="level 1 fed the levels above it at step 1"):
         trainer.fit(steps=2)
+
+
+def test_each_level_reads_clips_of_its_own_in_an_order_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[int, int]] = []
+
+    class Recorded(trainer_file.Loader):
+        def __init__(self, dataset: object, window: WindowSpec, seed: int, *more: object) -> None:
+            super().__init__(dataset, window, seed, *more)  # type: ignore[arg-type]
+            seen.append((seed, window.frames * window.stride))
+
+    monkeypatch.setattr(trainer_file, "Loader", Recorded)
+    trainer = trainer_of("demo-cascade")
+    assert trainer.fit(steps=1)
+    low, high = trainer.experiment.levels
+    seed = trainer.experiment.training.seed
+    assert seen == [
+        (derive(seed, "data", index), level.trained_frames * level.stride)
+        for index, level in enumerate((low, high))
+    ]
+    assert seen[0][0] != seen[1][0]
+    assert seen[0][1] != seen[1][1]
 
 
 def test_a_model_is_a_copy_and_leaves_training_as_it_is() -> None:
