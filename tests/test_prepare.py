@@ -210,7 +210,9 @@ def test_finished_shards_are_kept_and_changed_sources_read_again(tmp_path: Path)
     assert rewritten == [f"shard-{changed:05d}.bin"]
 
 
-def test_mended_files_are_read_again_after_the_end_too(tmp_path: Path) -> None:
+def test_mended_files_are_read_again_after_the_end_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     source, made = tmp_path / "source", tmp_path / "made"
     strips(source, 6)
     (source / "odd" / "torn.png").write_bytes(b"\x89PNG")
@@ -228,7 +230,10 @@ def test_mended_files_are_read_again_after_the_end_too(tmp_path: Path) -> None:
     )  # the same size and name
     os.utime(other, ns=(state.st_atime_ns, state.st_mtime_ns + 1))
     assert "leave --shard out" in refused(*args, "--shard", "1/2")
+    capsys.readouterr()
     run(args)
+    said = "2 (even/002.png, odd/torn.png) of the sources changed since"
+    assert capsys.readouterr().err.startswith(said)
     data = open_prepared(made)
     assert not data.index.left_out
     assert len(data) == 7

@@ -14,7 +14,7 @@ from vidgan.evaluation.protocols import protocol
 from vidgan.evaluation.protocols.base import Resources
 from vidgan.evaluation.record import evaluate_by
 from vidgan.evaluation.rows import Work, default_cache
-from vidgan.names import file_name
+from vidgan.names import file_name, tell
 from vidgan.presets.demo import demo
 from vidgan.report.page import write_report
 from vidgan.report.words import count
@@ -55,11 +55,8 @@ def run(args: list[str]) -> int:
     experiment = demo()
     experiment = experiment.replace(training=experiment.training.replace(seed=options.seed))
     dataset = open_data(SYNTHETIC, experiment)
-    print(
-        f"{experiment.description}\nTraining for {count(options.minutes, 'minute')}; "
-        f"watch {options.out}/samples/fixed.",
-        flush=True,
-    )
+    print(experiment.description)
+    tell(f"Training for {count(options.minutes, 'minute')}; watch {options.out}/samples/fixed.", flush=True)
     if not side_by_side(processes_here(), train, options.out, experiment, options.minutes):
         return 0
     directory = RunDirectory.open(options.out)
@@ -75,12 +72,17 @@ def run(args: list[str]) -> int:
         name = dataset.classes[i % len(dataset.classes)]
         write_clip(class_folder(directory, name) / f"real-{i // 8}.webp", frames, FPS)
     page = write_report(directory.path)
-    print(
-        f"\nThe report: {page}\nThe samples: {directory.samples}\n\nWhat to try next:\n"
-        f"  vidgan sample {options.out} --out {options.out}/more --classes disc-right square-grow --grid\n"
-        "  vidgan prepare YOUR_VIDEOS data/mine --layout folder --size 64\n"
-        "  vidgan presets"
-    )
+    for line in (
+        "",
+        f"The report: {page}",
+        f"The samples: {directory.samples}",
+        "",
+        "What to try next:",
+        f"  vidgan sample {options.out} --out {options.out}/more --classes disc-right square-grow --grid",
+        "  vidgan prepare YOUR_VIDEOS data/mine --layout folder --size 64",
+        "  vidgan presets",
+    ):
+        tell(line)
     return 0
 
 

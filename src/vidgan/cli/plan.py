@@ -8,6 +8,7 @@ from vidgan.cli.experiment import OfExperiment, parse_with_values
 from vidgan.cli.parse import option_set
 from vidgan.cli.shared import at_least, positive, say
 from vidgan.errors import UserError
+from vidgan.names import tell
 from vidgan.report.costs import days, fitting, level_plan
 from vidgan.report.words import count
 from vidgan.run.experiment import Experiment
@@ -53,7 +54,7 @@ def show(experiment: Experiment, processes: int, memory: float | None, rate: flo
     kind = "bfloat16" if experiment.training.bf16 else "float32"
     share = batch.share(processes)
     shared = f", {share.clips} in each of {processes} processes" if processes > 1 else ""
-    print(f"{experiment.name}: {count(batch.global_batch, 'clip')} per update{shared}, {kind}")
+    tell(f"{experiment.name}: {count(batch.global_batch, 'clip')} per update{shared}, {kind}")
     for index in experiment.rounds:
         plan = plan_level(experiment, index)
         print(f"\n{level_plan(experiment, index, plan, share)}")

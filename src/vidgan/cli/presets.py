@@ -8,6 +8,7 @@ import tyro
 
 from vidgan.cli.parse import Code, option_set, parse, wrapped
 from vidgan.errors import UserError
+from vidgan.names import printable, tell
 from vidgan.presets import groups, preset, presets
 from vidgan.report.costs import layers, overview
 from vidgan.run.experiment import Experiment
@@ -42,11 +43,14 @@ def run(args: list[str]) -> int:
         print(overview(presets().values()) if options.name is None else layers(preset(options.name)), end="")
         return 0
     if options.name is not None and options.other is not None:
-        print(changes(preset(options.name), preset(options.other)))
+        for line in changes(preset(options.name), preset(options.other)).splitlines():
+            tell(line)
         return 0
     if options.name is not None:
         experiment = preset(options.name)
-        print(json.dumps(to_json(experiment), indent=2) if options.json else in_words(experiment))
+        shown = json.dumps(to_json(experiment), indent=2) if options.json else in_words(experiment)
+        for line in shown.splitlines():
+            tell(line)
         return 0
     if options.json:
         print(json.dumps({name: each.description for name, each in presets().items()}, indent=2))
@@ -57,7 +61,8 @@ def run(args: list[str]) -> int:
     for number, (title, group) in enumerate(listed.items()):
         print(f"\n{title}" if number else title)
         for experiment in group:
-            print(wrapped(f"{experiment.name:<{widest}} {experiment.description}", " " * (widest + 1)))
+            line = printable(f"{experiment.name:<{widest}} {experiment.description}")
+            print(wrapped(line, " " * (widest + 1)))
     return 0
 
 

@@ -245,8 +245,10 @@ def _finished(source: Path, dest: Path, spec: PrepareSpec, found: FoundClips) ->
             f"{dest} is prepared already, from other files than {source} holds: {_counted(has - had)} are new, "
             f"{_counted(had - has)} are not there; choose another folder"
         )
-    same = not changed_sources(shards_of(found), dest) and not _labelled_otherwise(index, found)
-    return index if same else None
+    changed = set(changed_sources(shards_of(found), dest))
+    if changed:
+        tell(f"{_counted(changed)} of the sources changed since {dest} was prepared: read again", sys.stderr)
+    return index if not changed and not _labelled_otherwise(index, found) else None
 
 
 def _is_whole(dest: Path, index: Index, workers: int, progress: Progress) -> bool:

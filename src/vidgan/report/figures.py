@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from vidgan.errors import UserError
 from vidgan.files import write_whole
+from vidgan.names import printable
 from vidgan.report.collect import finite
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def draw(plots: Sequence[Plot]) -> "Figure":
     names = list(dict.fromkeys(curve.name for plot in plots for curve in plot.curves))
     columns = min(2, len(plots))
     rows = math.ceil(len(plots) / columns)
-    labels = [textwrap.fill(name, LETTERS * columns - 6) for name in names]
+    labels = [textwrap.fill(printable(name), LETTERS * columns - 6) for name in names]
     beside = max(1, min(len(names), LETTERS * columns // (6 + max(map(len, labels)))))
     lines = sum(label.count("\n") + 1 for label in labels) / beside
     with rc_context(STYLE):
@@ -154,7 +155,7 @@ def draw_plot(axes: "Axes", plot: Plot, names: Sequence[str]) -> "dict[str, Line
     if all(float(p.x).is_integer() for curve in plot.curves for p in curve.points):
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-    axes.set(title=textwrap.fill(plot.title, LETTERS - 14), xlabel=plot.x, ylabel=plot.y)
+    axes.set(title=textwrap.fill(printable(plot.title), LETTERS - 14), xlabel=plot.x, ylabel=plot.y)
     return handles
 
 

@@ -19,6 +19,7 @@ from torch.utils.hooks import RemovableHandle
 
 from vidgan.errors import UserError
 from vidgan.models.discriminator import Head
+from vidgan.names import printable, tell
 from vidgan.sample.previews import preview_path
 from vidgan.train.callbacks import Callback, TrainContext
 
@@ -65,7 +66,7 @@ class PlainProgress(Progress):
     def on_tick(self, trainer: TrainContext, scalars: Mapping[str, float]) -> None:
         step, clips = trainer.state.steps, trainer.state.clips
         facts = "  ".join(f"{name} {value:.3g}" for name, value in scalars.items() if is_headline(name))
-        print(
+        tell(
             f"{self.label}  step {step}  clips {clips}  {self.rate(clips):.1f} clips/s  "
             f"{clock(self.left(step))} left  {facts}  memory {memory_gib():.2f} GiB",
             flush=True,
@@ -89,7 +90,7 @@ class LiveProgress(Progress):
         if self.minutes is not None:
             done = max(done, self.gone() / (60 * self.minutes))
         table = Table.grid(padding=(0, 2))
-        table.add_row("[bold]" + escape(self.label), bar(done), f"{clock(self.left(step))} left")
+        table.add_row("[bold]" + escape(printable(self.label)), bar(done), f"{clock(self.left(step))} left")
         table.add_row("step", f"{step:,} of {self.steps:,}", f"{clips:,} clips seen")
         table.add_row("speed", f"{self.rate(clips):.1f} clips/s", f"memory {memory_gib():.2f} GiB")
         for name, value in scalars.items():
