@@ -55,7 +55,9 @@ def test_the_best_before_a_step() -> None:
 def test_protocols_know_which_of_two_numbers_is_better() -> None:
     larger = {name for name, named in ALL.items() if named.protocol.metric.larger_is_better}
     scores = {
-        name for name in ALL if name.startswith("is-") or any(w in name for w in ("accuracy", "ssim", "psnr"))
+        name
+        for name in ALL
+        if name.startswith("is-") or any(w in name for w in ("accuracy", "ssim", "psnr", "prdc"))
     }
     assert larger == scores
 

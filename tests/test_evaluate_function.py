@@ -232,8 +232,8 @@ def test_a_log_and_a_cache_are_written_where_they_are_asked_for(tmp_path: Path) 
     (folder,) = cache.iterdir()
     assert sorted(file.name for file in folder.iterdir()) == [
         "key.json",
-        "rows-00000000.npz",
-        "rows-00000032.npz",
+        "rows-00000000-32.npz",
+        "rows-00000032-9.npz",
     ]
     kept = state(cache)
     assert vidgan.evaluate(FAKE, REAL, cache=str(cache)).value == result.value

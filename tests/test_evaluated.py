@@ -31,7 +31,13 @@ from vidgan.evaluation.protocols.base import (
     Scorer,
     Table,
 )
-from vidgan.evaluation.protocols.metrics import BestFuture, InceptionScore
+from vidgan.evaluation.protocols.metrics import (
+    BestFuture,
+    FrechetDistance,
+    InceptionScore,
+    PrecisionRecall,
+    SpectralGap,
+)
 from vidgan.evaluation.protocols.networks import RandomFeatures
 from vidgan.evaluation.record import Result, evaluate_by
 from vidgan.evaluation.rows import Shares, Work, compute_rows, folder_of, key_of
@@ -462,7 +468,6 @@ def test_everything_that_rows_depend_on_is_in_their_key(
         DataClips(Numbered(8, 6, (13,)), window, Draw(), 0),
         GeneratedClips(model, Sampling(), 0, 4, 3),
         GeneratedClips(model, Sampling(), 1, 4, 3),
-        GeneratedClips(model, Sampling(), 0, 5, 3),
         GeneratedClips(model, Sampling(), 0, 4, 2),
         GeneratedClips(model, Sampling(truncation=Scaled(sigma=0.5)), 0, 4, 3),
         GeneratedClips(model, Sampling(), 0, 4, 3, only=[0]),
@@ -494,6 +499,80 @@ def test_everything_that_rows_depend_on_is_in_their_key(
     again = DataClips(Numbered(8, 6), window, Draw(), 3)  # a seed that nothing is drawn by
     named = opened._replace(facts={"file": "elsewhere.pt"})
     assert folder_of(tmp_path, key_of(again, named), Shares()) == folders[0]
+
+
+class Counting(Features):
+    """The codes, and a record of how many clips were looked at, by name."""
+
+    name: str
+
+    def open(self, resources: Resources, classes: tuple[str, ...]) -> Extractor:
+        seen = SEEN.setdefault(self.name, [])
+
+        def rows(batch: EvaluationBatch) -> dict[str, Any]:
+            if self.name == "broken":
+                raise UserError("broken")
+            seen.append(len(batch.videos))
+            return {"codes": batch.videos[:, :, 0, 0, 0].astype(np.int64)}
+
+        return Extractor(rows, {}, self)
+
+
+SEEN: dict[str, list[int]] = {}
+
+
+@pytest.mark.parametrize("in_folder", [True, False])
+def test_nothing_is_done_twice_in_one_call(in_folder: bool, tmp_path: Path) -> None:
+    """Three protocols of the same clips, two by the same features: a clip is made once, and seen once by each."""
+    SEEN.clear()
+    samples, data = of_model(DEMO), Numbered(DEMO.size)
+    painter: Any = samples.model
+    read: list[int] = []
+    monkeyed = data.read
+    data.read = lambda index, *more: (read.append(index), monkeyed(index, *more))[1]  # type: ignore[method-assign]
+
+    def by(name: str, clips: int) -> Protocol:
+        form = ClipForm(frames=3, stride=2)
+        return Protocol(metric=Listing(), features=Counting(name=name), real=Draw(), clips=clips, source=form)
+
+    asked = {"few": by("one", 40), "many": by("one", 70), "other": by("two", 64)}
+    work = Work(tmp_path if in_folder else None)
+    results = evaluate_by(samples, data, asked, work=work)
+    # Parts of 32: those of 40 and of 70 clips share one, and 64 have two.
+    assert len(painter.truncations) == 2 + 2 + 0
+    assert SEEN["one"] == [12, 32, 8, 32, 6]
+    assert sum(SEEN["two"]) == 12 + 64
+    assert sorted(read) == list(range(12))
+    for name, result in zip(asked, results, strict=True):
+        alone = listed(of_model(DEMO), Numbered(DEMO.size), asked[name])
+        assert (result.value, result.values, result.deviation) == (alone.value, alone.values, alone.deviation)
+
+
+def test_what_is_finished_is_told_before_what_fails() -> None:
+    told: list[str] = []
+    protocols = {
+        name: Protocol(metric=Listing(real=False), features=Counting(name=name), clips=3, runs=1, seed=seed)
+        for seed, name in enumerate(("whole", "broken"))
+    }
+    with pytest.raises(UserError, match="broken"):
+        evaluate_by(of_model(DEMO), None, protocols, tell=lambda result: told.append(result.protocol))
+    assert told == ["whole"]
+
+
+def test_too_few_clips_are_refused_before_any_is_made() -> None:
+    for metric, clips, words in (
+        (InceptionScore(splits=10), 8, "10 clips or more, and there are 8"),
+        (SpectralGap(), 2, "3 clips or more"),
+        (PrecisionRecall(), 5, "6 clips or more"),
+        (FrechetDistance(), 1, "2 clips or more"),
+    ):
+        samples = of_model(DEMO)
+        real = Draw() if metric.needs_real else None
+        protocol = Protocol(metric=metric, features=Codes(), real=real, clips=clips)
+        with pytest.raises(UserError, match=words):
+            listed(samples, Numbered(DEMO.size), protocol.replace(source=ClipForm(stride=1)))
+        painter: Any = samples.model
+        assert painter.truncations == []
 
 
 def test_processes_share_the_parts(tmp_path: Path) -> None:

@@ -15,13 +15,15 @@ from commands import vidgan
 from vidgan.errors import UserError
 from vidgan.evaluation import C3D, I3D, R2Plus1D, frechet_distance, inception_score
 from vidgan.evaluation.features.c3d import tgan_input, tganv2_input
-from vidgan.evaluation.features.network import FeatureNetwork
+from vidgan.evaluation.features.network import FeatureNetwork, FrozenBatchNorm3d, Outputs
 from vidgan.evaluation.features.r2plus1d import r2plus1d_input
 from vidgan.evaluation.features.resize import bilinear_half_pixel, bilinear_legacy
+from vidgan.evaluation.features.weights import Weights
 from vidgan.evaluation.measure import over_runs
 from vidgan.evaluation.metrics.frames import best_of, ssim
 from vidgan.evaluation.protocols import ALL, Protocol, protocol
 from vidgan.evaluation.protocols.base import EvaluationBatch, Resources, Score, Table
+from vidgan.evaluation.protocols.networks import I3DFeatures
 from vidgan.run.logs import read_lines
 from vidgan.spec import SpecError, from_json, to_json
 
@@ -31,6 +33,8 @@ Videos = np.ndarray[Any, np.dtype[np.uint8]]
 ASKED_FOR = (
     *("fvd-reference", "fvd-stylegan-v-2048-16f", "fid-k600-avgpool", "is-k600", "is-k400", "is-ucf101-tgan"),
     *("is-ucf101-tganv2", "fid-r2plus1d", "is-r2plus1d", "ssim-best-of-100", "psd", "frechet-random"),
+    *("fvd-stylegan-v-2048-128f", "fvd-stylegan-v-2048-128f-subsample8f", "fvd-tats-2048-16f"),
+    *("kvd-tats-2048-16f", "kid-k600-avgpool", "prdc-k400-avgpool"),
     *("frechet-random-i3d", "frechet-in-domain", "accuracy-in-domain", "oracle-accuracy", "pixel-statistics"),
 )
 
@@ -77,7 +81,7 @@ def test_a_protocol_names_weights_in_words_or_needs_none() -> None:
 def test_protocols_that_need_no_weights_say_so_in_their_names() -> None:
     """No substitute ever has the name of a protocol with trained weights."""
     for name, named in ALL.items():
-        if name.startswith(("fvd", "fid", "is-")):
+        if name.startswith(("fvd", "kvd", "fid", "kid", "prdc", "is-")):
             assert named.protocol.features.weights_of is not None
     random = ["frechet-random-by-class", "frechet-random", "frechet-random-i3d"]
     assert [name for name in ALL if "random" in name] == random
@@ -271,7 +275,57 @@ def test_foreign_code_runs_only_by_its_flag(tmp_path: Path, capsys: Capture) -> 
     a, b = (Program()(as_video(x).transpose(1, 2).float(), True, True, True).numpy() for x in (real, fake))
     assert line["value"] == pytest.approx(frechet_distance(a, b, biased=True), rel=1e-4)
     # On record as what it is, so that it never stands beside numbers of our own network.
-    assert line["settings"]["features"] == {"is": "ForeignI3D"}
+    assert line["settings"]["features"] == {"is": "ForeignI3D", "every": 1}
+
+
+def test_what_sees_the_same_is_computed_once() -> None:
+    """Clips that are long enough are lengthened by no protocol, so their networks see the same."""
+    short, plain = protocol("is-k400").features, protocol("fvd-reference").features
+    assert short != plain
+    assert short.for_frames(9) == plain.for_frames(9) == plain
+    assert short.for_frames(8) == short
+    sparse = protocol("fvd-stylegan-v-2048-128f-subsample8f").features
+    sparse.check_form(128, 64)
+    with pytest.raises(UserError, match="I3D needs 9 frames and the clips have 8"):
+        sparse.check_form(64, 64)
+
+
+def test_every_eighth_frame(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    chosen = protocol("fvd-stylegan-v-2048-128f-subsample8f").features
+    assert isinstance(chosen, I3DFeatures)
+    frames = as_video(noise(1, 128, 8, 0))
+    expected = 2 * bilinear_half_pixel(frames[:, 0:128:8], 224, 224) / 255 - 1
+    assert expected.shape[1] == 16
+    torch.testing.assert_close(chosen.prepared(frames), expected)
+    file = tmp_path / "i3d_torchscript.pt"
+    torch.jit.script(Program()).save(str(file))
+    opened = chosen.open(Resources(file, run_foreign_code=True), ())
+    seen = opened.rows(EvaluationBatch(noise(2, 128, 12, 0), np.zeros(2, np.int64)))["logits"]
+    x = as_video(noise(2, 128, 12, 0))[:, ::8].transpose(1, 2).float()
+    np.testing.assert_allclose(seen, Program()(x, True, True, True), rtol=1e-6)
+
+
+@pytest.mark.parametrize(("name", "epsilon"), [("fvd-reference", 1e-3), ("kvd-tats-2048-16f", 1e-5)])
+def test_batch_normalisation_has_the_epsilon_of_the_protocol(
+    name: str, epsilon: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Small(torch.nn.Sequential):
+        def forward(self, x: torch.Tensor) -> Outputs:
+            made = super().forward(x.transpose(1, 2)).mean((2, 3, 4))
+            return Outputs(made, made)
+
+    network, norm = Small(FrozenBatchNorm3d(3)), torch.nn.BatchNorm3d(3, eps=epsilon).eval()
+    found = network, Weights(Path("x"), "0")
+    monkeypatch.setattr("vidgan.evaluation.protocols.networks.load_i3d", lambda *given: found)
+    monkeypatch.setattr("vidgan.evaluation.protocols.networks.is_torchscript", lambda path: False)
+    for each in (network[0], norm):
+        each.running_var.fill_(1e-4)
+    features = protocol(name).features
+    assert isinstance(features, I3DFeatures)
+    clip = noise(1, 9, 8, 0)
+    seen = features.open(Resources(Path("x")), ()).rows(EvaluationBatch(clip, np.zeros(1, np.int64)))
+    expected = norm(features.prepared(as_video(clip)).transpose(1, 2)).mean((2, 3, 4))
+    np.testing.assert_allclose(seen["logits"], expected.detach(), rtol=1e-5)
 
 
 def test_what_stands_beside_a_number_is_averaged_over_runs_too() -> None:

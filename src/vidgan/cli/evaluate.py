@@ -21,7 +21,7 @@ from vidgan.evaluation.evaluated import CopyBaseline, Evaluated, FinishedVideos,
 from vidgan.evaluation.opening import Opening, open_beside, open_run, open_sides
 from vidgan.evaluation.protocols import ALL, Protocol, adjusted, protocol
 from vidgan.evaluation.protocols.base import Resources
-from vidgan.evaluation.record import changes_of, copies_log, evaluate_by
+from vidgan.evaluation.record import Result, changes_of, copies_log, evaluate_by
 from vidgan.evaluation.rows import Shares, Work, default_cache, silent
 from vidgan.names import printable, tell
 from vidgan.report.words import count
@@ -118,20 +118,23 @@ def measured(options: Measuring) -> list[dict[str, Any]]:
         chosen = {
             name: adjusted(each, classes=classes_of(options, evaluated)) for name, each in chosen.items()
         }
-    with clips_progress() as begin:
-        resources = Resources(options.weights, options.mean_clip, options.run_foreign_code, device)
-        work = Work(options.cache or default_cache(), shares, begin if shares.is_rank_zero else silent)
-        results = evaluate_by(evaluated, real, chosen, resources, work, log)
-    lines = [result.line() for result in results]
     if shares.is_rank_zero:
         videos = evaluated.videos if isinstance(evaluated, FinishedVideos) else None
         tell_remarks(*(side for side in (videos, real) if side is not None))
-        if not is_run(options.evaluated):
+    lines: list[dict[str, Any]] = []
+
+    def finished(result: Result) -> None:
+        if not lines and not is_run(options.evaluated):
             tell(f"results: {log.path}", to=sys.stderr)
-        for line in lines:
-            show(line)
-            alarm(line)
-    return lines
+        lines.append(result.line())
+        show(lines[-1])
+        alarm(lines[-1])
+
+    with clips_progress() as begin:
+        resources = Resources(options.weights, options.mean_clip, options.run_foreign_code, device)
+        work = Work(options.cache or default_cache(), shares, begin if shares.is_rank_zero else silent)
+        results = evaluate_by(evaluated, real, chosen, resources, work, log, tell=finished)
+    return lines or [result.line() for result in results]
 
 
 def tell_remarks(*sides: Dataset) -> None:

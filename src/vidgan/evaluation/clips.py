@@ -39,7 +39,7 @@ class Clips(ABC):
     @property
     @abstractmethod
     def identity(self) -> dict[str, Any]:
-        """All that the clips' pixels depend on, as JSON."""
+        """All that the pixels of a clip of some number depend on, as JSON; how many there are matters where it does."""
 
     @abstractmethod
     def read(self, numbers: range) -> EvaluationBatch:
@@ -248,7 +248,7 @@ class GeneratedClips(Clips):
             "seed": self.seed,
             "futures": self.futures,
             "frames": self.frames,
-            "count": self.count,
+            "pairs": self.pairs,
             "given": None if self.given is None else self.given.identity,
         }
 
@@ -305,7 +305,6 @@ class CopiedClips(Clips):
             "copies": self.context,
             "given_frames": self.given_frames,
             "frames": self.frames,
-            "count": self.count,
             "given": self.given.identity,
         }
 

@@ -45,6 +45,14 @@ class Sides(NamedTuple):
     """what goes on record of the real side; None where there is none"""
     warnings: tuple[str, ...] = ()
 
+    def check(self) -> None:
+        """Raise :class:`UserError` where so many clips of this form allow no number, before any is made or read."""
+        source, metric = self.protocol.source, self.protocol.metric
+        assert source.frames is not None
+        assert source.size is not None
+        self.protocol.features.check_form(source.frames, source.size)
+        metric.check_counts(self.protocol.clips, None if self.real is None else self.real.count)
+
 
 class Evaluated(ABC):
     """What is evaluated."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from vidgan.evaluation.clips import Clips
 from vidgan.evaluation.protocols.base import Extractor, Metric, Protocol, Score, Scorer, Table
-from vidgan.evaluation.rows import Work, compute_rows
+from vidgan.evaluation.rows import Wanted, Work, compute_rows
 from vidgan.seeds import derive
 
 RESAMPLES = 20
@@ -57,24 +57,27 @@ def measure(
     real: Clips | None,
     extractor: Extractor,
     work: Work,
+    beside: Callable[[int | None], Sequence[Wanted]] = lambda run: (),
 ) -> Measured:
     """Measure by a protocol in which everything is filled in.
 
     Args:
         fakes: evaluated clips by the number of the run, from 0.
         real: real clips, where the metric needs them.
+        beside: rows that will be wanted next, of the evaluated clips of a run, or of the real ones (None).
 
     Raises:
         UserError: where clips cannot be read, or the rows do not allow the number.
     """
     metric = protocol.metric
-    table = None if real is None else compute_rows(real, extractor, work, "real clips")[0]
+    table = None if real is None else compute_rows(real, extractor, work, "real clips", beside(None))[0]
     scorer = metric.against(table)
     scores, folders = [], []
     first: Table | None = None
     for run in range(protocol.runs):
         of_several = "" if protocol.runs == 1 else f", run {run + 1} of {protocol.runs}"
-        rows, folder = compute_rows(fakes(run), extractor, work, f"evaluated clips{of_several}")
+        what = f"evaluated clips{of_several}"
+        rows, folder = compute_rows(fakes(run), extractor, work, what, beside(run))
         scores.append(scorer(rows))
         folders.append(folder)
         first = first or rows

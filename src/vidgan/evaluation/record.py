@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -18,9 +18,9 @@ from vidgan.evaluation.metrics.features import Numbers, frechet_distance
 from vidgan.evaluation.opening import Fake, Opening, Real, open_sides
 from vidgan.evaluation.protocols import Protocol, adjusted
 from vidgan.evaluation.protocols import protocol as protocol_of
-from vidgan.evaluation.protocols.base import EvaluationBatch, Extractor, Resources
+from vidgan.evaluation.protocols.base import EvaluationBatch, Extractor, Features, Resources
 from vidgan.evaluation.protocols.networks import I3DFeatures
-from vidgan.evaluation.rows import Work, forget
+from vidgan.evaluation.rows import Wanted, Work, forget
 from vidgan.run.directory import RunDirectory, now, versions
 from vidgan.run.distributed import choose_device, rank_zero_first
 from vidgan.run.logs import Log
@@ -102,6 +102,15 @@ class Opened(NamedTuple):
     """as it was asked for"""
     sides: Sides
     extractor: Extractor
+    """of the features for clips of this length"""
+    features: Features
+    """as they go on record"""
+
+    def wanted(self, run: int | None) -> list[Wanted]:
+        """The rows of a run, or of the real clips (None), if there are such."""
+        if run is None:
+            return [] if self.sides.real is None else [(self.sides.real, self.extractor)]
+        return [(self.sides.fakes(run), self.extractor)] if run < self.sides.protocol.runs else []
 
 
 def evaluate_by(
@@ -112,46 +121,69 @@ def evaluate_by(
     work: Work = Work(),
     log: Log | None = None,
     marks: Mapping[str, Any] = MappingProxyType({}),
+    tell: Callable[[Result], None] = lambda result: None,
 ) -> list[Result]:
-    """Measure by protocols, by name; results are appended to ``log``, each as soon as it is known.
+    """Measure by protocols, by name; results are appended to ``log`` and told, each as soon as it is known.
 
-    Everything is checked and opened before anything is computed. Rows of evaluated clips are removed from the cache in
+    Everything is checked and opened before anything is computed. No clip is made or read twice, and no network sees
+    it twice, for several protocols. Rows of evaluated clips are removed from the cache in
     the end; where this is cut short they stay, so that the same call resumes.
 
     Args:
         real: what is compared with, where a protocol needs it.
         marks: further fields of the lines.
+        tell: is called with each result, in the process that writes.
 
     Raises:
         UserError: if a protocol does not apply, its weights are missing or clips cannot be read.
     """
-    opened = []
+    opened: list[Opened] = []
+    networks: dict[Features, Extractor] = {}
+    work = work._replace(memory={})
     for name, protocol in protocols.items():
         protocol.check(evaluated.subject(real))
-        extractor = protocol.features.open(resources, evaluated.classes_of(real))
-        opened.append(Opened(name, protocol, evaluated.sides(name, protocol, real), extractor))
+        features = protocol.features
+        if features not in networks:
+            networks[features] = features.open(resources, evaluated.classes_of(real))
+        extractor, sides = networks[features], evaluated.sides(name, protocol, real)
+        sides.check()
+        on_record, seen = extractor.spec, features.for_frames(sides.protocol.source.frames)
+        if on_record == features:
+            extractor = extractor._replace(spec=seen)
+        opened.append(Opened(name, protocol, sides, extractor, on_record))
     with rank_zero_first(work.shares.is_rank_zero, work.shares.wait):
         for each in opened:
             evaluated.prepare(each.sides.protocol)
     results, folders = [], set[Path]()
-    for each in opened:
-        result, rows = measured_by(each, evaluated, real, work, marks)
+    for place, each in enumerate(opened):
+        result, rows = measured_by(each, evaluated, real, work, marks, opened[place + 1 :])
         results.append(result)
         folders.update(rows)
-        if log is not None and work.shares.is_rank_zero:
-            log.append(result.line())
+        if work.shares.is_rank_zero:
+            if log is not None:
+                log.append(result.line())
+            tell(result)
     if work.shares.is_rank_zero:
         forget(folders)
     return results
 
 
 def measured_by(
-    opened: Opened, evaluated: Evaluated, real: Dataset | None, work: Work, marks: Mapping[str, Any]
+    opened: Opened,
+    evaluated: Evaluated,
+    real: Dataset | None,
+    work: Work,
+    marks: Mapping[str, Any],
+    later: Sequence[Opened],
 ) -> tuple[Result, Sequence[Path]]:
-    """The result of one protocol, and folders with rows of evaluated clips."""
+    """The result of one protocol before ``later`` ones, and folders with rows of evaluated clips."""
     began, sides = time.monotonic(), opened.sides
-    full = sides.protocol.replace(features=opened.extractor.spec)
-    measured = measure(full, sides.fakes, sides.real, opened.extractor, work)
+    full = sides.protocol.replace(features=opened.features)
+
+    def beside(run: int | None) -> list[Wanted]:
+        return [wanted for other in later for wanted in other.wanted(run)]
+
+    measured = measure(full, sides.fakes, sides.real, opened.extractor, work, beside)
     result = Result(
         protocol=opened.name,
         value=measured.score.value,

@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -52,17 +52,6 @@ class Shares(NamedTuple):
     def is_rank_zero(self) -> bool:
         """Whether this process writes results and talks."""
         return self.rank == 0
-
-
-class Work(NamedTuple):
-    """How rows are computed."""
-
-    cache: Path | None = None
-    """folder in which they are kept; None: in memory, and each process computes all of them"""
-    shares: Shares = Shares()
-    """which parts are this process's"""
-    begin: Begin = silent
-    """shows progress"""
 
 
 def default_cache() -> Path:
@@ -111,7 +100,28 @@ class Kept:
 
 
 def _file(folder: Path, numbers: range) -> Path:
-    return folder / f"rows-{numbers.start:08d}.npz"
+    return folder / f"rows-{numbers.start:08d}-{len(numbers)}.npz"
+
+
+class Work(NamedTuple):
+    """How rows are computed."""
+
+    cache: Path | None = None
+    """folder in which they are kept; None: in memory, and each process computes all of them"""
+    shares: Shares = Shares()
+    """which parts are this process's"""
+    begin: Begin = silent
+    """shows progress"""
+    memory: dict[str, Kept] | None = None
+    """where there is no folder: what this call has computed, by its key"""
+
+    def kept(self, clips: Clips, extractor: Extractor) -> Kept:
+        """The rows of ``clips`` that are done."""
+        if self.cache is not None:
+            return Kept(folder_of(self.cache, key_of(clips, extractor), self.shares))
+        if self.memory is None:
+            return Kept(None)
+        return self.memory.setdefault(json.dumps(key_of(clips, extractor), sort_keys=True), Kept(None))
 
 
 def key_of(clips: Clips, extractor: Extractor) -> dict[str, Any]:
@@ -142,20 +152,35 @@ def folder_of(cache: Path, key: dict[str, Any], shares: Shares) -> Path:
     return folder
 
 
-def compute_rows(clips: Clips, extractor: Extractor, work: Work, what: str) -> tuple[Table, Path | None]:
+Wanted = tuple[Clips, Extractor]
+"""Rows that somebody wants."""
+
+
+def parts_of(clips: Clips) -> list[range]:
+    """The numbers of the clips of every part."""
+    return [range(first, min(first + PART, clips.count)) for first in range(0, clips.count, PART)]
+
+
+def compute_rows(
+    clips: Clips, extractor: Extractor, work: Work, what: str, beside: Sequence[Wanted] = ()
+) -> tuple[Table, Path | None]:
     """The rows of all ``clips``, and the folder in which they are kept.
 
     Args:
         what: what the clips are called where progress is shown.
+        beside: rows that will be wanted next. Those of the same clips are computed of what is read for these, so that
+            no clip is generated or decoded twice; they are kept too.
 
     Raises:
-        UserError: where a clip cannot be read or does not fit the network.
+        UserError: where a clip cannot be read or does not fit a network.
     """
-    shares, folder = Shares(), None
-    if work.cache is not None:
-        shares, folder = work.shares, folder_of(work.cache, key_of(clips, extractor), work.shares)
-    kept = Kept(folder)
-    spans = [range(first, min(first + PART, clips.count)) for first in range(0, clips.count, PART)]
+    shares, kept = Shares() if work.cache is None else work.shares, work.kept(clips, extractor)
+    folder, spans = kept.folder, parts_of(clips)
+    together = [
+        (work.kept(others, other), other, set(parts_of(others)))
+        for others, other in (beside if work.cache is not None or work.memory is not None else ())
+        if (others.identity, others.classes) == (clips.identity, clips.classes)
+    ]
     mine = spans[shares.rank :: shares.size]
     missing = [numbers for numbers in mine if kept.load(numbers) is None]
     if missing:
@@ -164,6 +189,9 @@ def compute_rows(clips: Clips, extractor: Extractor, work: Work, what: str) -> t
         for numbers in missing:
             batch = clips.read(numbers)
             kept.save(numbers, {**extractor.rows(batch), LABELS: batch.labels})
+            for also, other, theirs in together:
+                if numbers in theirs and also.load(numbers) is None:
+                    also.save(numbers, {**other.rows(batch), LABELS: batch.labels})
             advance(len(numbers))
     shares.wait()
     parts = [part for numbers in spans if (part := kept.load(numbers)) is not None]

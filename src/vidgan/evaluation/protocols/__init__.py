@@ -14,9 +14,11 @@ from vidgan.evaluation.protocols.metrics import (
     ClassAccuracy,
     FrechetDistance,
     InceptionScore,
+    KernelDistance,
     MeanPerLevel,
     MotionByClass,
     PixelGap,
+    PrecisionRecall,
     SpectralGap,
 )
 from vidgan.evaluation.protocols.networks import (
@@ -64,6 +66,16 @@ LENGTHENED = RepeatLast()
 SHUFFLED = Draw(count=10_000, shuffled=True, drop_short=True)
 """the real clips of protocols that follow no paper"""
 
+STYLEGAN_V = Protocol(
+    metric=FrechetDistance(layer="logits", biased=True),
+    features=I3DFeatures(resize=HalfPixelBilinear()),
+    source=ClipForm(frames=16),
+    real=Draw(count=2048, random_start=True, drop_short=True),
+)
+VIDEOGPT_I3D = I3DFeatures(resize=HalfPixelBilinear(), epsilon=1e-5)
+TATS_REAL = Draw(count=2048, shuffled=True, random_start=True, drop_short=True)
+"""a random window of each video, as its loader gives them"""
+
 ALL: Mapping[str, Named] = {
     "fvd-reference": Named(
         Protocol(
@@ -75,14 +87,59 @@ ALL: Mapping[str, Named] = {
         "frames squashed to 224x224 as TensorFlow 1 does, covariances over n - 1. Needs weights.",
     ),
     "fvd-stylegan-v-2048-16f": Named(
-        Protocol(
-            metric=FrechetDistance(layer="logits", biased=True),
-            features=I3DFeatures(resize=HalfPixelBilinear()),
-            source=ClipForm(frames=16),
-            real=Draw(count=2048, random_start=True, drop_short=True),
-        ),
+        STYLEGAN_V,
         "FVD as StyleGAN-V's code computes it (fvd2048_16f): 2,048 real clips of the first videos by name, each "
         "from a random start, 2,048 generated ones, covariances over n. Needs weights.",
+    ),
+    "fvd-stylegan-v-2048-128f": Named(
+        STYLEGAN_V.replace(source=ClipForm(frames=128)),
+        "The same of 128 frames (fvd2048_128f). Needs weights.",
+    ),
+    "fvd-stylegan-v-2048-128f-subsample8f": Named(
+        STYLEGAN_V.replace(
+            features=I3DFeatures(resize=HalfPixelBilinear(), every=8), source=ClipForm(frames=128)
+        ),
+        "The same of every eighth of 128 frames (fvd2048_128f_subsample8f). Needs weights.",
+    ),
+    "fvd-tats-2048-16f": Named(
+        Protocol(
+            metric=FrechetDistance(layer="logits"),
+            features=VIDEOGPT_I3D,
+            source=ClipForm(frames=16),
+            real=TATS_REAL,
+        ),
+        "FVD as the code of TATS computes it, which is VideoGPT's (of 256 clips a side): half-pixel resizing, batch "
+        "normalisation with PyTorch's epsilon, 2,048 clips a side, covariances over n - 1. Needs weights.",
+    ),
+    "kvd-tats-2048-16f": Named(
+        Protocol(
+            metric=KernelDistance(layer="logits"),
+            features=VIDEOGPT_I3D,
+            source=ClipForm(frames=16),
+            real=TATS_REAL,
+        ),
+        "KVD as the code of TATS computes it: the unbiased cubic kernel distance of the same logits (Unterthiner et "
+        "al. 2018). Needs weights.",
+    ),
+    "kid-k600-avgpool": Named(
+        Protocol(
+            metric=KernelDistance(),
+            features=I3DFeatures(classes=600, short=LENGTHENED),
+            real=SHUFFLED,
+            clips=10_000,
+        ),
+        "KID (Binkowski et al. 2018) of the average pool of I3D-600, of 10,000 clips a side at once, without subsets. "
+        "Needs weights.",
+    ),
+    "prdc-k400-avgpool": Named(
+        Protocol(
+            metric=PrecisionRecall(),
+            features=I3DFeatures(short=LENGTHENED),
+            real=SHUFFLED,
+            clips=10_000,
+        ),
+        "Precision (the headline) and recall (Kynkaanniemi et al. 2019), density and coverage (Naeem et al. 2020) of "
+        "the average pool of I3D-400: 10,000 clips a side, five neighbours, as in the latter. Needs weights.",
     ),
     "fid-k600-avgpool": Named(
         Protocol(

@@ -108,6 +108,13 @@ class Features(Spec, ABC):
     def check(self, subject: Subject) -> None:
         """Raise :class:`UserError` if it does not apply to what is evaluated."""
 
+    def check_form(self, frames: int, size: int) -> None:
+        """Raise :class:`UserError` if it does not apply to clips of so many frames and pixels a side."""
+
+    def for_frames(self, frames: int | None) -> "Features":
+        """Those that see the same of clips of so many frames, so that what sees the same is computed once."""
+        return self
+
     @abstractmethod
     def open(self, resources: Resources, classes: tuple[str, ...]) -> Extractor:
         """Load what it needs.
@@ -185,6 +192,9 @@ class Metric(Spec, ABC):
 
     def check(self, subject: Subject) -> None:
         """Raise :class:`UserError` if it does not apply to what is evaluated."""
+
+    def check_counts(self, fake: int, real: int | None) -> None:
+        """Raise :class:`UserError` if so many clips allow no number."""
 
     @property
     def stratified(self) -> bool:

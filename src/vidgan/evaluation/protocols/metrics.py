@@ -46,11 +46,22 @@ class OfFakes(Metric):
         return True
 
 
+def at_least(least: int, *counts: int | None) -> None:
+    """Raise :class:`UserError` where there are fewer clips on a side than a metric takes."""
+    if (few := min(count for count in counts if count is not None)) < least:
+        raise UserError(
+            f"this protocol takes {least} clips or more, and there are {few}: ask for more by --clips"
+        )
+
+
 class FrechetDistance(OfLayer):
     """Frechet distance between Gaussians, in float64, exact also with fewer clips than dimensions."""
 
     biased: bool = False
     """divide covariances by n instead of n - 1"""
+
+    def check_counts(self, fake: int, real: int | None) -> None:
+        at_least(2, fake, real)
 
     def dimension(self, fake: Table) -> int:
         return int(fake.get(self.layer).shape[1])
@@ -68,6 +79,9 @@ class FrechetDistance(OfLayer):
 class KernelDistance(OfLayer):
     """Unbiased squared MMD under a cubic kernel."""
 
+    def check_counts(self, fake: int, real: int | None) -> None:
+        at_least(2, fake, real)
+
     def against(self, real: Table | None) -> Scorer:
         assert real is not None
         one = real.get(self.layer)
@@ -79,6 +93,9 @@ class PrecisionRecall(OfLayer):
 
     k: Count = 5
     """a ball around a clip's features reaches to its k-th neighbour"""
+
+    def check_counts(self, fake: int, real: int | None) -> None:
+        at_least(self.k + 1, fake, real)
 
     @property
     def larger_is_better(self) -> bool:
@@ -104,6 +121,9 @@ class InceptionScore(OfFakes):
     """added inside the logarithms"""
     shuffle: Seed | None = None
     """seed of numpy's RandomState that orders clips before the split; None keeps the order"""
+
+    def check_counts(self, fake: int, real: int | None) -> None:
+        at_least(self.splits, fake)
 
     def warnings(self, clips: int) -> list[str]:
         said = (
@@ -177,6 +197,9 @@ class SpectralGap(Metric):
     """groups of clips that are neighbours once they are shuffled, over which deviations are taken"""
     shuffle: Seed | None = None
     """seed of numpy's RandomState that orders clips before they are grouped; None keeps the order"""
+
+    def check_counts(self, fake: int, real: int | None) -> None:
+        at_least(self.groups, fake, real)
 
     def against(self, real: Table | None) -> Scorer:
         assert real is not None

@@ -2,19 +2,25 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from vidgan.bounds import Count, Length
+from vidgan.bounds import Count, Length, Positive
 from vidgan.errors import UserError
 from vidgan.evaluation.classifier import load_in_domain
 from vidgan.evaluation.features import resize
 from vidgan.evaluation.features.c3d import tgan_input, tganv2_input
 from vidgan.evaluation.features.i3d import I3D
-from vidgan.evaluation.features.network import FeatureNetwork, RandomConv3d, exact_float32, i3d_state
+from vidgan.evaluation.features.network import (
+    FeatureNetwork,
+    FrozenBatchNorm3d,
+    RandomConv3d,
+    exact_float32,
+    i3d_state,
+)
 from vidgan.evaluation.features.r2plus1d import r2plus1d_input
 from vidgan.evaluation.features.weights import (
     Weights,
@@ -113,20 +119,31 @@ class I3DInput(Features):
     """to 224x224"""
     short: RepeatLast | None = None
     """what becomes of clips of fewer than nine frames; None refuses them"""
+    every: Count = 1
+    """of a clip's frames, from its first on, each of this number is seen"""
 
     @property
     def squashes(self) -> bool:
         return True
 
+    def check_form(self, frames: int, size: int) -> None:
+        seen = -(-frames // self.every)
+        if self.short is None and seen < I3D_FRAMES:
+            raise UserError(
+                f"I3D needs {I3D_FRAMES} frames and the clips have {seen}: this protocol does not lengthen them; "
+                "is-k400 and fid-k600-avgpool do, and say how"
+            )
+
+    def for_frames(self, frames: int | None) -> Self:
+        long = self.short is not None and frames is not None and -(-frames // self.every) >= self.short.frames
+        return self.replace(short=None) if long else self
+
     def prepared(self, frames: Tensor) -> Tensor:
         """Bytes (B T 3 H W) as the network takes them."""
+        self.check_form(frames.shape[1], frames.shape[-1])
+        frames = frames[:, :: self.every]
         if self.short is not None:
             frames = self.short.apply(frames)
-        elif frames.shape[1] < I3D_FRAMES:
-            raise UserError(
-                f"I3D needs {I3D_FRAMES} frames and the clips have {frames.shape[1]}: this protocol does not "
-                "lengthen them; is-k400 and fid-k600-avgpool do, and say how"
-            )
         return 2 * self.resize.apply(frames, 224) / 255 - 1
 
 
@@ -135,6 +152,8 @@ class I3DFeatures(I3DInput):
 
     classes: Count = 400
     """400 or 600: Kinetics-400 or -600"""
+    epsilon: Positive = 1e-3
+    """of batch normalisation: what it was trained with, or PyTorch's 1e-5, which some ports take"""
 
     def validate(self) -> None:
         require(self.classes in (400, 600), f"I3D has 400 or 600 classes, not {self.classes}")
@@ -147,13 +166,19 @@ class I3DFeatures(I3DInput):
         path = named_weights(resources, self.weights_of)
         if is_torchscript(path):
             require(self.classes == 400, f"TorchScript I3D has 400 classes; {self.classes} are needed here")
-            return ForeignI3D().open(resources, classes)
+            return ForeignI3D(every=self.every).open(resources, classes)
         network, weights = load_i3d(path, self.classes)
+        for module in network.modules():
+            if isinstance(module, FrozenBatchNorm3d):
+                module.eps = self.epsilon
         return Extractor(outputs_of(network, self.prepared, resources), weights_facts(weights), self)
 
 
 class ForeignI3D(Features):
     """The TorchScript I3D-400: its resizing, range and graph are the program's own."""
+
+    every: Count = 1
+    """of a clip's frames, from its first on, each of this number is seen"""
 
     @property
     def squashes(self) -> bool:
@@ -169,7 +194,7 @@ class ForeignI3D(Features):
         program.to(resources.device)
 
         def logits(x: Tensor) -> Mapping[str, Tensor]:
-            clip = x.transpose(1, 2).float()
+            clip = x[:, :: self.every].transpose(1, 2).float()
             return {"logits": program(clip, rescale=True, resize=True, return_features=True)}
 
         return Extractor(in_passes(logits, resources.device, LARGE_PASS), weights_facts(weights), self)
@@ -204,11 +229,19 @@ class Tganv2Input(Spec):
     """TGANv2's: BGR, bilinear with aligned corners to 112x112, the mean clip's rows and columns 8 to 120 off."""
 
 
+C3D_FRAMES = 16
+"""that C3D takes"""
+
+
 class C3DFeatures(Features):
     """C3D fine-tuned on UCF-101: ``logits`` (101), ``features`` fc7; clips of exactly 16 frames."""
 
     input: TganInput | Tganv2Input = TganInput()
     """preparation"""
+
+    def check_form(self, frames: int, size: int) -> None:
+        if frames != C3D_FRAMES:
+            raise UserError(f"C3D takes exactly {C3D_FRAMES} frames, not {frames}: leave out --frames")
 
     @property
     def squashes(self) -> bool:

@@ -6,7 +6,7 @@ from vidgan.bounds import Length
 from vidgan.data.synthetic import SyntheticDataset
 from vidgan.errors import UserError
 from vidgan.evaluation.metrics.features import Floats
-from vidgan.evaluation.metrics.frames import copy_last, luma, mean_motion, psnr, radial_power, ssim
+from vidgan.evaluation.metrics.frames import WINDOW, copy_last, luma, mean_motion, psnr, radial_power, ssim
 from vidgan.evaluation.oracle import recognise
 from vidgan.evaluation.protocols.base import (
     EvaluationBatch,
@@ -69,14 +69,15 @@ class PowerSpectra(Features):
     def validate(self) -> None:
         require(len(self.positions) > 0 and min(self.positions) >= 1, "positions count frames from 1")
 
+    def check_form(self, frames: int, size: int) -> None:
+        if max(self.positions) > frames:
+            raise UserError(
+                f"power spectra are taken of frames {', '.join(map(str, self.positions))}; the clips have "
+                f"{frames}: choose others by --positions"
+            )
+
     def open(self, resources: Resources, classes: tuple[str, ...]) -> Extractor:
         def rows(batch: EvaluationBatch) -> Rows:
-            frames = batch.videos.shape[1]
-            if max(self.positions) > frames:
-                raise UserError(
-                    f"power spectra are taken of frames {', '.join(map(str, self.positions))}; the clips have "
-                    f"{frames}: choose others by --positions"
-                )
             return {"spectra": radial_power(luma(batch.videos[:, [p - 1 for p in self.positions]]))}
 
         return Extractor(rows, {}, self)
@@ -94,10 +95,12 @@ class ClipMotion(Features):
                 "this protocol does not apply to a model that continues videos: their first frames are given"
             )
 
+    def check_form(self, frames: int, size: int) -> None:
+        if frames < 2:
+            raise UserError("clips of one frame do not move: evaluate at least two by --frames")
+
     def open(self, resources: Resources, classes: tuple[str, ...]) -> Extractor:
         def rows(batch: EvaluationBatch) -> Rows:
-            if batch.videos.shape[1] < 2:
-                raise UserError("clips of one frame do not move: evaluate at least two by --frames")
             return {"motion": mean_motion(batch.videos)[:, None]}
 
         return Extractor(rows, {}, self)
@@ -118,6 +121,10 @@ class FrameSimilarity(Features):
             raise UserError(
                 "this protocol compares continuations with what followed: the model continues no video"
             )
+
+    def check_form(self, frames: int, size: int) -> None:
+        if size < WINDOW:
+            raise UserError(f"SSIM needs frames of at least {WINDOW}x{WINDOW}, not {size}x{size}")
 
     def open(self, resources: Resources, classes: tuple[str, ...]) -> Extractor:
         def rows(batch: EvaluationBatch) -> Rows:
