@@ -3,6 +3,7 @@
 import shutil
 import struct
 import subprocess
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -13,11 +14,13 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 from PIL import Image
 
+from commands import vidgan
 from videos import number_of, picture, write_video
 from vidgan.data.animation import Animation
 from vidgan.data.layouts import Folder
 from vidgan.data.raw_videos import open_videos
 from vidgan.data.resize import Resizer
+from vidgan.data.store import open_prepared
 from vidgan.data.timeline import Timeline
 from vidgan.data.video import BrokenClipError, VideoFile, VideoPart
 from vidgan.sample.video_io import write_clip
@@ -192,7 +195,45 @@ def test_recordings_that_were_joined_keep_their_frames(tmp_path: Path) -> None:
     (tmp_path / "twice.ts").write_bytes(2 * (tmp_path / "a.ts").read_bytes())
     assert numbers(load(tmp_path / "twice.ts")) == [*range(22), *range(22)]
     opened = VideoFile(tmp_path / "twice.ts", "twice", 0).open(Resizer(32, "bilinear"))
-    assert opened.remarks == ("time stamps start anew",)
+    assert list(opened.remarks) == ["time stamps start anew"]
+
+
+def with_times(path: Path, times: list[int], keys: int = 12) -> None:
+    """Pictures that are shown at these times (ms)."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"g": str(keys), "bf": "2"})
+        assert isinstance(stream, VideoStream)
+        stream.height, stream.width, stream.pix_fmt = 32, 48, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        for number, time in enumerate(times):
+            frame = av.VideoFrame.from_ndarray(picture(number % 22), "rgb24")
+            frame.pts, frame.time_base = time, Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+
+
+def test_holes_and_wrong_stamps_never_stop_other_videos(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = tmp_path / "videos"
+    source.mkdir()
+    steady = [40 * number for number in range(22)]
+    with_times(source / "a.mkv", steady)
+    with_times(source / "hour.mkv", [time + (time >= 400) * 3_600_000 for time in steady])
+    with_times(source / "years.mkv", [time + (time >= 400) * 2_000_000_000 for time in steady])
+    with_times(source / "still.mkv", [time + (time >= 400) * 2_000 for time in steady])
+    answer = vidgan(capsys, "prepare", source, tmp_path / "made", "--workers", 0, "--size", 32)
+    assert answer.status == 0, answer.err
+    assert "gaps of more than 10 s closed: 2 (hour.mkv, years.mkv)" in answer.out
+    data = open_prepared(tmp_path / "made")
+    found = [numbers(data.read(index, 0, data.info(index).frames)) for index in range(4)]
+    assert found == [[*range(22)], [*range(22)], [*range(10), *[9] * 50, *range(10, 22)], [*range(22)]]
+    made = ("prepare", source, tmp_path / "short", "--workers", 0, "--size", 32, "--max-gap", 1.5)
+    assert "gaps of more than 1.5 s closed: 3" in vidgan(capsys, *made).out
+    assert open_prepared(tmp_path / "short").sizes()[:, 0].tolist() == [22] * 4
+    videos = open_videos(source)
+    assert [videos.info(index).frames for index in range(4)] == [22, 22, 72, 22]
+    assert [remark.names for remark in videos.remarks] == [("hour.mkv", "years.mkv")]
 
 
 FORMATS = {
