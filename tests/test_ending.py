@@ -71,15 +71,20 @@ class Clock:
 def test_time_that_runs_out_during_samples_ends_the_next_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clock = Clock()
+    """A minute: samples take 45 seconds, at steps 2 and 4. They are of the averaged weights."""
+    clock, shown = Clock(), list[object]()
 
-    def slow_samples(*_: object) -> None:
-        clock.now = 100.0
+    def slow_samples(run: object, index: int, generators: tuple[object, ...], *_: object) -> None:
+        clock.now += 45.0
+        shown.extend(generators)
 
     monkeypatch.setattr(loop, "time", clock)
     monkeypatch.setattr(callbacks, "write_previews", slow_samples)
-    assert trainer_of(tmp_path / "run").fit(minutes=1.0)
-    assert finished(tmp_path / "run") == {1: False, 2: False, 3: True}
+    trainer = trainer_of(tmp_path / "run")
+    assert trainer.fit(steps=STEPS + 3, minutes=1.0)
+    assert finished(tmp_path / "run") == {1: False, 2: False, 3: False, 4: False, 5: True}
+    assert trainer.state.average is not None
+    assert shown == [trainer.state.average.module] * 3
 
 
 @pytest.mark.slow

@@ -5,10 +5,14 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
+import catalog
 from commands import require_one_line, vidgan
 from vidgan.run.logs import read_lines
+from vidgan.train.logging import EventFiles
+from vidgan.train.state import TrainState
 
 Capture = pytest.CaptureFixture[str]
 TRAIN = ("train", "demo", "--tiny", "--data", "synthetic", "--workers", 0, "--tensorboard")
@@ -47,3 +51,16 @@ def test_without_tensorboard_one_line_says_what_to_install(
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     answer = vidgan(capsys, *TRAIN, "--out", tmp_path / "run", "--steps", 1)
     require_one_line(answer, "vidgan[log]")
+
+
+def test_histograms_are_of_the_last_update_of_the_discriminators() -> None:
+    """Real clips, then fakes; in the generator's update the discriminators stand still."""
+    state = TrainState(catalog.experiments()["demo"], 0, torch.device("cpu"))
+    head, events = state.level.discriminator("frames").head, EventFiles()
+    events._scores = {"frames": []}
+    record = events._recorder("frames")
+    for value in (1, 2, 3, 4):
+        record(head, (), torch.tensor([value]))
+    head.requires_grad_(False)
+    record(head, (), torch.tensor([5]))
+    assert [scores.item() for scores in events._scores["frames"]] == [3, 4]

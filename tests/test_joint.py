@@ -54,6 +54,19 @@ def shown(clip: Tensor) -> list[list[int]]:
     return clip[:, :, 0, 0, 0].int().tolist()
 
 
+def test_each_level_has_noise_of_its_own_dimension() -> None:
+    levels = tiny(preset(JOINT)).levels
+    sized = [
+        level.replace(generator=level.generator.replace(latent=latent))
+        for level, latent in zip(levels, (3, 5), strict=True)
+    ]
+    level = JointLevels(sized, 1)
+    assert level.latent == 8
+    real = level.at(numbered(level), level.places(CLIPS, torch.Generator()))
+    fake = level.generate_fake(real, torch.zeros(CLIPS, 8), None, BatchStatistics())
+    assert fake.clip.shape == real.clip.shape
+
+
 def test_windows_of_real_clips_lie_within_each_other() -> None:
     level = three_levels()
     places = torch.tensor([[0, 0], [1, 2], [2, 1]])

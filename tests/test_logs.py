@@ -144,9 +144,9 @@ def test_live_progress_shows_names_as_they_are(capsys: Capture) -> None:
 def test_progress_counts_from_where_this_process_began(
     capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Resumed at step 6 of 26, after 8 s it has made 4 steps of 3 clips: 16 steps are left, at 2 s each."""
+    """Resumed at step 6 of 26, after 8 s it has made 4 steps of 2 x 3 clips: 16 steps are left, at 2 s each."""
     experiment = catalog.experiments()["demo"]
-    training = experiment.training.replace(steps=26, discriminator_updates=1)
+    training = experiment.training.replace(steps=26, discriminator_updates=2)
     reporting = experiment.reporting.replace(tick=4, checkpoint=9)
     trainer = Trainer(experiment.replace(training=training, reporting=reporting), "synthetic", device="cpu")
     now = [100.0]
@@ -157,7 +157,7 @@ def test_progress_counts_from_where_this_process_began(
     assert "steps 6 to 26; first figures at step 8\n" in capsys.readouterr().out
     trainer.state.steps, now[0] = 10, 108.0
     progress.on_tick(trainer, {"loss/generator": 1.5, "pixel/fake red": 0.5})
-    assert "step 10  clips 30  1.5 clips/s  0:32 left  loss/generator 1.5  memory " in capsys.readouterr().out
+    assert "step 10  clips 60  3.0 clips/s  0:32 left  loss/generator 1.5  memory " in capsys.readouterr().out
     progress.minutes = 0.5  # of which 22 s are left
     assert progress.left(10) == 22
     progress.minutes = 5

@@ -217,11 +217,12 @@ def test_lower_levels_are_as_they_fed_the_top(tmp_path: Path, below_averaged: bo
             if name.startswith("average/"):
                 tensor.add_(0.5)
         save(path, state)
-    generators, _ = load_generators(RunDirectory.open(mine.path), raw=raw)
-    for level, averaged in ((1, below_averaged), (2, not raw)):
-        tensors = load(checkpoint_path(mine.checkpoints, level, 1)).tensors
-        name, weight = next(iter(generators[level - 1].named_parameters()))
-        assert torch.equal(weight, tensors[f"{'average/' if averaged else 'level/generator.'}{name}"])
+    for checkpoint in ("last", 1):  # a step is the top level's
+        generators, _ = load_generators(RunDirectory.open(mine.path), checkpoint, raw)
+        for level, averaged in ((1, below_averaged), (2, not raw)):
+            tensors = load(checkpoint_path(mine.checkpoints, level, 1)).tensors
+            name, weight = next(iter(generators[level - 1].named_parameters()))
+            assert torch.equal(weight, tensors[f"{'average/' if averaged else 'level/generator.'}{name}"])
 
 
 def test_a_saved_model_makes_the_same_bit_for_bit(model: Model, tmp_path: Path) -> None:

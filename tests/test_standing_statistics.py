@@ -25,7 +25,7 @@ from vidgan.run.experiment import (
 from vidgan.run.tiny import LATENT, tiny
 from vidgan.sample import standing
 from vidgan.sample.model import Model
-from vidgan.sample.noise import Threshold
+from vidgan.sample.noise import Scaled, Threshold
 from vidgan.sample.previews import COLUMNS, ROWS, brief_statistics, column_classes
 from vidgan.sample.sampler import at_once, parts_of
 from vidgan.sample.standing import GivenFrames, StatisticsStore, frozen_levels, standing_statistics
@@ -226,6 +226,21 @@ def test_every_clip_that_is_given_frames_is_another(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(standing, "random_item", recorded)
     untrained(with_micro(tiny(preset("trivd-gan-fp-k600-16x64")), 2)).sampler()
     assert seen == list(range(BRIEF.batches * BRIEF.clips))
+
+
+def test_every_video_below_has_noise_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the deviation that is asked for; clip i of pass n is number n B + i."""
+    seen: list[tuple[int, float]] = []
+    real = standing.latents
+
+    def recorded(seed: int, level: int, clips: range, dimension: int, noise: Scaled) -> object:
+        assert level == 0
+        seen.extend((clip, noise.sigma) for clip in clips)
+        return real(seed, level, clips, dimension, noise)
+
+    monkeypatch.setattr(standing, "latents", recorded)
+    untrained(with_micro(tiny(preset("demo-cascade")), 4)).sampler(truncation=Scaled(sigma=0.5))
+    assert seen == [(clip, 0.5) for clip in range(BRIEF.batches * BRIEF.clips)]
 
 
 def changed_labels(model: Model) -> None:

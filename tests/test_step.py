@@ -14,8 +14,10 @@ from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
 from vidgan.models.cascade import by_label, sample_levels
 from vidgan.models.level import Level
 from vidgan.models.views import DiscriminatorInput
+from vidgan.run.distributed import Replicas
 from vidgan.run.experiment import BatchSpec, Experiment, TrainingSpec
 from vidgan.seeds import stream
+from vidgan.train import monitor as monitor_file
 from vidgan.train import step as step_file
 from vidgan.train.monitor import HeldOut, Monitor
 from vidgan.train.state import TrainState
@@ -120,3 +122,46 @@ def test_every_update_of_every_step_draws_numbers_of_its_own(monkeypatch: pytest
         steps.run_step(state)
     purposes = ("noise", "places", "views of real", "views of fake")
     assert sorted(keys) == sorted(product((7,), purposes, (1,), range(2), range(3)))
+
+
+def test_a_fake_knows_of_a_real_clip_what_it_is_given() -> None:
+    """It begins with the given frames, and those alone make the rest: neither later frames nor those of other clips."""
+    experiment = steps.batched(catalog.experiments()["trivd-gan-fp-k600-16x64"], 3)
+    state = steps.level_state(experiment, 0)
+    (real, *_), count = steps.real_batches(state), experiment.levels[0].context_frames
+    assert 0 < count < real.clip.shape[1] - count
+    z = torch.randn(
+        (3, state.level.latent), generator=torch.Generator().manual_seed(0), dtype=real.clip.dtype
+    )
+    later, earlier = real.clip.clone(), real.clip.clone()
+    later[:, count:] *= -1
+    earlier[:, 0] *= -1
+    fake, same, other = (
+        state.level.generate_fake(real._replace(clip=clip), z, None, state.statistics).clip.detach()
+        for clip in (real.clip, later, earlier)
+    )
+    assert torch.equal(fake[:, :count], real.clip[:, :count])
+    assert torch.equal(fake, same)
+    assert not torch.allclose(fake[:, count:], other[:, count:])
+
+
+def test_each_process_scores_held_out_clips_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches of two clips, ticks of five steps: clip after clip, two for every process at every tick."""
+    experiment = steps.batched(catalog.experiments()["demo"], 4, micro_batch=2)
+    experiment = experiment.replace(reporting=experiment.reporting.replace(tick=5))
+    (level,) = experiment.levels
+    data = SyntheticDataset(SyntheticSpec(size=level.size, frames=level.frames, clips=8))
+    held_out = HeldOut(data, experiment.replace(classes=len(data.classes)), data.classes)
+    state, seen = TrainState(held_out.experiment, 0, CPU), list[int]()
+    real = monitor_file.random_item
+
+    def recorded(dataset: object, window: object, seed: int, n: int) -> object:
+        seen.append(n)
+        return real(dataset, window, seed, n)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(monitor_file, "random_item", recorded)
+    for step in (5, 10, 15):
+        for rank in (0, 1):
+            state.steps, state.replicas = step, Replicas(rank, 2)
+            held_out.discriminate(state, Monitor())
+    assert seen == list(range(12))
