@@ -66,7 +66,7 @@ def sized(name: str, width: int, clips: int, bf16: bool) -> Experiment:
 
 
 def memory_of(name: str, settings: DecompositionSettings) -> int:
-    """The most bytes that tensors hold: measured on a GPU, else rehearsed at the paper's size without computing."""
+    """The most bytes that tensors hold: measured on a GPU, else counted by a dry run at the paper's size."""
     if settings.device.type == "cuda":
         return peak_of_training(sized(name, settings.width, settings.clips, True), 0, settings.device)
     return peak_of_training(sized(name, WIDTH, CLIPS, True), 0, torch.device("meta"))
@@ -115,7 +115,7 @@ def main(settings: DecompositionSettings) -> None:
     here = f"width {settings.width}, {settings.clips} clips"
     clock = "processor seconds" if settings.processor_time else "seconds of the clock"
     print(f"a step at {here}, {clock}; operations at width {WIDTH}; memory ", end="")
-    print("of the same" if on_gpu else f"rehearsed at width {WIDTH}, {CLIPS} clips, bfloat16")
+    print("of the same" if on_gpu else f"counted by a dry run at width {WIDTH}, {CLIPS} clips, bfloat16")
     if settings.part != "units":
         compare("Table 1: a training step with each decomposition", TABLE_1, settings)
     if settings.part != "decompositions":

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from interleaved import Settings, mib, options, show_machine
-from training import STEPS, peak_of_training, rehearse, with_batch, with_width
+from training import STEPS, peak_of_training, take_steps, with_batch, with_width
 from vidgan.presets import preset
 from vidgan.run.experiment import Experiment
 from vidgan.train.plan import plan_level
@@ -49,7 +49,7 @@ def resident(what: str) -> int:
 
 def before_training(experiment: Experiment, index: int, device: torch.device) -> int:
     """What the process holds when it has trained once on a single clip: interpreter, libraries, kernels made."""
-    rehearse(with_batch(experiment, 1), index, device)
+    take_steps(with_batch(experiment, 1), index, device)
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
     return resident("VmRSS")
@@ -59,7 +59,7 @@ def growth(experiment: Experiment, index: int, device: torch.device) -> int:
     """By how much the process grew at most above :func:`before_training`."""
     before = before_training(experiment, index, device)
     Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from here
-    rehearse(experiment, index, device)
+    take_steps(experiment, index, device)
     return resident("VmHWM") - before
 
 

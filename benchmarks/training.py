@@ -6,7 +6,7 @@ from vidgan.run.experiment import BatchSpec, Experiment
 from vidgan.train.plan import DryRun as Trainee
 from vidgan.train.plan import LiveTensors
 
-__all__ = ["Trainee", "peak_of_training", "rehearse", "with_batch", "with_checkpointing", "with_width"]
+__all__ = ["Trainee", "peak_of_training", "take_steps", "with_batch", "with_checkpointing", "with_width"]
 
 STEPS = 2
 """training steps whose memory is measured: from the second on, Adam's state is there"""
@@ -42,7 +42,7 @@ def with_width(experiment: Experiment, width: int) -> Experiment:
     return experiment.replace(levels=tuple(levels))
 
 
-def rehearse(experiment: Experiment, index: int, device: torch.device) -> None:
+def take_steps(experiment: Experiment, index: int, device: torch.device) -> None:
     """A few training steps of a level."""
     trainee = Trainee(experiment, index, device)
     for _ in range(STEPS):
@@ -53,8 +53,8 @@ def peak_of_training(experiment: Experiment, index: int, device: torch.device) -
     """The most bytes that tensors held at a time, from building the model on; on the meta device, counted alone."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-        rehearse(experiment, index, device)
+        take_steps(experiment, index, device)
         return torch.cuda.max_memory_allocated(device)
     with LiveTensors() as live:
-        rehearse(experiment, index, device)
+        take_steps(experiment, index, device)
     return live.most

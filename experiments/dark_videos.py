@@ -2,7 +2,7 @@
 
 ``python experiments/dark_videos.py --out FOLDER`` trains the models of the thesis one after another, shrunk by plain
 overrides of ``vidgan train``, draws mean pixel value and motion over training (after Figures 4.7, 4.10, 4.12 and 4.13)
-and prints a table. The same command goes on where it was stopped; what is finished is not trained again.
+and prints a table. The same command resumes where it was stopped; what is finished is not trained again.
 """
 
 import argparse
@@ -143,7 +143,7 @@ def show(out: Path, seeds: Sequence[int]) -> None:
 
 
 def train(out: Path, variant: Variant, seed: int, data: str, sizes: Sizes) -> bool:
-    """Train or go on with one run; False where a signal stopped it. One that diverged is left where it did."""
+    """Train or resume one run; False where a signal stopped it. One that diverged is left where it did."""
     run = out / f"{variant.preset}-seed{seed}"
     if last_step(run) < sizes.steps:
         command = ["train", variant.preset, "--data", data, "--out", str(run), "--resume", "auto"]

@@ -1,8 +1,8 @@
 """A model that is deliberately overfitted to 20 real clips, and what ``vidgan evaluate --memorisation`` says of it.
 
 ``python experiments/memorisation.py STRIPS --out FOLDER`` takes the Weizmann strips (docs/results/weizmann.md): four
-frames of 20 clips of five performers to train on, of 16 clips of two others to judge by, at 16x16. A shrunk ``demo``
-is trained on them, by the game and by a loss that asks it to make each of them, and is asked what it remembers. What
+frames of 20 clips of five performers to train on, of 16 clips of two others to measure by, at 16x16. A shrunk ``demo``
+is trained on them, adversarially and by a loss that asks it to make each of them, and is asked what it remembers. What
 was trained before is gone on with.
 """
 
@@ -60,7 +60,7 @@ def cut(source: Path, out: Path) -> None:
 
 
 def lay_out(strips: Path, out: Path) -> None:
-    """Folders of clips to train on and to judge by, one per action."""
+    """Folders of clips to train on and to measure by, one per action."""
     for action in sorted(path for path in strips.iterdir() if path.is_dir()):
         names = sorted(action.glob("*.png"))
         for part, chosen in (("trained", names[TRAINED]), ("held-out", names[HELD_OUT])):

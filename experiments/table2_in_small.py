@@ -3,7 +3,7 @@
 ``python experiments/table2_in_small.py --out runs/table2 --minutes 4`` trains each unit under three seeds on built-in
 clips of striped shapes that move and pass behind another, in turns, so that a machine whose speed drifts slows all of
 them. After every turn a run is measured on held-out clips. It may be stopped at any time (Ctrl-C or SIGTERM, or worse);
-the same command goes on. At the end, and whenever it is called again, it writes table.md, ssim.svg and distance.svg;
+the same command resumes. At the end, and whenever it is called again, it writes table.md, ssim.svg and distance.svg;
 with --report it writes them of what has been measured so far.
 """
 
@@ -331,6 +331,6 @@ if __name__ == "__main__":
     try:
         main(parser.parse_args(namespace=Given()))
     except KeyboardInterrupt:
-        print("\nstopped; the same command goes on")
+        print("\nstopped; the same command resumes")
     except UserError as error:
         raise SystemExit(str(error)) from error

@@ -27,7 +27,7 @@ def unmixed(experiment: Experiment) -> Experiment:
     return experiment.replace(levels=levels)
 
 
-def settled(experiment: Experiment, index: int) -> StandingStatistics:
+def standing_of(experiment: Experiment, index: int) -> StandingStatistics:
     recorded = RecordedStatistics()
     state = steps.level_state(experiment, index)
     for micro in steps.micro_batches(state)[0]:
@@ -61,9 +61,9 @@ NAMES = [
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "index"), NAMES)
-def test_four_micro_batches_are_one_batch_where_statistics_are_settled(name: str, index: int) -> None:
+def test_four_micro_batches_are_one_batch_with_standing_statistics(name: str, index: int) -> None:
     experiment = steps.one_discriminator_update(steps.batched(unmixed(catalog.experiments()[name]), CLIPS))
-    fixed = settled(experiment, index)
+    fixed = standing_of(experiment, index)
     whole, scalars = after_a_step(experiment, index, CLIPS, fixed)
     parts, partial = after_a_step(experiment, index, CLIPS // 4, fixed)
     assert largest_difference(steps.gradients(parts), steps.gradients(whole)) < 1e-6
@@ -75,7 +75,7 @@ def test_four_micro_batches_are_one_batch_where_statistics_are_settled(name: str
 
 @pytest.mark.slow
 def test_micro_batches_have_batch_statistics_of_their_own() -> None:
-    """The test above could not fail if statistics played no part: here they are the micro-batches'."""
+    """The test above could not fail if statistics did not matter: here they are the micro-batches'."""
     experiment = steps.batched(unmixed(catalog.experiments()["demo"]), CLIPS)
     whole, _ = after_a_step(experiment, 0, CLIPS, BatchStatistics())
     parts, _ = after_a_step(experiment, 0, CLIPS // 2, BatchStatistics())

@@ -21,7 +21,7 @@ def random(*shape: int, seed: int = 0) -> Tensor:
 
 
 def filled(layer: nn.Module, seed: int = 1) -> nn.Module:
-    """The layer in float64 with Gaussian parameters, gains included, and settled singular vectors."""
+    """The layer in float64 with Gaussian parameters, gains included, and converged singular vectors."""
     rng = torch.Generator().manual_seed(seed)
     layer.double()
     with torch.no_grad():

@@ -100,7 +100,7 @@ def test_levels_one_at_a_time(tmp_path: Path, capsys: Capture) -> None:
 def test_raw_weights_may_feed_the_levels_above(
     tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What fed a level plays under it whenever it is sampled; other weights there are refused."""
+    """What fed a level is below it whenever it is sampled; other weights there are refused."""
     cascade = tiny(preset("ssw-gan-k600-48x128"))
     demo = tiny(preset("demo")).training.average
     assert demo is not None

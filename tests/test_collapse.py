@@ -92,7 +92,7 @@ def test_every_rule_is_named_so_many_ticks_after_its_onset_and_once(rule: str) -
 
 
 def test_a_discriminator_is_overwhelmed_by_itself() -> None:
-    """That one discriminator is beaten now and another then is the swing of the game; each has ten ticks of its own."""
+    """One discriminator is beaten now and another then: that is usual, and each has ten ticks of its own."""
     frames, clip = (
         {f"discriminator/{name}/real": 0.0, f"discriminator/{name}/fake": 0.5} for name in ("frames", "clip")
     )

@@ -49,7 +49,7 @@ def context(statistics: Statistics, condition: Tensor = CONDITION) -> Context:
     return Context(condition, statistics, Clock())
 
 
-def settled(layer: nn.Module, x: Tensor = VIDEO) -> StandingStatistics:
+def standing_of(layer: nn.Module, x: Tensor = VIDEO) -> StandingStatistics:
     """Statistics of ``layer`` for another batch than the tests'."""
     recorded = RecordedStatistics()
     with torch.no_grad():
@@ -103,7 +103,7 @@ def test_normalisation_sees_what_its_statistics_are_over(name: str, conditional:
     in_training = over_batch.get(type(norm), same)
     for statistics in (BatchStatistics(), RecordedStatistics()):
         dependence.require(lambda x, s=statistics: layer(x, context(s)), VIDEO, in_training)
-    fixed = settled(layer)
+    fixed = standing_of(layer)
     dependence.require(lambda x: layer(x, context(fixed)), VIDEO, same)
     if conditional:
         dependence.require(lambda c: layer(VIDEO, context(BatchStatistics(), c)), CONDITION, of_clip, inner=1)
@@ -120,7 +120,7 @@ def test_attention_sees_the_whole_clip(attention: type[nn.Module]) -> None:
 def test_generator_blocks_work_on_frames(name: str, upsample: bool, kind: str) -> None:
     block = filled(catalog.RESIDUALS[kind].generator(C, 3, K, catalog.NORMS[name], upsample=upsample))
     name_norms(block)
-    fixed = settled(block)
+    fixed = standing_of(block)
     dependence.require(lambda x: block(x, context(fixed)), VIDEO, same)
     dependence.require(lambda c: block(VIDEO, context(fixed, c)), CONDITION, of_clip, inner=1)
     over_batch: dict[str, Pattern] = {"batch": step, "batch, all frames": everything}
@@ -132,7 +132,7 @@ def test_generator_blocks_work_on_frames(name: str, upsample: bool, kind: str) -
 def test_separable_blocks_reach_two_frames(name: str) -> None:
     block = filled(SeparableBlock(C, K, catalog.NORMS[name]))
     name_norms(block)
-    fixed = settled(block)
+    fixed = standing_of(block)
     dependence.require(lambda x: block(x, context(fixed)), VIDEO, near(2))
     over_batch: dict[str, Pattern] = {"batch": near_any_clip(2), "batch, all frames": everything}
     batch = BatchStatistics()

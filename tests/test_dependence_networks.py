@@ -45,7 +45,7 @@ class Made(NamedTuple):
     level: Level
     real: DiscriminatorInput
     z: Tensor
-    settled: Statistics
+    standing: Statistics
 
     def given(self, frames: Tensor | None = None) -> Conditioning:
         """Conditioning from other conditioning frames, or other frames of the level below."""
@@ -90,7 +90,7 @@ def make(name: str) -> Made:
     made = Made(level, real, z, recorded)
     with torch.no_grad():
         made.video(recorded, z=z.flip(0) * 1.5)
-    return made._replace(settled=StandingStatistics(recorded.averages()))
+    return made._replace(standing=StandingStatistics(recorded.averages()))
 
 
 def quieten(generator: Generator) -> None:
@@ -100,12 +100,12 @@ def quieten(generator: Generator) -> None:
 
 
 @pytest.mark.parametrize("name", EACH_LEVEL)
-def test_settled_generators_make_clips_apart(name: str) -> None:
+def test_generators_with_standing_statistics_make_clips_apart(name: str) -> None:
     made = make(name)
     embedded = made.level.generator.embed_label(made.real.label).detach()
     for function, x in (
-        (lambda z: made.video(made.settled, z=z), made.z),
-        (lambda e: made.video(made.settled, embedded=e), embedded),
+        (lambda z: made.video(made.standing, z=z), made.z),
+        (lambda e: made.video(made.standing, embedded=e), embedded),
     ):
         found = dependence.moved(function, x, 2, 1)
         assert torch.equal(found, dependence.declared(of_clip, tuple(found.shape)))
@@ -118,7 +118,7 @@ def test_conditioning_frames_reach_all_frames_of_their_clip(name: str) -> None:
     made = make(name)
     frames = made.real.clip[:, : made.level.spec.context_frames].detach()
     assert frames.shape[1] >= 2
-    dependence.require(lambda x: made.video(made.settled, frames=x), frames, whole)
+    dependence.require(lambda x: made.video(made.standing, frames=x), frames, whole)
 
 
 @pytest.mark.slow
@@ -132,13 +132,13 @@ def test_every_state_and_every_skip_carries_the_conditioning_frames(name: str) -
     sides = [stage.output_side for stage in generator.stages]
     with torch.no_grad():
         old, new = made.given(), made.given(frames.flip(0))
-        before = generator.generate(made.z, embedded, steps, made.settled, old)
+        before = generator.generate(made.z, embedded, steps, made.standing, old)
         changes = [old._replace(states={**old.states, side: state}) for side, state in new.states.items()] + [
             old._replace(skips={**old.skips, side: x}) for side, x in new.skips.items() if side in sides
         ]
         assert len(changes) >= 3
         for change in changes:
-            after = generator.generate(made.z, embedded, steps, made.settled, change)
+            after = generator.generate(made.z, embedded, steps, made.standing, change)
             moved = (after - before).abs().flatten(2).amax(2) > 1e-10
             # Flipping the batch exchanges the first and the last clip; the one in the middle stays.
             assert torch.equal(moved, torch.tensor([True, False, True])[:, None].expand(B, steps))
@@ -169,10 +169,10 @@ def test_an_upper_level_sees_windows_of_the_level_below() -> None:
     embedded = generator.embed_label(torch.arange(clips)).detach()
     recorded = RecordedStatistics()
     generator.generate(z.flip(0), embedded, steps, recorded, from_below(below.flip(0)))
-    settled = StandingStatistics(recorded.averages())
+    standing = StandingStatistics(recorded.averages())
 
     def video(frames: Tensor) -> Tensor:
-        return generator.generate(z, embedded, steps, settled, from_below(frames))
+        return generator.generate(z, embedded, steps, standing, from_below(frames))
 
     def window(b2: int, t2: int, b: int, t: int) -> bool:
         """Frame t of the lower video is shown at 2t and 2t + 1."""
@@ -225,7 +225,7 @@ def test_discriminators(name: str) -> None:
             return b2 == b and t == int(draw[b2, t2])
         return b2 == b and t % every == 0 and t // every in reached[t2]
 
-    def judge(seen: DiscriminatorInput) -> Tensor:
+    def scores_of(seen: DiscriminatorInput) -> Tensor:
         (scores,) = discriminator.scores([seen], [draw])
         return scores
 
@@ -235,10 +235,10 @@ def test_discriminators(name: str) -> None:
         return own(b2, t2, b, t) or (b == other and any(own(other, s, b, t) for s in seen_of_other))
 
     pattern, outer = (joined, 3) if mixed else (own, 2)
-    dependence.require(lambda x: judge(DiscriminatorInput(x, below, label)), clip, pattern, outer=outer)
+    dependence.require(lambda x: scores_of(DiscriminatorInput(x, below, label)), clip, pattern, outer=outer)
     if below is not None:
         dependence.require(
-            lambda x: judge(DiscriminatorInput(clip, x, label)),
+            lambda x: scores_of(DiscriminatorInput(clip, x, label)),
             below,
             lambda b2, t2, b, t: b2 == b and t in reached[t2],
         )
@@ -269,14 +269,14 @@ def test_real_and_fake_never_meet_in_a_discriminator(name: str) -> None:
 
 @pytest.mark.parametrize("name", EACH_LEVEL)
 def test_levels_keep_noise_label_and_conditioning_of_a_clip_together(name: str) -> None:
-    """From noise to scores, settled: what is drawn for clip b moves the scores of clip b and no other's."""
+    """With standing statistics, what is drawn for clip b moves the scores of clip b and no other's."""
     made = make(name)
     level, label = made.level, made.real.label
     draws = level.draws(B, torch.Generator().manual_seed(10))
 
     def scores(real: DiscriminatorInput, z: Tensor) -> list[Tensor]:
         with torch.no_grad():
-            fake = level.generate_fake(real, z, real.below, made.settled)
+            fake = level.generate_fake(real, z, real.below, made.standing)
             return level.discriminate([fake], [draws])[0]
 
     before = scores(made.real, made.z)

@@ -1,4 +1,4 @@
-"""``vidgan evaluate``: what goes on record, and which models and numbers it refuses."""
+"""``vidgan evaluate``: what is recorded, and which models and numbers it refuses."""
 
 from pathlib import Path
 

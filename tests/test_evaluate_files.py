@@ -92,7 +92,7 @@ def test_files_of_any_format_are_read_and_resized(tmp_path: Path) -> None:
     assert names == sorted(names)
 
 
-def test_what_goes_on_record(tmp_path: Path, capsys: Capture) -> None:
+def test_what_is_recorded(tmp_path: Path, capsys: Capture) -> None:
     fake, real = write(tmp_path / "fake", clips(20, 0)), write(tmp_path / "real", clips(20, 1))
     out = tmp_path / "results.jsonl"
     answer = vidgan(
@@ -126,7 +126,7 @@ def test_what_goes_on_record(tmp_path: Path, capsys: Capture) -> None:
     assert not list(fake.glob("*.jsonl"))
 
 
-def test_lossless_files_are_judged_as_the_arrays_they_were_made_of(tmp_path: Path, capsys: Capture) -> None:
+def test_lossless_files_are_measured_as_the_arrays_they_were_made_of(tmp_path: Path, capsys: Capture) -> None:
     fake = clips(12, 0)
     fake[1, 2] = fake[1, 1]  # a frame that repeats, and a video that stands still
     fake[2] = fake[2, :1]

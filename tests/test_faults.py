@@ -1,4 +1,4 @@
-"""What happens overnight: each fault either lets a run go on or stops it with everything saved, and says which."""
+"""What happens overnight: each fault either lets a run continue or stops it with everything saved, and says which."""
 
 import os
 import re

@@ -92,7 +92,7 @@ def test_places_are_all_that_there_are() -> None:
     assert not torch.equal(places[:, 0], places[:, 1])
 
 
-def game(experiment: Experiment) -> tuple[TrainState, JointLevels, DiscriminatorInput, Tensor]:
+def together(experiment: Experiment) -> tuple[TrainState, JointLevels, DiscriminatorInput, Tensor]:
     """The levels in float64 with windows of real clips and noise."""
     state = steps.level_state(experiment, len(experiment.levels) - 1)
     level = state.level
@@ -120,7 +120,7 @@ def by_hand(level: JointLevels, real: DiscriminatorInput, z: Tensor) -> list[Ten
 
 
 def test_fakes_are_the_levels_in_a_row() -> None:
-    _, level, real, z = game(tiny(preset(JOINT)))
+    _, level, real, z = together(tiny(preset(JOINT)))
     with torch.no_grad():
         fake = level.generate_fake(real, z, None, BatchStatistics())
         videos = by_hand(level, real, z)
@@ -129,10 +129,10 @@ def test_fakes_are_the_levels_in_a_row() -> None:
 
 
 def test_the_last_output_trains_both_generators() -> None:
-    """SSW-GAN, H: discriminators on the second stage alone; the gradient goes on through it, as autograd has
+    """SSW-GAN, H: discriminators on the second stage alone; the gradient passes through it, as autograd has
     it by hand."""
     experiment = steps.batched(tiny(preset(JOINT)), CLIPS)
-    state, level, real, z = game(experiment)
+    state, level, real, z = together(experiment)
     assert list(level.discriminators) == ["level2_frames", "level2_clip"]
     draws = level.draws(CLIPS, torch.Generator().manual_seed(2))
     clip = by_hand(level, real, z)[1]
@@ -155,7 +155,7 @@ def test_the_last_output_trains_both_generators() -> None:
 
 def test_discriminators_on_every_level_join_their_outputs() -> None:
     experiment = on_every_level(tiny(preset("ssw-gan-k600-48x128")))
-    _, level, real, z = game(experiment)
+    _, level, real, z = together(experiment)
     names = ["level1_frames", "level1_clip", "level2_frames", "level2_clip", "level2_matching"]
     assert list(level.discriminators) == names
     draws = level.draws(CLIPS, torch.Generator().manual_seed(3))
@@ -166,8 +166,8 @@ def test_discriminators_on_every_level_join_their_outputs() -> None:
         for seen, scores in ((real, on_real), (fake, on_fake)):
             for name, score in zip(names, scores, strict=True):
                 index = int(name[len("level")]) - 1
-                evidence = levels_of(seen)[index]
-                (alone,) = level.discriminator(name).scores([evidence], [draws[name]])
+                of_level = levels_of(seen)[index]
+                (alone,) = level.discriminator(name).scores([of_level], [draws[name]])
                 torch.testing.assert_close(score, alone)
         widths = [score.shape[1] for score in on_real]
         joined = torch.cat([s.flatten(1) for s in on_fake], dim=1)

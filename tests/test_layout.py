@@ -1,4 +1,4 @@
-"""The house: imports point one way, files stay small, nothing is unpickled, nothing slips past the types."""
+"""The structure of the package: imports point one way, files stay small, nothing is unpickled, types hold."""
 
 import ast
 import functools
@@ -47,7 +47,7 @@ def module_name(path: Path) -> str:
 
 
 def part_of(module: str) -> str:
-    """The part of the house a module stands in."""
+    """The part of the package a module stands in."""
     names = module.split(".")
     return names[1] if len(names) > 1 else "__init__"
 

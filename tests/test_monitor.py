@@ -30,7 +30,7 @@ Values = NDArray[np.float64]
 
 
 class Batch(NamedTuple):
-    """Made-up evidence and scores of two discriminators."""
+    """Made-up clips and scores of two discriminators."""
 
     real: DiscriminatorInput
     fake: DiscriminatorInput

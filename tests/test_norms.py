@@ -284,7 +284,9 @@ def test_recording_normalises_with_the_batch_at_hand() -> None:
     assert not recorded.averages()["norm/mean"].requires_grad
 
 
-def settled(x: Tensor, table: dict[str, Tensor], start: list[int], layer: nn.Module) -> Tensor:
+def with_standing_statistics(
+    x: Tensor, table: dict[str, Tensor], start: list[int], layer: nn.Module
+) -> Tensor:
     """The layer with the statistics of absolute step start[b] + t for clip b's step t."""
     y = torch.zeros_like(x)
     for b in range(x.shape[0]):
@@ -297,22 +299,22 @@ def settled(x: Tensor, table: dict[str, Tensor], start: list[int], layer: nn.Mod
 
 
 @pytest.mark.parametrize("start", [0, 2, 5, torch.tensor([4, 0, 5])], ids=["0", "2", "5", "per clip"])
-def test_settled_statistics_are_looked_up_by_absolute_step(start: int | Tensor) -> None:
+def test_standing_statistics_are_looked_up_by_absolute_step(start: int | Tensor) -> None:
     table = {"norm/mean": random(9, C, seed=1), "norm/variance": random(9, C, seed=2).square()}
     layer = filled(ConditionalNormReLU(C, K, BatchNormSpec()), seed=1)
     layer.key = "norm"
     made = layer(video(), context(StandingStatistics(table), start))
     starts = start.tolist() if isinstance(start, Tensor) else [start] * B
-    torch.testing.assert_close(made, settled(video(), table, starts, layer))
+    torch.testing.assert_close(made, with_standing_statistics(video(), table, starts, layer))
 
 
-def test_settled_statistics_of_all_frames_have_no_step() -> None:
+def test_standing_statistics_of_all_frames_have_no_step() -> None:
     recorded, batches = passes(over_time=True)
     table = recorded.averages()
     assert table["a/mean"].shape == (1, C)
-    settled = StandingStatistics(table)
+    standing = StandingStatistics(table)
     for start in (0, 7, torch.tensor([7, 1, 0])):
-        mean, variance = settled.moments("a", batches[0], Clock(start), over_time=True)
+        mean, variance = standing.moments("a", batches[0], Clock(start), over_time=True)
         for c in range(C):
             values = [x[:, :, c].reshape(-1) for x in batches]
             expected = sum(v.var(correction=0) for v in values) / 3
@@ -320,13 +322,13 @@ def test_settled_statistics_of_all_frames_have_no_step() -> None:
             torch.testing.assert_close(mean[..., c].flatten(), (sum(v.mean() for v in values) / 3)[None])
 
 
-def test_settled_statistics_refuse_steps_that_were_not_settled() -> None:
+def test_standing_statistics_refuse_steps_that_they_lack() -> None:
     table = {"norm/mean": torch.zeros(5, C), "norm/variance": torch.ones(5, C)}
-    settled = StandingStatistics(table)
-    settled.moments("norm", video(), Clock(1), over_time=False)
+    standing = StandingStatistics(table)
+    standing.moments("norm", video(), Clock(1), over_time=False)
     for start in (2, torch.tensor([0, 2, 1])):
         with pytest.raises(ValueError, match=r"norm: .* 5 steps, asked for 6"):
-            settled.moments("norm", video(), Clock(start), over_time=False)
+            standing.moments("norm", video(), Clock(start), over_time=False)
 
 
 def test_layers_are_named_by_their_path() -> None:

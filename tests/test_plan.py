@@ -39,7 +39,7 @@ def measured(experiment: Experiment, index: int) -> int:
     ],
 )
 def test_memory_is_what_training_steps_take(name: str, index: int, share: int, micro: int) -> None:
-    """At tiny width, at batches that were not rehearsed; `benchmarks/bench_plan.py` does it at larger ones."""
+    """At tiny width, at batches that were not counted; `benchmarks/bench_plan.py` does it at larger ones."""
     experiment = with_clips(catalog.experiments()[name], share, micro)
     plan = plan_level(experiment, index)
     assert plan.memory(Share(share, micro)) == pytest.approx(measured(experiment, index), rel=0.15)

@@ -100,32 +100,32 @@ def test_given_and_following_frames(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("goes_on", [True, False])
+@pytest.mark.parametrize("long_enough", [True, False])
 def test_a_model_with_saved_statistics_needs_no_data(
-    run: Path, tmp_path: Path, capsys: Capture, goes_on: bool
+    run: Path, tmp_path: Path, capsys: Capture, long_enough: bool
 ) -> None:
-    source = video(tmp_path / "in.mp4", GIVEN + MADE - (not goes_on))
+    source = video(tmp_path / "in.mp4", GIVEN + MADE - (not long_enough))
     (tmp_path / "out").mkdir()
     for earlier in ("future-007.mp4", "truth.mp4", "mine.txt"):
         (tmp_path / "out" / earlier).touch()
     answer = vidgan(capsys, "predict", run, source, "--out", tmp_path / "out", "--futures", 2)
     assert answer.status == 0, answer.err
-    assert ("ends before" in answer.out) != goes_on
+    assert ("ends before" in answer.out) != long_enough
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert names == {"mine.txt", "future-000.mp4", "future-001.mp4", "futures.mp4"} | (
-        {"truth.mp4"} if goes_on else set()
+        {"truth.mp4"} if long_enough else set()
     )
     together = decoded(tmp_path / "out" / "futures.mp4")
-    clips = 2 + goes_on
+    clips = 2 + long_enough
     assert together.shape == (GIVEN + MADE, SIDE, SIDE * clips + 2 * (clips - 1), 3)
     # All begin with the given frames, and the truth stands first.
     assert greys(together[:GIVEN, :, 4 - SIDE :]) == [0, 1]
-    if goes_on:
+    if long_enough:
         assert greys(together[:, :, : SIDE - 4]) == list(range(GIVEN + MADE))
 
 
 @pytest.mark.slow
-def test_rolling_on_goes_on_from_its_own_frames(run: Path, tmp_path: Path, capsys: Capture) -> None:
+def test_rolling_on_continues_from_its_own_frames(run: Path, tmp_path: Path, capsys: Capture) -> None:
     """Ten frames from a model that makes four: three times, each given the last two of what there is."""
     source = video(tmp_path / "in.mp4", GIVEN + 10)
     for name, options in (("short", ()), ("long", ("--frames", 10)), ("less", ("--frames", 3))):

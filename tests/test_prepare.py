@@ -118,7 +118,7 @@ def test_bad_sources_and_destinations_are_refused(tmp_path: Path) -> None:
     )
     shutil.rmtree(good / "odder")
     assert "unfinished" in refused(good, made, *layout, "--size", 32)
-    run([str(arg) for arg in (good, made, *layout)])  # mended: goes on
+    run([str(arg) for arg in (good, made, *layout)])  # mended: continues
     assert len(open_prepared(made)) == 2
     assert run([str(arg) for arg in (good, made, *layout)]) == 0  # done: says so again
     moved = next(good.rglob("*.png"))
@@ -164,7 +164,7 @@ SCRIPT = (
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_interrupted_run_goes_on_to_the_same_bytes(tmp_path: Path, how: signal.Signals) -> None:
+def test_interrupted_run_continues_to_the_same_bytes(tmp_path: Path, how: signal.Signals) -> None:
     strips(tmp_path / "source", 90, frames=24, side=64)
     (tmp_path / "source/odd/torn.png").write_bytes(b"\x89PNG")
     (tmp_path / "script.py").write_text(SCRIPT)

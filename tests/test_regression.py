@@ -1,6 +1,6 @@
 """Dead wiring: each generator reproduces four fixed clips, told apart by one of its inputs alone.
 
-Two steps of a game move every weight and prove little. Here the mean square error alone trains a generator,
+Two adversarial steps move every weight and prove little. Here the mean square error alone trains a generator,
 and noise, label, conditioning frames or the lower level's video is all that differs between the clips: an
 input that is lost on its way, a state that is not carried or a skip that leads nowhere cannot get there.
 """

@@ -131,7 +131,7 @@ def test_replicas_keep_the_same_weights_bit_for_bit(folder: Path, case: Case) ->
 
 
 @pytest.mark.slow
-def test_replicas_with_statistics_of_their_own_are_another_game(folder: Path) -> None:
+def test_replicas_with_statistics_of_their_own_train_differently(folder: Path) -> None:
     """The comparison above sees whether statistics are shared."""
     apart = Case("demo", 0, shared=False)
     alone, ours = train(apart, Replicas()), results_of(folder, apart, 0)
@@ -145,7 +145,7 @@ def test_shares_are_consecutive_rows_of_the_global_batch() -> None:
 
 
 @pytest.mark.parametrize("step", [0, 1, 3])
-def test_every_clip_is_read_once_and_a_resumed_run_goes_on_with_the_next(step: int) -> None:
+def test_every_clip_is_read_once_and_a_resumed_run_continues_with_the_next(step: int) -> None:
     """Three updates of the discriminators per step, six clips each, whatever the number of replicas."""
     for size in (1, 3):
         training = TrainingSpec(discriminator_updates=3, batch=BatchSpec(global_batch=6, micro_batch=2))

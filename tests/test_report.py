@@ -495,7 +495,7 @@ def test_an_empty_log_names_the_command_of_the_last_resumption(tmp_path: Path) -
     assert "vidgan train demo --steps 77 --resume" in text
 
 
-def test_speed_goes_on_where_a_run_was_resumed(tmp_path: Path) -> None:
+def test_speed_continues_where_a_run_was_resumed(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run")
     # The seconds of a level count on over its processes; the second began at 30 s and was faster at first.
     times = {100: 10.0, 200: 30.0, 300: 35.0, 400: 55.0}

@@ -80,7 +80,7 @@ def test_a_run_killed_at_its_start_is_started_anew(
 
 
 @pytest.mark.slow
-def test_more_steps_are_recorded_and_seconds_go_on(
+def test_more_steps_are_recorded_and_seconds_continue(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "run"

@@ -195,11 +195,11 @@ def test_samples_have_statistics_of_noise_like_their_own(
         lambda module, given: seen.append(given[0][:, :LATENT])
     )
     own = model.sample(3, seed=1, sigma=sigma, threshold=threshold)
-    settled = [z for z, (_, standing) in zip(seen, passes, strict=True) if not standing]
+    taken = [z for z, (_, standing) in zip(seen, passes, strict=True) if not standing]
     drawn = torch.randn(200_000, generator=torch.Generator().manual_seed(0))
     kept = drawn[drawn.abs() < threshold] if threshold else drawn * (1 if sigma is None else sigma)
     plain = [torch.randn((6, LATENT), generator=stream(derive(0, "level", 0), "settle", n)) for n in (0, 1)]
-    torch.testing.assert_close(settled, [kept.std() * z for z in plain], rtol=1e-2, atol=1e-3)
+    torch.testing.assert_close(taken, [kept.std() * z for z in plain], rtol=1e-2, atol=1e-3)
     # The deviation may be set instead; it is that of the samples unless they are truncated.
     model.experiment = model.experiment.with_statistics(1.0)
     assert torch.equal(own, model.sample(3, seed=1, sigma=sigma, threshold=threshold)) == (

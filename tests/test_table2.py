@@ -1,4 +1,4 @@
-"""The comparison of recurrent units in small: what it reads off curves, and that it goes on where it stopped."""
+"""The comparison of recurrent units in small: what it reads off curves, and that it resumes where it stopped."""
 
 from argparse import Namespace
 from pathlib import Path

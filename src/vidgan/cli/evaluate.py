@@ -43,7 +43,7 @@ class Measuring(Weights, Noise, Code):
     data: str | None = None
     """prepared clips to measure against (the run's)"""
     real: Path | None = None
-    """real videos as they lie, unprepared, or .npy"""
+    """real videos that are not prepared, or .npy"""
     weights: Path | None = None
     """file of the network's weights"""
     mean_clip: Path | None = None

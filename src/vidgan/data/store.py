@@ -354,7 +354,7 @@ def read_header(path: Path) -> dict[str, Any]:
     if not (path / INDEX).is_file():
         if (path / UNFINISHED).is_dir():
             raise UserError(
-                f"{path} is not prepared to the end: run the same `vidgan prepare` again to go on"
+                f"{path} is not prepared to the end: run the same `vidgan prepare` again to continue"
             )
         raise UserError(f"{path} is not a prepared dataset: make one with `vidgan prepare {path} DEST`")
     try:

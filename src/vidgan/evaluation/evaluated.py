@@ -1,6 +1,6 @@
 """What is evaluated: samples of a model, copies of the frames that it is given, finished videos.
 
-Each says which clips a protocol looks at and what goes on record; all else of a measurement is the same for all.
+Each says which clips a protocol looks at and what is recorded; all else of a measurement is the same for all.
 """
 
 from abc import ABC, abstractmethod
@@ -42,7 +42,7 @@ class Sides(NamedTuple):
     real: DataClips | None
     """where the metric compares with them"""
     facts: Mapping[str, Any] | None
-    """what goes on record of the real side; None where there is none"""
+    """what is recorded of the real side; None where there is none"""
     warnings: tuple[str, ...] = ()
 
     def check(self) -> None:
@@ -79,7 +79,7 @@ class Evaluated(ABC):
 
     @abstractmethod
     def facts(self, clips: Clips) -> dict[str, Any]:
-        """What goes on record of the evaluated ``clips``."""
+        """What is recorded of the evaluated ``clips``."""
 
     @abstractmethod
     def sides(self, name: str, protocol: Protocol, real: Dataset | None) -> Sides:
@@ -179,7 +179,7 @@ class OfExperiment(Evaluated):
         return protocol
 
     def recorded(self, protocol: Protocol) -> Protocol:
-        """The protocol as it goes on record."""
+        """The protocol as it is recorded."""
         return protocol
 
     @abstractmethod
@@ -286,7 +286,7 @@ LOSSY = ("mp4", "gif")
 
 
 class FinishedVideos(Evaluated):
-    """Videos as they lie, or an array of clips; they begin at their first frames."""
+    """Raw videos, or an array of clips; they begin at their first frames."""
 
     def __init__(self, videos: RawVideos) -> None:
         self.videos = videos

@@ -23,9 +23,9 @@ from vidgan.sample.standing import given_frames
 from vidgan.sample.video_io import Videos
 
 Fake = Model | str | Path | Videos
-"""what may be evaluated: a model, a run directory, videos as they lie, a uint8 array (N, T, H, W, 3)"""
+"""what may be evaluated: a model, a run directory, raw videos, a uint8 array (N, T, H, W, 3)"""
 Real = Data | Videos
-"""what it may be compared with: whatever :func:`vidgan.open_dataset` opens, videos as they lie, a uint8 array
+"""what it may be compared with: whatever :func:`vidgan.open_dataset` opens, raw videos, a uint8 array
 (N, T, H, W, 3)"""
 
 

@@ -1,4 +1,4 @@
-"""Measuring by named protocols, and what goes on record: a number with everything that it depends on."""
+"""Measuring by named protocols, and what is recorded: a number with everything that it depends on."""
 
 import dataclasses
 import time
@@ -104,7 +104,7 @@ class Opened(NamedTuple):
     extractor: Extractor
     """of the features for clips of this length"""
     features: Features
-    """as they go on record"""
+    """as they are recorded"""
 
     def wanted(self, run: int | None) -> list[Wanted]:
         """The rows of a run, or of the real clips (None), if there are such."""
@@ -243,7 +243,7 @@ def evaluate(
     Args:
         fake: a model, a run directory, a folder of videos, an ``.npy`` file or a uint8 array (N, T, H, W, 3).
         real: what it is compared with: whatever :func:`vidgan.open_dataset` opens (a prepared folder, ``synthetic``, a
-            torch dataset of one's own, ...), videos as they lie or a uint8 array; None: the data of the run, or
+            torch dataset of one's own, ...), raw videos or a uint8 array; None: the data of the run, or
             nothing where the protocol needs no real clips.
         protocol: a name, or a protocol of one's own; :func:`vidgan.evaluation.adjusted` changes further settings.
         name: what the record calls a protocol of one's own.

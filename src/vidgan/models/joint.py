@@ -16,7 +16,7 @@ class JointLevels(AdversarialLevel):
     """Generators in a row, and the discriminators of every level that has any.
 
     The first level makes its whole video; each one above makes a window from a window of what the level below it made,
-    and its gradients go on through it. Our choice, as the paper names no loss for discriminators on several levels: all
+    and its gradients pass through it. Our choice, as the paper names no loss for discriminators on several levels: all
     outputs enter the objective of the top level together.
     """
 

@@ -22,7 +22,7 @@ from vidgan.presets.ssw_gan import (
 )
 from vidgan.run.experiment import BatchSpec, Experiment
 
-# Our choice: 64x64 at the first level is DVD-GAN's list, and 256x256 goes on from SSW-GAN's 128x128 by a unit, as
+# Our choice: 64x64 at the first level is DVD-GAN's list, and 256x256 continues SSW-GAN's 128x128 by a unit, as
 # BigGAN's lists do by a block; neither is in the text.
 FIRST_64 = (8, 8, 8, 4, 2)
 """Widths of the units of a first level of 64x64."""

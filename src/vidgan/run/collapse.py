@@ -78,7 +78,7 @@ class Rule(NamedTuple):
     at_once: bool = False
     """whether a single tick is enough"""
     times: int = 1
-    """how many times ``ticks`` it must hold: the two sides of the game swing back and forth"""
+    """how many times ``ticks`` it must hold: generator and discriminators win by turns"""
 
 
 def dark(spec: CollapseSpec, scalars: Scalars) -> Signals:
