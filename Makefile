@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.vidgan-installed
 
-.PHONY: setup demo test check lint docs bench clean
+.PHONY: setup demo test test-oldest test-newest test-all check lint docs bench clean
 
 setup: $(STAMP)
 
@@ -26,6 +26,18 @@ check: lint
 
 test: setup
 	$(BIN)/pytest -n 2 --dist worksteal
+
+# At the lowest versions that pyproject.toml allows, and at the newest there are; each in an environment of its own.
+test-oldest test-newest: test-%:
+	$(PYTHON) -m venv build/$*
+	$(PYTHON) tests/versions.py $* > build/$*.txt
+	build/$*/bin/python -m pip install --quiet --upgrade --disable-pip-version-check -c build/$*.txt \
+	    -e '.[log,fast,plot]' pytest pytest-timeout pytest-xdist hypothesis
+	build/$*/bin/python -m pytest -m "not slow" -n 2 --dist worksteal
+
+# Everything, and ten thousand cases of damaged input besides: hours. The fuzz run goes on where it was stopped.
+test-all: test test-oldest test-newest
+	$(BIN)/python tests/fuzz.py --cases 10000
 
 docs: setup
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

@@ -91,7 +91,7 @@ class Kept:
 
         def write(path: Path) -> None:
             with path.open("wb") as file:
-                np.savez(file, allow_pickle=False, **part)
+                np.savez(file, **part)  # of numbers: nothing is pickled, which numpy 2.0 cannot be told
 
         if self.folder is None:
             self._parts[numbers] = part
