@@ -50,6 +50,7 @@ from vidgan.seeds import derive
 NAMES = ("a", "b", "c")
 DEMO = tiny(preset("demo")).replace(classes=3)
 PREDICTING = tiny(preset("trivd-gan-fp-k600-16x64")).replace(classes=3)
+CONDITIONAL = PREDICTING.replace(conditional=True)
 
 
 def painted(codes: Sequence[int], size: int) -> Frames:
@@ -102,6 +103,7 @@ class Painter:
         self.generators = [nn.Linear(2, 2)]
         self.size, self.frames = experiment.size, experiment.levels[-1].frames
         self.truncations: list[Truncation] = []
+        self.asked: list[int] = []
 
     def sampler(self, statistics: StandingStatisticsSpec) -> "Painter":
         return self
@@ -122,6 +124,7 @@ class Painter:
     ) -> Made:
         """A future is as bright as the last given frame, and 20 and its number more, modulo 256."""
         assert first.shape[1] == self.experiment.levels[0].context_frames
+        self.asked += labels
         last = ((first[:, -1, 0, 0, 0] + 1) * 127.5).round().int().tolist()
         both = zip(numbers, last, strict=True)
         return Made(
@@ -269,6 +272,41 @@ def test_continuations_of_a_model(in_front: bool) -> None:
     assert result.settings.source.frames == frames
     with pytest.raises(UserError, match=f"this model makes {frames}: choose --frames {frames}"):
         listed(of_model(PREDICTING), data, protocol.replace(source=ClipForm(frames=frames + 1)))
+
+
+class Renamed(Numbered):
+    """The same clips, whose classes are called otherwise."""
+
+    names = ("b", "c", "a")
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.names
+
+
+def test_continuations_are_asked_for_by_the_classes_of_what_is_continued() -> None:
+    """By name, whatever their numbers; a model without classes is asked for none."""
+    data = Renamed(PREDICTING.size, 6)
+    protocol = Protocol(metric=Listing(), features=Codes(), real=Draw(), clips=6, source=ClipForm(stride=1))
+    for experiment, expected in ((PREDICTING, [0] * 6), (CONDITIONAL, [1, 2, 0, 1, 2, 0])):
+        samples = of_model(experiment)
+        result = listed(samples, data, protocol)
+        painter: Any = samples.model
+        assert painter.asked == expected
+        assert result.settings.sampling is not None
+        assert result.settings.sampling.classes == (
+            "in turns" if experiment is PREDICTING else "of the given clips"
+        )
+        assert result.values["fake_labels"] == ["b", "c", "a"] * 2
+    # Some of them: only clips of these are continued, and compared with.
+    samples = of_model(CONDITIONAL)
+    result = listed(samples, data, protocol.replace(clips=4, source=ClipForm(stride=1, classes=("a", "b"))))
+    painter = samples.model
+    assert painter.asked == [1, 0, 1, 0]
+    assert set(result.values["real_labels"]) == {"a", "b"}
+    data.names = ("b", "c", "other")
+    with pytest.raises(UserError, match="was not trained on other"):
+        listed(of_model(CONDITIONAL), data, protocol)
 
 
 def test_futures_stand_beside_what_followed() -> None:

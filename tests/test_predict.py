@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -10,8 +11,10 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageSequence
+from torch import Tensor
 
 from commands import require_one_line, vidgan
+from runs import untrained
 from vidgan.cli.predict import read_source
 from vidgan.data.layouts import Folder
 from vidgan.data.prepare import prepare_by
@@ -22,6 +25,7 @@ from vidgan.run.directory import RunDirectory
 from vidgan.run.tiny import tiny
 from vidgan.sample.load import load_run
 from vidgan.sample.noise import Scaled, latents
+from vidgan.sample.sampler import Sampler
 from vidgan.sample.standing import GivenFrames
 from vidgan.sample.video_io import write_clip
 from vidgan.seeds import derive
@@ -252,7 +256,7 @@ def test_truncations_stand_side_by_side(run: Path, tmp_path: Path, capsys: Captu
         assert answer.status == 0, answer.err
     assert "zero, threshold 0.8, no truncation" in " ".join(answer.out.split())
     # Statistics of truncated noise need the data, which are gone: it says what it takes instead.
-    assert "deviation 1 instead of 0.446" in answer.err
+    assert "deviation 1 instead of 0.442" in answer.err
     film = decoded(tmp_path / "all" / "truncations.mp4")
     assert film.shape == (GIVEN + MADE, SIDE * 2 + 2, SIDE * 3 + 4, 3)
     step = SIDE + 2
@@ -262,6 +266,28 @@ def test_truncations_stand_side_by_side(run: Path, tmp_path: Path, capsys: Captu
             shown = film[GIVEN:, step * row : step * row + SIDE, step * column : step * column + SIDE]
             gaps = {name: abs(shown - alone[name, row][GIVEN:])[:, 4:-4, 4:-4].mean() for name in ways}
             assert min(gaps, key=lambda name: gaps[name]) == own, gaps
+
+
+def test_continuations_by_class(tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model that was trained with classes is asked for one, never for the first in silence."""
+    experiment = tiny(preset("demo-prediction")).replace(conditional=True)
+    run = untrained(tmp_path / "run", experiment, SyntheticDataset(SyntheticSpec()).classes)
+    asked: list[list[int]] = []
+    real = Sampler.predict
+
+    def predict(self: Sampler, given: Tensor, numbers: Any, labels: list[int], *more: Any) -> Any:
+        asked.append(labels)
+        return real(self, given, numbers, labels, *more)
+
+    monkeypatch.setattr(Sampler, "predict", predict)
+    source, out = video(tmp_path / "in.mp4", 12), tmp_path / "out"
+    command = ("predict", run.path, source, "--data", "synthetic", "--out", out)
+    require_one_line(vidgan(capsys, *command), "by class", "disc-right")
+    require_one_line(vidgan(capsys, *command, "--classes", "disk-right"), "did you mean 'disc-right'")
+    assert not out.exists()
+    answer = vidgan(capsys, *command, "--classes", 1, "square-grow", "--futures", 3)
+    assert answer.status == 0, answer.err
+    assert asked == [[1, 7, 1]]
 
 
 @pytest.mark.slow

@@ -29,6 +29,7 @@ from vidgan.sample.noise import Scaled, Threshold
 from vidgan.sample.previews import COLUMNS, ROWS, brief_statistics, column_classes
 from vidgan.sample.sampler import at_once, parts_of
 from vidgan.sample.standing import GivenFrames, StatisticsStore, frozen_levels, standing_statistics
+from vidgan.sample.video_io import to_bytes
 from vidgan.seeds import derive, stream
 from vidgan.train.state import TrainState
 
@@ -205,6 +206,40 @@ def test_samples_have_statistics_of_noise_like_their_own(
     assert torch.equal(own, model.sample(3, seed=1, sigma=sigma, threshold=threshold)) == (
         (sigma, threshold) == (None, None)
     )
+
+
+def test_given_frames_come_with_their_own_classes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a model that continues videos by class: in its standing statistics, and in previews."""
+    experiment = with_micro(tiny(preset("demo-prediction")).replace(conditional=True, classes=8), 6)
+    model = untrained(experiment)
+    labels: list[torch.Tensor] = []
+    given: list[torch.Tensor] = []
+    embed, encode = Generator.embed_label, Generator.encode
+
+    def embedded(self: Generator, label: torch.Tensor) -> torch.Tensor:
+        labels.append(label)
+        return embed(self, label)
+
+    def encoded(self: Generator, frames: torch.Tensor) -> Conditioning:
+        given.append(frames)
+        return encode(self, frames)
+
+    monkeypatch.setattr(Generator, "embed_label", embedded)
+    monkeypatch.setattr(Generator, "encode", encoded)
+    model.sampler()
+    assert model.data is not None
+    data = model.data.open()
+    assert isinstance(data, SyntheticDataset)
+    firsts = {data.read(i, 0, 1).tobytes(): data.info(i).label for i in range(len(data))}
+    shown = [firsts.get(to_bytes(clip[None, :1])[0].numpy().tobytes()) for clip in torch.cat(given)]
+    found = [pair for pair in zip(torch.cat(labels).tolist(), shown, strict=True) if pair[1] is not None]
+    assert len(found) > 3
+    assert all(ours == theirs for ours, theirs in found)
+    # Another order of classes is other classes: the labels would mean something else.
+    model.class_names = tuple(reversed(model.class_names))
+    other = Model(experiment, model.generators, model.class_names, 0, [1] * 8, GivenFrames.of(data))
+    with pytest.raises(UserError, match="other classes"):
+        other.sampler()
 
 
 @pytest.mark.parametrize("limit", [1e-9, 1e-4, 1.1e-4, 0.05, 0.8, 2, 9])

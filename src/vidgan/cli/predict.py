@@ -11,7 +11,7 @@ import tyro
 from torch import Tensor
 
 from vidgan.cli.parse import option_set, parse
-from vidgan.cli.shared import Noise, Run, Weights, at_least, output_folder, say, warnings_said
+from vidgan.cli.shared import Classes, Noise, Run, Weights, at_least, output_folder, say, warnings_said
 from vidgan.data.animation import WEBP, Animation, is_animation
 from vidgan.data.codecs import Frame
 from vidgan.data.dataset import Frames
@@ -38,7 +38,7 @@ COLUMNS = 8
 
 
 @option_set
-class Options(Run, Weights, Noise):
+class Options(Run, Weights, Noise, Classes):
     """Continues a video: several futures from its first frames, after what really followed where there is that."""
 
     video: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="VIDEO")]
@@ -75,6 +75,7 @@ def run(args: list[str]) -> int:
     level = model.experiment.levels[0]
     if not level.context_frames:
         raise UserError("this model makes videos from noise: use vidgan sample")
+    model.class_numbers(options.chosen)
     if options.motion and not level.generator.warps:
         raise UserError(
             "no recurrent unit of this model warps, so it has no motion to show: leave --motion out"
@@ -84,7 +85,7 @@ def run(args: list[str]) -> int:
     given = to_float(torch.from_numpy(source.given)[None])[0]
 
     def continued(sigma: float | None, threshold: float | None) -> Futures:
-        return model.futures(given, options.futures, 0, options.seed, sigma, threshold, length)
+        return model.futures(given, options.futures, options.chosen, options.seed, sigma, threshold, length)
 
     ways = TRUNCATIONS.values() if options.truncations else ()
     with warnings_said():

@@ -225,6 +225,9 @@ class GeneratedClips(Clips):
         self.pairs = pairs
         self.classes = model.class_names if given is None else given.classes
         self.labels = list(only) or list(range(len(self.classes)))
+        if given is not None:
+            known = model.class_names if model.experiment.conditional else None
+            self.labels = labels_in(known, given.classes, given.only or given.classes)
         self.context = model.experiment.levels[0].context_frames
         self.statistics = statistics_of(model.experiment, sampling)
 
@@ -262,8 +265,8 @@ class GeneratedClips(Clips):
             return EvaluationBatch(to_bytes(video).numpy()[:, : self.frames], np.asarray(labels, np.int64))
         real = in_turns(self.given, [n // self.futures for n in numbers])
         first = to_float(torch.from_numpy(real.videos[:, : self.context]))
-        zeros = [0] * len(numbers)
-        video = self.sampler.predict(first, numbers, zeros, self.seed, truncation=truncation).video
+        own = [self.labels[label] for label in real.labels]
+        video = self.sampler.predict(first, numbers, own, self.seed, truncation=truncation).video
         return continued(real, to_bytes(video).numpy(), self.sampling.given_frames, self.frames)
 
     def _read_pairs(self, numbers: range, labels: list[int]) -> EvaluationBatch:
@@ -277,6 +280,21 @@ class GeneratedClips(Clips):
             pairs.append((to_bytes(videos[index - 1]).numpy(), to_bytes(output).numpy()))
         top = to_bytes(videos[-1]).numpy()[:, : self.frames]
         return EvaluationBatch(top, np.asarray(labels, np.int64), pairs=tuple(pairs))
+
+
+def labels_in(known: Sequence[str] | None, classes: Sequence[str], used: Sequence[str]) -> list[int]:
+    """The labels that a model has for ``classes``, by name; 0 for all where it knows none (None).
+
+    Raises:
+        UserError: if it was not trained on one that is ``used``.
+    """
+    if known is None:
+        return [0] * len(classes)
+    if strange := [name for name in used if name not in known]:
+        raise UserError(
+            f"this model continues videos by class and was not trained on {some(strange, 5)}: measure it on its classes"
+        )
+    return [known.index(name) if name in known else 0 for name in classes]
 
 
 def statistics_of(experiment: Experiment, sampling: Sampling) -> StandingStatisticsSpec:

@@ -25,7 +25,7 @@ from vidgan.evaluation.clips import (
     order_of,
     statistics_of,
 )
-from vidgan.evaluation.protocols.base import Draw, Protocol, Subject
+from vidgan.evaluation.protocols.base import OF_GIVEN, Draw, Protocol, Subject
 from vidgan.evaluation.protocols.metrics import BestFuture
 from vidgan.run.experiment import Experiment, whole_window
 from vidgan.sample.model import Model, class_numbers
@@ -145,7 +145,7 @@ class OfExperiment(Evaluated):
             draw = protocol.real or Draw(shuffled=True)
             if metric.futures > 1 or protocol.features.needs_truth:
                 draw = draw.replace(count=protocol.clips)
-            given = DataClips(real, whole.replace(stride=stride), draw, protocol.seed)
+            given = DataClips(real, whole.replace(stride=stride), draw, protocol.seed, only)
             if protocol.features.needs_truth:
                 count, drawn = given.count, given.drawn
         if real is not None and metric.needs_real:
@@ -236,6 +236,7 @@ class ModelSamples(OfExperiment):
             sampling=sampling.replace(
                 averaged=sampling.averaged and self.experiment.training.average is not None,
                 given=self.context,
+                classes=OF_GIVEN if self.context and self.experiment.conditional else sampling.classes,
                 statistics=statistics_of(self.experiment, sampling),
             )
         )

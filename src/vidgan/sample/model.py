@@ -55,9 +55,14 @@ class Model:
     ) -> None:
         self.experiment, self.generators = experiment, tuple(generators)
         self.class_names, self.step, self.label_counts = tuple(class_names), step, tuple(label_counts)
-        self.data, self.statistics = data, statistics or StatisticsStore()
+        self.data, self.statistics = data and data.of_classes(self._known), statistics or StatisticsStore()
         self.device = device_of(self.generators[0])
         self._samplers: dict[tuple[int, StandingStatisticsSpec], Sampler] = {}
+
+    @property
+    def _known(self) -> tuple[str, ...] | None:
+        """The classes that given frames have to have; None where classes do not matter."""
+        return self.class_names if self.experiment.conditional else None
 
     def __repr__(self) -> str:
         top = self.experiment.levels[-1]
@@ -164,7 +169,7 @@ class Model:
         self,
         frames: Tensor,
         count: int = 4,
-        label: str | int = 0,
+        label: Classes | int = None,
         seed: int = 0,
         sigma: float | None = None,
         threshold: float | None = None,
@@ -175,7 +180,8 @@ class Model:
 
         Args:
             frames: float (C, 3, H, W) in [-1, 1], as many as the model is given.
-            label: class, by name or number.
+            label: class, by name or number; of several, continuation i has number i, beginning again after the last.
+                Only a model of one class, or without, needs none.
             length: frames of each; beyond the trained length the model continues its own frames. None: that length.
             first: number of the first continuation.
 
@@ -191,7 +197,7 @@ class Model:
         self,
         frames: Tensor,
         count: int = 4,
-        label: str | int = 0,
+        label: Classes | int = None,
         seed: int = 0,
         sigma: float | None = None,
         threshold: float | None = None,
@@ -209,11 +215,19 @@ class Model:
             )
         if count < 1 or (length is not None and length < 1):
             raise UserError(f"at least one frame of one future, got {length} of {count}")
-        (number,) = class_numbers(self.class_names, [label])
+        if label is None and self.experiment.conditional and len(self.class_names) > 1:
+            raise UserError(
+                "this model continues videos by class: say which, by name or number; "
+                f"there are {len(self.class_names)}: {some(self.class_names, 20)}"
+            )
+        asked = [label] if isinstance(label, int) else label
+        labels = class_numbers(self.class_names, [0] if asked is None else asked)
         given = frames[None].expand(count, -1, -1, -1, -1)
         numbers, noise = range(first, first + count), truncation(sigma, threshold)
         sampler = self._continuing_sampler(noise)
-        return sampler.predict(given, numbers, [number] * count, seed, length, noise)
+        return sampler.predict(
+            given, numbers, [labels[i % len(labels)] for i in numbers], seed, length, noise
+        )
 
     def _continuing_sampler(self, noise: Truncation) -> Sampler:
         """As :meth:`sampler`; where data would be needed for it and are gone, with the statistics of other noise."""

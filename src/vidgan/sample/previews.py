@@ -62,7 +62,8 @@ def write_previews(
         window = window_of(experiment, index)
         items = [centre_item(dataset, window, i % len(dataset)) for i in clips]
         real = to_float(torch.stack([torch.from_numpy(item.frames) for item in items]))[:, :given]
-        made = sampler.predict(real, clips, [0] * len(clips), seed)
+        own = [item.label if experiment.conditional else 0 for item in items]
+        made = sampler.predict(real, clips, own, seed)
         video, motion = torch.cat([real, made.video], dim=1), made.motion
     else:
         video, motion = sampler.sample(clips, column_classes(experiment.classes), seed), None

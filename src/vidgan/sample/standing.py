@@ -14,7 +14,7 @@ from torch import Tensor
 
 from vidgan.data.dataset import Dataset
 from vidgan.data.loader import to_float
-from vidgan.data.window import random_item
+from vidgan.data.window import random_clip, random_item
 from vidgan.errors import UserError
 from vidgan.models.cascade import Chunk, FrozenLevel, by_label, chunks_of, inputs_of, stream_chunks
 from vidgan.models.generator import NOTHING, Conditioning, Generator, from_below, join
@@ -36,6 +36,19 @@ class GivenFrames(NamedTuple):
     """of the data"""
     open: Callable[[], Dataset]
     """opens them; called only where their statistics are not kept yet"""
+
+    def of_classes(self, names: tuple[str, ...] | None) -> Self:
+        """The same; opening them raises :class:`UserError` where they have other classes, if those matter."""
+
+        def checked() -> Dataset:
+            dataset = self.open()
+            if names is not None and dataset.classes != names:
+                raise UserError(
+                    "this model continues videos by class, and the data for its standing statistics have other classes"
+                )
+            return dataset
+
+        return self._replace(open=checked)
 
     @classmethod
     def of(cls, dataset: Dataset) -> Self:
@@ -135,6 +148,8 @@ def frozen_levels(
             if data is None:
                 raise UserError("a frame-conditional model takes standing statistics of data: give it some")
             facts["data"] = data.fingerprint
+            if experiment.conditional:
+                facts["labels"] = "of the given frames"
         table = store.load(facts)
         if table is None:
             dataset = data.open() if data is not None and level.context_frames else None
@@ -156,6 +171,7 @@ def standing_statistics(
     spec: StandingStatisticsSpec,
     seed: int,
     given: Given,
+    label_of: Callable[[int], Tensor] | None = None,
 ) -> dict[str, Tensor]:
     """Average means and variances of all normalisation layers (Luc et al. 2020, E.2; SSW-GAN, A).
 
@@ -164,6 +180,7 @@ def standing_statistics(
             chunk are taken at the frames that it keeps, whose moments its other frames make exact at every layer.
         labels: how often each class is drawn, over their sum. Our choice: as often as the data have it, since
             training takes labels from the data too; the papers do not say.
+        label_of: the labels (B,) of a batch, where they are those of given frames, and not drawn.
 
     Returns:
         ``{layer/mean, layer/variance}`` -> (T, C), float64.
@@ -175,7 +192,8 @@ def standing_statistics(
         rng = stream(seed, "settle", batch)
         z = spec.deviation * torch.randn((spec.clips, generator.spec.latent), generator=rng)
         tickets = torch.randint(0, int(ends[-1]), (spec.clips,), generator=rng)
-        label = torch.bucketize(tickets, ends, right=True).to(device)
+        drawn = torch.bucketize(tickets, ends, right=True)
+        label = (drawn if label_of is None else label_of(batch)).to(device)
         embedded = generator.embed_label(label)
         z = z.to(device)
         for chunk, own, conditioning in zip(chunks, recorded, given(batch, label), strict=True):
@@ -212,14 +230,16 @@ def statistics_of_level(
     seed = experiment.training.seed
     chunks = chunks_of(experiment.levels, index, chunk)
     given: Given
+    label_of = None
     if level.context_frames:
         assert dataset is not None, "a frame-conditional level is given frames of data"
         given = _frames_of(experiment, index, generator, dataset)
+        label_of = _labels_of(experiment, index, dataset, spec.clips) if experiment.conditional else None
     elif below:
         given = _videos_of(experiment, below, spec.deviation, chunks, chunk)
     else:
         given = _nothing
-    return standing_statistics(generator, chunks, labels, spec, derive(seed, "level", index), given)
+    return standing_statistics(generator, chunks, labels, spec, derive(seed, "level", index), given, label_of)
 
 
 def _nothing(batch: int, label: Tensor) -> list[Conditioning]:
@@ -239,6 +259,17 @@ def _frames_of(experiment: Experiment, index: int, generator: Generator, dataset
         return [join([encoded(numbers[rows]) for rows in parts_of(len(numbers), at_once(experiment))])]
 
     return given
+
+
+def _labels_of(experiment: Experiment, index: int, dataset: Dataset, clips: int) -> Callable[[int], Tensor]:
+    """The labels of the clips whose frames :func:`_frames_of` gives."""
+    seed, known = derive(experiment.training.seed, "settle on", index), dataset.labels()
+
+    def labels(batch: int) -> Tensor:
+        numbers = range(batch * clips, (batch + 1) * clips)
+        return torch.from_numpy(known[[random_clip(len(dataset), seed, n) for n in numbers]])
+
+    return labels
 
 
 def _videos_of(

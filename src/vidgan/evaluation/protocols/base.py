@@ -266,6 +266,9 @@ class Draw(Spec):
     """videos without room for a clip are left out, instead of being an error"""
 
 
+IN_TURNS, OF_GIVEN = "in turns", "of the given clips"
+
+
 class Sampling(Spec):
     """How a model is sampled. Of files nothing of this is known."""
 
@@ -273,8 +276,8 @@ class Sampling(Spec):
     """how noise is drawn"""
     averaged: bool = True
     """moving average of the weights (where the run has one) instead of the raw ones"""
-    classes: str = "in turns"
-    """classes are asked for one after another, so equally often"""
+    classes: str = IN_TURNS
+    """classes are asked for one after another, so equally often; or those of the clips that are continued; filled in"""
     given: LengthOrNone | None = None
     """conditioning frames of the model; filled in"""
     given_frames: bool = True
@@ -283,7 +286,10 @@ class Sampling(Spec):
     """standing batch statistics; None: the run's own, by noise of the samples' deviation; filled in"""
 
     def validate(self) -> None:
-        require(self.classes == "in turns", f"classes are asked for in turns, not {self.classes!r}")
+        require(
+            self.classes in (IN_TURNS, OF_GIVEN),
+            f"classes are {IN_TURNS} or {OF_GIVEN}, not {self.classes!r}",
+        )
 
 
 class Protocol(Spec):
