@@ -570,6 +570,9 @@ def test_motion_of_units_that_warp_has_a_section(tmp_path: Path) -> None:
     newest = (run.samples / "motion" / "level1-step00000020.webp").read_bytes()
     assert base64.b64decode(shown.attributes["src"].split(",")[1]) == newest
     assert "2.5 pixels per frame" in section.text
+    # A shape that moves to the right is red: the field shows where features go, not where they are from.
+    assert "which way its features went since the frame before" in section.text
+    assert "red to the right" in section.text
     still = make_run(tmp_path / "still", preset("trivd-table2-convgru"))
     assert "Motion" not in [h.text for h in Page.read(write_report(still.path)).root.all("h2")]
 

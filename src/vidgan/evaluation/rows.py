@@ -89,9 +89,11 @@ class Kept:
     def save(self, numbers: range, part: Part) -> None:
         """Keep the rows of these clips."""
 
+        arrays: dict[str, Any] = dict(part)
+
         def write(path: Path) -> None:
             with path.open("wb") as file:
-                np.savez(file, **part)  # of numbers: nothing is pickled, which numpy 2.0 cannot be told
+                np.savez(file, **arrays)  # of numbers: nothing is pickled, which numpy 2.0 cannot be told
 
         if self.folder is None:
             self._parts[numbers] = part
