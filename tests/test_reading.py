@@ -198,6 +198,26 @@ def test_recordings_that_were_joined_keep_their_frames(tmp_path: Path) -> None:
     assert list(opened.remarks) == ["time stamps start anew"]
 
 
+@pytest.mark.parametrize("open_gop", [0, 1])
+def test_a_recording_that_begins_in_the_middle_begins_at_its_first_key_frame(
+    tmp_path: Path, open_gop: int
+) -> None:
+    settings = f"open-gop={open_gop}:bframes=3:keyint=12:min-keyint=12:scenecut=0:b-adapt=0"
+    encode(tmp_path / "whole.ts", 22, **{"x264-params": settings})
+    with av.open(str(tmp_path / "whole.ts")) as old:
+        packets = [packet for packet in old.demux(video=0) if packet.dts is not None]
+        first = [place for place, packet in enumerate(packets) if packet.is_keyframe][1]
+        for name, skipped in (("key.ts", first), ("middle.ts", 5)):
+            with av.open(str(tmp_path / name), "w") as new:
+                copied = new.add_stream_from_template(old.streams.video[0])
+                for packet in packets[skipped:]:
+                    packet.stream = copied
+                    new.mux(packet)
+    for name in ("key.ts", "middle.ts"):
+        found = numbers(load(tmp_path / name))
+        assert found == list(range(12, 22))
+
+
 def with_times(path: Path, times: list[int], keys: int = 12) -> None:
     """Pictures that are shown at these times (ms)."""
     with av.open(str(path), "w") as container:
@@ -238,7 +258,7 @@ def test_holes_and_wrong_stamps_never_stop_other_videos(
 
 FORMATS = {
     "a.mp4": ("libx264", {}),
-    "open-gop.mkv": ("libx264", {"x264-params": "open-gop=1:b-pyramid=normal:bframes=3"}),
+    "open-gop.mkv": ("libx264", {"x264-params": "open-gop=1:b-pyramid=normal:bframes=3:b-adapt=0:scenecut=0"}),
     "b.avi": ("mpeg4", {}),
     "c.webm": ("libvpx-vp9", {"cpu-used": "8"}),
     "d.ts": ("libx264", {}),

@@ -47,7 +47,9 @@ def test_a_short_hole_is_a_frame_that_stays() -> None:
 
 
 def test_a_slow_rate_is_no_hole() -> None:
-    assert timeline(0, 20_000, 40_000).shown().tolist() == [0, 1, 2]
+    line = timeline(0, 20_000, 40_000)
+    assert line.shown().tolist() == [0, 1, 2]
+    assert not line.remarks
 
 
 def test_joined_recordings_keep_their_frames() -> None:

@@ -319,8 +319,6 @@ def _places(
     for packet in packets:
         for frame in packet.decode():
             assert isinstance(frame, VideoFrame)
-            if start is not None and frame.pts is not None and frame.pts < start:
-                continue  # it needs frames before the one at which decoding began
             place = timeline.place_of(frame.pts, place)
             yield place, frame, stream.sample_aspect_ratio or Fraction(1)
 
