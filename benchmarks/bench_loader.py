@@ -1,6 +1,6 @@
 """Clips per second that the loader reads from a prepared dataset, by codec and number of worker processes.
 
-Stored frames are larger than a window's, so that each window is a random crop too.
+Frames are stored at the windows' size; for comparison, at twice that, so that each is resized as it is read.
 """
 
 import itertools
@@ -24,7 +24,7 @@ from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
 from vidgan.data.window import WindowSpec
 from vidgan.data.workers import AHEAD
 
-SIDE, STORED_SIDE, FRAMES, STORED, CLIPS, BATCH = 64, 80, 12, 16, 64, 16
+SIDE, FRAMES, STORED, CLIPS, BATCH = 64, 12, 16, 64, 16
 WINDOW = WindowSpec(size=SIDE, frames=FRAMES)
 SHAPE = (BATCH, FRAMES, SIDE, SIDE, 3)
 SECONDS = 0.3
@@ -33,7 +33,7 @@ SECONDS = 0.3
 
 def write_strips(folder: Path) -> None:
     """Built-in clips as images, each a row of frames."""
-    dataset = SyntheticDataset(SyntheticSpec(size=STORED_SIDE, frames=STORED, clips=CLIPS, textured=True))
+    dataset = SyntheticDataset(SyntheticSpec(size=2 * SIDE, frames=STORED, clips=CLIPS, textured=True))
     for index in range(len(dataset)):
         frames = dataset.read(index, 0, STORED)
         path = folder / dataset.classes[dataset.info(index).label] / f"{index:04d}.png"
@@ -76,9 +76,9 @@ def main(settings: Settings) -> None:
         for codec in (Raw(), Jpeg(), Png()):
             kind = type(codec).__name__
             dest = folder / kind
-            dataset = prepare_by(
-                folder / "strips", dest, PrepareSpec(layout=Strips(), size=STORED_SIDE, codec=codec)
-            )
+            spec = PrepareSpec(layout=Strips(), size=SIDE, codec=codec)
+            dataset = prepare_by(folder / "strips", dest, spec)
+            large = prepare_by(folder / "strips", folder / f"{kind}-large", spec.replace(size=2 * SIDE))
             stored = sum(path.stat().st_size for path in dest.glob("shard-*.bin")) / CLIPS
             for workers, window, words in (
                 (0, WINDOW, ""),
@@ -88,6 +88,8 @@ def main(settings: Settings) -> None:
             ):
                 cases.append(Case(f"{kind}, {workers} workers{words}", reading(dataset, window, workers)))
                 notes.append(f"{stored / 1024:.0f} KiB per clip")
+            cases.append(Case(f"{kind}, 0 workers, stored at {2 * SIDE} pixels", reading(large, WINDOW, 0)))
+            notes.append("resized as it is read")
         title = f"reading windows of {FRAMES}x{SIDE}x{SIDE}, cached by the system; ms per clip"
         show(title, interleave(cases, settings.rounds), items=1, notes=notes)
 
