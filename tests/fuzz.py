@@ -27,7 +27,7 @@ from videos import write_video
 
 MEMORY = 3 * 2**30
 """bytes that a command may take beyond what this process has"""
-SECONDS = 90
+SECONDS = 60
 """of the clock, on a machine that others use too"""
 FINE, REFUSED = 0, 2
 

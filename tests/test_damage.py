@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
@@ -12,9 +13,12 @@ from safetensors.torch import save_file
 
 from commands import require_one_line, vidgan
 from runs import full_run, make_run, tick, write_log
+from videos import write_video
+from vidgan.data.prepare import prepare
+from vidgan.data.raw_videos import open_videos
 from vidgan.errors import UserError
 from vidgan.evaluation.classifier import InDomainClassifier, load_in_domain, save_in_domain
-from vidgan.files import read_json
+from vidgan.files import read_json, require_sums
 from vidgan.forms import COUNT, MAYBE, TEXT, Fields, Table, fits
 from vidgan.run.best import best_of_run
 from vidgan.run.checkpoints import checkpoint_path, latest, load_statistics, save, save_statistics
@@ -226,6 +230,23 @@ def test_pipes_devices_and_monsters_are_no_records(tmp_path: Path) -> None:
     for name in ("pipe", "zero", "folder", "huge", "missing"):
         with pytest.raises(UserError, match=f"{name}.json"):
             read_json(tmp_path / f"{name}.json")
+
+
+def test_files_of_terabytes_are_not_read_to_their_end(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mp4")
+    np.save(tmp_path / "a.npy", np.zeros((2, 3, 8, 8, 3), np.uint8))
+    for name in ("a.mp4", "a.npy", "log.jsonl", "c.safetensors", "SHA256SUMS"):
+        with (tmp_path / name).open("ab") as file:
+            file.truncate(2**42)
+    for read in (
+        lambda: prepare(tmp_path, tmp_path.with_name("made"), workers=0),
+        lambda: open_videos(tmp_path / "a.npy"),
+        lambda: read_ticks(tmp_path / "log.jsonl"),
+        lambda: load_in_domain(tmp_path / "c.safetensors"),
+        lambda: require_sums(tmp_path),
+    ):
+        with pytest.raises(UserError, match=r"too large|does not end where its array does"):
+            read()  # type: ignore[no-untyped-call]
 
 
 def test_forms() -> None:

@@ -1,6 +1,7 @@
 """Files appear whole or not at all: write beside the target, flush to disk, rename. And they are read with care."""
 
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -18,6 +19,8 @@ BEGINNING: Final = 40
 """characters of a name that its temporary file has too, which may not be longer than names can be"""
 LARGEST_JSON: Final = 2**28
 """bytes; what is larger is none of our records"""
+LARGEST_FILE: Final = 2**38
+"""bytes; nothing that is read to its end is larger, and a disk that is damaged tells of terabytes"""
 
 
 def write_whole(path: Path, write: Callable[[Path], None]) -> None:
@@ -68,19 +71,19 @@ def write_sums(folder: Path) -> None:
 def require_sums(folder: Path, *needed: str) -> None:
     """Raise :class:`UserError` unless the files in ``folder`` are as they were written, and ``needed`` among them."""
     try:
-        *lines, end = (folder / SUMS).read_bytes().decode().split("\n")
+        *lines, end = read_bytes(folder / SUMS, LARGEST_JSON).decode().split("\n")
         sums = {name: value for value, _, name in (line.partition("  ") for line in lines)}
         changed = [
             name for name in {**sums, **dict.fromkeys(needed)} if _sum(folder / name) != sums.get(name)
         ]
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, UserError) as error:
         raise UserError(f"{folder} is damaged: {error}") from error
     if changed or end:
         raise UserError(f"{folder} is damaged: {', '.join(changed) or SUMS} is not as it was written")
 
 
 def _sum(file: Path) -> str:
-    with file.open("rb") as stream:
+    with open_regular(file) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
@@ -113,20 +116,28 @@ def require_regular(path: Path) -> None:
         raise UserError(f"{path} is a folder, a pipe or a device, not a file")
 
 
-def read_bytes(path: Path, most: int) -> bytes:
-    """All bytes of the file ``path``.
+def open_regular(path: Path, most: int = LARGEST_FILE) -> io.BufferedReader:
+    """The file ``path``, open to be read to its end.
 
     Raises:
-        UserError: if it is missing, no file, holds more than ``most`` bytes, or cannot be read.
+        UserError: if it is missing, no file, holds more than ``most`` bytes, or cannot be opened.
     """
     require_regular(path)
     try:
-        size = path.stat().st_size
-        if size > most:
+        if (size := path.stat().st_size) > most:
             raise UserError(f"{path} is too large to be what it should be: {size} bytes")
-        return path.read_bytes()
+        return path.open("rb")
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def read_bytes(path: Path, most: int) -> bytes:
+    """All bytes of the file ``path``; raises as :func:`open_regular`, and where it cannot be read."""
+    with open_regular(path, most) as file:
+        try:
+            return file.read()
+        except OSError as error:
+            raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 def read_json(path: Path, most: int = LARGEST_JSON) -> Any:

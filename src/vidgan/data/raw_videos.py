@@ -283,8 +283,10 @@ def _load_array(path: Path, axes: tuple[int, ...]) -> Frames:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise UserError(f"{path} cannot be read as a video: {reason_of(error)}") from error
-    if not isinstance(array, np.ndarray):
+    if not isinstance(array, np.memmap):
         raise UserError(f"{path} must hold one array, not several")
+    if path.stat().st_size != array.offset + array.nbytes:
+        raise UserError(f"{path} does not end where its array does: it is damaged, or holds several")
     return _checked(array, axes, str(path))
 
 

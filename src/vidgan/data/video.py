@@ -25,6 +25,7 @@ from vidgan.data.codecs import Frame
 from vidgan.data.orientation import Orientation, orientation_of
 from vidgan.data.resize import Resizer
 from vidgan.data.timeline import MAX_GAP, Stamp, Timeline, timeline_of
+from vidgan.files import LARGEST_FILE
 from vidgan.names import ffmpeg_file
 
 VIDEOS = (
@@ -270,6 +271,8 @@ class _Shown:
 
 
 def _open(path: Path) -> tuple[InputContainer, VideoStream]:
+    if (size := path.stat().st_size) > LARGEST_FILE:  # reading it to its end would take hours
+        raise ValueError(f"is too large to be a video: {size / 2**30:.0f} GiB")
     # Tags may be in any encoding; nothing here reads them.
     container = av.open(ffmpeg_file(path), metadata_errors="replace")
     streams = [stream for stream in container.streams.video if not stream.disposition & COVER]

@@ -14,9 +14,12 @@ from types import NoneType
 from typing import Any, Final, NamedTuple
 
 from vidgan.errors import some
-from vidgan.files import parse_json, require_regular, write_bytes
+from vidgan.files import parse_json, read_bytes, write_bytes
 from vidgan.forms import MAYBE, NUMBER, TEXT, WHOLE, Fields, Form, Table, fits
 from vidgan.names import tell
+
+LARGEST_LOG: Final = 2**32
+"""bytes; a log of a million ticks has less"""
 
 ALARM: Final = Fields({"rule": TEXT, "onset": WHOLE, "text": TEXT, "keeps": [WHOLE]})
 TICK: Final = Fields(
@@ -137,8 +140,7 @@ def say_once(text: str) -> None:
 
 
 def _content(path: Path) -> str:
-    require_regular(path)
-    return path.read_bytes().decode(errors="surrogateescape")
+    return read_bytes(path, LARGEST_LOG).decode(errors="surrogateescape")
 
 
 def _object(text: str) -> dict[str, Any] | None:

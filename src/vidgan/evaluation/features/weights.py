@@ -20,6 +20,7 @@ from vidgan.evaluation.features.i3d import I3D
 from vidgan.evaluation.features.network import FeatureNetwork
 from vidgan.evaluation.features.r2plus1d import R2Plus1D
 from vidgan.evaluation.features.tf_checkpoint import checkpoint_files, is_checkpoint, read_checkpoint
+from vidgan.files import open_regular
 
 # Inside an Inception block, by branch and position: ours, TensorFlow's and hassony2's.
 BRANCHES = {
@@ -146,7 +147,7 @@ def describe(path: StrPath | None, network: str) -> Weights:
     for file in files:
         if not file.is_file():
             raise UserError(f"there are no {network} weights at {file}")
-        with file.open("rb") as stream:
+        with open_regular(file) as stream:
             for chunk in iter(lambda: stream.read(1 << 20), b""):
                 digest.update(chunk)
     return Weights(place, digest.hexdigest())
