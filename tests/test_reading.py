@@ -156,6 +156,17 @@ def test_what_an_edit_list_hides_is_not_missing(tmp_path: Path) -> None:
     assert open_videos(tmp_path).info(0).frames == 8
 
 
+def test_an_edit_list_can_leave_out_most_of_a_file(tmp_path: Path) -> None:
+    encode(tmp_path / "trimmed.mp4", 88, **{"x264-params": "scenecut=0"})
+    data = bytearray((tmp_path / "trimmed.mp4").read_bytes())
+    place = data.index(b"elst") + 12
+    _, start, rate = struct.unpack_from(">Iii", data, place)
+    # As a phone trims: from frame 24 on, for 10 frames of 40 ms; 512 ticks are one frame.
+    struct.pack_into(">Iii", data, place, 400, start + 24 * 512, rate)
+    (tmp_path / "trimmed.mp4").write_bytes(data)
+    assert numbers(load(tmp_path / "trimmed.mp4")) == [number % 22 for number in range(24, 34)]
+
+
 @pytest.mark.parametrize("suffix", [".avi", ".mp4", ".webm", ".mkv"])
 def test_tags_that_are_not_utf8_are_harmless(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"clip{suffix}"
@@ -258,7 +269,10 @@ def test_holes_and_wrong_stamps_never_stop_other_videos(
 
 FORMATS = {
     "a.mp4": ("libx264", {}),
-    "open-gop.mkv": ("libx264", {"x264-params": "open-gop=1:b-pyramid=normal:bframes=3:b-adapt=0:scenecut=0"}),
+    "open-gop.mkv": (
+        "libx264",
+        {"x264-params": "open-gop=1:b-pyramid=normal:bframes=3:b-adapt=0:scenecut=0"},
+    ),
     "b.avi": ("mpeg4", {}),
     "c.webm": ("libvpx-vp9", {"cpu-used": "8"}),
     "d.ts": ("libx264", {}),

@@ -22,6 +22,13 @@ def test_a_frame_that_stays_is_repeated_and_of_several_at_once_the_last_is_kept(
     assert timeline(7, 7).shown().tolist() == [0]
 
 
+def test_frames_whose_stamps_are_the_same_follow_each_other() -> None:
+    line = timeline_of([Stamp(5, True)] * 4, MS, rate=Fraction(25))
+    assert line.shown().tolist() == [0, 1, 2, 3]
+    assert line.rate == 25
+    assert line.remarks == ("time stamps are all the same",)
+
+
 def test_frames_that_are_sent_out_of_order_are_shown_in_order() -> None:
     line = timeline(0, 400, 200, 100, 300, 800, 600, 500, 700)
     assert line.stamps.tolist() == [0, 100, 200, 300, 400, 500, 600, 700, 800]

@@ -132,17 +132,23 @@ def usual_interval(gaps: Ticks) -> Fraction | None:
     return Fraction(sum(usual.tolist()), len(usual))
 
 
-def timeline_of(sent: Sequence[Stamp], base: Fraction, max_gap: float = MAX_GAP) -> Timeline:
+def timeline_of(
+    sent: Sequence[Stamp], base: Fraction, max_gap: float = MAX_GAP, rate: Fraction | None = None
+) -> Timeline:
     """The timeline of frames that are sent in this order.
 
     Args:
         base: seconds per tick.
         max_gap: longest gap that is kept (seconds).
+        rate: frames per second, where all stamps are the same.
     """
     times = np.asarray([stamp.time for stamp in sent], np.int64)
     runs = [np.sort(run, kind="stable") for run in np.split(times, _anew(sent))]
     stamps = np.concatenate(runs)
     usual = usual_interval(np.concatenate([np.diff(run) for run in runs]))
+    if usual is None and len(stamps) > 1 and rate:
+        steady = np.arange(len(stamps)) / float(rate)
+        return Timeline(stamps, steady, stamps[:0], 1 / rate, 0.0, ("time stamps are all the same",))
     if usual is None:
         return Timeline(stamps[:1], np.zeros(min(1, len(stamps))), stamps[:0], None)
     seconds, remarks = float(base), []

@@ -82,13 +82,14 @@ def scan_video(path: Path, max_gap: float = MAX_GAP) -> Scan:
     Raises:
         av.FFmpegError, OSError, ValueError: with what is wrong with the file.
     """
-    sent, held = 0, 0
+    sent, held, end = 0, 0, 0
     seen: list[tuple[int | None, bool]] = []
     begun, begin = False, None
     container, stream = _open(path)
     with container:
         for packet in container.demux(stream):
             sent += packet.size > 0 or packet.dts is not None
+            end = max(end, (packet.pts or 0) + (packet.duration or 0))
             # What was recorded before decoding can begin is never seen.
             if packet.is_keyframe and not begun:
                 seen, begun, begin = [], True, packet.pts
@@ -98,15 +99,17 @@ def scan_video(path: Path, max_gap: float = MAX_GAP) -> Scan:
             if packet.size and not packet.is_discard:
                 seen.append((packet.pts, packet.is_keyframe))
                 held = packet.duration or 0
-        if sent < COMPLETE * stream.frames:
+        # An edit list can leave out most frames of a file, and says how long the others are.
+        lasts = (stream.start_time or 0) + COMPLETE * (stream.duration or 0)
+        if sent < COMPLETE * stream.frames and not 0 < lasts <= end:
             raise ValueError(f"cut off: {sent} of {stream.frames} frames")
-        base, rate = stream.time_base, stream.average_rate or stream.guessed_rate
+        base, rate = stream.time_base, stream.guessed_rate or stream.average_rate
         remarks = tuple(_passed_over(container, stream))
         kinds = set(container.format.name.split(","))
     stamps = [Stamp(time, is_key) for time, is_key in seen if time is not None]
     if base is None or len(stamps) < len(seen):  # as in a stream without a container
         stamps, base = [Stamp(number, False) for number in range(len(seen))], 1 / (rate or Fraction(25))
-    timeline = timeline_of(stamps, base, max_gap)
+    timeline = timeline_of(stamps, base, max_gap, rate)
     if kinds & ANIMATIONS:
         timeline = timeline.holding(float(held * base), max_gap)
     return Scan(path, timeline, bool(kinds & SOUGHT), (*timeline.remarks, *remarks))
