@@ -80,7 +80,7 @@ def greys(frames: NDArray[np.uint8]) -> list[int]:
     return [round(float(frame.mean()) / 10) for frame in frames]
 
 
-def test_given_and_following_frames(tmp_path: Path) -> None:
+def test_given_and_following_frames(tmp_path: Path, capsys: Capture) -> None:
     given = tiny(preset("trivd-gan-fp-k600-16x64")).levels[0]
     level = given.replace(context_frames=2, frames=3, stride=2)
     source = read_source(video(tmp_path / "a.mp4", 11), level, 1, 3)
@@ -88,6 +88,8 @@ def test_given_and_following_frames(tmp_path: Path) -> None:
     assert greys(source.given) == [1, 3]
     assert source.truth is not None
     assert greys(source.truth) == [5, 7, 9]
+    middle = f"a.mp4 is not square: the middle {SIDE}x{SIDE} of {SIDE * 80 // 64}x{SIDE} pixels is continued"
+    assert middle in capsys.readouterr().out.replace("\n  ", " ")
     short = read_source(tmp_path / "a.mp4", level, 2, 3)
     assert greys(short.given) == [2, 4]
     assert short.truth is not None
@@ -97,6 +99,11 @@ def test_given_and_following_frames(tmp_path: Path) -> None:
     assert greys(longer.truth) == [4, 6, 8, 10]
     strip = np.repeat(np.arange(11, dtype=np.uint8) * 10, SIDE)[None, :, None]
     Image.fromarray(np.broadcast_to(strip, (SIDE, 11 * SIDE, 3)).copy()).save(tmp_path / "strip.png")
+    (tmp_path / "folder").mkdir()
+    for number in range(11):
+        frame = Image.new("RGB", (SIDE, SIDE), (10 * number,) * 3)
+        frame.save(tmp_path / "folder" / f"{number}.png")
+    assert greys(read_source(tmp_path / "folder", level, 8, 3).given) == [8, 10]
     frames = read_source(tmp_path / "strip.png", level, 1, 3)
     assert greys(frames.given) == [1, 3]
     assert frames.truth is not None

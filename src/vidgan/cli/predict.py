@@ -15,7 +15,7 @@ from vidgan.cli.shared import Classes, Noise, Run, Weights, at_least, output_fol
 from vidgan.data.animation import WEBP, Animation, is_animation
 from vidgan.data.codecs import Frame
 from vidgan.data.dataset import Frames
-from vidgan.data.images import IMAGES, StripImage
+from vidgan.data.images import IMAGES, FrameFolder, StripImage
 from vidgan.data.loader import to_float
 from vidgan.data.resize import Resizer
 from vidgan.data.video import BrokenClipError, ClipSource, VideoFile
@@ -42,7 +42,7 @@ class Options(Run, Weights, Noise, Classes):
     """Continues a video: several futures from its first frames, after what really followed where there is that."""
 
     video: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="VIDEO")]
-    """video file whose first frames are given, or an image of square frames side by side"""
+    """video file whose first frames are given, an image of square frames side by side, or a folder of frames"""
     out: Path
     """folder for the continuations; earlier ones are replaced"""
     futures: int = 4
@@ -154,7 +154,7 @@ def read_source(path: Path, level: LevelSpec, start: int, length: int) -> Source
     Raises:
         UserError: if the video is missing, broken or too short.
     """
-    if not path.is_file():
+    if not path.is_file() and not path.is_dir():
         raise UserError(f"there is no video {path}")
     count, stride = level.context_frames, level.stride
     wanted = range(start, start + (count + length) * stride, stride)
@@ -164,7 +164,12 @@ def read_source(path: Path, level: LevelSpec, start: int, length: int) -> Source
         raise UserError(
             f"{path.name} has {counted(held, 'frame')}; the model is given frames up to number {needed}"
         )
-    top, left = ((side - level.size) // 2 for side in frames[0].shape[:2])
+    height, width = frames[0].shape[:2]
+    if height != width:
+        say(
+            f"{path.name} is not square: the middle {level.size}x{level.size} of {width}x{height} pixels is continued"
+        )
+    top, left = ((side - level.size) // 2 for side in (height, width))
     square = np.stack(frames)[:, top : top + level.size, left : left + level.size]
     given, after = square[:count], square[count:]
     return Source(np.ascontiguousarray(given), after if len(after) == length else None)
@@ -192,7 +197,9 @@ def read_frames(path: Path, size: int, wanted: range) -> tuple[list[Frame], int]
 
 
 def clip_at(path: Path) -> ClipSource:
-    """What reads the file at ``path`` by its name; a WebP is an animation, or an image of frames side by side."""
+    """What reads the file or folder at ``path``; a WebP is an animation, or an image of frames side by side."""
+    if path.is_dir():
+        return FrameFolder(path, path.name, 0)
     image = path.suffix.lower() in IMAGES and not is_animation(path)
     kind = StripImage if image else Animation if path.suffix.lower() == WEBP else VideoFile
     return kind(path, path.name, 0)
