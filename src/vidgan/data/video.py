@@ -252,6 +252,7 @@ class _Shown:
     def __init__(self, resizer: Resizer, aspect: Fraction) -> None:
         self._resizer, self._aspect = resizer, aspect
         self._orientation = Orientation()
+        self._sizes: dict[tuple[int, int], tuple[int, int]] = {}
         self._frame: VideoFrame | None = None
         self._picture: Frame | None = None
 
@@ -264,8 +265,10 @@ class _Shown:
         before = self._picture
         if before is not None and frame is self._frame:
             return before
-        size = self._resizer.target(frame.height, frame.width, self._aspect)
-        picture = self._orientation.apply(self._resizer.video_frame(frame, *size))
+        own = frame.height, frame.width
+        if own not in self._sizes:
+            self._sizes[own] = self._resizer.target(*own, self._aspect)
+        picture = self._orientation.apply(self._resizer.video_frame(frame, *self._sizes[own]))
         if before is not None and before.shape != picture.shape:
             old, new = (f"{shape[1]}x{shape[0]}" for shape in (before.shape, picture.shape))
             raise ValueError(f"its frames change shape, from {old} to {new} pixels when resized")
