@@ -10,6 +10,7 @@ from PIL import Image, ImageSequence
 
 import vidgan
 from vidgan.errors import UserError
+from vidgan.sample.video_io import grid
 
 GREYS = (-1.0, -0.5, 0.0, 0.25, 1.0)
 BYTES = (0, 64, 128, 159, 255)
@@ -101,3 +102,22 @@ def test_a_file_keeps_the_frame_rate(tmp_path: Path, fps: float) -> None:
             image.seek(1)
             image.load()
             assert abs(image.info["duration"] - 1000 / fps) <= unit
+
+
+def test_an_odd_side_is_made_even_by_its_last_row_or_column(tmp_path: Path) -> None:
+    white = np.full((2, 15, 23, 3), 255, np.uint8)
+    vidgan.save_video(white, tmp_path / "a.mp4")
+    found = bytes_of(tmp_path / "a.mp4")
+    assert found.shape == (2, 16, 24, 3)
+    assert found.min() > 250
+
+
+def test_clips_of_any_shape_stand_in_a_grid() -> None:
+    """Five clips of two frames, two rows and three columns; two to a row, one black pixel between them, doubled."""
+    videos = np.arange(1, 1 + 5 * 2 * 2 * 3 * 3, dtype=np.uint8).reshape(5, 2, 2, 3, 3)
+    made = grid(videos, columns=2, gap=1, scale=2)
+    expected = np.zeros((2, 3 * 5 - 1, 2 * 7 - 1, 3), np.uint8)
+    for clip, frame, row, column in np.ndindex(5, 2, 2, 3):
+        top, left = 5 * (clip // 2) + 2 * row, 7 * (clip % 2) + 2 * column
+        expected[frame, top : top + 2, left : left + 2] = videos[clip, frame, row, column]
+    assert np.array_equal(made, expected)

@@ -161,6 +161,17 @@ def test_a_level_that_fed_another_keeps_its_steps() -> None:
         trainer.fit(steps=2)
 
 
+def test_a_model_has_the_averaged_weights() -> None:
+    trainer = trainer_of("demo")
+    average = trainer.state.average
+    assert average is not None
+    with torch.no_grad():
+        for parameter in average.module.parameters():
+            parameter.add_(1)
+    (generator,) = trainer.model().generators
+    require_equal(dict(generator.named_parameters()), dict(average.module.named_parameters()))
+
+
 def test_each_level_reads_clips_of_its_own_in_an_order_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[int, int]] = []
 
