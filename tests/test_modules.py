@@ -64,7 +64,7 @@ from vidgan.nn import (
 )
 from vidgan.nn.attention import Attention
 from vidgan.nn.layers import join
-from vidgan.nn.recurrent.dynamic_conv_lstm import KernelCNN
+from vidgan.nn.recurrent.conv_lstm import KernelCNN
 from vidgan.nn.temporal import AttentionLayer, ConvolutionLayer, RecurrentLayer
 
 CHANNELS, CONDITION = 8, 5

@@ -8,8 +8,7 @@ from vidgan.nn.recurrent.conv_gru import (
     MultiplicativeConvGRU,
     MultiplicativeConvGRUSpec,
 )
-from vidgan.nn.recurrent.conv_lstm import ConvLSTM, ConvLSTMSpec
-from vidgan.nn.recurrent.dynamic_conv_lstm import DynamicConvLSTM, DynamicConvLSTMSpec
+from vidgan.nn.recurrent.conv_lstm import ConvLSTM, ConvLSTMSpec, DynamicConvLSTM, DynamicConvLSTMSpec
 from vidgan.nn.recurrent.tsru import PTSRU, PTSRUSpec, TSRUc, TSRUcSpec, TSRUp, TSRUpSpec, TSRUs, TSRUsSpec
 from vidgan.nn.recurrent.unit import (
     ActivationSpec,
