@@ -1,5 +1,7 @@
 """Frames that are images: a folder per clip, in the order of their numbers; upright, 16 bits too."""
 
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +73,18 @@ def test_folders_of_frames_are_clips(tmp_path: Path, capsys: Capture) -> None:
     assert (data.read(3, 1, 1)[0] == mended).all()
     assert data.name(3) == "walk/torn"
     assert len([name for name in before if (made / name).stat().st_mtime_ns == before[name]]) == 3
+    one = source / "walk" / "b [x]" / "frame_1.png"
+    state = one.stat()
+    shutil.copy(source / "walk" / "b [x]" / "frame_2.png", one)
+    with one.open("ab") as file:  # the size that it had, in a folder that is as it was
+        file.truncate(state.st_size)
+    os.utime(one, ns=(state.st_atime_ns, state.st_mtime_ns + 1))
+    assert vidgan(capsys, *command).status == 0
+    data = open_prepared(made)
+    found = [data.name(index) for index in range(len(data))]
+    assert (
+        "walk/b [x]" not in found or (data.read(found.index("walk/b [x]"), 0, 2) != clips["walk/b [x]"]).any()
+    )
 
 
 def test_folders_of_frames_without_classes(tmp_path: Path, capsys: Capture) -> None:

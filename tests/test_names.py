@@ -130,6 +130,21 @@ def test_videos_of_any_name_are_prepared_told_and_evaluated(
     assert sorted(open_prepared(made).index.sources) == sorted(names)
 
 
+def test_names_of_class_folders_are_shown_as_they_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    classes = ("[bold]b", "x[b]x[b", ":smile:", "new\nline", LATIN1, "\\")
+    for name in classes:
+        (tmp_path / "source" / name).mkdir(parents=True)
+        write_video(tmp_path / "source" / name / "a.mp4", frames=2)
+    vidgan(capsys, "prepare", tmp_path / "source", tmp_path / "made", "--workers", 0, "--size", 8)
+    shown = vidgan(capsys, "inspect", tmp_path / "made", "--contact-sheet", tmp_path / "[b]:x:.png")
+    assert shown.status == 0
+    rows = [re.split(r" *│ *", line)[1] for line in shown.out.splitlines() if line.startswith("│")]
+    assert sorted(rows) == sorted(map(printable, classes))
+    assert f"contact sheet: {tmp_path}/[b]:x:.png\n" in shown.out
+
+
 def test_class_names_never_become_paths_or_markup(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

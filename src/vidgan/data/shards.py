@@ -69,7 +69,7 @@ COLUMNS: Final[tuple[Form, ...]] = (COUNT, COUNT, COUNT, MAYBE, WHOLE, COUNT, WH
 
 
 def _stamp(path: Path) -> tuple[int, int]:
-    """Size and time of change; of a folder those of its files: their sum, and the latest, its own included."""
+    """Size and time of change; of a folder the sums of those of its files, its own time included."""
     try:
         state = path.stat()
         if not path.is_dir():
@@ -78,8 +78,8 @@ def _stamp(path: Path) -> tuple[int, int]:
             inside = [entry.stat() for entry in entries]
     except OSError:
         return 0, 0
-    latest = max(state.st_mtime_ns, *(each.st_mtime_ns for each in inside)) if inside else state.st_mtime_ns
-    return sum(each.st_size for each in inside), latest
+    times = sum(each.st_mtime_ns for each in [state, *inside])
+    return sum(each.st_size for each in inside), times % 2**53
 
 
 def outcomes_of(shard: Shard, dest: Path) -> list[Stored | str] | None:
