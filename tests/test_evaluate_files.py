@@ -72,6 +72,24 @@ def test_the_number_is_the_distance_of_the_features(form: str, tmp_path: Path, c
     assert "40/40 evaluated clips" in answer.err
 
 
+def test_sizes_are_recorded_as_the_files_have_them(tmp_path: Path, capsys: Capture) -> None:
+    fake, real = write(tmp_path / "fake", clips(3, 0)), write(tmp_path / "real", clips(2, 1, size=24), ".mp4")
+    write_clip(real / "wide.mp4", np.zeros((6, 20, 32, 3), np.uint8), 8.0)
+    command = (
+        "evaluate",
+        fake,
+        "--real",
+        real,
+        "--protocol",
+        "pixel-statistics",
+        "--out",
+        tmp_path / "x.jsonl",
+    )
+    assert vidgan(capsys, *command).status == 0
+    (line,) = read_lines(tmp_path / "x.jsonl")
+    assert (line["evaluated"]["sizes"], line["real"]["sizes"]) == ([[16, 16, 3]], [[24, 24, 2], [20, 32, 1]])
+
+
 def test_files_of_any_format_are_read_and_resized(tmp_path: Path) -> None:
     video = clips(1, 0, size=24, frames=5)[0]
     folder = tmp_path / "videos"
@@ -122,6 +140,7 @@ def test_what_is_recorded(tmp_path: Path, capsys: Capture) -> None:
     assert line["data"] == line["real"]["fingerprint"] == open_videos(real).fingerprint
     assert {"vidgan", "torch", "numpy", "device", "av", "ffmpeg"} <= set(line["versions"])
     assert line["settings"]["real"]["split"] is None  # files do not say
+    assert line["evaluated"]["sizes"] == line["real"]["sizes"] == [[16, 16, 20]]
     assert line["seconds"] > 0
     assert not list(fake.glob("*.jsonl"))
 

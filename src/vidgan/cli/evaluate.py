@@ -231,6 +231,9 @@ def show(line: dict[str, Any]) -> None:
     copies = ", copies of the last given frame" if "copies" in line["evaluated"] else ""
     facts = f"{count(line['clips'], 'clip')}{copies}{step}, seed {line['seed']}"
     tell(f"{line['protocol']}: {number_of(line)}  ({facts})")
+    real = line.get("real") or {}
+    if left := real.get("not_taken"):
+        tell(f"  real clips are of {real['videos'] - left} of {count(real['videos'], 'real video')}")
     if (floor := line.get("two_real_halves")) is not None:
         tell(f"  two sets of {count(floor['clips'], 'real clip')}: {floor['value']:.4g}")
     if (accuracy := line["network"].get("held_out_accuracy")) is not None:

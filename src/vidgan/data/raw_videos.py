@@ -5,6 +5,7 @@ They are read in place and resized as they are read, so this suits evaluation, w
 
 import functools
 import hashlib
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,6 +40,10 @@ class RawVideos(Dataset):
     """shorter side of the frames as they are read (pixels)"""
     codec: str
     """how they are stored: the files' suffixes, or ``none`` for arrays"""
+
+    @abstractmethod
+    def own_size(self, index: int) -> tuple[int, int]:
+        """Height and width of a video as it lies there (pixels)."""
 
     @property
     def remarks(self) -> tuple[Remark, ...]:
@@ -99,6 +104,9 @@ class VideoFiles(RawVideos):
     def rate(self, index: int) -> float | None:
         return self._look(index).rate
 
+    def own_size(self, index: int) -> tuple[int, int]:
+        return self._look(index).source
+
     def _look(self, index: int) -> "_Known":
         if not 0 <= index < len(self):
             raise IndexError(f"clip {index} of {len(self)}")
@@ -107,7 +115,7 @@ class VideoFiles(RawVideos):
             with _readable(self.files[index]):
                 reader = _reader(self.files[index], resizer)
                 shape = next(reader.read(range(1))).shape
-            self._known[index] = _Known(reader.length, shape[0], shape[1], reader.rate)
+            self._known[index] = _Known(reader.length, shape[0], shape[1], reader.rate, resizer.source)
             for remark in [*reader.remarks, *([ENLARGED] if resizer.enlarged else [])]:
                 self._remarks.add(remark, self.name(index))
         return self._known[index]
@@ -144,6 +152,10 @@ class ArrayClips(RawVideos):
     def __init__(self, clips: Frames, size: int | None = None) -> None:
         self._clips, self.source = _checked(clips, (5,), "the array"), "array"
         self.size = min(self._clips.shape[2:4]) if size is None else size
+
+    def own_size(self, index: int) -> tuple[int, int]:
+        _, _, height, width, _ = self._clips.shape
+        return height, width
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -238,6 +250,8 @@ class _Known(NamedTuple):
     width: int
     """pixels, after resizing"""
     rate: float | None
+    source: tuple[int, int]
+    """height and width before it (pixels)"""
 
 
 class _ArrayReader(Reader):

@@ -30,14 +30,18 @@ class Resizer:
     enlarged: bool
     """whether something smaller has been brought to this size since this was last set to False"""
 
+    source: tuple[int, int]
+    """height and width, of square pixels, of what was brought to this size last"""
+
     def __init__(self, size: int, name: str) -> None:
-        self.enlarged = False
+        self.enlarged, self.source = False, (size, size)
         self.size, self._flags = size, FILTERS[name] | EXACT
         self._reformatter = VideoReformatter()  # one for all frames: setting one up costs more than scaling
 
     def target(self, height: int, width: int, pixel_aspect: Fraction = Fraction(1)) -> tuple[int, int]:
         """(height, width) after resizing; ``pixel_aspect`` is the width of a source pixel over its height."""
         shown = width * pixel_aspect
+        self.source = height, round(shown)
         self.enlarged = self.enlarged or height < self.size or shown < self.size
         if height <= shown:
             return self.size, round(self.size * shown / height)

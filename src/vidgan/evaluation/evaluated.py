@@ -3,9 +3,9 @@
 Each says which clips a protocol looks at and what is recorded; all else of a measurement is the same for all.
 """
 
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -214,7 +214,7 @@ class ModelSamples(OfExperiment):
         """Of a model that is open."""
         return cls(model.experiment, model.class_names, lambda: model, place)
 
-    @cached_property
+    @functools.cached_property
     def model(self) -> Model:
         """The model."""
         return self._open()
@@ -246,17 +246,22 @@ class ModelSamples(OfExperiment):
         assert sampling is not None
         assert source.frames is not None
         frames = source.frames
-        return lambda run: GeneratedClips(
-            self.model,
-            sampling,
-            protocol.seed + run,
-            protocol.clips * futures,
-            frames,
-            given=given,
-            futures=futures,
-            pairs=protocol.features.needs_pairs,
-            only=[self.classes.index(name) for name in source.classes],
-        )
+
+        @functools.cache
+        def clips(run: int) -> GeneratedClips:
+            return GeneratedClips(
+                self.model,
+                sampling,
+                protocol.seed + run,
+                protocol.clips * futures,
+                frames,
+                given=given,
+                futures=futures,
+                pairs=protocol.features.needs_pairs,
+                only=[self.classes.index(name) for name in source.classes],
+            )
+
+        return clips
 
 
 class CopyBaseline(OfExperiment):
@@ -302,12 +307,13 @@ class FinishedVideos(Evaluated):
     def facts(self, clips: Clips) -> dict[str, Any]:
         videos = self.videos
         own = clips.fake if isinstance(clips, PairedClips) else clips
-        rates = own.rates() if isinstance(own, DataClips) else []
+        assert isinstance(own, DataClips)
         return {
             "files": videos.source,
             "fingerprint": videos.fingerprint,
             "videos": len(videos),
-            "rates": list(map(list, rates)),
+            "rates": list(map(list, own.rates())),
+            "sizes": list(map(list, own.sizes())),
         }
 
     def sides(self, name: str, protocol: Protocol, real: Dataset | None) -> Sides:
@@ -461,6 +467,7 @@ def facts_of(dataset: Dataset, clips: DataClips | None) -> dict[str, Any]:
         "left_out": None if clips is None else clips.left_out,
         "not_taken": None if clips is None else clips.beyond,
         "rates": [] if clips is None else list(map(list, clips.rates())),
+        "sizes": [] if clips is None else list(map(list, clips.sizes())),
     }
     whole, _ = dataset.origin(0)
     if isinstance(whole, PreparedDataset):
