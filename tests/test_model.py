@@ -17,6 +17,7 @@ from commands import vidgan as command
 from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
 from vidgan.errors import UserError
 from vidgan.nn.layers import WeightLayer
+from vidgan.nn.temporal import RecurrentSpec
 from vidgan.presets import preset
 from vidgan.run.checkpoints import checkpoint_path, load, save
 from vidgan.run.data import open_data
@@ -24,6 +25,7 @@ from vidgan.run.directory import RunDirectory
 from vidgan.run.experiment import AverageSpec
 from vidgan.run.tiny import tiny
 from vidgan.sample import model as model_file
+from vidgan.sample import sampler as sampler_file
 from vidgan.sample import standing
 from vidgan.sample.load import load_generators
 from vidgan.sample.model import Model
@@ -331,6 +333,27 @@ def test_a_predictor_takes_data_or_saved_statistics(predictor: Path, tmp_path: P
         again = vidgan.load(tmp_path / "saved", device="cpu")
     assert (again.statistics.taken, model.statistics.taken) == (False, True)
     assert torch.equal(again.predict(frames, count=3, seed=1), futures)
+
+
+def test_motion_is_of_all_units_from_coarse_to_fine(predictor: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[list[int]] = []
+    refine = sampler_file.refine
+
+    def recorded(fields: list[torch.Tensor]) -> torch.Tensor:
+        seen.append([field.shape[-1] for field in fields])
+        return refine(fields)
+
+    monkeypatch.setattr(sampler_file, "refine", recorded)
+    data = SyntheticDataset(SyntheticSpec(size=32, frames=12, clips=4))
+    model = vidgan.load(predictor, data=data, device="cpu")
+    (level,) = model.experiment.levels
+    model.predict(torch.zeros(level.context_frames, 3, level.size, level.size), count=1)
+    sides, side = [], level.generator.side
+    for stage in level.generator.stages:
+        sides += [side] * sum(isinstance(layer, RecurrentSpec) for layer in stage.temporal)
+        side *= 2 if stage.upsample else 1
+    assert len(sides) > 1
+    assert seen == [sides]
 
 
 def test_a_predictor_says_whether_its_statistics_were_saved(predictor: Path, tmp_path: Path) -> None:
