@@ -12,6 +12,7 @@ from commands import require_one_line, vidgan
 from vidgan.data.codecs import Frame
 from vidgan.data.images import in_order, read_image
 from vidgan.data.store import open_prepared
+from vidgan.data.video import BrokenClipError
 
 Capture = pytest.CaptureFixture[str]
 
@@ -129,4 +130,11 @@ def test_images_are_upright_and_of_8_bits(tmp_path: Path) -> None:
     assert (read_image(tmp_path / "turned.png", []) == np.rot90(pixels, -1)).all()
     deep = np.asarray([[0, 128, 257, 32896, 65535]], np.uint16)
     Image.fromarray(deep).save(tmp_path / "deep.png")
-    assert read_image(tmp_path / "deep.png", [])[0, :, 0].tolist() == [0, 0, 1, 128, 255]
+    Image.fromarray(deep).save(tmp_path / "deep.tif")
+    for name in ("deep.png", "deep.tif"):
+        assert read_image(tmp_path / name, [])[0, :, 0].tolist() == [0, 0, 1, 128, 255]
+    Image.fromarray(pixels).save(tmp_path / "a.ppm")
+    assert (read_image(tmp_path / "a.ppm", []) == pixels).all()
+    Image.fromarray(np.full((2, 3), 0.5, np.float32)).save(tmp_path / "numbers.tif")
+    with pytest.raises(BrokenClipError, match="no levels"):
+        read_image(tmp_path / "numbers.tif", [])

@@ -14,7 +14,7 @@ from vidgan.data.resize import Resizer
 from vidgan.data.timeline import MAX_GAP
 from vidgan.data.video import TRANSPARENT, BrokenClipError, ClipSource, Opened
 
-IMAGES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+IMAGES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm")
 """suffixes of images that are read"""
 
 
@@ -33,6 +33,8 @@ def read_image(path: Path, remarks: list[str]) -> Frame:
             if upright.mode.startswith("I"):  # 16 bits of grey, which Pillow would cut off at 255
                 grey = np.rint(np.asarray(upright).astype(np.float64) / 257).clip(0, 255).astype(np.uint8)
                 return np.repeat(grey[..., None], 3, axis=-1)
+            if upright.mode == "F":
+                raise ValueError("holds numbers that are no levels of 8 or 16 bits")
             if TRANSPARENT not in remarks and is_transparent(upright):
                 remarks.append(TRANSPARENT)
             return np.asarray(upright.convert("RGB"))
@@ -65,7 +67,9 @@ class FrameFolder(ClipSource):
             raise BrokenClipError(str(error.strerror)) from error
         if not names:
             raise BrokenClipError("holds no images")
-        kinds = sorted({Path(name).suffix.lower().replace(".jpeg", ".jpg") for name in names})
+        kinds = sorted(
+            {Path(name).suffix.lower().replace(".jpeg", ".jpg").replace(".tiff", ".tif") for name in names}
+        )
         if len(kinds) > 1:
             raise BrokenClipError(f"holds {' and '.join(kinds)} images: keep those of one kind")
         remarks: list[str] = []
