@@ -336,7 +336,7 @@ ARGUMENTS = "arguments"
 
 def damage(folder: Path, rng: random.Random) -> str:
     """Change something in one file of a folder, or put something else in its place; what was done."""
-    file = rng.choice(sorted(path for path in folder.rglob("*") if path.is_file()))
+    file = rng.choice(sorted(filter(_is_small, folder.rglob("*"))))
     ways = [way for way in WAYS if way is not values or file.suffix in (".json", ".jsonl")]
     if file.suffix in (".json", ".jsonl"):
         ways += [values] * 12
@@ -348,6 +348,11 @@ def damage(folder: Path, rng: random.Random) -> str:
     except (ValueError, IndexError):  # nothing to change
         file.write_bytes(content)
     return f"{way.__name__} {file.relative_to(folder)}"
+
+
+def _is_small(path: Path) -> bool:
+    """Whether ``path`` is a file that was not made huge before."""
+    return path.is_file() and path.stat().st_size < 2**30
 
 
 def flip(file: Path, content: bytes, rng: random.Random) -> None:
@@ -408,7 +413,7 @@ def gone(file: Path, content: bytes, rng: random.Random) -> None:
 
 def another(file: Path, content: bytes, rng: random.Random) -> None:
     """The content of a file beside it."""
-    others = sorted(path for path in file.parent.parent.rglob("*") if path.is_file())
+    others = sorted(filter(_is_small, file.parent.parent.rglob("*")))
     file.write_bytes(rng.choice(others).read_bytes())
 
 
@@ -426,7 +431,7 @@ def something_else(file: Path, content: bytes, rng: random.Random) -> None:
     elif kind == 4:
         with file.open("wb") as stream:
             stream.write(content)
-            stream.truncate(2 ** rng.choice((33, 40, 42)))
+            stream.truncate(2 ** rng.choice((40, 42)))
     else:
         file.write_bytes(rng.choice((b"[" * 200_000, b'{"a":' * 100_000, b"\xff\xfe" * 100, b"\n" * 10_000)))
 

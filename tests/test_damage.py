@@ -2,12 +2,14 @@
 
 import copy
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import save_file
 
@@ -20,6 +22,7 @@ from vidgan.errors import UserError
 from vidgan.evaluation.classifier import InDomainClassifier, load_in_domain, save_in_domain
 from vidgan.files import read_json, require_sums
 from vidgan.forms import COUNT, MAYBE, TEXT, Fields, Table, fits
+from vidgan.report.collect import collect
 from vidgan.run.best import best_of_run
 from vidgan.run.checkpoints import checkpoint_path, latest, load_statistics, save, save_statistics
 from vidgan.run.directory import RunDirectory
@@ -220,8 +223,6 @@ def test_records_that_were_changed_by_hand(tmp_path: Path) -> None:
 
 
 def test_pipes_devices_and_monsters_are_no_records(tmp_path: Path) -> None:
-    import os
-
     os.mkfifo(tmp_path / "pipe.json")
     (tmp_path / "zero.json").symlink_to("/dev/zero")
     (tmp_path / "folder.json").mkdir()
@@ -247,6 +248,34 @@ def test_files_of_terabytes_are_not_read_to_their_end(tmp_path: Path) -> None:
     ):
         with pytest.raises(UserError, match=r"too large|does not end where its array does"):
             read()  # type: ignore[no-untyped-call]
+
+
+@pytest.mark.parametrize("place", [20, 60, 100, 117])
+def test_a_broken_header_of_an_array_is_named(tmp_path: Path, place: int) -> None:
+    np.save(tmp_path / "a.npy", np.zeros((2, 3, 8, 8, 3), np.uint8))
+    whole = (tmp_path / "a.npy").read_bytes()
+    for junk in (b"\xbe(", b"[" * 60, b"'", b"\n\n", b"9" * 30):
+        (tmp_path / "a.npy").write_bytes(whole[:place] + junk + whole[place + len(junk) :])
+        with pytest.raises(UserError, match=r"a\.npy"):
+            open_videos(tmp_path / "a.npy").read(0, 0, 9)
+    (tmp_path / "a.npy").write_bytes(whole + whole)
+    with pytest.raises(UserError, match="does not end where its array does"):
+        open_videos(tmp_path / "a.npy")
+
+
+def test_pictures_too_large_for_a_report_are_named(tmp_path: Path) -> None:
+    run = full_run(tmp_path / "run")
+    bomb, huge, pipe = (
+        run.samples / "fixed" / f"level1-step0000{step}.webp" for step in ("0600", "0700", "0800")
+    )
+    Image.new("1", (20_000, 20_000)).save(bomb, "PNG")
+    with huge.open("wb") as file:
+        file.truncate(2**40)
+    os.mkfifo(pipe)
+    problems = collect(run.path).problems
+    assert [
+        name for name in (bomb.name, huge.name, pipe.name) if not any(name in text for text in problems)
+    ] == []
 
 
 def test_forms() -> None:

@@ -1,5 +1,6 @@
 """``vidgan train PRESET``: trains an experiment and writes everything into a run directory."""
 
+import itertools
 import sys
 from pathlib import Path
 from typing import Literal
@@ -79,7 +80,7 @@ def resume_in_full(args: list[str]) -> list[str]:
     """``--resume`` alone stands for ``--resume yes``."""
     choices = ("no", "yes", "auto")
     found = []
-    for arg, following in zip(args, [*args[1:], ""], strict=True):
+    for arg, following in itertools.pairwise([*args, ""]):
         found += [arg, "yes"] if arg == "--resume" and following not in choices else [arg]
     return found
 

@@ -35,6 +35,8 @@ COUNT = '<x:xmpmeta xmlns:x="adobe:ns:meta/" xmlns:vidgan="vidgan:" vidgan:frame
 UNTOLD = 100
 """how long browsers show a frame of no duration (ms)"""
 MS = Fraction(1, 1000)
+LARGEST = 2**32 + 8
+"""bytes: lengths in RIFF files have 32 bits"""
 
 
 class Chunk(NamedTuple):
@@ -90,6 +92,7 @@ def is_transparent(image: Image.Image) -> bool:
 
 def animation_size(path: Path) -> tuple[int, int]:
     """Height and width of the frames of a WebP; raises ``OSError`` or ``ValueError`` where it is none."""
+    _require_size(path)
     with Image.open(path) as image:
         return image.height, image.width
 
@@ -104,8 +107,14 @@ def is_animation(path: Path) -> bool:
         return False
 
 
+def _require_size(path: Path) -> None:
+    if path.stat().st_size > LARGEST:  # Pillow reads all of it
+        raise ValueError("is larger than a WebP can be")
+
+
 def _timeline(path: Path, max_gap: float) -> Timeline:
     durations, count = [], 0
+    _require_size(path)
     with path.open("rb") as file:
         for chunk in _chunks(file):
             if chunk.name == b"ANMF":

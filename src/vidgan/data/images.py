@@ -17,6 +17,9 @@ from vidgan.data.video import TRANSPARENT, BrokenClipError, ClipSource, Opened
 IMAGES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm")
 """suffixes of images that are read"""
 
+LARGEST_IMAGE = 2**31
+"""bytes"""
+
 
 def read_image(path: Path, remarks: list[str]) -> Frame:
     """An image as RGB (H, W, 3), upright as its EXIF data say; 16 bits are rounded to 8.
@@ -28,6 +31,8 @@ def read_image(path: Path, remarks: list[str]) -> Frame:
         BrokenClipError: where it cannot be read, or is too large to be a frame.
     """
     try:
+        if path.stat().st_size > LARGEST_IMAGE:  # Pillow reads some formats whole
+            raise BrokenClipError("is too large to be an image")
         with Image.open(path) as image:
             upright = ImageOps.exif_transpose(image)
             if upright.mode.startswith("I"):  # 16 bits of grey, which Pillow would cut off at 255
@@ -38,6 +43,8 @@ def read_image(path: Path, remarks: list[str]) -> Frame:
             if TRANSPARENT not in remarks and is_transparent(upright):
                 remarks.append(TRANSPARENT)
             return np.asarray(upright.convert("RGB"))
+    except BrokenClipError:
+        raise
     except Image.DecompressionBombError as error:
         raise BrokenClipError("holds more pixels than a frame can have") from error
     except Exception as error:  # damaged bytes make Pillow's parsers raise almost anything

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidgan.data.animation import WEBP, AnimationReader, animation_size
+from vidgan.data.arrays import map_array
 from vidgan.data.codecs import Frame
 from vidgan.data.dataset import ClipInfo, Dataset, Frames
 from vidgan.data.layouts import contents
@@ -293,14 +294,8 @@ def _readable(path: Path) -> Iterator[None]:
 
 
 def _load_array(path: Path, axes: tuple[int, ...]) -> Frames:
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"{path} cannot be read as a video: {reason_of(error)}") from error
-    if not isinstance(array, np.memmap):
-        raise UserError(f"{path} must hold one array, not several")
-    if path.stat().st_size != array.offset + array.nbytes:
-        raise UserError(f"{path} does not end where its array does: it is damaged, or holds several")
+    with _readable(path):
+        array = map_array(path)
     return _checked(array, axes, str(path))
 
 

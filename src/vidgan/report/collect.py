@@ -9,11 +9,14 @@ from typing import Any, NamedTuple
 from PIL import Image
 
 from vidgan.errors import UserError
-from vidgan.files import read_json
+from vidgan.files import open_regular, read_json
 from vidgan.forms import LARGEST_FLOAT
 from vidgan.names import file_names
 from vidgan.run.directory import RunDirectory
 from vidgan.run.logs import lines_of
+
+LARGEST_PICTURE = 2**25
+"""bytes, and pixels of a frame"""
 
 
 class Alarm(NamedTuple):
@@ -210,11 +213,16 @@ def in_order(path: Path) -> tuple[int, str]:
 
 
 def read_picture(path: Path, problems: list[str]) -> Picture | None:
-    """An image's size; None, and a problem, if it cannot be read."""
+    """An image's size; None, and a problem, if it cannot be read, or is larger than a report can hold."""
     try:
-        with Image.open(path) as image:
-            return Picture(path, image.width, image.height, path.stat().st_size)
-    except (OSError, ValueError, SyntaxError):
+        with open_regular(path, LARGEST_PICTURE) as file, Image.open(file) as image:
+            if image.width * image.height <= LARGEST_PICTURE:
+                return Picture(path, image.width, image.height, path.stat().st_size)
+            raise UserError(f"{path} has too many pixels")
+    except UserError:
+        problems.append(f"{path.parent.name}/{path.name} is too large to be shown, or no file")
+        return None
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         problems.append(f"{path.parent.name}/{path.name} cannot be read as an image")
         return None
 

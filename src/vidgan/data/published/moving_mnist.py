@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from vidgan.data.arrays import map_array
 from vidgan.data.codecs import Frame
 from vidgan.data.layouts import FoundClips, Layout, files_of, not_this, require_folder
 from vidgan.data.resize import Resizer
@@ -54,9 +55,9 @@ class ArrayClip(ClipSource):
 
 def _array(path: Path) -> "np.ndarray[Any, np.dtype[np.uint8]]":
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise BrokenClipError(" ".join(str(error).split())) from error
+        array = map_array(path)
+    except ValueError as error:
+        raise BrokenClipError(str(error)) from error
     if array.dtype != np.uint8 or array.ndim != 4 or 0 in array.shape:
         raise BrokenClipError(f"an array of {array.dtype} {array.shape} instead of uint8 (T, N, H, W)")
     return array
