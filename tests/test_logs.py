@@ -13,6 +13,7 @@ from vidgan.run.checkpoints import checkpoint_path, cut_logs
 from vidgan.run.directory import RunDirectory
 from vidgan.run.logs import Log, read_lines, seconds_logged
 from vidgan.train import logging
+from vidgan.train.callbacks import RunWriter
 from vidgan.train.logging import LiveProgress, PlainProgress, clock
 from vidgan.train.trainer import Trainer
 
@@ -61,6 +62,16 @@ def test_seconds_are_those_of_a_levels_last_line(tmp_path: Path) -> None:
     for level, seconds in ((1, 5.5), (1, 8.25), (2, 1.5)):
         log.append(tick(1, {}, level, seconds))
     assert [seconds_logged(log.path, level) for level in (1, 2, 3)] == [8.25, 1.5, 0]
+
+
+def test_seconds_continue_from_those_of_the_same_level(tmp_path: Path) -> None:
+    run = cascade(tmp_path / "run")
+    for level, seconds in ((1, 7.0), (1, 9.0), (2, 3.0), (2, 4.0)):
+        run.log.append(tick(1, {}, level, seconds))
+    for index, spent in ((0, 9.0), (1, 4.0)):
+        writer = RunWriter(run)
+        writer.on_level_start(SimpleNamespace(state=SimpleNamespace(index=index)))  # type: ignore[arg-type]
+        assert writer.spent == spent
 
 
 def test_the_record_holds_what_a_resumed_run_changed(tmp_path: Path) -> None:

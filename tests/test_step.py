@@ -15,7 +15,7 @@ from vidgan.models.cascade import by_label, sample_levels
 from vidgan.models.level import Level
 from vidgan.models.views import DiscriminatorInput
 from vidgan.run.distributed import Replicas
-from vidgan.run.experiment import BatchSpec, Experiment, TrainingSpec
+from vidgan.run.experiment import BatchSpec, Experiment, TrainingSpec, whole_window
 from vidgan.seeds import stream
 from vidgan.train import monitor as monitor_file
 from vidgan.train import step as step_file
@@ -165,3 +165,24 @@ def test_each_process_scores_held_out_clips_of_its_own(monkeypatch: pytest.Monke
             state.steps, state.replicas = step, Replicas(rank, 2)
             held_out.discriminate(state, Monitor())
     assert seen == list(range(12))
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_held_out_clips_are_windows_of_the_level_in_training(
+    index: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = catalog.experiments()["demo-cascade"]
+    data = SyntheticDataset(
+        SyntheticSpec(size=experiment.size, frames=whole_window(experiment).span, clips=8)
+    )
+    state = TrainState(experiment.replace(classes=len(data.classes)), index, CPU)
+    state.steps, seen, features = 1, list[DiscriminatorInput](), Level.features
+
+    def recorded(self: Level, batches: list[DiscriminatorInput], *more: object) -> object:
+        seen.extend(batches)
+        return features(self, batches, *more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Level, "features", recorded)
+    HeldOut(data, state.experiment, data.classes).discriminate(state, Monitor())
+    (batch,), level = seen, experiment.levels[index]
+    assert batch.clip.shape[1:] == (level.trained_frames, 3, level.size, level.size)
