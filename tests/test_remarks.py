@@ -52,7 +52,10 @@ def test_videos_that_should_be_known_of_are_told(tmp_path: Path, capsys: Capture
         "several video streams, of which one is read": (1, ("two.mp4",)),
     }
     assert told(open_prepared(made).index.remarks) == expected
-    assert f"remark: {SMALL}: 1 (small.mp4)" in vidgan(capsys, "inspect", made).out
+    shown = vidgan(capsys, "inspect", made, "--size", 24).out
+    assert f"remark: {SMALL}: 1 (small.mp4)" in shown
+    assert "resized" not in shown
+    assert "9 of 9 clips are larger than 12 pixels" in vidgan(capsys, "inspect", made, "--size", 12).out
     videos = open_videos(source, 24)
     for index in range(len(videos)):
         videos.info(index)

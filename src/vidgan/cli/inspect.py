@@ -14,7 +14,7 @@ from vidgan.cli.shared import file_to_write
 from vidgan.data.inspect import class_counts, problems, remarks_on, write_contact_sheet
 from vidgan.data.rates import in_words, rate_counts
 from vidgan.data.store import PreparedDataset, open_prepared
-from vidgan.data.window import WindowSpec
+from vidgan.data.window import WindowSpec, resizing
 from vidgan.errors import some
 from vidgan.names import printable, tell
 from vidgan.report.words import count
@@ -49,6 +49,8 @@ def run(args: list[str]) -> int:
         file_to_write(options.contact_sheet, ".png")
         write_contact_sheet(dataset, options.contact_sheet)
         tell(f"contact sheet: {options.contact_sheet}")
+    if options.size > 1 and (told := resizing(dataset, window)):
+        tell(told)
     found = list(problems(dataset, window, checksums=not options.skip_checksums))
     for problem in found:
         tell(f"problem: {problem.name}: {problem.reason}")
