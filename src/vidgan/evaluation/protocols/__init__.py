@@ -62,27 +62,44 @@ SHUFFLE = 42
 parts; TGAN and TGANv2 have one part; SSW-GAN does not say how its groups are made"""
 TEN_CLASSES = 10_000
 """1,000 generated clips of each of ten classes (SSW-GAN, G)"""
-LENGTHENED = RepeatLast()
+WHOLE = Draw(shuffled=True)
+"""all real clips that are there; where fewer are asked for, some of all classes"""
 SHUFFLED = Draw(count=10_000, shuffled=True, drop_short=True)
 """the real clips of protocols that follow no paper"""
+K400 = I3DFeatures(short=RepeatLast())
+K600 = K400.replace(classes=600)
 
+# Those that others are made of.
 STYLEGAN_V = Protocol(
     metric=FrechetDistance(layer="logits", biased=True),
     features=I3DFeatures(resize=HalfPixelBilinear()),
     source=ClipForm(frames=16),
     real=Draw(count=2048, random_start=True, drop_short=True),
 )
-VIDEOGPT_I3D = I3DFeatures(resize=HalfPixelBilinear(), epsilon=1e-5)
-TATS_REAL = Draw(count=2048, shuffled=True, random_start=True, drop_short=True)
-"""a random window of each video, as its loader gives them"""
+TATS = STYLEGAN_V.replace(
+    metric=FrechetDistance(layer="logits"),
+    features=I3DFeatures(resize=HalfPixelBilinear(), epsilon=1e-5),
+    # A random window of each video, in random order, as its loader gives them.
+    real=Draw(count=2048, shuffled=True, random_start=True, drop_short=True),
+)
+FID_K600 = Protocol(metric=FrechetDistance(), features=K600, real=WHOLE, clips=KINETICS)
+IS_K600 = Protocol(
+    metric=InceptionScore(splits=BIGGAN_SPLITS, shuffle=SHUFFLE), features=K600, clips=KINETICS
+)
+IS_TGAN = Protocol(
+    metric=InceptionScore(epsilon=1e-7),
+    features=C3DFeatures(),
+    source=ClipForm(frames=16),
+    clips=9984,
+    runs=4,
+)
+RANDOM = Protocol(metric=FrechetDistance(), features=RandomFeatures(), real=SHUFFLED)
+IN_DOMAIN = RANDOM.replace(features=InDomainFeatures())
+FRECHET_BY_CLASS = ByClass(score=FrechetDistance())
 
 ALL: Mapping[str, Named] = {
     "fvd-reference": Named(
-        Protocol(
-            metric=FrechetDistance(layer="logits"),
-            features=I3DFeatures(),
-            real=Draw(shuffled=True),
-        ),
+        Protocol(metric=FrechetDistance(layer="logits"), features=I3DFeatures(), real=WHOLE),
         "Frechet Video Distance of Unterthiner et al. 2018, as DVD-GAN-FP and TrIVD-GAN use it: I3D-400 logits, "
         "frames squashed to 224x224 as TensorFlow 1 does, covariances over n - 1. Needs weights.",
     ),
@@ -102,88 +119,48 @@ ALL: Mapping[str, Named] = {
         "The same of every eighth of 128 frames (fvd2048_128f_subsample8f). Needs weights.",
     ),
     "fvd-tats-2048-16f": Named(
-        Protocol(
-            metric=FrechetDistance(layer="logits"),
-            features=VIDEOGPT_I3D,
-            source=ClipForm(frames=16),
-            real=TATS_REAL,
-        ),
+        TATS,
         "FVD as the code of TATS computes it, which is VideoGPT's (of 256 clips a side): half-pixel resizing, batch "
         "normalisation with PyTorch's epsilon, 2,048 clips a side, covariances over n - 1. Needs weights.",
     ),
     "kvd-tats-2048-16f": Named(
-        Protocol(
-            metric=KernelDistance(layer="logits"),
-            features=VIDEOGPT_I3D,
-            source=ClipForm(frames=16),
-            real=TATS_REAL,
-        ),
+        TATS.replace(metric=KernelDistance(layer="logits")),
         "KVD as the code of TATS computes it: the unbiased cubic kernel distance of the same logits (Unterthiner et "
         "al. 2018). Needs weights.",
     ),
     "kid-k600-avgpool": Named(
-        Protocol(
-            metric=KernelDistance(),
-            features=I3DFeatures(classes=600, short=LENGTHENED),
-            real=SHUFFLED,
-            clips=10_000,
-        ),
+        FID_K600.replace(metric=KernelDistance(), real=SHUFFLED, clips=10_000),
         "KID (Binkowski et al. 2018) of the average pool of I3D-600, of 10,000 clips a side at once, without subsets. "
         "Needs weights.",
     ),
     "prdc-k400-avgpool": Named(
-        Protocol(
-            metric=PrecisionRecall(),
-            features=I3DFeatures(short=LENGTHENED),
-            real=SHUFFLED,
-            clips=10_000,
-        ),
+        FID_K600.replace(metric=PrecisionRecall(), features=K400, real=SHUFFLED, clips=10_000),
         "Precision (the headline) and recall (Kynkaanniemi et al. 2019), density and coverage (Naeem et al. 2020) of "
         "the average pool of I3D-400: 10,000 clips a side, five neighbours, as in the latter. Needs weights.",
     ),
     "fid-k600-avgpool": Named(
-        Protocol(
-            metric=FrechetDistance(),
-            features=I3DFeatures(classes=600, short=LENGTHENED),
-            real=Draw(shuffled=True),
-            clips=KINETICS,
-        ),
+        FID_K600,
         "DVD-GAN's FID on Kinetics-600: the average pool (1024) of I3D-600, against all of the training set. "
         "Needs weights.",
     ),
     "is-k600": Named(
-        Protocol(
-            metric=InceptionScore(splits=BIGGAN_SPLITS, shuffle=SHUFFLE),
-            features=I3DFeatures(classes=600, short=LENGTHENED),
-            clips=KINETICS,
-        ),
+        IS_K600,
         "DVD-GAN's Inception Score on Kinetics-600: the softmax of I3D-600. Needs weights.",
     ),
     "is-k400": Named(
-        Protocol(
-            metric=InceptionScore(splits=BIGGAN_SPLITS, shuffle=SHUFFLE),
-            features=I3DFeatures(short=LENGTHENED),
-            clips=KINETICS,
-        ),
+        IS_K600.replace(features=K400),
         "Inception Score on Kinetics-600 as SSW-GAN and CVG compute it: the softmax of I3D-400, so not the number "
         "of is-k600. Needs weights.",
     ),
     "is-ucf101-tgan": Named(
-        Protocol(
-            metric=InceptionScore(epsilon=1e-7),
-            features=C3DFeatures(),
-            source=ClipForm(frames=16),
-            clips=9984,
-            runs=4,
-        ),
+        IS_TGAN,
         "Inception Score on UCF-101 as TGAN's code computes it, which DVD-GAN used: C3D, 9,984 samples, no splits. "
         "Needs weights and C3D's mean clip.",
     ),
     "is-ucf101-tganv2": Named(
-        Protocol(
+        IS_TGAN.replace(
             metric=InceptionScore(epsilon=1e-20),
             features=C3DFeatures(input=Tganv2Input()),
-            source=ClipForm(frames=16),
             clips=2048,
             runs=10,
         ),
@@ -191,9 +168,7 @@ ALL: Mapping[str, Named] = {
         "Needs weights and C3D's mean clip.",
     ),
     "fid-r2plus1d": Named(
-        Protocol(
-            metric=FrechetDistance(), features=R2Plus1DFeatures(), real=Draw(shuffled=True), clips=10_000
-        ),
+        FID_K600.replace(features=R2Plus1DFeatures(), clips=10_000),
         "FID of Du's thesis: the average pool (512) of R(2+1)D-18. Needs weights.",
     ),
     "is-r2plus1d": Named(
@@ -228,19 +203,12 @@ ALL: Mapping[str, Named] = {
         "are; the headline is the top level's. Needs no weights and no real clips.",
     ),
     "fid-k600-by-class": Named(
-        Protocol(
-            metric=ByClass(score=FrechetDistance()),
-            features=I3DFeatures(classes=600, short=LENGTHENED),
-            real=Draw(shuffled=True),
-            clips=TEN_CLASSES,
-        ),
+        FID_K600.replace(metric=FRECHET_BY_CLASS, clips=TEN_CLASSES),
         "fid-k600-avgpool within each class (SSW-GAN, Table 4, of ten classes named by --classes); the headline is the "
         "mean over classes. Needs weights.",
     ),
     "is-k400-by-class": Named(
-        Protocol(
-            metric=ByClass(score=InceptionScore()), features=I3DFeatures(short=LENGTHENED), clips=TEN_CLASSES
-        ),
+        IS_K600.replace(metric=ByClass(score=InceptionScore()), features=K400, clips=TEN_CLASSES),
         "The Inception Score of the clips of each class under I3D-400 (SSW-GAN, Table 4), without splits; the headline "
         "is the mean over classes. Needs weights.",
     ),
@@ -251,31 +219,27 @@ ALL: Mapping[str, Named] = {
         "no weights.",
     ),
     "frechet-random-by-class": Named(
-        Protocol(metric=ByClass(score=FrechetDistance()), features=RandomFeatures(), real=SHUFFLED),
+        RANDOM.replace(metric=FRECHET_BY_CLASS),
         "frechet-random within each class; the headline is the mean over classes. Needs no weights, comparable with "
         "itself only. Never an FVD.",
     ),
     "frechet-in-domain-by-class": Named(
-        Protocol(metric=ByClass(score=FrechetDistance()), features=InDomainFeatures(), real=SHUFFLED),
+        IN_DOMAIN.replace(metric=FRECHET_BY_CLASS),
         "frechet-in-domain within each class, by the features of a classifier of evaluate --train-classifier; the "
         "headline is the mean over classes. Comparable only with numbers of the same file. Never an FVD.",
     ),
     "frechet-random": Named(
-        Protocol(metric=FrechetDistance(), features=RandomFeatures(), real=SHUFFLED),
+        RANDOM,
         "Frechet distance of 128 features of a small fixed random network, at the clips' own size. Needs no "
         "weights, fast on two cores, comparable with itself only. Never an FVD.",
     ),
     "frechet-random-i3d": Named(
-        Protocol(
-            metric=FrechetDistance(),
-            features=RandomI3D(),
-            real=Draw(count=2048, shuffled=True, drop_short=True),
-        ),
+        RANDOM.replace(features=RandomI3D(), real=SHUFFLED.replace(count=2048)),
         "Frechet distance of the average pool of an I3D with weights made by a formula. Needs no weights, slow, "
         "comparable with itself only. Never an FVD.",
     ),
     "frechet-in-domain": Named(
-        Protocol(metric=FrechetDistance(), features=InDomainFeatures(), real=SHUFFLED),
+        IN_DOMAIN,
         "Frechet distance of 128 features of a classifier that was trained on the data's own classes by vidgan "
         "train-classifier. Comparable only with numbers of the same file. Never an FVD.",
     ),
