@@ -10,11 +10,19 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from vidgan.data.dataset import Dataset
-from vidgan.data.rates import in_words, same_rates
 from vidgan.data.raw_videos import RawVideos
 from vidgan.data.store import PreparedDataset
 from vidgan.data.window import WindowSpec
 from vidgan.errors import UserError
+from vidgan.evaluation.caveats import (
+    cut_short,
+    fewer,
+    first_by_name,
+    lossy,
+    other_rates,
+    resized_again,
+    themselves,
+)
 from vidgan.evaluation.clips import (
     Clips,
     CopiedClips,
@@ -287,10 +295,6 @@ class CopyBaseline(OfExperiment):
         return lambda run: clips
 
 
-LOSSY = ("mp4", "gif")
-"""formats of samples that change pixels"""
-
-
 class FinishedVideos(Evaluated):
     """Raw videos, or an array of clips; they begin at their first frames."""
 
@@ -357,14 +361,7 @@ class FinishedVideos(Evaluated):
             runs=1,
         )
         random = reals is not None and (reals.draw.shuffled or reals.draw.random_start)
-        said = [] if asked.frames is not None else cut_short(lengths)
-        if evaluated.beyond:
-            how = "the first by name" if paired else "classes in turns, in an order drawn from the seed"
-            said.append(f"{count} of the {len(videos)} evaluated videos were measured, {how}")
-        if real is not None and real.fingerprint == videos.fingerprint:
-            said.append(
-                "the evaluated videos are the real ones: this is what the metric says of data and themselves"
-            )
+        said = () if asked.frames is not None else cut_short(lengths)
         return Sides(
             filled,
             lambda run: clips,
@@ -372,6 +369,8 @@ class FinishedVideos(Evaluated):
             None if real is None else {**facts_of(real, reals), "drawn_at_random": random},
             (
                 *said,
+                *fewer(evaluated),
+                *themselves(videos, real),
                 *first_by_name(reals),
                 *resized_again(reals),
                 *other_rates(evaluated, reals),
@@ -402,60 +401,6 @@ class FinishedVideos(Evaluated):
         """Height and width of squashed frames: those of the first video where the network squashes by itself."""
         _, _, height, width = self.videos.info(0)
         return (height, width) if protocol.features.squashes else (self.videos.size, self.videos.size)
-
-
-def cut_short(lengths: Mapping[str, int]) -> list[str]:
-    """A warning where the shortest video, of those whose frames these are, decides what is seen of longer ones."""
-    shortest, most = min(lengths, key=lambda name: lengths[name]), max(lengths.values())
-    frames = lengths[shortest]
-    if frames == most:
-        return []
-    return [
-        f"only the first {frames} frames of each clip were evaluated, as {shortest} has no more and others have up "
-        f"to {most}: leave it out, or choose by --frames"
-    ]
-
-
-def first_by_name(real: DataClips | None) -> tuple[str, ...]:
-    """A warning where the names decide which real videos are measured."""
-    if real is None or not real.beyond or real.draw.shuffled:
-        return ()
-    videos = len({index for index, _ in real.chosen})
-    return (f"the first {videos} of {len(real.dataset)} real videos by name were measured",)
-
-
-def resized_again(real: DataClips | None) -> tuple[str, ...]:
-    """A warning where real clips are larger than what they are compared with."""
-    if real is None or not real.larger:
-        return ()
-    return (
-        f"{real.larger} of {real.count} real clips are stored larger than {real.window.size} pixels and were resized "
-        f"once more: vidgan prepare --size {real.window.size} resizes once",
-    )
-
-
-def lossy(videos: RawVideos) -> tuple[str, ...]:
-    """A warning where files hold something else than what was made."""
-    kinds = [kind for kind in videos.codec.split(" and ") if kind in LOSSY]
-    if not kinds:
-        return ()
-    return (
-        f"evaluated videos are {' and '.join(kinds)}, which do not keep every pixel: files that do (npy, webp) give "
-        "another number",
-    )
-
-
-def other_rates(evaluated: DataClips, real: DataClips | None) -> tuple[str, ...]:
-    """A warning where the two sides run at other speeds, or one of them at several."""
-    own, others = evaluated.rates(), [] if real is None else real.rates()
-    if same_rates(own, others) and len(own) < 2 and len(others) < 2:
-        return ()
-    told = [
-        f"{what} at {in_words(rates)}"
-        for what, rates in (("evaluated videos run", own), ("real clips", others))
-        if rates
-    ]
-    return (f"frame rates differ: {', '.join(told)}; the same motion is not the same at another rate",)
 
 
 def facts_of(dataset: Dataset, clips: DataClips | None) -> dict[str, Any]:
