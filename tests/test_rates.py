@@ -8,6 +8,7 @@ import pytest
 import vidgan
 from commands import vidgan as command
 from videos import number_of, write_video
+from vidgan.data.dataset import LongClips
 from vidgan.data.rates import in_words, mixed_rates, rate_counts, same_rates
 from vidgan.data.store import open_prepared
 
@@ -53,6 +54,9 @@ def test_mixed_rates_are_told(tmp_path: Path, capsys: Capture) -> None:
     told = "frame rates differ, 24/s (2 clips), 12/s (1): `vidgan prepare --fps R` resamples: 1 (2.mp4)"
     assert f"remark: {told}" in command(capsys, "inspect", tmp_path / "made").out
     assert told in map(str, vidgan.inspect(tmp_path / "made").remarks)
+    kept = LongClips(open_prepared(tmp_path / "made"), np.array([2, 1]), 8)
+    assert kept.rates().tolist() == pytest.approx([12, 24])
+    assert kept.rate(1) == pytest.approx(24)
     experiment = vidgan.preset("demo")
     vidgan.Trainer(experiment, tmp_path / "made", workers=0)
     assert told in capsys.readouterr().out

@@ -23,6 +23,7 @@ from vidgan.data.resize import Resizer
 from vidgan.data.store import open_prepared
 from vidgan.data.timeline import Timeline
 from vidgan.data.video import BrokenClipError, VideoFile, VideoPart
+from vidgan.run.logs import read_lines
 from vidgan.sample.video_io import write_clip
 
 Video = NDArray[np.uint8]
@@ -265,6 +266,25 @@ def test_holes_and_wrong_stamps_never_stop_other_videos(
     videos = open_videos(source)
     assert [videos.info(index).frames for index in range(4)] == [22, 22, 72, 22]
     assert [remark.names for remark in videos.remarks] == [("hour.mkv", "years.mkv")]
+    out = tmp_path / "results.jsonl"
+    command = (
+        "evaluate",
+        source,
+        "--real",
+        source,
+        "--protocol",
+        "frechet-random",
+        "--size",
+        32,
+        "--fit",
+        "crop",
+    )
+    answer = vidgan(capsys, *command, "--out", out, "--cache", tmp_path / "cache")
+    assert answer.status == 0, answer.err
+    told = "gaps of more than 10 s closed: 2 (hour.mkv, years.mkv)"
+    assert told in answer.err
+    (line,) = read_lines(out)
+    assert line["evaluated"]["remarks"] == line["real"]["remarks"] == [told]
 
 
 FORMATS = {

@@ -118,9 +118,6 @@ def measured(options: Measuring) -> list[dict[str, Any]]:
         chosen = {
             name: adjusted(each, classes=classes_of(options, evaluated)) for name, each in chosen.items()
         }
-    if shares.is_rank_zero:
-        videos = evaluated.videos if isinstance(evaluated, FinishedVideos) else None
-        tell_remarks(*(side for side in (videos, real) if side is not None))
     lines: list[dict[str, Any]] = []
 
     def finished(result: Result) -> None:
@@ -134,11 +131,14 @@ def measured(options: Measuring) -> list[dict[str, Any]]:
         resources = Resources(options.weights, options.mean_clip, options.run_foreign_code, device)
         work = Work(options.cache or default_cache(), shares, begin if shares.is_rank_zero else silent)
         results = evaluate_by(evaluated, real, chosen, resources, work, log, tell=finished)
+    if shares.is_rank_zero:  # now that every file has been looked at
+        videos = evaluated.videos if isinstance(evaluated, FinishedVideos) else None
+        tell_remarks(*(side for side in (videos, real) if side is not None))
     return lines or [result.line() for result in results]
 
 
 def tell_remarks(*sides: Dataset) -> None:
-    """Say what lies beside the videos that were measured and was not read."""
+    """Say what lies beside the videos that were measured and was not read, and what was odd about these."""
     for videos in sides:
         for remark in videos.remarks if isinstance(videos, RawVideos) else ():
             tell(f"{videos.source}: {remark}", to=sys.stderr)

@@ -124,6 +124,12 @@ class LongClips(Dataset):
     def name(self, index: int) -> str:
         return self.dataset.name(self._number(index))
 
+    def rate(self, index: int) -> float | None:
+        return self.dataset.rate(self._number(index))
+
+    def rates(self) -> NDArray[np.float64]:
+        return self.dataset.rates()[self.kept]
+
     def labels(self) -> NDArray[np.int64]:
         return self.dataset.labels()[self.kept]
 

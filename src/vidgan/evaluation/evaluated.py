@@ -318,6 +318,7 @@ class FinishedVideos(Evaluated):
             "videos": len(videos),
             "rates": list(map(list, own.rates())),
             "sizes": list(map(list, own.sizes())),
+            "remarks": list(map(str, videos.remarks)),
         }
 
     def sides(self, name: str, protocol: Protocol, real: Dataset | None) -> Sides:
@@ -418,5 +419,5 @@ def facts_of(dataset: Dataset, clips: DataClips | None) -> dict[str, Any]:
     if isinstance(whole, PreparedDataset):
         facts |= {"source": str(whole.folder), "prepared": to_json(whole.index.spec)}
     elif isinstance(dataset, RawVideos):
-        facts |= {"source": dataset.source}
+        facts |= {"source": dataset.source, "remarks": list(map(str, dataset.remarks))}
     return facts
