@@ -103,7 +103,7 @@ def test_run_directory_taken(capsys: Capture, run: Path) -> None:
 def test_resume_with_a_changed_experiment(capsys: Capture, run: Path) -> None:
     before = snapshot(run)
     answer = vidgan(capsys, *TRAIN, "--out", run, "--resume", "--training.adam.discriminator-rate", 0.5)
-    require_one_line(answer, "training.adam.discriminator_rate", "0.5")
+    require_one_line(answer, "training.adam.discriminator_rate", "0.5", "--init-from")
     assert snapshot(run) == before
 
 
@@ -137,7 +137,7 @@ def test_loss_turned_nan(capsys: Capture, tmp_path: Path) -> None:
     found.state.tensors["level/generator.to_pixels.weight"].fill_(float("inf"))
     checkpoints.save(found.path, found.state)
     answer = vidgan(capsys, *TRAIN[:-1], 4, "--out", out, "--resume")
-    require_one_line(answer, "diverged", "step 3")
+    require_one_line(answer, "diverged", "step 3", "the checkpoint of step 2 is kept")
     assert sorted(path.name for path in (out / "checkpoints").iterdir()) == before
     lines = read_lines(out / "log.jsonl")
     assert [line["step"] for line in lines] == [1, 2, 3]

@@ -15,6 +15,7 @@ from vidgan.data.prepare import prepare_by
 from vidgan.data.store import PrepareSpec
 from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
 from vidgan.evaluation.memorisation import (
+    ClassDiversity,
     Copying,
     Nearest,
     NetworkFeatures,
@@ -198,6 +199,9 @@ def test_a_class_with_one_mode_is_named() -> None:
     assert [each.name for each in found if each.collapsed] == [dataset.classes[3]]
     assert found[0].name == dataset.classes[3]
     assert all(each.ratio == 1 for each in found[1:])
+    # As the collapse detector has it: docs/monitoring.md tells of 0.15.
+    assert ClassDiversity("x", 0.149, 1.0).collapsed
+    assert not ClassDiversity("x", 0.151, 1.0).collapsed
 
 
 def test_a_jump_is_the_largest_step_over_the_mean() -> None:

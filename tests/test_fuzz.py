@@ -151,7 +151,7 @@ def test_damaged_input_is_read_or_refused(kind: str, tmp_path: Path) -> None:
             raise AssertionError(f"case {number}: {done}") from error
         shutil.rmtree(target)
     assert [text for text in said if "\n" in text] == []
-    assert len(said) > 1
+    assert said
 
 
 WORDS = st.sampled_from(fuzz.VALUES).filter(lambda word: "\x00" not in word)

@@ -1,15 +1,21 @@
 """Options whose value makes no sense end with one line, status 2 and nothing written."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from commands import require_one_line, snapshot, vidgan
+from runs import make_run
 from vidgan.errors import UserError
 from vidgan.presets import preset, presets
+from vidgan.run.checkpoints import checkpoint_path, save
 from vidgan.run.tiny import tiny
 from vidgan.sample.video_io import FORMATS, RATES, write_clip
+from vidgan.tensor_file import State
+from vidgan.train.loop import kept
 
 Capture = pytest.CaptureFixture[str]
 TRAIN = ("train", "demo", "--tiny", "--data", "synthetic", "--workers", 0, "--steps", 1)
@@ -81,6 +87,25 @@ def test_evaluate(run: Path, capsys: Capture, options: tuple[object, ...], words
     before = snapshot(run)
     require_one_line(vidgan(capsys, "evaluate", run, *options), *words)
     assert snapshot(run) == before
+
+
+@pytest.mark.parametrize(
+    "option", ["--runs 2", "--raw", "--checkpoint best", "--checkpoint 3", "--sigma 0.5", "--classes a"]
+)
+def test_options_of_a_model_for_files(tmp_path: Path, capsys: Capture, option: str) -> None:
+    np.save(tmp_path / "clips.npy", np.zeros((2, 4, 16, 16, 3), np.uint8))
+    evaluate = ("evaluate", tmp_path / "clips.npy", "--protocol", "psd", "--real", tmp_path / "clips.npy")
+    answer = vidgan(capsys, *evaluate, *option.split())
+    require_one_line(answer, option.split()[0], "holds finished videos")
+
+
+def test_no_checkpoint_is_promised_that_is_not_there(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    trainer: Any = SimpleNamespace(run=run, state=SimpleNamespace(index=0))
+    assert kept(trainer).startswith("no checkpoint was written before")
+    for step in (1, 4):
+        save(checkpoint_path(run.checkpoints, 1, step), State({}, {"level": 1, "step": step}))
+    assert kept(trainer) == "the checkpoint of step 4 is kept and can be sampled"
 
 
 @pytest.mark.parametrize("suffix", FORMATS)

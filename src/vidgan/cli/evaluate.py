@@ -2,6 +2,7 @@
 
 import math
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -90,6 +91,13 @@ class Options(Measuring):
     """look for copied clips; add --help for its options"""
     train_classifier: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """make a network to measure with; add --help"""
+
+
+OF_A_MODEL: Mapping[str, object] = {
+    **dict.fromkeys(("sigma", "threshold", "runs", "statistics_sigma")),
+    **{"classes": (), "raw": False, "checkpoint": "last"},
+}
+"""options that mean nothing for finished videos, and their defaults"""
 
 
 def run(args: list[str]) -> int:
@@ -200,9 +208,10 @@ def sides_of(options: Measuring, opening: Opening) -> tuple[Evaluated, Dataset |
         if options.data is not None:
             return ModelSamples.of(model, path), open_data(options.data, model.experiment), log
         return *open_sides(model, options.real, opening), log
-    for name in ("sigma", "threshold", "classes"):
-        if getattr(options, name) not in (None, ()):
-            raise UserError(f"--{name} says how a model is sampled; {path} holds finished videos")
+    for name, default in OF_A_MODEL.items():
+        if getattr(options, name) != default:
+            option = name.replace("_", "-")
+            raise UserError(f"--{option} says how a model is sampled; {path} holds finished videos")
     videos = open_videos(path, options.size)
     real: Path | Dataset | None = options.real
     if options.data is not None:

@@ -15,6 +15,7 @@ from vidgan.evaluation.metrics.features import Floats, squared_distances
 from vidgan.evaluation.metrics.frames import Bytes, aligned_distances, pair_distances, step_distances
 from vidgan.evaluation.protocols.base import EvaluationBatch, Extractor
 from vidgan.evaluation.rows import Begin, silent
+from vidgan.run.collapse import CollapseSpec
 from vidgan.run.experiment import whole_window
 from vidgan.sample.model import Model
 from vidgan.sample.noise import Scaled, Truncation
@@ -204,8 +205,8 @@ def compare_each_real(real: Sequence[Nearest]) -> Copying:
     return limits._replace(copies=copies, share=float(np.mean(copies)))
 
 
-COLLAPSED: Final = 0.25
-"""a class whose samples are apart by less than this part of what real clips are has collapsed; as the watch has it"""
+COLLAPSED: Final = CollapseSpec().one_mode_ratio
+"""a class whose samples are apart by less than this part of what real clips are has collapsed, as for the detector"""
 JUMP: Final = 5.0
 """largest step over the mean one from which on an interpolation jumps"""
 

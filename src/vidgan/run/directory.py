@@ -220,10 +220,14 @@ class RunDirectory:
             if not line.startswith((*MAY_CHANGE, *own_steps))
         ]
         if changed:
-            raise UserError(f"cannot resume {self.path}: the experiment has changed: {'; '.join(changed)}")
+            raise UserError(
+                f"cannot resume {self.path}: the experiment has changed: {'; '.join(changed)}. Give the values that "
+                f"it has, or start a new run from its weights with --init-from {self.path}"
+            )
         if data.fingerprint != self.data.fingerprint:
             raise UserError(
-                f"cannot resume {self.path}: the data have changed since it started ({self.data.source})"
+                f"cannot resume {self.path}: the data have changed since it started ({self.data.source}). Put those "
+                f"back, or start a new run from its weights with --init-from {self.path}"
             )
 
     def resume(self, experiment: Experiment, command: Sequence[str], processes: int = 1) -> None:

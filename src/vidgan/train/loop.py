@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from vidgan.errors import UserError
+from vidgan.run.checkpoints import steps_of
 from vidgan.run.distributed import Replicas
 from vidgan.run.experiment import Share
 from vidgan.train.callbacks import TrainContext
@@ -94,7 +95,7 @@ def tick(trainer: TrainContext, meter: "Meter", monitor: Monitor | None) -> None
             callback.on_tick(trainer, means)
         except UserError as error:
             fault = error
-    check_finite(means, state.steps)
+    check_finite(means, state.steps, kept(trainer))
     (failed,) = replicas.agree(fault is not None)
     if failed:
         trainer.finished = False
@@ -217,12 +218,22 @@ def smaller_micro_batch(share: Share) -> int | None:
     return next((size for size in range(share.per_pass // 2, 0, -1) if share.clips % size == 0), None)
 
 
-def check_finite(scalars: Mapping[str, float], step: int) -> None:
-    """Raise :class:`UserError` for the first scalar that is NaN or infinite."""
+def kept(trainer: TrainContext) -> str:
+    """Which checkpoints of the level in training there are, in words."""
+    if trainer.run is None:
+        return "nothing is kept"
+    steps = steps_of(trainer.run.checkpoints, trainer.state.index + 1)
+    if not steps:
+        return "no checkpoint was written before (--reporting.checkpoint says how often one is)"
+    return f"the checkpoint of step {steps[-1]} is kept and can be sampled"
+
+
+def check_finite(scalars: Mapping[str, float], step: int, kept: str) -> None:
+    """Raise :class:`UserError` for the first scalar that is NaN or infinite; ``kept`` says which checkpoints stay."""
     for name, value in scalars.items():
         if not math.isfinite(value):
             raise UserError(
-                f"training diverged: {name} is {value} at step {step}; the checkpoints before it are kept and can "
-                "be sampled. Start a new run with lower learning rates or another --seed: resumed, this one would "
+                f"training diverged: {name} is {value} at step {step}; {kept}. "
+                "Start a new run with lower learning rates or another --seed: resumed, this one would "
                 "diverge again"
             )
