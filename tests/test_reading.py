@@ -1,5 +1,6 @@
 """What real files do to a reader: edit lists, foreign tags, orientations, parts, windows, frames that change shape."""
 
+import contextlib
 import shutil
 import struct
 import subprocess
@@ -355,6 +356,20 @@ def test_animations_show_each_frame_as_long_as_they_say(tmp_path: Path) -> None:
     clip = Animation(tmp_path / "foreign.webp", "foreign", 0).open(Resizer(8, "area"))
     assert clip.rate == pytest.approx(1000 / 150)
     assert (np.stack(list(clip.frames)) == three[[0, 1, 2, 2]]).all()
+
+
+def test_damaged_animations_end_in_one_line(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    write_clip(tmp_path / "a.webp", rng.integers(0, 256, (4, 16, 16, 3), dtype=np.uint8), 8)
+    data = (tmp_path / "a.webp").read_bytes()
+    for number in range(60):
+        mutated = bytearray(data[: len(data) if number % 3 else rng.integers(0, len(data))])
+        for place in rng.integers(0, max(1, len(mutated)), 3 if mutated else 0):
+            mutated[place] = rng.integers(0, 256)
+        (tmp_path / "b.webp").write_bytes(mutated)
+        with contextlib.suppress(BrokenClipError):  # anything else is a fault
+            frames = list(Animation(tmp_path / "b.webp", "b", 0).open(Resizer(8, "area")).frames)
+            assert 1 <= len(frames) <= 1400
 
 
 def test_everything_that_is_read_is_listed(tmp_path: Path) -> None:

@@ -53,6 +53,14 @@ def test_a_short_hole_is_a_frame_that_stays() -> None:
     assert len(timeline(*times, max_gap=5).shown()) == 48
 
 
+def test_stamps_of_any_size_are_bounded() -> None:
+    most = 2**63 - 1
+    for times in ([0, most], [-most, 0, most], [most, -most, 3, most - 1], [5, 4, 3, 2, 1]):
+        for base in (MS, Fraction(1, 10**9), Fraction(10**9)):
+            line = timeline_of([Stamp(time, False) for time in times], base)
+            assert 1 <= len(line.shown()) <= len(times)
+
+
 def test_a_slow_rate_is_no_hole() -> None:
     line = timeline(0, 20_000, 40_000)
     assert line.shown().tolist() == [0, 1, 2]

@@ -6,6 +6,7 @@ all of them come out again.
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
 from itertools import accumulate
@@ -62,7 +63,7 @@ class AnimationReader(Reader):
 
     def read(self, wanted: range) -> Iterator[Frame]:
         numbers = self._shown[wanted.start : wanted.stop : wanted.step].tolist()
-        with Image.open(self._path) as image:
+        with _opened(self._path) as image:
             last, picture = -1, np.empty(0, np.uint8)
             for number in numbers:
                 if number != last:
@@ -93,8 +94,21 @@ def is_transparent(image: Image.Image) -> bool:
 def animation_size(path: Path) -> tuple[int, int]:
     """Height and width of the frames of a WebP; raises ``OSError`` or ``ValueError`` where it is none."""
     _require_size(path)
-    with Image.open(path) as image:
+    with _opened(path) as image:
         return image.height, image.width
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    try:
+        with Image.open(path) as image:
+            yield image
+    except Image.DecompressionBombError as error:
+        raise ValueError("holds more pixels than a frame can have") from error
+    except UNREADABLE:
+        raise
+    except Exception as error:  # damaged bytes make Pillow's parsers raise almost anything
+        raise ValueError(reason_of(error)) from error
 
 
 def is_animation(path: Path) -> bool:
@@ -119,7 +133,7 @@ def _timeline(path: Path, max_gap: float) -> Timeline:
         for chunk in _chunks(file):
             if chunk.name == b"ANMF":
                 durations.append(int.from_bytes(chunk.data[12:15], "little") or UNTOLD)
-            if found := re.search(rb'vidgan:frames="(\d{1,9})"', chunk.data):
+            if chunk.name == b"XMP " and (found := re.search(rb'vidgan:frames="(\d{1,9})"', chunk.data)):
                 count = int(found[1])
     durations = durations or [UNTOLD]
     starts = [0, *accumulate(durations)]

@@ -127,8 +127,8 @@ def usual_interval(gaps: Ticks) -> Fraction | None:
     gaps = np.sort(gaps[gaps > 0])
     if not len(gaps):
         return None
-    median = int(gaps[len(gaps) // 2])
-    usual = gaps[(gaps * 3 > median * 2) & (gaps * 2 < median * 3)]
+    parts = gaps / gaps[len(gaps) // 2]
+    usual = gaps[(parts > 1 / USUAL) & (parts < USUAL)]
     return Fraction(sum(usual.tolist()), len(usual))
 
 

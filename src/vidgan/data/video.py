@@ -107,7 +107,7 @@ def scan_video(path: Path, max_gap: float = MAX_GAP) -> Scan:
         remarks = tuple(_passed_over(container, stream))
         kinds = set(container.format.name.split(","))
     stamps = [Stamp(time, is_key) for time, is_key in seen if time is not None]
-    if base is None or len(stamps) < len(seen):  # as in a stream without a container
+    if not base or len(stamps) < len(seen):  # as in a stream without a container
         stamps, base = [Stamp(number, False) for number in range(len(seen))], 1 / (rate or Fraction(25))
     timeline = timeline_of(stamps, base, max_gap, rate)
     if kinds & ANIMATIONS:
