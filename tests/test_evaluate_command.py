@@ -117,6 +117,7 @@ def test_truncation_and_length_go_on_record(run: Path, capsys: Capture) -> None:
     assert settings["sampling"]["truncation"] == {"is": "Threshold", "limit": 0.5}
     assert settings["sampling"]["averaged"] is False
     assert "real clips are of 10 of" in answer.out
+    assert "real.count: 10000 -> 10" in answer.out
     left = Threshold(limit=0.5).deviation
     assert settings["sampling"]["statistics"]["sigma"] == left
     answer = vidgan(capsys, *command, "--sigma", 0.5, "--statistics-sigma", 1)

@@ -223,6 +223,7 @@ def test_videos_in_order_of_their_classes(form: str, tmp_path: Path, capsys: Cap
     (line,) = read_lines(out)
     assert "30 of the 60 evaluated videos were measured" in line["warnings"][0]
     assert line["warnings"][1].startswith("the evaluated videos are the real ones")
+    assert "real.count" not in answer.out  # there are no more than 60
 
 
 def test_a_short_video_does_not_cut_the_others_in_silence(tmp_path: Path, capsys: Capture) -> None:

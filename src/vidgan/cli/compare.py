@@ -159,11 +159,10 @@ def show(group: Group, dataset: str | None, split: str | None) -> None:
 
 
 def changes(line: Any) -> list[str]:
-    """In what a result differs from the protocol of its name; the number of real clips is the data's."""
+    """In what a result differs from the protocol of its name."""
     if not is_of_this_form(line):
         return ["an older form of the record"]
-    found = changes_of(ALL[line["protocol"]].protocol, line)
-    return [text for text in found if not text.startswith("real.count")]
+    return changes_of(ALL[line["protocol"]].protocol, line)
 
 
 def is_of_this_form(line: Any) -> bool:

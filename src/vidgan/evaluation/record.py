@@ -344,9 +344,13 @@ def copies_log(run: RunDirectory) -> Log:
 
 
 def changes_of(named: Protocol, line: dict[str, Any]) -> list[str]:
-    """In which settings a result differs from the protocol of its name; what that leaves open does not count."""
+    """In which settings a result differs from the protocol of its name; what that leaves open does not count, nor do
+    repetitions, nor that there were no more real clips."""
+    free = ["seed:", "runs:", "sampling"]
+    if not (line.get("real") or {}).get("not_taken"):
+        free.append("real.count:")
     return [
         text
         for text in differences(to_json(named), line["settings"])
-        if ": None -> " not in text and not text.startswith(("seed:", "runs:", "sampling"))
+        if ": None -> " not in text and not text.startswith(tuple(free))
     ]
