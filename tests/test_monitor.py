@@ -170,6 +170,9 @@ def test_gradient_norms_and_singular_values() -> None:
     for parameter in state.level.generator.parameters():
         parameter.grad = torch.randn(parameter.shape, generator=rng)
         squares += float(parameter.grad.double().square().sum())
+    with torch.no_grad():
+        for factor, parameter in enumerate(state.level.generator.parameters(), 1):
+            parameter *= factor
     monitor = Monitor()
     monitor.gradients({"generator": state.level.generator})
     power_iterate(state.level.generator, 300)
@@ -182,6 +185,9 @@ def test_gradient_norms_and_singular_values() -> None:
     }
     assert len(largest) > 5
     assert ours["singular/generator/largest"] == pytest.approx(max(largest.values()), rel=1e-3)
+    middle = sorted(largest.values())[len(largest) // 2]
+    assert min(largest.values()) < middle < max(largest.values())
+    assert ours["singular/generator/median"] == pytest.approx(middle, rel=1e-3)
     assert ours["singular/generator/least"] == pytest.approx(min(largest.values()), rel=1e-3)
 
 

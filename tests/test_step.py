@@ -11,6 +11,7 @@ import catalog
 import steps
 from cascades import GRU, SEPARABLE, frozen_level, level_spec
 from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
+from vidgan.data.window import WindowSpec
 from vidgan.models.cascade import by_label, sample_levels
 from vidgan.models.level import Level
 from vidgan.models.views import DiscriminatorInput
@@ -176,13 +177,13 @@ def test_held_out_clips_are_windows_of_the_level_in_training(
         SyntheticSpec(size=experiment.size, frames=whole_window(experiment).span, clips=8)
     )
     state = TrainState(experiment.replace(classes=len(data.classes)), index, CPU)
-    state.steps, seen, features = 1, list[DiscriminatorInput](), Level.features
+    state.steps, seen, real = 1, list[tuple[int, int]](), monitor_file.random_item
 
-    def recorded(self: Level, batches: list[DiscriminatorInput], *more: object) -> object:
-        seen.extend(batches)
-        return features(self, batches, *more)  # type: ignore[arg-type]
+    def recorded(dataset: object, window: WindowSpec, *more: int) -> object:
+        seen.append((window.frames, window.stride))
+        return real(dataset, window, *more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Level, "features", recorded)
+    monkeypatch.setattr(monitor_file, "random_item", recorded)
     HeldOut(data, state.experiment, data.classes).discriminate(state, Monitor())
-    (batch,), level = seen, experiment.levels[index]
-    assert batch.clip.shape[1:] == (level.trained_frames, 3, level.size, level.size)
+    level = experiment.levels[index]
+    assert set(seen) == {(level.trained_frames, level.stride)}

@@ -7,8 +7,10 @@ import multiprocessing.process
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 import catalog
@@ -159,6 +161,31 @@ def test_a_level_that_fed_another_keeps_its_steps() -> None:
     assert len(trainer.below) == 1
     with pytest.raises(UserError, match="level 1 fed the levels above it at step 1"):
         trainer.fit(steps=2)
+
+
+class Unbalanced:
+    """Six clips of one class, two of the other."""
+
+    classes = ("many", "few")
+    targets = (0, 0, 0, 1, 0, 0, 1, 0)
+
+    def __len__(self) -> int:
+        return 8
+
+    def __getitem__(self, index: int) -> tuple[NDArray[np.uint8], int]:
+        return np.full((8, 24, 24, 3), 20 * index, np.uint8), self.targets[index]
+
+
+def test_weights_are_those_of_the_seed_and_classes_as_often_as_in_the_data(tmp_path: Path) -> None:
+    experiment = catalog.experiments()["demo"]
+    experiment = experiment.replace(training=experiment.training.replace(seed=5))
+    trainer = Trainer(experiment, Unbalanced(), tmp_path / "run", device="cpu", workers=0, progress=False)
+    generator, discriminators = vidgan.build(experiment, classes=2, seed=5)
+    require_equal(trainer.generator.state_dict(), generator.state_dict())
+    require_equal(trainer.discriminators.state_dict(), discriminators.state_dict())
+    trainer.save()
+    assert trainer.model().label_counts == (3, 1)
+    assert vidgan.load(tmp_path / "run", device="cpu").label_counts == (3, 1)
 
 
 def test_a_model_has_the_averaged_weights() -> None:
