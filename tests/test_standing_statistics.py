@@ -278,6 +278,22 @@ def test_every_video_below_has_noise_of_its_own(monkeypatch: pytest.MonkeyPatch)
     assert seen == [(clip, 0.5) for clip in range(BRIEF.batches * BRIEF.clips)]
 
 
+def test_every_video_below_has_the_class_of_its_clip(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Six clips a pass, made from videos in parts of four and two."""
+    seen: list[torch.Tensor] = []
+    embed = Generator.embed_label
+
+    def recorded(self: Generator, label: torch.Tensor) -> torch.Tensor:
+        seen.append(label)
+        return embed(self, label)
+
+    monkeypatch.setattr(Generator, "embed_label", recorded)
+    untrained(with_micro(tiny(preset("demo-cascade")), 4)).sampler()
+    assert [len(label) for label in seen] == [6, 6, 6, 4, 2, 6, 4, 2]
+    for all_of_them, first, last in (seen[2:5], seen[5:]):
+        assert torch.equal(torch.cat([first, last]), all_of_them)
+
+
 def changed_labels(model: Model) -> None:
     model.label_counts = (2, *model.label_counts[1:])
 

@@ -10,11 +10,13 @@ from torch import Tensor
 import catalog
 import steps
 from cascades import GRU, SEPARABLE, frozen_level, level_spec
+from vidgan.data.loader import Batch
 from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
 from vidgan.data.window import WindowSpec
 from vidgan.models.cascade import by_label, sample_levels
 from vidgan.models.level import Level
 from vidgan.models.views import DiscriminatorInput
+from vidgan.nn.layers import Embedding, WeightLayer
 from vidgan.run.distributed import Replicas
 from vidgan.run.experiment import BatchSpec, Experiment, TrainingSpec, whole_window
 from vidgan.seeds import stream
@@ -22,7 +24,7 @@ from vidgan.train import monitor as monitor_file
 from vidgan.train import step as step_file
 from vidgan.train.monitor import HeldOut, Monitor
 from vidgan.train.state import TrainState
-from vidgan.train.step import videos_below
+from vidgan.train.step import mean_scalars, real_input, update_generator, videos_below
 
 CPU = torch.device("cpu")
 
@@ -187,3 +189,62 @@ def test_held_out_clips_are_windows_of_the_level_in_training(
     HeldOut(data, state.experiment, data.classes).discriminate(state, Monitor())
     level = experiment.levels[index]
     assert set(seen) == {(level.trained_frames, level.stride)}
+
+
+def test_the_orthogonal_penalty_is_added_to_the_generators_loss() -> None:
+    """Luc et al. 2020, E.2: its weight times the gradient of ||W W^T * (1 - I)||^2, class embeddings left out."""
+    experiment, found = catalog.experiments()["demo"], []
+    for weight in (0.0, 0.5):
+        training = experiment.training.replace(orthogonal_penalty=weight)
+        state = steps.level_state(experiment.replace(training=training), 0)
+        generator = state.level.generator
+        weights = {name: p.detach().clone().requires_grad_(True) for name, p in generator.named_parameters()}
+        update_generator(state, steps.micro_batches(state)[-1])
+        found.append({name: p.grad.clone() for name, p in generator.named_parameters() if p.grad is not None})
+    without, with_penalty = found
+    layers = [
+        name
+        for name, module in generator.named_modules()
+        if isinstance(module, WeightLayer) and not isinstance(module, Embedding)
+    ]
+    assert len(layers) > 5
+    for name in with_penalty:
+        added = torch.zeros_like(weights[name])
+        if name.removesuffix(".weight") in layers:
+            w = weights[name].flatten(1)
+            gram = w @ w.T
+            (added,) = torch.autograd.grad((gram * (1 - torch.eye(len(w)))).square().sum(), weights[name])
+        torch.testing.assert_close(with_penalty[name] - without[name], 0.5 * added, rtol=1e-6, atol=1e-9)
+
+
+def test_the_average_is_told_how_many_steps_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first step is number 1: where averaging begins late, or looks back on a part of them, it counts."""
+    state, seen = steps.level_state(catalog.experiments()["demo"], 0), list[int]()
+    assert state.average is not None
+    monkeypatch.setattr(state.average, "update", lambda generator, step: seen.append(step))
+    for _ in range(2):
+        steps.run_step(state)
+    assert seen == [1, 2]
+
+
+def test_real_clips_come_as_the_experiment_says() -> None:
+    """Without classes all labels are 0; the view below is bilinear where views are smooth, else every other pixel."""
+    experiment = catalog.experiments()["demo-cascade"]
+    state = TrainState(experiment, 1, CPU)
+    level = experiment.levels[1]
+    video = torch.randint(0, 256, (3, level.trained_frames, level.size, level.size, 3), dtype=torch.uint8)
+    batch = Batch(video, torch.tensor([1, 0, 1]))
+    below = []
+    for conditional, smooth in ((True, False), (False, True)):
+        state.experiment = experiment.replace(conditional=conditional, classes=2, smooth_views=smooth)
+        seen = real_input(state, batch)
+        assert seen.label.tolist() == ([1, 0, 1] if conditional else [0, 0, 0])
+        assert seen.below is not None
+        below.append(seen.below)
+    values = [set(part.unique().tolist()) <= set(seen.clip.unique().tolist()) for part in below]
+    assert values == [True, False]
+
+
+def test_scalars_are_means_over_micro_batches() -> None:
+    logged = [{"loss": torch.tensor(value)} for value in (1.0, 2.0, 6.0)]
+    assert mean_scalars(logged) == {"loss": torch.tensor(3.0)}

@@ -157,6 +157,10 @@ def test_fit_goes_to_a_step_in_total_and_steps_between_are_kept(tmp_path: Path) 
 
 def test_a_level_that_fed_another_keeps_its_steps() -> None:
     trainer = trainer_of("demo-cascade")
+    trainer.step()
+    low = trainer.experiment.levels[0]
+    assert trainer.model().experiment.levels == (low,), "a model has the levels that there are"
+    assert trainer.model().sample(1).shape == (1, low.frames, 3, low.size, low.size)
     assert trainer.fit(steps=1)
     assert len(trainer.below) == 1
     with pytest.raises(UserError, match="level 1 fed the levels above it at step 1"):
