@@ -24,6 +24,7 @@ from vidgan.data.resize import Resizer
 from vidgan.data.store import open_prepared
 from vidgan.data.timeline import Timeline
 from vidgan.data.video import BrokenClipError, VideoFile, VideoPart
+from vidgan.errors import UserError
 from vidgan.run.logs import read_lines
 from vidgan.sample.video_io import write_clip
 
@@ -201,6 +202,12 @@ def test_frames_that_change_shape_are_an_error_of_their_video(tmp_path: Path) ->
     encode(tmp_path / "b.ts", 5, width=32)
     (tmp_path / "ab.ts").write_bytes((tmp_path / "a.ts").read_bytes() + (tmp_path / "b.ts").read_bytes())
     assert refused(tmp_path / "ab.ts") == "its frames change shape, from 48x32 to 32x32 pixels when resized"
+    for name in ("a.ts", "b.ts"):
+        (tmp_path / name).unlink()
+    videos = open_videos(tmp_path)
+    assert videos.read(0, 0, 3).shape == (3, 32, 48, 3)
+    with pytest.raises(UserError, match="its frames change shape before frame 7"):
+        videos.read(0, 7, 3)
 
 
 def test_recordings_that_were_joined_keep_their_frames(tmp_path: Path) -> None:

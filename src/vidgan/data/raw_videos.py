@@ -126,13 +126,16 @@ class VideoFiles(RawVideos):
         return self._remarks.all()
 
     def read(self, index: int, start: int, frames: int, stride: int = 1) -> Frames:
-        path = self.files[index]
+        path, known = self.files[index], self._look(index)
         with _readable(path):
             reader = _reader(path, Resizer(self.size, FILTER))
             last = start + (frames - 1) * stride
             if start < 0 or frames < 1 or stride < 1 or last >= reader.length:
                 raise UserError(f"{path} has {reader.length} frames: no window {start}..{last} by {stride}")
-            return np.stack(list(reader.read(range(start, last + 1, stride))))
+            window = np.stack(list(reader.read(range(start, last + 1, stride))))
+            if window.shape[1:3] != (known.height, known.width):
+                raise ValueError(f"its frames change shape before frame {start}")
+        return window
 
     def name(self, index: int) -> str:
         return self.files[index].relative_to(self.root).as_posix()
