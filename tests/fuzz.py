@@ -155,7 +155,7 @@ def of_run(folder: Path, out: Path) -> Sequence[Words]:
         ("sample", run, "--out", out, "--clips", 1, "--checkpoint", "best"),
         (*TRAIN, "--steps", 3, "--out", run, *EVERY, "--resume"),
         (*TRAIN, "--steps", 1, "--out", out, "--init-from", run),
-        ("report", run, "--out", out.with_suffix(".html")),
+        ("report", run),
         ("compare", run),
         ("plot", "curves", run, "--scalar", "loss/generator", "--out", out.with_suffix(".svg")),
         ("evaluate", run, "--protocol", "pixel-statistics", "--clips", 4),
@@ -315,6 +315,29 @@ def of_saved(folder: Path, out: Path) -> Sequence[Words]:
     )
 
 
+def make_results(folder: Path) -> None:
+    """Of several protocols, a class-conditional one and one with a table, of two runs."""
+    for seed in (0, 1):
+        run = folder / f"run{seed}"
+        command(*TRAIN, "--steps", 1, "--out", run, "--seed", seed)
+        for words in (("oracle-accuracy", "frechet-random"), ("motion-by-class", "frechet-random-by-class")):
+            command("evaluate", run, "--protocol", *words, "--clips", 16, "--real-clips", 32)
+        for file in sorted(run.rglob("*.safetensors")):
+            file.unlink()
+
+
+def of_results(folder: Path, out: Path) -> Sequence[Words]:
+    runs, figure = (folder / "run0", folder / "run1"), ("--out", out.with_suffix(".svg"))
+    return (
+        ("compare", *runs),
+        ("compare", folder / "run0/metrics.jsonl", "--dataset", "UCF-101"),
+        ("compare", *runs, "--by-class"),
+        ("plot", "futures", *runs, *figure),
+        ("plot", "curves", *runs, "--protocol", "frechet-random", *figure),
+        ("report", runs[0]),
+    )
+
+
 KINDS = {
     "run": Kind(make_run, of_run),
     "predictor": Kind(make_predictor, of_predictor),
@@ -326,6 +349,7 @@ KINDS = {
     "published": Kind(make_published, of_published),
     "experiment": Kind(make_experiment, of_experiment),
     "saved": Kind(make_saved, of_saved),
+    "results": Kind(make_results, of_results),
 }
 ARGUMENTS = "arguments"
 """the kind of case whose input is whole and whose options are not"""
