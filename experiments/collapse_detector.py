@@ -12,7 +12,7 @@ from pathlib import Path
 from vidgan.cli import main as vidgan
 from vidgan.run.collapse import RULES, CollapseDetector
 from vidgan.run.directory import RunDirectory
-from vidgan.run.logs import read_lines
+from vidgan.run.logs import read_ticks
 
 HEALTHY = (("demo", 4), ("demo-cascade", 3), ("demo-cascade-no-matching", 3))
 """presets, and how many seeds of each"""
@@ -57,7 +57,7 @@ def train(out: Path, steps: int, tiny: bool, failing: bool) -> list[Path]:
 def row(path: Path) -> str:
     """A run in the table: how long it was watched, alarms, the severest reading of each rule."""
     run = RunDirectory.open(path)
-    lines, told = read_lines(run.log.path), []
+    lines, told = read_ticks(run.log.path), []
     worst: dict[str, float] = {}
     ticks = 0
     for level in range(1, len(run.experiment.levels) + 1):

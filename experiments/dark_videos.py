@@ -17,7 +17,7 @@ from vidgan.report.compare import Values, logged, mean_curve
 from vidgan.report.figures import Curve, Plot, save
 from vidgan.run.collapse import COLOURS
 from vidgan.run.directory import RunDirectory
-from vidgan.run.logs import read_lines
+from vidgan.run.logs import read_ticks
 
 BAD_INPUT = 2
 """exit status of what a user can mend, and of a run that diverged"""
@@ -80,7 +80,7 @@ def overrides(name: str, sizes: Sizes) -> list[str]:
 
 def last_step(run: Path) -> int:
     """The last step in a run's log; 0 where there is none."""
-    lines = read_lines(RunDirectory.open(run).log.path) if (run / "experiment.json").exists() else []
+    lines = read_ticks(RunDirectory.open(run).log.path) if (run / "experiment.json").exists() else []
     return max((int(line["step"]) for line in lines), default=0)
 
 

@@ -39,7 +39,7 @@ from vidgan.run.experiment import (
     ReportingSpec,
     StandingStatisticsSpec,
 )
-from vidgan.run.logs import read_lines, seconds_logged
+from vidgan.run.logs import read_results, read_ticks, seconds_logged
 from vidgan.sample.load import load_run
 from vidgan.sample.standing import GivenFrames
 from vidgan.train.trainer import Trainer
@@ -144,7 +144,7 @@ def protocols(evaluated: int) -> dict[str, Protocol]:
 def measure(run: RunDirectory, dataset: Dataset, evaluated: int, work: Work) -> None:
     """Measure the newest checkpoint on held-out clips, unless that is done."""
     step = trained(run)
-    done = {line["protocol"] for line in read_lines(run.metrics.path) if line["step"] == step}
+    done = {line["protocol"] for line in read_results(run.metrics.path) if line["step"] == step}
     missing = {name: each for name, each in protocols(evaluated).items() if name not in done}
     if not missing:
         return
@@ -163,13 +163,13 @@ def measure_copies(run: RunDirectory, evaluated: int, work: Work) -> dict[str, f
         held_out = open_held_out("synthetic-textured", run.experiment)
         copies = CopyBaseline(run.experiment, run.class_names, run.path)
         evaluate_by(copies, held_out, protocols(evaluated), work=work, log=log)
-    return {line["protocol"]: line["value"] for line in read_lines(log.path)}
+    return {line["protocol"]: line["value"] for line in read_results(log.path)}
 
 
 def readings(run: RunDirectory, name: str) -> list[Reading]:
     """What was measured of a run by a protocol, in the order of steps."""
-    seconds = {line["step"]: line["seconds"] for line in read_lines(run.log.path)}
-    lines = [line for line in read_lines(run.metrics.path) if line["protocol"] == name]
+    seconds = {line["step"]: line["seconds"] for line in read_ticks(run.log.path)}
+    lines = [line for line in read_results(run.metrics.path) if line["protocol"] == name]
     return sorted(Reading(line["step"], seconds[line["step"]], line["value"]) for line in lines)
 
 

@@ -3,6 +3,7 @@
 import errno
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -63,3 +64,35 @@ def test_whatever_goes_wrong_is_one_line(
     monkeypatch.setenv("VIDGAN_TRACEBACK", "1")
     with pytest.raises(type(error)):
         vidgan(capsys, "presets")
+
+
+OWN = """
+class Torn:
+    classes = ("a", "b")
+    def __len__(self):
+        return 4
+    def __getitem__(self, index):
+        return {}[index]
+
+torn = Torn()
+
+def broken():
+    return 1 / 0
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("train {file}:broken --data synthetic --out {out}", "line 12: ZeroDivisionError: division by zero"),
+        ("train demo --tiny --data {file}:torn --workers 0 --out {out}", "line 7: KeyError: 0"),
+        ("train demo --tiny --data {file}:broken --out {out}", "line 12: ZeroDivisionError"),
+    ],
+)
+def test_a_fault_in_the_users_own_file_is_named_there(
+    capsys: Capture, tmp_path: Path, words: str, said: str
+) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(OWN)
+    answer = vidgan(capsys, *words.format(file=file, out=tmp_path / "out").split())
+    require_one_line(answer, str(file), said)

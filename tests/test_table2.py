@@ -17,8 +17,8 @@ def run_with(path: Path, seconds_per_step: float, values: dict[int, float]) -> R
     run = make_run(path)
     write_log(run, [tick(step, {}, seconds=step * seconds_per_step) for step in values])
     for step, value in values.items():
-        run.metrics.append({"protocol": "ssim-best-of-100", "step": step, "value": value})
-        run.metrics.append({"protocol": "frechet-random", "step": step, "value": 10 * value})
+        run.metrics.append({"protocol": "ssim-best-of-100", "step": step, "settings": {}, "value": value})
+        run.metrics.append({"protocol": "frechet-random", "step": step, "settings": {}, "value": 10 * value})
     return run
 
 
@@ -77,7 +77,7 @@ def test_a_report_is_of_what_was_measured_so_far(tmp_path: Path) -> None:
     run = run_with(tmp_path / "tsru-p-0", 1, {10: 0.1, 20: 0.2})
     make_run(tmp_path / "tsru-p-1")
     for name, value in (("ssim-best-of-100", 0.7), ("frechet-random", 3.0)):
-        copies_log(run).append({"protocol": name, "step": None, "value": value})
+        copies_log(run).append({"protocol": name, "step": None, "settings": {}, "value": value})
     given = Namespace(
         out=tmp_path, minutes=1, units=["tsru-p", "convgru"], seeds=2, turn=10, evaluated=8, report=True
     )

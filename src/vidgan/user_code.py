@@ -86,6 +86,16 @@ def code_hash(path: str | Path) -> str:
         raise UserError(f"there is no Python file {path}") from error
 
 
+def place_in(error: BaseException) -> str | None:
+    """Where in a user's file an error came up, and what it is, in one line; None where it passed no such file."""
+    passed = [
+        f"{frame.f_code.co_filename}, line {line}: "
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if str(frame.f_globals.get("__name__")).startswith(PREFIX)
+    ]
+    return f"{passed[-1]}{_brief(error)}" if passed else None
+
+
 def _import(module: str, said: str, file: Path) -> ModuleType:
     try:
         return importlib.import_module(module)

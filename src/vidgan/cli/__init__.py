@@ -114,6 +114,10 @@ def told(error: Exception) -> int:
         return _fail(f"there is not enough memory for what is asked: {brief}")
     if isinstance(error, OSError) and error.errno is not None:
         return _fail(f"{error.strerror}: {error.filename or 'while reading or writing'}")
+    from vidgan.user_code import place_in
+
+    if (place := place_in(error)) is not None:
+        return _fail(f"{place}; VIDGAN_TRACEBACK=1 shows all of it")
     kind = type(error).__name__
     _fail(
         f"unexpected, and a fault of vidgan: {kind}: {brief}; VIDGAN_TRACEBACK=1 shows where, please report it"

@@ -30,6 +30,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
 from vidgan.errors import UserError
 from vidgan.names import tell
+from vidgan.user_code import place_in
 
 LEFT_TO_THE_PARENT = (signal.SIGINT, signal.SIGTERM)
 """signals that do not end a worker"""
@@ -109,6 +110,8 @@ class _Failure(NamedTuple):
     def of(cls, error: Exception) -> "_Failure":
         if isinstance(error, UserError):
             return cls(str(error), True)
+        if (place := place_in(error)) is not None:  # in a dataset of the user's own
+            return cls(place, True)
         return cls("".join(traceback.format_exception(error)), False)
 
     def error(self) -> Exception:
