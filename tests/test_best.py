@@ -72,7 +72,7 @@ def scripted(values: list[float]) -> Callable[..., list[Number]]:
 
     def evaluate_by(samples: ModelSamples, *args: Any) -> list[Number]:
         *_, log, marks = args
-        log.append({"protocol": "p", "value": left[0], "step": samples.step, **marks})
+        log.append(result(samples.step, left[0], **marks))
         return [Number(left.pop(0))]
 
     return evaluate_by
@@ -161,7 +161,7 @@ def test_only_the_top_level_is_measured_and_against_what_is_named(
         *_, log, marks = args
         (asked,) = by.values()
         seen.append((samples.step, len(samples.model.generators), against, asked.clips))
-        log.append({"protocol": "pixel-statistics", "value": 1.0, "step": samples.step, **marks})
+        log.append(result(samples.step, 1.0, **marks))
         return [Number(1.0)]
 
     monkeypatch.setattr(validate, "evaluate_by", evaluate_by)
