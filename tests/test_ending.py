@@ -167,3 +167,10 @@ def test_a_level_that_time_has_ended_stays_finished(tmp_path: Path) -> None:
         trainer = Trainer(longer, data(asked), tmp_path / "run", device="cpu", workers=0, progress=False)
         assert trainer.fit(minutes=minutes)
         assert trainer.state.steps == reached
+
+
+def test_a_level_that_is_told_to_stop_as_its_time_runs_out_is_not_finished(tmp_path: Path) -> None:
+    trainer = trainer_of(tmp_path / "run")
+    trainer.stop("a test")
+    assert not trainer.fit(minutes=0.0)
+    assert finished(tmp_path / "run") == {1: False}
