@@ -210,6 +210,22 @@ def test_frames_that_change_shape_are_an_error_of_their_video(tmp_path: Path) ->
         videos.read(0, 7, 3)
 
 
+def test_pixels_of_an_impossible_shape_take_no_memory(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "a.mov"), "w") as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        assert isinstance(stream, VideoStream)
+        stream.height, stream.width, stream.pix_fmt = 32, 48, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = Fraction(1, 2)
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(picture(0), "rgb24")))
+        container.mux(stream.encode())
+    data = bytearray((tmp_path / "a.mov").read_bytes())
+    struct.pack_into(">II", data, data.index(b"pasp") + 4, 1, 32767)
+    (tmp_path / "a.mov").write_bytes(data)
+    clip = VideoFile(tmp_path / "a.mov", "a", 0).open(Resizer(64, "bilinear"))
+    with pytest.raises(BrokenClipError, match="its frames would be 64x1398059 pixels"):
+        next(clip.frames)
+
+
 def test_recordings_that_were_joined_keep_their_frames(tmp_path: Path) -> None:
     encode(tmp_path / "a.ts", 22)
     (tmp_path / "twice.ts").write_bytes(2 * (tmp_path / "a.ts").read_bytes())

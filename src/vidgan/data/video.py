@@ -54,6 +54,8 @@ ANIMATIONS = {"gif", "apng"}
 """formats that say how long the last frame is shown"""
 SOUGHT = {"mp4", "matroska", "webm"}
 """formats in which a frame is found without decoding from the start; elsewhere its time stamp may change by that"""
+MOST_PIXELS = 2**26
+"""of a resized frame: more are of a shape that is wrong"""
 FAR = 32
 """frames that are rather decoded than sought"""
 COVER = Disposition.attached_pic
@@ -267,7 +269,9 @@ class _Shown:
             return before
         own = frame.height, frame.width
         if own not in self._sizes:
-            self._sizes[own] = self._resizer.target(*own, self._aspect)
+            height, width = self._sizes[own] = self._resizer.target(*own, self._aspect)
+            if height * width > MOST_PIXELS:
+                raise ValueError(f"its frames would be {width}x{height} pixels")
         picture = self._orientation.apply(self._resizer.video_frame(frame, *self._sizes[own]))
         if before is not None and before.shape != picture.shape:
             old, new = (f"{shape[1]}x{shape[0]}" for shape in (before.shape, picture.shape))
