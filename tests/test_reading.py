@@ -318,6 +318,7 @@ FORMATS = {
         {"x264-params": "open-gop=1:b-pyramid=normal:bframes=3:b-adapt=0:scenecut=0"},
     ),
     "b.avi": ("mpeg4", {}),
+    "reordered.avi": ("libx264", {"x264-params": "bframes=3:b-adapt=0"}),
     "c.webm": ("libvpx-vp9", {"cpu-used": "8"}),
     "d.ts": ("libx264", {}),
     "e.mpg": ("mpeg2video", {}),

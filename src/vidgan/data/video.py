@@ -108,10 +108,14 @@ def scan_video(path: Path, max_gap: float = MAX_GAP) -> Scan:
         base, rate = stream.time_base, stream.guessed_rate or stream.average_rate
         remarks = tuple(_passed_over(container, stream))
         kinds = set(container.format.name.split(","))
+        reorders = bool(stream.codec_context.has_b_frames)
     stamps = [Stamp(time, is_key) for time, is_key in seen if time is not None]
     if not base or len(stamps) < len(seen):  # as in a stream without a container
         stamps, base = [Stamp(number, False) for number in range(len(seen))], 1 / (rate or Fraction(25))
     timeline = timeline_of(stamps, base, max_gap, rate)
+    if reorders and all(a.time <= b.time for a, b in itertools.pairwise(stamps)):
+        # Frames are shown in another order than they are sent in, and the container does not know: AVI.
+        timeline = timeline.by_order()
     if kinds & ANIMATIONS:
         timeline = timeline.holding(float(held * base), max_gap)
     return Scan(path, timeline, bool(kinds & SOUGHT), (*timeline.remarks, *remarks))
