@@ -210,6 +210,21 @@ def test_frames_that_change_shape_are_an_error_of_their_video(tmp_path: Path) ->
         videos.read(0, 7, 3)
 
 
+def test_a_coding_without_a_decoder_is_named(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+        stream = container.add_stream("ffv1", rate=25)
+        assert isinstance(stream, VideoStream)
+        stream.height, stream.width, stream.pix_fmt = 32, 48, "yuv420p"
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(picture(0), "rgb24")))
+        container.mux(stream.encode())
+    data = (tmp_path / "a.mkv").read_bytes()
+    assert b"V_FFV1" in data
+    (tmp_path / "a.mkv").write_bytes(data.replace(b"V_FFV1", b"V_NONE"))
+    assert refused(tmp_path / "a.mkv") == "is in a coding that FFmpeg cannot decode"
+    with pytest.raises(UserError, match="is in a coding that FFmpeg cannot decode"):
+        open_videos(tmp_path)
+
+
 def test_pixels_of_an_impossible_shape_take_no_memory(tmp_path: Path) -> None:
     with av.open(str(tmp_path / "a.mov"), "w") as container:
         stream = container.add_stream("mpeg4", rate=25)

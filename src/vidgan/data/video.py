@@ -296,6 +296,10 @@ def _open(path: Path) -> tuple[InputContainer, VideoStream]:
         raise ValueError("holds a cover picture and no video" if covers else "holds no video stream")
     best = container.streams.best("video")
     stream = next((stream for stream in streams if stream is best), streams[0])
+    decoder: object = stream.codec_context  # PyAV's own type says that there is one
+    if decoder is None:
+        container.close()
+        raise ValueError("is in a coding that FFmpeg cannot decode")
     stream.thread_count = 1  # the worker processes fill the cores
     return container, stream
 
