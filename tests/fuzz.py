@@ -46,6 +46,7 @@ class Kind(NamedTuple):
 class Outcome(NamedTuple):
     """What a command did."""
 
+    verb: str
     status: int
     """of the process; negative: killed by a signal"""
     err: str
@@ -62,6 +63,8 @@ class Outcome(NamedTuple):
         if "Traceback" in self.err:
             return "a traceback"
         told = [line for line in lines if line.startswith("vidgan: error: ")]
+        if self.verb == "inspect" and not told:  # it found damage, and lists it
+            return None
         if self.status == REFUSED and (len(told) != 1 or lines[-1] != told[0]):
             return f"status 2 and {len(told)} lines that say why"
         return None
@@ -75,7 +78,9 @@ def run(words: Sequence[object], folder: Path) -> Outcome:
     if not child:
         _be(list(map(str, words)), folder, err)
     status = _ending(child, began + SECONDS)
-    return Outcome(status, err.read_text(errors="replace"), time.monotonic() - began)
+    return Outcome(
+        str(words[0]) if words else "", status, err.read_text(errors="replace"), time.monotonic() - began
+    )
 
 
 def _be(words: list[str], folder: Path, err: Path) -> None:
