@@ -32,6 +32,9 @@ CASES: Final[dict[str, tuple[str, ...]]] = {
         "test_reading.py::test_holes_and_wrong_stamps_never_stop_other_videos",
         "test_reading.py::test_recordings_that_were_joined_keep_their_frames",
     ),
+    "parts of long videos, also of AVI whose frames are sent in another order": (
+        "test_reading.py::test_windows_and_parts_are_those_of_the_whole",
+    ),
     "frame rates that differ": ("test_rates.py",),
     "awkward names": ("test_names.py",),
     "files that are never mentioned: other suffixes, dead links": ("test_listing.py",),
