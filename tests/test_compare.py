@@ -169,6 +169,7 @@ ORIGINAL = {262.5, 116.4, 94.0, 127.1, 109.8, 103.3}
         (bair("balanced-test", 30_000, real__windows=3), {31.8}),
         (bair("test", 2048), set()),
         (bair("test", 256, real__count=128), set()),
+        (bair("test", 128, real__count=256), set()),
         (bair("test", 30_000), set()),
         (bair("train", 256), set()),
         (bair("test", 256, source__size=32), set()),
