@@ -33,7 +33,7 @@ from vidgan.run.checkpoints import checkpoint_path, cut_logs, latest, save
 from vidgan.run.directory import RunDirectory
 from vidgan.tensor_file import State
 
-CASES = 60
+CASES = 100
 """of each kind"""
 SECONDS = 20
 
