@@ -36,10 +36,11 @@ class StepSettings(Settings):
 def step_flops(experiment: Experiment, index: int) -> int:
     """Floating-point operations of a step (a multiply and an add are two), counted on the meta device.
 
-    Convolutions and matrix products alone, forward and backward. What checkpointing recomputes is not
-    counted: it is no progress.
+    Convolutions and matrix products alone, forward and backward, as the papers' layers do them: what checkpointing
+    recomputes is no progress, and what folding saves is no loss.
     """
-    trainee = Trainee(with_checkpointing(experiment, False), index, torch.device("meta"))
+    plain = experiment.replace(training=experiment.training.replace(folded=False))
+    trainee = Trainee(with_checkpointing(plain, False), index, torch.device("meta"))
     with FlopCounterMode(display=False) as counter:
         trainee.step()
     return counter.get_total_flops()

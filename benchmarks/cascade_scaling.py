@@ -18,6 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from interleaved import Case, Measure, interleave, peak_bytes, show_machine
 from training import with_batch, with_width
 from vidgan.models.level import LevelSpec
+from vidgan.nn.layers import fold_resizing
 from vidgan.presets import preset
 from vidgan.report.figures import Curve, Plot, Point, save
 from vidgan.run.experiment import Experiment
@@ -78,6 +79,7 @@ def computed(subject: Subject, clips: int) -> Cost:
     with LiveTensors() as live:
         dry_run = DryRun(experiment, subject.level, META)
         prime(dry_run.state)
+        fold_resizing(dry_run.state.level, False)
         with FlopCounterMode(display=False) as counter:
             dry_run.step()
     return Cost(live.most, counter.get_total_flops() // clips)

@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from interleaved import Case, Settings, interleave, mib, options, peak_bytes, show_machine, timed
 from training import with_width
 from vidgan.models.cascade import FrozenLevel, below_of, by_label, sample_levels
-from vidgan.nn.layers import initialise, undrawn_weights
+from vidgan.nn.layers import fold_resizing, initialise, undrawn_weights
 from vidgan.nn.norm import RecordedStatistics, StandingStatistics
 from vidgan.presets import preset
 from vidgan.run.experiment import Experiment
@@ -69,8 +69,12 @@ def main(settings: SamplingSettings) -> None:
     if settings.width is not None:
         experiment = with_width(experiment, settings.width)
     counted = Sampler(experiment, settings.clips, torch.device("meta"))
+    for level in counted.levels:
+        fold_resizing(level.generator, False)  # operations as the paper's layers do them
     with FlopCounterMode(display=False) as counter:
         counted.sample()
+    for level in counted.levels:
+        fold_resizing(level.generator, True)
     flops = counter.get_total_flops()
     top = experiment.levels[-1]
     widths = ", ".join(str(level.generator.width) for level in experiment.levels)

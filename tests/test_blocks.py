@@ -14,11 +14,10 @@ from vidgan.nn.blocks import (
     GeneratorBlock,
     SeparableBlock,
     SeparableConv,
-    nearest_upsample,
-    pair_mean,
 )
 from vidgan.nn.layers import WeightLayer
 from vidgan.nn.norm import BatchNormSpec, BatchStatistics, Clock, ConditionalNormReLU, Context
+from vidgan.nn.resizing import nearest_upsample, pair_mean
 from vidgan.spec import SpecError
 
 F64 = torch.float64

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from vidgan.nn import norm
 from vidgan.nn.norm import (
     BatchNormAllFramesSpec,
     BatchNormSpec,
@@ -208,20 +209,29 @@ def test_fused_operations_pass_gradcheck() -> None:
     x = random(2, 2, 3, 2, 2).requires_grad_()
     scale, shift = random(2, 2, 3, seed=1).requires_grad_(), random(2, 2, 3, seed=2).requires_grad_()
     assert torch.autograd.gradcheck(scale_shift_relu, (x, scale, shift))
-    for axes in ((0, 3, 4), (0, 1, 3, 4)):
-        assert torch.autograd.gradcheck(lambda x, axes=axes: mean_and_square(x, axes), (x,))
+    for over_time in (False, True):
+        assert torch.autograd.gradcheck(lambda x, whole=over_time: mean_and_square(x, whole), (x,))
 
 
-def test_fused_operations_match_plain_ones() -> None:
+@pytest.mark.parametrize("block", [norm.BLOCK, 5 * C * H * W])
+def test_fused_operations_match_plain_ones(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the size of the blocks that a CPU works on at a time, the last of which is smaller."""
+    monkeypatch.setattr(norm, "BLOCK", block)
     x, scale, shift = video(), random(B, T, C, seed=1), random(B, T, C, seed=2)
     expected = torch.relu(x * scale[..., None, None] + shift[..., None, None])
     torch.testing.assert_close(scale_shift_relu(x, scale, shift), expected)
-    first, second = mean_and_square(x, (0, 3, 4))
+    first, second = mean_and_square(x, False)
     for t in range(T):
         for c in range(C):
             values = x[:, t, c].reshape(-1)
             torch.testing.assert_close(first[0, t, c, 0, 0], sum(values) / len(values))
             torch.testing.assert_close(second[0, t, c, 0, 0], sum(v * v for v in values) / len(values))
+    weight, gradients = video(seed=5), []
+    for use in (scale_shift_relu, lambda x, a, b: torch.relu(x * a[..., None, None] + b[..., None, None])):
+        leaves = [leaf.clone().requires_grad_() for leaf in (x, scale, shift)]
+        gradients.append(torch.autograd.grad((use(*leaves) * weight).sum(), leaves))
+    for ours, plain in zip(*gradients, strict=True):
+        torch.testing.assert_close(ours, plain)
 
 
 def test_an_input_that_is_used_twice_keeps_its_gradient() -> None:

@@ -15,6 +15,7 @@ from vidgan.models.generator import Below, Encoder, Generator, Stage
 from vidgan.models.joint import joint_name
 from vidgan.models.level import AdversarialLevel, Level, LevelSpec
 from vidgan.models.views import DiscriminatorInput
+from vidgan.nn.layers import fold_resizing
 from vidgan.nn.norm import BatchStatistics
 from vidgan.seeds import stream
 
@@ -78,6 +79,8 @@ def networks_of(spec: LevelSpec, classes: int, below: Below | None) -> tuple[Net
     """The same of a level whose input is known; presets share levels, so each is counted once."""
     with torch.device("meta"):
         level = Level(spec, classes, below)
+    # What the papers' layers do is counted, not the less that is computed.
+    fold_resizing(level, False)
     found = {name: dict(parts_of(module)) for name, module in named_networks(level)}
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         seen = {name: watch(parts, counter.get_total_flops) for name, parts in found.items()}

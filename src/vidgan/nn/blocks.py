@@ -1,6 +1,7 @@
 """Residual blocks: those of BigGAN and of BigGAN-deep, in two dimensions, in three, and separable."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Protocol
 
 import torch
@@ -9,16 +10,12 @@ from torch import Tensor, nn
 
 from vidgan.nn.layers import Conv2d, Conv3d
 from vidgan.nn.norm import BatchNormSpec, ConditionalNormReLU, Context, NormSpec
+from vidgan.nn.resizing import average_pool, nearest_upsample, pair_mean
 from vidgan.shapes import as_video, fold_time, from_clip, to_clip, unfold_time
 from vidgan.spec import Spec, require
 
 
-def nearest_upsample(frames: Tensor) -> Tensor:
-    """Nearest-neighbour upsampling of frames (N C H W) by 2."""
-    return F.interpolate(frames, scale_factor=2.0, mode="nearest")
-
-
-def on_frames(layer: nn.Module, x: Tensor) -> Tensor:
+def on_frames(layer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """Apply a frame layer to every step of a video (B T C H W)."""
     return unfold_time(layer(fold_time(x)), x.shape[1])
 
@@ -47,7 +44,7 @@ class GeneratorBlock(nn.Module):
     def forward(self, x: Tensor, context: Context = Context()) -> Tensor:
         steps = x.shape[1]
         h = fold_time(self.norm1(x, context))
-        h = self.conv1(nearest_upsample(h) if self.upsample else h)
+        h = self.conv1(h, enlarge=self.upsample)
         h = fold_time(self.norm2(unfold_time(h, steps), context))
         h = self.conv2(h)
         # A 1x1 convolution and nearest upsampling commute: convolve at the lower resolution.
@@ -111,9 +108,15 @@ class DiscriminatorLayer(nn.Module, ABC):
 
     def pool(self, x: Tensor) -> Tensor:
         """A video (B T C H W) average-pooled in height and width by 2, in time by pairs, or as it is."""
-        if self.downsample:
-            x = unfold_time(F.avg_pool2d(fold_time(x), 2), x.shape[1])
+        x = average_pool(x) if self.downsample else x
         return pair_mean(x) if self.halve_time else x
+
+    def convolve_and_pool(self, layer: Conv2d | Conv3d, x: Tensor) -> Tensor:
+        """:meth:`pool` of a convolution of a video (B T C H W), in one where that is faster."""
+        if isinstance(layer, Conv3d):
+            return from_clip(layer(to_clip(x), shrink=self.downsample, halve_time=self.halve_time))
+        h = unfold_time(layer(fold_time(x), shrink=self.downsample), x.shape[1])
+        return pair_mean(h) if self.halve_time else h
 
 
 class DiscriminatorBlock(DiscriminatorLayer):
@@ -143,7 +146,7 @@ class DiscriminatorBlock(DiscriminatorLayer):
 
     def forward(self, x: Tensor) -> Tensor:
         h = convolve(self.conv1, self.enter(x))
-        h = self.pool(convolve(self.conv2, self.activate(h)))
+        h = self.convolve_and_pool(self.conv2, self.activate(h))
         # A 1x1 convolution and average pooling commute: convolve at the lower resolution.
         skip = self.pool(x)
         return h + (skip if self.shortcut is None else on_frames(self.shortcut, skip))
@@ -170,7 +173,7 @@ class Convolution3d(DiscriminatorLayer):
         self.conv = Conv3d(inputs, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.pool(convolve(self.conv, self.enter(x)))
+        return self.convolve_and_pool(self.conv, self.enter(x))
 
 
 def convolve(layer: Conv2d | Conv3d, x: Tensor) -> Tensor:
@@ -181,14 +184,6 @@ def convolve(layer: Conv2d | Conv3d, x: Tensor) -> Tensor:
 def leaky_relu(x: Tensor, slope: float) -> Tensor:
     """ReLU, or leaky ReLU where ``slope`` is not 0."""
     return F.leaky_relu(x, slope) if slope else F.relu(x)
-
-
-def pair_mean(x: Tensor) -> Tensor:
-    """Mean of steps 2t and 2t+1 (B T C H W -> B T//2 C H W); ``avg_pool3d`` has no bf16 kernel on the CPU."""
-    pairs = x.shape[1] // 2
-    if pairs == 0:
-        return x
-    return torch.add(x[:, 0 : 2 * pairs : 2], x[:, 1 : 2 * pairs : 2]) * 0.5
 
 
 RATIO = 4
@@ -228,14 +223,12 @@ class DeepGeneratorBlock(nn.Module):
 
     def forward(self, x: Tensor, context: Context = Context()) -> Tensor:
         h = on_frames(self.conv1, self.norm1(x, context))
-        h = self._upsample(self.norm2(h, context))
-        h = on_frames(self.conv2, h)
+        h = self.norm2(h, context)
+        h = unfold_time(self.conv2(fold_time(h), enlarge=self.upsample), h.shape[1])
         h = on_frames(self.conv3, self.norm3(h, context))
         h = on_frames(self.conv4, self.norm4(h, context))
-        return h + self._upsample(as_video(x[:, :, : self.outputs]))
-
-    def _upsample(self, x: Tensor) -> Tensor:
-        return unfold_time(nearest_upsample(fold_time(x)), x.shape[1]) if self.upsample else x
+        skip = as_video(x[:, :, : self.outputs])
+        return h + (on_frames(nearest_upsample, skip) if self.upsample else skip)
 
 
 class DeepDiscriminatorBlock(DiscriminatorLayer):

@@ -18,6 +18,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vidgan.bounds import Positive
+from vidgan.nn.resizing import (
+    average_pool,
+    enlarging_kernel,
+    folding_pays,
+    nearest_upsample,
+    pair_mean,
+    shrinking_kernel,
+    shrinking_kernel_and_time,
+)
+from vidgan.shapes import from_clip, to_clip
 from vidgan.spec import Spec, require
 
 EPSILON: Final = 1e-12
@@ -60,6 +70,7 @@ class WeightLayer(nn.Module, ABC):
         self.weight = nn.Parameter(torch.zeros(shape))
         self.bias = nn.Parameter(torch.zeros(shape[0])) if bias else None
         self.spectral = spectral
+        self._held: dict[tuple[torch.dtype, Callable[[Tensor], Tensor] | None], Tensor] | None = None
         if spectral:
             rest = self.weight[0].numel()
             self.register_buffer("u", torch.full((shape[0],), shape[0] ** -0.5))
@@ -71,12 +82,28 @@ class WeightLayer(nn.Module, ABC):
         """The largest singular value as the current ``u`` and ``v`` see it: u^T W v."""
         return _sigma(self.weight, self.get_buffer("u"), self.get_buffer("v"))
 
-    def effective_weight(self, dtype: torch.dtype) -> Tensor:
-        """The weight to compute with: W / sigma(W) (Miyato et al. 2018, Eq. 8), or W, cast to ``dtype``."""
-        if not self.spectral:
-            return self.weight.to(dtype)
-        weight: Tensor = _Normalised.apply(self.weight, self.get_buffer("u"), self.get_buffer("v"))
-        return weight.to(dtype)
+    def effective_weight(self, dtype: torch.dtype, fold: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+        """The weight to compute with: W / sigma(W) (Miyato et al. 2018, Eq. 8), or W, cast to ``dtype``.
+
+        Args:
+            fold: makes another kernel of the weight before it is cast, see :mod:`vidgan.nn.resizing`.
+        """
+        if self._held is None or (self.weight.requires_grad and torch.is_grad_enabled()):
+            return self._compute_weight(dtype, fold)
+        key = (dtype, fold)
+        if key not in self._held:
+            self._held[key] = self._compute_weight(dtype, fold).detach()
+        return self._held[key]
+
+    def _compute_weight(self, dtype: torch.dtype, fold: Callable[[Tensor], Tensor] | None) -> Tensor:
+        weight: Tensor = self.weight
+        if self.spectral:
+            weight = _Normalised.apply(weight, self.get_buffer("u"), self.get_buffer("v"))
+        return (weight if fold is None else fold(weight)).to(dtype)
+
+    def hold(self, on: bool) -> None:
+        """Keep what :meth:`effective_weight` gives without a gradient, or forget it; see :func:`held_weights`."""
+        self._held = {} if on else None
 
     def effective_bias(self, dtype: torch.dtype) -> Tensor | None:
         """The bias cast to ``dtype``."""
@@ -118,20 +145,62 @@ class Embedding(WeightLayer):
         return self.apply_weight(x, self.effective_weight(self.weight.dtype), None)
 
 
-class Conv2d(WeightLayer):
+class Convolution(WeightLayer, ABC):
+    """A size-preserving convolution that may take in the change of size beside it.
+
+    Args:
+        kernel: sizes along the axes; odd.
+
+    Attributes:
+        folding: whether a change of size is folded into the kernel where that is faster: the same function, other last
+            digits. :func:`fold_resizing` switches it.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, kernel: tuple[int, ...], *, bias: bool, spectral: bool
+    ) -> None:
+        super().__init__((outputs, inputs, *kernel), bias=bias, spectral=spectral)
+        self.padding = tuple(size // 2 for size in kernel)
+        self.folding = True
+
+    def folds(self, dtype: torch.dtype, height: int, width: int) -> bool:
+        """Whether to fold; ``height`` and ``width`` are those of the smaller map."""
+        return self.folding and self.weight.shape[-2:] == (3, 3) and folding_pays(dtype, height, width)
+
+
+class Conv2d(Convolution):
     """Size-preserving 2-D convolution of frames: (N, in, H, W) -> (N, out, H, W); ``kernel`` is odd."""
 
     def __init__(
         self, inputs: int, outputs: int, kernel: int = 3, *, bias: bool = True, spectral: bool = True
     ) -> None:
-        super().__init__((outputs, inputs, kernel, kernel), bias=bias, spectral=spectral)
-        self.padding = kernel // 2
+        super().__init__(inputs, outputs, (kernel, kernel), bias=bias, spectral=spectral)
 
     def apply_weight(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         return F.conv2d(x, weight, bias, padding=self.padding)
 
+    def forward(self, x: Tensor, *, enlarge: bool = False, shrink: bool = False) -> Tensor:
+        """Frames (N, out, H, W) of frames (N, in, H, W).
 
-class Conv3d(WeightLayer):
+        Args:
+            enlarge: upsample the input by 2 (nearest neighbour) before it: (N, out, 2H, 2W).
+            shrink: average 2x2 cells of the output: (N, out, H/2, W/2).
+        """
+        height, width = x.shape[2:]
+        if enlarge:
+            if not self.folds(x.dtype, height, width):
+                return super().forward(nearest_upsample(x))
+            kernel = self.effective_weight(x.dtype, enlarging_kernel)
+            return F.conv_transpose2d(x, kernel, self.effective_bias(x.dtype), stride=2, padding=1)
+        if shrink:
+            if not self.folds(x.dtype, height // 2, width // 2):
+                return F.avg_pool2d(super().forward(x), 2)
+            kernel = self.effective_weight(x.dtype, shrinking_kernel)
+            return F.conv2d(x, kernel, self.effective_bias(x.dtype), stride=2, padding=1)
+        return super().forward(x)
+
+
+class Conv3d(Convolution):
     """Size-preserving 3-D convolution of clips: (B, in, T, H, W) -> (B, out, T, H, W); odd kernel sizes."""
 
     def __init__(
@@ -143,11 +212,57 @@ class Conv3d(WeightLayer):
         bias: bool = True,
         spectral: bool = True,
     ) -> None:
-        super().__init__((outputs, inputs, *kernel), bias=bias, spectral=spectral)
-        self.padding = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
+        super().__init__(inputs, outputs, kernel, bias=bias, spectral=spectral)
 
     def apply_weight(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         return F.conv3d(x, weight, bias, padding=self.padding)
+
+    def forward(self, x: Tensor, *, shrink: bool = False, halve_time: bool = False) -> Tensor:
+        """A clip (B, out, T, H, W) of a clip (B, in, T, H, W).
+
+        Args:
+            shrink: average 2x2 cells of the output: (B, out, T, H/2, W/2).
+            halve_time: average pairs of its steps too: (B, out, T//2, ...); a single step stays.
+        """
+        if not shrink or not self.folds(x.dtype, x.shape[3] // 2, x.shape[4] // 2):
+            y = from_clip(super().forward(x))
+            y = average_pool(y) if shrink else y
+            return to_clip(pair_mean(y) if halve_time else y)
+        pairs = halve_time and x.shape[2] > 1 and self.weight.shape[2] == 3
+        kernel = self.effective_weight(x.dtype, shrinking_kernel_and_time if pairs else shrinking_kernel)
+        bias, time = self.effective_bias(x.dtype), 2 if pairs else 1
+        y = F.conv3d(x, kernel, bias, stride=(time, 2, 2), padding=(self.padding[0], 1, 1))
+        return to_clip(pair_mean(from_clip(y))) if halve_time and not pairs else y
+
+
+@contextmanager
+def held_weights(module: nn.Module) -> Iterator[None]:
+    """Within, the weights in ``module`` stay as they are, so that each is normalised, folded and cast only once.
+
+    That holds for passes that need no gradient of them: those under ``no_grad``, and those of frozen weights. Between
+    two updates of a network there are many: ::
+
+        with held_weights(generator), torch.no_grad():
+            for z, label in batches:
+                show(generator(z, label))
+
+    A change of the weights within is not seen.
+    """
+    layers = [layer for layer in module.modules() if isinstance(layer, WeightLayer)]
+    for layer in layers:
+        layer.hold(True)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.hold(False)
+
+
+def fold_resizing(module: nn.Module, on: bool) -> None:
+    """Switch the folding of changes of size into kernels in all convolutions of ``module``; it is on in new ones."""
+    for layer in module.modules():
+        if isinstance(layer, Convolution):
+            layer.folding = on
 
 
 @torch.no_grad()

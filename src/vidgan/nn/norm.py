@@ -8,7 +8,7 @@ that plain autograd would: those are a third of a generator's memory, and severa
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 import torch
@@ -17,24 +17,60 @@ from torch import Tensor, nn
 
 from vidgan.bounds import Length
 from vidgan.nn.layers import Linear
+from vidgan.shapes import fold_time
 from vidgan.spec import Spec
+
+BLOCK: Final = 2**17
+"""Values that are worked on at a time on a CPU.
+
+Steps that follow each other on so few find them in the processor's cache: seven times as fast as on a whole video of
+64x64 pixels (benchmarks/bench_norm.py).
+"""
+
+
+def _cells(x: Tensor) -> Tensor:
+    """A video (B T C H W) as frames of cells (B*T, H*W, C), which is its memory order."""
+    return fold_time(x).permute(0, 2, 3, 1).flatten(1, 2)
+
+
+def _empty(x: Tensor) -> Tensor:
+    """A tensor like ``x`` (B T C H W) in the memory order B T H W C, so that :func:`_cells` is a view of it."""
+    b, t, c, h, w = x.shape
+    return x.new_empty((b, t, h, w, c)).permute(0, 1, 4, 2, 3)
+
+
+def _blocks(*tensors: Tensor) -> Iterable[tuple[Tensor, ...]]:
+    """Tensors (N, ?, C) cut along the first axis into blocks of frames; whole on a GPU and in a compiled graph."""
+    first = tensors[0]
+    if first.device.type != "cpu" or torch.compiler.is_compiling():
+        return [tensors]
+    frames = max(1, BLOCK // max(1, first[0].numel()))
+    return zip(*(tensor.split(frames) for tensor in tensors), strict=True)
 
 
 class _ScaleShiftReLU(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-        y = torch.addcmul(shift, x, scale).relu_()
+        y = _empty(x)
+        for to, cells, own_scale, own_shift in _blocks(*map(_cells, (y, x, scale, shift))):
+            torch.addcmul(own_shift, cells, own_scale, out=to).relu_()
         ctx.save_for_backward(x, scale, y)
         return y
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         x, scale, y = ctx.saved_tensors
-        gradient = torch.ops.aten.threshold_backward(gradients[0], y, 0)
+        gradient = _empty(x)
         wide = torch.promote_types(x.dtype, torch.float32)
-        grad_scale = (gradient * x).sum((3, 4), keepdim=True, dtype=wide).to(scale.dtype)
-        grad_shift = gradient.sum((3, 4), keepdim=True, dtype=wide).to(scale.dtype)
-        return gradient.mul_(scale), grad_scale, grad_shift
+        sums = []
+        for to, above, cells, own_scale, made in _blocks(*map(_cells, (gradient, gradients[0], x, scale, y))):
+            torch.ops.aten.threshold_backward.grad_input(above, made, 0, grad_input=to)
+            sums.append(((to * cells).to(wide).sum(1), to.to(wide).sum(1)))
+            to.mul_(own_scale)
+        grad_scale, grad_shift = (
+            torch.cat(parts).view_as(scale).to(scale.dtype) for parts in zip(*sums, strict=True)
+        )
+        return gradient, grad_scale, grad_shift
 
 
 def scale_shift_relu(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
@@ -54,15 +90,23 @@ class _MeanAndSquare(torch.autograd.Function):
     """One pass back over the input instead of plain autograd's five."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, axes: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    def forward(ctx: Any, x: Tensor, over_time: bool) -> tuple[Tensor, Tensor]:
         ctx.save_for_backward(x)
-        ctx.axes = axes
-        wide = torch.promote_types(x.dtype, torch.float32)
-        # Two plain means: over these strides ``var_mean`` is three to five times slower.
-        first = x.mean(axes, keepdim=True, dtype=wide)
-        # Squares rounded to bfloat16 would lose the variance of a channel whose mean is large beside it.
-        square = x * x if x.dtype == wide else x.to(wide).square_()
-        return first, square.mean(axes, keepdim=True)
+        clips, steps = x.shape[:2]
+        sums = []
+        for (cells,) in _blocks(_cells(x)):
+            # Squares rounded to bfloat16 would lose the variance of a channel whose mean is large beside it.
+            wide = cells.to(torch.promote_types(x.dtype, torch.float32))
+            first = wide.sum(1)
+            square = wide * wide if wide is cells else wide.square_()
+            sums.append((first, square.sum(1)))
+        axes = (0, 1) if over_time else (0,)
+        count = x.numel() // x.shape[2] // (1 if over_time else steps)
+        first, second = (
+            torch.cat(parts).unflatten(0, (clips, steps)).sum(axes, keepdim=True)[..., None, None] / count
+            for parts in zip(*sums, strict=True)
+        )
+        return first, second
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
@@ -72,9 +116,13 @@ class _MeanAndSquare(torch.autograd.Function):
         return torch.addcmul(first, x, 2 * second), None
 
 
-def mean_and_square(x: Tensor, axes: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-    """E[x] and E[x^2] over ``axes``, kept as axes of size one, in float32 or wider."""
-    first, second = _MeanAndSquare.apply(x, axes)
+def mean_and_square(x: Tensor, over_time: bool) -> tuple[Tensor, Tensor]:
+    """E[x] and E[x^2] of ``x`` (B T C H W) over (B, H, W), in float32 or wider: (1 T C 1 1).
+
+    Args:
+        over_time: over T too: (1 1 C 1 1).
+    """
+    first, second = _MeanAndSquare.apply(x, over_time)
     return first, second
 
 
@@ -171,7 +219,7 @@ class StandingStatistics(Statistics):
 
 def batch_moments(x: Tensor, over_time: bool, group: dist.ProcessGroup | None) -> Moments:
     """Mean and biased variance of ``x`` (B T C H W) over (B, H, W), and T too if ``over_time``."""
-    moments = mean_and_square(x, (0, 1, 3, 4) if over_time else (0, 3, 4))
+    moments = mean_and_square(x, over_time)
     first, second = (moment[0, :, :, 0, 0] for moment in moments)
     if group is not None:
         # Replicas hold equal shares, so the mean of their moments is the moment of the joined batch.

@@ -153,6 +153,8 @@ class TrainingSpec(Spec):
     # Our choice: it halves memory and traffic; the papers do not say what they compute in.
     bf16: bool = True
     """compute in bfloat16 with float32 weights, statistics and losses"""
+    folded: bool = True
+    """compute a convolution and the change of size beside it as one where that is faster: the same function"""
     flip: bool = False
     """mirror clips at random"""
     seed: Seed = 0

@@ -262,12 +262,16 @@ def line(name: str, low: int, high: int, clip: int, flops: int) -> Update:
 
 
 def step_flops(experiment: Experiment, index: int) -> tuple[int, int]:
-    """Operations per clip of an update of the discriminators and of the generator; recomputation is no progress."""
+    """Operations per clip of an update of the discriminators and of the generator, as the papers' layers do them.
+
+    What checkpointing recomputes is no progress, and what folding saves is no loss.
+    """
     plain = experiment.replace(
         levels=tuple(
             level.replace(generator=level.generator.replace(checkpointing=False))
             for level in experiment.levels
-        )
+        ),
+        training=experiment.training.replace(folded=False),
     )
     dry_run = DryRun(batched(plain, 1), index, META)
     counts = []

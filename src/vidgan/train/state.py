@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from vidgan.models.generator import Generator
+from vidgan.nn.layers import fold_resizing
 from vidgan.nn.norm import BatchStatistics, Statistics
 from vidgan.run.checkpoints import load_optimiser_state, optimiser_state
 from vidgan.run.distributed import Replicas
@@ -55,6 +56,7 @@ class TrainState:
         with torch.device("meta" if device.type == "meta" else "cpu"):
             self.level = initial_level(experiment, index, spec.seed)
         self.level.to(device)
+        fold_resizing(self.level, spec.folded)
         self.optimisers = Optimisers(
             adam(self.level.generator, spec.adam, spec.adam.generator_rate),
             adam(self.level.discriminators, spec.adam, spec.adam.discriminator_rate),

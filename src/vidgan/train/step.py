@@ -16,7 +16,7 @@ from vidgan.models.cascade import FrozenLevel, by_label, sample_window
 from vidgan.models.level import AdversarialLevel
 from vidgan.models.losses import ClassMarginSpec, orthogonal_penalty
 from vidgan.models.views import DiscriminatorInput
-from vidgan.nn.layers import power_iterate
+from vidgan.nn.layers import held_weights, power_iterate
 from vidgan.run.distributed import Replicas
 from vidgan.run.experiment import Experiment, TrainingSpec
 from vidgan.seeds import stream
@@ -52,11 +52,13 @@ def training_step(
         monitor: measures the step.
     """
     scalars: Scalars = {}
-    for update, real in enumerate(reals):
-        scalars |= update_discriminators(state, micro_batches(state, real, update), monitor)
+    with held_weights(state.level.generator):
+        for update, real in enumerate(reals):
+            scalars |= update_discriminators(state, micro_batches(state, real, update), monitor)
     # Our choice: all fakes take labels (and conditioning frames) of real clips, the discriminators' of the batch that
     # they are set against, the generator's of the last one: so they are as frequent as in the data.
-    scalars |= update_generator(state, micro_batches(state, real, update + 1), monitor)
+    with held_weights(state.level.discriminators):
+        scalars |= update_generator(state, micro_batches(state, real, update + 1), monitor)
     state.steps += 1
     if state.average is not None:
         state.average.update(state.level.generator, state.steps)

@@ -1,0 +1,174 @@
+"""Convolutions that take in the change of size beside them, against doing one after the other."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from vidgan.nn.blocks import (
+    Convolution3d,
+    DeepGeneratorBlock,
+    DiscriminatorBlock,
+    GeneratorBlock,
+)
+from vidgan.nn.layers import Conv2d, Conv3d, WeightLayer, fold_resizing, held_weights, power_iterate
+from vidgan.nn.resizing import folding_pays
+
+F64 = torch.float64
+
+
+def random(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=F64)
+
+
+def double(x: Tensor) -> Tensor:
+    return x.repeat_interleave(2, dim=-2).repeat_interleave(2, dim=-1)
+
+
+def halve(x: Tensor) -> Tensor:
+    """Means over 2x2 cells; an odd last row or column is dropped."""
+    x = x[..., : x.shape[-2] // 2 * 2, : x.shape[-1] // 2 * 2]
+    return (x[..., ::2, ::2] + x[..., 1::2, ::2] + x[..., ::2, 1::2] + x[..., 1::2, 1::2]) / 4
+
+
+def halve_time(x: Tensor) -> Tensor:
+    """Means over pairs of steps of a clip (B C T H W); an odd last step is dropped, a single one stays."""
+    if x.shape[2] == 1:
+        return x
+    x = x[:, :, : x.shape[2] // 2 * 2]
+    return (x[:, :, ::2] + x[:, :, 1::2]) / 2
+
+
+def plain2d(layer: Conv2d, x: Tensor) -> Tensor:
+    return F.conv2d(x, layer.weight / layer.sigma(), layer.bias, padding=1)
+
+
+def plain3d(layer: Conv3d, x: Tensor) -> Tensor:
+    return F.conv3d(x, layer.weight / layer.sigma(), layer.bias, padding=layer.padding)
+
+
+def gradients(made: Tensor, layer: nn.Module, x: Tensor) -> tuple[Tensor, ...]:
+    return torch.autograd.grad((made * random(*made.shape, seed=9)).sum(), [x, *layer.parameters()])
+
+
+def assert_same(
+    layer: WeightLayer, x: Tensor, ours: Callable[[Tensor], Tensor], plain: Callable[[Tensor], Tensor]
+) -> None:
+    """Values and gradients agree to twelve digits, and ours takes fewer multiplications."""
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.copy_(random(*parameter.shape, seed=parameter.ndim))
+    power_iterate(layer, 50)
+    x.requires_grad_()
+    with FlopCounterMode(display=False) as counter:
+        made = ours(x)
+    expected = plain(x)
+    torch.testing.assert_close(made, expected, rtol=1e-12, atol=1e-12)
+    for own, other in zip(gradients(made, layer, x), gradients(expected, layer, x), strict=True):
+        torch.testing.assert_close(own, other, rtol=1e-11, atol=1e-11)
+    with FlopCounterMode(display=False) as whole:
+        plain(x)
+    assert counter.get_total_flops() < 0.6 * whole.get_total_flops()
+
+
+@pytest.mark.parametrize("size", [(4, 4), (5, 8)])
+def test_a_convolution_of_enlarged_frames(size: tuple[int, int]) -> None:
+    layer = Conv2d(3, 5).double()
+    x = random(2, 3, *size)
+    assert_same(layer, x, lambda x: layer(x, enlarge=True), lambda x: plain2d(layer, double(x)))
+
+
+@pytest.mark.parametrize("size", [(8, 8), (9, 10), (8, 11)])
+def test_frames_shrunk_after_a_convolution(size: tuple[int, int]) -> None:
+    layer = Conv2d(3, 5).double()
+    x = random(2, 3, *size)
+    assert_same(layer, x, lambda x: layer(x, shrink=True), lambda x: halve(plain2d(layer, x)))
+
+
+@pytest.mark.parametrize("kernel", [3, 1])
+@pytest.mark.parametrize("steps", [1, 2, 5])
+@pytest.mark.parametrize("pairs", [False, True])
+def test_a_clip_shrunk_after_a_convolution(kernel: int, steps: int, pairs: bool) -> None:
+    layer = Conv3d(3, 4, (kernel, 3, 3)).double()
+
+    def plain(x: Tensor) -> Tensor:
+        y = halve(plain3d(layer, x))
+        return halve_time(y) if pairs else y
+
+    x = random(2, 3, steps, 8, 9)
+    assert_same(layer, x, lambda x: layer(x, shrink=True, halve_time=pairs), plain)
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        GeneratorBlock(4, 3, 5, upsample=True),
+        DeepGeneratorBlock(8, 4, 5, upsample=True),
+        DiscriminatorBlock(3, 4, downsample=True),
+        DiscriminatorBlock(3, 4, conv3d=True, downsample=True, halve_time=True, first=True),
+        Convolution3d(3, 4, downsample=True),
+    ],
+    ids=lambda block: type(block).__name__,
+)
+def test_blocks_are_the_same_function_folded_or_not(block: nn.Module) -> None:
+    block.double()
+    channels = next(p for p in block.parameters() if p.ndim > 3).shape[1]
+    x = random(2, 4, channels, 8, 8).requires_grad_()
+    made, counted, slopes = [], [], []
+    for on in (True, False):
+        fold_resizing(block, on)
+        with FlopCounterMode(display=False) as counter:
+            made.append(block(x))
+        counted.append(counter.get_total_flops())
+        used = [p for p in block.parameters() if p.requires_grad]
+        slopes.append(torch.autograd.grad(made[-1].square().sum(), [x, *used], allow_unused=True))
+    assert counted[0] < counted[1]
+    torch.testing.assert_close(made[0], made[1], rtol=1e-12, atol=1e-12)
+    for folded, plain in zip(*slopes, strict=True):
+        if folded is not None:
+            torch.testing.assert_close(folded, plain, rtol=1e-10, atol=1e-10)
+
+
+def test_small_maps_and_other_kernels_are_left_as_they_are() -> None:
+    assert folding_pays(torch.float32, 4, 4)
+    assert not folding_pays(torch.float32, 2, 8)
+    assert folding_pays(torch.bfloat16, 16, 16)
+    assert not folding_pays(torch.bfloat16, 8, 8)
+    layer = Conv2d(2, 2, 1).double()
+    expected = F.conv2d(double(random(1, 2, 8, 8)), layer.effective_weight(F64), layer.bias)
+    torch.testing.assert_close(layer(random(1, 2, 8, 8), enlarge=True), expected)
+
+
+def test_held_weights_are_made_once_and_forgotten() -> None:
+    layer, x = Conv2d(3, 4).double(), random(1, 3, 8, 8)
+    with torch.no_grad():
+        before, wide = layer(x), layer(x, enlarge=True)
+        with held_weights(layer):
+            for _ in range(2):
+                assert torch.equal(layer(x), before)
+                assert torch.equal(layer(x, enlarge=True), wide)
+                layer.weight[0].mul_(3)
+        assert not torch.equal(layer(x), before)
+        assert not torch.equal(layer(x, enlarge=True), wide)
+
+
+def test_held_weights_still_get_their_gradients() -> None:
+    layer, x = Conv2d(3, 4).double(), random(1, 3, 8, 8)
+    with held_weights(layer):
+        with torch.no_grad():
+            layer(x)
+        layer(x).square().sum().backward()
+        held = layer.weight.grad
+        layer.weight.grad = None
+        layer.requires_grad_(False)
+        y = x.clone().requires_grad_()
+        layer(y).square().sum().backward()
+    assert layer.weight.grad is None
+    assert y.grad is not None, "frozen weights pass a gradient on"
+    layer.requires_grad_(True)
+    layer(x).square().sum().backward()
+    assert held is not None
+    torch.testing.assert_close(held, layer.weight.grad)
