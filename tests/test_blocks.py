@@ -15,9 +15,9 @@ from vidgan.nn.blocks import (
     SeparableBlock,
     SeparableConv,
 )
+from vidgan.nn.convolution import nearest_upsample, pair_mean
 from vidgan.nn.layers import WeightLayer
 from vidgan.nn.norm import BatchNormSpec, BatchStatistics, Clock, ConditionalNormReLU, Context
-from vidgan.nn.resizing import nearest_upsample, pair_mean
 from vidgan.spec import SpecError
 
 F64 = torch.float64

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vidgan.nn.convolution import average_pool, nearest_upsample, pair_mean
 from vidgan.nn.layers import Conv2d, Conv3d
 from vidgan.nn.norm import BatchNormSpec, ConditionalNormReLU, Context, NormSpec
-from vidgan.nn.resizing import average_pool, nearest_upsample, pair_mean
 from vidgan.shapes import as_video, fold_time, from_clip, to_clip, unfold_time
 from vidgan.spec import Spec, require
 

@@ -18,8 +18,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vidgan.bounds import Positive
-from vidgan.nn.resizing import (
+from vidgan.nn.convolution import (
+    BoundConvolution,
     average_pool,
+    convolution_like,
     enlarging_kernel,
     folding_pays,
     nearest_upsample,
@@ -34,21 +36,30 @@ EPSILON: Final = 1e-12
 
 
 class _Normalised(torch.autograd.Function):
-    """W / sigma with its gradient in one piece: plain autograd's dozen of small steps show in a small model's time."""
+    """W / sigma in ``dtype``, with its gradient in one piece.
+
+    Plain autograd's dozen of small steps show in a small model's time, and a weight that is written twice, before it is
+    cast and after, in a wide one's.
+    """
 
     @staticmethod
-    def forward(ctx: Any, weight: Tensor, u: Tensor, v: Tensor) -> Tensor:
+    def forward(ctx: Any, weight: Tensor, u: Tensor, v: Tensor, dtype: torch.dtype) -> Tensor:
         sigma = _sigma(weight, u, v)
         ctx.save_for_backward(weight, sigma, u, v)
-        return weight / sigma
+        return torch.div(weight, sigma, out=torch.empty_like(weight, dtype=dtype))
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
         # Miyato et al. 2018, Eq. 10: (G - <G, W / sigma> u v^T) / sigma.
         weight, sigma, u, v = ctx.saved_tensors
-        gradient = gradients[0].reshape(len(u), -1)
-        along = u * ((gradient * weight.flatten(1)).sum() / sigma)
-        return torch.addcmul(gradient, along[:, None], v, value=-1).div_(sigma).view(weight.shape), None, None
+        gradient = gradients[0].to(weight.dtype, memory_format=torch.contiguous_format).flatten(1)
+        along = u * (torch.dot(gradient.flatten(), weight.flatten()) / sigma)
+        return (
+            torch.addcmul(gradient, along[:, None], v, value=-1).div_(sigma).view(weight.shape),
+            None,
+            None,
+            None,
+        )
 
 
 def _sigma(weight: Tensor, u: Tensor, v: Tensor) -> Tensor:
@@ -86,7 +97,7 @@ class WeightLayer(nn.Module, ABC):
         """The weight to compute with: W / sigma(W) (Miyato et al. 2018, Eq. 8), or W, cast to ``dtype``.
 
         Args:
-            fold: makes another kernel of the weight before it is cast, see :mod:`vidgan.nn.resizing`.
+            fold: makes another kernel of the weight before it is cast, see :mod:`vidgan.nn.convolution`.
         """
         if self._held is None or (self.weight.requires_grad and torch.is_grad_enabled()):
             return self._compute_weight(dtype, fold)
@@ -98,7 +109,8 @@ class WeightLayer(nn.Module, ABC):
     def _compute_weight(self, dtype: torch.dtype, fold: Callable[[Tensor], Tensor] | None) -> Tensor:
         weight: Tensor = self.weight
         if self.spectral:
-            weight = _Normalised.apply(weight, self.get_buffer("u"), self.get_buffer("v"))
+            wide = dtype if fold is None else weight.dtype
+            weight = _Normalised.apply(weight, self.get_buffer("u"), self.get_buffer("v"), wide)
         return (weight if fold is None else fold(weight)).to(dtype)
 
     def hold(self, on: bool) -> None:
@@ -177,7 +189,10 @@ class Conv2d(Convolution):
         super().__init__(inputs, outputs, (kernel, kernel), bias=bias, spectral=spectral)
 
     def apply_weight(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        return F.conv2d(x, weight, bias, padding=self.padding)
+        return convolution_like(x, weight, self.padding[0])(x, bias)
+
+    def bind(self, dtype: torch.dtype) -> Callable[[Tensor], Tensor]:
+        return BoundConvolution(self.effective_weight(dtype), self.effective_bias(dtype), self.padding[0])
 
     def forward(self, x: Tensor, *, enlarge: bool = False, shrink: bool = False) -> Tensor:
         """Frames (N, out, H, W) of frames (N, in, H, W).
@@ -363,16 +378,15 @@ class Gates:
     """
 
     def __init__(self, dtype: torch.dtype, *layers: Conv2d) -> None:
-        self._weight = torch.cat([layer.effective_weight(dtype) for layer in layers])
+        weight = torch.cat([layer.effective_weight(dtype) for layer in layers])
         biases = [layer.effective_bias(dtype) for layer in layers]
-        self._bias = torch.cat([bias for bias in biases if bias is not None])
+        joined = torch.cat([bias for bias in biases if bias is not None])
+        self._convolve = BoundConvolution(weight, joined, layers[0].padding[0])
         self._sizes = [layer.weight.shape[0] for layer in layers]
-        self._padding = layers[0].padding
 
     def __call__(self, x: Tensor) -> tuple[Tensor, ...]:
         """The output of each layer, in order."""
-        joined = F.conv2d(x, self._weight, self._bias, padding=self._padding)
-        return torch.split(joined, self._sizes, dim=1)
+        return torch.split(self._convolve(x), self._sizes, dim=1)
 
 
 def join(*features: Tensor) -> Tensor:

@@ -1,11 +1,15 @@
-"""Changes of size by two, and the kernels with which a convolution beside one takes it in.
+"""How convolutions are computed: together with the change of size beside them, or as a matrix product.
 
 A 3x3 convolution of a map that was just enlarged sees every value four times, and one whose output is then averaged
 computes four values for one. Both are exactly one convolution of stride 2 whose 4x4 kernel holds sums of the 3x3
 kernel's weights: 16 multiplications where there were 36. In a 3-D convolution the same holds in height and width, and
 in time where pairs of steps are averaged.
+
+On a CPU, a convolution of wide but small maps spends its time on reordering the kernel; the product of its cells'
+neighbourhoods with the kernel as a matrix needs no such thing.
 """
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import torch
@@ -17,7 +21,7 @@ from vidgan.shapes import fold_time, unfold_time
 LEAST_SIDE: Final = {torch.bfloat16: 16}
 """Height and width of the smaller map from which a 4x4 kernel pays, by the dtype of the computation.
 
-Our choice: measured by benchmarks/bench_resizing.py on a CPU whose matrix unit takes bfloat16; docs/results/speed.md
+Measured by benchmarks/bench_convolution.py on a CPU whose matrix unit takes bfloat16; docs/results/speed.md
 has the table.
 """
 
@@ -28,6 +32,52 @@ LEAST_SIDE_OTHERWISE: Final = 4
 def folding_pays(dtype: torch.dtype, height: int, width: int) -> bool:
     """Whether one convolution with a 4x4 kernel is faster; ``height`` and ``width`` are those of the smaller map."""
     return min(height, width) >= LEAST_SIDE.get(dtype, LEAST_SIDE_OTHERWISE)
+
+
+LEAST_WEIGHTS: Final = 2**16
+"""Pairs of input and output channels from which a matrix product pays, measured by the same script."""
+
+
+def convolution_like(x: Tensor, weight: Tensor, padding: int) -> Callable[[Tensor, Tensor | None], Tensor]:
+    """The size-preserving convolution of frames like ``x`` with ``weight``, as a function of frames and bias.
+
+    The weight is put into the order that suits it here, so that a loop over time does so once.
+
+    Args:
+        x: frames (N in H W), of which the shape and the device count.
+        weight: kernels (out in k k), in the dtype of ``x``.
+        padding: k // 2.
+    """
+    outputs, inputs, size, _ = weight.shape
+    cells = x.shape[0] * x.shape[2] * x.shape[3]
+    if x.device.type == "cpu" and size > 1 and cells <= outputs and inputs * outputs >= LEAST_WEIGHTS:
+        matrix = weight.flatten(1)
+
+        def product(frames: Tensor, bias: Tensor | None) -> Tensor:
+            n, _, height, width = frames.shape
+            patches = F.unfold(frames, size, padding=padding).transpose(1, 2).flatten(0, 1)
+            return F.linear(patches, matrix, bias).view(n, height, width, outputs).permute(0, 3, 1, 2)
+
+        return product
+    kernel = weight.contiguous(memory_format=torch.channels_last)
+
+    def convolution(frames: Tensor, bias: Tensor | None) -> Tensor:
+        return F.conv2d(frames, kernel, bias, padding=padding)
+
+    return convolution
+
+
+class BoundConvolution:
+    """A convolution with a fixed weight and bias, for frames (N in H W) of one size again and again."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None, padding: int) -> None:
+        self._weight, self._bias, self._padding = weight, bias, padding
+        self._convolve: Callable[[Tensor, Tensor | None], Tensor] | None = None
+
+    def __call__(self, x: Tensor) -> Tensor:
+        if self._convolve is None:
+            self._convolve = convolution_like(x, self._weight, self._padding)
+        return self._convolve(x, self._bias)
 
 
 def nearest_upsample(frames: Tensor) -> Tensor:

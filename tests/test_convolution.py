@@ -14,8 +14,8 @@ from vidgan.nn.blocks import (
     DiscriminatorBlock,
     GeneratorBlock,
 )
+from vidgan.nn.convolution import folding_pays
 from vidgan.nn.layers import Conv2d, Conv3d, WeightLayer, fold_resizing, held_weights, power_iterate
-from vidgan.nn.resizing import folding_pays
 
 F64 = torch.float64
 
