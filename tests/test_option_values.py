@@ -52,12 +52,25 @@ def test_sample(
     assert snapshot(run) == before
 
 
+def test_videos_of_an_earlier_call_are_named(run: Path, tmp_path: Path, capsys: Capture) -> None:
+    sample = ("sample", run, "--out", tmp_path / "x", "--format", "npy", "--clips")
+    for clips in (3, 3):
+        assert "besides" not in vidgan(capsys, *sample, clips).out
+    (tmp_path / "x" / "notes.txt").write_text("mine")
+    kept = sorted(path.name for path in (tmp_path / "x").glob("*.npy"))
+    assert f"holds 2 other videos besides, which are measured with these: {', '.join(kept[1:])}" in (
+        vidgan(capsys, *sample, 1).out
+    )
+    assert sorted(path.name for path in (tmp_path / "x").glob("*.npy")) == kept
+
+
 def test_output_that_is_a_file(run: Path, tmp_path: Path, capsys: Capture) -> None:
     file = tmp_path / "file"
     file.write_text("mine")
     for out in (file, file / "below"):
         require_one_line(vidgan(capsys, "sample", run, "--out", out), str(file), "folder")
         require_one_line(vidgan(capsys, *TRAIN, "--out", out), str(file))
+    require_one_line(vidgan(capsys, *TRAIN, "--out", file), "is a file; choose another --out")
     assert file.read_text() == "mine"
 
 
@@ -68,6 +81,9 @@ def test_output_that_is_a_file(run: Path, tmp_path: Path, capsys: Capture) -> No
         (("--minutes", 0), ("--minutes", "above 0")),
         (("--minutes", "nan"), ("--minutes", "above 0")),
         (("--steps", 0), ("--steps", "at least 1")),
+        (("--device", "gpu"), ("no device 'gpu'", "cuda:1")),
+        (("--data", "synthetc"), ("synthetc", "did you mean 'synthetic'")),
+        (("--data", "mine.py"), ("mine.py:NAME",)),
     ],
 )
 def test_train(tmp_path: Path, capsys: Capture, options: tuple[object, ...], words: tuple[str, ...]) -> None:

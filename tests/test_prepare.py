@@ -124,7 +124,7 @@ def test_bad_sources_and_destinations_are_refused(tmp_path: Path) -> None:
     moved = next(good.rglob("*.png"))
     moved.rename(moved.with_name("late.png"))
     changed = refused(good, made, *layout)
-    assert re.search(r"other files .*: 1 \(.*late\.png\) are new, 1 \(.*\) are not there", changed)
+    assert re.search(r"other files .*\(new: 1 \(.*late\.png\); gone: 1 \(.*\)\)", changed)
     moved.with_name("late.png").rename(moved)
     assert "size: 64 -> 32" in refused(good, made, *layout, "--size", 32)
     other = tmp_path / "other"

@@ -538,9 +538,16 @@ def test_clips_of_the_sample_command_are_shown(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", classes=("a-b", "c"))
     for i, name in enumerate(("a-b", "c", "a-b")):
         paint(run.samples / "classes" / f"{i:05d}-{name}.webp", seed=i)
-    rows = Page.read(write_report(run.path)).section("Samples").all("div", "class")[1:]
+    head, *rows = Page.read(write_report(run.path)).section("Samples").all("div", "class")
     assert [(row.all("h3")[0].text, len(row.all("img"))) for row in rows] == [("a-b", 2), ("c", 1)]
-    assert "no real clips" in rows[0].text
+    assert ("Real" in head.text, "no real clips" in rows[0].text) == (False, False)
+    paint(run.samples / "classes" / "c" / "real-0.webp", seed=3)
+    head, *rows = Page.read(write_report(run.path)).section("Samples").all("div", "class")
+    assert ("Real" in head.text, "no real clips" in rows[0].text, "no real clips" in rows[1].text) == (
+        True,
+        True,
+        False,
+    )
 
 
 def test_broken_files_are_left_out_and_named(tmp_path: Path) -> None:

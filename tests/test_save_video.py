@@ -86,6 +86,11 @@ def test_halves_are_written_as_floats_are(tmp_path: Path) -> None:
     assert np.array_equal(np.load(tmp_path / "a.npy"), expected)
 
 
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"there is no folder .*none"):
+        vidgan.save_video(floats(), tmp_path / "none" / "x.mp4")
+
+
 def test_impossible_rates_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="frames per second"):
         vidgan.save_video(floats(), tmp_path / "a.mp4", fps=0)

@@ -43,10 +43,11 @@ def run(args: list[str]) -> int:
     """Parse ``args`` and show; the exit status is 2 if a clip is short, small or damaged."""
     options = parse(Options, "inspect", args)
     window = WindowSpec(size=options.size, frames=options.frames, stride=options.stride)
+    if options.contact_sheet is not None:
+        file_to_write(options.contact_sheet, ".png")
     dataset = open_prepared(options.dest)
     _show(dataset, options.dest)
     if options.contact_sheet is not None:
-        file_to_write(options.contact_sheet, ".png")
         write_contact_sheet(dataset, options.contact_sheet)
         tell(f"contact sheet: {options.contact_sheet}")
     if options.size > 1 and (told := resizing(dataset, window)):

@@ -4,11 +4,12 @@ import itertools
 
 from vidgan.cli.parse import option_set, parse
 from vidgan.cli.shared import Classes, Files, Noise, Run, Weights, at_least
-from vidgan.errors import UserError
+from vidgan.errors import UserError, some
 from vidgan.models.cascade import require_chunks
 from vidgan.names import file_names, tell
 from vidgan.report.words import count
 from vidgan.sample.video_io import (
+    FORMATS,
     Videos,
     columns_of_time,
     grid,
@@ -59,6 +60,10 @@ def run(args: list[str]) -> int:
     # Refused before the folder is made.
     model.sampler(options.frames, options.truncation, chunk=options.chunk)
     options.out.mkdir(parents=True, exist_ok=True)
+    mine = {f"{stem}.{options.format}" for stem in stems}
+    others = sorted(
+        path.name for path in options.out.iterdir() if path.suffix in FORMATS and path.name not in mine
+    )
     drawn = (options.chosen, options.seed, options.sigma, options.threshold, options.frames)
     if options.chunk is None:
         ask = model.levels if options.levels else lambda *given: [model.sample(*given)]
@@ -68,6 +73,9 @@ def run(args: list[str]) -> int:
             frames = (to_bytes(part[None])[0].numpy() for part in model.stream(i, options.chunk, *drawn))
             write_stream(options.out / f"{stem}.mp4", itertools.chain.from_iterable(frames), options.fps)
     tell(f"wrote {count(options.clips, 'video')} to {options.out}")
+    if others:
+        earlier = count(len(others), "other video")
+        tell(f"{options.out} holds {earlier} besides, which are measured with these: {some(others, 3)}")
     return 0
 
 

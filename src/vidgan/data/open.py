@@ -10,7 +10,7 @@ from vidgan.data.dataset import Dataset
 from vidgan.data.store import open_prepared
 from vidgan.data.synthetic import BUILT_IN, SyntheticDataset
 from vidgan.data.torch_dataset import TorchDataset, open_named
-from vidgan.errors import UserError
+from vidgan.errors import UserError, did_you_mean
 
 
 def open_dataset(
@@ -46,8 +46,19 @@ def open_dataset(
     if isinstance(source, Dataset):
         return source
     if isinstance(source, Path) or (isinstance(source, str) and not is_named(source)):
+        _require_place(str(source))
         return open_prepared(Path(source))
     return open_named(source) if isinstance(source, str) else TorchDataset(source)
+
+
+def _require_place(source: str) -> None:
+    """Raise :class:`UserError` where ``source`` is no folder, but a Python file or nearly a name of built-in clips."""
+    if Path(source).is_dir():
+        return
+    if source.endswith(".py"):
+        raise UserError(f"name the dataset in the file, too: {source}:NAME")
+    if hint := did_you_mean(source, sorted(BUILT_IN)):
+        raise UserError(f"there is no folder {source}, nor are there built-in clips of this name{hint}")
 
 
 def open_fitting(source: str, size: int, frames: int, seed: int = 0) -> Dataset:

@@ -242,8 +242,8 @@ def _finished(source: Path, dest: Path, spec: PrepareSpec, found: FoundClips) ->
     has = {*(entry.name for entry in found.sources), *(entry.name for entry in found.left_out)}
     if had != has:
         raise UserError(
-            f"{dest} is prepared already, from other files than {source} holds: {_counted(has - had)} are new, "
-            f"{_counted(had - has)} are not there; choose another folder"
+            f"{dest} is prepared already, from other files than {source} holds (new: {_counted(has - had)}; "
+            f"gone: {_counted(had - has)}): choose another folder"
         )
     changed = set(changed_sources(shards_of(found), dest))
     if changed:

@@ -165,6 +165,8 @@ class RunDirectory:
     @staticmethod
     def require_free(path: Path) -> None:
         """Raise :class:`UserError` unless a run can be started in ``path``."""
+        if path.exists() and not path.is_dir():
+            raise UserError(f"{path} is a file; choose another --out")
         if path.exists() and not _is_free(path):
             raise UserError(
                 f"{path} exists and is not empty; choose another --out, or resume it with --resume"

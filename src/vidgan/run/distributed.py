@@ -28,6 +28,10 @@ def choose_device(name: str | None = None) -> torch.device:
     """
     if name is not None:
         try:
+            torch.device(name)
+        except RuntimeError as error:
+            raise UserError(f"there is no device {name!r}: give one such as cpu, cuda or cuda:1") from error
+        try:
             return torch.empty(0, device=name).device
         except (RuntimeError, AssertionError) as error:
             raise UserError(f"there is no device {name!r}: {str(error).splitlines()[0]}") from error

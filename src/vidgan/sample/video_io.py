@@ -32,8 +32,11 @@ def save_video(video: Tensor | NDArray[Any], path: str | Path, fps: float = 12.0
         fps: frames per second; strips and arrays do not keep it.
 
     Raises:
-        UserError: for a video of another shape or type, an unknown suffix or an impossible frame rate.
+        UserError: for a video of another shape or type, an unknown suffix, an impossible frame rate or a folder that
+            is not there.
     """
+    if not (folder := Path(path).absolute().parent).is_dir():
+        raise UserError(f"{path} cannot be written: there is no folder {folder}")
     given = (video if isinstance(video, Tensor) else torch.from_numpy(np.array(video))).detach().cpu()
     if given.is_floating_point() and given.ndim == 4 and given.shape[1] == 3 and given.numel():
         if not given.isfinite().all():
