@@ -14,6 +14,7 @@ from vidgan.data.layouts import Strips
 from vidgan.data.prepare import prepare_by
 from vidgan.data.store import PrepareSpec
 from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
+from vidgan.data.window import WindowSpec
 from vidgan.evaluation.memorisation import (
     ClassDiversity,
     Copying,
@@ -26,6 +27,7 @@ from vidgan.evaluation.memorisation import (
     diversity,
     jump,
     nearest_videos,
+    real_clips,
 )
 from vidgan.evaluation.metrics.frames import aligned_distances, pair_distances
 from vidgan.evaluation.protocols import protocol
@@ -162,6 +164,21 @@ def test_real_clips_are_compared_with_each_other(real: list[Nearest]) -> None:
     copy = real[0]._replace(distance=0.0, other=1.0)
     assert not compare_nearest([copy], [copy, copy]).copies[0]
     assert compare_each_real([copy, *real[1:]]).copies[0]
+
+
+def test_a_real_clip_sets_no_limit_for_itself() -> None:
+    """Of 21 clips the limit of the second is 1.9, between the first and the third; with itself it would be 1."""
+    clips = [Nearest(i, 0, float(i), i, 100.0) for i in range(21)]
+    clips[0] = clips[0]._replace(distance=1e-9)
+    assert np.flatnonzero(compare_each_real(clips).copies).tolist() == [0, 1]
+
+
+def test_real_clips_are_of_as_many_recordings_as_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = SyntheticDataset(TRAINED.replace(clips=48))
+    monkeypatch.setattr("vidgan.evaluation.memorisation.group_of", lambda dataset, index: index // 4)
+    found = real_clips(data, WindowSpec(size=16, frames=4), [0] * len(data.classes), 14, trained=True)
+    assert len(found.own) == 14
+    assert set(found.own[:12]) == set(range(12))
 
 
 def test_a_class_with_one_recording_tells_no_copy_from_a_blur() -> None:

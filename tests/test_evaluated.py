@@ -484,6 +484,13 @@ def test_warnings_at_their_limits() -> None:
     assert warnings_of(sure, InceptionScore(), 1) == []
 
 
+def test_windows_of_a_video_are_spread_from_its_first_frame_to_its_last() -> None:
+    """First windows of all videos, then second ones; one with room for two places has no third."""
+    clips = DataClips(Numbered(8, 2, (10, 5)), WindowSpec(size=8, frames=4), Draw(windows=3), 0)
+    found = [int(video[0, 0, 0, 0]) for video in clips.read(range(clips.count)).videos]
+    assert found == [0, 16, 3, 17, 6]
+
+
 def test_everything_that_rows_depend_on_is_in_their_key(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,10 +1,12 @@
 """Levels one above the other, and other runs below them, fed with the same first level."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from torch import Tensor
 
 from cascades import GRU, SEPARABLE, frozen_level, level_spec
 from commands import require_one_line, vidgan
@@ -13,7 +15,9 @@ from vidgan.models.level import LevelSpec
 from vidgan.run.checkpoints import checkpoint_path, save
 from vidgan.run.directory import DataRecord, RunDirectory
 from vidgan.run.experiment import BatchSpec, Experiment, StandingStatisticsSpec, TrainingSpec
-from vidgan.sample.video_io import Row, as_film, as_strip, spread, stand_in_time
+from vidgan.sample.load import load
+from vidgan.sample.model import Model
+from vidgan.sample.video_io import Row, as_film, as_strip, spread, stand_in_time, to_bytes
 from vidgan.tensor_file import State
 
 LOW, HIGH = level_spec(4, 2, 2, GRU), level_spec(8, 4, 1, SEPARABLE)
@@ -119,3 +123,25 @@ def test_runs_that_do_not_fit_are_refused(tmp_path: Path, capsys: pytest.Capture
     require_one_line(vidgan(capsys, *ask, others), "other classes")
     require_one_line(vidgan(capsys, "plot", "levels", first, "--out", tmp_path / "a.bmp"), "unknown format")
     assert not (tmp_path / "a.png").exists()
+
+
+def test_sampled_clips_are_written_while_others_are_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory does not grow with the number of clips, and they are those of one call, lower levels and grid too."""
+    run, make, asked = save_run(tmp_path / "run", (LOW, HIGH)), Model.levels, list[int]()
+    whole = load(run).levels(19, classes=["c", "a"], seed=3)
+
+    def levels(model: Model, count: int, *given: Any) -> list[Tensor]:
+        asked.append(count)
+        return make(model, count, *given)
+
+    monkeypatch.setattr(Model, "levels", levels)
+    ask = ("--clips", 19, "--classes", "c", "a", "--seed", 3, "--format", "npy", "--levels", "--grid")
+    answer = vidgan(capsys, "sample", run, "--out", tmp_path / "x", *ask)
+    assert (answer.status, asked) == (0, [8, 8, 3])
+    for folder, videos in zip(("x-level1", "x"), whole, strict=True):
+        files = sorted((tmp_path / folder).iterdir())
+        assert [file.stem for file in files] == [f"{i:05d}-{'ca'[i % 2]}" for i in range(19)]
+        np.testing.assert_array_equal(np.stack([np.load(file) for file in files]), to_bytes(videos).numpy())
+    assert np.load(tmp_path / "x-grid.npy").shape[0] == 8

@@ -1,6 +1,9 @@
 """``vidgan sample RUN --out DIR``: videos from a trained model, and videos on the way from one to another."""
 
 import itertools
+from typing import Final
+
+import numpy as np
 
 from vidgan.cli.parse import option_set, parse
 from vidgan.cli.shared import Classes, Files, Noise, Run, Weights, at_least
@@ -8,9 +11,10 @@ from vidgan.errors import UserError, some
 from vidgan.models.cascade import require_chunks
 from vidgan.names import file_names, tell
 from vidgan.report.words import count
+from vidgan.sample.model import Model
+from vidgan.sample.sampler import at_once
 from vidgan.sample.video_io import (
     FORMATS,
-    Videos,
     columns_of_time,
     grid,
     to_bytes,
@@ -54,24 +58,17 @@ def run(args: list[str]) -> int:
     model = options.model_from_noise(options.run)
     if options.chunk is not None:
         require_chunks(model.experiment.levels)
-    labels = model.labels_of(range(options.clips), options.chosen)
-    names = file_names(model.class_names)
-    stems = [f"{i:05d}-{names[label]}" if len(names) > 1 else f"{i:05d}" for i, label in enumerate(labels)]
     # Refused before the folder is made.
+    model.labels_of([0], options.chosen)
     model.sampler(options.frames, options.truncation, chunk=options.chunk)
     options.out.mkdir(parents=True, exist_ok=True)
-    mine = {f"{stem}.{options.format}" for stem in stems}
-    others = sorted(
-        path.name for path in options.out.iterdir() if path.suffix in FORMATS and path.name not in mine
-    )
-    drawn = (options.chosen, options.seed, options.sigma, options.threshold, options.frames)
     if options.chunk is None:
-        ask = model.levels if options.levels else lambda *given: [model.sample(*given)]
-        write_whole_videos(options, [to_bytes(each).numpy() for each in ask(options.clips, *drawn)], stems)
+        written = write_whole_videos(options, model)
     else:
-        for i, stem in enumerate(stems):
-            frames = (to_bytes(part[None])[0].numpy() for part in model.stream(i, options.chunk, *drawn))
-            write_stream(options.out / f"{stem}.mp4", itertools.chain.from_iterable(frames), options.fps)
+        written = write_in_chunks(options, model, options.chunk)
+    others = sorted(
+        path.name for path in options.out.iterdir() if path.suffix in FORMATS and path.name not in written
+    )
     tell(f"wrote {count(options.clips, 'video')} to {options.out}")
     if others:
         earlier = count(len(others), "other video")
@@ -79,24 +76,71 @@ def run(args: list[str]) -> int:
     return 0
 
 
-def write_whole_videos(options: Options, levels: list[Videos], stems: list[str]) -> None:
-    """Write the videos of the top level, those of lower ones where there are any, and the grid."""
-    *lower, videos = levels
-    for stem, video in zip(stems, videos, strict=True):
-        write_clip(options.out / f"{stem}.{options.format}", video, options.fps)
+PASSES: Final = 4
+"""passes of the generator whose clips are held in memory before they are written"""
+
+
+def stems_of(options: Options, model: Model, numbers: range) -> list[str]:
+    """The names of the files of clips, without their suffix."""
+    names, labels = file_names(model.class_names), model.labels_of(numbers, options.chosen)
+    return [
+        f"{i:05d}-{names[label]}" if len(names) > 1 else f"{i:05d}"
+        for i, label in zip(numbers, labels, strict=True)
+    ]
+
+
+def write_whole_videos(options: Options, model: Model) -> set[str]:
+    """Write the videos of the top level, those of lower ones where they are asked for, and the grid.
+
+    Clips are written while others are made, so that memory does not grow with their number; only a grid holds all.
+
+    Returns:
+        the names of the files in the folder.
+    """
     # Beside the folder: what lies in it are clips of the top level, one by one, for whoever measures them.
     beside = options.out.resolve()
-    for level, clips in enumerate(lower, 1):
-        folder = beside.with_name(f"{beside.name}-level{level}")
+    folders = [
+        beside.with_name(f"{beside.name}-level{level + 1}")
+        for level in range(len(model.experiment.levels) - 1 if options.levels else 0)
+    ]
+    for folder in folders:
         folder.mkdir(exist_ok=True)
-        for stem, video in zip(stems, clips, strict=True):
-            write_clip(folder / f"{stem}.{options.format}", video, options.fps)
+    drawn = (options.chosen, options.seed, options.sigma, options.threshold, options.frames)
+    written, kept = set[str](), []
+    part = PASSES * at_once(model.experiment)
+    for first in range(0, options.clips, part):
+        numbers = range(first, min(first + part, options.clips))
+        if options.levels:
+            made = model.levels(len(numbers), *drawn, first)
+        else:
+            made = [model.sample(len(numbers), *drawn, first)]
+        stems = stems_of(options, model, numbers)
+        for folder, videos in zip([*folders, options.out], made, strict=True):
+            for stem, video in zip(stems, to_bytes(videos).numpy(), strict=True):
+                write_clip(folder / f"{stem}.{options.format}", video, options.fps)
+        written |= {f"{stem}.{options.format}" for stem in stems}
+        if options.grid:
+            kept.append(to_bytes(made[-1]).numpy())
+    for level, folder in enumerate(folders, 1):
         tell(f"wrote what level {level} made to {folder}")
     if options.grid:
         columns = max(1, round(options.clips**0.5))
         file = beside.with_name(f"{beside.name}-grid.{options.format}")
-        write_clip(file, grid(videos, columns), options.fps)
+        write_clip(file, grid(np.concatenate(kept), columns), options.fps)
         tell(f"wrote the grid to {file}")
+    return written
+
+
+def write_in_chunks(options: Options, model: Model, chunk: int) -> set[str]:
+    """Write each video as it is made, a few frames at a time; the names of the files."""
+    drawn = (options.chosen, options.seed, options.sigma, options.threshold, options.frames)
+    written = set[str]()
+    for i in range(options.clips):
+        (stem,) = stems_of(options, model, range(i, i + 1))
+        frames = (to_bytes(part[None])[0].numpy() for part in model.stream(i, chunk, *drawn))
+        write_stream(options.out / f"{stem}.mp4", itertools.chain.from_iterable(frames), options.fps)
+        written.add(f"{stem}.mp4")
+    return written
 
 
 def check_chunk(chunk: int, options: Options) -> None:
