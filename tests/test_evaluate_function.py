@@ -325,3 +325,8 @@ def test_what_does_not_fit_is_said_in_one_line(run: Path, tmp_path: Path) -> Non
     refused("no class 'disc-lift'", run, classes=["disc-lift"])
     refused("no checkpoint of step 7", run, checkpoint=7)
     refused("leave out checkpoint", vidgan.load(run), REAL, checkpoint=1)
+
+
+def test_a_tensor_is_told_what_to_be() -> None:
+    with pytest.raises(UserError, match=r"uint8 array \(N, T, H, W, 3\), not a Tensor"):
+        vidgan.evaluate(torch.zeros(4, 5, 3, 16, 16), REAL, "frechet-random")  # type: ignore[arg-type]

@@ -166,6 +166,16 @@ def test_progress_counts_from_where_this_process_began(
     trainer.state.steps = 6
     progress.on_level_start(trainer)
     assert "steps 6 to 26; first figures at step 8\n" in capsys.readouterr().out
+    for ending, gone, said in (
+        (False, 9.0, ""),
+        (True, 70.0, ""),
+        (False, 70.0, "took 1:10: first figures in 1:10 "),
+    ):
+        trainer.state.steps, trainer.ending, now[0] = 7, ending, 100 + gone
+        progress.on_step(trainer, {})
+        out = capsys.readouterr().out
+        assert said in out
+        assert bool(said) == bool(out)
     trainer.state.steps, now[0] = 10, 108.0
     progress.on_tick(trainer, {"loss/generator": 1.5, "pixel/fake red": 0.5})
     assert "step 10  clips 60  3.0 clips/s  0:32 left  loss/generator 1.5  memory " in capsys.readouterr().out

@@ -147,6 +147,7 @@ def test_fit_goes_to_a_step_in_total_and_steps_between_are_kept(tmp_path: Path) 
     assert snapshot(tmp_path / "run") == before
     with pytest.raises(UserError, match="3 steps already, and 2 are asked for"):
         trainer.fit(steps=2)
+    assert trainer.fit()  # to 3 still
     assert snapshot(tmp_path / "run") == before
     whole = trainer_of("demo")
     for _ in range(5):
@@ -409,6 +410,12 @@ def test_impossible_levels(level: int, said: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=said):
         trainer_of("demo-cascade", tmp_path / "run", level=level)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_presets_name_is_no_experiment() -> None:
+    for take in (lambda: Trainer("demo", "synthetic"), lambda: vidgan.build("demo")):  # type: ignore[arg-type]
+        with pytest.raises(UserError, match=r"vidgan\.preset\('demo'\), not a str"):
+            take()
 
 
 def test_evaluations_need_a_run() -> None:

@@ -60,6 +60,10 @@ def open_sides(
         if opening.checkpoint != "last":
             raise UserError("a model is evaluated as it is: leave out checkpoint")
         return _samples(fake, None, real)
+    if not isinstance(fake, str | Path):
+        raise UserError(
+            f"give a model, a run, a folder of videos or a uint8 array (N, T, H, W, 3), not a {type(fake).__name__}"
+        )
     path = Path(fake)
     if (path / "experiment.json").is_file():
         return open_run(RunDirectory.open(path), real, opening)

@@ -7,6 +7,7 @@ from typing import NamedTuple, Self
 from vidgan.bounds import Count, NotNegative, Number, PartBelowOne, PositivePart, Seed
 from vidgan.data.dataset import Dataset
 from vidgan.data.window import WindowSpec
+from vidgan.errors import UserError
 from vidgan.models.cascade import below_of
 from vidgan.models.generator import StageSpec
 from vidgan.models.level import LevelSpec
@@ -294,6 +295,14 @@ class Experiment(Spec):
     def below_averaged(self) -> bool:
         """Whether levels are fed by the moving average of those below."""
         return self.training.average is not None and self.training.average.feeds
+
+
+def require_experiment(value: object) -> None:
+    """Raise :class:`UserError` for a preset's name, say, where the experiment itself is wanted."""
+    if not isinstance(value, Experiment):
+        raise UserError(
+            f"an experiment is wanted, such as vidgan.preset('demo'), not a {type(value).__name__}"
+        )
 
 
 def window_of(experiment: Experiment, index: int) -> WindowSpec:

@@ -8,7 +8,7 @@ from vidgan.models.generator import Generator
 from vidgan.models.joint import JointLevels
 from vidgan.models.level import AdversarialLevel, Level
 from vidgan.nn.layers import initialise, undrawn_weights
-from vidgan.run.experiment import Experiment
+from vidgan.run.experiment import Experiment, require_experiment
 from vidgan.seeds import derive, stream
 from vidgan.spec import require
 
@@ -27,6 +27,7 @@ def build(
     Raises:
         SpecError: if there is no such level.
     """
+    require_experiment(experiment)
     count = len(experiment.levels)
     require(0 <= level < count, f"{experiment.name} has levels 0 to {count - 1}, not {level}")
     classes = classes if classes is not None and experiment.conditional else experiment.classes

@@ -7,6 +7,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Final
 
 import torch
 from PIL import Image, ImageSequence
@@ -23,6 +24,9 @@ from vidgan.names import printable, tell
 from vidgan.sample.previews import preview_path
 from vidgan.train.callbacks import Callback, TrainContext
 
+SLOW: Final = 10.0
+"""seconds: from such a first step on, it is said how long the first figures will take"""
+
 
 class Progress(Callback, ABC):
     """Shows ticks."""
@@ -30,7 +34,7 @@ class Progress(Callback, ABC):
     def __init__(self) -> None:
         self.label, self.began = "", 0.0
         self.minutes: float | None = None
-        self.steps = self.first = self.first_clips = 0
+        self.steps = self.first = self.first_clips = self.shown = 0
 
     def on_level_start(self, trainer: TrainContext) -> None:
         experiment, state = trainer.experiment, trainer.state
@@ -40,8 +44,16 @@ class Progress(Callback, ABC):
         self.minutes = trainer.minutes
         # Of a large model, the first figures are a long time in coming.
         every = (experiment.reporting.tick, experiment.reporting.checkpoint)
-        shown = min(self.steps, *(self.first // n * n + n for n in every))
+        self.shown = shown = min(self.steps, *(self.first // n * n + n for n in every))
         trainer.say(f"{self.label}: steps {self.first:,} to {self.steps:,}; first figures at step {shown:,}")
+
+    def on_step(self, trainer: TrainContext, scalars: Mapping[str, Tensor]) -> None:
+        step, gone = trainer.state.steps, self.gone()
+        if step == self.first + 1 and step < self.shown and not trainer.ending and gone >= SLOW:
+            first = clock(gone * (self.shown - step))
+            trainer.say(
+                f"the first step took {clock(gone)}: first figures in {first} (--reporting.tick has them sooner)"
+            )
 
     @abstractmethod
     def on_tick(self, trainer: TrainContext, scalars: Mapping[str, float]) -> None: ...

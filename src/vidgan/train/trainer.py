@@ -29,7 +29,7 @@ from vidgan.run.checkpoints import (
 from vidgan.run.data import Data, open_data, open_held_out
 from vidgan.run.directory import Budget, DataRecord, InitFrom, RunDirectory, command_line
 from vidgan.run.distributed import Replicas, choose_device, join_replicas, rank_zero_first
-from vidgan.run.experiment import Experiment, label_counts, longest_span, window_of
+from vidgan.run.experiment import Experiment, label_counts, longest_span, require_experiment, window_of
 from vidgan.run.lock import RunLock
 from vidgan.sample.model import Model
 from vidgan.sample.standing import GivenFrames, StatisticsStore, frozen_levels
@@ -95,6 +95,7 @@ class Trainer(TrainContext):
         budget: Budget | None = None,
         replicas: Replicas | None = None,
     ) -> None:
+        require_experiment(experiment)
         self.dataset = dataset = open_data(data, experiment)
         if skip_short:
             self.dataset = dataset = long_clips(dataset, longest_span(experiment))
@@ -211,9 +212,14 @@ class Trainer(TrainContext):
             UserError: if a loss is not finite or memory does not suffice: nothing is saved then, so the last checkpoint
                 is a good one. Or if clips cannot be read, or a callback asks for it: then all is saved before.
         """
+        had = self.experiment.training.steps
         if steps is not None:
             self._ask_for(steps)
-        self._require_steps()
+        try:
+            self._require_steps()
+        except UserError:
+            self._ask_for(had)  # what was refused leaves nothing behind
+            raise
         speaks = self.progress and self.replicas.is_rank_zero
         with self._locked(), self._withdrawn_on_error(), full_disk(), stop_signals(self.stop, speaks):
             self.minutes = minutes
