@@ -44,8 +44,9 @@ from vidgan.train.trainer import Trainer
 
 CPU = torch.device("cpu")
 
-MAY_REST = ("discriminators.*.head.score.bias",)
-"""While every hinge is open, the gradients of this bias by real and fake scores cancel exactly."""
+MAY_REST = ("discriminators.*.head.score.bias", "generator.stages.*.blocks.*.conv[123].bias")
+"""While every hinge is open, the gradients of the first by real and fake scores cancel exactly. Normalisation behind a
+convolution takes its bias away, so that rounding alone moves it."""
 
 UNUSED = {
     # Luc et al. 2020, A: the encoder is "identical to the spatial discriminator network", but the generator begins at
@@ -245,8 +246,8 @@ def test_the_model_for_one_gpu_names_what_it_changes() -> None:
 def test_the_model_for_one_gpu_takes_the_memory_that_it_names() -> None:
     one = preset("dvd-gan-ucf101-16x64-1gpu")
     needed = plan_level(one, 0).memory(one.training.batch.share())
-    assert "14 GiB" in one.description
-    assert needed / 2**30 == pytest.approx(14, abs=0.5)
+    assert "12 GiB" in one.description
+    assert needed / 2**30 == pytest.approx(12, abs=0.5)
 
 
 def test_bair_differs_from_kinetics_prediction_in_frames_alone() -> None:

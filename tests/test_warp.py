@@ -130,8 +130,8 @@ def test_pixelwise_hypernetwork() -> None:
     check(module.bind(F64)(x), torch.stack(expected), [x, *module.parameters()])
 
 
-@pytest.mark.parametrize("size", [0, 2, -3])
-def test_even_kernels_are_refused(size: int) -> None:
+@pytest.mark.parametrize(("size", "why"), [(0, "at least 1"), (2, "odd"), (-3, "at least 1")])
+def test_even_kernels_are_refused(size: int, why: str) -> None:
     for spec in (FactorisedWarpSpec, PixelwiseWarpSpec):
-        with pytest.raises(SpecError, match="odd"):
+        with pytest.raises(SpecError, match=why):
             spec(size=size)

@@ -46,6 +46,11 @@ class _Normalised(torch.autograd.Function):
     def forward(ctx: Any, weight: Tensor, u: Tensor, v: Tensor, dtype: torch.dtype) -> Tensor:
         sigma = _sigma(weight, u, v)
         ctx.save_for_backward(weight, sigma, u, v)
+        if dtype == weight.dtype:
+            return weight / sigma
+        # In one pass, which a compiled graph finds by itself.
+        if torch.compiler.is_compiling() or torch.compiler.is_exporting():
+            return (weight / sigma).to(dtype)
         return torch.div(weight, sigma, out=torch.empty_like(weight, dtype=dtype))
 
     @staticmethod

@@ -39,10 +39,15 @@ def _empty(x: Tensor) -> Tensor:
     return x.new_empty((b, t, h, w, c)).permute(0, 1, 4, 2, 3)
 
 
+def _in_blocks(x: Tensor) -> bool:
+    """Not on a GPU, nor in a graph that is compiled or exported."""
+    return x.device.type == "cpu" and not (torch.compiler.is_compiling() or torch.compiler.is_exporting())
+
+
 def _blocks(*tensors: Tensor) -> Iterable[tuple[Tensor, ...]]:
-    """Tensors (N, ?, C) cut along the first axis into blocks of frames; whole on a GPU and in a compiled graph."""
+    """Tensors (N, ?, C) cut along the first axis into blocks of frames, or whole."""
     first = tensors[0]
-    if first.device.type != "cpu" or torch.compiler.is_compiling():
+    if not _in_blocks(first):
         return [tensors]
     frames = max(1, BLOCK // max(1, first[0].numel()))
     return zip(*(tensor.split(frames) for tensor in tensors), strict=True)
@@ -51,9 +56,12 @@ def _blocks(*tensors: Tensor) -> Iterable[tuple[Tensor, ...]]:
 class _ScaleShiftReLU(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-        y = _empty(x)
-        for to, cells, own_scale, own_shift in _blocks(*map(_cells, (y, x, scale, shift))):
-            torch.addcmul(own_shift, cells, own_scale, out=to).relu_()
+        if _in_blocks(x):
+            y = _empty(x)
+            for to, cells, own_scale, own_shift in _blocks(*map(_cells, (y, x, scale, shift))):
+                torch.addcmul(own_shift, cells, own_scale, out=to).relu_()
+        else:
+            y = torch.addcmul(shift, x, scale).relu_()
         ctx.save_for_backward(x, scale, y)
         return y
 
