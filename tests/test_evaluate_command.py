@@ -109,6 +109,13 @@ def test_two_processes_give_a_runs_number(tmp_path: Path, capsys: Capture) -> No
     assert (two["value"], two["deviation"]) == (one["value"], one["deviation"])
 
 
+@pytest.mark.parametrize("option", ["--futures", "--positions", "--real-clips", "--windows"])
+def test_an_option_that_changes_nothing_is_refused(run: Path, capsys: Capture, option: str) -> None:
+    names = ["pixel-statistics", "oracle-accuracy"][option in ("--real-clips", "--windows") :]
+    answer = vidgan(capsys, "evaluate", run, "--protocol", *names, option, 3)
+    require_one_line(answer, f"{option} changes nothing of {', '.join(names)}")
+
+
 def test_truncation_and_length_go_on_record(run: Path, capsys: Capture) -> None:
     command = ("evaluate", run, "--protocol", "frechet-random", "--clips", 4, "--real-clips", 10)
     answer = vidgan(capsys, *command, "--threshold", 0.5, "--frames", 3, "--raw")

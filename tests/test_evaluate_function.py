@@ -317,6 +317,7 @@ def test_what_does_not_fit_is_said_in_one_line(run: Path, tmp_path: Path) -> Non
     refused("folder with those alone", FAKE, REAL, classes=["a"])
     refused("finished videos", FAKE, REAL, checkpoint=3)
     refused("finished videos", FAKE, REAL, raw=True)
+    refused("finished videos", FAKE, REAL, runs=2)
     refused("uint8", FAKE / 255, REAL)
     refused("uint8", FAKE[0], REAL)
     refused("at least 1", FAKE, REAL, clips=0)

@@ -2,9 +2,9 @@
 
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import tyro
 
@@ -116,7 +116,9 @@ def measured(options: Measuring) -> list[dict[str, Any]]:
     if not options.protocol:
         raise UserError(f"--protocol takes one or more of: {', '.join(ALL)}")
     check(options)
-    chosen = {name: with_options(protocol(name), options) for name in options.protocol}
+    named = [protocol(name) for name in options.protocol]
+    require_effect(options, named)
+    chosen = {each: with_options(own, options) for each, own in zip(options.protocol, named, strict=True)}
     replicas = join_replicas()
     shares = Shares(replicas.rank, replicas.size, replicas.wait)
     device = options.place
@@ -163,6 +165,24 @@ def check(options: Measuring) -> None:
         raise UserError("--data and --real both name the real videos: give one of them")
     if options.out is not None and not options.out.parent.is_dir():
         raise UserError(f"--out {options.out}: there is no folder {options.out.parent}")
+
+
+OF_SOME_PROTOCOLS: Final[Mapping[str, tuple[Any, Any]]] = {
+    **dict.fromkeys(("futures", "real_clips", "windows"), (1, 2)),
+    "positions": ((1,), (2,)),
+}
+"""options that not every protocol has a setting for, and two values of each"""
+
+
+def require_effect(options: Measuring, named: Sequence[Protocol]) -> None:
+    """Raise :class:`UserError` for an option that changes none of the protocols."""
+    for name, values in OF_SOME_PROTOCOLS.items():
+        if getattr(options, name) not in (None, ()) and all(
+            adjusted(each, **{name: values[0]}) == adjusted(each, **{name: values[1]}) for each in named
+        ):
+            raise UserError(
+                f"--{name.replace('_', '-')} changes nothing of {', '.join(options.protocol)}: leave it out"
+            )
 
 
 def with_options(named: Protocol, options: Measuring) -> Protocol:

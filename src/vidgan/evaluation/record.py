@@ -12,7 +12,7 @@ import torch
 
 from vidgan.data.dataset import Dataset
 from vidgan.errors import UserError
-from vidgan.evaluation.evaluated import Evaluated, Sides
+from vidgan.evaluation.evaluated import Evaluated, FinishedVideos, Sides
 from vidgan.evaluation.measure import Deviation, Floor, measure, warnings_of
 from vidgan.evaluation.metrics.features import Numbers, frechet_distance
 from vidgan.evaluation.opening import Fake, Opening, Real, open_sides
@@ -287,6 +287,8 @@ def evaluate(
         raise UserError(f"there is no folder {Path(log).parent} for the log")
     place = torch.device(device) if device is not None else choose_device()
     evaluated, dataset = open_sides(fake, real, Opening(checkpoint, raw, place), asked.source)
+    if runs is not None and isinstance(evaluated, FinishedVideos):
+        raise UserError("runs repeat a measurement with other noise; finished videos have none: leave it out")
     resources = Resources(_path(weights), _path(mean_clip), run_foreign_code, place)
     to = None if log is None else Log(Path(log))
     (result,) = evaluate_by(evaluated, dataset, {name or "own": asked}, resources, Work(_path(cache)), to)
