@@ -107,6 +107,12 @@ def test_resume_with_a_changed_experiment(capsys: Capture, run: Path) -> None:
     assert snapshot(run) == before
 
 
+def test_resume_with_another_preset(capsys: Capture, run: Path) -> None:
+    answer = vidgan(capsys, *("train", "dvd-gan-k600-12x64", *TRAIN[2:]), "--out", run, "--resume")
+    require_one_line(answer, "name: demo -> dvd-gan-k600-12x64", " more. Give the values", "--init-from")
+    assert len(answer.err) < 1000
+
+
 def test_foreign_checkpoint(capsys: Capture, run: Path, tmp_path: Path) -> None:
     out = tmp_path / "copy"
     copy(run, out)

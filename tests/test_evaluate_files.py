@@ -384,7 +384,7 @@ def test_bad_input_ends_in_one_line(tmp_path: Path, capsys: Capture) -> None:
     refused(fake, "--real", real, *random, words=("0001.npy", "uint8", "float64"))
     (fake / "0001.npy").unlink()
     (fake / "0001.mp4").write_bytes(b"not a video")
-    refused(fake, "--real", real, *random, words=("0001.mp4", "cannot be read"))
+    refused(fake, "--real", real, *random, words=("0001.mp4", "cannot be read", "leave it out"))
 
 
 def test_a_prepared_set_of_another_size_is_not_cropped_in_silence(tmp_path: Path, capsys: Capture) -> None:

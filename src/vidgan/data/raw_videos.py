@@ -293,7 +293,9 @@ def _readable(path: Path) -> Iterator[None]:
     try:
         yield
     except UNREADABLE as error:
-        raise UserError(f"{path} cannot be read as a video: {reason_of(error)}") from error
+        raise UserError(
+            f"{path} cannot be read as a video: {reason_of(error)}; mend it or leave it out"
+        ) from error
 
 
 def _load_array(path: Path, axes: tuple[int, ...]) -> Frames:

@@ -16,7 +16,7 @@ import torch
 
 import vidgan
 from vidgan.data.dataset import Dataset, LongClips
-from vidgan.errors import UserError
+from vidgan.errors import UserError, some
 from vidgan.files import read_json, write_json
 from vidgan.forms import COUNT, NUMBER, TEXT, WHOLE, Fields, Table, fits
 from vidgan.names import tell
@@ -50,6 +50,8 @@ RECORD: Final = Fields(
     },
 )
 """what ``experiment.json`` holds besides its format"""
+MOST = 8
+"""changed fields that are named where a run is not resumed"""
 MAY_CHANGE = ("training.steps:", "reporting.", "description:", "source:", "deviations")
 """What of an experiment may differ when a run is resumed."""
 
@@ -223,8 +225,8 @@ class RunDirectory:
         ]
         if changed:
             raise UserError(
-                f"cannot resume {self.path}: the experiment has changed: {'; '.join(changed)}. Give the values that "
-                f"it has, or start a new run from its weights with --init-from {self.path}"
+                f"cannot resume {self.path}: the experiment has changed: {some(changed, MOST, '; ')}. Give the values "
+                f"that it has, or start a new run from its weights with --init-from {self.path}"
             )
         if data.fingerprint != self.data.fingerprint:
             raise UserError(
