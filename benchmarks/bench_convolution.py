@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from interleaved import Case, Settings, interleave, options, show, show_machine, timed
-from vidgan.nn.convolution import convolution_like, enlarging_kernel, nearest_upsample, shrinking_kernel
+from vidgan.nn.convolution import convolution_like, downsampling_kernel, nearest_upsample, upsampling_kernel
 from vidgan.seeds import stream
 
 Operation = Callable[[Tensor, Tensor], Tensor]
@@ -54,7 +54,7 @@ def enlarged(x: Tensor, weight: Tensor) -> Tensor:
 
 def enlarged_in_one(x: Tensor, weight: Tensor) -> Tensor:
     """Both by one kernel, which is made each time."""
-    return F.conv_transpose2d(x, enlarging_kernel(weight).to(x.dtype), stride=2, padding=1)
+    return F.conv_transpose2d(x, upsampling_kernel(weight).to(x.dtype), stride=2, padding=1)
 
 
 def shrunk(x: Tensor, weight: Tensor) -> Tensor:
@@ -64,7 +64,7 @@ def shrunk(x: Tensor, weight: Tensor) -> Tensor:
 
 def shrunk_in_one(x: Tensor, weight: Tensor) -> Tensor:
     """Both by one kernel, which is made each time."""
-    return F.conv2d(x, shrinking_kernel(weight).to(x.dtype), stride=2, padding=1)
+    return F.conv2d(x, downsampling_kernel(weight).to(x.dtype), stride=2, padding=1)
 
 
 def plain(x: Tensor, weight: Tensor) -> Tensor:

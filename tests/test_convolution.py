@@ -78,14 +78,14 @@ def assert_same(
 def test_a_convolution_of_enlarged_frames(size: tuple[int, int]) -> None:
     layer = Conv2d(3, 5).double()
     x = random(2, 3, *size)
-    assert_same(layer, x, lambda x: layer(x, enlarge=True), lambda x: plain2d(layer, double(x)))
+    assert_same(layer, x, lambda x: layer(x, upsample=True), lambda x: plain2d(layer, double(x)))
 
 
 @pytest.mark.parametrize("size", [(8, 8), (9, 10), (8, 11)])
 def test_frames_shrunk_after_a_convolution(size: tuple[int, int]) -> None:
     layer = Conv2d(3, 5).double()
     x = random(2, 3, *size)
-    assert_same(layer, x, lambda x: layer(x, shrink=True), lambda x: halve(plain2d(layer, x)))
+    assert_same(layer, x, lambda x: layer(x, downsample=True), lambda x: halve(plain2d(layer, x)))
 
 
 @pytest.mark.parametrize("kernel", [3, 1])
@@ -99,7 +99,7 @@ def test_a_clip_shrunk_after_a_convolution(kernel: int, steps: int, pairs: bool)
         return halve_time(y) if pairs else y
 
     x = random(2, 3, steps, 8, 9)
-    assert_same(layer, x, lambda x: layer(x, shrink=True, halve_time=pairs), plain)
+    assert_same(layer, x, lambda x: layer(x, downsample=True, halve_time=pairs), plain)
 
 
 @pytest.mark.parametrize(
@@ -139,20 +139,20 @@ def test_small_maps_and_other_kernels_are_left_as_they_are() -> None:
     assert not folding_pays(torch.bfloat16, 8, 8)
     layer = Conv2d(2, 2, 1).double()
     expected = F.conv2d(double(random(1, 2, 8, 8)), layer.effective_weight(F64), layer.bias)
-    torch.testing.assert_close(layer(random(1, 2, 8, 8), enlarge=True), expected)
+    torch.testing.assert_close(layer(random(1, 2, 8, 8), upsample=True), expected)
 
 
 def test_held_weights_are_made_once_and_forgotten() -> None:
     layer, x = Conv2d(3, 4).double(), random(1, 3, 8, 8)
     with torch.no_grad():
-        before, wide = layer(x), layer(x, enlarge=True)
+        before, wide = layer(x), layer(x, upsample=True)
         with held_weights(layer):
             for _ in range(2):
                 assert torch.equal(layer(x), before)
-                assert torch.equal(layer(x, enlarge=True), wide)
+                assert torch.equal(layer(x, upsample=True), wide)
                 layer.weight[0].mul_(3)
         assert not torch.equal(layer(x), before)
-        assert not torch.equal(layer(x, enlarge=True), wide)
+        assert not torch.equal(layer(x, upsample=True), wide)
 
 
 def test_held_weights_still_get_their_gradients() -> None:

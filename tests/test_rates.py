@@ -27,6 +27,10 @@ def test_rates_that_a_container_rounds_are_the_same() -> None:
     counts = rate_counts(np.array([24.0, 24000 / 1001, 24.008, 25, np.nan, 25]))
     assert [count.clips for count in counts] == [3, 2]
     assert in_words(counts) == "24/s (3 clips), 25/s (2)"
+    assert in_words(counts[1:]) == "25/s (2 clips)"
+    assert (
+        in_words(rate_counts(np.arange(1.0, 7.0))) == "1/s (1 clip), 2/s (1), 3/s (1), 4/s (1), 5/s (1), ..."
+    )
     assert same_rates(rate_counts(np.array([29.97])), rate_counts(np.array([30.0, 30.0])))
     assert not same_rates(rate_counts(np.array([30.0])), rate_counts(np.array([30.0, 25.0])))
     assert same_rates(rate_counts(np.array([np.nan])), rate_counts(np.array([30.0])))

@@ -150,7 +150,7 @@ def contact_sheet(dataset: Dataset) -> Image.Image:
     for number, ((label, clips), row) in enumerate(zip(rows, strips, strict=True)):
         top = GAP + TEXT + number * (SIDE + TEXT + 3 * GAP)
         name = dataset.classes[label].encode("ascii", "replace").decode()  # what the built-in font can draw
-        draw.text((3 * GAP, top), f"{name}: {len(clips)} clips", INK, font)
+        draw.text((3 * GAP, top), f"{name}: {len(clips)} clip{'s' * (len(clips) > 1)}", INK, font)
         left = 3 * GAP
         for strip in row:
             canvas.paste(Image.fromarray(strip), (left, top + TEXT))

@@ -37,9 +37,8 @@ def rate_counts(rates: NDArray[np.float64]) -> list[RateCount]:
 
 def in_words(counts: Sequence[RateCount]) -> str:
     """``24/s (10 clips), 30/s (5)``."""
-    told = [
-        f"{rate:.4g}/s ({clips}{' clips' * (not place)})" for place, (rate, clips) in enumerate(counts[:5])
-    ]
+    nouns = [" clip" if each.clips == 1 else " clips" for each in counts[:1]] + [""] * 4
+    told = [f"{rate:.4g}/s ({clips}{noun})" for (rate, clips), noun in zip(counts, nouns, strict=False)]
     return ", ".join([*told, *(["..."] if len(counts) > 5 else [])])
 
 

@@ -44,7 +44,7 @@ class GeneratorBlock(nn.Module):
     def forward(self, x: Tensor, context: Context = Context()) -> Tensor:
         steps = x.shape[1]
         h = fold_time(self.norm1(x, context))
-        h = self.conv1(h, enlarge=self.upsample)
+        h = self.conv1(h, upsample=self.upsample)
         h = fold_time(self.norm2(unfold_time(h, steps), context))
         h = self.conv2(h)
         # A 1x1 convolution and nearest upsampling commute: convolve at the lower resolution.
@@ -114,8 +114,8 @@ class DiscriminatorLayer(nn.Module, ABC):
     def convolve_and_pool(self, layer: Conv2d | Conv3d, x: Tensor) -> Tensor:
         """:meth:`pool` of a convolution of a video (B T C H W), in one where that is faster."""
         if isinstance(layer, Conv3d):
-            return from_clip(layer(to_clip(x), shrink=self.downsample, halve_time=self.halve_time))
-        h = unfold_time(layer(fold_time(x), shrink=self.downsample), x.shape[1])
+            return from_clip(layer(to_clip(x), downsample=self.downsample, halve_time=self.halve_time))
+        h = unfold_time(layer(fold_time(x), downsample=self.downsample), x.shape[1])
         return pair_mean(h) if self.halve_time else h
 
 
@@ -224,7 +224,7 @@ class DeepGeneratorBlock(nn.Module):
     def forward(self, x: Tensor, context: Context = Context()) -> Tensor:
         h = on_frames(self.conv1, self.norm1(x, context))
         h = self.norm2(h, context)
-        h = unfold_time(self.conv2(fold_time(h), enlarge=self.upsample), h.shape[1])
+        h = unfold_time(self.conv2(fold_time(h), upsample=self.upsample), h.shape[1])
         h = on_frames(self.conv3, self.norm3(h, context))
         h = on_frames(self.conv4, self.norm4(h, context))
         skip = as_video(x[:, :, : self.outputs])

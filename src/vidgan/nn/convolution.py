@@ -98,7 +98,7 @@ def pair_mean(x: Tensor) -> Tensor:
     return torch.add(x[:, 0 : 2 * pairs : 2], x[:, 1 : 2 * pairs : 2]) * 0.5
 
 
-def enlarging_kernel(weight: Tensor) -> Tensor:
+def upsampling_kernel(weight: Tensor) -> Tensor:
     """Kernels (out in 3 3) as those (in out 4 4) of the transposed convolution that also upsamples by 2.
 
     Stride 2 and padding 1. In one dimension, for weights a, b, c of the cells -1, 0, 1: an even output sees a of the
@@ -108,7 +108,7 @@ def enlarging_kernel(weight: Tensor) -> Tensor:
     return folded
 
 
-def shrinking_kernel(weight: Tensor) -> Tensor:
+def downsampling_kernel(weight: Tensor) -> Tensor:
     """Kernels (out in [3] 3 3) as those (out in [3] 4 4) of the convolution that also averages 2x2 cells.
 
     Stride 2 and padding 1. In one dimension, for weights a, b, c: (a, a + b, b + c, c) / 2.
@@ -117,7 +117,7 @@ def shrinking_kernel(weight: Tensor) -> Tensor:
     return folded
 
 
-def shrinking_kernel_and_time(weight: Tensor) -> Tensor:
+def downsampling_kernel_and_time(weight: Tensor) -> Tensor:
     """Kernels (out in 3 3 3) as those (out in 4 4 4) that average pairs of steps too, with stride 2 in time."""
     folded: Tensor = _Spread.apply(weight * 0.125, (2, 3, 4))
     return folded

@@ -22,12 +22,12 @@ from vidgan.nn.convolution import (
     BoundConvolution,
     average_pool,
     convolution_like,
-    enlarging_kernel,
+    downsampling_kernel,
+    downsampling_kernel_and_time,
     folding_pays,
     nearest_upsample,
     pair_mean,
-    shrinking_kernel,
-    shrinking_kernel_and_time,
+    upsampling_kernel,
 )
 from vidgan.shapes import from_clip, to_clip
 from vidgan.spec import Spec, require
@@ -199,23 +199,23 @@ class Conv2d(Convolution):
     def bind(self, dtype: torch.dtype) -> Callable[[Tensor], Tensor]:
         return BoundConvolution(self.effective_weight(dtype), self.effective_bias(dtype), self.padding[0])
 
-    def forward(self, x: Tensor, *, enlarge: bool = False, shrink: bool = False) -> Tensor:
+    def forward(self, x: Tensor, *, upsample: bool = False, downsample: bool = False) -> Tensor:
         """Frames (N, out, H, W) of frames (N, in, H, W).
 
         Args:
-            enlarge: upsample the input by 2 (nearest neighbour) before it: (N, out, 2H, 2W).
-            shrink: average 2x2 cells of the output: (N, out, H/2, W/2).
+            upsample: double the input (nearest neighbour) before it: (N, out, 2H, 2W).
+            downsample: average 2x2 cells of the output: (N, out, H/2, W/2).
         """
         height, width = x.shape[2:]
-        if enlarge:
+        if upsample:
             if not self.folds(x.dtype, height, width):
                 return super().forward(nearest_upsample(x))
-            kernel = self.effective_weight(x.dtype, enlarging_kernel)
+            kernel = self.effective_weight(x.dtype, upsampling_kernel)
             return F.conv_transpose2d(x, kernel, self.effective_bias(x.dtype), stride=2, padding=1)
-        if shrink:
+        if downsample:
             if not self.folds(x.dtype, height // 2, width // 2):
                 return F.avg_pool2d(super().forward(x), 2)
-            kernel = self.effective_weight(x.dtype, shrinking_kernel)
+            kernel = self.effective_weight(x.dtype, downsampling_kernel)
             return F.conv2d(x, kernel, self.effective_bias(x.dtype), stride=2, padding=1)
         return super().forward(x)
 
@@ -237,19 +237,21 @@ class Conv3d(Convolution):
     def apply_weight(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         return F.conv3d(x, weight, bias, padding=self.padding)
 
-    def forward(self, x: Tensor, *, shrink: bool = False, halve_time: bool = False) -> Tensor:
+    def forward(self, x: Tensor, *, downsample: bool = False, halve_time: bool = False) -> Tensor:
         """A clip (B, out, T, H, W) of a clip (B, in, T, H, W).
 
         Args:
-            shrink: average 2x2 cells of the output: (B, out, T, H/2, W/2).
+            downsample: average 2x2 cells of the output: (B, out, T, H/2, W/2).
             halve_time: average pairs of its steps too: (B, out, T//2, ...); a single step stays.
         """
-        if not shrink or not self.folds(x.dtype, x.shape[3] // 2, x.shape[4] // 2):
+        if not downsample or not self.folds(x.dtype, x.shape[3] // 2, x.shape[4] // 2):
             y = from_clip(super().forward(x))
-            y = average_pool(y) if shrink else y
+            y = average_pool(y) if downsample else y
             return to_clip(pair_mean(y) if halve_time else y)
         pairs = halve_time and x.shape[2] > 1 and self.weight.shape[2] == 3
-        kernel = self.effective_weight(x.dtype, shrinking_kernel_and_time if pairs else shrinking_kernel)
+        kernel = self.effective_weight(
+            x.dtype, downsampling_kernel_and_time if pairs else downsampling_kernel
+        )
         bias, time = self.effective_bias(x.dtype), 2 if pairs else 1
         y = F.conv3d(x, kernel, bias, stride=(time, 2, 2), padding=(self.padding[0], 1, 1))
         return to_clip(pair_mean(from_clip(y))) if halve_time and not pairs else y
