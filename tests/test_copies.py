@@ -15,6 +15,7 @@ from vidgan.data.prepare import prepare_by
 from vidgan.data.store import PrepareSpec
 from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
 from vidgan.data.window import WindowSpec
+from vidgan.errors import UserError
 from vidgan.evaluation.memorisation import (
     ClassDiversity,
     Copying,
@@ -25,6 +26,7 @@ from vidgan.evaluation.memorisation import (
     compare_each_real,
     compare_nearest,
     diversity,
+    group_of,
     jump,
     nearest_videos,
     real_clips,
@@ -284,3 +286,13 @@ def test_the_command_draws_counts_and_tells(tmp_path: Path, capsys: Capture) -> 
 def vidgan_frames(run: Path) -> int:
     """Frames that the run's model makes."""
     return int(json.loads((run / "experiment.json").read_text())["experiment"]["levels"][0]["frames"])
+
+
+def test_a_class_with_a_single_video_is_named() -> None:
+    dataset = SyntheticDataset(TRAINED.replace(clips=8))  # one of each class
+    queries = windows(dataset, [0])
+    alone = queries._replace(own=[group_of(dataset, index) for index in range(len(dataset))])
+    with pytest.raises(
+        UserError, match=rf"no other video of {dataset.classes[dataset.info(0).label]},.* held-out"
+    ):
+        neighbours(alone, dataset)

@@ -60,7 +60,7 @@ class Options(Run, Weights, Noise, Classes):
     data: str | None = None
     """the clips that it was trained on, if not those of the run"""
     held_out: str | None = None
-    """real clips of the same classes that that it was not trained on; without them, other recordings that it was"""
+    """real clips of the same classes that it was not trained on; without them, other recordings that it was"""
     out: Path | None = None
     """folder for pictures and numbers (RUN/neighbours)"""
     per_class: int = 4

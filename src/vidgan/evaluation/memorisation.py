@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from vidgan.data.dataset import Dataset
 from vidgan.data.store import PreparedDataset
 from vidgan.data.window import WindowSpec, centre_place, cut
-from vidgan.errors import UserError
+from vidgan.errors import UserError, some
 from vidgan.evaluation.metrics.features import Floats, squared_distances
 from vidgan.evaluation.metrics.frames import Bytes, aligned_distances, pair_distances, step_distances
 from vidgan.evaluation.protocols.base import EvaluationBatch, Extractor
@@ -173,14 +173,17 @@ def nearest_videos(
             known = found[row].get(group)
             if group != queries.own[row] and (known is None or value < known.distance):
                 found[row][group] = Nearest(index, starts[start], value, group, np.inf)
-    return [_nearest(groups, int(label)) for groups, label in zip(found, queries.labels, strict=True)]
+    for groups, label in zip(found, queries.labels.tolist(), strict=True):
+        if not groups:
+            of = [name for name, own in zip(dataset.classes, labels, strict=True) if own == label]
+            raise UserError(
+                f"the training data have no other video of {some(of, 3)}, or none that is long enough: give held-out "
+                "clips to compare with, or choose other classes"
+            )
+    return [_nearest(groups) for groups in found]
 
 
-def _nearest(groups: dict[int, Nearest], label: int) -> Nearest:
-    if not groups:
-        raise UserError(
-            f"the training data have no other video of class {label}, or none that is long enough"
-        )
+def _nearest(groups: dict[int, Nearest]) -> Nearest:
     first, *others = sorted(groups.values(), key=lambda each: (each.distance, each.video))
     return first._replace(other=others[0].distance if others else np.inf)
 
