@@ -394,3 +394,69 @@ def test_a_run_is_reported_with_the_users_file(file: Path, tmp_path: Path) -> No
     assert f"my_experiment.py, hash {code_hash(file)}" in header.text
     assert "LeakySpec(keep=0.25)" in page.section("Differences from the paper").text
     assert "unit: my_experiment.py:LeakySpec" in page.section("The experiment").text
+
+
+PARTS = """
+import torch
+
+import vidgan
+from vidgan.models import DiscriminatorSpec, Head, HeadSpec, ViewSpec
+from vidgan.nn import Moments, NormSpec
+
+
+class Last(ViewSpec):
+    frames: int = 2
+
+    def steps(self, frames, factor=1):
+        return self.frames
+
+    def apply(self, seen, draw):
+        return seen.clip[:, -self.frames :]
+
+
+class Free(Head):
+    def forward(self, h, label):
+        return self.parts(h, label)[0]
+
+
+class FreeSpec(HeadSpec):
+    def build(self, features, classes):
+        return Free(features, classes)
+
+
+class RootMeanSquare(NormSpec):
+    def moments(self, key, x, context):
+        power = x.float().square().mean((2, 3, 4))[..., None].expand(-1, -1, x.shape[2])
+        return Moments(torch.zeros_like(power), power)
+
+
+def parts():
+    experiment = vidgan.preset("dvd-gan-k600-12x64")
+    (level,) = experiment.levels
+    generator = level.generator.replace(norm=RootMeanSquare(), final_norm=RootMeanSquare())
+    last = level.discriminators[0].replace(name="last", view=Last(), head=FreeSpec())
+    level = level.replace(generator=generator, discriminators=(*level.discriminators, last))
+    return experiment.replace(name="parts", levels=(level,))
+"""
+
+
+@pytest.mark.slow
+def test_a_view_a_head_and_a_normalisation_of_ones_own(tmp_path: Path, capsys: Capture) -> None:
+    """Trained, resumed from the record alone, planned, sampled, measured and reported."""
+    path, run, record = tmp_path / f"{tmp_path.name}_parts.py", tmp_path / "run", tmp_path / "parts.json"
+    path.write_text(PARTS)
+    train = ("--data", "synthetic", "--tiny", "--workers", 0, "--out", run)
+    assert command(capsys, "train", f"{path}:parts", *train, "--steps", 1).status == 0
+    record.write_text(command(capsys, "presets", f"{path}:parts", "--json").out)
+    code = ("--code", path)
+    for words in (
+        ("train", record, *train, "--steps", 2, "--resume"),
+        ("plan", record, "--tiny"),
+        ("sample", run, "--clips", 2, "--out", tmp_path / "videos"),
+        ("evaluate", run, "--protocol", "pixel-statistics", "--clips", 4),
+        ("report", run),
+    ):
+        answer = command(capsys, *words, *code)
+        assert answer.status == 0, (words, answer.err)
+    assert "discriminator/last/fake" in (run / "log.jsonl").read_text()
+    assert vidgan.load(run, code=path).sample(1).isfinite().all()
