@@ -180,3 +180,20 @@ def test_broken_experiment_file(capsys: Capture, run: Path, tmp_path: Path) -> N
     record["experiment"]["training"]["stepz"] = 3
     (out / "experiment.json").write_text(json.dumps(record))
     require_one_line(vidgan(capsys, "sample", out, "--out", tmp_path / "x"), "stepz", "did you mean 'steps'")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("predict", "RUN", "video.mp4", "--out", "x", "--futures"),
+        ("predict", "RUN", "video.mp4", "--out", "x", "--frames"),
+        ("predict", "RUN", "video.mp4", "--out", "x", "--start"),
+        ("sample", "RUN", "--out", "x", "--clips"),
+        ("sample", "RUN", "--out", "x", "--interpolate", "--points"),
+        ("plot", "levels", "RUN", "--out", "x.png", "--clips"),
+        ("evaluate", "RUN", "--memorisation", "--per-class"),
+        ("train", "demo", "--data", "synthetic", "--out", "x", "--workers"),
+    ],
+)
+def test_numbers_that_nothing_could_hold_are_refused(words: tuple[str, ...], capsys: Capture) -> None:
+    require_one_line(vidgan(capsys, *words, 10**23), f"{words[-1]} must be at most", "got 1e+23")

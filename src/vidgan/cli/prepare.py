@@ -60,7 +60,7 @@ def run(args: list[str]) -> int:
     """Parse ``args`` and prepare."""
     options = parse(Options, "prepare", args)
     if options.workers is not None:
-        at_least("--workers", options.workers, 0)
+        at_least("--workers", options.workers, 0, 1000)
     spec = prepare_spec(
         options.layout,
         options.split,

@@ -10,6 +10,7 @@ from typing import Annotated
 import torch
 import tyro
 
+from vidgan.bounds import MOST_STEPS
 from vidgan.cli.parse import Code, option_set, wrapped
 from vidgan.errors import UserError
 from vidgan.names import printable, tell
@@ -163,10 +164,12 @@ def say(text: str) -> None:
     print(wrapped(printable(text), text[: len(text) - len(text.lstrip())] + "  "))
 
 
-def at_least(option: str, value: float, least: int) -> None:
-    """Raise :class:`UserError` if ``value`` is less than ``least``."""
+def at_least(option: str, value: float, least: int, most: int = MOST_STEPS) -> None:
+    """Raise :class:`UserError` if ``value`` is less than ``least``, or a whole number beyond ``most``."""
     if value < least:
         raise UserError(f"{option} must be at least {least}, got {value:g}")
+    if isinstance(value, int) and value > most:
+        raise UserError(f"{option} must be at most {most}, got {value:g}")
 
 
 def positive(option: str, value: float) -> None:

@@ -125,7 +125,7 @@ def asked_for(options: Options, experiment: Experiment) -> Experiment:
     Raises:
         UserError: for options that are impossible, alone or together.
     """
-    at_least("--workers", options.workers, 0)
+    at_least("--workers", options.workers, 0, 1000)
     if options.minutes is not None:
         positive("--minutes", options.minutes)
     training = experiment.training
