@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from vidgan.nn import convolution
 from vidgan.nn.blocks import (
     Convolution3d,
     DeepGeneratorBlock,
@@ -18,6 +19,12 @@ from vidgan.nn.convolution import folding_pays
 from vidgan.nn.layers import Conv2d, Conv3d, WeightLayer, fold_resizing, held_weights, power_iterate
 
 F64 = torch.float64
+
+
+@pytest.fixture
+def always(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fold maps of few cells too."""
+    monkeypatch.setattr(convolution, "PAYS_OTHERWISE", convolution.Least(side=4, cells=1))
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:
@@ -74,6 +81,7 @@ def assert_same(
     assert counter.get_total_flops() < 0.6 * whole.get_total_flops()
 
 
+@pytest.mark.usefixtures("always")
 @pytest.mark.parametrize("size", [(4, 4), (5, 8)])
 def test_a_convolution_of_enlarged_frames(size: tuple[int, int]) -> None:
     layer = Conv2d(3, 5).double()
@@ -81,6 +89,7 @@ def test_a_convolution_of_enlarged_frames(size: tuple[int, int]) -> None:
     assert_same(layer, x, lambda x: layer(x, upsample=True), lambda x: plain2d(layer, double(x)))
 
 
+@pytest.mark.usefixtures("always")
 @pytest.mark.parametrize("size", [(8, 8), (9, 10), (8, 11)])
 def test_frames_shrunk_after_a_convolution(size: tuple[int, int]) -> None:
     layer = Conv2d(3, 5).double()
@@ -88,6 +97,7 @@ def test_frames_shrunk_after_a_convolution(size: tuple[int, int]) -> None:
     assert_same(layer, x, lambda x: layer(x, downsample=True), lambda x: halve(plain2d(layer, x)))
 
 
+@pytest.mark.usefixtures("always")
 @pytest.mark.parametrize("kernel", [3, 1])
 @pytest.mark.parametrize("steps", [1, 2, 5])
 @pytest.mark.parametrize("pairs", [False, True])
@@ -102,6 +112,7 @@ def test_a_clip_shrunk_after_a_convolution(kernel: int, steps: int, pairs: bool)
     assert_same(layer, x, lambda x: layer(x, downsample=True, halve_time=pairs), plain)
 
 
+@pytest.mark.usefixtures("always")
 @pytest.mark.parametrize(
     "block",
     [
@@ -133,15 +144,17 @@ def test_blocks_are_the_same_function_folded_or_not(block: nn.Module) -> None:
 
 
 def test_small_maps_and_other_kernels_are_left_as_they_are() -> None:
-    assert folding_pays(torch.float32, 4, 4)
-    assert not folding_pays(torch.float32, 2, 8)
-    assert folding_pays(torch.bfloat16, 16, 16)
-    assert not folding_pays(torch.bfloat16, 8, 8)
+    assert folding_pays(torch.float32, 64, 4, 4)
+    assert not folding_pays(torch.float32, 63, 4, 4)
+    assert not folding_pays(torch.float32, 640, 2, 8)
+    assert folding_pays(torch.bfloat16, 16, 16, 16)
+    assert not folding_pays(torch.bfloat16, 1000, 8, 8)
     layer = Conv2d(2, 2, 1).double()
     expected = F.conv2d(double(random(1, 2, 8, 8)), layer.effective_weight(F64), layer.bias)
     torch.testing.assert_close(layer(random(1, 2, 8, 8), upsample=True), expected)
 
 
+@pytest.mark.usefixtures("always")
 def test_held_weights_are_made_once_and_forgotten() -> None:
     layer, x = Conv2d(3, 4).double(), random(1, 3, 8, 8)
     with torch.no_grad():

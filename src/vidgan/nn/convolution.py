@@ -10,7 +10,7 @@ neighbourhoods with the kernel as a matrix needs no such thing.
 """
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -18,20 +18,27 @@ from torch import Tensor
 
 from vidgan.shapes import fold_time, unfold_time
 
-LEAST_SIDE: Final = {torch.bfloat16: 16}
-"""Height and width of the smaller map from which a 4x4 kernel pays, by the dtype of the computation.
 
-Measured by benchmarks/bench_convolution.py on a CPU whose matrix unit takes bfloat16; docs/results/speed.md
-has the table.
-"""
+class Least(NamedTuple):
+    """From what sizes of the smaller map a 4x4 kernel pays."""
 
-LEAST_SIDE_OTHERWISE: Final = 4
+    side: int
+    """height and width; small ones are mostly edge"""
+    cells: int
+    """frames times height times width: making the kernel costs as much for few as for many"""
+
+
+PAYS: Final = {torch.bfloat16: Least(side=16, cells=4096)}
+"""By the dtype of the computation, measured on a CPU whose matrix unit takes bfloat16: docs/results/speed.md."""
+
+PAYS_OTHERWISE: Final = Least(side=4, cells=1024)
 """The same for float32 and wider."""
 
 
-def folding_pays(dtype: torch.dtype, height: int, width: int) -> bool:
+def folding_pays(dtype: torch.dtype, frames: int, height: int, width: int) -> bool:
     """Whether one convolution with a 4x4 kernel is faster; ``height`` and ``width`` are those of the smaller map."""
-    return min(height, width) >= LEAST_SIDE.get(dtype, LEAST_SIDE_OTHERWISE)
+    least = PAYS.get(dtype, PAYS_OTHERWISE)
+    return min(height, width) >= least.side and frames * height * width >= least.cells
 
 
 LEAST_WEIGHTS: Final = 2**16

@@ -180,9 +180,11 @@ class Convolution(WeightLayer, ABC):
         self.padding = tuple(size // 2 for size in kernel)
         self.folding = True
 
-    def folds(self, dtype: torch.dtype, height: int, width: int) -> bool:
+    def folds(self, dtype: torch.dtype, frames: int, height: int, width: int) -> bool:
         """Whether to fold; ``height`` and ``width`` are those of the smaller map."""
-        return self.folding and self.weight.shape[-2:] == (3, 3) and folding_pays(dtype, height, width)
+        return (
+            self.folding and self.weight.shape[-2:] == (3, 3) and folding_pays(dtype, frames, height, width)
+        )
 
 
 class Conv2d(Convolution):
@@ -206,14 +208,14 @@ class Conv2d(Convolution):
             upsample: double the input (nearest neighbour) before it: (N, out, 2H, 2W).
             downsample: average 2x2 cells of the output: (N, out, H/2, W/2).
         """
-        height, width = x.shape[2:]
+        frames, _, height, width = x.shape
         if upsample:
-            if not self.folds(x.dtype, height, width):
+            if not self.folds(x.dtype, frames, height, width):
                 return super().forward(nearest_upsample(x))
             kernel = self.effective_weight(x.dtype, upsampling_kernel)
             return F.conv_transpose2d(x, kernel, self.effective_bias(x.dtype), stride=2, padding=1)
         if downsample:
-            if not self.folds(x.dtype, height // 2, width // 2):
+            if not self.folds(x.dtype, frames, height // 2, width // 2):
                 return F.avg_pool2d(super().forward(x), 2)
             kernel = self.effective_weight(x.dtype, downsampling_kernel)
             return F.conv2d(x, kernel, self.effective_bias(x.dtype), stride=2, padding=1)
@@ -244,7 +246,8 @@ class Conv3d(Convolution):
             downsample: average 2x2 cells of the output: (B, out, T, H/2, W/2).
             halve_time: average pairs of its steps too: (B, out, T//2, ...); a single step stays.
         """
-        if not downsample or not self.folds(x.dtype, x.shape[3] // 2, x.shape[4] // 2):
+        clips, _, steps, height, width = x.shape
+        if not downsample or not self.folds(x.dtype, clips * steps, height // 2, width // 2):
             y = from_clip(super().forward(x))
             y = average_pool(y) if downsample else y
             return to_clip(pair_mean(y) if halve_time else y)
