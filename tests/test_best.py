@@ -1,10 +1,11 @@
 """The best checkpoint: which it is, that it is kept, when training ends for it, and how it is asked for."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from torch import Tensor
 
 import catalog
 from commands import require_one_line, vidgan
@@ -17,6 +18,7 @@ from vidgan.run.directory import RunDirectory
 from vidgan.run.logs import read_lines
 from vidgan.sample.load import load_run
 from vidgan.train import validate
+from vidgan.train.callbacks import Callback, TrainContext
 from vidgan.train.trainer import Trainer
 from vidgan.train.validate import Validator
 
@@ -174,3 +176,34 @@ def test_only_the_top_level_is_measured_and_against_what_is_named(
         assert trainer.fit(steps=1)
         expected = trainer.dataset if against is None else other
         assert seen == [(1, 2, expected, 2)]
+
+
+def test_a_step_that_measures_nothing_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Patience counts evaluations: what one of them found is not found again at the steps behind it."""
+    experiment = catalog.experiments()["demo"]
+    best = experiment.reporting.best.replace(protocol="pixel-statistics", every=2, clips=2)
+    experiment = experiment.replace(reporting=experiment.reporting.replace(best=best))
+
+    def evaluate_by(samples: ModelSamples, against: object, by: object, *args: Any) -> list[Number]:
+        *_, log, marks = args
+        log.append(result(samples.step, 1.0, protocol="pixel-statistics", **marks))
+        return [Number(1.0)]
+
+    monkeypatch.setattr(validate, "evaluate_by", evaluate_by)
+    validator, asked = Validator(), list[bool]()
+
+    class Asks(Callback):
+        def on_step(self, trainer: TrainContext, scalars: Mapping[str, Tensor]) -> None:
+            asked.append(validator.measured is not None)
+
+    trainer = Trainer(
+        experiment,
+        "synthetic",
+        tmp_path / "run",
+        workers=0,
+        validator=validator,
+        callbacks=[Asks()],
+        progress=False,
+    )
+    trainer.fit(steps=5)
+    assert asked == [False, True, False, True, False]

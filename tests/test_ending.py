@@ -14,6 +14,7 @@ from torch.multiprocessing.spawn import spawn
 
 import catalog
 from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
+from vidgan.errors import UserError
 from vidgan.run.checkpoints import checkpoint_path, load, steps_of
 from vidgan.run.distributed import Replicas, end_process_group
 from vidgan.run.experiment import BatchSpec, Experiment
@@ -93,6 +94,23 @@ def test_a_level_that_ends_with_its_steps_is_finished(tmp_path: Path) -> None:
     assert finished(tmp_path / "run") == {1: False, 2: False, 3: False, 4: False, STEPS: True}
     previews = sorted(path.name for path in (tmp_path / "run" / "samples" / "fixed").iterdir())
     assert previews == [f"level1-step{step:08d}.webp" for step in (2, 4, STEPS)]
+
+
+class Refusing(Callback):
+    """Finds at the last step that something is wrong."""
+
+    def on_tick(self, trainer: TrainContext, scalars: Mapping[str, float]) -> None:
+        if trainer.state.steps == 2:
+            raise UserError("no")
+
+
+def test_a_level_whose_last_step_is_refused_is_not_finished(tmp_path: Path) -> None:
+    """So that it resumes where the fault was, and does not begin the next level on it."""
+    trainer = trainer_of(tmp_path / "run")
+    trainer.callbacks.append(Refusing())
+    with pytest.raises(UserError, match="no"):
+        trainer.fit(steps=2)
+    assert finished(tmp_path / "run") == {1: False, 2: False}
 
 
 class Case(NamedTuple):

@@ -22,7 +22,7 @@ from vidgan.models.cascade import below_of
 from vidgan.models.costs import Network, joint_networks, named_networks, networks, parts_of
 from vidgan.models.generator import Below
 from vidgan.models.level import AdversarialLevel
-from vidgan.nn.layers import NormalSpec
+from vidgan.nn.layers import NormalSpec, held_weights
 from vidgan.run.directory import Budget
 from vidgan.run.distributed import Replicas
 from vidgan.run.experiment import BatchSpec, Experiment, Share, window_of
@@ -72,13 +72,15 @@ class DryRun:
         )
 
     def discriminators_step(self) -> Scalars:
-        """One update of the discriminators alone."""
-        return update_discriminators(self.state, self.micro_batches(0))
+        """One update of the discriminators alone, with the generator's weights held as a whole step has them."""
+        with held_weights(self.state.level.generator):
+            return update_discriminators(self.state, self.micro_batches(0))
 
     def generator_step(self) -> Scalars:
         """The generator's update alone."""
         updates = self.state.experiment.training.discriminator_updates
-        return update_generator(self.state, self.micro_batches(updates))
+        with held_weights(self.state.level.discriminators):
+            return update_generator(self.state, self.micro_batches(updates))
 
 
 def made_up_clips(state: TrainState) -> Batch:
