@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 
 import torch
+import torch._inductor.config
 from torch import Tensor, nn
 
 import vidgan
@@ -51,6 +52,8 @@ def passes(network: Callable[..., Tensor], given: tuple[Tensor, Tensor]) -> Call
 
 def main(settings: Options) -> None:
     show_machine(settings.device)
+    # Views draw their frames in the graph: by torch's generator, as eager ones do, and not by inductor's own.
+    torch._inductor.config.fallback_random = True
     table: Mapping[str, tuple[nn.Module, tuple[Tensor, Tensor]]] = networks(settings)
     for name, (network, given) in table.items():
         began = time.perf_counter()
