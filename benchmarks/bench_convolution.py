@@ -77,6 +77,11 @@ def chosen(x: Tensor, weight: Tensor) -> Tensor:
     return convolution_like(x, weight.to(x.dtype), 1)(x, None)
 
 
+def kernel(inputs: int, outputs: int, device: torch.device) -> Tensor:
+    """Random 3x3 weights in float32."""
+    return torch.randn((outputs, inputs, 3, 3), generator=stream(0, "kernel")).to(device) / inputs
+
+
 def compare(
     title: str, ways: Sequence[tuple[str, Operation]], x: Tensor, weight: Tensor, settings: Settings
 ) -> None:
@@ -108,10 +113,7 @@ def main(settings: Settings) -> None:
 
         for size in CHANGES:
             frames, inputs, outputs, side = size
-            weight = (
-                torch.randn((outputs, inputs, 3, 3), generator=stream(0, "kernel")).to(settings.device)
-                / inputs
-            )
+            weight = kernel(inputs, outputs, settings.device)
             name = f"{kind}, {frames} frames, {inputs} to {outputs} channels, {side} and {2 * side} cells"
             ways = (("upsampling, convolution", enlarged), ("in one", enlarged_in_one))
             compare(name, ways, drawn(frames, inputs, side, side), weight, settings)
@@ -119,10 +121,7 @@ def main(settings: Settings) -> None:
             compare(name, ways, drawn(frames, inputs, 2 * side, 2 * side), weight, settings)
         for size in SMALL:
             frames, inputs, outputs, side = size
-            weight = (
-                torch.randn((outputs, inputs, 3, 3), generator=stream(0, "kernel")).to(settings.device)
-                / inputs
-            )
+            weight = kernel(inputs, outputs, settings.device)
             name = f"{kind}, {frames} frames of {side}x{side}, {inputs} to {outputs} channels"
             ways = (("convolution", plain), ("as chosen", chosen))
             compare(name, ways, drawn(frames, inputs, side, side), weight, settings)

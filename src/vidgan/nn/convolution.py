@@ -42,7 +42,7 @@ def folding_pays(dtype: torch.dtype, frames: int, height: int, width: int) -> bo
 
 
 LEAST_WEIGHTS: Final = 2**16
-"""Pairs of input and output channels from which a matrix product pays, measured by the same script."""
+"""Pairs of input and output channels from which a matrix product pays, measured likewise."""
 
 
 def convolution_like(x: Tensor, weight: Tensor, padding: int) -> Callable[[Tensor, Tensor | None], Tensor]:

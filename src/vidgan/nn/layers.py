@@ -251,7 +251,7 @@ class Conv3d(Convolution):
             y = from_clip(super().forward(x))
             y = average_pool(y) if downsample else y
             return to_clip(pair_mean(y) if halve_time else y)
-        pairs = halve_time and x.shape[2] > 1 and self.weight.shape[2] == 3
+        pairs = halve_time and steps > 1 and self.weight.shape[2] == 3
         kernel = self.effective_weight(
             x.dtype, downsampling_kernel_and_time if pairs else downsampling_kernel
         )
