@@ -35,7 +35,8 @@ ASKED_FOR = (
     *("is-ucf101-tganv2", "fid-r2plus1d", "is-r2plus1d", "ssim-best-of-100", "psd", "frechet-random"),
     *("fvd-stylegan-v-2048-128f", "fvd-stylegan-v-2048-128f-subsample8f", "fvd-tats-2048-16f"),
     *("kvd-tats-2048-16f", "kid-k600-avgpool", "prdc-k400-avgpool"),
-    *("frechet-random-i3d", "frechet-in-domain", "accuracy-in-domain", "oracle-accuracy", "pixel-statistics"),
+    *("frechet-random-i3d", "frechet-in-domain", "accuracy-in-domain", "oracle-accuracy", "oracle-variety"),
+    "pixel-statistics",
 )
 
 

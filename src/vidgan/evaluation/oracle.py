@@ -1,9 +1,10 @@
-"""An oracle for the built-in clips: from pixels alone, which shape moves and how.
+"""An oracle for the built-in clips: from pixels alone, which shape moves and how, where, how large, in what colours.
 
 It knows the demo's task - discs and squares that go right, left, up or down, or grow - and nothing of how
 clips are made. What it cannot tell is None, so that a clip counts only if it plainly shows its class.
 """
 
+import colorsys
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -49,15 +50,19 @@ class Recognised(NamedTuple):
 
 def recognise(videos: Videos) -> list[Recognised]:
     """What the oracle sees in each clip of (N, T, H, W, 3) uint8, at least two frames long."""
-    measures = measure(videos)
+    return seen_in(measure(videos), videos.shape[2])
+
+
+def seen_in(measures: "Measures", side: int) -> list[Recognised]:
+    """What was measured, in words; for clips of ``side`` pixels."""
     return [
         Recognised(
             shape_of(measures.fill[i]),
-            motion_of(measures.x[i], measures.y[i], measures.area[i], videos.shape[2]),
+            motion_of(measures.x[i], measures.y[i], measures.area[i], side),
         )
         if measures.clear[i]
         else Recognised(None, None)
-        for i in range(len(videos))
+        for i in range(len(measures.clear))
     ]
 
 
@@ -73,13 +78,49 @@ class Measures(NamedTuple):
     """pixels"""
     fill: Array
     """area over that of the box around it"""
+    colour: Array
+    """mean of the object over its pixels and all frames, in [0, 1] (N, 3)"""
+    behind: Array
+    """mean of the background, in [0, 1] (N, 3)"""
+
+
+class Traits(NamedTuple):
+    """In what clips of one class may differ, each (N,) but for the background (N, 3)."""
+
+    x: Array
+    y: Array
+    """centre, mean over frames, as part of the side"""
+    size: Array
+    """side of a square of the object's area, mean over frames, as part of the side"""
+    speed: Array
+    """way of the centre from first to last frame, of what grows the growth of its size, as part of the side"""
+    hue: Array
+    """of the object's mean colour, in turns [0, 1)"""
+    background: Array
+    """mean colour, in [0, 1]"""
+
+
+def traits(measures: Measures, seen: list[Recognised], side: int) -> Traits:
+    """What clips of ``side`` pixels show beside their class. Where nothing is seen, the numbers mean nothing."""
+    sizes = np.sqrt(measures.area) / side
+    way = np.hypot(measures.x[:, -1] - measures.x[:, 0], measures.y[:, -1] - measures.y[:, 0]) / side
+    grows = np.array([each.motion == "grow" for each in seen], dtype=bool)
+    return Traits(
+        measures.x.mean(1) / side,
+        measures.y.mean(1) / side,
+        sizes.mean(1),
+        np.where(grows, sizes[:, -1] - sizes[:, 0], way),
+        np.array([colorsys.rgb_to_hsv(*colour)[0] for colour in measures.colour.tolist()]),
+        measures.behind,
+    )
 
 
 def measure(videos: Videos) -> Measures:
     """Separate the object from the background by colour and measure it."""
     pixels = videos.astype(np.float64) / 255
     side = videos.shape[2] * videos.shape[3]
-    distance = np.linalg.norm(pixels - background(pixels), axis=-1)
+    behind = background(pixels)
+    distance = np.linalg.norm(pixels - behind, axis=-1)
     flat = np.sort(distance.reshape(*distance.shape[:2], -1), axis=-1)
     # The object's own contrast: the median over about as many pixels as the smallest object has.
     contrast = flat[..., -max(3, int(LEAST_AREA * side)) :].mean(-1)
@@ -101,7 +142,9 @@ def measure(videos: Videos) -> Measures:
         & (area.max(1) < MOST_AREA * side)
         & (stray.max(1) < SPECKS)
     )
-    return Measures(clear, x, y, area, area / np.maximum(width * height, 1e-6))
+    colour = (pixels * mask[..., None]).sum((1, 2, 3)) / np.maximum(mask.sum((1, 2, 3)), 1e-6)[:, None]
+    fill = area / np.maximum(width * height, 1e-6)
+    return Measures(clear, x, y, area, fill, colour, behind.mean((1, 2, 3)))
 
 
 def background(pixels: Array) -> Array:

@@ -41,6 +41,7 @@ from vidgan.evaluation.protocols.pixels import (
     PixelMeans,
     PowerSpectra,
 )
+from vidgan.evaluation.protocols.variety import OracleTraits, SpreadByClass
 from vidgan.sample.noise import Truncation
 from vidgan.spec import Spec
 
@@ -252,6 +253,16 @@ ALL: Mapping[str, Named] = {
         Protocol(metric=ClassAccuracy(), features=OracleLabels(), clips=512),
         "Share of generated clips in which an oracle sees the class that was asked for; built-in clips only. "
         "Classes take turns, so each has the same number of clips. The oracle looks at pixels and needs no network.",
+    ),
+    "oracle-variety": Named(
+        Protocol(
+            metric=SpreadByClass(),
+            features=OracleTraits(),
+            real=Draw(count=4096, shuffled=True, in_turns=True),
+        ),
+        "How much the clips of a class vary beside real ones, in place, size, speed, hue and background, over those in "
+        "which an oracle sees the class that was asked for: 1 as much, 0 not at all; built-in clips only. The headline "
+        "is that of the trait that varies least, as a mean over classes.",
     ),
     "pixel-statistics": Named(
         Protocol(metric=PixelGap(), features=PixelMeans(), real=Draw(count=512, shuffled=True), clips=512),

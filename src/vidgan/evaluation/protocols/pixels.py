@@ -1,13 +1,16 @@
 """Features that need no network: pixels, spectra, motion, similarity, agreement of a cascade's levels."""
 
+from collections.abc import Sequence
+
 import numpy as np
+from numpy.typing import NDArray
 
 from vidgan.bounds import Length
 from vidgan.data.synthetic import SyntheticDataset
 from vidgan.errors import UserError
 from vidgan.evaluation.metrics.features import Floats
 from vidgan.evaluation.metrics.frames import WINDOW, copy_last, luma, mean_motion, psnr, radial_power, ssim
-from vidgan.evaluation.oracle import recognise
+from vidgan.evaluation.oracle import Recognised, recognise
 from vidgan.evaluation.protocols.base import (
     EvaluationBatch,
     Extractor,
@@ -25,29 +28,30 @@ class OracleLabels(Features):
 
     def check(self, subject: Subject) -> None:
         if not isinstance(subject.real, SyntheticDataset):
-            raise UserError("oracle-accuracy knows the built-in clips only; use --data synthetic")
+            raise UserError("the oracle knows the built-in clips only; use --data synthetic")
         if subject.context:
             raise UserError(
-                "oracle-accuracy does not apply to a model that continues videos: their first frames show the class"
+                "the oracle does not apply to a model that continues videos: their first frames show the class"
             )
         if not subject.conditional:
-            raise UserError(
-                "oracle-accuracy does not apply to a model without classes: none can be asked for"
-            )
+            raise UserError("the oracle does not apply to a model without classes: none can be asked for")
         if subject.classes != subject.real.classes:
             raise UserError(
-                f"oracle-accuracy knows {', '.join(subject.real.classes)}; "
+                f"the oracle knows {', '.join(subject.real.classes)}; "
                 f"the model was trained on {', '.join(subject.classes[:8])}"
             )
 
     def open(self, resources: Resources, classes: tuple[str, ...]) -> Extractor:
-        known = {name: number for number, name in enumerate(classes)}
-
         def rows(batch: EvaluationBatch) -> Rows:
-            names = [f"{seen.shape}-{seen.motion}" for seen in recognise(batch.videos)]
-            return {"seen": np.array([[known.get(name, len(known))] for name in names])}
+            return {"seen": numbered(recognise(batch.videos), classes)}
 
         return Extractor(rows, {"classes": list(classes)}, self)
+
+
+def numbered(seen: Sequence[Recognised], classes: tuple[str, ...]) -> NDArray[np.int64]:
+    """The number of each class that is seen, or the count of classes for none of them: (N, 1)."""
+    known = {name: number for number, name in enumerate(classes)}
+    return np.array([[known.get(f"{each.shape}-{each.motion}", len(known))] for each in seen], np.int64)
 
 
 class PixelMeans(Features):
