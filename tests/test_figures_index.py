@@ -1,0 +1,132 @@
+"""The index of docs/papers.md: every figure and table of the papers is in it, and its commands run, in miniature.
+
+``runs/NAME`` is a run of the preset NAME, never trained; ``runs/NAME-0`` one of seed 0. Counts of clips are divided as
+in test_page_commands.py.
+"""
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import pytest
+
+from paper_world import Capture, Command, build, run, stand_in
+from vidgan.presets import presets
+
+PAGE = Path(__file__).parents[1] / "docs" / "papers.md"
+INDEX = "## Every figure and table"
+
+
+def numbered(kind: str, numbers: Sequence[object]) -> set[str]:
+    return {f"{kind} {number}" for number in numbers}
+
+
+PRINTED: Final[Mapping[str, set[str]]] = {
+    "DVD-GAN": numbered("Figure", range(1, 21)) | numbered("Table", range(1, 5)),
+    "TrIVD-GAN": numbered("Figure", range(1, 7)) | numbered("Table", range(1, 5)),
+}
+"""What each paper prints."""
+
+
+class Row(NamedTuple):
+    """A line of the index."""
+
+    paper: str
+    what: str
+    """the figures and tables"""
+    shows: str
+    command: str
+    """commands in backticks, or why there is none"""
+
+    @property
+    def printed(self) -> set[str]:
+        """Each figure and table that it names: "Figures 12-14" are three."""
+        found = set()
+        for kind, several in re.findall(r"(Figure|Table)s? ([\d.]+(?:(?:-|, )[\d.]+)*)", self.what):
+            for part in several.split(", "):
+                first, _, last = part.partition("-")
+                found |= numbered(kind, range(int(first), int(last) + 1) if last else [first])
+        return found
+
+    @property
+    def calls(self) -> list[list[str]]:
+        """The words of its commands, without ``vidgan``."""
+        spans = re.findall(r"`(vidgan [^`]+)`", self.command)
+        return [shlex.split(span)[1:] for span in spans]
+
+    @property
+    def reason(self) -> str:
+        """Why there is no command; empty where there is one."""
+        return self.command.removeprefix("none: ") if self.command.startswith("none: ") else ""
+
+
+def rows() -> list[Row]:
+    """The lines of the tables below the heading, a table per paper."""
+    _, _, text = PAGE.read_text().partition(f"{INDEX}\n")
+    text, _, _ = text.partition("\n## ")
+    found = []
+    for part in text.split("\n### ")[1:]:
+        paper, _, table = part.partition("\n")
+        for line in re.findall(r"^\| ((?:Figure|Table).*) \|$", table, flags=re.M):
+            found.append(Row(paper.strip(), *re.split(r" \| ", line)))
+    return found
+
+
+ROWS = rows()
+CALLED = [row for row in ROWS if row.calls]
+
+
+@pytest.mark.parametrize("paper", PRINTED)
+def test_everything_that_a_paper_prints_is_in_the_index_once(paper: str) -> None:
+    found = [one for row in ROWS if row.paper == paper for one in row.printed]
+    assert sorted(found) == sorted(PRINTED[paper])
+
+
+def test_a_row_has_a_command_or_says_why_not() -> None:
+    assert {row.paper for row in ROWS} >= set(PRINTED)
+    for row in ROWS:
+        assert bool(row.calls or "`python experiments/" in row.command) != bool(row.reason), row
+
+
+def test_ranges_of_figures_are_read() -> None:
+    row = Row("", "Figures 2, 12-14, Table 3", "", "none: a drawing")
+    assert row.printed == {"Figure 2", "Figure 12", "Figure 13", "Figure 14", "Table 3"}
+    assert Row("", "Figure 4.10", "", "`vidgan presets demo`").printed == {"Figure 4.10"}
+
+
+def test_scripts_of_the_index_exist() -> None:
+    for row in ROWS:
+        for script in re.findall(r"`python (experiments/\w+\.py)", row.command):
+            assert (PAGE.parents[1] / script).is_file(), row
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Everything that the commands call by a name."""
+    place = tmp_path_factory.mktemp("index")
+    words = {word for row in CALLED for call in row.calls for word in call}
+    named = {Path(word).name for word in words if word.startswith("runs/")}
+    build(place, {name: re.sub(r"-seed\d$", "", name) for name in named})
+    return place
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("row", CALLED, ids=lambda row: f"{row.paper}, {row.what}")
+def test_the_commands_of_a_row_run(
+    row: Row, world: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in(monkeypatch, world)
+    for call in row.calls:
+        run(Command(call, ""), capsys, monkeypatch)
+        if "--out" in call:
+            assert Path(call[call.index("--out") + 1]).exists(), call
+
+
+def test_runs_are_called_by_their_presets() -> None:
+    for row in CALLED:
+        for call in row.calls:
+            for word in call:
+                if word.startswith("runs/"):
+                    assert re.sub(r"-seed\d$", "", Path(word).name) in presets(), row
