@@ -9,12 +9,19 @@ import pytest
 from commands import require_one_line, vidgan
 from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
 from vidgan.data.window import WindowSpec
-from vidgan.evaluation.clips import DataClips
+from vidgan.errors import UserError
+from vidgan.evaluation.clips import CopiedClips, DataClips, PairedClips
 from vidgan.evaluation.measure import bootstrap
 from vidgan.evaluation.metrics.features import frechet_distance
 from vidgan.evaluation.metrics.frames import mean_motion
 from vidgan.evaluation.protocols.base import Draw, Table
-from vidgan.evaluation.protocols.metrics import ByClass, FrechetDistance, InceptionScore, MotionByClass
+from vidgan.evaluation.protocols.metrics import (
+    ByClass,
+    FrechetDistance,
+    InceptionScore,
+    MotionByClass,
+    PrecisionRecall,
+)
 from vidgan.report.compare import by_class, rank_correlation
 from vidgan.run.logs import read_lines
 from vidgan.sample.video_io import write_clip
@@ -98,6 +105,47 @@ def test_files_by_class(tmp_path: Path, capsys: Capture) -> None:
     require_one_line(
         vidgan(capsys, "evaluate", fake / "still", "--real", real, "--protocol", names[0]), "class by class"
     )
+
+
+def test_too_few_clips_of_every_class_are_refused_before_they_are_read(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A class that alone has too few is left out of the mean, which is said."""
+    folders = real, fake, other = [tmp_path / name for name in ("real", "fake", "other")]
+    for folder, clips in zip(folders, ({"a": 2, "b": 2}, {"a": 2, "b": 1}, {"c": 2, "d": 2}), strict=True):
+        for name, number in clips.items():
+            (folder / name).mkdir(parents=True)
+            for n in range(number):
+                write_clip(folder / name / f"{n}.npy", np.full((2, 16, 16, 3), 40 * n, np.uint8), 8.0)
+    command = ("evaluate", fake, "--protocol", "motion-by-class", "frechet-random-by-class", "--real")
+    answer = vidgan(capsys, *command, real)
+    assert answer.status == 0, answer.err
+    for line in read_lines(tmp_path / "fake.metrics.jsonl"):
+        assert list(line["values"]["per_class"]) == ["a"]
+        assert "of 2 classes, 1 have too few clips for a number: b" in line["warnings"]
+    monkeypatch.setattr(DataClips, "read", None)
+    monkeypatch.setattr("vidgan.evaluation.evaluated.ModelSamples.prepare", None)
+    for short in (("--clips", 2, "--real", real), ("--real", other)):
+        answer = vidgan(capsys, "evaluate", fake, "--protocol", "frechet-random-by-class", *short)
+        require_one_line(answer, "2 clips or more of a class", "--clips")
+
+
+def test_a_score_within_classes_says_how_many_clips_it_takes() -> None:
+    metric = ByClass(score=PrecisionRecall(k=3))
+    assert metric.scored({"a": 4, "b": 1}, {"a": 4, "b": 9}) == ["a"]
+    with pytest.raises(UserError, match="4 clips or more, and there are 3"):
+        metric.scored({"a": 4, "b": 3}, {"a": 4, "b": 9})
+
+
+def test_classes_are_known_before_clips_are_made() -> None:
+    """Those that are counted beforehand are those of the clips."""
+    data = SyntheticDataset(SyntheticSpec(size=16, frames=4, clips=32))
+    window = WindowSpec(size=16, frames=4)
+    some = DataClips(data, window, Draw(count=7, shuffled=True), 3)
+    copies = CopiedClips(some, 9, 2, True, 4)
+    pairs = PairedClips(DataClips(data, window, Draw(count=14), 0), some, 2)
+    for clips in (some, copies, pairs):
+        assert clips.known_labels().tolist() == clips.read(range(clips.count)).labels.tolist()
 
 
 def test_the_table_goes_from_most_motion_to_least() -> None:

@@ -15,6 +15,7 @@ from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
 from vidgan.errors import UserError
 from vidgan.evaluation.evaluated import subject_of
 from vidgan.evaluation.protocols import protocol
+from vidgan.evaluation.record import evaluate
 from vidgan.run.directory import RunDirectory
 from vidgan.run.logs import read_lines
 from vidgan.sample.noise import Threshold
@@ -114,6 +115,37 @@ def test_an_option_that_changes_nothing_is_refused(run: Path, capsys: Capture, o
     names = ["pixel-statistics", "oracle-accuracy"][option in ("--real-clips", "--windows") :]
     answer = vidgan(capsys, "evaluate", run, "--protocol", *names, option, 3)
     require_one_line(answer, f"{option} changes nothing of {', '.join(names)}")
+
+
+@pytest.mark.parametrize(
+    ("options", "idle"),
+    [
+        (("--weights", "w.pt"), "--weights"),
+        (("--mean-clip", "m.npz"), "--mean-clip"),
+        (("--run-foreign-code",), "--run-foreign-code"),
+    ],
+)
+def test_files_of_a_network_are_refused_where_there_is_none(
+    run: Path, capsys: Capture, options: tuple[str, ...], idle: str
+) -> None:
+    before = snapshot(run)
+    answer = vidgan(capsys, "evaluate", run, "--protocol", "frechet-random", "pixel-statistics", *options)
+    require_one_line(answer, f"{idle} changes nothing")
+    assert snapshot(run) == before
+    arguments = {"weights": "w.pt"} if idle == "--weights" else {"mean_clip": "m.npz"}
+    with pytest.raises(UserError, match="changes nothing"):
+        evaluate(run, **arguments)  # type: ignore[arg-type]
+    train = ("train", "demo", "--tiny", "--data", "synthetic", "--out", run.parent / "new")
+    best = ("--reporting.best.protocol", "frechet-random", "--weights", "w.pt")
+    require_one_line(vidgan(capsys, *train, *best), "--weights changes nothing")
+
+
+def test_real_videos_are_refused_where_none_are_looked_at(tmp_path: Path, capsys: Capture) -> None:
+    (tmp_path / "fake").mkdir()
+    write_clip(tmp_path / "fake" / "0.npy", np.zeros((9, 16, 16, 3), np.uint8), 8.0)
+    for idle, value in (("--real", tmp_path / "fake"), ("--data", "synthetic"), ("--stride", "2")):
+        answer = vidgan(capsys, "evaluate", tmp_path / "fake", "--protocol", "is-k400", idle, value)
+        require_one_line(answer, f"{idle} changes nothing of is-k400")
 
 
 def test_truncation_and_length_go_on_record(run: Path, capsys: Capture) -> None:

@@ -52,6 +52,43 @@ def test_sample(
     assert snapshot(run) == before
 
 
+@pytest.mark.parametrize(
+    ("command", "idle"),
+    [
+        (("sample", "RUN", "--out", "x", "--format", "npy", "--fps", 8), "--fps"),
+        (("sample", "RUN", "--interpolate", "--out", "x", "--format", "png", "--fps=8"), "--fps"),
+        (("sample", "RUN", "--out", "x", "--levels"), "--levels"),
+        (("evaluate", "RUN", "--memorisation", "--hop", 4), "--hop"),
+        (("evaluate", "RUN", "--memorisation", "--weights", "w"), "--weights"),
+        (("evaluate", "RUN", "--memorisation", "--paths", 0, "--points", 16), "--points"),
+        (
+            ("evaluate", "RUN", "--memorisation", "--features", "frechet-random", "--weights", "w"),
+            "--weights",
+        ),
+        (("evaluate", "RUN", "--protocol", "frechet-random", "--copy-last", "--sigma", 0.5), "--sigma"),
+        (("evaluate", "RUN", "--protocol", "frechet-random", "--copy-last", "--runs", 2), "--runs"),
+        (("plot", "curves", "RUN", "--out", "x.svg", "--protocol", "psd", "--level", 1), "--level"),
+        (("plot", "levels", "RUN", "--out", "x.png", "--fps", 8), "--fps"),
+        (("plot", "levels", "RUN", "--out", "x.mp4", "--columns", 10), "--columns"),
+        (("report", "RUN", "--every", 3), "--every"),
+        (("inspect", "RUN", "--stride", 2), "--stride"),
+        (("plan", "guide-k400-12x64", "--conditional", "False", "--classes", 5), "--classes"),
+        (("prepare", "RUN", "x", "--quality", 80), "--quality"),
+        (("prepare", "RUN", "x", "--layout", "strips", "--fps", 8), "--fps"),
+        (("prepare", "RUN", "x", "--layout", "bair", "--max_gap", 8), "--max-gap"),
+        (("compare", "RUN", "--by-class", "--split", "test"), "--split"),
+    ],
+)
+def test_options_without_effect_are_refused(
+    run: Path, capsys: Capture, command: tuple[object, ...], idle: str
+) -> None:
+    """Whoever gives one expects it to do something; a default is given here too, as that is no excuse."""
+    words = [run if word == "RUN" else word for word in command]
+    before = snapshot(run)
+    require_one_line(vidgan(capsys, *words), f"{idle} changes nothing", "leave it out")
+    assert snapshot(run) == before
+
+
 def test_videos_of_an_earlier_call_are_named(run: Path, tmp_path: Path, capsys: Capture) -> None:
     sample = ("sample", run, "--out", tmp_path / "x", "--format", "npy", "--clips")
     for clips in (3, 3):

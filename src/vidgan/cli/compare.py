@@ -9,7 +9,7 @@ import tyro
 
 from vidgan.cli.evaluate import readable, results_beside
 from vidgan.cli.parse import Code, option_set, parse
-from vidgan.cli.shared import say
+from vidgan.cli.shared import refuse_idle, say
 from vidgan.errors import UserError, did_you_mean, some
 from vidgan.evaluation.protocols import ALL, protocol
 from vidgan.evaluation.record import changes_of
@@ -68,6 +68,8 @@ def run(args: list[str]) -> int:
     options = parse(Options, "compare", args)
     if not options.results:
         raise UserError("name what to compare: run directories, evaluated folders or files of results")
+    if options.by_class:
+        refuse_idle(args, "of scores by class", "--dataset", "--split")
     for name in options.protocol:
         protocol(name)
     known = sorted({row.data for row in published()})

@@ -11,7 +11,7 @@ import tyro
 from vidgan.cli import memorisation
 from vidgan.cli.parse import Code, option_set, parse
 from vidgan.cli.progress import clips_progress
-from vidgan.cli.shared import Device, Noise, Weights, at_least, file_to_write, is_run, say
+from vidgan.cli.shared import Device, Noise, Weights, at_least, file_to_write, is_run, refuse_idle, say
 from vidgan.data.dataset import Dataset
 from vidgan.data.open import open_fitting
 from vidgan.data.raw_videos import RawVideos, open_videos
@@ -107,17 +107,17 @@ def run(args: list[str]) -> int:
     if any(arg.split("=")[0] == "--train-classifier" for arg in args):
         train_network(args)
     else:
-        measured(parse(Options, "evaluate", args))
+        measured(parse(Options, "evaluate", args), args)
     return 0
 
 
-def measured(options: Measuring) -> list[dict[str, Any]]:
-    """Measure and print; the lines of the results."""
+def measured(options: Measuring, args: Sequence[str]) -> list[dict[str, Any]]:
+    """Measure and print; the lines of the results. ``args`` are the words that ``options`` were read from."""
     if not options.protocol:
         raise UserError(f"--protocol takes one or more of: {', '.join(ALL)}")
     check(options)
     named = [protocol(name) for name in options.protocol]
-    require_effect(options, named)
+    require_effect(options, named, args)
     chosen = {each: with_options(own, options) for each, own in zip(options.protocol, named, strict=True)}
     replicas = join_replicas()
     shares = Shares(replicas.rank, replicas.size, replicas.wait)
@@ -174,7 +174,7 @@ OF_SOME_PROTOCOLS: Final[Mapping[str, tuple[Any, Any]]] = {
 """options that not every protocol has a setting for, and two values of each"""
 
 
-def require_effect(options: Measuring, named: Sequence[Protocol]) -> None:
+def require_effect(options: Measuring, named: Sequence[Protocol], args: Sequence[str]) -> None:
     """Raise :class:`UserError` for an option that changes none of the protocols."""
     for name, values in OF_SOME_PROTOCOLS.items():
         if getattr(options, name) not in (None, ()) and all(
@@ -183,6 +183,15 @@ def require_effect(options: Measuring, named: Sequence[Protocol]) -> None:
             raise UserError(
                 f"--{name.replace('_', '-')} changes nothing of {', '.join(options.protocol)}: leave it out"
             )
+    if options.copy_last:
+        drawn = (f"--{name.replace('_', '-')}" for name in OF_A_MODEL if name != "classes")
+        refuse_idle(args, "of copies of the last given frame, which no model makes", *drawn)
+    if not is_run(options.evaluated) and not (options.evaluated / RECORD).is_file():
+        unused = f"of {', '.join(options.protocol)} on finished videos, as no real ones are looked at"
+        if not any(each.real or each.features.needs_data for each in named):
+            refuse_idle(args, unused, "--data", "--real")
+        if not any(each.real for each in named):
+            refuse_idle(args, unused, "--stride")
 
 
 def with_options(named: Protocol, options: Measuring) -> Protocol:

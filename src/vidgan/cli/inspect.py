@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vidgan.cli.parse import option_set, parse
-from vidgan.cli.shared import file_to_write
+from vidgan.cli.shared import file_to_write, refuse_idle
 from vidgan.data.inspect import class_counts, problems, remarks_on, write_contact_sheet
 from vidgan.data.rates import in_words, rate_counts
 from vidgan.data.store import PreparedDataset, open_prepared
@@ -42,6 +42,8 @@ class Options:
 def run(args: list[str]) -> int:
     """Parse ``args`` and show; the exit status is 2 if a clip is short, small or damaged."""
     options = parse(Options, "inspect", args)
+    if options.frames == 1:
+        refuse_idle(args, "of windows of one frame; --frames says how many", "--stride")
     window = WindowSpec(size=options.size, frames=options.frames, stride=options.stride)
     if options.contact_sheet is not None:
         file_to_write(options.contact_sheet, ".png")

@@ -17,6 +17,7 @@ from vidgan.cli.shared import (
     Weights,
     at_least,
     output_folder,
+    refuse_idle,
     say,
 )
 from vidgan.data.dataset import Dataset
@@ -82,6 +83,12 @@ def run(args: list[str]) -> int:
     options = parse(Options, "evaluate", args)
     for name, least in (("per_class", 2), ("hop", 1), ("paths", 0), ("points", 3)):
         at_least(f"--{name.replace('_', '-')}", getattr(options, name), least)
+    if options.features is None:
+        refuse_idle(args, "where pixels are compared; --features says which network is", "--hop", "--weights")
+    elif protocol(options.features).features.weights_of is None:
+        refuse_idle(args, f"of {options.features}, which needs none", "--weights")
+    if not options.paths:
+        refuse_idle(args, "without interpolations (--paths 0)", "--points")
     noise = options.truncation
     out = options.out or options.run / "neighbours"
     output_folder(out)

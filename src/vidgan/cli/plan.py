@@ -6,7 +6,7 @@ import torch
 
 from vidgan.cli.experiment import OfExperiment, parse_with_values
 from vidgan.cli.parse import option_set
-from vidgan.cli.shared import at_least, positive, say
+from vidgan.cli.shared import at_least, positive, refuse_idle, say
 from vidgan.errors import UserError
 from vidgan.names import tell
 from vidgan.report.costs import days, fitting, level_plan
@@ -40,7 +40,9 @@ def run(args: list[str]) -> int:
     options, experiment = parse_with_values(Options, "plan", args)
     if options.classes is not None:
         at_least("--classes", options.classes, 1)
-        experiment = experiment.replace(classes=options.classes if experiment.conditional else 1)
+        if not experiment.conditional:
+            refuse_idle(args, f"of {experiment.name}, which has no classes", "--classes")
+        experiment = experiment.replace(classes=options.classes)
     if options.clips_per_second is not None:
         positive("--clips-per-second", options.clips_per_second)
     at_least("--processes", options.processes, 1)

@@ -19,6 +19,7 @@ from vidgan.cli.shared import (
     Weights,
     at_least,
     check_format,
+    refuse_idle,
     say,
 )
 from vidgan.errors import UserError, did_you_mean
@@ -122,6 +123,8 @@ def curves(args: list[str]) -> Path:
     if not options.protocol and not options.scalar:
         raise UserError("say what to draw: --protocol NAME for results, --scalar NAME for logged values")
     at_least("--level", options.level, 1)
+    if not options.scalar:
+        refuse_idle(args, "without --scalar, whose log it chooses", "--level")
     check_target(options.out)
     runs = [RunDirectory.open(Path(path)) for path in options.runs]
     plots, notes = over_training(runs, options.protocol, options.scalar, options.level)
@@ -158,13 +161,14 @@ def truncation_curve(args: list[str]) -> Path:
     at_least("--sigmas", sigmas[0], 0)
     if options.sigma is not None or options.threshold is not None:
         raise UserError("the noise is given by --sigmas: leave out --sigma and --threshold")
+    if options.copy_last:
+        raise UserError("copies of the last given frame are made without noise: leave out --copy-last")
     name = RunDirectory.open(options.evaluated).path.resolve().name
     out = options.out or options.evaluated / "truncation.svg"
     check_target(out)
     results = []
     for sigma in sigmas:
-        print(f"sigma {sigma:g}")
-        lines = evaluate.measured(dataclasses.replace(options, sigma=sigma, out=None))
+        lines = evaluate.measured(dataclasses.replace(options, sigma=sigma, out=None), args)
         results += [(sigma, line) for line in lines]
     save(out, truncation(name, results))
     return out
@@ -245,6 +249,11 @@ def levels(args: list[str]) -> Path:
     at_least("--clips", options.clips, 1)
     at_least("--columns", options.columns, 1)
     check_format(options.out.suffix[1:], options.fps)
+    picture = options.out.suffix == ".png"
+    if picture:
+        refuse_idle(args, "of a picture", "--fps")
+    else:
+        refuse_idle(args, "of a video, which shows all frames", "--columns")
     own = options.model_from_noise(options.run)
     frames = own.experiment.levels[-1].frames if options.frames is None else options.frames
     others = [(path, options.model_from_noise(path)) for path in options.beside]
@@ -258,7 +267,6 @@ def levels(args: list[str]) -> Path:
         found = other.levels(*drawn, length_beside(other, frames), lowest=videos[0] if fed else None)
         rows += rows_of(path, other, [video[:, :frames] for video in found], int(fed))
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    picture = options.out.suffix == ".png"
     shown = stand_in_time(
         [row for row, _ in rows], spread(frames, options.columns) if picture else range(frames), frames
     )

@@ -2,13 +2,13 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import tyro
 
 from vidgan.cli.parse import option_set, parse
 from vidgan.cli.progress import Advance, clips_progress
-from vidgan.cli.shared import at_least
+from vidgan.cli.shared import at_least, refuse_idle
 from vidgan.data.prepare import CodecName, Share, one_per_core, prepare_by, prepare_share, prepare_spec
 from vidgan.data.store import LayoutName, PreparedDataset
 from vidgan.data.timeline import MAX_GAP
@@ -16,6 +16,8 @@ from vidgan.errors import UserError
 from vidgan.names import tell
 from vidgan.report.words import count
 
+TIMELESS: Final = ("strips", "frames", "moving-mnist", "bair")
+"""layouts of images and arrays, which say nothing of time"""
 LISTED = 20
 """sources left out that are listed; `vidgan inspect` lists all"""
 
@@ -61,6 +63,10 @@ def run(args: list[str]) -> int:
     options = parse(Options, "prepare", args)
     if options.workers is not None:
         at_least("--workers", options.workers, 0, 1000)
+    if options.codec != "jpeg":
+        refuse_idle(args, f"of {options.codec}; --codec jpeg has a quality", "--quality")
+    if options.layout in TIMELESS:
+        refuse_idle(args, f"of {options.layout}, whose frames have no times", "--fps", "--max-gap")
     spec = prepare_spec(
         options.layout,
         options.split,

@@ -7,7 +7,7 @@ from typing import Annotated
 import tyro
 
 from vidgan.cli.parse import option_set, parse
-from vidgan.cli.shared import Run, at_least
+from vidgan.cli.shared import Run, at_least, refuse_idle
 from vidgan.names import tell
 from vidgan.report.page import write_report
 
@@ -29,6 +29,7 @@ def run(args: list[str]) -> int:
     options = parse(Options, "report", args)
     at_least("--every", options.every, 1)
     if not options.watch:
+        refuse_idle(args, "without --watch", "--every")
         tell(str(write_report(options.run)))
         return 0
     tell(f"{write_report(options.run, options.every)}: open it in a browser; Ctrl-C ends", flush=True)

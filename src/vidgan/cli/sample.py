@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 
 from vidgan.cli.parse import option_set, parse
-from vidgan.cli.shared import Classes, Files, Noise, Run, Weights, at_least
+from vidgan.cli.shared import Classes, Files, Noise, Run, Weights, at_least, refuse_idle
 from vidgan.errors import UserError, some
 from vidgan.models.cascade import require_chunks
 from vidgan.names import file_names, tell
@@ -51,13 +51,15 @@ def run(args: list[str]) -> int:
         return interpolations(args)
     options = parse(Options, "sample", args)
     at_least("--clips", options.clips, 1)
-    options.check_files()
+    options.check_files(args)
     _ = options.truncation  # refused before anything is computed
     if options.chunk is not None:
         check_chunk(options.chunk, options)
     model = options.model_from_noise(options.run)
     if options.chunk is not None:
         require_chunks(model.experiment.levels)
+    if len(model.experiment.levels) == 1:
+        refuse_idle(args, "of a model of one level", "--levels")
     # Refused before the folder is made.
     model.labels_of([0], options.chosen)
     model.sampler(options.frames, options.truncation, chunk=options.chunk)
@@ -177,7 +179,7 @@ def interpolations(args: list[str]) -> int:
     at_least("--clips", options.clips, 1)
     at_least("--points", options.points, 2)
     at_least("--rows", options.rows, 1)
-    options.check_files()
+    options.check_files(args)
     _ = options.truncation
     if len(options.classes) > 2:
         raise UserError(f"--classes takes one class or two, got {len(options.classes)}")

@@ -2,10 +2,10 @@
 
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import torch
 import tyro
@@ -114,6 +114,10 @@ class Noise:
         return truncation(self.sigma, self.threshold)
 
 
+TIMELESS: Final = ("png", "npy")
+"""formats of videos that say nothing of time"""
+
+
 @contextmanager
 def warnings_said() -> Iterator[None]:
     """Prints each warning of what is done inside once, as a line."""
@@ -140,9 +144,12 @@ class Files:
     fps: float = 12.0
     """frames per second of the files"""
 
-    def check_files(self) -> None:
-        """Raise :class:`UserError` for an unknown format, an impossible frame rate or a file in the folder's place."""
+    def check_files(self, args: Sequence[str]) -> None:
+        """Raise :class:`UserError` for an unknown format, an impossible frame rate or a file in the folder's place, and
+        for a frame rate among ``args`` that the format does not keep."""
         check_format(self.format, self.fps)
+        if self.format in TIMELESS:
+            refuse_idle(args, f"of {self.format} files, which have no time", "--fps")
         output_folder(self.out)
 
 
@@ -170,6 +177,13 @@ def at_least(option: str, value: float, least: int, most: int = MOST_STEPS) -> N
         raise UserError(f"{option} must be at least {least}, got {value:g}")
     if isinstance(value, int) and value > most:
         raise UserError(f"{option} must be at most {most}, got {value:g}")
+
+
+def refuse_idle(args: Sequence[str], why: str, *options: str) -> None:
+    """Raise :class:`UserError` if one of ``options`` is among ``args``, where it has no effect; ``why``: in words."""
+    for arg in args:
+        if (option := arg.split("=")[0].replace("_", "-")) in options:
+            raise UserError(f"{option} changes nothing {why}: leave it out")
 
 
 def positive(option: str, value: float) -> None:

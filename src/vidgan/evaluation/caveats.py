@@ -1,10 +1,11 @@
 """What a reader must know of the clips before using a number, in sentences."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from vidgan.data.dataset import Dataset
 from vidgan.data.rates import in_words, same_rates
 from vidgan.data.raw_videos import RawVideos
+from vidgan.errors import some
 from vidgan.evaluation.clips import DataClips
 
 LOSSY = ("mp4", "gif")
@@ -37,6 +38,14 @@ def cut_short(lengths: Mapping[str, int]) -> tuple[str, ...]:
         f"only the first {frames} frames of each clip were evaluated, as {shortest} has no more and others have up "
         f"to {most}: leave it out, or choose by --frames",
     )
+
+
+def without_number(classes: Sequence[str], scored: Sequence[str]) -> tuple[str, ...]:
+    """A warning where classes are not part of a mean over classes."""
+    left = [name for name in classes if name not in scored]
+    if not left:
+        return ()
+    return (f"of {len(classes)} classes, {len(left)} have too few clips for a number: {some(left, 5)}",)
 
 
 def first_by_name(real: DataClips | None) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from vidgan.data.dataset import Dataset, Frames
 from vidgan.data.layouts import Split
@@ -30,6 +31,8 @@ from vidgan.sample.video_io import Videos, to_bytes
 from vidgan.seeds import derive
 from vidgan.spec import to_json
 
+Labels = NDArray[np.int64]
+
 
 class Clips(ABC):
     """A numbered set of clips of one length and size; clip n is always the same."""
@@ -45,6 +48,15 @@ class Clips(ABC):
     @abstractmethod
     def read(self, numbers: range) -> EvaluationBatch:
         """The clips with these numbers; raises :class:`UserError` where one cannot be read."""
+
+    @abstractmethod
+    def known_labels(self) -> Labels:
+        """(count,) The label of each clip, which is known before any is made or read."""
+
+    def per_class(self) -> dict[str, int]:
+        """How many clips there are of each class that has any."""
+        labels, counts = np.unique(self.known_labels(), return_counts=True)
+        return {self.classes[label]: int(n) for label, n in zip(labels, counts, strict=True)}
 
 
 class DataClips(Clips):
@@ -157,6 +169,9 @@ class DataClips(Clips):
             videos.append(self._window(index, self._start(index, number)))
             labels.append(self.dataset.info(index).label)
         return EvaluationBatch(np.stack(videos), np.asarray(labels, np.int64))
+
+    def known_labels(self) -> Labels:
+        return self.dataset.labels()[[index for index, _ in self.chosen]]
 
     def _window(self, index: int, start: int) -> Frames:
         if self.shape is None:
@@ -281,6 +296,12 @@ class GeneratedClips(Clips):
         video = self.sampler.predict(first, numbers, own, self.seed, truncation=truncation).video
         return continued(real, to_bytes(video).numpy(), self.sampling.given_frames, self.frames)
 
+    def known_labels(self) -> Labels:
+        numbers = np.arange(self.count)
+        if self.given is not None:
+            return self.given.known_labels()[numbers // self.futures % self.given.count]
+        return np.asarray(self.labels, np.int64)[numbers % len(self.labels)]
+
     def _read_pairs(self, numbers: range, labels: list[int]) -> EvaluationBatch:
         videos = self.sampler.sample_levels(numbers, labels, self.seed, self.sampling.truncation)
         experiment = self.model.experiment
@@ -343,6 +364,9 @@ class CopiedClips(Clips):
         made = copy_last(real.videos[:, : self.context], real.videos.shape[1] - self.context)
         return continued(real, made, self.given_frames, self.frames)
 
+    def known_labels(self) -> Labels:
+        return self.given.known_labels()[np.arange(self.count) % self.given.count]
+
 
 def in_turns(given: DataClips, numbers: Sequence[int]) -> EvaluationBatch:
     """Real clips by number, beginning again after the last; each is read once."""
@@ -387,6 +411,9 @@ class PairedClips(Clips):
         fake = self.fake.read(numbers)
         truth = [self.real.read(range(n // self.futures, n // self.futures + 1)).videos for n in numbers]
         return EvaluationBatch(fake.videos, fake.labels, np.concatenate(truth))
+
+    def known_labels(self) -> Labels:
+        return self.fake.known_labels()
 
 
 def stamp(dataset: Dataset) -> Any:

@@ -22,6 +22,7 @@ from vidgan.evaluation.caveats import (
     other_rates,
     resized_again,
     themselves,
+    without_number,
 )
 from vidgan.evaluation.clips import (
     Clips,
@@ -53,13 +54,22 @@ class Sides(NamedTuple):
     """what is recorded of the real side; None where there is none"""
     warnings: tuple[str, ...] = ()
 
-    def check(self) -> None:
-        """Raise :class:`UserError` where so many clips of this form allow no number, before any is made or read."""
+    def checked(self) -> "Sides":
+        """The same, with a warning where classes have no number.
+
+        Raises:
+            UserError: where so many clips of this form allow none, before any is made or read.
+        """
         source, metric = self.protocol.source, self.protocol.metric
         assert source.frames is not None
         assert source.size is not None
         self.protocol.features.check_form(source.frames, source.size)
         metric.check_counts(self.protocol.clips, None if self.real is None else self.real.count)
+        if not metric.by_class:
+            return self
+        fake = self.fakes(0).per_class()
+        scored = metric.scored(fake, None if self.real is None else self.real.per_class())
+        return self._replace(warnings=(*self.warnings, *without_number(list(fake), scored)))
 
 
 class Evaluated(ABC):

@@ -137,6 +137,7 @@ def evaluate_by(
     Raises:
         UserError: if a protocol does not apply, its weights are missing or clips cannot be read.
     """
+    resources.require_use([protocol.features for protocol in protocols.values()])
     opened: list[Opened] = []
     networks: dict[Features, Extractor] = {}
     work = work._replace(memory={})
@@ -145,8 +146,7 @@ def evaluate_by(
         features = protocol.features
         if features not in networks:
             networks[features] = features.open(resources, evaluated.classes_of(real))
-        extractor, sides = networks[features], evaluated.sides(name, protocol, real)
-        sides.check()
+        extractor, sides = networks[features], evaluated.sides(name, protocol, real).checked()
         on_record, seen = extractor.spec, features.for_frames(sides.protocol.source.frames)
         if on_record == features:
             extractor = extractor._replace(spec=seen)

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+import torch
 from torch import Tensor
 
 from vidgan.errors import UserError, did_you_mean, some
@@ -56,8 +57,12 @@ class Model:
         self.experiment, self.generators = experiment, tuple(generators)
         self.class_names, self.step, self.label_counts = tuple(class_names), step, tuple(label_counts)
         self.data, self.statistics = data and data.of_classes(self._known), statistics or StatisticsStore()
-        self.device = device_of(self.generators[0])
         self._samplers: dict[tuple[int, StandingStatisticsSpec], Sampler] = {}
+
+    @property
+    def device(self) -> torch.device:
+        """Where videos are made."""
+        return device_of(self.generators[0])
 
     @property
     def _known(self) -> tuple[str, ...] | None:
@@ -67,7 +72,8 @@ class Model:
     def __repr__(self) -> str:
         top = self.experiment.levels[-1]
         size = f"{top.frames}x{top.size}x{top.size}"
-        classes = f"{len(self.class_names)} classes"
+        number = len(self.class_names)
+        classes = "1 class" if number == 1 else f"{number} classes"
         return f"Model({self.experiment.name}, step {self.step}, {size}, {classes}, {self.device})"
 
     def sample(

@@ -42,7 +42,7 @@ class Validator(Callback):
         self.measured: Best | None = None
 
     def check(self, trainer: TrainContext) -> None:
-        """See that the protocol applies and has its weights, before anything is trained.
+        """See that the protocol applies, has its weights and gets clips enough, before anything is trained.
 
         Raises:
             UserError: where it does not.
@@ -51,7 +51,12 @@ class Validator(Callback):
             raise UserError("evaluations while training (reporting.best) are written into a run: give out")
         asked, names, against = self.protocol_of(trainer), trainer.run.class_names, self.against
         asked.check(subject_of(trainer.experiment, names, against or trainer.dataset))
+        self.resources.require_use([asked.features])
         asked.features.open(self.resources, names)
+        untrained = Model(trainer.experiment, (), names, 0, trainer.labels)
+        samples = ModelSamples.of(untrained, trainer.run.path)
+        name = trainer.experiment.reporting.best.protocol or ""
+        samples.sides(name, asked, against or trainer.dataset).checked()
 
     def protocol_of(self, trainer: TrainContext) -> Protocol:
         """The protocol of a run, with its number of clips."""

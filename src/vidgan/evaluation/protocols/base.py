@@ -4,7 +4,7 @@ Features and metrics are specs of their own, and a user's subclass of either is 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -53,6 +53,18 @@ class Resources(NamedTuple):
     device: torch.device = torch.device("cpu")
     """where networks run"""
 
+    def require_use(self, features: Sequence["Features"]) -> None:
+        """Raise :class:`UserError` if a file was named that none of ``features`` needs."""
+        for option, given, used in (
+            ("--weights", self.weights, any(each.weights_of for each in features)),
+            ("--mean-clip", self.mean_clip, any(each.needs_mean_clip for each in features)),
+            ("--run-foreign-code", self.run_foreign_code, any(each.weights_of for each in features)),
+        ):
+            if given and not used:
+                raise UserError(
+                    f"{option} changes nothing of this measurement, whose features need none: leave it out"
+                )
+
 
 class Subject(NamedTuple):
     """What is evaluated, as far as a protocol may refuse it."""
@@ -89,6 +101,16 @@ class Features(Spec, ABC):
     def weights_of(self) -> str | None:
         """Whose weights have to be named, in words; None where none are needed."""
         return None
+
+    @property
+    def needs_mean_clip(self) -> bool:
+        """Whether a mean clip belongs to the weights."""
+        return False
+
+    @property
+    def needs_data(self) -> bool:
+        """Whether it must know which data are meant, though no real clip is looked at."""
+        return False
 
     @property
     def squashes(self) -> bool:
@@ -195,6 +217,19 @@ class Metric(Spec, ABC):
 
     def check_counts(self, fake: int, real: int | None) -> None:
         """Raise :class:`UserError` if so many clips allow no number."""
+
+    @property
+    def by_class(self) -> bool:
+        """Whether the number is a mean over classes, each measured for itself."""
+        return False
+
+    def scored(self, fake: Mapping[str, int], real: Mapping[str, int] | None) -> list[str]:
+        """The classes that have a number of their own, by how many clips of each there are.
+
+        Raises:
+            UserError: if there are none, or too few clips of one.
+        """
+        return list(fake)
 
     @property
     def stratified(self) -> bool:

@@ -283,6 +283,21 @@ class PerClass(Metric):
         if not subject.conditional or len(subject.classes) < 2:
             raise UserError("this protocol scores class by class, and what is evaluated has none")
 
+    @property
+    def by_class(self) -> bool:
+        return True
+
+    def scored(self, fake: Mapping[str, int], real: Mapping[str, int] | None) -> list[str]:
+        sides = [fake] if real is None else [fake, real]
+        names = [name for name in fake if all(side.get(name, 0) >= LEAST for side in sides)]
+        if not names:
+            side = "" if real is None else " on either side, by the same name"
+            raise UserError(
+                f"this protocol takes {LEAST} clips or more of a class{side}, and no class has them: ask for more by "
+                "--clips, or for fewer classes"
+            )
+        return names
+
 
 class ByClass(PerClass):
     """A score of the clips of each class for itself; the headline is the mean over classes.
@@ -303,6 +318,12 @@ class ByClass(PerClass):
 
     def dimension(self, fake: Table) -> int | None:
         return self.score.dimension(fake)
+
+    def scored(self, fake: Mapping[str, int], real: Mapping[str, int] | None) -> list[str]:
+        names = super().scored(fake, real)
+        for name in names:
+            self.score.check_counts(fake[name], None if real is None else real[name])
+        return names
 
     def against(self, real: Table | None) -> Scorer:
         reals = {} if real is None else by_class(real)

@@ -251,6 +251,10 @@ class C3DFeatures(Features):
     def weights_of(self) -> str:
         return "C3D (UCF-101)"
 
+    @property
+    def needs_mean_clip(self) -> bool:
+        return True
+
     def open(self, resources: Resources, classes: tuple[str, ...]) -> Extractor:
         network, weights = load_c3d(named_weights(resources, self.weights_of), 101)
         if resources.mean_clip is None:

@@ -26,6 +26,10 @@ from vidgan.spec import require
 class OracleLabels(Features):
     """Which class of the built-in clips an oracle sees: ``seen``, the class's number, or their count for none."""
 
+    @property
+    def needs_data(self) -> bool:
+        return True
+
     def check(self, subject: Subject) -> None:
         if not isinstance(subject.real, SyntheticDataset):
             raise UserError("the oracle knows the built-in clips only; use --data synthetic")
