@@ -211,6 +211,24 @@ def test_normalisations_change_nothing_else(name: str) -> None:
     assert (level.generator.norm, level.generator.final_norm) == kinds[name.removeprefix("dvd-gan-norm-")]
 
 
+@pytest.mark.parametrize("frames", [12, 48])
+def test_recurrent_units_are_compared_at_both_lengths(frames: int) -> None:
+    """Clark et al. 2019, A.2: the multiplicative ConvGRU and the standard one, at 12 and at 48 frames."""
+    names = [f"dvd-gan-unit-{unit}-{frames}x64" for unit in ("multiplicative", "convgru")]
+    place = "levels.0.generator.stages.0.temporal.0.unit."
+    assert {key.removeprefix(place) for key in changed(*names)} == {"is"}
+    main = names[0] if frames == 12 else names[1]  # as the main model of that length
+    assert changed(main, f"dvd-gan-k600-{frames}x64") == {}
+
+
+def test_dvd_gan_has_an_orthogonal_penalty_and_its_successor_none() -> None:
+    """SSW-GAN, A: "Different from DVD-GAN, we do not use weight moving averages nor orthogonal penalties"."""
+    assert preset("dvd-gan-k600-12x64").training.orthogonal_penalty == 1e-4
+    assert preset("dvd-gan-fp-bair-16x64").training.orthogonal_penalty == 1e-4
+    for name in ("ssw-gan-k600-48x128", "cvg-k600-48x128", "guide-k400-12x64", "demo"):
+        assert preset(name).training.orthogonal_penalty == 0, name
+
+
 def test_deep_blocks_are_in_every_stage_and_every_discriminator() -> None:
     """Clark et al. 2019, C: "models based on the residual blocks of BigGAN-deep"."""
     (level,) = preset("dvd-gan-deep-blocks").levels
@@ -395,6 +413,10 @@ def test_the_final_model_at_other_sizes() -> None:
     # Put together from the tables' winners, at width 48 (4.4).
     parts = fields(f"{FINAL_MODEL}-w48", "trivd-table1-stronger")
     assert parts == {"generator.stages", "training.steps"}
+    # What C.2 and D.1 set beside it: medium models, for as long.
+    assert changed("dvd-gan-fp-k600-16x64-w48", "trivd-table1-dvd-gan-fp") == steps
+    for unit in ("convgru", "tsru-p"):
+        assert changed(f"trivd-medium-{unit}", f"trivd-table2-{unit}") == steps
 
 
 GUIDE, ORIGINAL = "guide-k400-12x64", "guide-original"
@@ -503,6 +525,7 @@ def test_the_demo_keeps_the_papers_classes_of_layers() -> None:
         "training.adam",
         "training.average",
         "training.class_margin",
+        "training.orthogonal_penalty",
         "training.standing_statistics",
         "training.bf16",
         "reporting.tick",
@@ -540,6 +563,7 @@ def test_the_demo_names_all_that_it_changes() -> None:
         "average.ramp": "over a quarter of the steps so far",
         "average.start": "from the start",
         "class_margin": "by a margin (of 1, weight 8)",
+        "orthogonal_penalty": "no orthogonal penalty",
         "standing_statistics": "16 batches of 64",
         "bf16": "float32",
     }

@@ -76,6 +76,8 @@ class EncoderSpec(Spec):
     """ReLU after that convolution (Luc et al. 2020, F.3)"""
     skips: bool = False
     """U-Net connections to the generator (Clark et al. 2019, A.4): one per stage, see :class:`Stage`"""
+    trunk_relu: bool = True
+    """the trunk ends in ReLU, as the discriminator's before its features are summed (Luc et al. 2020, A)"""
 
     def validate(self) -> None:
         require(self.kernel % 2 == 1, f"kernel must be odd, got {self.kernel}")
@@ -90,8 +92,9 @@ class EncoderSpec(Spec):
 class Encoder(nn.Module):
     """Frames (B C 3 H W) -> :class:`Conditioning`.
 
-    Blocks whose features no state and no skip takes are there all the same, as Luc et al. 2020 have them: so
-    ``DistributedDataParallel`` wants ``find_unused_parameters=True``.
+    Our choice: it is part of the generator, so that its weights are averaged and have the orthogonal penalty
+    (Luc et al. 2020, E.2: "on the generator"). Blocks whose features no state and no skip takes are there all the same,
+    as Luc et al. 2020 have them: so ``DistributedDataParallel`` wants ``find_unused_parameters=True``.
     """
 
     def __init__(self, spec: EncoderSpec, frames: int, states: Mapping[int, int], size: int) -> None:
@@ -109,9 +112,12 @@ class Encoder(nn.Module):
         )
 
     def forward(self, frames: Tensor) -> Conditioning:
-        # Our choice: features are taken as blocks give them, without ReLU, and of blocks that share a side the deepest
-        # stands for it; Clark et al. 2019, A.4 is silent on both.
-        joined = {h.shape[-1]: frames_into_channels(h) for h in self.body(frames)}
+        # Our choice: before the last block features are taken as blocks give them, without ReLU, and of blocks that
+        # share a side the deepest stands for it; Clark et al. 2019, A.4 is silent on both.
+        *features, last = self.body(frames)
+        if self.spec.trunk_relu:
+            last = F.leaky_relu(last, self.spec.body.slope)
+        joined = {h.shape[-1]: frames_into_channels(h) for h in (*features, last)}
         states = {}
         for side, layer in self.compress.items():
             state = layer(joined[int(side)])

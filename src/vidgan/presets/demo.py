@@ -56,6 +56,7 @@ def demo() -> Experiment:
             "instead of decay 0.9999 from step 20,000",
             "standing statistics are of 16 batches of 64, and float32 throughout, where the paper names neither",
             "at most 100,000 steps instead of 300,000; in practice as many as --minutes allow",
+            "no orthogonal penalty instead of one of weight 1e-4",
             *paper.deviations,
         ),
         levels=(
@@ -127,13 +128,14 @@ def demo_prediction() -> Experiment:
             "frame discriminator of channels "
             "2, 4, 8, and 8 instead of 32 as the gain of the discriminators' input",
             "encoder: width 8, four blocks with channels 2, 4, 4, 4, input centred on the data's mean and times 2",
-            "updates, learning rates and standing statistics as in demo, without the classes' margin; batch 16 in one "
-            "pass; moving average with decay 0.993 from the start",
+            "updates, learning rates, standing statistics and no orthogonal penalty as in demo, without the classes' "
+            "margin; batch 16 in one pass; moving average with decay 0.993 from the start",
+            "the encoder's trunk does not end in ReLU",
             *paper.deviations,
         ),
         levels=(
             level.replace(
-                generator=level.generator.replace(encoder=encoder.replace(body=small)),
+                generator=level.generator.replace(encoder=encoder.replace(body=small, trunk_relu=False)),
                 discriminators=discriminators,
                 frames=7,
                 context_frames=1,
@@ -200,6 +202,7 @@ def dvd_gan_8x64_cpu() -> Experiment:
             "moving average with decay 0.995 from the start instead of 0.9999 from step 20,000",
             "standing statistics are of 8 batches of 16, and float32 throughout, where the paper names neither",
             "at most 100,000 steps instead of 300,000",
+            "no orthogonal penalty instead of one of weight 1e-4",
             *DEVIATIONS,
         ),
         levels=(

@@ -19,7 +19,13 @@ from vidgan.nn.norm import (
 )
 from vidgan.nn.recurrent import ConvGRUSpec, MultiplicativeConvGRUSpec, UnitSpec
 from vidgan.nn.temporal import RecurrentSpec, SelfAttentionSpec, SeparableSelfAttentionSpec
-from vidgan.run.experiment import AverageSpec, BatchSpec, Experiment, StandingStatisticsSpec
+from vidgan.run.experiment import (
+    AverageSpec,
+    BatchSpec,
+    Experiment,
+    StandingStatisticsSpec,
+    TrainingSpec,
+)
 
 KINETICS_600_CLASSES = 600
 UCF_101_CLASSES = 101
@@ -99,6 +105,9 @@ def dvd_gan_k600_12x64() -> Experiment:
             ),
         ),
         classes=KINETICS_600_CLASSES,
+        # Our choice: BigGAN's penalty, with the weight of Luc et al. 2020, E.2. The paper does not name one;
+        # SSW-GAN's appendix A does: "Different from DVD-GAN, we do not use [...] orthogonal penalties".
+        training=TrainingSpec(orthogonal_penalty=1e-4),
     )
 
 
@@ -337,6 +346,32 @@ def norm(name: str, blocks: NormSpec, final: NormSpec, words: str) -> Experiment
     return variant(f"dvd-gan-norm-{name}", words, level.replace(generator=generator))
 
 
+UNITS: tuple[tuple[str, UnitSpec, str], ...] = (
+    ("multiplicative", MultiplicativeConvGRUSpec(), "a multiplicative ConvGRU"),
+    ("convgru", ConvGRUSpec(), "a plain ConvGRU"),
+)
+"""Recurrent units that A.2 compares: the name, the unit, and how it is said."""
+
+UNIT_MODELS: tuple[Callable[[], Experiment], ...] = (dvd_gan_k600_12x64, dvd_gan_k600_48x64)
+"""The models of A.2's comparison: fewer than 48 frames, and 48."""
+
+
+def unit_of(paper: Callable[[], Experiment], name: str, unit: UnitSpec, words: str) -> Experiment:
+    """A recurrent unit at a number of frames (A.2); all else, the steps too, as in the main model of that length."""
+    main = paper()
+    (level,) = main.levels
+    first, *others = level.generator.stages
+    _, *after = first.temporal
+    stages = (first.replace(temporal=(RecurrentSpec(unit=unit), *after)), *others)
+    size = f"{level.frames}x{level.size}"
+    return main.replace(
+        name=f"dvd-gan-unit-{name}-{size}",
+        description=f"DVD-GAN, {level.frames} frames of 64x64: the recurrent unit is {words}.",
+        source="Clark et al. 2019, A.2",
+        levels=(level.replace(generator=level.generator.replace(stages=stages)),),
+    )
+
+
 def deep_blocks() -> Experiment:
     """The residual blocks of BigGAN-deep (C)."""
     (level,) = dvd_gan_k600_12x64().levels
@@ -363,5 +398,6 @@ ALL: tuple[Callable[[], Experiment], ...] = (
     *(partial(k, count) for count in FRAMES),
     *(partial(norm, *row) for row in NORMS),
     deep_blocks,
+    *(partial(unit_of, paper, *row) for paper in UNIT_MODELS for row in UNITS),
 )
 """Every variant."""
