@@ -10,7 +10,7 @@ setup: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,docs,log,fast,plot]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,docs,log,fast,plot,features]'
 	touch $@
 
 demo: setup
@@ -32,7 +32,7 @@ test-oldest test-newest: test-%:
 	$(PYTHON) -m venv build/$*
 	$(PYTHON) tests/versions.py $* > build/$*.txt
 	build/$*/bin/python -m pip install --quiet --upgrade --disable-pip-version-check -c build/$*.txt \
-	    -e '.[log,fast,plot]' pytest pytest-timeout pytest-xdist hypothesis
+	    -e '.[log,fast,plot,features]' pytest pytest-timeout pytest-xdist hypothesis
 	build/$*/bin/python -m pytest -m "not slow" -n 2 --dist worksteal
 
 # Everything, and ten thousand cases of damaged input besides: hours. The fuzz run goes on where it was stopped.

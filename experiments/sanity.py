@@ -107,25 +107,24 @@ def windows(strips: Path) -> Set:
     return Set(np.stack([video for video, _ in found]), np.array([label for _, label in found]))
 
 
-def measure_all(given: Set, name: str, weights: Path | None) -> dict[str, Any]:
-    """Lines by damage and degree; the floor under ``0``."""
+def measure_all(given: Set, name: str, weights: Path | None, cache: Path) -> dict[str, Any]:
+    """Lines by damage and degree; the floor under ``0``. What two protocols see alike is kept in ``cache``."""
     reference, other = given.videos[0::2], Set(given.videos[1::2], given.labels[1::2])
     found: dict[str, Any] = {"protocol": name, "clips": len(other.videos), "degrees": {}}
-    with tempfile.TemporaryDirectory() as cache:  # the reference is looked at once
 
-        def measured(videos: Videos) -> Result:
-            return evaluate(videos, reference, name, weights=weights, cache=cache)
+    def measured(videos: Videos) -> Result:
+        return evaluate(videos, reference, name, weights=weights, cache=cache)
 
-        found["0"] = measured(other.videos).line()
-        print(name, "two halves", found["0"]["value"], flush=True)
-        for damage in DAMAGES:
-            rows = {}
-            for degree in damage.degrees:
-                result = measured(damage.apply(other, degree))
-                assert result.deviation is not None
-                rows[f"{degree:g}"] = {"value": result.value, "deviation": result.deviation.value}
-                print(name, damage.title, degree, result.value, flush=True)
-            found["degrees"][damage.title] = rows
+    found["0"] = measured(other.videos).line()
+    print(name, "two halves", found["0"]["value"], flush=True)
+    for damage in DAMAGES:
+        rows = {}
+        for degree in damage.degrees:
+            result = measured(damage.apply(other, degree))
+            assert result.deviation is not None
+            rows[f"{degree:g}"] = {"value": result.value, "deviation": result.deviation.value}
+            print(name, damage.title, degree, result.value, flush=True)
+        found["degrees"][damage.title] = rows
     return found
 
 
@@ -194,11 +193,20 @@ def main() -> None:
         type=Path,
         help="file of vidgan evaluate --train-classifier, to show frechet-in-domain too",
     )
+    parser.add_argument(
+        "--protocols",
+        nargs="+",
+        metavar="NAME",
+        default=["frechet-random"],
+        help="weights-free ones, or those of vidgan[features]",
+    )
     chosen = parser.parse_args()
     given = windows(chosen.strips)
-    results = [measure_all(given, "frechet-random", None)]
+    networks = [(name, None) for name in chosen.protocols]
     if chosen.classifier:
-        results.append(measure_all(given, "frechet-in-domain", chosen.classifier))
+        networks.append(("frechet-in-domain", chosen.classifier))
+    with tempfile.TemporaryDirectory() as cache:
+        results = [measure_all(given, name, weights, Path(cache)) for name, weights in networks]
     (chosen.out / "evaluation-sanity.json").write_text(json.dumps(results, indent=1) + "\n")
     draw(results, chosen.out / "evaluation-sanity.png")
 

@@ -15,7 +15,7 @@ from commands import vidgan
 from vidgan.errors import UserError
 from vidgan.evaluation import C3D, I3D, R2Plus1D, frechet_distance, inception_score
 from vidgan.evaluation.features.c3d import tgan_input, tganv2_input
-from vidgan.evaluation.features.network import FeatureNetwork, FrozenBatchNorm3d, Outputs
+from vidgan.evaluation.features.network import FeatureNetwork, FrozenBatchNorm, Outputs
 from vidgan.evaluation.features.r2plus1d import r2plus1d_input
 from vidgan.evaluation.features.resize import bilinear_half_pixel, bilinear_legacy
 from vidgan.evaluation.features.weights import Weights
@@ -315,7 +315,7 @@ def test_batch_normalisation_has_the_epsilon_of_the_protocol(
             made = super().forward(x.transpose(1, 2)).mean((2, 3, 4))
             return Outputs(made, made)
 
-    network, norm = Small(FrozenBatchNorm3d(3)), torch.nn.BatchNorm3d(3, eps=epsilon).eval()
+    network, norm = Small(FrozenBatchNorm(3)), torch.nn.BatchNorm3d(3, eps=epsilon).eval()
     found = network, Weights(Path("x"), "0")
     monkeypatch.setattr("vidgan.evaluation.protocols.networks.load_i3d", lambda *given: found)
     monkeypatch.setattr("vidgan.evaluation.protocols.networks.is_torchscript", lambda path: False)

@@ -10,7 +10,7 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-EXTRAS = ("log", "fast", "plot")
+EXTRAS = ("log", "fast", "plot", "features")
 """whose packages are asked for at their lowest versions too"""
 TOOLS = ("torch", "pytest", "pytest-timeout", "pytest-xdist", "hypothesis")
 

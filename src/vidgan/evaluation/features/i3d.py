@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vidgan.evaluation.features.network import FeatureNetwork, FrozenBatchNorm3d, Outputs, check_video
+from vidgan.evaluation.features.network import FeatureNetwork, FrozenBatchNorm, Outputs, check_video
 
 # Channels of each Inception block: 1x1; 1x1 then 3x3; 1x1 then 3x3; pool then 1x1.
 MIXED = {
@@ -65,7 +65,7 @@ class Unit3d(nn.Module):
         self.kernel, self.stride = (kernel,) * 3, (stride,) * 3
         self.conv3d = nn.Conv3d(inputs, outputs, kernel, stride, bias=False)
         # TF-Hub's and Sonnet's graphs: epsilon 1e-3 and no gamma (public state dicts hold ones).
-        self.bn = FrozenBatchNorm3d(outputs, eps=1e-3)
+        self.bn = FrozenBatchNorm(outputs, eps=1e-3)
 
     def forward(self, x: Tensor) -> Tensor:
         before, after = same_padding(x, self.kernel, self.stride)

@@ -55,7 +55,7 @@ class FeatureNetwork(nn.Module, abc.ABC):
         return outputs
 
 
-class FrozenBatchNorm3d(nn.BatchNorm3d):
+class FrozenBatchNorm(nn.BatchNorm3d):
     """Batch norm by its running statistics only, whatever the mode of the module."""
 
     def forward(self, input: Tensor) -> Tensor:

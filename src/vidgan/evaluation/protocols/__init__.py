@@ -8,6 +8,11 @@ from typing import Any, NamedTuple, TypeVar
 
 from vidgan.errors import UserError, did_you_mean
 from vidgan.evaluation.protocols.base import ClipForm, Draw, Protocol, Sampling
+from vidgan.evaluation.protocols.efficientnet import (
+    EfficientNetLite0Frames,
+    FrechetOfClips,
+    FrechetOfFrames,
+)
 from vidgan.evaluation.protocols.metrics import (
     BestFuture,
     ByClass,
@@ -96,6 +101,9 @@ IS_TGAN = Protocol(
 )
 RANDOM = Protocol(metric=FrechetDistance(), features=RandomFeatures(), real=SHUFFLED)
 IN_DOMAIN = RANDOM.replace(features=InDomainFeatures())
+EFFICIENTNET = Protocol(
+    metric=FrechetOfFrames(), features=EfficientNetLite0Frames(), real=SHUFFLED.replace(count=2048)
+)
 FRECHET_BY_CLASS = ByClass(score=FrechetDistance())
 
 ALL: Mapping[str, Named] = {
@@ -233,6 +241,16 @@ ALL: Mapping[str, Named] = {
         RANDOM,
         "Frechet distance of 128 features of a small fixed random network, at the clips' own size. Needs no "
         "weights, fast on two cores, comparable with itself only. Never an FVD.",
+    ),
+    "frechet-frames-efficientnet-lite0": Named(
+        EFFICIENTNET,
+        "Frechet distance of all frames by 320 features of an EfficientNet-Lite0 that was trained on ImageNet, frames "
+        "resized to 128x128. Its weights come with vidgan[features]. Never an FID.",
+    ),
+    "frechet-clips-efficientnet-lite0": Named(
+        EFFICIENTNET.replace(metric=FrechetOfClips()),
+        "The same network's Frechet distance of clips: the mean of their frames' features, and how much these change "
+        "from frame to frame. Its weights come with vidgan[features]. Never an FVD.",
     ),
     "frechet-random-i3d": Named(
         RANDOM.replace(features=RandomI3D(), real=SHUFFLED.replace(count=2048)),

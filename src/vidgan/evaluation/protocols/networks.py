@@ -16,7 +16,7 @@ from vidgan.evaluation.features.c3d import tgan_input, tganv2_input
 from vidgan.evaluation.features.i3d import I3D
 from vidgan.evaluation.features.network import (
     FeatureNetwork,
-    FrozenBatchNorm3d,
+    FrozenBatchNorm,
     RandomConv3d,
     exact_float32,
     i3d_state,
@@ -169,7 +169,7 @@ class I3DFeatures(I3DInput):
             return ForeignI3D(every=self.every).open(resources, classes)
         network, weights = load_i3d(path, self.classes)
         for module in network.modules():
-            if isinstance(module, FrozenBatchNorm3d):
+            if isinstance(module, FrozenBatchNorm):
                 module.eps = self.epsilon
         return Extractor(outputs_of(network, self.prepared, resources), weights_facts(weights), self)
 
