@@ -143,7 +143,7 @@ def divided(number: int, factor: int) -> int:
 def run(command: Command, capsys: Capture, patch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """Run a call at small scale; the lines of the numbers that it records."""
     words, factor = list(command.words), command.factor
-    small_words = {"--frames": {48: 9, 16: 9}, "--size": {64: SIDE}, "--runs": {10: 2}}
+    small_words = {"--frames": {48: 9, 16: 9, 12: 10, 6: 6}, "--size": {64: SIDE}, "--runs": {10: 2}}
     for place, word in enumerate(words[:-1]):
         following = words[place + 1]
         if word in ("--clips", "--real-clips"):

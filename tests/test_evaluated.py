@@ -105,7 +105,7 @@ class Painter:
         self.truncations: list[Truncation] = []
         self.asked: list[int] = []
 
-    def sampler(self, statistics: StandingStatisticsSpec) -> "Painter":
+    def sampler(self, statistics: StandingStatisticsSpec, window: None) -> "Painter":
         return self
 
     def _video(self, clips: list[list[int]]) -> Tensor:

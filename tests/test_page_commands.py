@@ -96,7 +96,8 @@ def test_a_papers_settings_stand_beside_its_numbers(
         settings, named = line["settings"], ALL[line["protocol"]].protocol
         frames = command.value("--frames") or whole.frames
         settings["clips"] = command.value("--clips") or named.clips
-        form = {"frames": frames, "whole": whole.frames, "stride": whole.stride, "size": whole.size}
+        there = frames if "--random-window" in command.words else whole.frames
+        form = {"frames": frames, "whole": there, "stride": whole.stride, "size": whole.size}
         settings["source"] |= form
         if settings["sampling"]:
             given = experiment.levels[0].context_frames

@@ -23,6 +23,7 @@ from vidgan.evaluation.results import (
     groups,
     nearest,
     published,
+    sampling_of,
 )
 from vidgan.names import printable, tell
 from vidgan.report import compare as seeds
@@ -180,7 +181,7 @@ def row_of(entry: Entry) -> tuple[str, ...]:
     spread = f"{deviation['value']:.2g} ({deviation['over']})" if known else ""
     step = "" if line.get("step") is None else str(line["step"])
     value = "not finite" if line["value"] is None else readable(line["value"])
-    return (entry.name, value, spread, str(line.get("clips", "")), step, sampling_of(line))
+    return (entry.name, value, spread, str(line.get("clips", "")), step, sampling_in_words(line))
 
 
 def over_training(entries: Sequence[Entry]) -> list[tuple[str, ...]]:
@@ -204,22 +205,23 @@ def over_training(entries: Sequence[Entry]) -> list[tuple[str, ...]]:
                 f"{statistics.stdev(values):.2g} (training runs)",
                 "",
                 "-".join(map(str, {steps[0]: None, steps[-1]: None})),
-                sampling_of(lines[0]),
+                sampling_in_words(lines[0]),
             )
         )
     return rows
 
 
-def sampling_of(line: Any) -> str:
+def sampling_in_words(line: Any) -> str:
     """How a model was sampled, in a few words."""
-    sampling = line["settings"].get("sampling")
-    if not isinstance(sampling, dict):
+    sampling = sampling_of(line)
+    if sampling is None:
         return "files"
     truncation = sampling["truncation"]
     noise = (
         f"sigma {truncation['sigma']:g}" if "sigma" in truncation else f"threshold {truncation['limit']:g}"
     )
-    return f"{noise}, {'averaged' if sampling['averaged'] else 'raw'} weights"
+    windows = ", random windows" if sampling["random_window"] else ""
+    return f"{noise}, {'averaged' if sampling['averaged'] else 'raw'} weights{windows}"
 
 
 def print_published(found: Sequence[Published], line: Any) -> None:

@@ -57,6 +57,8 @@ class Measuring(Weights, Noise, Code):
     """most real clips"""
     frames: int | None = None
     """frames per clip"""
+    random_window: bool = False
+    """of a cascade: clips are windows at random places that its last level makes as in training"""
     stride: int | None = None
     """source frames from one frame to the next"""
     size: int | None = None
@@ -95,7 +97,7 @@ class Options(Measuring):
 
 OF_A_MODEL: Mapping[str, object] = {
     **dict.fromkeys(("sigma", "threshold", "runs", "statistics_sigma")),
-    **{"classes": (), "raw": False, "checkpoint": "last"},
+    **{"classes": (), "raw": False, "checkpoint": "last", "random_window": False},
 }
 """options that mean nothing for finished videos, and their defaults"""
 
@@ -212,6 +214,7 @@ def with_options(named: Protocol, options: Measuring) -> Protocol:
         seed=options.seed,
         truncation=options.truncation if given else None,
         averaged=not options.raw,
+        random_window=options.random_window or None,
     )
 
 

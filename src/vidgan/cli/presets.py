@@ -11,6 +11,7 @@ from vidgan.errors import UserError
 from vidgan.names import printable, tell
 from vidgan.presets import groups, preset, presets
 from vidgan.report.costs import layers, overview
+from vidgan.report.scores import scores_of
 from vidgan.run.experiment import Experiment
 from vidgan.spec import Spec, differences, to_json
 
@@ -81,6 +82,11 @@ def in_words(experiment: Experiment) -> str:
     else:
         lines.append("What it changes against its paper: none listed")
     lines += ["Where the paper is silent, see docs/papers.md, Our choices.", ""]
+    # A command stays on one line, so that it can be copied.
+    lines += [
+        each if "vidgan evaluate" in each else wrapped(each, "      ") for each in scores_of(experiment)
+    ]
+    lines.append("")
     for field in dataclasses.fields(experiment):
         if field.name not in SAID:
             lines += _lines(field.name, getattr(experiment, field.name), 0)

@@ -1,5 +1,6 @@
 """``vidgan sample RUN --out DIR``: videos from a trained model, and videos on the way from one to another."""
 
+import dataclasses
 import itertools
 from typing import Final
 
@@ -22,6 +23,7 @@ from vidgan.sample.video_io import (
     write_image,
     write_stream,
 )
+from vidgan.sample.windows import window_frames
 
 
 @option_set
@@ -34,7 +36,9 @@ class Options(Run, Weights, Noise, Files, Classes):
     clips: int = 16
     """number of videos"""
     frames: int | None = None
-    """frames of each video, at least as many as in training"""
+    """frames of each video, at least as many as in training, or of each window"""
+    random_window: bool = False
+    """of a cascade: windows at random places that its last level makes as in training (of its trained length)"""
     chunk: int | None = None
     """make levels above the first this many frames at a time, and write each frame to its mp4 at once"""
     grid: bool = False
@@ -53,6 +57,8 @@ def run(args: list[str]) -> int:
     at_least("--clips", options.clips, 1)
     options.check_files(args)
     _ = options.truncation  # refused before anything is computed
+    if options.random_window and (options.chunk is not None or options.levels):
+        raise UserError("--chunk and --levels are of whole videos: leave them out, or --random-window")
     if options.chunk is not None:
         check_chunk(options.chunk, options)
     model = options.model_from_noise(options.run)
@@ -62,7 +68,11 @@ def run(args: list[str]) -> int:
         refuse_idle(args, "of a model of one level", "--levels")
     # Refused before the folder is made.
     model.labels_of([0], options.chosen)
-    model.sampler(options.frames, options.truncation, chunk=options.chunk)
+    if options.random_window:
+        options = dataclasses.replace(options, frames=window_frames(model.experiment, options.frames))
+        model.sampler(None, options.truncation, window=options.frames)
+    else:
+        model.sampler(options.frames, options.truncation, chunk=options.chunk)
     options.out.mkdir(parents=True, exist_ok=True)
     if options.chunk is None:
         written = write_whole_videos(options, model)
@@ -114,6 +124,8 @@ def write_whole_videos(options: Options, model: Model) -> set[str]:
         numbers = range(first, min(first + part, options.clips))
         if options.levels:
             made = model.levels(len(numbers), *drawn, first)
+        elif options.random_window:
+            made = [model.sample(len(numbers), *drawn[:-1], None, first, window=options.frames)]
         else:
             made = [model.sample(len(numbers), *drawn, first)]
         stems = stems_of(options, model, numbers)

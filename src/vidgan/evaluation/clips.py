@@ -261,7 +261,8 @@ class GeneratedClips(Clips):
     @property
     def sampler(self) -> Sampler:
         """The model with its standing statistics, which are taken when it is first asked for."""
-        return self.model.sampler(statistics=self.statistics)
+        window = self.frames if self.sampling.random_window else None
+        return self.model.sampler(statistics=self.statistics, window=window)
 
     @property
     def identity(self) -> dict[str, Any]:

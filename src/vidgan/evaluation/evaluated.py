@@ -38,6 +38,7 @@ from vidgan.evaluation.protocols.base import OF_GIVEN, Draw, Protocol, Subject
 from vidgan.evaluation.protocols.metrics import BestFuture
 from vidgan.run.experiment import Experiment, whole_window
 from vidgan.sample.model import Model, class_numbers
+from vidgan.sample.windows import window_frames
 from vidgan.spec import to_json
 
 
@@ -143,6 +144,10 @@ class OfExperiment(Evaluated):
             raise UserError("this model was trained without classes: ask for none")
         whole = whole_window(self.experiment)
         made = whole.frames if sampling.given_frames else whole.frames - self.context
+        if sampling.random_window:
+            if protocol.features.needs_pairs:
+                raise UserError(f"{name} compares whole videos with their inputs: leave out random-window")
+            made = window_frames(self.experiment, asked.frames)
         frames, stride = asked.frames or made, asked.stride or whole.stride
         if frames > made:
             raise UserError(
@@ -244,7 +249,10 @@ class ModelSamples(OfExperiment):
     def prepare(self, protocol: Protocol) -> None:
         """Take standing statistics, where they are not kept yet."""
         assert protocol.sampling is not None
-        self.model.sampler(statistics=protocol.sampling.statistics)
+        self.model.sampler(
+            statistics=protocol.sampling.statistics,
+            window=protocol.source.frames if protocol.sampling.random_window else None,
+        )
 
     def adapted(self, protocol: Protocol) -> Protocol:
         """With what its samples have: standing statistics, given frames, and averaged weights where there are any."""

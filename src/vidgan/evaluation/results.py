@@ -60,12 +60,10 @@ def groups(entries: Sequence[Entry]) -> list[Group]:
         first: dict[str, Any] | None = None
         for key in dict.fromkeys(_text(measurement(entry.line)) for entry in own):
             same = [entry for entry in own if _text(measurement(entry.line)) == key]
-            ways = list(
-                dict.fromkeys(_text(way) for e in same if (way := e.line["settings"].get("sampling")))
-            )
+            ways = list(dict.fromkeys(_text(how) for e in same if (how := sampling_of(e.line))))
             known: list[str | None] = [*ways]
             for way in known or [None]:
-                together = [e for e in same if _text(e.line["settings"].get("sampling")) in (way, "null")]
+                together = [e for e in same if _text(sampling_of(e.line)) in (way, "null")]
                 whole = {**json.loads(key), "sampling": None if way is None else json.loads(way)}
                 differs: Sequence[str] = ()
                 if first is None:
@@ -74,6 +72,15 @@ def groups(entries: Sequence[Entry]) -> list[Group]:
                     differs = [_short(text) for text in differences(first, whole) if not _left_open(text)]
                 found.append(Group(name, newest(together), differs))
     return found
+
+
+def sampling_of(line: Line) -> dict[str, Any] | None:
+    """How the model of a result was sampled; None for files.
+
+    Whole videos are what results have that say nothing of random windows.
+    """
+    found = line["settings"].get("sampling")
+    return None if found is None else {"random_window": False, **found}
 
 
 def newest(entries: Sequence[Entry]) -> list[Entry]:
@@ -132,6 +139,8 @@ class Published(NamedTuple):
     """what about the protocol is presumed, not printed"""
     truncated: bool = False
     note: str | None = None
+    preset: str | None = None
+    """the preset that describes the measured model; None where there is none here, or it is not the paper's"""
 
 
 LAYOUTS = {"Ucf101": "UCF-101", "Bair": "BAIR", "Bdd100k": "BDD100K"}

@@ -160,6 +160,30 @@ def sample_window(
     return as_video(take(video, start - offset, frames))
 
 
+@torch.no_grad()
+def sample_alone(
+    levels: Sequence[FrozenLevel], noise: Noise, embed: Embed, start: Tensor, frames: int
+) -> Tensor:
+    """A window of ``frames`` frames (B T 3 H W) that the top level makes as in training: of its input window alone.
+
+    Nothing beyond the window is seen, and steps are counted from its first (SSW-GAN, 5.1, note 1: "upsampling 6
+    randomly selected frames from the stage 1"); :func:`sample_window` cuts the same window out of the whole video.
+
+    Args:
+        levels: two or more; the top level's statistics are those of such windows.
+        start: first frame of the window, counted in those of the level below, per clip (B,).
+    """
+    *below, level = levels
+    given = sample_window(below, noise, embed, start, frames // factor_of(levels))
+    z = noise(len(below), level.spec.generator.latent)
+    return generate(level, z, embed(level.generator), from_below(given), Clock(), frames)
+
+
+def factor_of(levels: Sequence[FrozenLevel]) -> int:
+    """Frames that the top level makes of one of the level below."""
+    return levels[-1].spec.frames // levels[-2].spec.frames
+
+
 class Chunk(NamedTuple):
     """Frames of a level's video that are kept, within those that are computed so that they are exact."""
 

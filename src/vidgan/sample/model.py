@@ -18,6 +18,7 @@ from vidgan.run.experiment import Experiment, StandingStatisticsSpec
 from vidgan.sample.noise import Scaled, Truncation, truncation
 from vidgan.sample.sampler import End, Futures, Sampler, at_once, device_of
 from vidgan.sample.standing import GivenFrames, StatisticsStore, frozen_levels
+from vidgan.sample.windows import window_frames, window_levels
 from vidgan.spec import to_json
 from vidgan.tensor_file import State
 
@@ -57,7 +58,7 @@ class Model:
         self.experiment, self.generators = experiment, tuple(generators)
         self.class_names, self.step, self.label_counts = tuple(class_names), step, tuple(label_counts)
         self.data, self.statistics = data and data.of_classes(self._known), statistics or StatisticsStore()
-        self._samplers: dict[tuple[int, StandingStatisticsSpec], Sampler] = {}
+        self._samplers: dict[tuple[int, StandingStatisticsSpec, int | None], Sampler] = {}
 
     @property
     def device(self) -> torch.device:
@@ -85,6 +86,7 @@ class Model:
         threshold: float | None = None,
         frames: int | None = None,
         first: int = 0,
+        window: int | None = None,
     ) -> Tensor:
         """``count`` videos from noise.
 
@@ -93,12 +95,14 @@ class Model:
             threshold: truncate by drawing values beyond this again, instead of by ``sigma``.
             frames: of each video, at least as many as in training; it takes standing statistics of its own.
             first: number of the first clip.
+            window: of a cascade, instead of whole videos, windows of so many frames at random places, which the top
+                level makes of their own input alone, as in training (SSW-GAN, 5.1, note 1).
 
         Raises:
             UserError: for an unknown class, impossible values, or a model that continues videos.
         """
         (numbers, labels), noise = self._clips(count, classes, first), truncation(sigma, threshold)
-        return self.sampler(frames, noise).sample(numbers, labels, seed, noise)
+        return self.sampler(frames, noise, window=window).sample(numbers, labels, seed, noise)
 
     def levels(
         self,
@@ -255,6 +259,7 @@ class Model:
         truncation: Truncation = Scaled(),
         statistics: StandingStatisticsSpec | None = None,
         chunk: int | None = None,
+        window: int | None = None,
     ) -> Sampler:
         """The levels with standing statistics for videos of ``frames`` frames; None: as many as in training.
 
@@ -263,15 +268,23 @@ class Model:
                 2020, E.2 takes them for each evaluation), unless ``statistics`` sets one.
             statistics: how they are taken; None: as the experiment says.
             chunk: where statistics have yet to be taken, levels above the first make this many frames at a time.
+            window: as in :meth:`sample`; its statistics are of such windows, which are not cut by ``chunk``.
         """
         experiment = self.experiment if frames is None else unrolled(self.experiment, frames)
         spec = (statistics or experiment.training.standing_statistics).at(truncation.deviation)
-        key = (experiment.levels[-1].frames, spec)
+        if window is not None:
+            window = window_frames(experiment, window)
+        key = (experiment.levels[-1].frames, spec, window)
         if key not in self._samplers:
-            levels = frozen_levels(
-                experiment, self.generators, self.label_counts, self.data, self.statistics, chunk, spec
-            )
-            self._samplers[key] = Sampler(levels, at_once(experiment))
+            if window is None:
+                levels = frozen_levels(
+                    experiment, self.generators, self.label_counts, self.data, self.statistics, chunk, spec
+                )
+            else:
+                levels = window_levels(
+                    experiment, self.generators, self.label_counts, self.statistics, window, spec
+                )
+            self._samplers[key] = Sampler(levels, at_once(experiment), window)
         return self._samplers[key]
 
     def class_numbers(self, classes: Classes = None) -> list[int]:

@@ -14,6 +14,8 @@ from vidgan.models.cascade import (
     FrozenLevel,
     Noise,
     by_label,
+    factor_of,
+    sample_alone,
     sample_levels,
     sample_window,
     stream_chunks,
@@ -65,10 +67,14 @@ class Sampler:
     Videos are float (n T 3 H W) in [-1, 1] on the CPU. ``numbers`` are those of the clips, on which their noise
     depends, and ``labels`` their classes. What is made does not depend on ``at_once``, the clips of a pass, up to
     rounding: standing statistics know no batch.
+
+    Args:
+        window: frames of :meth:`sample`'s videos, where they are windows at random places that the top level makes as
+            in training; None: whole videos. Its statistics are then those of windows (:mod:`vidgan.sample.windows`).
     """
 
-    def __init__(self, levels: Sequence[FrozenLevel], at_once: int) -> None:
-        self.levels, self.at_once = tuple(levels), at_once
+    def __init__(self, levels: Sequence[FrozenLevel], at_once: int, window: int | None = None) -> None:
+        self.levels, self.at_once, self.window = tuple(levels), at_once, window
         self.device = device_of(self.levels[0].generator)
 
     @property
@@ -80,13 +86,17 @@ class Sampler:
     def sample(
         self, numbers: Sequence[int], labels: Sequence[int], seed: int, truncation: Truncation = Scaled()
     ) -> Tensor:
-        """Whole videos of the top level."""
+        """Whole videos of the top level, or windows of it."""
         parts = []
         for rows in parts_of(len(numbers), self.at_once):
-            noise, start = self._noise(seed, numbers[rows], truncation), _starts(rows)
-            parts.append(
-                sample_window(self.levels, noise, self._embed(labels[rows]), start, self.frames).cpu()
-            )
+            noise, embed = self._noise(seed, numbers[rows], truncation), self._embed(labels[rows])
+            if self.window is None:
+                video = sample_window(self.levels, noise, embed, _starts(rows), self.frames)
+            else:
+                places = self.levels[-2].spec.frames - self.window // factor_of(self.levels) + 1
+                start = window_starts(seed, numbers[rows], places)
+                video = sample_alone(self.levels, noise, embed, start, self.window)
+            parts.append(video.cpu())
         return torch.cat(parts)
 
     @torch.no_grad()
@@ -206,6 +216,11 @@ class Sampler:
 
     def _embed(self, labels: Sequence[int]) -> Embed:
         return by_label(torch.tensor(labels, device=self.device))
+
+
+def window_starts(seed: int, numbers: Sequence[int], places: int) -> Tensor:
+    """At which of ``places`` frames of the level below the windows of clips begin, int64 (B,)."""
+    return torch.tensor([derive(seed, "random window", number) % places for number in numbers])
 
 
 def _starts(rows: slice) -> Tensor:

@@ -325,6 +325,7 @@ def adjusted(
     seed: int | None = None,
     truncation: Truncation | None = None,
     averaged: bool | None = None,
+    random_window: bool | None = None,
 ) -> Protocol:
     """``protocol`` with some settings changed; what is None or empty, or what it does not have, stays as it is.
 
@@ -357,7 +358,9 @@ def adjusted(
             classes=tuple(classes) or None,
         ),
         real=None if real is None else replaced(real, count=real_clips, windows=windows),
-        sampling=None if sampling is None else replaced(sampling, truncation=truncation, averaged=averaged),
+        sampling=None
+        if sampling is None
+        else replaced(sampling, truncation=truncation, averaged=averaged, random_window=random_window),
         clips=clips,
         runs=runs,
         seed=seed,

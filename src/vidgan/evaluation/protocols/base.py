@@ -317,6 +317,9 @@ class Sampling(Spec):
     """conditioning frames of the model; filled in"""
     given_frames: bool = True
     """they stay in front of the clip"""
+    random_window: bool = False
+    """of a cascade: windows at random places that the last level makes as in training, instead of the first frames of
+    whole videos"""
     statistics: StandingStatisticsSpec | None = None
     """standing batch statistics; None: the run's own, by noise of the samples' deviation; filled in"""
 

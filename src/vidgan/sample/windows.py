@@ -1,0 +1,92 @@
+"""Windows at random places of a cascade's videos, made as in training: a cascade's 6 or 12 frames.
+
+The levels below the top one make whole videos; the top level makes a window of its input alone.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vidgan.errors import UserError
+from vidgan.models.cascade import FrozenLevel, by_label, sample_window, whole
+from vidgan.models.generator import Conditioning, Generator, from_below
+from vidgan.nn.norm import StandingStatistics
+from vidgan.run.checkpoints import weights_hash
+from vidgan.run.experiment import Experiment, StandingStatisticsSpec
+from vidgan.sample.noise import Scaled, latents
+from vidgan.sample.sampler import at_once, parts_of, window_starts
+from vidgan.sample.standing import Given, StatisticsStore, frozen_levels, standing_statistics
+from vidgan.seeds import derive
+from vidgan.spec import to_json
+
+
+def window_frames(experiment: Experiment, frames: int | None) -> int:
+    """Frames of the windows of a cascade's top level; None: as many as in training.
+
+    Raises:
+        UserError: if the model is no cascade, or its top level cannot make windows of so many frames.
+    """
+    if len(experiment.levels) == 1:
+        raise UserError("a random window is of what the level below makes, and this model has one level")
+    low, top = experiment.levels[-2:]
+    factor = top.frames // low.frames
+    found = top.trained_frames if frames is None else frames
+    if found % factor or not factor <= found <= top.frames:
+        raise UserError(
+            f"a random window has {factor} to {top.frames} frames, a multiple of {factor}, got {found}"
+        )
+    return found
+
+
+def window_levels(
+    experiment: Experiment,
+    generators: Sequence[Generator],
+    labels: Sequence[int],
+    store: StatisticsStore,
+    frames: int,
+    statistics: StandingStatisticsSpec,
+) -> tuple[FrozenLevel, ...]:
+    """As :func:`vidgan.sample.standing.frozen_levels`; the top level's statistics are of windows of ``frames`` frames.
+
+    Such statistics are per step of a window, wherever it lies, as those of a training batch are.
+    """
+    below = frozen_levels(experiment, generators[:-1], labels, None, store, None, statistics)
+    spec, top, generator = statistics.at(1.0), experiment.levels[-1], generators[-1]
+    hashes = [weights_hash(each) for each in generators]
+    facts: dict[str, Any] = {
+        "weights": [hashes[-1], *hashes[:-1]],
+        "frames": frames,
+        "window_of": top.frames,
+        "standing_statistics": to_json(spec),
+        "seed": experiment.training.seed,
+        "labels": list(labels),
+    }
+    table = store.load(facts)
+    if table is None:
+        seed = derive(experiment.training.seed, "level", len(below))
+        given = _windows_of(experiment, below, spec.deviation, frames)
+        table = standing_statistics(generator, [whole(frames)], labels, spec, seed, given)
+        store.save(facts, table)
+    return (*below, FrozenLevel(top, generator, StandingStatistics(table)))
+
+
+def _windows_of(experiment: Experiment, below: Sequence[FrozenLevel], deviation: float, frames: int) -> Given:
+    """What the top level is conditioned on in passes for its statistics: windows at random places."""
+    seed = derive(experiment.training.seed, "settle windows")
+    low = frames * below[-1].spec.frames // experiment.levels[-1].frames
+
+    def made(numbers: range, label: Tensor) -> Tensor:
+        def noise(level: int, dimension: int) -> Tensor:
+            return latents(seed, level, numbers, dimension, Scaled(sigma=deviation)).to(label.device)
+
+        start = window_starts(seed, numbers, below[-1].spec.frames - low + 1)
+        return sample_window(below, noise, by_label(label), start, low)
+
+    def given(batch: int, label: Tensor) -> Iterator[Conditioning]:
+        numbers = range(batch * len(label), (batch + 1) * len(label))
+        parts = parts_of(len(numbers), at_once(experiment))
+        yield from_below(torch.cat([made(numbers[rows], label[rows]) for rows in parts]))
+
+    return given
