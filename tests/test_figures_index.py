@@ -87,7 +87,7 @@ def test_everything_that_a_paper_prints_is_in_the_index_once(paper: str) -> None
 def test_a_row_has_a_command_or_says_why_not() -> None:
     assert {row.paper for row in ROWS} >= set(PRINTED)
     for row in ROWS:
-        assert bool(row.calls or "`python experiments/" in row.command) != bool(row.reason), row
+        assert row.calls or "`python experiments/" in row.command or row.reason, row
 
 
 def test_ranges_of_figures_are_read() -> None:
@@ -119,14 +119,16 @@ def test_the_commands_of_a_row_run(
 ) -> None:
     stand_in(monkeypatch, world)
     for call in row.calls:
-        run(Command(call, ""), capsys, monkeypatch)
+        fewer = ["--futures", "2"] if "ssim-best-of-100" in call else []
+        run(Command([*call, *fewer], ""), capsys, monkeypatch)
         if "--out" in call:
             assert Path(call[call.index("--out") + 1]).exists(), call
 
 
 def test_runs_are_called_by_their_presets() -> None:
+    known = set(presets())
     for row in CALLED:
         for call in row.calls:
             for word in call:
                 if word.startswith("runs/"):
-                    assert re.sub(r"-seed\d$", "", Path(word).name) in presets(), row
+                    assert re.sub(r"-seed\d$", "", Path(word).name) in known, row

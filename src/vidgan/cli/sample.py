@@ -18,6 +18,7 @@ from vidgan.sample.video_io import (
     FORMATS,
     columns_of_time,
     grid,
+    raster,
     to_bytes,
     write_clip,
     write_image,
@@ -41,8 +42,16 @@ class Options(Run, Weights, Noise, Files, Classes):
     """of a cascade: windows at random places that its last level makes as in training (of its trained length)"""
     chunk: int | None = None
     """make levels above the first this many frames at a time, and write each frame to its mp4 at once"""
+    statistics: str = "standing"
+    """standing, or batch: of the clips made together, as in training (up to 16)"""
     grid: bool = False
     """also write all clips as one video, beside the folder"""
+    stills: bool = False
+    """also write the first frames of all clips as one picture, beside the folder"""
+    rasters: bool = False
+    """also write all frames of each clip as a picture, row by row, into a folder beside it"""
+    columns: int | None = None
+    """columns of --grid and --stills (a square)"""
     levels: bool = False
     """also write what the lower levels of a cascade made of each clip"""
     interpolate: bool = False
@@ -59,9 +68,19 @@ def run(args: list[str]) -> int:
     _ = options.truncation  # refused before anything is computed
     if options.random_window and (options.chunk is not None or options.levels):
         raise UserError("--chunk and --levels are of whole videos: leave them out, or --random-window")
+    if options.statistics not in ("standing", "batch"):
+        raise UserError(f"--statistics is standing or batch, not {options.statistics!r}")
+    if options.statistics == "batch" and options.statistics_sigma is not None:
+        raise UserError("--statistics-sigma is of standing statistics: leave it out, or --statistics batch")
+    if options.columns is not None:
+        at_least("--columns", options.columns, 1)
+    if not options.grid and not options.stills:
+        refuse_idle(args, "without --grid or --stills", "--columns")
     if options.chunk is not None:
         check_chunk(options.chunk, options)
     model = options.model_from_noise(options.run)
+    if options.statistics == "batch":
+        model = model.with_batch_statistics()
     if options.chunk is not None:
         require_chunks(model.experiment.levels)
     if len(model.experiment.levels) == 1:
@@ -118,7 +137,10 @@ def write_whole_videos(options: Options, model: Model) -> set[str]:
     for folder in folders:
         folder.mkdir(exist_ok=True)
     drawn = (options.chosen, options.seed, options.sigma, options.threshold, options.frames)
-    written, kept = set[str](), []
+    written, kept, firsts = set[str](), [], []
+    rasters = beside.with_name(f"{beside.name}-rasters")
+    if options.rasters:
+        rasters.mkdir(exist_ok=True)
     part = PASSES * at_once(model.experiment)
     for first in range(0, options.clips, part):
         numbers = range(first, min(first + part, options.clips))
@@ -135,13 +157,24 @@ def write_whole_videos(options: Options, model: Model) -> set[str]:
         written |= {f"{stem}.{options.format}" for stem in stems}
         if options.grid:
             kept.append(to_bytes(made[-1]).numpy())
+        if options.stills:
+            firsts.append(to_bytes(made[-1][:, :1]).numpy())
+        if options.rasters:
+            for stem, video in zip(stems, to_bytes(made[-1]).numpy(), strict=True):
+                write_image(rasters / f"{stem}.png", raster(video))
     for level, folder in enumerate(folders, 1):
         tell(f"wrote what level {level} made to {folder}")
+    columns = options.columns or max(1, round(options.clips**0.5))
     if options.grid:
-        columns = max(1, round(options.clips**0.5))
         file = beside.with_name(f"{beside.name}-grid.{options.format}")
         write_clip(file, grid(np.concatenate(kept), columns), options.fps)
         tell(f"wrote the grid to {file}")
+    if options.stills:
+        file = beside.with_name(f"{beside.name}-stills.png")
+        write_image(file, grid(np.concatenate(firsts), columns)[0])
+        tell(f"wrote the first frames to {file}")
+    if options.rasters:
+        tell(f"wrote all frames of each to {rasters}")
     return written
 
 
@@ -162,8 +195,12 @@ def check_chunk(chunk: int, options: Options) -> None:
     at_least("--chunk", chunk, 1)
     if options.format != "mp4":
         raise UserError(f"--chunk writes frame by frame, which mp4 takes and {options.format} does not")
-    if options.grid or options.levels:
-        raise UserError("--grid and --levels need whole videos: leave them out, or --chunk")
+    if options.grid or options.levels or options.stills or options.rasters:
+        raise UserError(
+            "--grid, --stills, --rasters and --levels need whole videos: leave them out, or --chunk"
+        )
+    if options.statistics == "batch":
+        raise UserError("--chunk makes one clip at a time, whose statistics are no batch's: leave one out")
 
 
 @option_set

@@ -48,7 +48,7 @@ def shape_of(level: LevelSpec) -> str:
 
 
 class FrozenLevel(NamedTuple):
-    """A trained generator with its standing statistics, ready to be sampled."""
+    """A trained generator with the statistics that it is sampled with."""
 
     spec: LevelSpec
     generator: Generator

@@ -10,8 +10,10 @@ from torch import Tensor
 
 from vidgan.errors import UserError, did_you_mean, some
 from vidgan.files import write_folder, write_json, write_sums
+from vidgan.models.cascade import FrozenLevel
 from vidgan.models.generator import Generator
 from vidgan.names import canonical
+from vidgan.nn.norm import BatchStatistics
 from vidgan.run.checkpoints import save as save_state
 from vidgan.run.directory import code_of, versions
 from vidgan.run.experiment import Experiment, StandingStatisticsSpec
@@ -43,6 +45,9 @@ class Model:
         data: whose frames a frame-conditional model is given for its standing statistics; others need none.
         statistics: where standing statistics are kept; None: in memory. Its ``taken`` tells whether they were not
             saved and have been taken anew.
+        of_batch: the top level's statistics are those of the clips that are made together, as in its training, and
+            not standing ones; then a clip depends on what is made beside it (Clark et al. 2019, C: early variants
+            "required batch statistics in order to produce good samples").
     """
 
     def __init__(
@@ -54,11 +59,26 @@ class Model:
         label_counts: Sequence[int],
         data: GivenFrames | None = None,
         statistics: StatisticsStore | None = None,
+        of_batch: bool = False,
     ) -> None:
+        self.of_batch = of_batch
         self.experiment, self.generators = experiment, tuple(generators)
         self.class_names, self.step, self.label_counts = tuple(class_names), step, tuple(label_counts)
         self.data, self.statistics = data and data.of_classes(self._known), statistics or StatisticsStore()
         self._samplers: dict[tuple[int, StandingStatisticsSpec, int | None], Sampler] = {}
+
+    def with_batch_statistics(self) -> "Model":
+        """The same model whose top level takes the statistics of the clips that are made together."""
+        return Model(
+            self.experiment,
+            self.generators,
+            self.class_names,
+            self.step,
+            self.label_counts,
+            self.data,
+            self.statistics,
+            of_batch=True,
+        )
 
     @property
     def device(self) -> torch.device:
@@ -276,10 +296,12 @@ class Model:
             window = window_frames(experiment, window)
         key = (experiment.levels[-1].frames, spec, window)
         if key not in self._samplers:
-            if window is None:
-                levels = frozen_levels(
-                    experiment, self.generators, self.label_counts, self.data, self.statistics, chunk, spec
-                )
+            kept = (self.label_counts, self.data, self.statistics, chunk, spec)
+            if self.of_batch:  # levels below are fed with standing statistics in training too
+                top = FrozenLevel(experiment.levels[-1], self.generators[-1], BatchStatistics())
+                levels = (*frozen_levels(experiment, self.generators[:-1], *kept), top)
+            elif window is None:
+                levels = frozen_levels(experiment, self.generators, *kept)
             else:
                 levels = window_levels(
                     experiment, self.generators, self.label_counts, self.statistics, window, spec

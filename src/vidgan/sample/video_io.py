@@ -1,6 +1,7 @@
 """Videos as files and pictures: mp4, gif, webp, strips and grids."""
 
 import itertools
+import math
 from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -174,6 +175,18 @@ def strip(videos: Videos, gap: int = 2, scale: int = 1) -> Videos:
     """A still picture (H', W', 3): a row per clip, its frames from left to right."""
     frames = videos.reshape(-1, 1, *videos.shape[2:])
     return grid(frames, columns=videos.shape[1], gap=gap, scale=scale)[0]
+
+
+def raster(clip: Clip) -> NDArray[np.uint8]:
+    """All frames of a clip (T, H, W, 3) in raster order, as Clark et al. 2019 print one (Figure 5): (H', W', 3)."""
+    return grid(clip[:, None], columns=raster_columns(len(clip)))[0]
+
+
+def raster_columns(count: int) -> int:
+    """Columns of a picture of so many frames: the fewest, from its square root to twice that, of which the last row is
+    full; else its square root, rounded up."""
+    least = math.isqrt(count - 1) + 1
+    return next((columns for columns in range(least, 2 * least + 1) if count % columns == 0), least)
 
 
 def columns_of_time(videos: Videos, rows: int) -> NDArray[np.uint8]:
