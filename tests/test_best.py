@@ -59,7 +59,7 @@ def test_protocols_know_which_of_two_numbers_is_better() -> None:
     scores = {
         name
         for name in ALL
-        if name.startswith("is-") or any(w in name for w in ("accuracy", "ssim", "psnr", "prdc"))
+        if name.startswith("is-") or any(w in name for w in ("accuracy", "variety", "ssim", "psnr", "prdc"))
     }
     assert larger == scores
 
@@ -133,6 +133,39 @@ def test_a_run_is_measured_by_its_protocol(tmp_path: Path, capsys: Capture) -> N
 
 
 @pytest.mark.slow
+def test_several_protocols_measure_and_the_first_decides(tmp_path: Path, capsys: Capture) -> None:
+    """With equal numbers of clips each is what it is alone; the best checkpoint is that of the one that decides."""
+    out, alone = tmp_path / "run", tmp_path / "alone"
+    few = ["--reporting.best.every", 2, "--reporting.best.clips", 4]
+    train = [*TRAIN, "--steps", 4, *SELDOM, *few]
+    evaluate = ["--reporting.evaluate", "frechet-random", "pixel-statistics"]
+    said = vidgan(capsys, *train, *evaluate, "--out", out)
+    assert said.status == 0, said.err
+    lines = read_lines(out / "metrics.jsonl")
+    expected = [(name, step) for step in (2, 4) for name in ("frechet-random", "pixel-statistics")]
+    assert [(line["protocol"], line["step"]) for line in lines] == expected
+    assert [line["during"] for line in lines] == ["training"] * 4
+    decides = min(lines[::2], key=lambda line: line["value"])
+    best = best_of(lines)
+    assert best is not None
+    assert (best.protocol, best.step, best.value) == ("frechet-random", decides["step"], decides["value"])
+    one = ["--reporting.best.protocol", "pixel-statistics"]
+    assert vidgan(capsys, *train, *one, "--out", alone).status == 0
+    values = [line["value"] for line in read_lines(alone / "metrics.jsonl")]
+    assert [line["value"] for line in lines[1::2]] == values
+    # Named as the one that decides, the second does.
+    assert vidgan(capsys, *train, *evaluate, *one, "--out", tmp_path / "other").status == 0
+    found = best_of(read_lines(tmp_path / "other" / "metrics.jsonl"))
+    assert found is not None
+    assert found.protocol == "pixel-statistics"
+    # Figure 7: a panel per protocol.
+    plot = ["plot", "curves", out, "--protocol", "frechet-random", "pixel-statistics"]
+    answer = vidgan(capsys, *plot, "--out", tmp_path / "curves.svg")
+    assert answer.status == 0, answer.err
+    assert answer.out.count("step 4") == 2
+
+
+@pytest.mark.slow
 def test_what_cannot_be_is_said(tmp_path: Path, capsys: Capture) -> None:
     out = tmp_path / "run"
     command = [*TRAIN, "--steps", 1, *SELDOM, "--out", out]
@@ -163,7 +196,7 @@ def test_only_the_top_level_is_measured_and_against_what_is_named(
         *_, log, marks = args
         (asked,) = by.values()
         seen.append((samples.step, len(samples.model.generators), against, asked.clips))
-        log.append(result(samples.step, 1.0, **marks))
+        log.append(result(samples.step, 1.0, **marks["pixel-statistics"]))
         return [Number(1.0)]
 
     monkeypatch.setattr(validate, "evaluate_by", evaluate_by)
@@ -186,7 +219,7 @@ def test_a_step_that_measures_nothing_ends_nothing(tmp_path: Path, monkeypatch: 
 
     def evaluate_by(samples: ModelSamples, against: object, by: object, *args: Any) -> list[Number]:
         *_, log, marks = args
-        log.append(result(samples.step, 1.0, protocol="pixel-statistics", **marks))
+        log.append(result(samples.step, 1.0, protocol="pixel-statistics", **marks["pixel-statistics"]))
         return [Number(1.0)]
 
     monkeypatch.setattr(validate, "evaluate_by", evaluate_by)

@@ -57,9 +57,9 @@ class Options(OfExperiment, Device):
     skip_short: bool = False
     """leave out clips with too few frames"""
     best_data: str | None = None
-    """what --reporting.best measures against (--data)"""
+    """what evaluations while training measure against (--data)"""
     weights: Path | None = None
-    """file of the network's weights for --reporting.best"""
+    """file of the network's weights for evaluations"""
     init_from: Path | None = None
     """start from this run's weights where they fit"""
     init_checkpoint: str | None = None
@@ -142,14 +142,14 @@ def asked_for(options: Options, experiment: Experiment) -> Experiment:
         positive("--budget-hours", options.budget_hours)
         if options.steps is not None:
             raise UserError("--steps and --budget-hours both set the number of steps: give one of them")
-    evaluates = experiment.reporting.best.protocol is not None
+    evaluates = experiment.reporting.protocols
     if not evaluates and (options.best_data is not None or options.weights is not None):
         raise UserError("--best-data and --weights are for evaluations: name a --reporting.best.protocol")
     return experiment.replace(training=training)
 
 
 def validator_of(options: Options, experiment: Experiment, device: torch.device) -> Validator:
-    """What measures the run while it trains, where ``--reporting.best`` asks for it."""
+    """What measures the run while it trains, where ``--reporting`` names protocols."""
     against = None if options.best_data is None else open_data(options.best_data, experiment)
     return Validator(against, Resources(weights=options.weights, device=device), default_cache())
 

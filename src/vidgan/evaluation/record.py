@@ -120,7 +120,7 @@ def evaluate_by(
     resources: Resources = Resources(),
     work: Work = Work(),
     log: Log | None = None,
-    marks: Mapping[str, Any] = MappingProxyType({}),
+    marks: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
     tell: Callable[[Result], None] = lambda result: None,
 ) -> list[Result]:
     """Measure by protocols, by name; results are appended to ``log`` and told, each as soon as it is known.
@@ -131,7 +131,7 @@ def evaluate_by(
 
     Args:
         real: what is compared with, where a protocol needs it.
-        marks: further fields of the lines.
+        marks: further fields of the lines, by protocol.
         tell: is called with each result, in the process that writes.
 
     Raises:
@@ -156,7 +156,7 @@ def evaluate_by(
             evaluated.prepare(each.sides.protocol)
     results, folders = [], set[Path]()
     for place, each in enumerate(opened):
-        result, rows = measured_by(each, evaluated, real, work, marks, opened[place + 1 :])
+        result, rows = measured_by(each, evaluated, real, work, marks.get(each.name, {}), opened[place + 1 :])
         results.append(result)
         folders.update(rows)
         if work.shares.is_rank_zero:

@@ -166,18 +166,13 @@ class BestSpec(Spec):
     """How a run finds its best checkpoint. On a cascade, that of the top level."""
 
     protocol: str | None = None
-    """a protocol of vidgan evaluate; none evaluates nothing while training"""
+    """a protocol of vidgan evaluate; none: the first of those that are evaluated (reporting.evaluate)"""
     every: Count = 5000
     """steps between evaluations"""
     clips: Count | None = None
     """evaluated clips; none: as many as the protocol says"""
     patience: Count | None = None
     """evaluations in a row without a better result after which training ends; none trains all steps"""
-
-    def validate(self) -> None:
-        for name in ("clips", "patience"):
-            value = getattr(self, name)
-            require(value is None or self.protocol is not None, f"{name} is of no use without a protocol")
 
 
 class ReportingSpec(Spec):
@@ -195,6 +190,19 @@ class ReportingSpec(Spec):
     """when the collapse detector gives alarm"""
     best: BestSpec = BestSpec()
     """evaluations while training, to find the best checkpoint"""
+    evaluate: tuple[str, ...] = ()
+    """protocols that are evaluated at the same steps, beside that of best; none of either: nothing is"""
+
+    def validate(self) -> None:
+        for name in ("clips", "patience"):
+            used = getattr(self.best, name) is None or self.protocols
+            require(bool(used), f"{name} is of no use without a protocol")
+
+    @property
+    def protocols(self) -> tuple[str, ...]:
+        """Protocols that are evaluated while training; the first one decides which checkpoint is best."""
+        first = () if self.best.protocol is None else (self.best.protocol,)
+        return tuple(dict.fromkeys((*first, *self.evaluate)))
 
 
 class Experiment(Spec):

@@ -194,7 +194,8 @@ def _step_of(run: RunDirectory, checkpoint: str | int) -> int | None:
         best = best_of_run(run)
         if best is None:
             raise UserError(
-                f"{run.path} does not know its best checkpoint: it was trained without --reporting.best.protocol"
+                f"{run.path} does not know its best checkpoint: it was trained without --reporting.best.protocol "
+                "or --reporting.evaluate"
             )
         return best.step
     if not str(checkpoint).isdecimal():

@@ -68,7 +68,7 @@ class Trainer(TrainContext):
         init_from: a run whose newest weights a new run starts from, as far as they fit, or chosen checkpoints of one
             (:func:`vidgan.train.initial.origin_of`).
         callbacks: called around the steps of :meth:`fit`, after the trainer's own.
-        validator: measures the run where ``experiment.reporting.best`` says so; None: one without weights.
+        validator: measures the run where ``experiment.reporting`` names protocols; None: one without weights.
         progress: print what is going on.
         budget: what was measured to find the number of steps; the run records it.
         replicas: the processes that share every batch; None: those that torchrun started.
@@ -107,8 +107,8 @@ class Trainer(TrainContext):
         require_level(experiment, level, resumes)
         for index in experiment.rounds:
             check_usable(dataset, window_of(experiment, index))
-        if experiment.reporting.best.protocol is not None:
-            protocol(experiment.reporting.best.protocol)
+        for name in experiment.reporting.protocols:
+            protocol(name)
         self.held_out = None
         if held_out is not None:
             apart = open_held_out(held_out, experiment)
@@ -310,7 +310,7 @@ class Trainer(TrainContext):
             own.append(progress_display())
         if self.replicas.is_rank_zero and run is not None:
             own += [RunWriter(run), Previews(run)]
-        if best.protocol is not None:
+        if self.experiment.reporting.protocols:
             validator = validator or Validator()
             validator.check(self)
             own.append(validator)

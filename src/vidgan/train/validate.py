@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -20,7 +21,9 @@ from vidgan.train.callbacks import Callback, TrainContext
 
 
 class Validator(Callback):
-    """Measures a run's top level by its own protocol (``reporting.best``); results go into ``metrics.jsonl``.
+    """Measures a run's top level by its own protocols (``reporting.protocols``); results go into ``metrics.jsonl``.
+
+    The first protocol decides which checkpoint is the best.
 
     Args:
         against: clips to measure against; None: those that are trained on, by which Luc et al. 2020, 4.1 choose.
@@ -42,27 +45,28 @@ class Validator(Callback):
         self.measured: Best | None = None
 
     def check(self, trainer: TrainContext) -> None:
-        """See that the protocol applies, has its weights and gets clips enough, before anything is trained.
+        """See that the protocols apply, have their weights and get clips enough, before anything is trained.
 
         Raises:
-            UserError: where it does not.
+            UserError: where one does not.
         """
         if trainer.run is None:
             raise UserError("evaluations while training (reporting.best) are written into a run: give out")
-        asked, names, against = self.protocol_of(trainer), trainer.run.class_names, self.against
-        asked.check(subject_of(trainer.experiment, names, against or trainer.dataset))
-        self.resources.require_use([asked.features])
-        asked.features.open(self.resources, names)
+        asked, names, against = self.protocols_of(trainer), trainer.run.class_names, self.against
+        subject = subject_of(trainer.experiment, names, against or trainer.dataset)
+        for each in asked.values():
+            each.check(subject)
+        self.resources.require_use([each.features for each in asked.values()])
         untrained = Model(trainer.experiment, (), names, 0, trainer.labels)
         samples = ModelSamples.of(untrained, trainer.run.path)
-        name = trainer.experiment.reporting.best.protocol or ""
-        samples.sides(name, asked, against or trainer.dataset).checked()
+        for name, each in asked.items():
+            each.features.open(self.resources, names)
+            samples.sides(name, each, against or trainer.dataset).checked()
 
-    def protocol_of(self, trainer: TrainContext) -> Protocol:
-        """The protocol of a run, with its number of clips."""
-        spec = trainer.experiment.reporting.best
-        assert spec.protocol is not None, "this run is not evaluated while it trains"
-        return adjusted(protocol(spec.protocol), clips=spec.clips)
+    def protocols_of(self, trainer: TrainContext) -> dict[str, Protocol]:
+        """The protocols of a run by name, with its number of clips; the one that decides comes first."""
+        reporting = trainer.experiment.reporting
+        return {name: adjusted(protocol(name), clips=reporting.best.clips) for name in reporting.protocols}
 
     def on_step(self, trainer: TrainContext, scalars: Mapping[str, Tensor]) -> None:
         """Measure what the run would sample with now, where it is time, and keep the best."""
@@ -70,20 +74,24 @@ class Validator(Callback):
         run, state, replicas = trainer.run, trainer.state, trainer.replicas
         spec = trainer.experiment.reporting.best
         top = len(trainer.experiment.levels) - 1
-        if run is None or spec.protocol is None or state.index != top or state.steps % spec.every:
+        if run is None or state.index != top or state.steps % spec.every:
             return
         generators = [*(level.generator for level in trainer.below), *state.generators()]
         given, store = GivenFrames.of(trainer.dataset), StatisticsStore(write=run.statistics)
         model = Model(
             trainer.experiment, generators, run.class_names, state.steps, trainer.labels, given, store
         )
-        asked, against = self.protocol_of(trainer), self.against or trainer.dataset
-        marks = {"during": DURING, "larger_is_better": asked.metric.larger_is_better}
+        asked, against = self.protocols_of(trainer), self.against or trainer.dataset
+        marks: dict[str, dict[str, Any]] = {name: {"during": DURING} for name in asked}
+        decides, *_ = asked
+        marks[decides]["larger_is_better"] = asked[decides].metric.larger_is_better
         work = Work(self.cache, Shares(replicas.rank, replicas.size, replicas.wait))
-        samples, by = ModelSamples.of(model, run.path), {spec.protocol: asked}
-        (result,) = evaluate_by(samples, against, by, self.resources, work, run.metrics, marks)
+        samples = ModelSamples.of(model, run.path)
+        result, *others = evaluate_by(samples, against, asked, self.resources, work, run.metrics, marks)
         if not replicas.is_rank_zero:  # the others do not write, nor read half-written lines
             return
+        for other in others:
+            trainer.say(f"step {state.steps}  {other.protocol}: {said(other.value)}")
         self.measured = best = best_of_run(run)
         if best is not None:
             trainer.say(f"step {state.steps}  {words(result.value, best)}")
@@ -110,6 +118,10 @@ class EarlyStopping(Callback):
 
 def words(value: float, best: Best) -> str:
     """A result beside the best one."""
-    measured = f"{value:.4g}" if math.isfinite(value) else "could not be measured"
     standing = "the best so far" if best.since == 0 else f"the best is {best.value:.4g} of step {best.step}"
-    return f"{best.protocol}: {measured}, {standing}"
+    return f"{best.protocol}: {said(value)}, {standing}"
+
+
+def said(value: float) -> str:
+    """A number, or that there is none."""
+    return f"{value:.4g}" if math.isfinite(value) else "could not be measured"
