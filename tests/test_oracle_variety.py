@@ -132,6 +132,9 @@ def test_too_few_real_clips_are_refused() -> None:
     labels = [0] * 40 + [1] * 20
     with pytest.raises(UserError, match="other has 20 real clips"):
         SpreadByClass().against(table(labels, labels, {}))
+    with pytest.raises(UserError, match="other has 31 real clips"):  # before any is looked at
+        SpreadByClass().scored({"one": 2, "other": 2}, {"one": 32, "other": 31})
+    assert SpreadByClass().scored({"one": 2, "other": 2}, {"one": 32, "other": 32}) == ["one", "other"]
 
 
 @pytest.mark.slow

@@ -1,6 +1,6 @@
 """How much the clips of a class vary beside real ones, in what an oracle sees of the built-in clips."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -51,15 +51,24 @@ class SpreadByClass(PerClass):
     def larger_is_better(self) -> bool:
         return True
 
+    def scored(self, fake: Mapping[str, int], real: Mapping[str, int] | None) -> list[str]:
+        names = super().scored(fake, real)
+        self._require({} if real is None else real)
+        return names
+
+    def _require(self, real: Mapping[str, int]) -> None:
+        """Raise :class:`UserError` where a class has too few real clips to compare with."""
+        for name, clips in real.items():
+            if clips < self.least:
+                raise UserError(
+                    f"{name} has {clips} real clips that the oracle may know, and {self.least} are needed: ask for "
+                    "more by --real-clips"
+                )
+
     def against(self, real: Table | None) -> Scorer:
         assert real is not None
         known = as_asked(real)
-        for name, part in known.items():
-            if len(part.labels) < self.least:
-                raise UserError(
-                    f"{name} has {len(part.labels)} real clips that the oracle knows, and {self.least} are needed: "
-                    "ask for more by --real-clips"
-                )
+        self._require({name: len(part.labels) for name, part in known.items()})
         expected = {name: spreads(part) for name, part in known.items()}
 
         def score(fake: Table) -> Score:
