@@ -25,6 +25,7 @@ GROUPS: Mapping[str, tuple[Callable[[], Experiment], ...]] = {
         demo.demo_prediction_variety,
         *demo.ALL,
         demo.dvd_gan_8x64_cpu,
+        demo.dvd_gan_12x64_cpu,
     ),
     "DVD-GAN": (
         dvd_gan.dvd_gan_k600_12x64,

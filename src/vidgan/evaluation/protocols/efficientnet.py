@@ -30,7 +30,7 @@ from vidgan.evaluation.protocols.metrics import at_least
 from vidgan.evaluation.protocols.networks import to_video, weights_facts
 from vidgan.sample.video_io import Videos
 
-PASS = 32
+PASS = 8
 """frames that the network takes at a time"""
 
 
