@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from vidgan.train.callbacks import Callback as Callback
     from vidgan.train.trainer import Trainer as Trainer
 
-__version__ = "0.1.0"
+__version__: str
+"""of the package as it was installed: that of the git tag, see CONTRIBUTING.md"""
 
 _PACKAGES = ("data", "evaluation", "models", "nn")
 _HOMES = {
@@ -51,6 +52,8 @@ __all__ = sorted([*_PACKAGES, *_HOMES, "__version__"])
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return _version()
     if name in _PACKAGES:
         return importlib.import_module(f"{__name__}.{name}")
     if name not in _HOMES:
@@ -58,6 +61,14 @@ def __getattr__(name: str) -> Any:
     value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
     globals()[name] = value
     return value
+
+
+def _version() -> str:
+    metadata = importlib.import_module("importlib.metadata")
+    try:
+        return str(metadata.version(__name__))
+    except metadata.PackageNotFoundError:
+        return "unknown"  # a source tree on PYTHONPATH that nobody has installed
 
 
 def __dir__() -> list[str]:
