@@ -55,7 +55,8 @@ def rgb(planes: Planes, depth: int, matrix: int, full: bool) -> NDArray[np.float
     """Red, green and blue of luma and two chroma planes (ITU-T H.273, 8.3)."""
     red, blue = MATRICES[matrix]
     one = 2 ** (depth - 8)
-    black, luma, chroma = (0, 255 * one, 255 * one) if full else (16 * one, 219 * one, 224 * one)
+    white = 2**depth - 1
+    black, luma, chroma = (0, white, white) if full else (16 * one, 219 * one, 224 * one)
     y = (planes[0] - black) / luma
     b, r = ((plane - 128 * one) / chroma for plane in planes[1:])
     r, b = y + 2 * (1 - red) * r, y + 2 * (1 - blue) * b
@@ -80,6 +81,7 @@ def require_exact(found: Image, exact: NDArray[np.float64]) -> None:
         ("nv12", 8, 2, 2),
         ("yuv420p10le", 10, 2, 2),
         ("yuv444p12le", 12, 1, 1),
+        ("yuv422p16le", 16, 1, 2),
     ],
 )
 def test_yuv_is_the_matrix_equation(
@@ -103,15 +105,15 @@ def test_yuv_is_the_matrix_equation(
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize(("pixels", "depth"), [("gray", 8), ("gray10le", 10)])
+@pytest.mark.parametrize(("pixels", "depth"), [("gray", 8), ("gray10le", 10), ("gray16le", 16)])
 def test_grey_is_of_full_range(pixels: str, depth: int, size: tuple[int, int]) -> None:
-    one = 2 ** (depth - 8)
-    plane = textured(np.random.default_rng(0), (HEIGHT, WIDTH), 0, 255 * one)
+    white = 2**depth - 1
+    plane = textured(np.random.default_rng(0), (HEIGHT, WIDTH), 0, white)
     for colour_range in (0, LIMITED, FULL):  # FFmpeg's decoders of grey do not ask for it
         frame = frame_of(pixels, [plane], depth)
         frame.color_range = colour_range
         found = Resizer(size[0], "bilinear").video_frame(frame, *size)
-        require_exact(found, np.repeat(resized(plane, *size)[..., None] / one, 3, -1))
+        require_exact(found, np.repeat(resized(plane, *size)[..., None] * 255 / white, 3, -1))
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -129,6 +131,18 @@ def test_rgb_is_not_mixed_on_the_way(pixels: str, size: tuple[int, int]) -> None
     exact = np.stack([resized(image[..., c].astype(float), *size) for c in range(3)], -1)
     require_exact(Resizer(size[0], "bilinear").video_frame(frame, *size), exact)
     require_exact(Resizer(size[0], "bilinear").image(image), exact)
+
+
+@pytest.mark.parametrize(("pixels", "depth"), [("gbrp10le", 10), ("gbrp12le", 12), ("rgb48le", 16)])
+def test_white_is_the_largest_value_of_deep_rgb(pixels: str, depth: int) -> None:
+    levels = np.linspace(0, 2**depth - 1, WIDTH).round()
+    plane = np.broadcast_to(levels, (HEIGHT, WIDTH))
+    if pixels == "rgb48le":
+        frame = av.VideoFrame.from_ndarray(np.repeat(plane[..., None], 3, -1).astype(np.uint16), pixels)
+    else:
+        frame = frame_of(pixels, [plane] * 3, depth)
+    found = Resizer(HEIGHT, "bilinear").video_frame(frame, HEIGHT, WIDTH).astype(np.float64)
+    assert np.abs(found - (levels * 255 / (2**depth - 1))[:, None]).max() <= 0.51
 
 
 def write_planes(path: Path, frames: list[av.VideoFrame], **tags: int) -> None:
@@ -179,7 +193,7 @@ def test_a_file_says_which_matrix_and_range(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
-@pytest.mark.parametrize("pixels", ["yuv420p", "yuv422p10le", "gray10le", "rgb24", "yuvj420p"])
+@pytest.mark.parametrize("pixels", ["yuv420p", "yuv422p10le", "gray", "rgb24", "yuvj420p"])
 def test_colours_are_those_that_ffmpeg_shows(tmp_path: Path, pixels: str) -> None:
     path, exact = tmp_path / "bars.mkv", "accurate_rnd+full_chroma_int+full_chroma_inp+bilinear"
     bars = ["-f", "lavfi", "-i", "smptebars=s=96x64:d=0.2:r=10"]

@@ -198,6 +198,22 @@ def test_damaged_results_do_not_hide_the_others(tmp_path: Path, capsys: Capture)
     assert "0.1250" in answer.out
 
 
+def test_logs_without_a_whole_line_are_as_good_as_empty(tmp_path: Path, capsys: Capture) -> None:
+    run = full_run(tmp_path / "run")
+    for path in (run.metrics.path, run.log.path):
+        path.write_text('{"protocol": "psd"}\n{"level": "x"}\nnonsense\n')
+    results = run.metrics.path
+    require_one_line(vidgan(capsys, "compare", run.path), f"{results}: left out the damaged lines 1, 2, 3")
+    for kind in ("futures", "spectra"):
+        answer = vidgan(capsys, "plot", kind, run.path, "--out", tmp_path / "f.svg")
+        require_one_line(answer, "holds no results", "damaged lines 1, 2, 3")
+    for shown in ("--protocol", "psd"), ("--scalar", "loss/generator"):
+        answer = vidgan(capsys, "plot", "curves", run.path, "--out", tmp_path / "f.svg", *shown)
+        assert (answer.status, "no run has" in answer.err) == (2, True)
+    assert best_of_run(run) is None
+    assert vidgan(capsys, "report", run.path).status == 0
+
+
 def test_records_that_were_changed_by_hand(tmp_path: Path) -> None:
     path = make_run(tmp_path / "run").path
     file = path / "experiment.json"

@@ -116,6 +116,13 @@ def test_a_model_is_evaluated_like_its_run(run: Path, tmp_path: Path) -> None:
     saved = vidgan.evaluate(tmp_path / "saved", data, "oracle-accuracy", clips=16)
     assert (saved.value, saved.table) == (of_run.value, of_run.table)
     assert state(tmp_path) == before
+    for place in (run, tmp_path / "saved"):
+        kept = vidgan.evaluate(place, data, "pixel-statistics", clips=4, statistics_sigma=0.5)
+        assert kept.settings.sampling is not None
+        assert kept.settings.sampling.statistics is not None
+        assert kept.settings.sampling.statistics.sigma == 0.5
+    with pytest.raises(UserError, match="statistics_sigma when you load it"):
+        vidgan.evaluate(model, data, "pixel-statistics", statistics_sigma=0.5)
     raw = vidgan.evaluate(run, protocol="pixel-statistics", clips=4, raw=True)
     averaged = vidgan.evaluate(run, protocol="pixel-statistics", clips=4)
     assert raw.value != averaged.value

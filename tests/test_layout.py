@@ -15,7 +15,7 @@ TESTS = Path(__file__).parent
 
 LAYERS = (
     ("__init__", "errors"),
-    ("bounds", "spec", "shapes", "seeds", "files", "forms", "names", "tensor_file", "user_code"),
+    ("bounds", "spec", "shapes", "seeds", "files", "forms", "memory", "names", "tensor_file", "user_code"),
     ("nn",),
     ("models",),
     ("data",),

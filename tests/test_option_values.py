@@ -9,6 +9,7 @@ import pytest
 
 from commands import require_one_line, snapshot, vidgan
 from runs import make_run
+from vidgan import memory
 from vidgan.errors import UserError
 from vidgan.presets import preset, presets
 from vidgan.run.checkpoints import checkpoint_path, save
@@ -87,6 +88,61 @@ def test_options_without_effect_are_refused(
     before = snapshot(run)
     require_one_line(vidgan(capsys, *words), f"{idle} changes nothing", "leave it out")
     assert snapshot(run) == before
+
+
+MANY = 99_999_999
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("sample", "RUN", "--out", "x", "--clips", MANY, "--grid"),
+        ("sample", "RUN", "--out", "x", "--interpolate", "--points", MANY),
+        ("plot", "levels", "RUN", "--out", "x.png", "--clips", MANY),
+        ("evaluate", "RUN", "--memorisation", "--out", "x", "--per-class", MANY),
+        ("evaluate", "RUN", "--memorisation", "--out", "x", "--points", MANY),
+        ("evaluate", "synthetic", "--train-classifier", "x.safetensors", "--batch", MANY),
+        ("evaluate", "synthetic", "--train-classifier", "x.safetensors", "--size", 60_000),
+        ("prepare", "FILES", "x", "--size", 30_000),
+        ("evaluate", "FILES", "--protocol", "frechet-random", "--data", "synthetic", "--size", 30_000),
+    ],
+)
+def test_what_memory_cannot_hold_is_refused_before_the_work(
+    run: Path, tmp_path: Path, capsys: Capture, command: tuple[object, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With what it would take, and before standing statistics, which take longest, and any file."""
+    monkeypatch.setattr("vidgan.memory.available", lambda: 2.0 * 2**30)
+    monkeypatch.setattr("vidgan.sample.sampler.Sampler.sample", None)
+    (tmp_path / "clips").mkdir()
+    write_clip(tmp_path / "clips" / "0.npy", np.zeros((9, 16, 16, 3), np.uint8), 8.0)
+    monkeypatch.chdir(tmp_path)
+    places = {"RUN": run, "FILES": "clips"}
+    before = snapshot(run)
+    require_one_line(vidgan(capsys, *(places.get(str(word), word) for word in command)), "GiB of memory")
+    assert snapshot(run) == before
+    assert [path.name for path in tmp_path.iterdir()] == ["clips"]
+
+
+def test_rows_that_memory_cannot_hold_are_refused_after_the_first(
+    run: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """How long a row is, the first say; what many videos were given is not listed before."""
+    monkeypatch.setattr("vidgan.memory.available", lambda: 3.0 * 2**20)
+    command = ("evaluate", run, "--protocol", "frechet-random", "--clips", 5000, "--cache", tmp_path)
+    command += ("--real-clips", 40)
+    answer = vidgan(capsys, *command)
+    assert (answer.status, "5,000 clips would take" in answer.err) == (2, True)
+
+
+def test_memory_is_the_least_that_something_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    free = memory.available()
+    assert 0 < free < float("inf")
+    (tmp_path / "limit").write_text("12345\n")
+    (tmp_path / "none").write_text("max\n")
+    monkeypatch.setattr(memory, "CGROUPS", (tmp_path / "none", tmp_path / "missing"))
+    assert memory.available() > 12345
+    monkeypatch.setattr(memory, "CGROUPS", (tmp_path / "none", tmp_path / "limit"))
+    assert memory.available() == 12345
 
 
 def test_videos_of_an_earlier_call_are_named(run: Path, tmp_path: Path, capsys: Capture) -> None:

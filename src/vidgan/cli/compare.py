@@ -115,9 +115,11 @@ def read(path: Path) -> list[Entry]:
         asked = "" if file == path else f" {path}"
         raise UserError(f"there are no results at {file}: make some with vidgan evaluate{asked}")
     lines = lines_of(file, RESULT)
+    words = lines.words(file)
     if not lines.whole:
-        raise UserError(f"{file} holds no results: make some with vidgan evaluate")
-    if (words := lines.words(file)) is not None:
+        damaged = "" if words is None else f" ({words})"
+        raise UserError(f"{file} holds no results{damaged}: make some with vidgan evaluate")
+    if words is not None:
         say_once(words)
     return [Entry(str(path), line) for line in lines.whole]
 

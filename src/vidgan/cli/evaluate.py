@@ -24,6 +24,7 @@ from vidgan.evaluation.protocols import ALL, Protocol, adjusted, protocol
 from vidgan.evaluation.protocols.base import Resources
 from vidgan.evaluation.record import Result, changes_of, copies_log, evaluate_by
 from vidgan.evaluation.rows import Shares, Work, default_cache, silent
+from vidgan.memory import FLOAT, require_memory_for_clips
 from vidgan.names import printable, tell
 from vidgan.report.words import count
 from vidgan.run.data import data_of_run, open_data
@@ -368,6 +369,8 @@ def train_network(args: list[str]) -> None:
         at_least(f"--{name}", getattr(options, name), 1)
     at_least("--size", options.size, 16)
     file_to_write(options.train_classifier, ".safetensors")
+    smaller = "choose a smaller --batch, --frames or --size"
+    require_memory_for_clips(options.batch, options.frames, options.size, 2 * FLOAT, smaller)
     window = WindowSpec(size=options.size, frames=options.frames, stride=options.stride)
     spec = ClassifierSpec(
         window=window,

@@ -37,6 +37,7 @@ from vidgan.evaluation.memorisation import (
 from vidgan.evaluation.protocols import protocol
 from vidgan.evaluation.protocols.base import Resources
 from vidgan.files import write_json
+from vidgan.memory import FLOAT, require_memory_for_clips
 from vidgan.names import tell
 from vidgan.report.words import count
 from vidgan.run.data import data_of_run, open_held_out
@@ -99,7 +100,10 @@ def run(args: list[str]) -> int:
         raise UserError("--data has other classes than the run: name the clips that it was trained on")
     held_out = None if options.held_out is None else held_out_of(directory, options.held_out, dataset)
     similarity = similarity_of(options, directory)
-    classes = model.class_numbers(options.chosen)
+    classes, top = model.class_numbers(options.chosen), model.experiment.levels[-1]
+    held = 2 * options.per_class * len(classes) + (options.points if options.paths else 0)
+    fewer = "ask for fewer --per-class or --points"
+    require_memory_for_clips(held, top.frames, top.size, 2 * FLOAT, fewer)
     with clips_progress() as begin:
         examined = Examined(classes, options.per_class, options.paths, options.points, options.seed, noise)
         found = examine(model, dataset, held_out, similarity, examined, begin)

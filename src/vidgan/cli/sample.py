@@ -9,6 +9,7 @@ import numpy as np
 from vidgan.cli.parse import option_set, parse
 from vidgan.cli.shared import Classes, Files, Noise, Run, Weights, at_least, refuse_idle
 from vidgan.errors import UserError, some
+from vidgan.memory import require_memory_for_clips
 from vidgan.models.cascade import require_chunks
 from vidgan.names import file_names, tell
 from vidgan.report.words import count
@@ -86,6 +87,10 @@ def run(args: list[str]) -> int:
     if len(model.experiment.levels) == 1:
         refuse_idle(args, "of a model of one level", "--levels")
     # Refused before the folder is made.
+    if options.grid:
+        top = model.experiment.levels[-1]
+        length = top.frames if options.frames is None else options.frames
+        require_memory_for_clips(options.clips, length, top.size, GRID, "ask for fewer, or leave out --grid")
     model.labels_of([0], options.chosen)
     if options.random_window:
         options = dataclasses.replace(options, frames=window_frames(model.experiment, options.frames))
@@ -107,6 +112,8 @@ def run(args: list[str]) -> int:
     return 0
 
 
+GRID: Final = 4
+"""bytes that a grid takes of each value: clips, all of them together, the grid, and as it is encoded"""
 PASSES: Final = 4
 """passes of the generator whose clips are held in memory before they are written"""
 

@@ -29,7 +29,7 @@ from vidgan.data.check import damaged_shards
 from vidgan.data.codecs import Jpeg, Png, Raw
 from vidgan.data.layouts import FoundClips, LeftOut, Split
 from vidgan.data.listing import Remarks
-from vidgan.data.resize import Resizer
+from vidgan.data.resize import RESIZING, Resizer
 from vidgan.data.shards import (
     Shard,
     Stored,
@@ -63,6 +63,7 @@ from vidgan.data.video import ENLARGED, BrokenClipError, ClipSource
 from vidgan.data.workers import map_in_workers
 from vidgan.errors import UserError, did_you_mean, some
 from vidgan.files import read_json, write_json, write_whole
+from vidgan.memory import require_memory_for_clips
 from vidgan.names import tell
 from vidgan.spec import differences, to_json
 
@@ -143,6 +144,7 @@ def prepare_spec(
             raise UserError(
                 f"there is no {what} {name!r}{did_you_mean(name, known)}; there are {', '.join(known)}"
             )
+    require_memory_for_clips(1, 1, size, RESIZING, "choose a smaller size")
     kind = LAYOUTS[layout]
     plain = PrepareSpec(size=size, resize=resize, codec=codecs[codec], fps=fps, max_gap=max_gap)
     if split is None:

@@ -20,9 +20,10 @@ from vidgan.data.codecs import Frame
 from vidgan.data.dataset import ClipInfo, Dataset, Frames
 from vidgan.data.layouts import contents
 from vidgan.data.listing import Remark, Remarks, list_files
-from vidgan.data.resize import Resizer
+from vidgan.data.resize import RESIZING, Resizer
 from vidgan.data.video import ENLARGED, UNREADABLE, VIDEOS, Reader, VideoReader, reason_of, video_size
 from vidgan.errors import UserError
+from vidgan.memory import require_memory_for_clips
 from vidgan.names import printable
 
 ARRAY = ".npy"
@@ -216,8 +217,10 @@ def open_videos(path: Path, size: int | None = None) -> RawVideos:
         size: shorter side to which frames are resized (pixels); None keeps that of the first video.
 
     Raises:
-        UserError: where there are no videos, or the first cannot be read.
+        UserError: where there are no videos, the first cannot be read, or memory cannot hold a frame.
     """
+    if size is not None:
+        require_memory_for_clips(1, 1, size, RESIZING, "choose a smaller size")
     if path.is_file():
         if path.suffix.lower() != ARRAY:
             raise UserError(f"{path} is one file: give a folder of videos, or clips (N, T, H, W, 3) as .npy")

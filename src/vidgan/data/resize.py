@@ -6,20 +6,27 @@ pixel's area (Guide).
 
 Colours are computed once, at the size of the result, from planes that were scaled each by itself: no chroma at
 half the width, no rounding in between. They are what FFmpeg shows with accurate rounding: by the file's matrix
-and range (BT.601 and limited where it names none; grey is always of full range), 255 * 2^(n - 8) being white in
-n bits of full range.
+and range (BT.601 and limited where it names none; grey is always of full range). In n bits of full range, white is
+2^n - 1 (ITU-T H.273, equations 23 to 25, and FFmpeg's own definition of AVCOL_RANGE_JPEG). FFmpeg's scaler takes it for
+255 * 2^(n - 8) all the same, up to a level too bright; here it is right.
 """
 
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from av import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
+from numpy.typing import NDArray
 
 from vidgan.data.codecs import Frame
 
 FILTERS = {"bilinear": Interpolation.BILINEAR, "area": Interpolation.AREA}
 """resize filters by name"""
+RESIZING = 8
+"""bytes that resizing holds of each value of its result"""
+FULL_RANGE = 2
+"""AVCOL_RANGE_JPEG"""
 EXACT = Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
 """Without the first, FFmpeg rounds down (a level too dark); without the others it halves the width of chroma."""
 
@@ -51,8 +58,8 @@ class Resizer:
         """A decoded frame of any pixel format as RGB (height, width, 3)."""
         if frame.format.is_rgb or frame.format.has_palette:
             # FFmpeg scales RGB by way of YUV, which rounds twice.
-            return self.scaled(self._converted(frame, frame.height, frame.width, "rgb24"), height, width)
-        return self._converted(frame, height, width, "rgb24")
+            return self.scaled(self._rgb(frame, frame.height, frame.width), height, width)
+        return self._rgb(frame, height, width)
 
     def image(self, image: Frame) -> Frame:
         """An RGB image with its shorter side at ``size`` pixels."""
@@ -65,7 +72,32 @@ class Resizer:
         planes = [VideoFrame.from_ndarray(np.ascontiguousarray(image[..., c]), "gray") for c in range(3)]
         return np.stack([self._converted(plane, height, width, "gray") for plane in planes], axis=-1)
 
+    def _rgb(self, frame: VideoFrame, height: int, width: int) -> Frame:
+        white = white_in_16_bits(frame)
+        if white is None:
+            return self._converted(frame, height, width, "rgb24")
+        # Each the way on which nothing is rounded or wraps around.
+        wide = self._values(frame, height, width, "rgb48le" if frame.format.is_rgb else "gbrp16le")
+        return (wide * (255 / white)).round().clip(0, 255).astype(np.uint8)
+
     def _converted(self, frame: VideoFrame, height: int, width: int, pixels: str) -> Frame:
+        return self._values(frame, height, width, pixels).astype(np.uint8, copy=False)
+
+    def _values(self, frame: VideoFrame, height: int, width: int, pixels: str) -> NDArray[Any]:
         # One thread: the worker processes fill the cores.
         made = self._reformatter.reformat(frame, width, height, pixels, interpolation=self._flags, threads=1)
-        return made.to_ndarray().astype(np.uint8, copy=False)
+        return made.to_ndarray()
+
+
+def white_in_16_bits(frame: VideoFrame) -> int | None:
+    """What white becomes where FFmpeg converts the frame to 16 bits; None where its conversion to 8 bits is right.
+
+    It moves values of full range to the left, by 16 - n bits, and repeats the first bits of RGB behind the last.
+    """
+    depth = max(component.bits for component in frame.format.components)
+    if not 8 < depth <= 16 or frame.format.has_palette:
+        return None
+    if frame.format.is_rgb:
+        return 2**16 - 1
+    grey = frame.format.name.startswith(("gray", "ya"))
+    return 2**16 - 2 ** (16 - depth) if grey or frame.color_range == FULL_RANGE else None

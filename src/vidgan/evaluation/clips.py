@@ -31,6 +31,9 @@ from vidgan.sample.video_io import Videos, to_bytes
 from vidgan.seeds import derive
 from vidgan.spec import to_json
 
+PART = 32
+"""clips that are read, and whose rows are kept, at a time; fixed, so that the batches a network sees never depend on
+where an evaluation was cut"""
 Labels = NDArray[np.int64]
 
 
@@ -115,7 +118,7 @@ class DataClips(Clips):
         # videos' first windows stand before any second one, so that fewer clips are of as many videos as there are.
         several = [
             (index, number)
-            for number in range(draw.windows)
+            for number in range(min(draw.windows, max(map(self._starts, whole))))
             for index in whole
             if number < min(draw.windows, self._starts(index))
         ]

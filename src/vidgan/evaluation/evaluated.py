@@ -7,8 +7,9 @@ import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
+from vidgan.bounds import MOST_STEPS
 from vidgan.data.dataset import Dataset
 from vidgan.data.raw_videos import RawVideos
 from vidgan.data.store import PreparedDataset
@@ -25,6 +26,7 @@ from vidgan.evaluation.caveats import (
     without_number,
 )
 from vidgan.evaluation.clips import (
+    PART,
     Clips,
     CopiedClips,
     DataClips,
@@ -36,10 +38,14 @@ from vidgan.evaluation.clips import (
 )
 from vidgan.evaluation.protocols.base import OF_GIVEN, Draw, Protocol, Subject
 from vidgan.evaluation.protocols.metrics import BestFuture
+from vidgan.memory import require_memory_for_clips
 from vidgan.run.experiment import Experiment, whole_window
 from vidgan.sample.model import Model, class_numbers
 from vidgan.sample.windows import window_frames
 from vidgan.spec import to_json
+
+HELD: Final = 2
+"""bytes that are held of each value of a part: its clips, and all of them together"""
 
 
 class Sides(NamedTuple):
@@ -65,6 +71,14 @@ class Sides(NamedTuple):
         assert source.frames is not None
         assert source.size is not None
         self.protocol.features.check_form(source.frames, source.size)
+        held = min(PART, self.protocol.clips * metric.futures)
+        require_memory_for_clips(
+            held, source.frames, source.size, HELD, "choose a smaller --size or --frames"
+        )
+        if (total := self.protocol.clips * metric.futures) > MOST_STEPS:
+            raise UserError(
+                f"{total:,} continuations are more than can be made: ask for fewer --futures or --clips"
+            )
         metric.check_counts(self.protocol.clips, None if self.real is None else self.real.count)
         if not metric.by_class:
             return self

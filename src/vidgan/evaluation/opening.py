@@ -59,6 +59,8 @@ def open_sides(
     if isinstance(fake, Model):
         if opening.checkpoint != "last":
             raise UserError("a model is evaluated as it is: leave out checkpoint")
+        if opening.statistics_sigma is not None:
+            raise UserError("a model has its standing statistics: say statistics_sigma when you load it")
         return _samples(fake, None, real)
     if not isinstance(fake, str | Path):
         raise UserError(
@@ -68,7 +70,9 @@ def open_sides(
     if (path / "experiment.json").is_file():
         return open_run(RunDirectory.open(path), real, opening)
     if (path / RECORD).is_file():
-        return _samples(load(path, None, opening.checkpoint, opening.raw, opening.device), path, real)
+        sigma = opening.statistics_sigma
+        model = load(path, None, opening.checkpoint, opening.raw, opening.device, statistics_sigma=sigma)
+        return _samples(model, path, real)
     return open_beside(open_videos(path, form.size), real, opening, form)
 
 

@@ -228,6 +228,7 @@ def evaluate(
     seed: int | None = None,
     checkpoint: str | int = "last",
     raw: bool = False,
+    statistics_sigma: float | None = None,
     device: str | torch.device | None = None,
     cache: str | Path | None = None,
     log: str | Path | None = None,
@@ -261,6 +262,8 @@ def evaluate(
         seed: of noise, draws and resampling.
         checkpoint: of a run: ``last``, ``best`` by what it evaluated while it trained, or the step of one.
         raw: raw weights instead of their moving average. A model is used as it is; here it is said for the record.
+        statistics_sigma: of a run or a saved folder: deviation of the noise of standing statistics; None: the samples'
+            own. A model has it already (:func:`vidgan.load`).
         device: where networks run; None: the GPU where there is one.
         cache: folder that keeps features, so that the same call resumes and real clips are looked at once.
         log: file to which the result is appended as a line.
@@ -286,7 +289,9 @@ def evaluate(
     if log is not None and not Path(log).parent.is_dir():
         raise UserError(f"there is no folder {Path(log).parent} for the log")
     place = torch.device(device) if device is not None else choose_device()
-    evaluated, dataset = open_sides(fake, real, Opening(checkpoint, raw, place), asked.source)
+    evaluated, dataset = open_sides(
+        fake, real, Opening(checkpoint, raw, place, None, statistics_sigma), asked.source
+    )
     if runs is not None and isinstance(evaluated, FinishedVideos):
         raise UserError("runs repeat a measurement with other noise; finished videos have none: leave it out")
     resources = Resources(_path(weights), _path(mean_clip), run_foreign_code, place)

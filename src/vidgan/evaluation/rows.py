@@ -19,15 +19,16 @@ import torch
 from numpy.typing import NDArray
 
 from vidgan import __version__
-from vidgan.evaluation.clips import Clips
+from vidgan.evaluation.clips import PART, Clips
 from vidgan.evaluation.protocols.base import Extractor, Table
 from vidgan.files import write_json, write_whole
+from vidgan.memory import require_memory
 from vidgan.run.directory import code_of
 from vidgan.spec import to_json
 
-PART = 32
-"""clips per part; fixed, so that the batches a network sees never depend on where a run was cut"""
 LABELS = "labels"
+ROWS = 2
+"""times that rows are held: part by part, and joined"""
 
 Advance = Callable[[int], None]
 """called with a number of clips that are done"""
@@ -190,7 +191,12 @@ def compute_rows(
         advance = work.begin(what, total, total - left)
         for numbers in missing:
             batch = clips.read(numbers)
-            kept.save(numbers, {**extractor.rows(batch), LABELS: batch.labels})
+            made: Part = {**extractor.rows(batch), LABELS: batch.labels}
+            if numbers == missing[0]:
+                each = sum(array.nbytes for array in made.values()) / len(numbers)
+                what = f"what is measured of {clips.count:,} clips"
+                require_memory(ROWS * each * clips.count, what, "ask for fewer clips")
+            kept.save(numbers, made)
             for also, other, theirs in together:
                 if numbers in theirs and also.load(numbers) is None:
                     also.save(numbers, {**other.rows(batch), LABELS: batch.labels})

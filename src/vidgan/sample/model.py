@@ -10,6 +10,7 @@ from torch import Tensor
 
 from vidgan.errors import UserError, did_you_mean, some
 from vidgan.files import write_folder, write_json, write_sums
+from vidgan.memory import FLOAT, require_memory_for_clips
 from vidgan.models.cascade import FrozenLevel
 from vidgan.models.generator import Generator
 from vidgan.names import canonical
@@ -121,6 +122,7 @@ class Model:
         Raises:
             UserError: for an unknown class, impossible values, or a model that continues videos.
         """
+        self._require_memory(count, frames)
         (numbers, labels), noise = self._clips(count, classes, first), truncation(sigma, threshold)
         return self.sampler(frames, noise, window=window).sample(numbers, labels, seed, noise)
 
@@ -140,6 +142,7 @@ class Model:
         Args:
             lowest: videos that stand for what level 1 would make.
         """
+        self._require_memory(count, frames)
         numbers, labels = self._clips(count, classes, first)
         noise = truncation(sigma, threshold)
         return self.sampler(frames, noise).sample_levels(numbers, labels, seed, noise, lowest)
@@ -182,6 +185,7 @@ class Model:
         """
         if points < 2:
             raise UserError(f"an interpolation has at least 2 points, got {points}")
+        self._require_memory(points)
         (first, last), noise = self.ends(classes, number), truncation(sigma, threshold)
         return self.sampler(truncation=noise).interpolate(first, last, points, seed, noise)
 
@@ -245,6 +249,7 @@ class Model:
             )
         if count < 1 or (length is not None and length < 1):
             raise UserError(f"at least one frame of one future, got {length} of {count}")
+        self._require_memory(count, length)
         if label is None and self.experiment.conditional and len(self.class_names) > 1:
             raise UserError(
                 "this model continues videos by class: say which, by name or number; "
@@ -363,6 +368,16 @@ class Model:
         write_json(folder / RECORD, record)
         self.statistics.write_all(folder / STATISTICS)
         write_sums(folder)
+
+    def _require_memory(self, count: int, frames: int | None = None) -> None:
+        """Raise :class:`UserError` where so many videos (of ``frames`` frames; None: as trained) cannot be held.
+
+        They are made part by part and joined, so each value is held twice.
+        """
+        top = self.experiment.levels[-1]
+        require_memory_for_clips(
+            count, top.frames if frames is None else frames, top.size, 2 * FLOAT, "ask for fewer at once"
+        )
 
     def _clips(self, count: int, classes: Classes, first: int) -> tuple[range, list[int]]:
         """Numbers and labels of clips from noise."""
