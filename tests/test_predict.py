@@ -15,19 +15,22 @@ from torch import Tensor
 
 from commands import require_one_line, vidgan
 from runs import untrained
-from vidgan.cli.predict import read_source
+from vidgan.cli.given import read_source
 from vidgan.data.layouts import Folder
+from vidgan.data.loader import to_float
 from vidgan.data.prepare import prepare_by
-from vidgan.data.store import PrepareSpec
+from vidgan.data.store import PrepareSpec, open_prepared
 from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
+from vidgan.data.window import random_clip
 from vidgan.presets import preset
 from vidgan.run.directory import RunDirectory
 from vidgan.run.tiny import tiny
 from vidgan.sample.load import load_run
+from vidgan.sample.model import Model
 from vidgan.sample.noise import Scaled, latents
 from vidgan.sample.sampler import Sampler
 from vidgan.sample.standing import GivenFrames
-from vidgan.sample.video_io import write_clip
+from vidgan.sample.video_io import colour_wheel, to_bytes, write_clip
 from vidgan.seeds import derive
 from vidgan.shapes import as_video
 
@@ -305,3 +308,104 @@ def test_units_that_do_not_warp_have_no_motion(tmp_path: Path, capsys: Capture) 
     answer = vidgan(capsys, "predict", tmp_path / "run", source, "--out", tmp_path / "out", "--motion")
     require_one_line(answer, "warps", "--motion")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_clips_of_a_dataset_by_number_name_and_at_random(run: Path, tmp_path: Path, capsys: Capture) -> None:
+    data = open_prepared(run.parent / "elsewhere")
+    named = data.name(3)
+    predict = ["predict", run, run.parent / "elsewhere", "--futures", 1, "--start", 1]
+    chosen = ["--clips", 1, named, "--random", 2, "--seed", 3]
+    answer = vidgan(capsys, *predict, *chosen, "--out", tmp_path / "out")
+    assert answer.status == 0, answer.err
+    folders = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert {"00001", "00003"} <= set(folders)
+    drawn = {random_clip(4, derive(3, "predicted clips"), n) for n in range(2)}
+    assert folders == sorted(f"{index:05d}" for index in {1, 3} | drawn)
+    # The frames that are given and what followed them are the clip's own, from --start on.
+    truth = decoded(tmp_path / "out" / "00001" / "truth.mp4")
+    assert truth.shape == (GIVEN + MADE, SIDE, SIDE, 3)
+    expected = data.read(1, 1, GIVEN + MADE)
+    assert abs(truth.astype(int) - expected).mean() < 3
+    made = decoded(tmp_path / "out" / "00001" / "future-000.mp4")
+    assert abs(made[:GIVEN].astype(int) - expected[:GIVEN]).mean() < 3
+    # Where the clip ends before, there is no truth.
+    late = ["--clips", 1, "--start", 8 - GIVEN - 1, "--out", tmp_path / "late"]
+    assert vidgan(capsys, *predict[:-2], *late).status == 0
+    assert not (tmp_path / "late" / "00001" / "truth.mp4").exists()
+    out = ["--out", tmp_path / "none"]
+    require_one_line(vidgan(capsys, *predict, *out), "4 clips", "--clips", "--random")
+    require_one_line(vidgan(capsys, *predict, *out, "--clips", 4), "'4'", "0 to 3")
+    require_one_line(vidgan(capsys, *predict, *out, "--clips", 1, "--start", 7), "from frame 7")
+    film = video(tmp_path / "in.mp4", 8)
+    require_one_line(vidgan(capsys, "predict", run, film, *out, "--clips", 1), "dataset", "in.mp4")
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.slow
+def test_runs_side_by_side(run: Path, tmp_path: Path, capsys: Capture) -> None:
+    """Luc et al. 2020, D.1: one model left, the other right, of the same frames; a row per continuation."""
+    shutil.copytree(run, tmp_path / "other")
+    film = video(tmp_path / "in.mp4", GIVEN + MADE)
+    one = ["--futures", 2, "--out"]
+    both = ["predict", run, film, "--beside", tmp_path / "other", *one, tmp_path / "both"]
+    answer = vidgan(capsys, *both)
+    assert answer.status == 0, answer.err
+    assert "from left to right run, other" in " ".join(answer.out.split())
+    shown = decoded(tmp_path / "both" / "beside.mp4")
+    assert shown.shape == (GIVEN + MADE, 2 * SIDE + 2, 2 * SIDE + 2, 3)
+    alone = decoded(tmp_path / "both" / "future-001.mp4")
+    for left in (0, SIDE + 2):  # the same weights, so the same frames
+        part = shown[:, SIDE + 2 :, left : left + SIDE].astype(int)
+        assert abs(part - alone).mean() < 3
+    untrained(tmp_path / "demo", tiny(preset("demo-prediction")))
+    command = ["predict", run, film, "--beside", tmp_path / "demo", *one, tmp_path / "none"]
+    require_one_line(vidgan(capsys, *command), "continue other frames")
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.slow
+def test_strips_of_every_second_frame_over_the_finer_units_motion(
+    run: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    """Luc et al. 2020, Figure 3, from the continuations and fields that Python gives."""
+    film = video(tmp_path / "in.mp4", GIVEN + MADE)
+    motion = ["--motion", "--motion-units", 2, "--strips"]
+    answer = vidgan(capsys, "predict", run, film, "--futures", 2, *motion, "--out", tmp_path / "out")
+    assert answer.status == 0, answer.err
+    model = load_run(RunDirectory.open(run))
+    given = read_source(film, model.experiment.levels[0], 0, MADE).given
+    frames = to_float(torch.from_numpy(given)[None])[0]
+    two, every = (model.futures(frames, 2, motion_units=count) for count in (2, None))
+    assert two.motion is not None
+    assert every.motion is not None
+    assert not torch.allclose(two.motion, every.motion)
+    fastest = float(two.motion.norm(dim=2).max())
+    for i in range(2):
+        picture = np.asarray(Image.open(tmp_path / "out" / f"strip-{i:03d}.png"))
+        assert picture.shape == (2 * SIDE, (MADE // 2) * (SIDE + 2) - 2, 3)
+        for column, t in enumerate(range(0, MADE, 2)):
+            part = picture[:, column * (SIDE + 2) :][:, :SIDE]
+            assert abs(part[:SIDE].astype(int) - to_bytes(two.video).numpy()[i, t]).max() <= 1
+            assert abs(part[SIDE:].astype(int) - colour_wheel(two.motion[i, t].numpy(), fastest)).max() <= 1
+    alone = ["predict", run, film, "--motion-units", 2, "--out", tmp_path / "none"]
+    require_one_line(vidgan(capsys, *alone), "--motion")
+
+
+def test_the_finest_units_are_the_last_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """4.4: a coarse field is refined "with the next lower level flow field", so the lower levels are the finer ones."""
+    seen: list[list[int]] = []
+
+    def refine(fields: list[Tensor]) -> Tensor:
+        seen.append([field.shape[-1] for field in fields])
+        return fields[-1]
+
+    monkeypatch.setattr("vidgan.sample.sampler.refine", refine)
+    experiment = tiny(preset("trivd-gan-fp-k600-16x64"))
+    data = GivenFrames.of(SyntheticDataset(SyntheticSpec(size=SIDE, frames=8, clips=4)))
+    model = Model(
+        experiment, [experiment.levels[0].build_generator(1).requires_grad_(False)], ("all",), 0, (1,), data
+    )
+    for count in (None, 2):
+        model.futures(torch.zeros(GIVEN, 3, SIDE, SIDE), 1, motion_units=count)
+    assert seen == [[4, 8, 16], [8, 16]]

@@ -1,30 +1,25 @@
-"""``vidgan predict RUN VIDEO``: continues a video with a frame-conditional model."""
+"""``vidgan predict RUN VIDEO``: continues a video, or clips of a dataset, with a frame-conditional model."""
 
 from collections.abc import Mapping, Sequence
-from itertools import islice
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 import numpy as np
 import torch
 import tyro
 from torch import Tensor
 
+from vidgan.cli.given import Source, sources_of
 from vidgan.cli.parse import option_set, parse
 from vidgan.cli.shared import Classes, Noise, Run, Weights, at_least, output_folder, say, warnings_said
-from vidgan.data.animation import WEBP, Animation, is_animation
-from vidgan.data.codecs import Frame
 from vidgan.data.dataset import Frames
-from vidgan.data.images import IMAGES, FrameFolder, StripImage
 from vidgan.data.loader import to_float
-from vidgan.data.resize import Resizer
-from vidgan.data.video import BrokenClipError, ClipSource, VideoFile
 from vidgan.errors import UserError
-from vidgan.models.level import LevelSpec
 from vidgan.names import tell
 from vidgan.report.words import count as counted
+from vidgan.sample.model import Model
 from vidgan.sample.sampler import Futures
-from vidgan.sample.video_io import Clip, check_rate, grid, to_bytes, under, write_clip
+from vidgan.sample.video_io import Clip, check_rate, grid, strip, to_bytes, under, write_clip, write_image
 
 # Luc et al. 2020, D.2: "extreme truncation", "moderate truncation with 0.8 threshold; and no truncation at all".
 TRUNCATIONS: Mapping[str, tuple[float | None, float | None]] = {
@@ -39,12 +34,22 @@ COLUMNS = 8
 
 @option_set
 class Options(Run, Weights, Noise, Classes):
-    """Continues a video: several futures from its first frames, after what really followed where there is that."""
+    """Continues a video: several futures from its first frames, after what really followed where there is that.
 
-    video: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="VIDEO")]
-    """video file whose first frames are given, an image of square frames side by side, or a folder of frames"""
+    Of a dataset, clips by number, name or at random, each into a folder of its own.
+    """
+
+    video: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="VIDEO|DATA")]
+    """video file whose first frames are given, an image of square frames side by side, a folder of frames, or a
+    dataset"""
     out: Path
     """folder for the continuations; earlier ones are replaced"""
+    clips: tuple[str, ...] = ()
+    """of a dataset: these clips, by number or name"""
+    random: int | None = None
+    """of a dataset: so many clips, drawn by --seed"""
+    beside: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="RUN2 ...")] = ()
+    """other runs, whose continuations stand to the right in beside.mp4"""
     futures: int = 4
     """number of continuations"""
     start: int = 0
@@ -55,6 +60,10 @@ class Options(Run, Weights, Noise, Classes):
     """frames per second of the files"""
     motion: bool = False
     """also write how features move, where the model's units warp"""
+    motion_units: int | None = None
+    """units whose motion is combined, from the finest (all)"""
+    strips: bool = False
+    """also write each as a picture, every second frame from left to right, over its motion with --motion"""
     truncations: bool = False
     """also write each at z = 0, truncated at 0.8 and not truncated"""
     data: str | None = None
@@ -64,14 +73,42 @@ class Options(Run, Weights, Noise, Classes):
 def run(args: list[str]) -> int:
     """Parse ``args`` and write continuations."""
     options = parse(Options, "predict", args)
+    check_values(options)
+    model = options.model(options.run, options.data)
+    check_model(options, model)
+    others = [(path, options.model(path, options.data)) for path in options.beside]
+    for path, other in others:  # before anything is computed
+        require_alike(path, other, options.run, model)
+    level = model.experiment.levels[0]
+    length = level.frames if options.frames is None else options.frames
+    named, chosen = options.video, (options.clips, options.random, options.seed)
+    sources = sources_of(named, model.experiment, *chosen, options.start, length)
+    for folder, source in sources.items():
+        continue_one(options, model, others, source, length, options.out / folder)
+    if len(sources) > 1:
+        tell(f"wrote {counted(len(sources), 'folder')} to {options.out}")
+    return 0
+
+
+def check_values(options: Options) -> None:
+    """Raise :class:`UserError` for options that no model could take."""
     at_least("--futures", options.futures, 1)
     at_least("--start", options.start, 0)
     check_rate(options.fps)
     output_folder(options.out)
     if options.frames is not None:
         at_least("--frames", options.frames, 1)
+    if options.random is not None:
+        at_least("--random", options.random, 1)
+    if options.motion_units is not None:
+        at_least("--motion-units", options.motion_units, 1)
+        if not options.motion:
+            raise UserError("--motion-units says what --motion combines: give both")
     _ = options.truncation
-    model = options.model(options.run, options.data)
+
+
+def check_model(options: Options, model: Model) -> None:
+    """Raise :class:`UserError` for what this model cannot do."""
     level = model.experiment.levels[0]
     if not level.context_frames:
         raise UserError("this model makes videos from noise: use vidgan sample")
@@ -80,46 +117,97 @@ def run(args: list[str]) -> int:
         raise UserError(
             "no recurrent unit of this model warps, so it has no motion to show: leave --motion out"
         )
-    length = level.frames if options.frames is None else options.frames
-    source = read_source(options.video, level, options.start, length)
+
+
+def require_alike(path: Path, other: Model, own_path: Path, own: Model) -> None:
+    """Raise :class:`UserError` unless ``other`` continues the same frames as ``own``, at the same stride."""
+    levels = [model.experiment.levels[0] for model in (own, other)]
+    ours, theirs = ((level.context_frames, level.size, level.stride) for level in levels)
+    if ours != theirs:
+        words = [f"{count} frames of {size} pixels, {stride} apart" for count, size, stride in (theirs, ours)]
+        raise UserError(f"{path} is given {words[0]}, and {own_path} {words[1]}: they continue other frames")
+    if other.class_names != own.class_names and own.experiment.conditional:
+        raise UserError(f"{path} was trained on other classes than {own_path}")
+
+
+def continue_one(
+    options: Options,
+    model: Model,
+    others: Sequence[tuple[Path, Model]],
+    source: Source,
+    length: int,
+    out: Path,
+) -> None:
+    """Continue one video, and write what was asked for into ``out``."""
     given = to_float(torch.from_numpy(source.given)[None])[0]
 
-    def continued(sigma: float | None, threshold: float | None) -> Futures:
-        return model.futures(given, options.futures, options.chosen, options.seed, sigma, threshold, length)
+    def continued(by: Model, sigma: float | None, threshold: float | None) -> Futures:
+        drawn = (options.futures, options.chosen, options.seed, sigma, threshold, length)
+        return by.futures(given, *drawn, motion_units=options.motion_units)
 
     ways = TRUNCATIONS.values() if options.truncations else ()
+    own = (options.sigma, options.threshold)
     with warnings_said():
-        futures = continued(options.sigma, options.threshold)
-        columns = [joined(source.given, continued(*way).video) for way in ways]
+        futures = continued(model, *own)
+        columns = [joined(source.given, continued(model, *way).video) for way in ways]
+        beside = [joined(source.given, continued(other, *own).video) for _, other in others]
     videos = joined(source.given, futures.video)
-    options.out.mkdir(parents=True, exist_ok=True)
-    forget_earlier(options.out)
+    out.mkdir(parents=True, exist_ok=True)
+    forget_earlier(out)
     for i, video in enumerate(videos):
-        write_clip(options.out / f"future-{i:03d}.mp4", video, options.fps)
+        write_clip(out / f"future-{i:03d}.mp4", video, options.fps)
     if options.motion and futures.motion is not None:
-        write_motion(options.out, videos, futures.motion, options.fps)
+        write_motion(out, videos, futures.motion, options.fps)
+    if options.strips:
+        write_strips(out, to_bytes(futures.video).numpy(), futures.motion if options.motion else None)
     if options.truncations:
-        rows = [video for row in zip(*columns, strict=True) for video in row]
-        write_clip(options.out / "truncations.mp4", grid(np.stack(rows), len(columns)), options.fps)
-        say(f"truncations.mp4: a row per continuation; from left to right {', '.join(TRUNCATIONS)}")
+        write_columns(out / "truncations.mp4", columns, list(TRUNCATIONS), options.fps)
+    if beside:
+        names = [path.resolve().name for path in (options.run, *options.beside)]
+        write_columns(out / "beside.mp4", [videos, *beside], names, options.fps)
+    shown = list(videos)
     if source.truth is not None:
-        videos.insert(0, np.concatenate([source.given, source.truth]))
-        write_clip(options.out / "truth.mp4", videos[0], options.fps)
-    side_by_side = grid(np.stack(videos), columns=min(COLUMNS, len(videos)))
-    write_clip(options.out / "futures.mp4", side_by_side, options.fps)
-    tell(f"wrote {counted(options.futures, 'continuation')} of {options.video.name} to {options.out}")
+        shown.insert(0, np.concatenate([source.given, source.truth]))
+        write_clip(out / "truth.mp4", shown[0], options.fps)
+    side_by_side = grid(np.stack(shown), columns=min(COLUMNS, len(shown)))
+    write_clip(out / "futures.mp4", side_by_side, options.fps)
+    tell(f"wrote {counted(options.futures, 'continuation')} of {source.name} to {out}")
     if source.truth is not None:
         say(
             "futures.mp4 has all side by side: first what really followed (truth.mp4), then the continuations"
         )
     else:
-        say(f"{options.video.name} ends before they do, so there is nothing to compare them with")
-    return 0
+        say(f"{source.name} ends before they do, so there is nothing to compare them with")
+
+
+def write_columns(path: Path, columns: Sequence[Sequence[Clip]], names: Sequence[str], fps: float) -> None:
+    """Write continuations as one video, a row per continuation, and say which column is which."""
+    rows = [video for row in zip(*columns, strict=True) for video in row]
+    write_clip(path, grid(np.stack(rows), len(columns)), fps)
+    say(f"{path.name}: a row per continuation; from left to right {', '.join(names)}")
+
+
+def write_strips(out: Path, videos: Frames, motion: Tensor | None) -> None:
+    """Write continuations (n T H W 3) as pictures, every second frame, over their motion where it is given.
+
+    Luc et al. 2020, Figure 3: "All sequences are temporally subsampled by two".
+    """
+    fastest = 0.0 if motion is None else float(motion.norm(dim=2).max())
+    for i, video in enumerate(videos):
+        shown = video if motion is None else under(video, motion[i].numpy(), fastest)
+        write_image(out / f"strip-{i:03d}.png", strip(shown[None, ::2]))
 
 
 def forget_earlier(out: Path) -> None:
     """Remove what an earlier call wrote: beside fewer futures, or those of another video, it would pass for new."""
-    for pattern in ("future-*.mp4", "motion-*.mp4", "truth.mp4", "truncations.mp4"):
+    for pattern in (
+        "future-*.mp4",
+        "motion-*.mp4",
+        "strip-*.png",
+        "truth.mp4",
+        "truncations.mp4",
+        "beside.mp4",
+    ):
         for path in out.glob(pattern):
             path.unlink()
 
@@ -135,71 +223,3 @@ def write_motion(out: Path, videos: Sequence[Clip], motion: Tensor, fps: float) 
     for i, (video, field) in enumerate(zip(videos, motion.numpy(), strict=True)):
         write_clip(out / f"motion-{i:03d}.mp4", under(video, field, fastest), fps)
     say(f"motion: the hue is the direction, full colour is {fastest:.3g} pixels per frame, white is rest")
-
-
-class Source(NamedTuple):
-    """What is taken from a video: frames (T, size, size, 3)."""
-
-    given: Frames
-    """conditioning frames"""
-    truth: Frames | None
-    """as many frames as are made after them; None where the video ends before"""
-
-
-def read_source(path: Path, level: LevelSpec, start: int, length: int) -> Source:
-    """What ``level`` is given of a video from frame ``start`` on, and the ``length`` frames that follow.
-
-    Resized and cropped to the centre.
-
-    Raises:
-        UserError: if the video is missing, broken or too short.
-    """
-    if not path.is_file() and not path.is_dir():
-        raise UserError(f"there is no video {path}")
-    count, stride = level.context_frames, level.stride
-    wanted = range(start, start + (count + length) * stride, stride)
-    needed = wanted[count - 1] + 1
-    frames, held = read_frames(path, level.size, wanted)
-    if len(frames) < count:
-        raise UserError(
-            f"{path.name} has {counted(held, 'frame')}; the model is given frames up to number {needed}"
-        )
-    height, width = frames[0].shape[:2]
-    if height != width:
-        say(
-            f"{path.name} is not square: the middle {level.size}x{level.size} of {width}x{height} pixels is continued"
-        )
-    top, left = ((side - level.size) // 2 for side in (height, width))
-    square = np.stack(frames)[:, top : top + level.size, left : left + level.size]
-    given, after = square[:count], square[count:]
-    return Source(np.ascontiguousarray(given), after if len(after) == length else None)
-
-
-def read_frames(path: Path, size: int, wanted: range) -> tuple[list[Frame], int]:
-    """The frames with these numbers, as far as there are any, and how many there are up to the last of them.
-
-    The shorter side is resized to ``size`` pixels. Frames of an image stand side by side in it.
-
-    Raises:
-        UserError: if the file cannot be decoded.
-    """
-    frames, held = [], 0
-    try:
-        opened = clip_at(path).open(Resizer(size, "bilinear"))
-        for held, frame in enumerate(islice(opened.frames, wanted[-1] + 1), 1):
-            if held - 1 in wanted:
-                frames.append(frame)
-    except BrokenClipError as error:
-        raise UserError(f"{path} is not a video that can be read: {error}") from error
-    for remark in opened.remarks:
-        say(f"{path.name}: {remark}")
-    return frames, held
-
-
-def clip_at(path: Path) -> ClipSource:
-    """What reads the file or folder at ``path``; a WebP is an animation, or an image of frames side by side."""
-    if path.is_dir():
-        return FrameFolder(path, path.name, 0)
-    image = path.suffix.lower() in IMAGES and not is_animation(path)
-    kind = StripImage if image else Animation if path.suffix.lower() == WEBP else VideoFile
-    return kind(path, path.name, 0)

@@ -237,8 +237,13 @@ class Model:
         threshold: float | None = None,
         length: int | None = None,
         first: int = 0,
+        motion_units: int | None = None,
     ) -> Futures:
-        """What :meth:`predict` makes, with the motion of each frame since the one before, where the units warp."""
+        """What :meth:`predict` makes, with the motion of each frame since the one before, where the units warp.
+
+        Args:
+            motion_units: units whose motion is combined, from the finest; None: all.
+        """
         level = self.experiment.levels[0]
         if not level.context_frames:
             raise UserError("this model makes videos from noise and is given no frames: sample it")
@@ -261,7 +266,7 @@ class Model:
         numbers, noise = range(first, first + count), truncation(sigma, threshold)
         sampler = self._continuing_sampler(noise)
         return sampler.predict(
-            given, numbers, [labels[i % len(labels)] for i in numbers], seed, length, noise
+            given, numbers, [labels[i % len(labels)] for i in numbers], seed, length, noise, motion_units
         )
 
     def _continuing_sampler(self, noise: Truncation) -> Sampler:

@@ -168,6 +168,7 @@ class Sampler:
         seed: int,
         frames: int | None = None,
         truncation: Truncation = Scaled(),
+        motion_units: int | None = None,
     ) -> Futures:
         """``frames`` frames after conditioning frames, one future per number; None: as many as in training.
 
@@ -176,6 +177,7 @@ class Sampler:
 
         Args:
             given: conditioning frames (n C 3 H W) in [-1, 1].
+            motion_units: units whose motion is combined, from the finest; None: all.
         """
         level = self.levels[0].spec
         length = level.frames if frames is None else frames
@@ -183,7 +185,8 @@ class Sampler:
         for time in range(-(-length // level.frames)):
             own = seed if time == 0 else derive(seed, "rolling on", time)
             # Our choice: frames are passed on as they are made, not rounded to the 256 values that data have.
-            made = self._predict_once(video[:, -level.context_frames :], numbers, labels, own, truncation)
+            last = video[:, -level.context_frames :]
+            made = self._predict_once(last, numbers, labels, own, truncation, motion_units)
             video = torch.cat([video, made.video], dim=1)
             if made.motion is not None:
                 fields.append(made.motion)
@@ -192,7 +195,13 @@ class Sampler:
 
     @torch.no_grad()
     def _predict_once(
-        self, given: Tensor, numbers: Sequence[int], labels: Sequence[int], seed: int, truncation: Truncation
+        self,
+        given: Tensor,
+        numbers: Sequence[int],
+        labels: Sequence[int],
+        seed: int,
+        truncation: Truncation,
+        motion_units: int | None,
     ) -> Futures:
         level = self.levels[0]
         videos, fields = [], []
@@ -206,8 +215,10 @@ class Sampler:
             )
             videos.append(video.cpu())
             if kernels:
-                # Luc et al. 2020, 4.4. Our choice: the fields of all units; Figure 3 combines "the two lower levels".
-                motion = refine([expected_motion(of_unit) for of_unit in kernels])
+                # Luc et al. 2020, 4.4. Our choice: the fields of all units; Figure 3 combines "the two lower levels",
+                # which are the finer ones, as a coarse field is refined "with the next lower level flow field".
+                fields_of_units = [expected_motion(of_unit) for of_unit in kernels]
+                motion = refine(fields_of_units[-(motion_units or len(kernels)) :])
                 fields.append(upsample(motion, video.shape[-2:]).cpu())
         return Futures(torch.cat(videos), torch.cat(fields) if fields else None)
 
