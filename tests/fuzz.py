@@ -365,7 +365,10 @@ ARGUMENTS = "arguments"
 
 def damage(folder: Path, rng: random.Random) -> str:
     """Change something in one file of a folder, or put something else in its place; what was done."""
-    file = rng.choice(sorted(filter(_is_small, folder.rglob("*"))))
+    files = sorted(filter(_is_small, folder.rglob("*")))
+    if not files:  # earlier damage left none
+        return "nothing is left"
+    file = rng.choice(files)
     ways = [way for way in WAYS if way is not values or file.suffix in (".json", ".jsonl")]
     if file.suffix in (".json", ".jsonl"):
         ways += [values] * 12

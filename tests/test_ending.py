@@ -89,6 +89,32 @@ def test_time_that_runs_out_during_samples_ends_the_next_step(
 
 
 @pytest.mark.slow
+def test_what_stops_a_level_finds_its_step_saved_before_anything_is_shown(tmp_path: Path) -> None:
+    """Samples may take minutes, in which whoever sent a signal sends another; the checkpoint is there by then."""
+    experiment = catalog.experiments()["demo"]
+    seen: list[list[int]] = []
+
+    class Watches(Callback):
+        def on_step(self, trainer: TrainContext, scalars: Mapping[str, Tensor]) -> None:
+            assert trainer.run is not None
+            seen.append(steps_of(trainer.run.checkpoints, 1))
+            if len(seen) == 1:
+                trainer.stop("SIGINT")
+            elif trainer.state.steps == 2:
+                raise KeyboardInterrupt
+
+    with (
+        Trainer(
+            experiment, "synthetic", tmp_path / "run", workers=0, callbacks=[Watches()], progress=False
+        ) as trainer,
+        pytest.raises(KeyboardInterrupt),
+    ):
+        trainer.fit(steps=9)
+    assert seen == [[], [2]]
+    real = sorted((tmp_path / "run" / "samples" / "real").rglob("*.webp"))
+    assert len(real) == 8 * 4
+
+
 def test_a_level_that_ends_with_its_steps_is_finished(tmp_path: Path) -> None:
     assert trainer_of(tmp_path / "run").fit()
     assert finished(tmp_path / "run") == {1: False, 2: False, 3: False, 4: False, STEPS: True}

@@ -8,7 +8,6 @@ import torch
 from vidgan.cli.evaluate import show
 from vidgan.cli.parse import option_set, parse
 from vidgan.cli.shared import positive
-from vidgan.data.window import centre_item
 from vidgan.evaluation.evaluated import ModelSamples
 from vidgan.evaluation.protocols import protocol
 from vidgan.evaluation.protocols.base import Resources
@@ -21,7 +20,7 @@ from vidgan.report.words import count
 from vidgan.run.data import SYNTHETIC, open_data
 from vidgan.run.directory import RunDirectory
 from vidgan.run.distributed import Replicas, choose_device, side_by_side
-from vidgan.run.experiment import Experiment, whole_window
+from vidgan.run.experiment import Experiment
 from vidgan.sample.load import load_run
 from vidgan.sample.model import Model
 from vidgan.sample.video_io import grid, to_bytes, write_clip
@@ -67,10 +66,6 @@ def run(args: list[str]) -> int:
     for result in evaluate_by(samples, dataset, protocols, resources, work, directory.metrics):
         show(result.line())
     write_samples(directory, model)
-    reals = [centre_item(dataset, whole_window(experiment), i).frames for i in range(8 * PER_CLASS)]
-    for i, frames in enumerate(reals):
-        name = dataset.classes[i % len(dataset.classes)]
-        write_clip(class_folder(directory, name) / f"real-{i // 8}.webp", frames, FPS)
     page = write_report(directory.path)
     for line in (
         "",

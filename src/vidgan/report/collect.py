@@ -14,6 +14,7 @@ from vidgan.forms import LARGEST_FLOAT
 from vidgan.names import file_names
 from vidgan.run.directory import RunDirectory
 from vidgan.run.logs import lines_of
+from vidgan.sample.previews import real_folder
 
 LARGEST_PICTURE = 2**25
 """bytes, and pixels of a frame"""
@@ -188,8 +189,9 @@ def finite(value: Any) -> float | None:
 def class_clips(run: RunDirectory, problems: list[str]) -> Iterator[ClassClips]:
     """Clips by class, in the order of the data's classes.
 
-    ``samples/classes`` holds a folder per class with ``fake-I.webp`` and ``real-I.webp``, or what
-    ``vidgan sample --format webp`` writes, ``NUMBER-CLASS.webp``.
+    ``samples/classes`` holds a folder per class with ``fake-I.webp``, or what ``vidgan sample --format webp`` writes,
+    ``NUMBER-CLASS.webp``; ``samples/real`` real clips, which training puts there, shown beside
+    samples of their class.
     """
     folder, stems = run.samples / "classes", file_names(run.class_names)
     loose: dict[str, list[Path]] = {}
@@ -197,10 +199,12 @@ def class_clips(run: RunDirectory, problems: list[str]) -> Iterator[ClassClips]:
         if match := re.fullmatch(r"\d{5,}(?:-(.+))?\.webp", file.name):
             loose.setdefault(match[1] or stems[0], []).append(file)
     names = {path.name for path in folder.iterdir() if path.is_dir()} if folder.is_dir() else set()
+    reals = real_folder(run)
     known = {stem: place for place, stem in enumerate(stems)}
     for name in sorted(names | set(loose), key=lambda name: (known.get(name, len(known)), name)):
         fake = [*sorted((folder / name).glob("fake-*.webp"), key=in_order), *loose.get(name, [])]
-        real = sorted((folder / name).glob("real-*.webp"), key=in_order)
+        places = (folder / name, reals / name)  # runs of before have them beside their samples
+        real = sorted((file for place in places for file in place.glob("real-*.webp")), key=in_order)
         shown = [[p for file in files if (p := read_picture(file, problems))] for files in (fake, real)]
         if shown[0] or shown[1]:
             own = run.class_names[known[name]] if name in known else name

@@ -1,5 +1,6 @@
-"""Samples while a model trains: the same latents and classes every time, as one animated grid."""
+"""Samples while a model trains: the same latents and classes every time, as one animated grid; and a few real clips."""
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,12 +11,14 @@ from torch import Tensor
 from vidgan.data.dataset import Dataset
 from vidgan.data.loader import to_float
 from vidgan.data.window import centre_item
+from vidgan.errors import UserError
 from vidgan.files import write_json
 from vidgan.models.cascade import FrozenLevel
 from vidgan.models.generator import Generator
+from vidgan.names import file_names
 from vidgan.nn.norm import StandingStatistics
 from vidgan.run.directory import RunDirectory
-from vidgan.run.experiment import StandingStatisticsSpec, TrainingSpec, window_of
+from vidgan.run.experiment import StandingStatisticsSpec, TrainingSpec, whole_window, window_of
 from vidgan.sample.sampler import Sampler, at_once
 from vidgan.sample.standing import statistics_of_level
 from vidgan.sample.video_io import Videos, grid, to_bytes, under, write_clip
@@ -23,6 +26,8 @@ from vidgan.seeds import derive
 
 COLUMNS = 8
 ROWS = 4
+REALS, REAL_CLASSES = 4, 16
+"""Real clips of each class, and classes that have some."""
 FPS = 8
 """Frames per second of previews; slow enough to see motion in short clips."""
 
@@ -72,6 +77,30 @@ def write_previews(
     write_clip(path, grid(videos, COLUMNS), FPS)
     if motion is not None:
         write_motion(run.samples / "motion" / path.stem, videos[:COLUMNS], motion[:COLUMNS])
+
+
+def write_real_clips(run: RunDirectory, dataset: Dataset) -> None:
+    """Write a few real clips into ``samples/real``, which the report shows beside samples: ``CLASS/real-I.webp``.
+
+    The first of each class, of as many classes as ``vidgan sample`` shows. Those that are there already stay.
+    """
+    experiment = run.experiment
+    window, labels, names = whole_window(experiment), dataset.labels(), file_names(run.class_names)
+    for label, name in list(enumerate(names))[:REAL_CLASSES]:
+        own = np.flatnonzero(labels == label) if experiment.conditional else np.arange(len(dataset))
+        for number, index in enumerate(own[:REALS].tolist()):
+            path = real_folder(run) / name / f"real-{number}.webp"
+            if path.exists() or window.fault(dataset.info(index)):
+                continue
+            with contextlib.suppress(UserError):  # who trains on it is told
+                clip = centre_item(dataset, window, index).frames
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_clip(path, clip, FPS)
+
+
+def real_folder(run: RunDirectory) -> Path:
+    """Where real clips are, in a folder per class."""
+    return run.samples / "real"
 
 
 def preview_path(run: RunDirectory, index: int, step: int) -> Path:

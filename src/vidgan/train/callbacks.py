@@ -17,7 +17,7 @@ from vidgan.run.directory import RunDirectory
 from vidgan.run.distributed import Replicas
 from vidgan.run.experiment import Experiment
 from vidgan.run.logs import seconds_logged
-from vidgan.sample.previews import write_previews
+from vidgan.sample.previews import write_previews, write_real_clips
 from vidgan.tensor_file import State
 from vidgan.train.monitor import Monitor
 from vidgan.train.state import TrainState
@@ -181,13 +181,17 @@ class RunWriter(Callback):
 
 
 class Previews(Callback):
-    """Writes a grid of samples from fixed latents now and then, and at the end."""
+    """Writes a few real clips at the start, and a grid of samples from fixed latents now and then, and at the end."""
 
     def __init__(self, run: RunDirectory) -> None:
         self.run = run
+        self._has_real = False
 
     def on_step(self, trainer: TrainContext, scalars: Mapping[str, Tensor]) -> None:
         state = trainer.state
+        if not self._has_real and not trainer.experiment.levels[0].context_frames:
+            write_real_clips(self.run, trainer.dataset)  # not before: a first step may fail and leave no run
+            self._has_real = True
         if trainer.ending or state.steps % trainer.experiment.reporting.samples == 0:
             index, generators = state.index, state.generators()
             write_previews(

@@ -26,7 +26,7 @@ from vidgan.train.monitor import Monitor
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 """system errors of a disk that takes no more"""
-SIGNALLED = "{}: training stops after this step and saves; Ctrl-C again ends it at once, unsaved\n"
+SIGNALLED = "{}: training stops after this step and saves; Ctrl-C again ends it at once\n"
 
 
 class UnreadableClipsError(UserError):
@@ -64,12 +64,16 @@ def train_level(trainer: TrainContext) -> bool:
             saves = state.steps % reporting.checkpoint == 0
             if state.steps % reporting.tick == 0 or saves or trainer.ending:
                 tick(trainer, meter, monitor)
+            if stopped:
+                trainer.save()  # before what may take minutes: whoever stops it may have seconds
+                if trainer.run is not None:
+                    trainer.say(f"step {state.steps} is saved; writing samples, which Ctrl-C ends at once")
             for callback in trainer.callbacks:
                 callback.on_step(trainer, scalars)
             keeps, over = replicas.agree(requests.keep, requests.finish)
             requests.keep = False
             trainer.finished, trainer.ending = trainer.finished or over, trainer.ending or over
-            if saves or keeps or trainer.ending:
+            if keeps or over or (not stopped and (saves or trainer.ending)):
                 trainer.save()
     finally:
         trainer.ending = False

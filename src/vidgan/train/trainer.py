@@ -221,17 +221,19 @@ class Trainer(TrainContext):
             self._ask_for(had)  # what was refused leaves nothing behind
             raise
         speaks = self.progress and self.replicas.is_rank_zero
-        with self._locked(), self._withdrawn_on_error(), full_disk(), stop_signals(self.stop, speaks):
+        with self._locked(), self._withdrawn_on_error(), full_disk():
             self.minutes = minutes
             self._cut_log()
-            while True:
-                state = self._advance()
-                if not self.finished:
-                    self._record()
-                    if not self._train_level():
-                        return False
-                if self._is_last(state.index):
-                    break
+            with stop_signals(self.stop, speaks):
+                while True:
+                    state = self._advance()
+                    if not self.finished:
+                        self._record()
+                        if not self._train_level():
+                            return False
+                    if self._is_last(state.index):
+                        break
+            # All is saved: a signal may end what follows.
             if self.run is not None:
                 self._write_manifest(self._frozen(state, averaged=True))
                 if self.run.experiment != self.experiment:
@@ -380,7 +382,10 @@ class Trainer(TrainContext):
     def _frozen(self, state: TrainState, averaged: bool) -> Sequence[FrozenLevel]:
         """All levels up to the one in training, with standing statistics, which the run keeps."""
         generators = [*(level.generator for level in self.below), *state.generators(averaged)]
-        given = GivenFrames.of(self.dataset)
+        given, spec = GivenFrames.of(self.dataset), self.experiment.training.standing_statistics
+        self.say(
+            f"standing statistics: {spec.batches} passes of {spec.clips} clips, where they are not kept yet"
+        )
         with rank_zero_first(self.replicas.is_rank_zero, self.replicas.wait):
             return frozen_levels(self.experiment, generators, self.labels, given, self._store)
 
