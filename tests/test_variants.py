@@ -9,7 +9,11 @@ import pytest
 import variants
 from commands import vidgan
 from runs import make_run
+from vidgan.cli.experiment import parse_with_values
+from vidgan.cli.train import Options
+from vidgan.presets import preset
 from vidgan.run.directory import RunDirectory
+from vidgan.spec import to_json
 
 
 @pytest.mark.slow
@@ -56,3 +60,21 @@ def test_means_and_deviations_over_seeds(tmp_path: Path) -> None:
     asked = variants.argparse.Namespace(out=tmp_path)
     *_, row, _ = variants.table(["one"], [0, 1, 2], "frechet-random", asked)
     assert row == "| one | 5 | 0.2 | 0.4 |  | 0.3 ± 0.14 |"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("plan", "names"),
+    [("demo_variety", ("demo",)), ("rates", ("demo-prediction", "demo-cascade", "dvd-gan-8x64-cpu"))],
+)
+def test_plans_are_of_options_that_change_something(plan: str, names: tuple[str, ...]) -> None:
+    """Every variant but the first is another experiment than the others."""
+    text = (Path(variants.__file__).parent / "plans" / f"{plan}.json").read_text()
+    required = ("--data", "synthetic", "--out", "none")
+    for name in names:
+        made = [
+            parse_with_values(Options, "train", [name, *required, *options])[1]
+            for options in json.loads(text).values()
+        ]
+        assert made[0] == preset(name)
+        assert len({json.dumps(to_json(each)) for each in made}) == len(made)
