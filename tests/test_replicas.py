@@ -1,4 +1,4 @@
-"""Two processes that share a batch are one process with the whole batch."""
+"""Two processes that share a batch, evenly or not, are one process with the whole batch."""
 
 from itertools import islice
 from pathlib import Path
@@ -17,11 +17,9 @@ from vidgan.errors import UserError
 from vidgan.models.discriminator import ProjectionSpec
 from vidgan.nn.norm import RecordedStatistics
 from vidgan.run.distributed import Replicas, end_process_group
-from vidgan.run.experiment import BatchSpec, Experiment, TrainingSpec
+from vidgan.run.experiment import BatchSpec, Experiment, TrainingSpec, evenly
 from vidgan.train.step import data_indices
 from vidgan.train.trainer import Trainer
-
-CLIPS = 4
 
 
 class Case(NamedTuple):
@@ -32,15 +30,18 @@ class Case(NamedTuple):
     shared: bool = True
     """whether the replicas share batch statistics"""
     steps: int = 2
+    clips: int = 4
 
     @property
     def name(self) -> str:
-        return f"{self.preset}-{self.level + 1}{'' if self.shared else '-apart'}"
+        return f"{self.preset}-{self.level + 1}-{self.clips}{'' if self.shared else '-apart'}"
 
 
 CASES = (
     Case("demo", 0),
     Case("demo", 0, shared=False),
+    Case("demo", 0, clips=5),
+    Case("dvd-gan-k600-12x64", 0, clips=3, steps=1),
     Case("trivd-gan-fp-k600-16x64", 0),
     Case("ssw-gan-k600-48x128", 0),
     Case("ssw-gan-k600-48x128", 1, steps=1),
@@ -60,7 +61,7 @@ def experiment_of(case: Case) -> Experiment:
         )
         for level in experiment.levels
     )
-    batch = steps.batched(experiment.replace(levels=levels), CLIPS, sync_batch_norm=case.shared)
+    batch = steps.batched(experiment.replace(levels=levels), case.clips, sync_batch_norm=case.shared)
     return steps.one_discriminator_update(batch)
 
 
@@ -76,7 +77,8 @@ def train(case: Case, replicas: Replicas) -> Results:
     results = {f"statistics/{name}": t for name, t in recorded.averages().items()}
     for step in range(case.steps):
         scalars = steps.run_step(state)
-        for name, value in replicas.average(scalars).items():
+        own = len(evenly(case.clips, replicas.size)[replicas.rank])
+        for name, value in replicas.average(scalars, own).items():
             results[f"scalar {step}/{name}"] = torch.tensor(value)
         for name, gradient in steps.gradients(state).items():
             results[f"gradient {step}/{name}"] = gradient
@@ -142,12 +144,13 @@ def test_replicas_with_statistics_of_their_own_train_differently(folder: Path) -
 def test_shares_are_consecutive_rows_of_the_global_batch() -> None:
     x = torch.arange(6)
     assert [Replicas(rank, 3).slice(x).tolist() for rank in range(3)] == [[0, 1], [2, 3], [4, 5]]
+    assert [Replicas(rank, 4).slice(x).tolist() for rank in range(4)] == [[0, 1], [2, 3], [4], [5]]
 
 
 @pytest.mark.parametrize("step", [0, 1, 3])
 def test_every_clip_is_read_once_and_a_resumed_run_continues_with_the_next(step: int) -> None:
     """Three updates of the discriminators per step, six clips each, whatever the number of replicas."""
-    for size in (1, 3):
+    for size in (1, 3, 4):
         training = TrainingSpec(discriminator_updates=3, batch=BatchSpec(global_batch=6, micro_batch=2))
         read = [list(islice(data_indices(training, Replicas(rank, size), step), 4)) for rank in range(size)]
         joined = [[i for share in shares for i in share] for shares in zip(*read, strict=True)]
@@ -190,9 +193,28 @@ def test_training_says_that_statistics_are_not_shared(capsys: pytest.CaptureFixt
 def test_a_launch_cuts_the_batch() -> None:
     batch = BatchSpec(global_batch=12, micro_batch=4)
     assert [batch.share(processes) for processes in (1, 3, 6)] == [(12, 4), (4, 4), (2, 2)]
-    with pytest.raises(UserError, match="12 clips cannot be shared by 5 processes"):
-        batch.share(5)
-    with pytest.raises(
-        UserError, match="6 clips of each of 2 processes cannot be cut into micro-batches of 4"
-    ):
-        batch.share(2)
+    with pytest.raises(UserError, match="12 clips cannot be shared by 13 processes: start at most 12"):
+        batch.share(13)
+
+
+@pytest.mark.parametrize(("clips", "micro"), [(108, 108), (108, 14), (108, 4), (10, 4), (7, 2), (9, 3)])
+@pytest.mark.parametrize("processes", [1, 2, 3, 5, 7])
+def test_passes_hold_every_clip_once_and_are_as_many_on_all(clips: int, micro: int, processes: int) -> None:
+    batch = BatchSpec(global_batch=clips, micro_batch=micro)
+    each = [batch.passes(processes, rank) for rank in range(processes)]
+    assert [clip for passes in each for part in passes for clip in part] == list(range(clips))
+    assert len({len(passes) for passes in each}) == 1
+    sizes = [len(part) for passes in each for part in passes]
+    assert 1 <= min(sizes) <= max(sizes) == batch.share(processes).per_pass <= micro
+    assert max(sizes) - min(sizes) <= 1
+    assert max(sum(map(len, passes)) for passes in each) == batch.share(processes).clips
+
+
+def test_the_guides_batch_on_eight_gpus() -> None:
+    batch = BatchSpec(global_batch=108, micro_batch=108)
+    assert [len(batch.passes(8, rank)[0]) for rank in range(8)] == [14, 14, 14, 14, 13, 13, 13, 13]
+
+
+def test_a_pass_without_a_clip_on_some_process_is_refused() -> None:
+    with pytest.raises(UserError, match="some of 2 processes without a clip in the last of 2 passes"):
+        BatchSpec(global_batch=3, micro_batch=1).share(2)

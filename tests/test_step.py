@@ -245,6 +245,7 @@ def test_real_clips_come_as_the_experiment_says() -> None:
     assert values == [True, False]
 
 
-def test_scalars_are_means_over_micro_batches() -> None:
+def test_scalars_are_means_over_the_clips_of_micro_batches() -> None:
     logged = [{"loss": torch.tensor(value)} for value in (1.0, 2.0, 6.0)]
-    assert mean_scalars(logged) == {"loss": torch.tensor(3.0)}
+    assert mean_scalars(logged, [2, 2, 2]) == {"loss": torch.tensor(3.0)}
+    assert mean_scalars(logged, [1, 2, 5]) == {"loss": torch.tensor(35.0 / 8)}

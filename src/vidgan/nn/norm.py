@@ -230,35 +230,30 @@ def batch_moments(x: Tensor, over_time: bool, group: dist.ProcessGroup | None) -
     moments = mean_and_square(x, over_time)
     first, second = (moment[0, :, :, 0, 0] for moment in moments)
     if group is not None:
-        # Replicas hold equal shares, so the mean of their moments is the moment of the joined batch.
-        first, second = average_over_replicas(torch.stack([first, second]), group).unbind()
+        first, second = average_over_replicas(torch.stack([first, second]), len(x), group).unbind()
     return Moments(first, (second - first.square()).clamp_min(0))
 
 
 class _AverageOverReplicas(torch.autograd.Function):
-    """All-reduce mean whose gradient is again the mean of all replicas' gradients, summed by each loss."""
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, clips: int, group: dist.ProcessGroup) -> Tensor:
+        total = torch.cat([clips * x.flatten(), x.new_full((1,), clips)])
+        dist.all_reduce(total, group=group)
+        ctx.group, ctx.part = group, clips / total[-1]
+        return (total[:-1] / total[-1]).view_as(x)
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, group: dist.ProcessGroup) -> Tensor:
-        ctx.group = group
-        return _all_mean(x, group)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        # Every replica's loss depends on the shared value. Gradients of parameters are averaged over replicas
-        # afterwards, so d(mean loss)/d(local x) = (1/n) sum_r g_r, scaled by n for that later average: the mean.
-        return _all_mean(gradients[0], ctx.group), None
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        # Every replica's loss depends on the shared value, and gradients are summed over replicas afterwards.
+        total = gradients[0].clone().contiguous()
+        dist.all_reduce(total, group=ctx.group)
+        return total * ctx.part, None, None
 
 
-def _all_mean(x: Tensor, group: dist.ProcessGroup) -> Tensor:
-    y = x.clone().contiguous()
-    dist.all_reduce(y, group=group)
-    return y / dist.get_world_size(group)
-
-
-def average_over_replicas(x: Tensor, group: dist.ProcessGroup) -> Tensor:
-    """The mean of ``x`` over the replicas of ``group``, differentiable."""
-    averaged: Tensor = _AverageOverReplicas.apply(x, group)
+def average_over_replicas(x: Tensor, clips: int, group: dist.ProcessGroup) -> Tensor:
+    """The mean of ``x`` over the clips of all replicas of ``group``, of which ``clips`` are this one's;
+    differentiable."""
+    averaged: Tensor = _AverageOverReplicas.apply(x, clips, group)
     return averaged
 
 

@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import Tensor
 
 from vidgan.errors import UserError
+from vidgan.run.experiment import evenly
 
 
 def choose_device(name: str | None = None) -> torch.device:
@@ -62,28 +63,22 @@ class Replicas(NamedTuple):
 
     def slice(self, x: Tensor) -> Tensor:
         """This replica's share of something drawn for the global batch (B, ...)."""
-        share = len(x) // self.size
-        return x[self.rank * share : (self.rank + 1) * share]
+        own = evenly(len(x), self.size)[self.rank]
+        return x[own.start : own.stop]
 
-    def average_gradients(self, module: nn.Module) -> None:
-        """Replace every gradient by its mean over replicas: one all-reduce of all of them together."""
-        if self.group is None:
-            return
-        gradients = [p.grad for p in module.parameters() if p.grad is not None]
-        flat = torch.cat([g.flatten() for g in gradients])
-        dist.all_reduce(flat, group=self.group)
-        flat /= self.size
-        for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
-            gradient.copy_(part.view_as(gradient))
+    def average(self, values: Mapping[str, Tensor], weight: float = 1.0) -> dict[str, float]:
+        """Means over replicas of scalars that stand on the device; waits for it.
 
-    def average(self, values: Mapping[str, Tensor]) -> dict[str, float]:
-        """Means over replicas of scalars that stand on the device; waits for it."""
+        Args:
+            weight: of this replica's values, as its number of clips.
+        """
         if not values:
             return {}
         stacked = torch.stack([v.detach().double() for v in values.values()])
         if self.group is not None:
-            dist.all_reduce(stacked, group=self.group)
-            stacked /= self.size
+            summed = torch.cat([weight * stacked, stacked.new_full((1,), weight)])
+            dist.all_reduce(summed, group=self.group)
+            stacked = summed[:-1] / summed[-1]
         return dict(zip(values, stacked.tolist(), strict=True))
 
     def agree(self, *flags: bool) -> tuple[bool, ...]:

@@ -1,5 +1,6 @@
 """An experiment is a model, data and an optimiser, written down as plain data; what it reads of a dataset."""
 
+import itertools
 import math
 from collections import Counter
 from typing import NamedTuple, Self
@@ -83,6 +84,13 @@ class StandingStatisticsSpec(Spec):
         return 1.0 if self.sigma is None else self.sigma
 
 
+def evenly(count: int, parts: int) -> list[range]:
+    """The numbers below ``count`` cut into ``parts`` ranges, the first of which are longer by one where need be."""
+    size, rest = divmod(count, parts)
+    ends = [size * part + min(part, rest) for part in range(parts + 1)]
+    return [range(*pair) for pair in itertools.pairwise(ends)]
+
+
 class Share(NamedTuple):
     """What each of the processes that train together does of a batch."""
 
@@ -98,7 +106,7 @@ class BatchSpec(Spec):
     global_batch: Count = 512
     """clips per update, over all processes that train together"""
     micro_batch: Count = 512
-    """clips per forward pass of one process; fewer than its share means accumulated gradients, which is not the
+    """most clips per forward pass of one process; fewer than its share means accumulated gradients, which is not the
     same as a big batch: batch statistics and mixed projection see one micro-batch"""
     sync_batch_norm: bool = False
     """batch statistics are taken over all processes, as in TrIVD-GAN and CVG; the other papers do not say"""
@@ -109,25 +117,33 @@ class BatchSpec(Spec):
         return min(self.micro_batch, self.global_batch)
 
     def share(self, processes: int = 1) -> Share:
-        """What each of ``processes`` processes does of a batch.
+        """The most that each of ``processes`` processes does of a batch: where the batch cannot be cut evenly, some
+        have a clip less.
 
         Raises:
-            UserError: if the batch cannot be cut into equal shares, or a share into equal micro-batches.
+            UserError: if there are not clips enough for all processes.
         """
-        clips, rest = divmod(self.global_batch, processes)
         require(
-            not rest,
-            f"a batch of {self.global_batch} clips cannot be shared by {processes} processes: start a number of "
-            "processes that divides it, or change --training.batch.global-batch",
+            processes <= self.global_batch,
+            f"a batch of {self.global_batch} clips cannot be shared by {processes} processes: start at most "
+            f"{self.global_batch}, or change --training.batch.global-batch",
         )
-        per_pass = min(self.micro_batch, clips)
-        whose = f"the {clips} clips of each of {processes} processes" if processes > 1 else f"{clips} clips"
+        clips = -(-self.global_batch // processes)
+        passes = -(-clips // self.micro_batch)
+        # All make as many passes, since they meet in each for its statistics.
         require(
-            clips % per_pass == 0,
-            f"{whose} cannot be cut into micro-batches of {per_pass}: change --training.batch.micro-batch or "
-            "--training.batch.global-batch",
+            self.global_batch // processes >= passes,
+            f"a batch of {self.global_batch} clips leaves some of {processes} processes without a clip in the last of "
+            f"{passes} passes: take a --training.batch.micro-batch of 2 or more, or another number of processes",
         )
-        return Share(clips, per_pass)
+        return Share(clips, -(-clips // passes))
+
+    def passes(self, processes: int = 1, rank: int = 0) -> list[range]:
+        """Which clips of the batch process ``rank`` of ``processes`` works on in each pass; the same number of passes
+        on all, of as equal a size as can be."""
+        share = self.share(processes)
+        own = evenly(self.global_batch, processes)[rank]
+        return [own[part.start : part.stop] for part in evenly(len(own), -(-share.clips // self.micro_batch))]
 
 
 class TrainingSpec(Spec):

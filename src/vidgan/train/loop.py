@@ -20,7 +20,7 @@ from torch import Tensor
 from vidgan.errors import UserError
 from vidgan.run.checkpoints import steps_of
 from vidgan.run.distributed import Replicas
-from vidgan.run.experiment import Share
+from vidgan.run.experiment import Share, evenly
 from vidgan.train.callbacks import TrainContext
 from vidgan.train.monitor import Monitor
 
@@ -91,7 +91,8 @@ def train_level(trainer: TrainContext) -> bool:
 def tick(trainer: TrainContext, meter: "Meter", monitor: Monitor | None) -> None:
     """Tell callbacks the means since the last tick; they, and losses that are not finite, may end training."""
     state, replicas, fault = trainer.state, trainer.replicas, None
-    means = meter.take(replicas)
+    clips = len(evenly(trainer.experiment.training.batch.global_batch, replicas.size)[replicas.rank])
+    means = meter.take(replicas, clips)
     if monitor is not None:
         means |= monitor.take(state.level, replicas)
     for callback in trainer.callbacks if means else ():
@@ -128,9 +129,11 @@ class Meter:
             self._sums[name] = self._sums[name] + value if name in self._sums else value
             self._steps[name] = self._steps.get(name, 0) + 1
 
-    def take(self, replicas: Replicas) -> dict[str, float]:
-        """Means over the steps since the last call that had each scalar, and over replicas."""
-        means = {name: total / self._steps[name] for name, total in replicas.average(self._sums).items()}
+    def take(self, replicas: Replicas, clips: int) -> dict[str, float]:
+        """Means over the steps since the last call that had each scalar, and over the clips of all replicas, of which
+        ``clips`` are this one's."""
+        totals = replicas.average(self._sums, clips)
+        means = {name: total / self._steps[name] for name, total in totals.items()}
         self._sums, self._steps = {}, {}
         return means
 

@@ -25,7 +25,7 @@ from vidgan.models.level import AdversarialLevel
 from vidgan.nn.layers import NormalSpec, held_weights
 from vidgan.run.directory import Budget
 from vidgan.run.distributed import Replicas
-from vidgan.run.experiment import BatchSpec, Experiment, Share, window_of
+from vidgan.run.experiment import BatchSpec, Experiment, Share, evenly, window_of
 from vidgan.seeds import stream
 from vidgan.shapes import as_video
 from vidgan.train.loop import short_of_memory
@@ -86,7 +86,7 @@ class DryRun:
 def made_up_clips(state: TrainState) -> Batch:
     """Random bytes as a process's share of a batch, of every class in turn."""
     experiment, side = state.experiment, state.experiment.size
-    clips = experiment.training.batch.share(state.replicas.size).clips
+    clips = len(evenly(experiment.training.batch.global_batch, state.replicas.size)[state.replicas.rank])
     shape = (clips, window_of(experiment, state.index).frames, side, side, 3)
     video = torch.randint(0, 256, shape, generator=stream(0, "made-up clips"), dtype=torch.uint8)
     return Batch(video, torch.arange(clips) % experiment.classes)

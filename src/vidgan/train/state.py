@@ -16,6 +16,7 @@ from vidgan.run.ema import WeightAverage, refresh_spectral_norm
 from vidgan.run.experiment import AdamSpec, Experiment
 from vidgan.run.networks import initial_level
 from vidgan.tensor_file import load_weights
+from vidgan.train.gradients import GradientSum
 
 BelowSource = Callable[[Tensor, int, int, int], Tensor]
 """(labels, step, update, first global index) -> the lower level's video for fake clips (B T' 3 h w)."""
@@ -26,6 +27,13 @@ class Optimisers(NamedTuple):
 
     generator: torch.optim.Optimizer
     discriminators: torch.optim.Optimizer
+
+
+class GradientSums(NamedTuple):
+    """How losses reach the weights of each side."""
+
+    generator: GradientSum
+    discriminators: GradientSum
 
 
 class TrainState:
@@ -60,6 +68,9 @@ class TrainState:
         self.optimisers = Optimisers(
             adam(self.level.generator, spec.adam, spec.adam.generator_rate),
             adam(self.level.discriminators, spec.adam, spec.adam.discriminator_rate),
+        )
+        self.gradients = GradientSums(
+            GradientSum(self.level.generator, replicas), GradientSum(self.level.discriminators, replicas)
         )
         self.average = None if spec.average is None else WeightAverage(self.level.generator, spec.average)
         self.statistics: Statistics = BatchStatistics(replicas.group if spec.batch.sync_batch_norm else None)

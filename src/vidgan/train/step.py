@@ -4,6 +4,7 @@ Everything random is drawn for the global batch from (seed, purpose, level, step
 into micro-batches: neither the number of processes nor the size of a micro-batch changes what is drawn.
 """
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
@@ -18,7 +19,7 @@ from vidgan.models.losses import ClassMarginSpec, orthogonal_penalty
 from vidgan.models.views import DiscriminatorInput
 from vidgan.nn.layers import held_weights, power_iterate
 from vidgan.run.distributed import Replicas
-from vidgan.run.experiment import Experiment, TrainingSpec
+from vidgan.run.experiment import Experiment, TrainingSpec, evenly
 from vidgan.seeds import stream
 from vidgan.train.monitor import Monitor
 from vidgan.train.state import BelowSource, TrainState
@@ -73,6 +74,7 @@ def update_discriminators(
     level.discriminators.requires_grad_(True)
     state.optimisers.discriminators.zero_grad(set_to_none=True)
     logged: list[Scalars] = []
+    clips = spec.batch.global_batch
     for micro in batch:
         with torch.no_grad():
             fake = level.generate_fake(micro.real, micro.z, micro.below(), state.statistics, state.dtype)
@@ -83,16 +85,15 @@ def update_discriminators(
         if spec.class_margin is not None:
             short = class_loss(level, spec.class_margin, seen[0], micro.real.label)
             loss, scalars["loss/class_margin"] = loss + spec.class_margin.weight * short, short
-        (loss / len(batch)).backward()
+        state.gradients.discriminators.backward(loss * (len(micro.z) / clips), last=micro is batch[-1])
         logged.append(scalars)
         if monitor is not None:
             monitor.discriminators(level, micro.real, fake, on_real, on_fake)
-    state.replicas.average_gradients(level.discriminators)
     if monitor is not None:
         monitor.gradients(dict(level.discriminators.items()))
     state.optimisers.discriminators.step()
     power_iterate(level.discriminators)
-    return mean_scalars(logged)
+    return mean_scalars(logged, [len(micro.z) for micro in batch])
 
 
 def update_generator(
@@ -103,6 +104,11 @@ def update_generator(
     level.discriminators.requires_grad_(False)
     state.optimisers.generator.zero_grad(set_to_none=True)
     logged: list[Scalars] = []
+    clips = spec.batch.global_batch
+    if spec.orthogonal_penalty:
+        penalty = spec.orthogonal_penalty * orthogonal_penalty(level.generator)
+        own = sum(len(micro.z) for micro in batch)
+        state.gradients.generator.backward(penalty * (own / clips), last=False)
     for micro in batch:
         real = micro.real if spec.variety is None else micro.real.rows(spec.variety.rows(len(micro.z)))
         fake = level.generate_fake(real, micro.z, micro.below(), state.statistics, state.dtype)
@@ -115,16 +121,13 @@ def update_generator(
         if spec.variety is not None:
             nearest = spec.variety.loss(real.clip, fake.clip)
             loss, scalars["loss/variety"] = loss + nearest, nearest
-        (loss / len(batch)).backward()
+        state.gradients.generator.backward(loss * (len(micro.z) / clips), last=micro is batch[-1])
         logged.append(scalars)
-    if spec.orthogonal_penalty:
-        (spec.orthogonal_penalty * orthogonal_penalty(level.generator)).backward()
-    state.replicas.average_gradients(level.generator)
     if monitor is not None:
         monitor.gradients({"generator": level.generator})
     state.optimisers.generator.step()
     power_iterate(level.generator)
-    return mean_scalars(logged)
+    return mean_scalars(logged, [len(micro.z) for micro in batch])
 
 
 def class_loss(
@@ -149,9 +152,15 @@ def discriminator_scalars(
     return table
 
 
-def mean_scalars(logged: Sequence[Scalars]) -> Scalars:
-    """Means over micro-batches."""
-    return {name: torch.stack([scalars[name].detach() for scalars in logged]).mean() for name in logged[0]}
+def mean_scalars(logged: Sequence[Scalars], clips: Sequence[int]) -> Scalars:
+    """Means over micro-batches of so many clips."""
+    return {
+        name: torch.stack(
+            [n * scalars[name].detach() for n, scalars in zip(clips, logged, strict=True)]
+        ).sum()
+        / sum(clips)
+        for name in logged[0]
+    }
 
 
 def real_input(state: TrainState, batch: Batch) -> DiscriminatorInput:
@@ -169,7 +178,7 @@ def micro_batches(state: TrainState, real: DiscriminatorInput, update: int) -> l
         real: this process's share of the real clips.
     """
     level, replicas, spec = state.level, state.replicas, state.experiment.training
-    clips, (share, per_pass) = spec.batch.global_batch, spec.batch.share(replicas.size)
+    clips, passes = spec.batch.global_batch, spec.batch.passes(replicas.size, replicas.rank)
 
     def random(purpose: str) -> torch.Generator:
         return stream(spec.seed, purpose, state.index, state.steps, update)
@@ -184,12 +193,13 @@ def micro_batches(state: TrainState, real: DiscriminatorInput, update: int) -> l
     of_real, of_fake = draws("views of real"), draws("views of fake")
     real = level.at(real, replicas.slice(level.places(clips, random("places"))))
     cut = []
-    for start in range(0, share, per_pass):
-        rows = slice(start, start + per_pass)
+    for part in passes:
+        rows = slice(part.start - passes[0].start, part.stop - passes[0].start)
         own = real.rows(rows)
-        first = replicas.rank * share + start
         below = (
-            no_video if state.below is None else partial(state.below, own.label, state.steps, update, first)
+            no_video
+            if state.below is None
+            else partial(state.below, own.label, state.steps, update, part.start)
         )
         noise = z[rows].to(state.device, real.clip.dtype, non_blocking=True)
         cut.append(MicroBatch(own, noise, below, sent(of_real, rows), sent(of_fake, rows)))
@@ -227,8 +237,7 @@ def videos_below(experiment: Experiment, levels: Sequence[FrozenLevel]) -> Below
 
 def data_indices(spec: TrainingSpec, replicas: Replicas, step: int) -> Iterator[Sequence[int]]:
     """Indices into the endless stream of items for every batch that is read from ``step`` on, this process's share."""
-    batch, share = step * spec.discriminator_updates, spec.batch.share(replicas.size).clips
-    while True:
-        first = batch * spec.batch.global_batch + replicas.rank * share
-        yield range(first, first + share)
-        batch += 1
+    clips = spec.batch.global_batch
+    own = evenly(clips, replicas.size)[replicas.rank]
+    for batch in itertools.count(step * spec.discriminator_updates):
+        yield range(batch * clips + own.start, batch * clips + own.stop)
