@@ -22,6 +22,7 @@ from vidgan.presets.demo import demo
 from vidgan.report.changes import of_consequence
 from vidgan.report.charts import MOST, thin
 from vidgan.report.page import write_report
+from vidgan.run.directory import DataRecord, RunDirectory
 from vidgan.run.tiny import tiny
 from vidgan.spec import to_json
 
@@ -516,6 +517,15 @@ def test_levels_have_charts_of_their_own(tmp_path: Path) -> None:
     for charts_of, value, step in ((first, 1.0, 10), (second, 9.0, 5)):
         (line,) = drawn(charts_of.all("figure", "chart")[0], "generator")
         np.testing.assert_allclose(line, [(step, value)], rtol=0.01)
+
+
+def test_what_to_measure_data_by_that_no_oracle_knows(tmp_path: Path) -> None:
+    run = RunDirectory.create(
+        tmp_path / "run", demo(), DataRecord("data/mine", tuple("abcdefgh"), 99, "0"), []
+    )
+    (said,) = Page.read(write_report(run.path)).section("Results").all("p", "missing")
+    assert f"vidgan evaluate {run.path} --protocol frechet-frames-efficientnet-lite0" in said.text
+    assert "vidgan[features]" in said.text
 
 
 def test_early_run_says_what_is_missing_and_how_to_make_it(tmp_path: Path) -> None:
