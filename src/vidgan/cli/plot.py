@@ -19,18 +19,24 @@ from vidgan.cli.shared import (
     Weights,
     at_least,
     check_format,
+    file_to_write,
+    is_run,
     refuse_idle,
     say,
 )
+from vidgan.data.window import check_usable
 from vidgan.errors import UserError, did_you_mean
 from vidgan.evaluation.metrics.frames import psnr
 from vidgan.models.cascade import below_of
 from vidgan.models.level import view_below
 from vidgan.names import tell
+from vidgan.presets import preset
 from vidgan.report.compare import over_training
 from vidgan.report.figures import best_of, check_target, save, spectra, truncation
 from vidgan.report.words import number
+from vidgan.run.data import data_of_run, open_data
 from vidgan.run.directory import RunDirectory
+from vidgan.run.experiment import window_of
 from vidgan.sample.model import Model, unrolled
 from vidgan.sample.video_io import (
     Row,
@@ -42,6 +48,7 @@ from vidgan.sample.video_io import (
     write_clip,
     write_image,
 )
+from vidgan.sample.views import left_aligned, picture_of, seen_by_discriminators, side_by_side
 
 
 def run(args: list[str]) -> int:
@@ -328,11 +335,69 @@ def decibels(given: Tensor, output: Tensor) -> float:
     return float(np.mean(psnr(*pairs)))
 
 
+@option_set
+class Views(Code):
+    """Shows what each discriminator sees of real clips (Luc et al. 2020, Figure 1): a row per discriminator.
+
+    Several experiments stand side by side and show the same clips where they take as many frames. Pixels are those that
+    the discriminators see, so sizes can be compared.
+    """
+
+    experiments: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PRESET|RUN ...")]
+    """presets, runs or experiments of one's own"""
+    out: Path
+    """file to write: .png"""
+    data: str | None = None
+    """the clips (those of the first run)"""
+    clips: int = 1
+    """clips, below each other"""
+    columns: int = 16
+    """most frames of a row, evenly from first to last"""
+    seed: int = 0
+    """which clips, frames and crops"""
+
+
+def views(args: list[str]) -> Path:
+    """What each discriminator sees of real clips."""
+    options = parse(Views, "plot views", args)
+    at_least("--clips", options.clips, 1, 100)
+    at_least("--columns", options.columns, 1)
+    file_to_write(options.out, ".png")
+    if not options.experiments:
+        raise UserError("name at least one PRESET or RUN")
+    first = Path(options.experiments[0])
+    if options.data is None and not is_run(first):
+        raise UserError(f"{first} is no run, which would know its data: name clips by --data")
+    blocks, words = [], []
+    for name in options.experiments:
+        run = RunDirectory.open(Path(name)) if is_run(Path(name)) else None
+        experiment = preset(name) if run is None else run.experiment
+        if options.data is None:
+            dataset = data_of_run(RunDirectory.open(first), None)
+        else:
+            dataset = open_data(options.data, experiment)
+        for index in experiment.rounds:
+            check_usable(dataset, window_of(experiment, index))
+        seen = seen_by_discriminators(experiment, dataset, options.clips, options.seed)
+        blocks.append(
+            left_aligned([picture_of(seen, clip, options.columns) for clip in range(options.clips)])
+        )
+        words += [
+            f"{experiment.name}, from top to bottom:",
+            *(f"  {each.name} ({each.size})" for each in seen),
+        ]
+    write_image(options.out, side_by_side(blocks))
+    for line in words:
+        tell(line)
+    return options.out
+
+
 KINDS: dict[str, Callable[[list[str]], Path]] = {
     "curves": curves,
     "truncation": truncation_curve,
     "futures": futures,
     "spectra": power_spectra,
     "levels": levels,
+    "views": views,
 }
 """What there is to draw: each draws by the words of its command, and tells which file it wrote."""

@@ -74,6 +74,13 @@ class JointLevels(AdversarialLevel):
             for name, draw in level.draws(clips, rng).items()
         }
 
+    def views(self, batch: DiscriminatorInput, draws: dict[str, Tensor]) -> dict[str, Tensor]:
+        found: dict[str, Tensor] = {}
+        for index, (level, seen) in enumerate(zip(self.levels, levels_of(batch), strict=True)):
+            own = {name: draws[joint_name(index, name)] for name in level.discriminators}
+            found |= {joint_name(index, name): view for name, view in level.views(seen, own).items()}
+        return found
+
     def generate_fake(
         self,
         real: DiscriminatorInput,

@@ -143,6 +143,10 @@ class AdversarialLevel(nn.Module, ABC):
         """Every discriminator's random numbers for ``clips`` clips."""
 
     @abstractmethod
+    def views(self, batch: DiscriminatorInput, draws: dict[str, Tensor]) -> dict[str, Tensor]:
+        """What each discriminator sees of a batch (B T' C' H' W')."""
+
+    @abstractmethod
     def generate_fake(
         self,
         real: DiscriminatorInput,
@@ -235,6 +239,11 @@ class Level(AdversarialLevel):
         return {
             name: self.discriminator(name).spec.view.draw(clips, self.clip_shape, rng)
             for name in self.discriminators
+        }
+
+    def views(self, batch: DiscriminatorInput, draws: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {
+            name: self.discriminator(name).spec.view.apply(batch, draws[name]) for name in self.discriminators
         }
 
     def condition(self, real: DiscriminatorInput, below: Tensor | None) -> Conditioning:

@@ -21,13 +21,16 @@ from vidgan.run.directory import RunDirectory
 from vidgan.run.experiment import StandingStatisticsSpec, TrainingSpec, whole_window, window_of
 from vidgan.sample.sampler import Sampler, at_once
 from vidgan.sample.standing import statistics_of_level
-from vidgan.sample.video_io import Videos, grid, to_bytes, under, write_clip
+from vidgan.sample.video_io import Videos, grid, to_bytes, under, write_clip, write_image
+from vidgan.sample.views import picture_of, seen_by_discriminators
 from vidgan.seeds import derive
 
 COLUMNS = 8
 ROWS = 4
 REALS, REAL_CLASSES = 4, 16
 """Real clips of each class, and classes that have some."""
+VIEW_COLUMNS = 12
+"""frames in a row of what discriminators see"""
 FPS = 8
 """Frames per second of previews; slow enough to see motion in short clips."""
 
@@ -101,6 +104,18 @@ def write_real_clips(run: RunDirectory, dataset: Dataset) -> None:
 def real_folder(run: RunDirectory) -> Path:
     """Where real clips are, in a folder per class."""
     return run.samples / "real"
+
+
+def write_views(run: RunDirectory, dataset: Dataset) -> None:
+    """Write ``samples/views.png``, what each discriminator sees of a clip of the data, unless it is there."""
+    path = run.samples / "views.png"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        seed = derive(run.experiment.training.seed, "previews")
+        with contextlib.suppress(UserError):  # who trains on it is told
+            seen = seen_by_discriminators(run.experiment, dataset, 1, seed)
+            write_json(path.with_suffix(".json"), {"rows": [f"{each.name} ({each.size})" for each in seen]})
+            write_image(path, picture_of(seen, 0, VIEW_COLUMNS))
 
 
 def preview_path(run: RunDirectory, index: int, step: int) -> Path:

@@ -17,7 +17,7 @@ from vidgan.run.directory import RunDirectory
 from vidgan.run.distributed import Replicas
 from vidgan.run.experiment import Experiment
 from vidgan.run.logs import seconds_logged
-from vidgan.sample.previews import write_previews, write_real_clips
+from vidgan.sample.previews import write_previews, write_real_clips, write_views
 from vidgan.tensor_file import State
 from vidgan.train.monitor import Monitor
 from vidgan.train.state import TrainState
@@ -189,8 +189,10 @@ class Previews(Callback):
 
     def on_step(self, trainer: TrainContext, scalars: Mapping[str, Tensor]) -> None:
         state = trainer.state
-        if not self._has_real and not trainer.experiment.levels[0].context_frames:
-            write_real_clips(self.run, trainer.dataset)  # not before: a first step may fail and leave no run
+        if not self._has_real:  # not before: a first step may fail and leave no run
+            if not trainer.experiment.levels[0].context_frames:
+                write_real_clips(self.run, trainer.dataset)
+            write_views(self.run, trainer.dataset)
             self._has_real = True
         if trainer.ending or state.steps % trainer.experiment.reporting.samples == 0:
             index, generators = state.index, state.generators()
