@@ -70,6 +70,14 @@ class MotionSample(NamedTuple):
     """speed (pixels per frame) at which colours are full"""
 
 
+class ViewSample(NamedTuple):
+    """What each discriminator sees of a clip of the data."""
+
+    picture: Picture
+    rows: Sequence[str]
+    """what they are, from top to bottom"""
+
+
 class ClassClips(NamedTuple):
     """Generated and real clips of a class."""
 
@@ -89,6 +97,7 @@ class Collected(NamedTuple):
     fixed: Sequence[FixedSample]
     motion: MotionSample | None
     """the newest"""
+    views: ViewSample | None
     classes: Sequence[ClassClips]
     finished: Sequence[int]
     """levels that are trained to their end"""
@@ -121,6 +130,7 @@ def collect(path: Path) -> Collected:
         metrics,
         sorted(fixed, key=lambda sample: (sample.level, sample.step)),
         newest_motion(run.samples / "motion", problems),
+        views_of(run.samples / "views.png", problems),
         list(class_clips(run, problems)),
         finished_levels(run.manifest),
         problems,
@@ -137,6 +147,16 @@ def newest_motion(folder: Path, problems: list[str]) -> MotionSample | None:
         if step and fastest is not None and (picture := read_picture(file, problems)):
             return MotionSample(int(step[1]), picture, fastest)
     return None
+
+
+def views_of(file: Path, problems: list[str]) -> ViewSample | None:
+    """What discriminators see, if training has written it and it can be read."""
+    facts = value_in(file.with_suffix(".json")) if file.exists() else None
+    rows = facts.get("rows") if isinstance(facts, dict) else None
+    if not isinstance(rows, list) or not all(isinstance(row, str) for row in rows):
+        return None
+    picture = read_picture(file, problems)
+    return None if picture is None else ViewSample(picture, rows)
 
 
 def read_log(path: Path, problems: list[str]) -> list[dict[str, Any]]:

@@ -107,6 +107,7 @@ def page(shown: Collected, refresh: int | None = None) -> str:
             classes=affordable(shown.classes),
             class_count=len(shown.classes),
             motion=shown.motion,
+            views=shown.views,
             warps=experiment.levels[0].context_frames > 0 and experiment.levels[0].generator.warps,
             columns=column_classes(shown),
             results=results,
