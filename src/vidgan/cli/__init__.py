@@ -17,6 +17,7 @@ VERBS = {
     "train": "train an experiment on a dataset; --resume continues exactly",
     "sample": "make videos, or --interpolate between two of them",
     "predict": "continue a video with a frame-conditional model",
+    "export": "write a model as one file for other programs: torch or ONNX",
     "evaluate": "measure a model or videos by a protocol; look for copied clips",
     "compare": "show results side by side, unlike ones apart",
     "plot": "draw curves, truncation, futures, spectra or levels",

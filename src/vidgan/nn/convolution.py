@@ -57,7 +57,9 @@ def convolution_like(x: Tensor, weight: Tensor, padding: int) -> Callable[[Tenso
     """
     outputs, inputs, size, _ = weight.shape
     cells = x.shape[0] * x.shape[2] * x.shape[3]
-    if x.device.type == "cpu" and size > 1 and cells <= outputs and inputs * outputs >= LEAST_WEIGHTS:
+    suits = size > 1 and inputs * outputs >= LEAST_WEIGHTS
+    # A graph that is exported is for batches of any size.
+    if x.device.type == "cpu" and suits and not torch.compiler.is_exporting() and cells <= outputs:
         matrix = weight.flatten(1)
 
         def product(frames: Tensor, bias: Tensor | None) -> Tensor:
