@@ -1,10 +1,12 @@
 """The best checkpoint: which it is, that it is kept, when training ends for it, and how it is asked for."""
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import torch
 from torch import Tensor
 
 import catalog
@@ -13,7 +15,8 @@ from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
 from vidgan.evaluation.evaluated import ModelSamples
 from vidgan.evaluation.protocols import ALL
 from vidgan.run.best import Best, best_of
-from vidgan.run.checkpoints import steps_of
+from vidgan.run.checkpoints import checkpoint_path, parameters_hash, steps_of
+from vidgan.run.checkpoints import load as load_state
 from vidgan.run.directory import RunDirectory
 from vidgan.run.logs import read_lines
 from vidgan.sample.load import load_run
@@ -183,7 +186,7 @@ def test_what_cannot_be_is_said(tmp_path: Path, capsys: Capture) -> None:
     load_run(RunDirectory.open(out))
 
 
-def test_only_the_top_level_is_measured_and_against_what_is_named(
+def test_every_level_is_measured_and_against_what_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     experiment = catalog.experiments()["demo-cascade"]
@@ -208,7 +211,67 @@ def test_only_the_top_level_is_measured_and_against_what_is_named(
         )
         assert trainer.fit(steps=1)
         expected = trainer.dataset if against is None else other
-        assert seen == [(1, 2, expected, 2)]
+        assert seen == [(1, 1, expected, 2), (1, 2, expected, 2)]
+
+
+@pytest.mark.slow
+def test_each_level_ends_by_its_own_results_and_its_best_feeds_the_next(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Level 1 is best at step 2, ends at 4 and feeds level 2 as it was at 2, in training, resuming and sampling."""
+    values = iter([1.0, 2.0, 5.0, 4.0, 3.0])
+
+    def evaluate_by(samples: ModelSamples, *args: Any) -> list[Number]:
+        *_, log, marks = args
+        value = next(values)
+        log.append(result(samples.step, value, **marks, **samples.marks))
+        return [Number(value)]
+
+    monkeypatch.setattr(validate, "evaluate_by", evaluate_by)
+    out = tmp_path / "run"
+    command = [
+        "train",
+        "demo-cascade",
+        "--tiny",
+        "--data",
+        "synthetic",
+        "--workers",
+        0,
+        "--steps",
+        6,
+        *SELDOM,
+    ]
+    command += [*EVALUATED, "--reporting.best.patience", 1, "--out", out]
+    said = vidgan(capsys, *command)
+    assert said.status == 0, said.err
+    assert "1 evaluations in a row were no better: level 1 ends" in said.out
+    assert "level 1 feeds the levels above it as it was at step 2, its best" in said.out
+    run = RunDirectory.open(out)
+    lines = read_lines(run.metrics.path)
+    assert [(line.get("level"), line["step"]) for line in lines] == [
+        (1, 2),
+        (1, 4),
+        (None, 2),
+        (None, 4),
+        (None, 6),
+    ]
+    assert steps_of(run.checkpoints, 1) == [2, 4]
+    assert steps_of(run.checkpoints, 2)[-1] == 6
+    best = load_state(checkpoint_path(run.checkpoints, 1, 2)).tensors
+    low = dict(load_run(run).generators[0].named_parameters())
+    assert all(torch.equal(low[name], best[f"average/{name}"]) for name in low)
+    first, second = json.loads(run.manifest.read_text())
+    assert (first["checkpoint"], second["checkpoint"]) == (
+        "level1-step00000002.safetensors",
+        "level2-step00000006.safetensors",
+    )
+    assert second["below"] == [parameters_hash(load_run(run).generators[0])]
+    again = vidgan(capsys, *command, "--resume")
+    assert again.status == 0, again.err
+    assert "level 2 is finished at step 6" in again.out
+    alone = load_run(run, level=1)
+    assert alone.step == 4, "asked for by itself, the newest is the last"
+    assert load_run(run, "best", level=1).step == 2
 
 
 def test_a_step_that_measures_nothing_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,7 +68,6 @@ def test_sample(
         ),
         (("evaluate", "RUN", "--protocol", "frechet-random", "--copy-last", "--sigma", 0.5), "--sigma"),
         (("evaluate", "RUN", "--protocol", "frechet-random", "--copy-last", "--runs", 2), "--runs"),
-        (("plot", "curves", "RUN", "--out", "x.svg", "--protocol", "psd", "--level", 1), "--level"),
         (("plot", "levels", "RUN", "--out", "x.png", "--fps", 8), "--fps"),
         (("plot", "levels", "RUN", "--out", "x.mp4", "--columns", 10), "--columns"),
         (("report", "RUN", "--every", 3), "--every"),

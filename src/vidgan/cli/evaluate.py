@@ -97,7 +97,7 @@ class Options(Measuring):
 
 
 OF_A_MODEL: Mapping[str, object] = {
-    **dict.fromkeys(("sigma", "threshold", "runs", "statistics_sigma")),
+    **dict.fromkeys(("sigma", "threshold", "runs", "statistics_sigma", "level")),
     **{"classes": (), "raw": False, "checkpoint": "last", "random_window": False},
 }
 """options that mean nothing for finished videos, and their defaults"""
@@ -125,7 +125,8 @@ def measured(options: Measuring, args: Sequence[str]) -> list[dict[str, Any]]:
     replicas = join_replicas()
     shares = Shares(replicas.rank, replicas.size, replicas.wait)
     device = options.place
-    opening = Opening(options.checkpoint, options.raw, device, statistics_sigma=options.statistics_sigma)
+    sigma, level = options.statistics_sigma, options.level
+    opening = Opening(options.checkpoint, options.raw, device, statistics_sigma=sigma, level=level)
     evaluated, real, log = sides_of(options, opening)
     if options.classes:
         chosen = {

@@ -118,8 +118,8 @@ class Curves(Figure):
     """results of vidgan evaluate, a plot each"""
     scalar: tuple[str, ...] = ()
     """logged values such as loss/generator, a plot each"""
-    level: int = 1
-    """level of a cascade whose log is read for --scalar, from 1"""
+    level: int | None = None
+    """level of a cascade, from 1 (of results the last, of logs the first)"""
 
 
 def curves(args: list[str]) -> Path:
@@ -129,9 +129,8 @@ def curves(args: list[str]) -> Path:
         raise UserError("name at least one RUN")
     if not options.protocol and not options.scalar:
         raise UserError("say what to draw: --protocol NAME for results, --scalar NAME for logged values")
-    at_least("--level", options.level, 1)
-    if not options.scalar:
-        refuse_idle(args, "without --scalar, whose log it chooses", "--level")
+    if options.level is not None:
+        at_least("--level", options.level, 1)
     check_target(options.out)
     runs = [RunDirectory.open(Path(path)) for path in options.runs]
     plots, notes = over_training(runs, options.protocol, options.scalar, options.level)

@@ -54,6 +54,8 @@ class Weights(Device):
     """best, last or a step"""
     raw: bool = False
     """raw weights instead of their moving average"""
+    level: int | None = None
+    """of a cascade: its first levels alone, up to this one, which may be all that is trained yet (all)"""
     statistics_sigma: float | None = None
     """sigma of standing statistics (the samples' own)"""
 
@@ -71,8 +73,8 @@ class Weights(Device):
         if not record.is_file():
             run = RunDirectory.open(path)
             given = given_frames(run, None if data is None else data_of_run(run, data))
-            sigma = self.statistics_sigma
-            return load_run(run, self.checkpoint, self.raw, self.place, run.statistics, given, sigma)
+            sigma, level = self.statistics_sigma, self.level
+            return load_run(run, self.checkpoint, self.raw, self.place, run.statistics, given, sigma, level)
         dataset = None if data is None else open_data(data, preset(str(record)))
         with warnings_said():
             return load(
@@ -83,6 +85,7 @@ class Weights(Device):
                 self.device,
                 data=dataset,
                 statistics_sigma=self.statistics_sigma,
+                level=self.level,
             )
 
     def model_from_noise(self, path: Path) -> Model:

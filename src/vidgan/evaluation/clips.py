@@ -4,7 +4,7 @@ import functools
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from vidgan.errors import UserError, some
 from vidgan.evaluation.metrics.frames import copy_last
 from vidgan.evaluation.protocols.base import Draw, EvaluationBatch, Sampling
 from vidgan.models.cascade import below_of
-from vidgan.models.level import view_below
+from vidgan.models.level import resize, view_below
 from vidgan.run.checkpoints import weights_hash
 from vidgan.run.directory import code_of
 from vidgan.run.experiment import Experiment, StandingStatisticsSpec
@@ -68,6 +68,7 @@ class DataClips(Clips):
     Args:
         only: classes that are drawn from, by name; none: all.
         shape: height and width to which whole frames are squashed, instead of cutting out the middle square.
+        view: what a lower level of a cascade sees of the clips; None: themselves.
 
     Attributes:
         left_out: videos without room for a clip.
@@ -86,8 +87,9 @@ class DataClips(Clips):
         seed: int,
         only: Sequence[str] = (),
         shape: tuple[int, int] | None = None,
+        view: "View | None" = None,
     ) -> None:
-        self.shape = shape
+        self.shape, self.view = shape, view
         self.dataset, self.window, self.draw, self.seed = dataset, window, draw, seed
         self.classes, self.only = dataset.classes, tuple(only)
         if unknown := [name for name in only if name not in dataset.classes]:
@@ -159,6 +161,7 @@ class DataClips(Clips):
             "stamp": stamp(self.dataset),
             "window": to_json(self.window),
             "fit": "shorter side resized, longer cropped" if self.shape is None else list(self.shape),
+            **({} if self.view is None else {"view": list(self.view)}),
             "draw": to_json(self.draw),
             "seed": self.seed if self.draw.shuffled or self.draw.random_start else None,
             "only": list(self.only),
@@ -169,7 +172,8 @@ class DataClips(Clips):
         videos, labels = [], []
         for n in numbers:
             index, number = self.chosen[n]
-            videos.append(self._window(index, self._start(index, number)))
+            video = self._window(index, self._start(index, number))
+            videos.append(video if self.view is None else self.view.of(video))
             labels.append(self.dataset.info(index).label)
         return EvaluationBatch(np.stack(videos), np.asarray(labels, np.int64))
 
@@ -188,6 +192,34 @@ class DataClips(Clips):
         """Clips that are stored larger than they are measured, and so are resized once more."""
         sides = (min(self.dataset.info(index)[2:]) for index, _ in self.chosen)
         return sum(side > self.window.size for side in sides)
+
+
+class View(NamedTuple):
+    """What a lower level of a cascade sees of a real clip: smaller frames, brought down level by level."""
+
+    sizes: tuple[int, ...]
+    """pixels, one after another"""
+    smooth: bool
+    """bilinear with antialiasing (CVG) instead of nearest (SSW-GAN, 3.1)"""
+
+    @property
+    def name(self) -> str:
+        """Of the filter."""
+        return "bilinear" if self.smooth else "nearest"
+
+    def of(self, video: Frames) -> Frames:
+        """The view of a clip (T, H, W, 3), rounded to bytes."""
+        clip = to_float(torch.from_numpy(video[None]))
+        for size in self.sizes:
+            clip = resize(clip, size, self.smooth)
+        return to_bytes(clip).numpy()[0]
+
+
+def view_of(experiment: Experiment) -> View | None:
+    """What a model's top level sees of the data; None: clips of its own size."""
+    if not experiment.above:
+        return None
+    return View((*experiment.above[1:], experiment.size), experiment.smooth_views)
 
 
 def order_of(dataset: Dataset, draw: Draw, seed: int, only: Sequence[str] = ()) -> list[int]:

@@ -35,6 +35,7 @@ from vidgan.evaluation.clips import (
     codec_of,
     order_of,
     statistics_of,
+    view_of,
 )
 from vidgan.evaluation.protocols.base import OF_GIVEN, Draw, Protocol, Subject
 from vidgan.evaluation.protocols.metrics import BestFuture
@@ -95,6 +96,11 @@ class Evaluated(ABC):
         """Generator updates of the model; None where there is none."""
         return None
 
+    @property
+    def marks(self) -> dict[str, Any]:
+        """Further fields of a result's line."""
+        return {}
+
     @abstractmethod
     def subject(self, real: Dataset | None) -> Subject:
         """What a protocol may refuse."""
@@ -140,6 +146,11 @@ class OfExperiment(Evaluated):
     def __init__(self, experiment: Experiment, classes: tuple[str, ...], place: Path | None) -> None:
         self.experiment, self.classes, self.place = experiment, classes, place
         self.context = experiment.levels[0].context_frames
+
+    @property
+    def marks(self) -> dict[str, Any]:
+        """The level (from 1), where it is not the run's last: steps are those of a level."""
+        return {"level": len(self.experiment.levels)} if self.experiment.above else {}
 
     def subject(self, real: Dataset | None) -> Subject:
         return subject_of(self.experiment, self.classes, real)
@@ -187,8 +198,9 @@ class OfExperiment(Evaluated):
                 count, drawn = given.count, given.drawn
         if real is not None and metric.needs_real:
             assert protocol.real is not None
-            window = WindowSpec(size=whole.size, frames=frames, stride=stride)
-            against = DataClips(real, window, protocol.real, protocol.seed, only)
+            window = WindowSpec(size=self.experiment.data_size, frames=frames, stride=stride)
+            view = view_of(self.experiment)
+            against = DataClips(real, window, protocol.real, protocol.seed, only, view=view)
             drawn = against.drawn
         filled = protocol.replace(
             real=drawn,
@@ -197,6 +209,7 @@ class OfExperiment(Evaluated):
                 whole=made,
                 stride=stride,
                 size=whole.size,
+                view=None if against is None or against.view is None else against.view.name,
                 classes=only,
                 real_codec=None if real is None else codec_of(real),
                 fake_codec="none",

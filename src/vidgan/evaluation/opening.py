@@ -41,6 +41,8 @@ class Opening(NamedTuple):
     """folder for standing statistics that are taken anew; None: in memory"""
     statistics_sigma: float | None = None
     """deviation of the noise of standing statistics; None: as the experiment says"""
+    level: int | None = None
+    """of a cascade, its first levels alone, up to this one (from 1); None: all"""
 
 
 def open_sides(
@@ -77,8 +79,8 @@ def open_sides(
 
 
 def _samples(model: Model, place: Path | None, real: Real | None) -> tuple[Evaluated, Dataset | None]:
-    whole = whole_window(model.experiment)
-    return ModelSamples.of(model, place), None if real is None else open_real(real, whole.size, whole.span)
+    size, span = model.experiment.data_size, whole_window(model.experiment).span
+    return ModelSamples.of(model, place), None if real is None else open_real(real, size, span)
 
 
 def open_beside(
@@ -112,10 +114,11 @@ def open_run(run: RunDirectory, real: Real | None, opening: Opening) -> tuple[Mo
     given = given_frames(run, dataset if dataset.fingerprint == run.data.fingerprint else None)
 
     def model() -> Model:
-        sigma = opening.statistics_sigma
-        return load_run(run, opening.checkpoint, opening.raw, opening.device, opening.cache, given, sigma)
+        _, raw, device, cache, sigma, level = opening
+        return load_run(run, opening.checkpoint, raw, device, cache, given, sigma, level)
 
-    experiment = run.experiment.with_statistics(opening.statistics_sigma)
+    experiment = run.experiment.up_to(opening.level or len(run.experiment.levels))
+    experiment = experiment.with_statistics(opening.statistics_sigma)
     return ModelSamples(experiment, run.class_names, model, run.path), dataset
 
 

@@ -203,7 +203,7 @@ def measured_by(
         versions=versions(),
         when=now(),
         seconds=round(time.monotonic() - began, 2),
-        marks=marks,
+        marks={**evaluated.marks, **marks},
     )
     return result, measured.folders
 

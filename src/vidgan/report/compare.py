@@ -10,6 +10,7 @@ from vidgan.errors import UserError
 from vidgan.report.collect import finite
 from vidgan.report.figures import Curve, Plot, Point
 from vidgan.report.words import count, number
+from vidgan.run.best import lower
 from vidgan.run.directory import RunDirectory
 from vidgan.run.logs import read_results, read_ticks
 from vidgan.spec import differences, to_json
@@ -33,10 +34,12 @@ class Group(NamedTuple):
 
 
 def over_training(
-    runs: Sequence[RunDirectory], protocols: Sequence[str], scalars: Sequence[str], level: int = 1
+    runs: Sequence[RunDirectory], protocols: Sequence[str], scalars: Sequence[str], level: int | None = None
 ) -> tuple[list[Plot], list[str]]:
-    """A plot per protocol and per logged scalar of ``level``, with a curve per group of runs (Clark et al. 2019,
-    Figure 7), and words about results that were left out.
+    """A plot per protocol and per logged scalar, with a curve per group of runs (Clark et al. 2019, Figure 7), and
+    words about results that were left out.
+
+    Of a cascade those of ``level``, from 1; None: results of the last, logs of the first.
 
     Raises:
         UserError: if a run has no value, or the runs of a group share no step.
@@ -45,11 +48,11 @@ def over_training(
     everything = [run for each in groups for run in each.runs]
     plots, notes = [], []
     for name in protocols:
-        values, said = measured(everything, name)
+        values, said = measured(everything, name, level)
         plots.append(Plot(name, "step", "value", group_curves(name, groups, values)))
         notes += said
     for name in scalars:
-        values = logged(everything, name, level)
+        values = logged(everything, name, level or 1)
         plots.append(Plot(name, "step", "logged value", group_curves(name, groups, values)))
     return plots, notes
 
@@ -90,8 +93,12 @@ def without_seed(run: RunDirectory) -> Any:
     return data | {"training": training}
 
 
-def measured(runs: Sequence[RunDirectory], protocol: str) -> tuple[list[Values], list[str]]:
+def measured(
+    runs: Sequence[RunDirectory], protocol: str, level: int | None = None
+) -> tuple[list[Values], list[str]]:
     """Each run's results by ``protocol``, and words about lines that cannot be compared with them.
+
+    Of a cascade those of ``level``, from 1; None: the last.
 
     Results count only if all their settings but the seed agree; of several kinds the most frequent is taken. Results
     of one run and step under several seeds are averaged.
@@ -101,6 +108,7 @@ def measured(runs: Sequence[RunDirectory], protocol: str) -> tuple[list[Values],
         for place, run in enumerate(runs)
         for line in read_results(run.metrics.path)
         if line.get("protocol") == protocol
+        and line.get("level") == lower(run, level)
         and finite(line.get("value")) is not None
         and line.get("step") is not None
     ]

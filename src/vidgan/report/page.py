@@ -89,7 +89,8 @@ def page(shown: Collected, refresh: int | None = None) -> str:
     run, experiment = shown.run, shown.run.experiment
     results: dict[str, list[Mapping[str, Any]]] = {}
     for line in shown.metrics:
-        results.setdefault(str(line["protocol"]), []).append(line)
+        of = f", level {line['level']}" if "level" in line else ""
+        results.setdefault(f"{line['protocol']}{of}", []).append(line)
     return (
         environment()
         .get_template("page.html")

@@ -22,12 +22,19 @@ class Best(NamedTuple):
     """evaluations after it, none of them better"""
 
 
-def best_of(lines: Sequence[Mapping[str, Any]], before: int | None = None) -> Best | None:
+def best_of(
+    lines: Sequence[Mapping[str, Any]], before: int | None = None, level: int | None = None
+) -> Best | None:
     """The best of a run's own evaluations, of all or of those of steps ``before`` one; None where there is none.
 
+    ``level`` is that of a cascade whose evaluations count; None: the top one, whose results do not name it.
     Those made by the newest one's protocol and settings count; of equal results the first is the best.
     """
-    own = [line for line in lines if line.get("during") == DURING and "larger_is_better" in line]
+    own = [
+        line
+        for line in lines
+        if line.get("during") == DURING and "larger_is_better" in line and line.get("level") == level
+    ]
     if not own:
         return None
     alike = [
@@ -42,9 +49,24 @@ def best_of(lines: Sequence[Mapping[str, Any]], before: int | None = None) -> Be
     return Best(int(line["step"]), str(line["protocol"]), float(line["value"]), len(alike) - 1 - place)
 
 
-def best_of_run(run: RunDirectory, before: int | None = None) -> Best | None:
-    """:func:`best_of` the run's results."""
-    return best_of(read_results(run.metrics.path), before)
+def best_of_run(run: RunDirectory, before: int | None = None, level: int | None = None) -> Best | None:
+    """:func:`best_of` the run's results; ``level`` counts from 1, and None is the top one."""
+    return best_of(read_results(run.metrics.path), before, lower(run, level))
+
+
+def lower(run: RunDirectory, level: int | None) -> int | None:
+    """How results name a level of the run: not at all, if it is the top one."""
+    return None if level == len(run.experiment.levels) else level
+
+
+def fed_by(run: RunDirectory, level: int) -> int | None:
+    """The step of the checkpoint of ``level`` (from 1) that feeds the levels above it; None: the last.
+
+    Our choice: where a run measures its levels while it trains, the best one. CVG stops early "if the metrics for a
+    model stop improving" and does not say which weights it takes then.
+    """
+    best = best_of_run(run, None, level)
+    return best.step if best is not None and best.step in steps_of(run.checkpoints, level) else None
 
 
 class CheckpointRetention:
@@ -80,10 +102,8 @@ class CheckpointRetention:
         return kept if onset is None else kept | self._from_before(onset)
 
     def best(self, before: int | None = None) -> int | None:
-        """Step of the best checkpoint, on the level that is evaluated; of all or of those ``before`` a step."""
-        if self.level < len(self.run.experiment.levels):
-            return None
-        best = best_of_run(self.run, before)
+        """Step of the level's best checkpoint, of all or of those ``before`` a step."""
+        best = best_of_run(self.run, before, self.level)
         return None if best is None else best.step
 
     def words(self, alarm: Mapping[str, Any]) -> str:

@@ -274,29 +274,41 @@ def require_steps(run: RunDirectory, experiment: Experiment) -> None:
 def cut_logs(run: RunDirectory) -> None:
     """Drop what was logged after each level's newest whole checkpoint: those steps will be made again.
 
-    Evaluations up to the top level's checkpoint stay: training does not write them anew.
+    Evaluations up to the checkpoint of their level stay: training does not write them anew.
     """
     newest = [latest(run.checkpoints, index + 1) for index in range(len(run.experiment.levels))]
     steps = [0 if found is None else int(found.state.facts["step"]) for found in newest]
     made = dict(enumerate(steps, 1))
     run.log.cut(lambda line: not fits(line, PLACE) or line["step"] <= made.get(line["level"], 0))
-    run.metrics.cut(lambda line: type(line.get("step")) is not int or line["step"] <= steps[-1])
+    top = len(steps)  # whose results do not name a level
+    run.metrics.cut(
+        lambda line: type(line.get("step")) is not int or line["step"] <= made.get(line.get("level", top), 0)
+    )
 
 
-def write_manifest(run: RunDirectory, levels: Sequence[FrozenLevel]) -> None:
-    """Write by hash which weights and statistics stand for each finished level, and which fed it."""
+def write_manifest(run: RunDirectory, levels: Sequence[FrozenLevel], fed: Sequence[int | None]) -> None:
+    """Write by hash which weights and statistics stand for each finished level, and which fed it.
+
+    Args:
+        fed: steps of the checkpoints that they are from; None: the newest.
+    """
     experiment = run.experiment
-    held = [latest(run.checkpoints, experiment.round_of(index) + 1) for index in range(len(levels))]
+    held = []
+    for index, step in enumerate(fed):
+        number = experiment.round_of(index) + 1
+        found = latest(run.checkpoints, number) if step is None else None
+        path = found.path if found is not None else step and checkpoint_path(run.checkpoints, number, step)
+        held.append(path.name if path else None)
     generators = [level.generator for level in levels]
     entries = []
-    for index, (level, found) in enumerate(zip(levels, held, strict=True)):
+    for index, (level, name) in enumerate(zip(levels, held, strict=True)):
         assert isinstance(level.statistics, StandingStatistics)
         feeds = index < len(experiment.levels) - 1 and not experiment.joint
         averaged = experiment.below_averaged if feeds else experiment.training.average is not None
         entries.append(
             {
                 "level": index + 1,
-                "checkpoint": None if found is None else found.path.name,
+                "checkpoint": name,
                 "averaged": averaged,
                 "weights": weights_hash(level.generator),
                 "statistics": statistics_hash(level.statistics.table),

@@ -28,7 +28,7 @@ def open_data(source: Data, experiment: Experiment, seed: int = 0) -> Dataset:
         UserError: if there is no usable dataset.
     """
     if isinstance(source, str):
-        return open_fitting(source, experiment.size, whole_window(experiment).span, seed)
+        return open_fitting(source, experiment.data_size, whole_window(experiment).span, seed)
     return open_dataset(source)
 
 

@@ -5,7 +5,7 @@ import math
 from collections import Counter
 from typing import NamedTuple, Self
 
-from vidgan.bounds import Count, NotNegative, Number, PartBelowOne, PositivePart, Seed
+from vidgan.bounds import Count, Length, NotNegative, Number, PartBelowOne, PositivePart, Seed
 from vidgan.data.dataset import Dataset
 from vidgan.data.window import WindowSpec
 from vidgan.errors import UserError
@@ -179,7 +179,7 @@ class TrainingSpec(Spec):
 
 
 class BestSpec(Spec):
-    """How a run finds its best checkpoint. On a cascade, that of the top level."""
+    """How a run finds its best checkpoint. Of a cascade every level has one, and those above are fed by the best."""
 
     protocol: str | None = None
     """a protocol of vidgan evaluate; none: the first of those that are evaluated (reporting.evaluate)"""
@@ -242,6 +242,9 @@ class Experiment(Spec):
     joint: bool = False
     """levels are trained together, end to end, on the discriminators that they have (SSW-GAN, H), not one
     after another"""
+    above: tuple[Length, ...] = ()
+    """where these are the first levels of a cascade, on their own: sizes of the levels above them, the top one first;
+    real clips are of that size, and are brought down through all (pixels)"""
     training: TrainingSpec = TrainingSpec()
     reporting: ReportingSpec = ReportingSpec()
 
@@ -273,6 +276,26 @@ class Experiment(Spec):
     def size(self) -> int:
         """Height and width of the finished videos, pixels."""
         return self.levels[-1].size
+
+    @property
+    def data_size(self) -> int:
+        """Height and width of the real clips that levels see views of, pixels."""
+        return (*self.above, self.size)[0]
+
+    def up_to(self, level: int) -> Self:
+        """The first ``level`` levels (from 1) as a model of their own, which sees the data as it does in the cascade.
+
+        Raises:
+            UserError: if there is no such level, or levels are trained together.
+        """
+        if level == len(self.levels):
+            return self
+        if not 1 <= level <= len(self.levels):
+            raise UserError(f"this model has {len(self.levels)} levels, so level is 1 to that, got {level}")
+        if self.joint:
+            raise UserError("levels that are trained together are no models of their own: leave out level")
+        above = (*self.above, *(each.size for each in reversed(self.levels[level:])))
+        return self.replace(levels=self.levels[:level], above=above)
 
     @property
     def rounds(self) -> tuple[int, ...]:
@@ -336,7 +359,8 @@ def window_of(experiment: Experiment, index: int) -> WindowSpec:
     """
     level = experiment.levels[index]
     frames = level.frames if experiment.joint else level.seen_frames
-    return WindowSpec(size=experiment.size, frames=frames, stride=level.stride, flip=experiment.training.flip)
+    size, flip = experiment.data_size, experiment.training.flip
+    return WindowSpec(size=size, frames=frames, stride=level.stride, flip=flip)
 
 
 def longest_span(experiment: Experiment) -> int:

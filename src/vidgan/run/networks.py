@@ -57,5 +57,5 @@ def adversarial_level(experiment: Experiment, index: int) -> AdversarialLevel:
     levels = experiment.levels
     if experiment.joint:
         return JointLevels(levels, experiment.classes)
-    above = [level.size for level in reversed(levels[index + 1 :])]
+    above = [*experiment.above, *(level.size for level in reversed(levels[index + 1 :]))]
     return Level(levels[index], experiment.classes, below_of(levels, index), above)

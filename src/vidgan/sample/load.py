@@ -18,7 +18,7 @@ from vidgan.models.generator import Generator
 from vidgan.names import tell
 from vidgan.nn.layers import undrawn_weights
 from vidgan.run import checkpoints
-from vidgan.run.best import best_of_run
+from vidgan.run.best import best_of_run, fed_by
 from vidgan.run.checkpoints import (
     labels_in,
     latest,
@@ -58,6 +58,7 @@ def load(
     cache: str | Path | None = None,
     data: Dataset | None = None,
     statistics_sigma: float | None = None,
+    level: int | None = None,
 ) -> Model:
     """The model of a run directory, or of a folder that :meth:`Model.save` wrote. Nothing is written into either.
 
@@ -72,6 +73,7 @@ def load(
             ones or were taken anew, as ``model.statistics.taken`` does.
         statistics_sigma: standard deviation of the noise of standing statistics, whatever is sampled with; None: as
             the experiment says, which by default is that of the samples.
+        level: of a cascade's run, its first levels alone, up to this one (from 1), which may be all that it has yet.
 
     Raises:
         UserError: if there is no model, it is damaged, or a frame-conditional one has neither statistics nor data.
@@ -82,13 +84,15 @@ def load(
     place = None if cache is None else Path(cache)
     device = choose_device(device) if device is None or isinstance(device, str) else device
     if (path / RECORD).is_file():
-        if checkpoint != "last" or raw:
+        if checkpoint != "last" or raw or level is not None:
             raise UserError(
-                f"{path} is a saved model, which has one set of weights: leave out checkpoint and raw"
+                f"{path} is a saved model, which has one set of weights: leave out checkpoint, raw and level"
             )
         model = _load_saved(path, device, place, given, statistics_sigma)
     else:
-        model = load_run(RunDirectory.open(path), checkpoint, raw, device, place, given, statistics_sigma)
+        model = load_run(
+            RunDirectory.open(path), checkpoint, raw, device, place, given, statistics_sigma, level
+        )
     if data is None and model.experiment.levels[0].context_frames:
         model.sampler()
         which = "were taken anew, of" if model.statistics.taken else "are the saved ones, of"
@@ -104,11 +108,12 @@ def load_run(
     cache: Path | None = None,
     data: GivenFrames | None = None,
     statistics_sigma: float | None = None,
+    level: int | None = None,
 ) -> Model:
     """The model of an open run; as :func:`load`."""
-    generators, state = load_generators(run, checkpoint, raw)
+    generators, state = load_generators(run, checkpoint, raw, level)
     return Model(
-        run.experiment.with_statistics(statistics_sigma),
+        run.experiment.up_to(len(generators)).with_statistics(statistics_sigma),
         [generator.to(device) for generator in generators],
         run.class_names,
         state.facts["step"],
@@ -160,38 +165,42 @@ def _load_saved(
     )
 
 
-def find_checkpoint(run: RunDirectory, index: int, checkpoint: str | int = "last") -> State:
+def find_checkpoint(
+    run: RunDirectory, index: int, checkpoint: str | int = "last", top: int | None = None
+) -> State:
     """A checkpoint of level ``index`` (from 0).
 
     Args:
         checkpoint: ``last``, the newest that can be read; ``best`` by what the run evaluated while it trained; or the
             step of one. In a cascade the last two are of the top level, and the levels below it are as they fed it.
+        top: the model's last level (from 1); None: the run's.
 
     Raises:
         UserError: if there is no such checkpoint.
     """
-    step = _step_of(run, checkpoint)
-    if step is None or run.experiment.round_of(index) < len(run.experiment.levels) - 1:
-        found = latest(run.checkpoints, run.experiment.round_of(index) + 1)
+    top, number = top or len(run.experiment.levels), run.experiment.round_of(index) + 1
+    step = _step_of(run, checkpoint, top) if number == top else fed_by(run, number)
+    if step is None:
+        found = latest(run.checkpoints, number)
         if found is None:
-            raise UserError(f"{run.path} has no checkpoint of level {index + 1} yet; train it first")
+            there = f", or give --level {index}" if index and not run.experiment.joint else ""
+            raise UserError(f"{run.path} has no checkpoint of level {index + 1} yet; train it first{there}")
         for message in found.broken:
             tell(f"skipped a broken checkpoint: {message}", to=sys.stderr)
         return found.state
-    top = len(run.experiment.levels)
-    known = steps_of(run.checkpoints, top)
+    known = steps_of(run.checkpoints, number)
     if step not in known:
         there = ", ".join(map(str, known)) or "none"
         raise UserError(f"{run.path} has no checkpoint of step {step}; there are: {there}")
-    return load_checkpoint(run.checkpoints, top, step)
+    return load_checkpoint(run.checkpoints, number, step)
 
 
-def _step_of(run: RunDirectory, checkpoint: str | int) -> int | None:
+def _step_of(run: RunDirectory, checkpoint: str | int, level: int) -> int | None:
     """The step of a checkpoint; None for the last."""
     if checkpoint == "last":
         return None
     if checkpoint == "best":
-        best = best_of_run(run)
+        best = best_of_run(run, None, level)
         if best is None:
             raise UserError(
                 f"{run.path} does not know its best checkpoint: it was trained without --reporting.best.protocol "
@@ -204,23 +213,25 @@ def _step_of(run: RunDirectory, checkpoint: str | int) -> int | None:
 
 
 def load_generators(
-    run: RunDirectory, checkpoint: str | int = "last", raw: bool = False
+    run: RunDirectory, checkpoint: str | int = "last", raw: bool = False, level: int | None = None
 ) -> tuple[list[Generator], State]:
     """The generators of all levels, frozen, on the CPU, and the state of the top level's checkpoint.
 
     Args:
         raw: the top level's raw weights instead of their moving average. Those below it are as they fed it.
+        level: the last level (from 1); None: all.
 
     Raises:
         UserError: if a checkpoint is missing or cannot be read, or a level was fed by other weights.
     """
     experiment = run.experiment
+    top = len(experiment.levels) if level is None else len(experiment.up_to(level).levels)
     generators: list[Generator] = []
-    for index in range(len(experiment.levels)):
-        state = find_checkpoint(run, index, checkpoint)
+    for index in range(top):
+        state = find_checkpoint(run, index, checkpoint, top)
         if not experiment.joint:
             require_fed_by(run, state.facts, generators)
-        feeds = index + 1 < len(experiment.levels) and not experiment.joint
+        feeds = index + 1 < top and not experiment.joint
         averaged = experiment.below_averaged if feeds else not raw
         generators.append(load_generator(experiment, index, state, averaged))
     return generators, state

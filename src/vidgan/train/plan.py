@@ -85,7 +85,7 @@ class DryRun:
 
 def made_up_clips(state: TrainState) -> Batch:
     """Random bytes as a process's share of a batch, of every class in turn."""
-    experiment, side = state.experiment, state.experiment.size
+    experiment, side = state.experiment, state.experiment.data_size
     clips = len(evenly(experiment.training.batch.global_batch, state.replicas.size)[state.replicas.rank])
     shape = (clips, window_of(experiment, state.index).frames, side, side, 3)
     video = torch.randint(0, 256, shape, generator=stream(0, "made-up clips"), dtype=torch.uint8)
@@ -226,7 +226,7 @@ def plan_level(experiment: Experiment, index: int) -> LevelPlan:
         base = weights + average + adam
         runs = [peaks(dry_run, clips, live, base) for clips in SIZES]
     spec = experiment.levels[index]
-    clip = 4 * 3 * spec.seen_frames * experiment.size**2
+    clip = 4 * 3 * spec.seen_frames * experiment.data_size**2
     updates = tuple(
         line(name, low, high, clip, flops)
         for name, low, high, flops in zip(

@@ -18,9 +18,11 @@ from vidgan.errors import UserError
 from vidgan.evaluation.protocols import protocol
 from vidgan.models.cascade import FrozenLevel
 from vidgan.names import tell
+from vidgan.run.best import fed_by
 from vidgan.run.checkpoints import (
     cut_logs,
     latest,
+    load_checkpoint,
     require_below_stays,
     require_same_below,
     require_steps,
@@ -339,7 +341,9 @@ class Trainer(TrainContext):
 
     def _write_manifest(self, levels: Sequence[FrozenLevel]) -> None:
         if self.run is not None and self.replicas.is_rank_zero:
-            write_manifest(self.run, levels)
+            last = self.experiment.rounds[-1]
+            steps = [None if index == last else fed_by(self.run, index + 1) for index in range(len(levels))]
+            write_manifest(self.run, levels, steps)
 
     @contextmanager
     def _withdrawn_on_error(self) -> Iterator[None]:
@@ -365,6 +369,7 @@ class Trainer(TrainContext):
         while state is None or (self.finished and not self._is_last(state.index)):
             if state is not None:
                 self._fed.append(self.experiment.steps_of(state.index))
+                self._take_best(state)
                 self.below = self._frozen(state, self.experiment.below_averaged)
                 for level in self.below:
                     level.generator.requires_grad_(False)
@@ -378,6 +383,16 @@ class Trainer(TrainContext):
             self.finished = self._restore(state)
             self._state = state
         return state
+
+    def _take_best(self, state: TrainState) -> None:
+        """Give a finished level the weights that feed the levels above it; see :func:`vidgan.run.best.fed_by`."""
+        if self.run is None:
+            return
+        self.replicas.wait()
+        step = fed_by(self.run, state.index + 1)
+        if step is not None and step != state.steps:
+            state.restore(load_checkpoint(self.run.checkpoints, state.index + 1, step).tensors, step)
+            self.say(f"level {state.index + 1} feeds the levels above it as it was at step {step}, its best")
 
     def _frozen(self, state: TrainState, averaged: bool) -> Sequence[FrozenLevel]:
         """All levels up to the one in training, with standing statistics, which the run keeps."""

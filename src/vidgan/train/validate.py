@@ -21,7 +21,8 @@ from vidgan.train.callbacks import Callback, TrainContext
 
 
 class Validator(Callback):
-    """Measures a run's top level by its own protocols (``reporting.protocols``); results go into ``metrics.jsonl``.
+    """Measures each of a run's levels by its own protocols (``reporting.protocols``); results go into
+    ``metrics.jsonl``.
 
     The first protocol decides which checkpoint is the best.
 
@@ -43,25 +44,42 @@ class Validator(Callback):
     ) -> None:
         self.against, self.resources, self.cache = against, resources, cache
         self.measured: Best | None = None
+        self._left_out: set[int] = set()
 
     def check(self, trainer: TrainContext) -> None:
         """See that the protocols apply, have their weights and get clips enough, before anything is trained.
 
+        A lower level of a cascade, to whose videos one does not apply, is not measured, and that is said.
+
         Raises:
-            UserError: where one does not.
+            UserError: where one does not apply to the top level, or weights are missing.
         """
         if trainer.run is None:
             raise UserError("evaluations while training (reporting.best) are written into a run: give out")
-        asked, names, against = self.protocols_of(trainer), trainer.run.class_names, self.against
-        subject = subject_of(trainer.experiment, names, against or trainer.dataset)
+        asked, names = self.protocols_of(trainer), trainer.run.class_names
+        self.resources.require_use([each.features for each in asked.values()])
+        for each in asked.values():
+            each.features.open(self.resources, names)
+        *lower, top = trainer.experiment.rounds
+        self._check_level(trainer, top, asked)
+        for index in lower:
+            try:
+                self._check_level(trainer, index, asked)
+            except UserError as fault:
+                self._left_out.add(index)
+                trainer.say(f"level {index + 1} is not measured while it trains: {fault}")
+
+    def _check_level(self, trainer: TrainContext, index: int, asked: Mapping[str, Protocol]) -> None:
+        """Raise :class:`UserError` where a protocol does not apply to the videos of a level."""
+        assert trainer.run is not None
+        experiment, against = trainer.experiment.up_to(index + 1), self.against or trainer.dataset
+        subject = subject_of(experiment, trainer.run.class_names, against)
         for each in asked.values():
             each.check(subject)
-        self.resources.require_use([each.features for each in asked.values()])
-        untrained = Model(trainer.experiment, (), names, 0, trainer.labels)
+        untrained = Model(experiment, (), trainer.run.class_names, 0, trainer.labels)
         samples = ModelSamples.of(untrained, trainer.run.path)
         for name, each in asked.items():
-            each.features.open(self.resources, names)
-            samples.sides(name, each, against or trainer.dataset).checked()
+            samples.sides(name, each, against).checked()
 
     def protocols_of(self, trainer: TrainContext) -> dict[str, Protocol]:
         """The protocols of a run by name, with its number of clips; the one that decides comes first."""
@@ -73,14 +91,12 @@ class Validator(Callback):
         self.measured = None
         run, state, replicas = trainer.run, trainer.state, trainer.replicas
         spec = trainer.experiment.reporting.best
-        top = len(trainer.experiment.levels) - 1
-        if run is None or state.index != top or state.steps % spec.every:
+        if run is None or state.index in self._left_out or state.steps % spec.every:
             return
+        experiment = trainer.experiment.up_to(state.index + 1)
         generators = [*(level.generator for level in trainer.below), *state.generators()]
         given, store = GivenFrames.of(trainer.dataset), StatisticsStore(write=run.statistics)
-        model = Model(
-            trainer.experiment, generators, run.class_names, state.steps, trainer.labels, given, store
-        )
+        model = Model(experiment, generators, run.class_names, state.steps, trainer.labels, given, store)
         asked, against = self.protocols_of(trainer), self.against or trainer.dataset
         marks: dict[str, dict[str, Any]] = {name: {"during": DURING} for name in asked}
         decides, *_ = asked
@@ -92,7 +108,7 @@ class Validator(Callback):
             return
         for other in others:
             trainer.say(f"step {state.steps}  {other.protocol}: {said(other.value)}")
-        self.measured = best = best_of_run(run)
+        self.measured = best = best_of_run(run, None, state.index + 1)
         if best is not None:
             trainer.say(f"step {state.steps}  {words(result.value, best)}")
             if best.step == state.steps:
@@ -112,7 +128,9 @@ class EarlyStopping(Callback):
     def on_step(self, trainer: TrainContext, scalars: Mapping[str, Tensor]) -> None:
         best = self.validator.measured
         if best is not None and best.since >= self.patience:
-            trainer.say(f"{best.since} evaluations in a row were no better: training ends")
+            index, experiment = trainer.state.index, trainer.experiment
+            what = "training" if index + 1 == len(experiment.levels) else f"level {index + 1}"
+            trainer.say(f"{best.since} evaluations in a row were no better: {what} ends")
             trainer.finish()
 
 

@@ -261,6 +261,9 @@ class ClipForm(Spec):
     """side of the square (pixels); None: the model's, or the shorter side of the first evaluated file"""
     classes: tuple[str, ...] = ()
     """only clips of these classes, generated and real; none: of all"""
+    view: str | None = None
+    """of a cascade's lower level: real clips are of the top level's size and brought down to this one as in training,
+    ``nearest`` or ``bilinear``; filled in"""
     resize: str = "bilinear"
     """filter that brings files, and larger prepared data, to this size by their shorter side"""
     crop: str = "centre"
