@@ -69,6 +69,12 @@ def fed_by(run: RunDirectory, level: int) -> int | None:
     return best.step if best is not None and best.step in steps_of(run.checkpoints, level) else None
 
 
+def fed_steps(run: RunDirectory, levels: int) -> list[int | None]:
+    """:func:`fed_by` of the first levels of a run; the last of all feeds none, and is taken as it ended."""
+    last = run.experiment.rounds[-1]
+    return [None if index == last else fed_by(run, index + 1) for index in range(levels)]
+
+
 class CheckpointRetention:
     """Which checkpoints of a level rotation must not reach: the best one, and those from before a collapse.
 

@@ -1,4 +1,7 @@
-"""Starting a level from another run's weights: what fits is taken, and what does not is said in words."""
+"""Starting a level from another run's weights: what fits is taken, and what does not is said in words.
+
+A finished level, too, is given the weights of its best checkpoint before it feeds another.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +10,8 @@ from typing import NamedTuple
 from torch import Tensor
 
 from vidgan.errors import UserError, some
-from vidgan.run.checkpoints import checkpoint_path, latest, load
+from vidgan.run.best import fed_by
+from vidgan.run.checkpoints import checkpoint_path, latest, load, load_checkpoint
 from vidgan.run.directory import InitFrom, RunDirectory
 from vidgan.sample.load import find_checkpoint
 from vidgan.tensor_file import State
@@ -127,3 +131,14 @@ def layer_of(name: str) -> str:
 def shape(tensor: Tensor) -> str:
     """Sizes with crosses between them."""
     return "x".join(map(str, tensor.shape)) or "a number"
+
+
+def take_best(run: RunDirectory, state: TrainState) -> str | None:
+    """Give a finished level the weights that feed the levels above it (:func:`vidgan.run.best.fed_by`); says which."""
+    state.replicas.wait()  # the first process has written the results
+    level = state.index + 1
+    step = fed_by(run, level)
+    if step is None or step == state.steps:
+        return None
+    state.restore(load_checkpoint(run.checkpoints, level, step).tensors, step)
+    return f"level {level} feeds the levels above it as it was at step {step}, its best"

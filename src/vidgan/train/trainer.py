@@ -18,11 +18,10 @@ from vidgan.errors import UserError
 from vidgan.evaluation.protocols import protocol
 from vidgan.models.cascade import FrozenLevel
 from vidgan.names import tell
-from vidgan.run.best import fed_by
+from vidgan.run.best import fed_steps
 from vidgan.run.checkpoints import (
     cut_logs,
     latest,
-    load_checkpoint,
     require_below_stays,
     require_same_below,
     require_steps,
@@ -37,7 +36,7 @@ from vidgan.sample.model import Model
 from vidgan.sample.standing import GivenFrames, StatisticsStore, frozen_levels
 from vidgan.seeds import derive
 from vidgan.train.callbacks import Callback, Previews, Requests, RunWriter, TrainContext
-from vidgan.train.initial import origin_of, start_from
+from vidgan.train.initial import origin_of, start_from, take_best
 from vidgan.train.logging import progress_display
 from vidgan.train.loop import UnreadableClipsError, full_disk, short_of_memory, stop_signals, train_level
 from vidgan.train.monitor import HeldOut, Monitor
@@ -341,9 +340,7 @@ class Trainer(TrainContext):
 
     def _write_manifest(self, levels: Sequence[FrozenLevel]) -> None:
         if self.run is not None and self.replicas.is_rank_zero:
-            last = self.experiment.rounds[-1]
-            steps = [None if index == last else fed_by(self.run, index + 1) for index in range(len(levels))]
-            write_manifest(self.run, levels, steps)
+            write_manifest(self.run, levels, fed_steps(self.run, len(levels)))
 
     @contextmanager
     def _withdrawn_on_error(self) -> Iterator[None]:
@@ -369,7 +366,8 @@ class Trainer(TrainContext):
         while state is None or (self.finished and not self._is_last(state.index)):
             if state is not None:
                 self._fed.append(self.experiment.steps_of(state.index))
-                self._take_best(state)
+                if self.run is not None and (said := take_best(self.run, state)):
+                    self.say(said)
                 self.below = self._frozen(state, self.experiment.below_averaged)
                 for level in self.below:
                     level.generator.requires_grad_(False)
@@ -383,16 +381,6 @@ class Trainer(TrainContext):
             self.finished = self._restore(state)
             self._state = state
         return state
-
-    def _take_best(self, state: TrainState) -> None:
-        """Give a finished level the weights that feed the levels above it; see :func:`vidgan.run.best.fed_by`."""
-        if self.run is None:
-            return
-        self.replicas.wait()
-        step = fed_by(self.run, state.index + 1)
-        if step is not None and step != state.steps:
-            state.restore(load_checkpoint(self.run.checkpoints, state.index + 1, step).tensors, step)
-            self.say(f"level {state.index + 1} feeds the levels above it as it was at step {step}, its best")
 
     def _frozen(self, state: TrainState, averaged: bool) -> Sequence[FrozenLevel]:
         """All levels up to the one in training, with standing statistics, which the run keeps."""
