@@ -3,7 +3,7 @@
 A finished level, too, is given the weights of its best checkpoint before it feeds another.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -133,12 +133,13 @@ def shape(tensor: Tensor) -> str:
     return "x".join(map(str, tensor.shape)) or "a number"
 
 
-def take_best(run: RunDirectory, state: TrainState) -> str | None:
+def take_best(run: RunDirectory | None, state: TrainState, say: Callable[[str], None]) -> None:
     """Give a finished level the weights that feed the levels above it (:func:`vidgan.run.best.fed_by`); says which."""
+    if run is None:
+        return
     state.replicas.wait()  # the first process has written the results
     level = state.index + 1
     step = fed_by(run, level)
-    if step is None or step == state.steps:
-        return None
-    state.restore(load_checkpoint(run.checkpoints, level, step).tensors, step)
-    return f"level {level} feeds the levels above it as it was at step {step}, its best"
+    if step is not None and step != state.steps:
+        state.restore(load_checkpoint(run.checkpoints, level, step).tensors, step)
+        say(f"level {level} feeds the levels above it as it was at step {step}, its best")

@@ -366,8 +366,7 @@ class Trainer(TrainContext):
         while state is None or (self.finished and not self._is_last(state.index)):
             if state is not None:
                 self._fed.append(self.experiment.steps_of(state.index))
-                if self.run is not None and (said := take_best(self.run, state)):
-                    self.say(said)
+                take_best(self.run, state, self.say)
                 self.below = self._frozen(state, self.experiment.below_averaged)
                 for level in self.below:
                     level.generator.requires_grad_(False)
