@@ -19,7 +19,8 @@ def main(checkout: str, preset: str, width: int, batch: int, bf16: bool, threads
     experiment = with_batch(vidgan.presets.preset(preset), batch)
     if width:
         experiment = with_width(experiment, width)
-    experiment = experiment.replace(training=experiment.training.replace(bf16=bf16))
+    # DVD-GAN's presets of before had no such penalty.
+    experiment = experiment.replace(training=experiment.training.replace(bf16=bf16, orthogonal_penalty=0.0))
     trainee = Trainee(experiment, 0, torch.device("cpu"))
     for _ in range(2):  # the first steps make Adam's state and choose kernels
         trainee.step()

@@ -45,6 +45,12 @@ LEAST_WEIGHTS: Final = 2**16
 """Pairs of input and output channels from which a matrix product pays, measured likewise."""
 
 
+def product_pays(cells: int, weight: Tensor) -> bool:
+    """Whether a matrix product of ``cells``, frames times height times width, is faster on a CPU."""
+    outputs, inputs, *size = weight.shape
+    return len(size) == 2 and size[0] > 1 and cells <= outputs and inputs * outputs >= LEAST_WEIGHTS
+
+
 def convolution_like(x: Tensor, weight: Tensor, padding: int) -> Callable[[Tensor, Tensor | None], Tensor]:
     """The size-preserving convolution of frames like ``x`` with ``weight``, as a function of frames and bias.
 
@@ -55,11 +61,10 @@ def convolution_like(x: Tensor, weight: Tensor, padding: int) -> Callable[[Tenso
         weight: kernels (out in k k), in the dtype of ``x``.
         padding: k // 2.
     """
-    outputs, inputs, size, _ = weight.shape
-    cells = x.shape[0] * x.shape[2] * x.shape[3]
-    suits = size > 1 and inputs * outputs >= LEAST_WEIGHTS
+    outputs, _, size, _ = weight.shape
     # A graph that is exported is for batches of any size.
-    if x.device.type == "cpu" and suits and not torch.compiler.is_exporting() and cells <= outputs:
+    on_cpu = x.device.type == "cpu" and not torch.compiler.is_exporting()
+    if on_cpu and product_pays(x.shape[0] * x.shape[2] * x.shape[3], weight):
         matrix = weight.flatten(1)
 
         def product(frames: Tensor, bias: Tensor | None) -> Tensor:

@@ -29,6 +29,7 @@ from vidgan.nn.convolution import (
     pair_mean,
     upsampling_kernel,
 )
+from vidgan.nn.winograd import POOLED, SAME, UPSAMPLED, Resizing, winograd, winograd_kernel, winograd_pays
 from vidgan.shapes import from_clip, to_clip
 from vidgan.spec import Spec, require
 
@@ -169,8 +170,8 @@ class Convolution(WeightLayer, ABC):
         kernel: sizes along the axes; odd.
 
     Attributes:
-        folding: whether a change of size is folded into the kernel where that is faster: the same function, other last
-            digits. :func:`fold_resizing` switches it.
+        folding: whether a change of size is folded into the kernel, or all is computed by Winograd's algorithm, where
+            that is faster: the same function, other last digits. :func:`fold_resizing` switches it.
     """
 
     def __init__(
@@ -185,6 +186,13 @@ class Convolution(WeightLayer, ABC):
         return (
             self.folding and self.weight.shape[-2:] == (3, 3) and folding_pays(dtype, frames, height, width)
         )
+
+    def by_winograd(self, x: Tensor, resizing: Resizing) -> Tensor | None:
+        """The convolution and the change of size by Winograd's algorithm; None where that is not faster."""
+        if not (self.folding and winograd_pays(x, self.weight, resizing)):
+            return None
+        kernel = self.effective_weight(x.dtype, winograd_kernel)
+        return winograd(x, kernel, self.effective_bias(x.dtype), resizing)
 
 
 class Conv2d(Convolution):
@@ -209,6 +217,9 @@ class Conv2d(Convolution):
             downsample: average 2x2 cells of the output: (N, out, H/2, W/2).
         """
         frames, _, height, width = x.shape
+        made = self.by_winograd(x, UPSAMPLED if upsample else POOLED if downsample else SAME)
+        if made is not None:
+            return made
         if upsample:
             if not self.folds(x.dtype, frames, height, width):
                 return super().forward(nearest_upsample(x))
@@ -247,6 +258,9 @@ class Conv3d(Convolution):
             halve_time: average pairs of its steps too: (B, out, T//2, ...); a single step stays.
         """
         clips, _, steps, height, width = x.shape
+        made = self.by_winograd(x, POOLED if downsample else SAME)
+        if made is not None:
+            return to_clip(pair_mean(from_clip(made))) if halve_time else made
         if not downsample or not self.folds(x.dtype, clips * steps, height // 2, width // 2):
             y = from_clip(super().forward(x))
             y = average_pool(y) if downsample else y

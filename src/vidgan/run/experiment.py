@@ -171,7 +171,7 @@ class TrainingSpec(Spec):
     bf16: bool = True
     """compute in bfloat16 with float32 weights, statistics and losses"""
     folded: bool = True
-    """compute a convolution and the change of size beside it as one where that is faster: the same function"""
+    """compute convolutions and changes of size beside them in other ways where faster: the same function"""
     flip: bool = False
     """mirror clips at random"""
     seed: Seed = 0
