@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vidgan.evaluation.features.c3d import C3D as C3D
+    from vidgan.evaluation.features.efficientnet_lite import EfficientNetLite0 as EfficientNetLite0
     from vidgan.evaluation.features.i3d import I3D as I3D
     from vidgan.evaluation.features.network import RandomConv3d as RandomConv3d
     from vidgan.evaluation.features.r2plus1d import R2Plus1D as R2Plus1D
     from vidgan.evaluation.features.weights import load_c3d as load_c3d
+    from vidgan.evaluation.features.weights import load_efficientnet_lite0 as load_efficientnet_lite0
     from vidgan.evaluation.features.weights import load_i3d as load_i3d
     from vidgan.evaluation.features.weights import load_r2plus1d as load_r2plus1d
     from vidgan.evaluation.metrics.features import frechet_distance as frechet_distance
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "C3D": "features.c3d",
+    "EfficientNetLite0": "features.efficientnet_lite",
     "I3D": "features.i3d",
     "R2Plus1D": "features.r2plus1d",
     "RandomConv3d": "features.network",
@@ -43,6 +46,7 @@ _HOMES = {
     "inception_score": "metrics.features",
     "kernel_distance": "metrics.features",
     "load_c3d": "features.weights",
+    "load_efficientnet_lite0": "features.weights",
     "load_i3d": "features.weights",
     "load_r2plus1d": "features.weights",
     "luma": "metrics.frames",
