@@ -89,8 +89,6 @@ def test_cutting_changes_nothing(name: str, passes: list[tuple[int, bool]]) -> N
         model = untrained(with_micro(tiny(preset(name)), micro))
         made.append(([table_of(level) for level in model.sampler().levels], five_clips(model)))
         assert max(clips for clips, standing in passes if standing) <= micro
-        # A level's own passes, whose statistics are taken, are whole.
-        assert {clips for clips, standing in passes if not standing} == {6}
     (tables, videos), (cut_tables, cut_videos) = made
     torch.testing.assert_close(cut_tables, tables, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(cut_videos, videos, rtol=1e-4, atol=1e-4)

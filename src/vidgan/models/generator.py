@@ -1,6 +1,7 @@
 """The generator of all five papers: an affine start, then stages of temporal layers and residual blocks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -48,6 +49,9 @@ class Conditioning(NamedTuple):
 
 
 NOTHING = Conditioning({}, {}, None)
+
+Part = Callable[[Tensor], Tensor]
+"""A layer or block with all that it is given besides its input: features (B T C H W) -> features."""
 
 
 def from_below(video: Tensor) -> Conditioning:
@@ -209,17 +213,38 @@ class Stage(nn.Module):
     def forward(
         self, x: Tensor, context: Context = Context(), conditioning: Conditioning = NOTHING
     ) -> Tensor:
-        for layer, add_below in zip(self.temporal, self.after_temporal, strict=True):
-            x = layer(x, context, conditioning.states.get(x.shape[-1]) if layer.recurrent else None)
-            x = add_below(x, conditioning.below)
-        if self.convolution is not None:
-            x = on_frames(self.convolution, x)
-        for block, add_below in zip(self.blocks, self.after_blocks, strict=True):
-            x = add_below(block(x, context), conditioning.below)
-        if self.join is not None:
-            skip = repeat_time(conditioning.skips[self.output_side].to(x.dtype), x.shape[1])
-            x = on_frames(self.join, as_video(torch.cat([x, skip], dim=2)))
+        for part in self.parts(context, conditioning):
+            x = part(x)
         return x
+
+    def parts(self, context: Context, conditioning: Conditioning = NOTHING) -> list[Part]:
+        """The stage's layers over time, convolution, blocks and join, one after another."""
+        parts: list[Part] = []
+
+        def over_time(layer: nn.Module, add_below: nn.Module, x: Tensor) -> Tensor:
+            state = conditioning.states.get(x.shape[-1]) if layer.recurrent else None
+            made: Tensor = add_below(layer(x, context, state), conditioning.below)
+            return made
+
+        def through(block: nn.Module, add_below: nn.Module, x: Tensor) -> Tensor:
+            made: Tensor = add_below(block(x, context), conditioning.below)
+            return made
+
+        for layer, add_below in zip(self.temporal, self.after_temporal, strict=True):
+            parts.append(partial(over_time, layer, add_below))
+        if self.convolution is not None:
+            parts.append(partial(on_frames, self.convolution))
+        for block, add_below in zip(self.blocks, self.after_blocks, strict=True):
+            parts.append(partial(through, block, add_below))
+        if self.join is not None:
+            parts.append(partial(joined, self.join, conditioning.skips[self.output_side]))
+        return parts
+
+
+def joined(layer: Conv2d, skip: Tensor, x: Tensor) -> Tensor:
+    """A video (B T C H W) with the encoder's features, the same for all its steps, through a convolution of both."""
+    repeated = repeat_time(skip.to(x.dtype), x.shape[1])
+    return on_frames(layer, as_video(torch.cat([x, repeated], dim=2)))
 
 
 class AddBelow(nn.Module):
@@ -425,9 +450,7 @@ class Generator(nn.Module):
         """
         condition = torch.cat([z, embedded], dim=1)
         context = Context(condition, statistics, clock, kernels)
-        dtype = dtype or condition.dtype
-        first = self.start(condition).unflatten(1, (-1, self.spec.side, self.spec.side))
-        h = repeat_time(as_frames(first.to(dtype)), steps)
+        h = self.begin(condition, steps, dtype)
         recompute = (
             self.spec.checkpointing and torch.is_grad_enabled() and statistics.repeatable and kernels is None
         )
@@ -438,3 +461,14 @@ class Generator(nn.Module):
                 h = stage(h, context, conditioning)
         pixels = self.to_pixels(fold_time(self.final_norm(h, context)))
         return unfold_time(torch.tanh(pixels.to(condition.dtype)), steps)
+
+    def begin(self, condition: Tensor, steps: int, dtype: torch.dtype | None = None) -> Tensor:
+        """The first map of ``steps`` frames, all alike, from the conditioning vector [z; e(y)] (B, K)."""
+        first = self.start(condition).unflatten(1, (-1, self.spec.side, self.spec.side))
+        return repeat_time(as_frames(first.to(dtype or condition.dtype)), steps)
+
+    def parts(self, context: Context, conditioning: Conditioning = NOTHING) -> list[Part]:
+        """What :meth:`generate` does between :meth:`begin` and the last convolution, one after another."""
+        stages = [stage for stage in self.stages if isinstance(stage, Stage)]
+        parts = [part for stage in stages for part in stage.parts(context, conditioning)]
+        return [*parts, partial(self.final_norm, context=context)]

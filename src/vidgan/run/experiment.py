@@ -5,6 +5,8 @@ import math
 from collections import Counter
 from typing import NamedTuple, Self
 
+import torch
+
 from vidgan.bounds import Count, Length, NotNegative, Number, PartBelowOne, PositivePart, Seed
 from vidgan.data.dataset import Dataset
 from vidgan.data.window import WindowSpec
@@ -176,6 +178,11 @@ class TrainingSpec(Spec):
     """mirror clips at random"""
     seed: Seed = 0
     """everything random derives from it"""
+
+    @property
+    def dtype(self) -> torch.dtype | None:
+        """What networks compute in; None: in the dtype of their weights."""
+        return torch.bfloat16 if self.bf16 else None
 
 
 class BestSpec(Spec):

@@ -316,7 +316,7 @@ class Model:
                 levels = window_levels(
                     experiment, self.generators, self.label_counts, self.statistics, window, spec
                 )
-            self._samplers[key] = Sampler(levels, at_once(experiment), window)
+            self._samplers[key] = Sampler(levels, at_once(experiment, self.experiment), window)
         return self._samplers[key]
 
     def class_numbers(self, classes: Classes = None) -> list[int]:

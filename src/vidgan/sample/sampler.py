@@ -35,9 +35,28 @@ def device_of(generator: Generator) -> torch.device:
     return next(generator.parameters()).device
 
 
-def at_once(experiment: Experiment) -> int:
-    """Clips per pass that take no more memory than a training step."""
-    return min(MOST_AT_ONCE, experiment.training.batch.per_pass)
+def at_once(experiment: Experiment, trained: Experiment | None = None) -> int:
+    """Clips per pass whose whole videos take no more memory than a training step, at any level.
+
+    Args:
+        trained: the experiment as it was trained, where ``experiment`` makes longer videos; None: the same.
+    """
+    levels = (trained or experiment).levels
+    fitting = (
+        clips_in_memory(trained or experiment, index, level.frames)
+        for index, (level, _) in enumerate(zip(experiment.levels, levels, strict=True))
+    )
+    return min(MOST_AT_ONCE, *fitting)
+
+
+def clips_in_memory(experiment: Experiment, index: int, frames: int) -> int:
+    """Clips of ``frames`` frames that level ``index`` may make at once: as many frames as in a training step, or one.
+
+    A step keeps activations for its gradients besides, which outweigh float32 here and the activations of a level
+    that is fed (docs/costs.md has both for every preset).
+    """
+    level = experiment.levels[index]
+    return max(1, experiment.training.batch.per_pass * level.trained_frames // frames)
 
 
 def parts_of(count: int, most: int) -> Iterator[slice]:

@@ -18,13 +18,16 @@ from vidgan.data.window import random_clip, random_item
 from vidgan.errors import UserError
 from vidgan.models.cascade import Chunk, FrozenLevel, by_label, chunks_of, inputs_of, stream_chunks
 from vidgan.models.generator import NOTHING, Conditioning, Generator, from_below, join
-from vidgan.nn.norm import Clock, RecordedStatistics, StandingStatistics
+from vidgan.nn.layers import held_weights
+from vidgan.nn.norm import Clock, StandingStatistics
 from vidgan.run.checkpoints import load_statistics, save_statistics, weights_hash
 from vidgan.run.data import data_of_run
 from vidgan.run.directory import RunDirectory
+from vidgan.run.distributed import Replicas
 from vidgan.run.experiment import Experiment, StandingStatisticsSpec, window_of
 from vidgan.sample.noise import Scaled, latents
-from vidgan.sample.sampler import at_once, device_of, parts_of
+from vidgan.sample.pieces import Piece, PiecewiseStatistics, pass_in_pieces
+from vidgan.sample.sampler import at_once, clips_in_memory, device_of, parts_of
 from vidgan.seeds import derive, stream
 from vidgan.spec import to_json
 
@@ -99,11 +102,11 @@ class StatisticsStore:
                 return table
         return found[0] if found else None
 
-    def save(self, facts: dict[str, Any], table: dict[str, Tensor]) -> None:
-        """Keep a table that was taken anew."""
+    def save(self, facts: dict[str, Any], table: dict[str, Tensor], writes: bool = True) -> None:
+        """Keep a table that was taken anew; in a file too, unless another process writes it."""
         self.taken = True
         self._tables.append((facts, table))
-        if self.write is not None:
+        if self.write is not None and writes:
             save_statistics(self.write, facts, table)
 
     def write_all(self, folder: Path) -> None:
@@ -120,6 +123,7 @@ def frozen_levels(
     store: StatisticsStore | None = None,
     chunk: int | None = None,
     statistics: StandingStatisticsSpec | None = None,
+    replicas: Replicas = Replicas(),
 ) -> tuple[FrozenLevel, ...]:
     """The first levels of ``experiment``, one for each generator, with standing statistics: kept ones or new ones.
 
@@ -128,6 +132,7 @@ def frozen_levels(
         data: whose frames a frame-conditional level is given; others need none.
         chunk: frames that levels above the first make at a time; None: all of them.
         statistics: how they are taken; None: as the experiment says, by noise that is not truncated.
+        replicas: the processes that call this together and share the work; rank 0 keeps what is new.
 
     Raises:
         UserError: if a frame-conditional level has no data and its statistics are not kept.
@@ -143,7 +148,7 @@ def frozen_levels(
             "standing_statistics": to_json(spec),
             "seed": experiment.training.seed,
             "labels": list(labels),
-        }
+        } | computed_in(experiment)
         if level.context_frames:
             if data is None:
                 raise UserError("a frame-conditional model takes standing statistics of data: give it some")
@@ -151,16 +156,24 @@ def frozen_levels(
             if experiment.conditional:
                 facts["labels"] = "of the given frames"
         table = store.load(facts)
-        if table is None:
+        if any(replicas.agree(table is None)):
             dataset = data.open() if data is not None and level.context_frames else None
-            table = statistics_of_level(experiment, index, generator, levels, labels, dataset, spec, chunk)
-            store.save(facts, table)
+            table = statistics_of_level(
+                experiment, index, generator, levels, labels, dataset, spec, chunk, replicas
+            )
+            store.save(facts, table, replicas.is_rank_zero)
+        assert table is not None
         levels.append(FrozenLevel(level, generator, StandingStatistics(table)))
     return tuple(levels)
 
 
-Given = Callable[[int, Tensor], Iterable[Conditioning]]
-"""(number of the batch, labels (B,)) -> what the generator is conditioned on, chunk by chunk."""
+def computed_in(experiment: Experiment) -> dict[str, str]:
+    """What the name of a table says of the dtype of its passes; nothing of float32, as tables of earlier versions."""
+    return {"dtype": "bfloat16"} if experiment.training.bf16 else {}
+
+
+Given = Callable[[range, Tensor], Iterable[Conditioning]]
+"""(numbers of clips, their labels (B,)) -> what the generator is conditioned on, chunk by chunk."""
 
 
 @torch.no_grad()
@@ -172,6 +185,10 @@ def standing_statistics(
     seed: int,
     given: Given,
     label_of: Callable[[int], Tensor] | None = None,
+    *,
+    at_once: int | None = None,
+    dtype: torch.dtype | None = None,
+    replicas: Replicas = Replicas(),
 ) -> dict[str, Tensor]:
     """Average means and variances of all normalisation layers (Luc et al. 2020, E.2; SSW-GAN, A).
 
@@ -181,28 +198,58 @@ def standing_statistics(
         labels: how often each class is drawn, over their sum. Our choice: as often as the data have it, since
             training takes labels from the data too; the papers do not say.
         label_of: the labels (B,) of a batch, where they are those of given frames, and not drawn.
+        at_once: clips on the device at a time; None: a whole batch. Statistics are those of the whole batch, up to
+            rounding.
+        dtype: what to compute in; None is the weights' dtype. Moments are of float32 or wider.
+        replicas: the processes that call this together; each takes its share of every batch.
 
     Returns:
         ``{layer/mean, layer/variance}`` -> (T, C), float64.
     """
     device = device_of(generator)
-    recorded = [RecordedStatistics() for _ in chunks]
+    recorded = [PiecewiseStatistics(replicas.group) for _ in chunks]
     ends = torch.tensor(labels).cumsum(0)
-    for batch in range(spec.batches):
-        rng = stream(seed, "settle", batch)
-        z = spec.deviation * torch.randn((spec.clips, generator.spec.latent), generator=rng)
-        tickets = torch.randint(0, int(ends[-1]), (spec.clips,), generator=rng)
-        drawn = torch.bucketize(tickets, ends, right=True)
-        label = (drawn if label_of is None else label_of(batch)).to(device)
-        embedded = generator.embed_label(label)
-        z = z.to(device)
-        for chunk, own, conditioning in zip(chunks, recorded, given(batch, label), strict=True):
-            generator.generate(z, embedded, chunk.steps, own, conditioning, Clock(chunk.start))
-    tables = [own.averages() for own in recorded]
+    own, counts = own_rows(spec.clips, replicas)
+    cuts = [
+        slice(own.start + cut.start, own.start + cut.stop)
+        for cut in parts_of(len(own), at_once or spec.clips)
+    ]
+    with held_weights(generator):
+        for batch in range(spec.batches):
+            rng = stream(seed, "settle", batch)
+            z = spec.deviation * torch.randn((spec.clips, generator.spec.latent), generator=rng)
+            tickets = torch.randint(0, int(ends[-1]), (spec.clips,), generator=rng)
+            drawn = torch.bucketize(tickets, ends, right=True)
+            label = (drawn if label_of is None else label_of(batch)).to(device)
+            z, first = z.to(device), batch * spec.clips
+            conditionings = [
+                iter(given(range(first + cut.start, first + cut.stop), label[cut])) for cut in cuts
+            ]
+            for chunk, of_chunk in zip(chunks, recorded, strict=True):
+                pieces = [
+                    Piece(
+                        z[cut],
+                        generator.embed_label(label[cut]),
+                        next(conditioning),
+                        (cut.stop - cut.start) / spec.clips if counts else 0.0,
+                    )
+                    for cut, conditioning in zip(cuts, conditionings, strict=True)
+                ]
+                pass_in_pieces(generator, pieces, chunk.steps, of_chunk, Clock(chunk.start), dtype)
+    tables = [of_chunk.averages() for of_chunk in recorded]
     return {
         key: torch.cat([table[key][chunk.kept] for chunk, table in zip(chunks, tables, strict=True)])
         for key in tables[0]
     }
+
+
+def own_rows(clips: int, replicas: Replicas) -> tuple[range, bool]:
+    """The clips of a batch that a process passes, and whether they count.
+
+    Where there are more processes than clips, some pass a clip that another one counts, so that all take part.
+    """
+    first, last = (clips * rank // replicas.size for rank in (replicas.rank, replicas.rank + 1))
+    return (range(first, last), True) if first < last else (range(1), False)
 
 
 def statistics_of_level(
@@ -214,17 +261,21 @@ def statistics_of_level(
     dataset: Dataset | None,
     spec: StandingStatisticsSpec,
     chunk: int | None = None,
+    replicas: Replicas = Replicas(),
+    at_once: int | None = None,
 ) -> dict[str, Tensor]:
-    """Statistics of a level's generator for the whole length of its videos.
+    """Statistics of a level's generator for the whole length of its videos, in the dtype of training.
 
-    The level's own passes are not cut into fewer clips, because their statistics are those of a whole batch; what it
-    is conditioned on is made in parts. In time they are cut where ``chunk`` says so, which changes rounding alone.
+    Neither in clips nor in time is more made at once than in training, as far as layers allow; which changes
+    rounding alone.
 
     Args:
         below: the levels underneath; empty for the first.
         labels: as in :func:`frozen_levels`.
         chunk: as in :func:`frozen_levels`.
         dataset: where conditioning frames come from; only a frame-conditional level needs it.
+        replicas: as in :func:`standing_statistics`.
+        at_once: clips on the device at a time; None: as many as fit where training fits.
     """
     level = experiment.levels[index]
     seed = experiment.training.seed
@@ -239,23 +290,35 @@ def statistics_of_level(
         given = _videos_of(experiment, below, spec.deviation, chunks, chunk)
     else:
         given = _nothing
-    return standing_statistics(generator, chunks, labels, spec, derive(seed, "level", index), given, label_of)
+    return standing_statistics(
+        generator,
+        chunks,
+        labels,
+        spec,
+        derive(seed, "level", index),
+        given,
+        label_of,
+        at_once=at_once or clips_in_memory(experiment, index, max(each.steps for each in chunks)),
+        dtype=experiment.training.dtype,
+        replicas=replicas,
+    )
 
 
-def _nothing(batch: int, label: Tensor) -> list[Conditioning]:
+def _nothing(numbers: range, label: Tensor) -> list[Conditioning]:
     return [NOTHING]
 
 
 def _frames_of(experiment: Experiment, index: int, generator: Generator, dataset: Dataset) -> Given:
     window = window_of(experiment, index)
     seed, device = derive(experiment.training.seed, "settle on", index), device_of(generator)
+    dtype = experiment.training.dtype or next(generator.parameters()).dtype
 
     def encoded(numbers: range) -> Conditioning:
         clips = torch.stack([torch.from_numpy(random_item(dataset, window, seed, n).frames) for n in numbers])
-        return generator.encode(to_float(clips)[:, : experiment.levels[index].context_frames].to(device))
+        given = to_float(clips)[:, : experiment.levels[index].context_frames].to(device)
+        return generator.encode(given.to(dtype))
 
-    def given(batch: int, label: Tensor) -> list[Conditioning]:
-        numbers = range(batch * len(label), (batch + 1) * len(label))
+    def given(numbers: range, label: Tensor) -> list[Conditioning]:
         return [join([encoded(numbers[rows]) for rows in parts_of(len(numbers), at_once(experiment))])]
 
     return given
@@ -286,10 +349,10 @@ def _videos_of(
         def noise(level: int, dimension: int) -> Tensor:
             return latents(seed, level, numbers, dimension, Scaled(sigma=sigma)).to(label.device)
 
-        return inputs_of(chunks, stream_chunks(below, noise, by_label(label), chunk), factor)
+        parts = stream_chunks(below, noise, by_label(label), chunk, experiment.training.dtype)
+        return inputs_of(chunks, parts, factor)
 
-    def given(batch: int, label: Tensor) -> Iterator[Conditioning]:
-        numbers = range(batch * len(label), (batch + 1) * len(label))
+    def given(numbers: range, label: Tensor) -> Iterator[Conditioning]:
         parts = [made(numbers[rows], label[rows]) for rows in parts_of(len(numbers), at_once(experiment))]
         return (from_below(torch.cat(videos)) for videos in zip(*parts, strict=True))
 

@@ -16,8 +16,8 @@ from vidgan.nn.norm import StandingStatistics
 from vidgan.run.checkpoints import weights_hash
 from vidgan.run.experiment import Experiment, StandingStatisticsSpec
 from vidgan.sample.noise import Scaled, latents
-from vidgan.sample.sampler import at_once, parts_of, window_starts
-from vidgan.sample.standing import Given, StatisticsStore, frozen_levels, standing_statistics
+from vidgan.sample.sampler import at_once, clips_in_memory, parts_of, window_starts
+from vidgan.sample.standing import Given, StatisticsStore, computed_in, frozen_levels, standing_statistics
 from vidgan.seeds import derive
 from vidgan.spec import to_json
 
@@ -62,12 +62,21 @@ def window_levels(
         "standing_statistics": to_json(spec),
         "seed": experiment.training.seed,
         "labels": list(labels),
-    }
+    } | computed_in(experiment)
     table = store.load(facts)
     if table is None:
         seed = derive(experiment.training.seed, "level", len(below))
         given = _windows_of(experiment, below, spec.deviation, frames)
-        table = standing_statistics(generator, [whole(frames)], labels, spec, seed, given)
+        table = standing_statistics(
+            generator,
+            [whole(frames)],
+            labels,
+            spec,
+            seed,
+            given,
+            at_once=clips_in_memory(experiment, len(below), frames),
+            dtype=experiment.training.dtype,
+        )
         store.save(facts, table)
     return (*below, FrozenLevel(top, generator, StandingStatistics(table)))
 
@@ -82,10 +91,9 @@ def _windows_of(experiment: Experiment, below: Sequence[FrozenLevel], deviation:
             return latents(seed, level, numbers, dimension, Scaled(sigma=deviation)).to(label.device)
 
         start = window_starts(seed, numbers, below[-1].spec.frames - low + 1)
-        return sample_window(below, noise, by_label(label), start, low)
+        return sample_window(below, noise, by_label(label), start, low, experiment.training.dtype)
 
-    def given(batch: int, label: Tensor) -> Iterator[Conditioning]:
-        numbers = range(batch * len(label), (batch + 1) * len(label))
+    def given(numbers: range, label: Tensor) -> Iterator[Conditioning]:
         parts = parts_of(len(numbers), at_once(experiment))
         yield from_below(torch.cat([made(numbers[rows], label[rows]) for rows in parts]))
 

@@ -74,7 +74,7 @@ class TrainState:
         )
         self.average = None if spec.average is None else WeightAverage(self.level.generator, spec.average)
         self.statistics: Statistics = BatchStatistics(replicas.group if spec.batch.sync_batch_norm else None)
-        self.dtype = torch.bfloat16 if spec.bf16 else None
+        self.dtype = spec.dtype
         self.steps = 0
 
     @property
