@@ -25,7 +25,7 @@ from vidgan.run.logs import read_lines
 from vidgan.sample import standing
 from vidgan.train import callbacks, trainer
 from vidgan.train.callbacks import RunWriter, TrainContext
-from vidgan.train.loop import smaller_micro_batch
+from vidgan.train.memory import smaller_micro_batch
 
 Capture = pytest.CaptureFixture[str]
 STEPS = 6

@@ -360,8 +360,8 @@ def test_callbacks_hear_of_everything_in_order() -> None:
             ("tick", 2),
             ("step", 2, False),
             ("tick", 3),
-            ("step", 3, True),
             ("checkpoint", 3, True),
+            ("step", 3, True),
             ("end", 0),
         ],
     )
@@ -371,7 +371,7 @@ def test_callbacks_hear_of_everything_in_order() -> None:
     ("ask", "trained", "last"),
     [
         ("finish", True, [("checkpoint", 1, True), ("end", 0)]),
-        ("keep", True, [("checkpoint", 3, True), ("end", 0)]),
+        ("keep", True, [("step", 3, True), ("end", 0)]),
         # What is asked for after the step is done ends the next one, as a signal would: it is saved before the rest.
         ("stop", False, [("checkpoint", 2, False), ("step", 2, True), ("end", 0)]),
     ],

@@ -52,7 +52,14 @@ RECORD: Final = Fields(
 """what ``experiment.json`` holds besides its format"""
 MOST = 8
 """changed fields that are named where a run is not resumed"""
-MAY_CHANGE = ("training.steps:", "reporting.", "description:", "source:", "deviations")
+MAY_CHANGE = (
+    "training.steps:",
+    "training.standing_statistics.",
+    "reporting.",
+    "description:",
+    "source:",
+    "deviations",
+)
 """What of an experiment may differ when a run is resumed."""
 
 
@@ -212,7 +219,7 @@ class RunDirectory:
     def require_same(self, experiment: Experiment, data: DataRecord) -> None:
         """Refuse to resume with an experiment that computes something else, or with other data.
 
-        How long it trains and how often it reports may differ.
+        How long it trains, how often it reports and how it takes standing statistics may differ.
 
         Raises:
             UserError: names the fields that changed.

@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections import Counter
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import torch
 
@@ -19,7 +19,7 @@ from vidgan.nn.layers import InitialiserSpec, OrthogonalSpec
 from vidgan.nn.recurrent import UnitSpec
 from vidgan.nn.temporal import RecurrentSpec, TemporalSpec
 from vidgan.run.collapse import CollapseSpec
-from vidgan.spec import Spec, require
+from vidgan.spec import Spec, require, to_json
 
 
 class AdamSpec(Spec):
@@ -72,9 +72,16 @@ class StandingStatisticsSpec(Spec):
     batches: Count = 100
     """number of forward passes"""
     clips: Count = 256
-    """clips per pass; a pass gives the statistics of one batch and is never cut, so it has to fit into memory"""
+    """clips per pass, which gives the statistics of one batch, however few of them are in memory at a time"""
     sigma: NotNegative | None = None
     """standard deviation of their noise; None: that of the noise which is then sampled with"""
+    at_once: Count | None = None
+    """clips in memory at a time, here and where a run samples; changes rounding alone. None: as many whole videos as
+    have no more frames than a micro-batch of training"""
+
+    def facts(self) -> dict[str, Any]:
+        """What statistics depend on, as JSON."""
+        return {name: value for name, value in to_json(self).items() if name != "at_once"}
 
     def at(self, sigma: float) -> Self:
         """Those for samples whose noise has this deviation: filled in, unless one is set."""

@@ -18,6 +18,7 @@ from vidgan.models.generator import Generator
 from vidgan.names import file_names
 from vidgan.nn.norm import StandingStatistics
 from vidgan.run.directory import RunDirectory
+from vidgan.run.distributed import Replicas
 from vidgan.run.experiment import StandingStatisticsSpec, TrainingSpec, whole_window, window_of
 from vidgan.sample.sampler import Sampler, at_once
 from vidgan.sample.standing import statistics_of_level
@@ -43,6 +44,7 @@ def write_previews(
     below: Sequence[FrozenLevel],
     labels: Sequence[int],
     dataset: Dataset,
+    replicas: Replicas = Replicas(),
 ) -> None:
     """Write ``samples/fixed/levelL-stepN.webp`` with the generators as they are now.
 
@@ -54,14 +56,19 @@ def write_previews(
     Args:
         generators: of the level in training, or of all levels where they are trained together.
         labels: how often each class is drawn for that.
+        replicas: the processes that call this together; rank 0 samples and writes.
     """
     experiment = run.experiment
     brief = brief_statistics(experiment.training)
     levels = list(below)
     for generator in generators:
         place = len(levels)
-        table = statistics_of_level(experiment, place, generator, levels, labels, dataset, brief)
+        table = statistics_of_level(
+            experiment, place, generator, levels, labels, dataset, brief, replicas=replicas
+        )
         levels.append(FrozenLevel(experiment.levels[place], generator, StandingStatistics(table)))
+    if not replicas.is_rank_zero:
+        return
     sampler = Sampler(levels, at_once(experiment))
     clips = range(COLUMNS * ROWS)
     seed = derive(experiment.training.seed, "previews")

@@ -55,8 +55,9 @@ def clips_in_memory(experiment: Experiment, index: int, frames: int) -> int:
     A step keeps activations for its gradients besides, which outweigh float32 here and the activations of a level
     that is fed (docs/costs.md has both for every preset).
     """
-    level = experiment.levels[index]
-    return max(1, experiment.training.batch.per_pass * level.trained_frames // frames)
+    level, asked = experiment.levels[index], experiment.training.standing_statistics.at_once
+    fitting = max(1, experiment.training.batch.per_pass * level.trained_frames // frames)
+    return fitting if asked is None else min(asked, fitting)
 
 
 def parts_of(count: int, most: int) -> Iterator[slice]:

@@ -24,12 +24,11 @@ from vidgan.run.checkpoints import load_statistics, save_statistics, weights_has
 from vidgan.run.data import data_of_run
 from vidgan.run.directory import RunDirectory
 from vidgan.run.distributed import Replicas
-from vidgan.run.experiment import Experiment, StandingStatisticsSpec, window_of
+from vidgan.run.experiment import Experiment, StandingStatisticsSpec, evenly, window_of
 from vidgan.sample.noise import Scaled, latents
 from vidgan.sample.pieces import Piece, PiecewiseStatistics, pass_in_pieces
 from vidgan.sample.sampler import at_once, clips_in_memory, device_of, parts_of
 from vidgan.seeds import derive, stream
-from vidgan.spec import to_json
 
 
 class GivenFrames(NamedTuple):
@@ -145,7 +144,7 @@ def frozen_levels(
         facts: dict[str, Any] = {
             "weights": [hashes[index], *hashes[:index]],
             "frames": level.frames,
-            "standing_statistics": to_json(spec),
+            "standing_statistics": spec.facts(),
             "seed": experiment.training.seed,
             "labels": list(labels),
         } | computed_in(experiment)
@@ -248,8 +247,8 @@ def own_rows(clips: int, replicas: Replicas) -> tuple[range, bool]:
 
     Where there are more processes than clips, some pass a clip that another one counts, so that all take part.
     """
-    first, last = (clips * rank // replicas.size for rank in (replicas.rank, replicas.rank + 1))
-    return (range(first, last), True) if first < last else (range(1), False)
+    own = evenly(clips, replicas.size)[replicas.rank]
+    return (own, True) if len(own) else (range(1), False)
 
 
 def statistics_of_level(

@@ -19,7 +19,6 @@ from vidgan.sample.noise import Scaled, latents
 from vidgan.sample.sampler import at_once, clips_in_memory, parts_of, window_starts
 from vidgan.sample.standing import Given, StatisticsStore, computed_in, frozen_levels, standing_statistics
 from vidgan.seeds import derive
-from vidgan.spec import to_json
 
 
 def window_frames(experiment: Experiment, frames: int | None) -> int:
@@ -59,7 +58,7 @@ def window_levels(
         "weights": [hashes[-1], *hashes[:-1]],
         "frames": frames,
         "window_of": top.frames,
-        "standing_statistics": to_json(spec),
+        "standing_statistics": spec.facts(),
         "seed": experiment.training.seed,
         "labels": list(labels),
     } | computed_in(experiment)

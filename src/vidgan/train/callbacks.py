@@ -113,7 +113,9 @@ class Callback(ABC):  # noqa: B024 - any of the methods may be left out
         """
 
     def on_checkpoint(self, trainer: TrainContext, finished: bool) -> None:  # noqa: B027
-        """All state is saved, every ``reporting.checkpoint`` steps and at the end.
+        """All state is saved, every ``reporting.checkpoint`` steps and at the end, before :meth:`on_step` of that step.
+
+        It is once more where a callback of that step ends the level.
 
         Args:
             finished: the level ends here and wants no more steps.
@@ -181,7 +183,9 @@ class RunWriter(Callback):
 
 
 class Previews(Callback):
-    """Writes a few real clips at the start, and a grid of samples from fixed latents now and then, and at the end."""
+    """Writes a few real clips at the start, and a grid of samples from fixed latents now and then, and at the end.
+
+    Processes that train together share the samples' statistics."""
 
     def __init__(self, run: RunDirectory) -> None:
         self.run = run
@@ -189,7 +193,7 @@ class Previews(Callback):
 
     def on_step(self, trainer: TrainContext, scalars: Mapping[str, Tensor]) -> None:
         state = trainer.state
-        if not self._has_real:  # not before: a first step may fail and leave no run
+        if not self._has_real and trainer.replicas.is_rank_zero:  # not before: a first step may fail and leave no run
             if not trainer.experiment.levels[0].context_frames:
                 write_real_clips(self.run, trainer.dataset)
             write_views(self.run, trainer.dataset)
@@ -197,5 +201,12 @@ class Previews(Callback):
         if trainer.ending or state.steps % trainer.experiment.reporting.samples == 0:
             index, generators = state.index, state.generators()
             write_previews(
-                self.run, index, generators, state.steps, trainer.below, trainer.labels, trainer.dataset
+                self.run,
+                index,
+                generators,
+                state.steps,
+                trainer.below,
+                trainer.labels,
+                trainer.dataset,
+                trainer.replicas,
             )

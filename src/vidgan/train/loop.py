@@ -14,14 +14,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 
-import torch
 from torch import Tensor
 
 from vidgan.errors import UserError
 from vidgan.run.checkpoints import steps_of
 from vidgan.run.distributed import Replicas
-from vidgan.run.experiment import Share, evenly
+from vidgan.run.experiment import evenly
 from vidgan.train.callbacks import TrainContext
+from vidgan.train.memory import saved_if_short_of_memory
 from vidgan.train.monitor import Monitor
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -62,18 +62,21 @@ def train_level(trainer: TrainContext) -> bool:
             trainer.finished = state.steps >= steps or (over and not stopped)
             trainer.ending = trainer.finished or stopped
             saves = state.steps % reporting.checkpoint == 0
-            if state.steps % reporting.tick == 0 or saves or trainer.ending:
+            saved = saves or trainer.ending
+            if state.steps % reporting.tick == 0 or saved:
                 tick(trainer, meter, monitor)
-            if stopped:
-                trainer.save()  # before what may take minutes: whoever stops it may have seconds
-                if trainer.run is not None:
-                    trainer.say(f"step {state.steps} is saved; writing samples, which Ctrl-C ends at once")
-            for callback in trainer.callbacks:
-                callback.on_step(trainer, scalars)
+            finished = trainer.finished
+            if saved:  # before callbacks that look at the step, which takes long and may fail
+                trainer.save()
+            if stopped and trainer.run is not None:  # whoever stops it may have seconds
+                trainer.say(f"step {state.steps} is saved; writing samples, which Ctrl-C ends at once")
+            with saved_if_short_of_memory(trainer, saved):
+                for callback in trainer.callbacks:
+                    callback.on_step(trainer, scalars)
             keeps, over = replicas.agree(requests.keep, requests.finish)
             requests.keep = False
             trainer.finished, trainer.ending = trainer.finished or over, trainer.ending or over
-            if keeps or over or (not stopped and (saves or trainer.ending)):
+            if keeps or (trainer.ending and not saved) or trainer.finished != finished:
                 trainer.save()
     finally:
         trainer.ending = False
@@ -185,44 +188,6 @@ def full_disk() -> Iterator[None]:
             f"the disk is full ({error.filename or 'while writing'}): training stopped, its checkpoints are intact; "
             "free some space and resume with --resume"
         ) from error
-
-
-@contextmanager
-def short_of_memory(share: Share, step: int) -> Iterator[None]:
-    """Turns "out of memory" inside a training step into a :class:`UserError` that names a smaller micro-batch."""
-    try:
-        yield
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error):
-            raise
-        raise UserError(advice(share, step)) from None
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an allocator, of a GPU or of the CPU, had nothing left to give."""
-    # The CPU's allocator raises a plain RuntimeError.
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
-
-
-def advice(share: Share, step: int) -> str:
-    """What to do when a step does not fit."""
-    start = f"out of memory in step {step} with micro-batches of {share.per_pass} clips: "
-    smaller = smaller_micro_batch(share)
-    if smaller is None:
-        return (
-            f"{start}there is no smaller one; recompute activations with --levels.0.generator.checkpointing True, or "
-            "choose smaller widths or fewer frames"
-        )
-    return (
-        f"{start}start a new run with --training.batch.micro-batch {smaller}, which should fit (half, or the next "
-        f"number below that divides {share.clips} clips: activations take most of the memory and shrink with it, "
-        "weights do not); vidgan plan tells more"
-    )
-
-
-def smaller_micro_batch(share: Share) -> int | None:
-    """The largest micro-batch of at most half the size that divides a process's share; None where it is 1."""
-    return next((size for size in range(share.per_pass // 2, 0, -1) if share.clips % size == 0), None)
 
 
 def kept(trainer: TrainContext) -> str:

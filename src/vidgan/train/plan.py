@@ -28,7 +28,7 @@ from vidgan.run.distributed import Replicas
 from vidgan.run.experiment import BatchSpec, Experiment, Share, evenly, window_of
 from vidgan.seeds import stream
 from vidgan.shapes import as_video
-from vidgan.train.loop import short_of_memory
+from vidgan.train.memory import short_of_memory
 from vidgan.train.monitor import Monitor
 from vidgan.train.state import BelowSource, TrainState
 from vidgan.train.step import (

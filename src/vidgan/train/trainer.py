@@ -29,7 +29,7 @@ from vidgan.run.checkpoints import (
 )
 from vidgan.run.data import Data, open_data, open_held_out
 from vidgan.run.directory import Budget, DataRecord, InitFrom, RunDirectory, command_line
-from vidgan.run.distributed import Replicas, choose_device, join_replicas, rank_zero_first
+from vidgan.run.distributed import Replicas, choose_device, join_replicas
 from vidgan.run.experiment import Experiment, label_counts, longest_span, require_experiment, window_of
 from vidgan.run.lock import RunLock
 from vidgan.sample.model import Model
@@ -38,7 +38,8 @@ from vidgan.seeds import derive
 from vidgan.train.callbacks import Callback, Previews, Requests, RunWriter, TrainContext
 from vidgan.train.initial import origin_of, start_from, take_best
 from vidgan.train.logging import progress_display
-from vidgan.train.loop import UnreadableClipsError, full_disk, short_of_memory, stop_signals, train_level
+from vidgan.train.loop import UnreadableClipsError, full_disk, stop_signals, train_level
+from vidgan.train.memory import STATISTICS, out_of_memory_in, short_of_memory
 from vidgan.train.monitor import HeldOut, Monitor
 from vidgan.train.state import TrainState
 from vidgan.train.step import data_indices, real_input, training_step, videos_below
@@ -312,7 +313,9 @@ class Trainer(TrainContext):
         if self.replicas.is_rank_zero and self.progress:
             own.append(progress_display())
         if self.replicas.is_rank_zero and run is not None:
-            own += [RunWriter(run), Previews(run)]
+            own.append(RunWriter(run))
+        if run is not None:
+            own.append(Previews(run))
         if self.experiment.reporting.protocols:
             validator = validator or Validator()
             validator.check(self)
@@ -388,8 +391,10 @@ class Trainer(TrainContext):
         self.say(
             f"standing statistics: {spec.batches} passes of {spec.clips} clips, where they are not kept yet"
         )
-        with rank_zero_first(self.replicas.is_rank_zero, self.replicas.wait):
-            return frozen_levels(self.experiment, generators, self.labels, given, self._store)
+        with out_of_memory_in(STATISTICS):
+            return frozen_levels(
+                self.experiment, generators, self.labels, given, self._store, replicas=self.replicas
+            )
 
     def _restore(self, state: TrainState) -> bool:
         """Read a level from its newest whole checkpoint, if there is one; whether it has ended.

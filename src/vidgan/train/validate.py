@@ -16,7 +16,7 @@ from vidgan.evaluation.record import evaluate_by
 from vidgan.evaluation.rows import Shares, Work
 from vidgan.run.best import DURING, Best, best_of_run
 from vidgan.sample.model import Model
-from vidgan.sample.standing import GivenFrames, StatisticsStore
+from vidgan.sample.standing import GivenFrames, StatisticsStore, frozen_levels
 from vidgan.train.callbacks import Callback, TrainContext
 
 
@@ -97,6 +97,8 @@ class Validator(Callback):
         generators = [*(level.generator for level in trainer.below), *state.generators()]
         given, store = GivenFrames.of(trainer.dataset), StatisticsStore(write=run.statistics)
         model = Model(experiment, generators, run.class_names, state.steps, trainer.labels, given, store)
+        # Together, before each process makes its share of the clips.
+        frozen_levels(experiment, generators, trainer.labels, given, store, replicas=replicas)
         asked, against = self.protocols_of(trainer), self.against or trainer.dataset
         marks: dict[str, dict[str, Any]] = {name: {"during": DURING} for name in asked}
         decides, *_ = asked

@@ -1,0 +1,83 @@
+"""The memory guard: what does not fit ends with one line that names what would."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from vidgan.errors import UserError
+from vidgan.run.experiment import Share
+from vidgan.train.callbacks import TrainContext
+
+
+@contextmanager
+def short_of_memory(share: Share, step: int) -> Iterator[None]:
+    """Turns "out of memory" inside a training step into a :class:`UserError` that names a smaller micro-batch."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise UserError(advice(share, step)) from None
+
+
+STATISTICS = "standing statistics"
+LOOKING = "samples or an evaluation"
+"""work between steps that takes memory of its own"""
+
+
+@contextmanager
+def saved_if_short_of_memory(trainer: TrainContext, saved: bool) -> Iterator[None]:
+    """As :func:`out_of_memory_in` for what only looks at a step, which is kept whatever becomes of that."""
+    try:
+        with out_of_memory_in(LOOKING):
+            yield
+    except OutOfMemoryBesideTrainingError as error:
+        if not saved:
+            trainer.save()
+        raise UserError(f"{error}. Step {trainer.state.steps} is saved") from error
+
+
+class OutOfMemoryBesideTrainingError(UserError):
+    """Memory did not suffice for something else than a training step."""
+
+
+@contextmanager
+def out_of_memory_in(what: str) -> Iterator[None]:
+    """Turns "out of memory" while ``what`` is made into a :class:`UserError` that names what lowers it."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise OutOfMemoryBesideTrainingError(
+            f"out of memory in {what}: resume with --training.standing-statistics.at-once 1 or another small number of "
+            "clips in memory at a time; vidgan plan tells what each phase needs"
+        ) from None
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an allocator, of a GPU or of the CPU, had nothing left to give."""
+    # The CPU's allocator raises a plain RuntimeError.
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
+
+
+def advice(share: Share, step: int) -> str:
+    """What to do when a step does not fit."""
+    start = f"out of memory in step {step} with micro-batches of {share.per_pass} clips: "
+    smaller = smaller_micro_batch(share)
+    if smaller is None:
+        return (
+            f"{start}there is no smaller one; recompute activations with --levels.0.generator.checkpointing True, or "
+            "choose smaller widths or fewer frames"
+        )
+    return (
+        f"{start}start a new run with --training.batch.micro-batch {smaller}, which should fit (half, or the next "
+        f"number below that divides {share.clips} clips: activations take most of the memory and shrink with it, "
+        "weights do not); vidgan plan tells more"
+    )
+
+
+def smaller_micro_batch(share: Share) -> int | None:
+    """The largest micro-batch of at most half the size that divides a process's share; None where it is 1."""
+    return next((size for size in range(share.per_pass // 2, 0, -1) if share.clips % size == 0), None)
