@@ -193,7 +193,9 @@ class Previews(Callback):
 
     def on_step(self, trainer: TrainContext, scalars: Mapping[str, Tensor]) -> None:
         state = trainer.state
-        if not self._has_real and trainer.replicas.is_rank_zero:  # not before: a first step may fail and leave no run
+        if (
+            not self._has_real and trainer.replicas.is_rank_zero
+        ):  # not before: a first step may fail and leave no run
             if not trainer.experiment.levels[0].context_frames:
                 write_real_clips(self.run, trainer.dataset)
             write_views(self.run, trainer.dataset)

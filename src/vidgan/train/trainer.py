@@ -387,14 +387,11 @@ class Trainer(TrainContext):
     def _frozen(self, state: TrainState, averaged: bool) -> Sequence[FrozenLevel]:
         """All levels up to the one in training, with standing statistics, which the run keeps."""
         generators = [*(level.generator for level in self.below), *state.generators(averaged)]
-        given, spec = GivenFrames.of(self.dataset), self.experiment.training.standing_statistics
-        self.say(
-            f"standing statistics: {spec.batches} passes of {spec.clips} clips, where they are not kept yet"
-        )
+        spec, replicas = self.experiment.training.standing_statistics, self.replicas
+        self.say(f"standing statistics: {spec.batches} passes of {spec.clips} clips, if not kept yet")
+        asked = (self.experiment, generators, self.labels, GivenFrames.of(self.dataset), self._store)
         with out_of_memory_in(STATISTICS):
-            return frozen_levels(
-                self.experiment, generators, self.labels, given, self._store, replicas=self.replicas
-            )
+            return frozen_levels(*asked, replicas=replicas)
 
     def _restore(self, state: TrainState) -> bool:
         """Read a level from its newest whole checkpoint, if there is one; whether it has ended.
