@@ -173,10 +173,10 @@ class Trainer(TrainContext):
         A copy: further steps do not change it. Its statistics are taken when it is first sampled, and kept in memory.
         """
         state, experiment = self.state, self.experiment
-        generators = [*(level.generator for level in self.below), *state.copied_generators()]
-        known = experiment.replace(levels=experiment.levels[: len(generators)])
+        generators = [level.generator for level in self.below] + list(state.copied_generators())
         names = self.dataset.classes if experiment.conditional else ("all",)
-        return Model(known, generators, names, state.steps, self.labels, GivenFrames.of(self.dataset))
+        known, given = experiment.up_to(len(generators)), GivenFrames.of(self.dataset)
+        return Model(known, generators, names, state.steps, self.labels, given)
 
     def step(self, monitor: Monitor | None = None) -> dict[str, Tensor]:
         """One step of the level in training: the discriminators' updates, the generator's, its average.
@@ -246,8 +246,8 @@ class Trainer(TrainContext):
         """Write a checkpoint of the level in training into the run; nothing where there is none."""
         if self.run is not None:
             self._lock(self.run.path)
-        for callback in self.callbacks:
-            callback.on_checkpoint(self, self.finished)
+        for each in self.callbacks:
+            each.on_checkpoint(self, self.finished)
 
     def close(self) -> None:
         """End the processes that read clips, and let other processes train in the run; a next step starts others."""
@@ -377,21 +377,19 @@ class Trainer(TrainContext):
             index = self.experiment.rounds[0] if state is None else state.index + 1
             self._state = state = None  # before the next one takes memory
             self._close_loader()
-            state = TrainState(
-                self.experiment, index, self.device, self.replicas, videos_below(self.experiment, self.below)
-            )
-            self.finished = self._restore(state)
-            self._state = state
+            below = videos_below(self.experiment, self.below)
+            state = TrainState(self.experiment, index, self.device, self.replicas, below)
+            self.finished, self._state = self._restore(state), state
         return state
 
     def _frozen(self, state: TrainState, averaged: bool) -> Sequence[FrozenLevel]:
         """All levels up to the one in training, with standing statistics, which the run keeps."""
         generators = [*(level.generator for level in self.below), *state.generators(averaged)]
-        spec, replicas = self.experiment.training.standing_statistics, self.replicas
+        experiment, spec = self.experiment, self.experiment.training.standing_statistics
         self.say(f"standing statistics: {spec.batches} passes of {spec.clips} clips, if not kept yet")
-        asked = (self.experiment, generators, self.labels, GivenFrames.of(self.dataset), self._store)
+        given, others = GivenFrames.of(self.dataset), self.replicas
         with out_of_memory_in(STATISTICS):
-            return frozen_levels(*asked, replicas=replicas)
+            return frozen_levels(experiment, generators, self.labels, given, self._store, replicas=others)
 
     def _restore(self, state: TrainState) -> bool:
         """Read a level from its newest whole checkpoint, if there is one; whether it has ended.
