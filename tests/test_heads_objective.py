@@ -149,6 +149,16 @@ def hinge_each(real: list[Tensor], fake: list[Tensor]) -> float:
     return total
 
 
+def hinge_each_summed(real: list[Tensor], fake: list[Tensor]) -> float:
+    """sum over k of rho(1 - D(x_k)) + rho(1 + D(G(z)_k)), mean over clips: before Du 2020, 4.5 took the average."""
+    total = 0.0
+    for on_real, on_fake in zip(real, fake, strict=True):
+        rows = on_real.flatten(0, -2), on_fake.flatten(0, -2)
+        for r, f in zip(*(side.tolist() for side in rows), strict=True):
+            total += (sum(rho(1 - v) for v in r) + sum(rho(1 + v) for v in f)) / len(rows[0])
+    return total
+
+
 def hinge_joined(real: list[Tensor], fake: list[Tensor]) -> float:
     """All discriminators' outputs in one list; the loss is their mean (SSW-GAN, B.1)."""
     reals = [value for discriminator in real for value in discriminator.flatten().tolist()]
@@ -165,8 +175,12 @@ def outputs(seed: int, mixed: bool = False) -> list[Tensor]:
 @pytest.mark.parametrize("mixed", [False, True])
 @pytest.mark.parametrize(
     ("objective", "naive"),
-    [(HingeEachSpec(), hinge_each), (HingeJoinedSpec(), hinge_joined)],
-    ids=["each", "joined"],
+    [
+        (HingeEachSpec(), hinge_each),
+        (HingeEachSpec(total=True), hinge_each_summed),
+        (HingeJoinedSpec(), hinge_joined),
+    ],
+    ids=["each", "each, summed", "joined"],
 )
 def test_discriminator_loss_with_a_hinge_per_output(objective: ObjectiveSpec, naive, mixed: bool) -> None:
     real, fake = outputs(0, mixed), outputs(10, mixed)
@@ -196,6 +210,7 @@ def test_generator_loss() -> None:
         SumThenHingeSpec(): -sum(sum(s) / B for s in sums),
         SumThenHingeSpec(mean=True): -sum(sum(s) / B / n for s, n in zip(sums, (8, 4), strict=True)),
         HingeEachSpec(): -sum(sum(e) / len(e) for e in each),
+        HingeEachSpec(total=True): -sum(sum(e) / B for e in each),
         HingeJoinedSpec(): -sum(joined) / len(joined),
     }
     for objective, value in expected.items():

@@ -380,11 +380,18 @@ def test_recurrent_units_on_the_faster_decomposition(name: str) -> None:
     assert all(".unit." in place or place == "training.steps" for place in places)
 
 
+SUM_HINGE: dict[str, object] = {
+    "levels.0.objective.is": "SumThenHingeSpec",
+    "levels.0.objective.mean": False,
+    "levels.0.objective.total": None,
+}
+
+
 def test_plain_and_mixed_projection_differ_in_heads_and_their_hinges() -> None:
     """Luc et al. 2020, E.1: width 48, 700k steps."""
     changes: dict[str, object] = {f"levels.0.discriminators.{i}.head.is": "ProjectionSpec" for i in range(2)}
     # "A single scalar per sample" instead of B x B x T outputs.
-    changes |= {"levels.0.objective.is": "SumThenHingeSpec", "levels.0.objective.mean": False}
+    changes |= SUM_HINGE
     assert changed("trivd-projection-plain", "trivd-projection-mixed") == changes
     assert changed("trivd-projection-mixed", "trivd-table1-dvd-gan-fp") == {"training.steps": 700_000}
 
@@ -420,7 +427,6 @@ def test_the_final_model_at_other_sizes() -> None:
 
 
 GUIDE, ORIGINAL = "guide-k400-12x64", "guide-original"
-SUM_HINGE = {"levels.0.objective.is": "SumThenHingeSpec", "levels.0.objective.mean": False}
 CLIP_BODY = "levels.0.discriminators.1.body."
 
 
@@ -462,7 +468,8 @@ def test_numbers_of_the_guides_table() -> None:
     assert level.discriminators[1].view == ClipSpec(scale=2)
 
 
-GUIDE_VARIANTS = {
+GUIDE_VARIANTS: dict[str, tuple[str, dict[str, object]]] = {
+    "guide-per-frame-hinge-sum": ("guide-per-frame-hinge", {"levels.0.objective.total": True}),
     "guide-ucf101-12x64": (GUIDE, {"classes": 101}),
     "guide-original": (GUIDE, SUM_HINGE | {CLIP_BODY + "time_in_channels": True}),
     "guide-per-frame-hinge": (GUIDE, {CLIP_BODY + "time_in_channels": True}),
@@ -488,6 +495,22 @@ def test_pixel_losses_of_the_guide(name: str, weight: float, start: int) -> None
     changes = changed(f"guide-pixel-loss-{name}", ORIGINAL)
     assert changes.pop("training.pixel_loss", None) is None
     assert changes == expected
+
+
+def test_layers_of_the_guides_generator_are_removed_one_at_a_time() -> None:
+    """Du 2020, 4.5: "with everything else unchanged"."""
+
+    def layers(name: str) -> list[str]:
+        stages = preset(name).levels[0].generator.stages
+        return [f"{i} {type(layer).__name__}" for i, stage in enumerate(stages) for layer in stage.temporal]
+
+    whole = layers(ORIGINAL)
+    assert len(whole) == 3
+    for number, name in enumerate(("convgru", "attention", "separable-attention")):
+        assert layers(f"guide-no-{name}") == whole[:number] + whole[number + 1 :]
+        assert fields(f"guide-no-{name}", ORIGINAL) == {"generator.stages"}
+    (level,) = preset("guide-no-frame-discriminator").levels
+    assert level.discriminators == preset(ORIGINAL).levels[0].discriminators[1:]
 
 
 def test_without_its_clip_discriminator() -> None:

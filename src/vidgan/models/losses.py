@@ -18,6 +18,10 @@ Scores = Sequence[Tensor]
 class ObjectiveSpec(Spec, ABC):
     """The hinge losses of discriminators and generator (Lim and Ye 2017), as a mean over the batch."""
 
+    def reduced(self, values: Tensor) -> Tensor:
+        """A hinge's values, or scores, as one number."""
+        return values.mean()
+
     @abstractmethod
     def outputs(self, scores: Scores) -> list[Tensor]:
         """What goes into each hinge; the losses are means of each, summed."""
@@ -30,13 +34,14 @@ class ObjectiveSpec(Spec, ABC):
         """sum over outputs of E[relu(1 - real)] + E[relu(1 + fake)] (Clark et al. 2019, 2.2)."""
         reals, fakes = self.outputs(real), self.outputs(fake)
         losses = [
-            torch.relu(1 - r).mean() + torch.relu(1 + f).mean() for r, f in zip(reals, fakes, strict=True)
+            self.reduced(torch.relu(1 - r)) + self.reduced(torch.relu(1 + f))
+            for r, f in zip(reals, fakes, strict=True)
         ]
         return torch.stack(losses).sum()
 
     def generator_loss(self, fake: Scores) -> Tensor:
         """-sum over outputs of E[fake]."""
-        return -torch.stack([output.mean() for output in self.outputs(fake)]).sum()
+        return -torch.stack([self.reduced(output) for output in self.outputs(fake)]).sum()
 
 
 class SumThenHingeSpec(ObjectiveSpec):
@@ -62,6 +67,13 @@ class HingeEachSpec(ObjectiveSpec):
 
     Our choice for several discriminators: their means are summed.
     """
+
+    total: bool = False
+    """sum over frames or steps instead of the mean (Du 2020, 4.5: so the frame discriminator outweighs the other, and
+    samples have "almost no movement")"""
+
+    def reduced(self, values: Tensor) -> Tensor:
+        return values.sum(-1).mean() if self.total else values.mean()
 
     def outputs(self, scores: Scores) -> list[Tensor]:
         return list(scores)

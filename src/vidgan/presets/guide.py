@@ -155,6 +155,18 @@ def guide_per_frame_hinge() -> Experiment:
     )
 
 
+def guide_per_frame_hinge_sum() -> Experiment:
+    """The same with the sum over frames, before the thesis took the mean: "almost no movement" (4.5)."""
+    mean = guide_per_frame_hinge()
+    (level,) = mean.levels
+    return mean.replace(
+        name="guide-per-frame-hinge-sum",
+        description="The model that turns dark, with a hinge per frame and the sum over frames.",
+        source="Du 2020, 4.5",
+        levels=(level.replace(objective=HingeEachSpec(total=True)),),
+    )
+
+
 def guide_no_clip_discriminator() -> Experiment:
     """The ablation that points to the clip discriminator: without it videos stay bright (Figure 4.12)."""
     original = guide_original()
@@ -167,6 +179,43 @@ def guide_no_clip_discriminator() -> Experiment:
         # Our choice: the hinge on sums stays; 4.5 removes modules "with everything else unchanged", but does not say
         # from which of its models.
         levels=(level.replace(discriminators=(frames,)),),
+    )
+
+
+def without_layer(name: str, stage: int, layer: int, words: str) -> Experiment:
+    """The model that turns dark without one of its generator's layers over time (4.5: "one at a time")."""
+    original = guide_original()
+    (level,) = original.levels
+    stages = list(level.generator.stages)
+    temporal = stages[stage].temporal
+    stages[stage] = stages[stage].replace(temporal=temporal[:layer] + temporal[layer + 1 :])
+    return original.replace(
+        name=f"guide-no-{name}",
+        description=f"The model that turns dark, without {words}.",
+        source="Du 2020, 4.5",
+        # Our choice: "certain modules" are the discriminators and the generator's layers over time; 4.5 names one.
+        levels=(level.replace(generator=level.generator.replace(stages=tuple(stages))),),
+    )
+
+
+LAYERS = (
+    ("convgru", 0, 0, "its ConvGRU, so that all frames are the same"),
+    ("attention", 0, 1, "its attention at 4x4"),
+    ("separable-attention", 3, 0, "its separable attention at 32x32"),
+)
+"""What :func:`without_layer` removes: name, stage, which of its layers, and in words."""
+
+
+def guide_no_frame_discriminator() -> Experiment:
+    """The ablation of 4.5 with its frame discriminator removed."""
+    original = guide_original()
+    (level,) = original.levels
+    _, clip = level.discriminators
+    return original.replace(
+        name="guide-no-frame-discriminator",
+        description="The model that turns dark, without its frame discriminator.",
+        source="Du 2020, 4.5",
+        levels=(level.replace(discriminators=(clip,)),),
     )
 
 
@@ -189,7 +238,10 @@ ALL: tuple[Callable[[], Experiment], ...] = (
     guide_original,
     *(partial(pixel_loss, *row) for row in PIXEL_LOSSES),
     guide_per_frame_hinge,
+    guide_per_frame_hinge_sum,
     guide_no_clip_discriminator,
+    guide_no_frame_discriminator,
+    *(partial(without_layer, *row) for row in LAYERS),
     guide_conv3d,
 )
 """The thesis's models."""
