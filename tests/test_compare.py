@@ -9,6 +9,7 @@ import pytest
 
 from commands import require_one_line, vidgan
 from runs import make_run
+from vidgan.cli.compare import warnings_of
 from vidgan.evaluation.protocols import ALL
 from vidgan.evaluation.results import Entry, Published, beside, groups, nearest, published
 from vidgan.presets.demo import demo
@@ -276,6 +277,19 @@ def test_a_warning_of_several_results_is_said_once(tmp_path: Path, capsys: Captu
     a, b = write(tmp_path / "a.jsonl", few, few), write(tmp_path / "b.jsonl", few)
     said = [row for row in vidgan(capsys, "compare", a, b).out.splitlines() if "!" in row]
     assert said == [f"  ! {a}, {b}: too few clips"]
+
+
+def test_warnings_that_differ_in_their_numbers_are_one() -> None:
+    def entry(name: str, *warnings: str) -> Entry:
+        return Entry(name, {"warnings": list(warnings)})
+
+    one, two, same = (
+        "halves are 0.25 apart; the number is 1e-05",
+        "halves are 3 apart; the number is 4.5",
+        "odd",
+    )
+    found = warnings_of([entry("a", one, same), entry("b", two, same), entry("a", two)])
+    assert found == {f"{one} (the first one's numbers)": ["a", "b"], same: ["a", "b"]}
 
 
 def test_runs_that_differ_in_their_seed_have_a_mean(tmp_path: Path, capsys: Capture) -> None:

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFont
 
 from commands import require_one_line, start, vidgan
 from painted import Painted
 from runs import full_run, make_run, tick, write_log
 from vidgan.cli import report as report_command
-from vidgan.data.inspect import CLIPS, FRAMES, GAP, SIDE, TEXT, clip_strip, contact_sheet
+from vidgan.data.inspect import CLIPS, FRAMES, GAP, SIDE, TEXT, clip_strip, contact_sheet, drawable, font_for
 from vidgan.data.store import open_prepared
 from vidgan.report.page import write_report
 
@@ -26,6 +26,12 @@ def strips(folder: Path) -> None:
         path = folder / ("first", "second")[number % 2] / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.concatenate(list(frames), axis=1)).save(path)
+
+
+def test_what_the_font_lacks_is_an_escape() -> None:
+    assert drawable("a中b", ImageFont.load_default(13)) == "a\\u4e2db"
+    pytest.importorskip("matplotlib", reason="brings a font")
+    assert drawable("Läufer бег", font_for("Läufer бег")) == "Läufer бег"
 
 
 def test_a_row_per_class_with_frames_over_time(tmp_path: Path, capsys: Capture) -> None:

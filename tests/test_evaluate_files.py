@@ -392,5 +392,21 @@ def test_a_prepared_set_of_another_size_is_not_cropped_in_silence(tmp_path: Path
     source = write(tmp_path / "source", clips(4, 1, size=32), ".mp4")
     prepare_by(source, tmp_path / "data", PrepareSpec(size=32), workers=0)
     command = ("evaluate", fake, "--data", tmp_path / "data", "--protocol", "frechet-random")
-    require_one_line(vidgan(capsys, *command), "prepared at 32", "--size 32")
+    answer = vidgan(capsys, *command)
+    assert answer.status == 0, answer.err
+    assert "4 of 4 real clips are stored larger" in answer.err
     assert vidgan(capsys, *command, "--size", 32).status == 0
+    require_one_line(vidgan(capsys, *command, "--size", 40), "prepared at 32", "--size 32")
+
+
+def test_all_broken_videos_are_told_at_once(tmp_path: Path, capsys: Capture) -> None:
+    fake, real = write(tmp_path / "fake", clips(5, 0), ".mp4"), write(tmp_path / "real", clips(5, 1), ".mp4")
+    names = sorted(path.name for path in fake.iterdir())
+    for folder in (fake, real):
+        for name in names[2:4]:
+            (folder / name).write_bytes(b"no video")
+    command = ("evaluate", fake, "--real", real, "--protocol", "frechet-random")
+    require_one_line(vidgan(capsys, *command), "2 videos are broken", str(fake / names[2]), names[3])
+    for name in names[2:4]:
+        (fake / name).unlink()
+    require_one_line(vidgan(capsys, *command), "2 videos are broken", str(real / names[2]), names[3])

@@ -54,6 +54,17 @@ def test_long_clips_are_those_of_the_dataset(data: Path) -> None:
         long_clips(package.open_dataset([(np.zeros((1, 8, 8, 3), np.uint8), 0)]), 2)
 
 
+def test_inspect_and_train_say_the_same_of_short_clips(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = "2 of 5 clips hold no window of 6 frames at stride 1 and 24x24 pixels"
+    answer = vidgan(capsys, "inspect", data, "--frames", 6, "--size", 24)
+    assert answer.status == 2
+    assert said in answer.out
+    train = ("train", "demo", "--data", data, "--out", tmp_path / "run", "--levels.0.frames", 6)
+    require_one_line(vidgan(capsys, *train), said, "run/b.mp4 (3 frames, needs 6)", "prepare the data again")
+
+
 @pytest.mark.slow
 def test_a_run_leaves_short_clips_out_from_beginning_to_end(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

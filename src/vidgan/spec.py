@@ -120,29 +120,39 @@ def from_json(cls: type[S], data: Any) -> S:
         raise SpecError(f"{cls.__name__}: it is nested too deeply") from None
 
 
-def differences(old: Any, new: Any, place: str = "") -> Iterator[str]:
-    """Lines ``place: old -> new`` for every value in which two JSON trees of specs differ."""
+def differences(old: Any, new: Any, place: str = "", whole: bool = True) -> Iterator[str]:
+    """Lines ``place: old -> new`` for every value in which two JSON trees of specs differ.
+
+    Args:
+        whole: of a spec that the other tree lacks and that holds others, say all its values, not its class alone.
+    """
     if isinstance(old, dict) and isinstance(new, dict):
         for key in old | new:
             inner = f"{place}.{key}" if place else key
-            yield from differences(old.get(key), new.get(key), inner)
+            yield from differences(old.get(key), new.get(key), inner, whole)
     elif isinstance(old, list) and isinstance(new, list) and (len(old) == len(new) or _all_specs(old + new)):
         for index, (a, b) in enumerate(zip_longest(old, new)):
-            yield from differences(a, b, f"{place}.{index}")
+            yield from differences(a, b, f"{place}.{index}", whole)
     elif old != new:
-        yield f"{place}: {_brief(old)} -> {_brief(new)}"
+        yield f"{place}: {_brief(old, whole)} -> {_brief(new, whole)}"
 
 
 def _all_specs(values: list[Any]) -> bool:
     return all(isinstance(value, dict) for value in values)
 
 
-def _brief(value: Any) -> str:
+def _holds_spec(values: list[Any]) -> bool:
+    return any(isinstance(each, dict) or (isinstance(each, list) and _holds_spec(each)) for each in values)
+
+
+def _brief(value: Any, whole: bool) -> str:
+    if isinstance(value, dict) and TAG in value and not whole and _holds_spec(list(value.values())):
+        return str(value[TAG])
     if isinstance(value, dict):
-        inside = ", ".join(f"{key}={_brief(each)}" for key, each in value.items() if key != TAG)
+        inside = ", ".join(f"{key}={_brief(each, whole)}" for key, each in value.items() if key != TAG)
         return f"{value[TAG]}({inside})" if TAG in value else f"{{{inside}}}"
     if isinstance(value, list):
-        return f"[{', '.join(map(_brief, value))}]"
+        return f"[{', '.join(_brief(each, whole) for each in value)}]"
     return str(value)
 
 

@@ -1,5 +1,6 @@
 """``vidgan compare A B ...``: results side by side, unlike ones apart, published ones beside their like."""
 
+import re
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
@@ -137,12 +138,8 @@ def show(group: Group, dataset: str | None, split: str | None) -> None:
     rows += [row_of(entry) for entry in group.entries]
     rows += over_training(group.entries)
     print_table(rows)
-    warned: dict[str, dict[str, None]] = {}
-    for entry in group.entries:
-        for text in entry.line.get("warnings", []):
-            warned.setdefault(text, {})[entry.name] = None
-    for text, names in warned.items():
-        tell(f"  ! {some(list(names), MOST_NAMED)}: {text}")
+    for text, names in warnings_of(group.entries).items():
+        tell(f"  ! {some(names, MOST_NAMED)}: {text}")
     all_of_protocol = [row for row in published() if row.protocol == group.protocol]
     if not all_of_protocol or not is_of_this_form(first):
         return
@@ -161,6 +158,23 @@ def show(group: Group, dataset: str | None, split: str | None) -> None:
         )
         if any(text.startswith("split") for text in differs):
             print("  (--split NAME says which split the real data are, where the results do not)")
+
+
+def warnings_of(entries: Sequence[Entry]) -> dict[str, list[str]]:
+    """Each warning once, and whose it is; of those that differ in their numbers alone, the first one's."""
+    told: dict[str, str] = {}
+    names: dict[str, dict[str, set[str]]] = {}
+    for entry in entries:
+        for text in entry.line.get("warnings", []):
+            kind = re.sub(r"\d[\d.,e+-]*", "#", text)
+            told.setdefault(kind, text)
+            names.setdefault(kind, {}).setdefault(entry.name, set()).add(text)
+    return {
+        text
+        if all(own == {text} for own in names[kind].values())
+        else f"{text} (the first one's numbers)": list(names[kind])
+        for kind, text in told.items()
+    }
 
 
 def changes(line: Any) -> list[str]:

@@ -39,7 +39,7 @@ class Measuring(Weights, Noise, Code):
     """What is measured, and how."""
 
     evaluated: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN|FOLDER|FILE.npy")]
-    """run, folder of videos, or uint8 (N, T, H, W, 3)"""
+    """run, folder of videos, or array of clips"""
     protocol: tuple[str, ...] = ()
     """one or more protocols by name"""
     data: str | None = None
@@ -59,7 +59,7 @@ class Measuring(Weights, Noise, Code):
     frames: int | None = None
     """frames per clip"""
     random_window: bool = False
-    """of a cascade: clips are windows at random places that its last level makes as in training"""
+    """windows that the last level makes as in training"""
     stride: int | None = None
     """source frames from one frame to the next"""
     size: int | None = None
@@ -86,10 +86,12 @@ class Measuring(Weights, Noise, Code):
 
 @option_set
 class Options(Measuring):
-    """Measures by named protocols (docs/evaluation.md). What is not given is as the protocol says; what is given is
-    recorded as a change of it. Results of a run are appended to its metrics.jsonl.
+    """Measures by named protocols (docs/evaluation.md). What is given is recorded as a change of one; results of a run
+    are appended to its metrics.jsonl.
     """
 
+    protocols: bool = False
+    """list the protocols, and nothing else"""
     memorisation: bool = False
     """look for copied clips; add --help for its options"""
     train_classifier: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
@@ -105,6 +107,10 @@ OF_A_MODEL: Mapping[str, object] = {
 
 def run(args: list[str]) -> int:
     """Parse ``args`` and measure, or do what --memorisation or --train-classifier say."""
+    if "--protocols" in args:
+        for name, each in ALL.items():
+            say(f"{name}: {each.about}")
+        return 0
     if "--memorisation" in args:
         return memorisation.run(args)
     if any(arg.split("=")[0] == "--train-classifier" for arg in args):
@@ -117,7 +123,7 @@ def run(args: list[str]) -> int:
 def measured(options: Measuring, args: Sequence[str]) -> list[dict[str, Any]]:
     """Measure and print; the lines of the results. ``args`` are the words that ``options`` were read from."""
     if not options.protocol:
-        raise UserError(f"--protocol takes one or more of: {', '.join(ALL)}")
+        raise UserError("say what to measure by: --protocol NAME; vidgan evaluate --protocols lists them")
     check(options)
     named = [protocol(name) for name in options.protocol]
     require_effect(options, named, args)
@@ -272,7 +278,8 @@ def show(line: dict[str, Any]) -> None:
     """Print a result and its table."""
     step = "" if line["step"] is None else f", step {line['step']}"
     copies = ", copies of the last given frame" if "copies" in line["evaluated"] else ""
-    facts = f"{count(line['clips'], 'clip')}{copies}{step}, seed {line['seed']}"
+    noise = "" if (drawn := sampling_of(line)) is None else f", {drawn}"
+    facts = f"{count(line['clips'], 'clip')}{copies}{step}, seed {line['seed']}{noise}"
     tell(f"{line['protocol']}: {number_of(line)}  ({facts})")
     real = line.get("real") or {}
     if left := real.get("not_taken"):
@@ -293,6 +300,15 @@ def show(line: dict[str, Any]) -> None:
         tell("  asked \\ seen".ljust(width) + "".join(c.rjust(width) for c in columns))
         for name, counts in zip(rows, table["counts"], strict=True):
             tell(f"  {name}".ljust(width) + "".join(str(c).rjust(width) for c in counts))
+
+
+def sampling_of(line: Mapping[str, Any]) -> str | None:
+    """How noise was truncated, in words; None where it was not."""
+    truncation = (line["settings"].get("sampling") or {}).get("truncation") or {}
+    if "limit" in truncation:
+        return f"threshold {truncation['limit']:g}"
+    sigma = truncation.get("sigma", 1)
+    return None if sigma == 1 else f"sigma {sigma:g}"
 
 
 def is_long(value: object) -> bool:

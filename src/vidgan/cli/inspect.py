@@ -1,5 +1,6 @@
 """``vidgan inspect``: what is in a prepared dataset, and what is wrong with it."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -11,10 +12,12 @@ from rich.text import Text
 
 from vidgan.cli.parse import option_set, parse
 from vidgan.cli.shared import file_to_write, refuse_idle
+from vidgan.data.dataset import Dataset
 from vidgan.data.inspect import class_counts, problems, remarks_on, write_contact_sheet
+from vidgan.data.open import open_dataset, open_fitting
 from vidgan.data.rates import in_words, rate_counts
-from vidgan.data.store import PreparedDataset, open_prepared
-from vidgan.data.window import WindowSpec, resizing
+from vidgan.data.store import PreparedDataset
+from vidgan.data.window import WindowSpec, resizing, without_room
 from vidgan.errors import some
 from vidgan.names import printable, tell
 from vidgan.report.words import count
@@ -23,10 +26,10 @@ from vidgan.spec import to_json
 
 @option_set
 class Options:
-    """Shows what a prepared dataset holds, and names every clip that is short, small or damaged."""
+    """Shows what a dataset holds, and names every clip that is short, small or damaged."""
 
-    dest: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DEST")]
-    """folder made by `vidgan prepare`"""
+    dest: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="DEST")]
+    """folder made by `vidgan prepare`, FILE.py:NAME, or built-in clips such as synthetic"""
     frames: int = 1
     """frames per window that every clip must hold"""
     stride: int = 1
@@ -47,7 +50,14 @@ def run(args: list[str]) -> int:
     window = WindowSpec(size=options.size, frames=options.frames, stride=options.stride)
     if options.contact_sheet is not None:
         file_to_write(options.contact_sheet, ".png")
-    dataset = open_prepared(options.dest)
+    dataset = (
+        open_fitting(options.dest, window.size, window.span)
+        if window.size > 1
+        else open_dataset(options.dest)
+    )
+    prepared = isinstance(dataset, PreparedDataset)
+    if not prepared:
+        refuse_idle(args, "of data that are not prepared, which have no checksums", "--skip-checksums")
     _show(dataset, options.dest)
     if options.contact_sheet is not None:
         write_contact_sheet(dataset, options.contact_sheet)
@@ -57,36 +67,52 @@ def run(args: list[str]) -> int:
     found = list(problems(dataset, window, checksums=not options.skip_checksums))
     for problem in found:
         tell(f"problem: {problem.name}: {problem.reason}")
+    if told := without_room(dataset, window, most=0):  # all are named above
+        tell(told)
     read = "checksums not read" if options.skip_checksums else "checksums fit"
-    tell(count(len(found), "problem") if found else f"no problems ({read})")
+    none = f"no problems ({read})" if prepared else "no problems"
+    tell(count(len(found), "problem") if found else none)
     return 2 if found else 0
 
 
-def _show(dataset: PreparedDataset, dest: Path) -> None:
-    clips, spec = dataset.index.clips, dataset.index.spec
+def _show(dataset: Dataset, dest: str) -> None:
     head = ("class", "clips", "frames: least", "median", "most")
-    table = Table(*head, title=Text(printable(str(dest))), title_justify="left")
+    table = Table(*head, title=Text(printable(dest)), title_justify="left")
     for column in table.columns[1:]:
         column.justify = "right"
     for each in class_counts(dataset):
         numbers = (str(each.clips), str(each.shortest), f"{each.median:g}", str(each.longest))
         table.add_row(Text(printable(each.name)), *numbers)
     Console().print(table)
-    sizes, counts = np.unique(np.stack([clips["width"], clips["height"]], 1), axis=0, return_counts=True)
+    frames = int(dataset.sizes()[:, 0].sum())
+    sizes, counts = np.unique(dataset.sizes()[:, :0:-1], axis=0, return_counts=True)
     common = np.argsort(-counts, kind="stable")
     shown = some([f"{sizes[i][0]}x{sizes[i][1]} ({counts[i]})" for i in common], 5)
     rate = in_words(rate_counts(dataset.rates())) or "frame rate not known"
-    options = ", ".join(f"{key} {_plain(value)}" for key, value in to_json(spec).items() if key != "is")
     for line in (
-        f"{count(len(dataset), 'clip')}, {count(int(clips['frames'].sum()), 'frame')}, "
+        f"{count(len(dataset), 'clip')}, {count(frames, 'frame')}, "
         f"{count(len(dataset.classes), 'class', 'classes')}, {rate}",
         f"sizes: {shown}",
-        f"{int(clips['bytes'].sum()) / 1e6:.1f} MB; prepared with {options}",
+        *([_stored(dataset)] if isinstance(dataset, PreparedDataset) else []),
         f"fingerprint {dataset.fingerprint}",
-        *(f"left out while preparing: {name}: {reason}" for name, reason in dataset.index.left_out),
-        *(f"remark: {remark}" for remark in remarks_on(dataset)),
+        *(_preparing(dataset) if isinstance(dataset, PreparedDataset) else []),
     ):
         tell(line)
+
+
+def _stored(dataset: PreparedDataset) -> str:
+    """How much it takes, and how it was prepared."""
+    index = dataset.index
+    options = ", ".join(f"{key} {_plain(value)}" for key, value in to_json(index.spec).items() if key != "is")
+    return f"{int(index.clips['bytes'].sum()) / 1e6:.1f} MB; prepared with {options}"
+
+
+def _preparing(dataset: PreparedDataset) -> Iterator[str]:
+    """What was left out and remarked when it was prepared."""
+    for name, reason in dataset.index.left_out:
+        yield f"left out while preparing: {name}: {reason}"
+    for remark in remarks_on(dataset):
+        yield f"remark: {remark}"
 
 
 def _plain(value: object) -> str:

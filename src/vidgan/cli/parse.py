@@ -18,6 +18,7 @@ import tyro
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 from vidgan.errors import UserError, did_you_mean
+from vidgan.spec import SpecError
 from vidgan.user_code import load_files
 
 T = TypeVar("T")
@@ -89,11 +90,21 @@ def parse(kind: type[T], verb: str, args: list[str], default: T | None = None) -
         names = known if default is None else list(flags(default))
         said_of = f": {in_one_line(box)}" if word is None else not_understood(word, args, names)
         raise UserError(f"vidgan {verb}{said_of}") from None
+    except SpecError as error:
+        raise UserError(with_option(str(error), args)) from None
     if unknown:
         raise UserError(f"vidgan {verb}{not_understood(unknown[0], args, list(flags(found)))}")
     if isinstance(found, Code):
         load_files(found.code)
     return found
+
+
+def with_option(fault: str, args: list[str]) -> str:
+    """What is wrong with a value, after the whole name of its option where one of ``args`` is meant by it."""
+    name = fault.split(" ")[0].replace("_", "-")
+    flags = {arg.split("=")[0] for arg in args if arg.startswith("--")}
+    meant = [flag for flag in flags if "." in flag and flag.split(".")[-1].replace("_", "-") == name]
+    return f"{meant[0]}: {fault}" if len(meant) == 1 else fault
 
 
 def peek(kind: type[T], args: list[str]) -> T:

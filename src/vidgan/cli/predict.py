@@ -53,19 +53,19 @@ class Options(Run, Weights, Noise, Classes):
     futures: int = 4
     """number of continuations"""
     start: int = 0
-    """first given frame of the video, counted from 0"""
+    """first given frame of the video, from 0"""
     frames: int | None = None
     """frames of each continuation (as trained); beyond that the model is given its own frames"""
     fps: float = 12.0
     """frames per second of the files"""
     motion: bool = False
-    """also write how features move, where the model's units warp"""
+    """also write how features move, where units warp"""
     motion_units: int | None = None
-    """units whose motion is combined, from the finest (all)"""
+    """units that are combined, from the finest (all)"""
     strips: bool = False
     """also write each as a picture, every second frame from left to right, over its motion with --motion"""
     truncations: bool = False
-    """also write each at z = 0, truncated at 0.8 and not truncated"""
+    """also write each at z = 0, at threshold 0.8 and whole"""
     data: str | None = None
     """dataset for the standing statistics (the run's)"""
 

@@ -69,7 +69,8 @@ def run(args: list[str]) -> int:
 
 def changes(old: Experiment, new: Experiment) -> str:
     """The values in which two experiments differ, one per line."""
-    found = [line for line in differences(to_json(old), to_json(new)) if not line.startswith(SAID)]
+    lines = differences(to_json(old), to_json(new), whole=False)
+    found = [line for line in lines if not line.startswith(SAID)]
     return "\n".join(found or [f"{old.name} and {new.name} have the same values"])
 
 

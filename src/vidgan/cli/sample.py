@@ -32,7 +32,7 @@ from vidgan.sample.windows import window_frames
 class Options(Run, Weights, Noise, Files, Classes):
     """Makes videos. Clip i depends on --seed, i and its class alone, whatever else is made.
 
-    With --interpolate, videos between two samples: vidgan sample --interpolate --help.
+    With --interpolate, videos between two samples: add --help.
     """
 
     clips: int = 16
@@ -48,13 +48,13 @@ class Options(Run, Weights, Noise, Files, Classes):
     grid: bool = False
     """also write all clips as one video, beside the folder"""
     stills: bool = False
-    """also write the first frames of all clips as one picture, beside the folder"""
+    """also write all first frames as one picture beside it"""
     rasters: bool = False
     """also write all frames of each clip as a picture, row by row, into a folder beside it"""
     columns: int | None = None
     """columns of --grid and --stills (a square)"""
     levels: bool = False
-    """also write what the lower levels of a cascade made of each clip"""
+    """also write what the lower levels of a cascade made"""
     interpolate: bool = False
     """write videos between two samples instead"""
 

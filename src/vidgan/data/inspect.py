@@ -1,5 +1,7 @@
 """What is in a prepared dataset: counts, problems, and a contact sheet."""
 
+import contextlib
+import importlib.util
 import math
 import zlib
 from collections.abc import Iterator
@@ -17,6 +19,7 @@ from vidgan.data.store import PreparedDataset, open_prepared
 from vidgan.data.window import WindowSpec
 from vidgan.errors import UserError
 from vidgan.files import write_whole
+from vidgan.names import printable
 
 
 class Problem(NamedTuple):
@@ -80,25 +83,27 @@ def remarks_on(dataset: PreparedDataset) -> tuple[Remark, ...]:
     return dataset.index.remarks if mixed is None else (*dataset.index.remarks, mixed)
 
 
-def class_counts(dataset: PreparedDataset) -> list[ClassCount]:
-    """One entry per class, in label order; classes have at least one clip each."""
-    clips = dataset.index.clips
+def class_counts(dataset: Dataset) -> list[ClassCount]:
+    """One entry per class that has clips, in label order."""
+    labels, lengths = dataset.labels(), dataset.sizes()[:, 0]
     counts = []
     for label, name in enumerate(dataset.classes):
-        frames = clips["frames"][clips["label"] == label]
+        frames = lengths[labels == label]
+        if not len(frames):  # of one's own data; prepared classes have a clip each
+            continue
         counts.append(
             ClassCount(name, len(frames), int(frames.min()), float(np.median(frames)), int(frames.max()))
         )
     return counts
 
 
-def problems(dataset: PreparedDataset, window: WindowSpec, checksums: bool) -> Iterator[Problem]:
-    """Clips without room for ``window`` and, with ``checksums`` (reads all bytes), damaged clips."""
-    crcs = dataset.index.clips["crc"]
+def problems(dataset: Dataset, window: WindowSpec, checksums: bool) -> Iterator[Problem]:
+    """Clips without room for ``window`` and, of prepared data with ``checksums`` (reads all bytes), damaged clips."""
+    crcs = dataset.index.clips["crc"] if isinstance(dataset, PreparedDataset) else ()
     for index in range(len(dataset)):
         if fault := window.fault(dataset.info(index)):
             yield Problem(dataset.name(index), fault)
-        if not checksums:
+        if not checksums or not isinstance(dataset, PreparedDataset):
             continue
         try:
             if zlib.crc32(dataset.clip_bytes(index)) != crcs[index]:
@@ -107,6 +112,7 @@ def problems(dataset: PreparedDataset, window: WindowSpec, checksums: bool) -> I
             yield Problem(dataset.name(index), str(error))
 
 
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 CLASSES, CLIPS, FRAMES = 40, 3, 4
 """at most so many classes, clips of each, frames of each clip (evenly over its length)"""
 SIDE, GAP, TEXT, LETTERS = 64, 2, 19, 13
@@ -141,7 +147,7 @@ def contact_sheet(dataset: Dataset) -> Image.Image:
     rows = [(label, np.flatnonzero(labels == label)) for label in shown]
     strips = [[clip_strip(dataset, int(index)) for index in clips[:CLIPS]] for _, clips in rows]
     title = title_of(dataset, count)
-    font = ImageFont.load_default(LETTERS)
+    font = font_for("".join([title, *(dataset.classes[label] for label in shown)]))
     width = max(sum(strip.shape[1] + 3 * GAP for strip in row) for row in strips)
     width = max(width, math.ceil(font.getlength(title)) + 3 * GAP)
     canvas = Image.new("RGB", (width + 3 * GAP, TEXT + (SIDE + TEXT + 3 * GAP) * count + GAP), PAPER)
@@ -149,13 +155,40 @@ def contact_sheet(dataset: Dataset) -> Image.Image:
     draw.text((3 * GAP, GAP), title, INK, font)
     for number, ((label, clips), row) in enumerate(zip(rows, strips, strict=True)):
         top = GAP + TEXT + number * (SIDE + TEXT + 3 * GAP)
-        name = dataset.classes[label].encode("ascii", "replace").decode()  # what the built-in font can draw
+        name = drawable(printable(dataset.classes[label]), font)
         draw.text((3 * GAP, top), f"{name}: {len(clips)} clip{'s' * (len(clips) > 1)}", INK, font)
         left = 3 * GAP
         for strip in row:
             canvas.paste(Image.fromarray(strip), (left, top + TEXT))
             left += strip.shape[1] + 3 * GAP
     return canvas
+
+
+FONTS = ("DejaVuSans.ttf", "NotoSans-Regular.ttf", "Arial.ttf")
+"""that are looked for where names have letters beyond ASCII, which Pillow's own font does not have"""
+
+
+def font_for(text: str) -> Font:
+    """A font that is there and has the letters of ``text``, as far as one is known to."""
+    spec = None if text.isascii() else importlib.util.find_spec("matplotlib")
+    own = (
+        []
+        if spec is None or spec.origin is None
+        else [f"{Path(spec.origin).parent}/mpl-data/fonts/ttf/{FONTS[0]}"]
+    )
+    for name in () if text.isascii() else (*FONTS, *own):
+        with contextlib.suppress(OSError):
+            return ImageFont.truetype(name, LETTERS)
+    return ImageFont.load_default(LETTERS)
+
+
+def drawable(text: str, font: Font) -> str:
+    r"""``text`` with what the font has no picture of as escapes (``\u4e2d``)."""
+    missing = bytes(font.getmask("\U0010ffff"))
+    return "".join(
+        c if c.isascii() or bytes(font.getmask(c)) != missing else c.encode("unicode_escape").decode()
+        for c in text
+    )
 
 
 def title_of(dataset: Dataset, classes: int) -> str:

@@ -22,7 +22,7 @@ from vidgan.data.layouts import contents
 from vidgan.data.listing import Remark, Remarks, list_files
 from vidgan.data.resize import RESIZING, Resizer
 from vidgan.data.video import ENLARGED, UNREADABLE, VIDEOS, Reader, VideoReader, reason_of, video_size
-from vidgan.errors import UserError
+from vidgan.errors import UserError, some
 from vidgan.memory import require_memory_for_clips
 from vidgan.names import printable
 
@@ -290,15 +290,26 @@ def _own_side(path: Path) -> int:
         return min(animation_size(path) if path.suffix.lower() == WEBP else video_size(path))
 
 
+MEND = "; mend it or leave it out"
+
+
+def refuse_broken(faults: Sequence[UserError]) -> None:
+    """Raise one :class:`UserError` for all ``faults`` of videos, if there are any; it names up to five."""
+    if len(faults) < 2:
+        for fault in faults:
+            raise fault
+        return
+    told = [str(fault).removesuffix(MEND) for fault in faults]
+    raise UserError(f"{len(faults)} videos are broken: {some(told, 5, '; ')}; mend them or leave them out")
+
+
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
     """Turns what is wrong with a file into a ``UserError``."""
     try:
         yield
     except UNREADABLE as error:
-        raise UserError(
-            f"{path} cannot be read as a video: {reason_of(error)}; mend it or leave it out"
-        ) from error
+        raise UserError(f"{path} cannot be read as a video: {reason_of(error)}{MEND}") from error
 
 
 def _load_array(path: Path, axes: tuple[int, ...]) -> Frames:

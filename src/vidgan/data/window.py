@@ -121,31 +121,44 @@ def resizing(dataset: Dataset, window: WindowSpec) -> str | None:
     larger = int((dataset.sizes()[:, 1:].min(axis=1) > window.size).sum())
     if not larger:
         return None
-    return (
-        f"{larger} of {len(dataset)} clips are larger than {window.size} pixels and are resized to it whenever "
-        f"they are read, which takes time: vidgan prepare SOURCE DEST --size {window.size} does it once"
-    )
+    said = f"{larger} of {len(dataset)} clips are larger than {window.size} pixels and are resized to it whenever"
+    if not is_prepared(dataset):
+        return f"{said} they are read, which takes time"
+    return f"{said} they are read, which takes time: vidgan prepare SOURCE DEST --size {window.size} does it once"
+
+
+def is_prepared(dataset: Dataset) -> bool:
+    """Whether it was made by ``vidgan prepare``."""
+    from vidgan.data.store import PreparedDataset  # reading processes that have no such data do without
+
+    return isinstance(dataset.origin(0)[0], PreparedDataset)
 
 
 def check_usable(dataset: Dataset, window: WindowSpec) -> None:
     """Raise :class:`UserError` unless every clip of ``dataset`` holds a whole window; names up to five."""
     if len(dataset) == 0:
         raise UserError("the dataset holds no clips; prepare it again from a folder with videos")
+    if told := without_room(dataset, window):
+        raise UserError(told)
+
+
+def without_room(dataset: Dataset, window: WindowSpec, most: int = 5) -> str | None:
+    """How many clips hold no whole window, up to ``most`` of them, and what to do; None where all do."""
     sizes = dataset.sizes()
     faults = np.flatnonzero((sizes < (window.span, window.size, window.size)).any(axis=1)).tolist()
     if not faults:
-        return
+        return None
     words = [f"{dataset.name(i)} ({window.fault(ClipInfo(0, *sizes[i].tolist()))})" for i in faults]
-    named = some(words, 5, "; ")
+    named = f": {some(words, most, '; ')}" if most else ""
     small = bool((sizes[faults, 1:].min(axis=1) < window.size).all())
     again = f"with --size {window.size}" if small else "without them"
     short = bool((sizes[faults, 0] < window.span).all())
     skip = "leave short ones out (train --skip-short), " if short else ""
-    raise UserError(
+    return (
         f"{len(faults)} of {len(dataset)} clips hold no window of {window.frames} frames at stride "
-        f"{window.stride} and {window.size}x{window.size} pixels: {named}. Ask for "
+        f"{window.stride} and {window.size}x{window.size} pixels{named}. Ask for "
         "less (--levels.0.frames, --levels.0.stride; of inspect: --frames, --stride, --size), "
-        f"{skip}or prepare the data again {again}"
+        f"{skip}or {'prepare the data again' if is_prepared(dataset) else 'give others,'} {again}"
     )
 
 

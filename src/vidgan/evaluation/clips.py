@@ -14,7 +14,7 @@ from vidgan.data.dataset import Dataset, Frames
 from vidgan.data.layouts import Split
 from vidgan.data.loader import to_float
 from vidgan.data.rates import RateCount, rate_counts
-from vidgan.data.raw_videos import RawVideos
+from vidgan.data.raw_videos import RawVideos, refuse_broken
 from vidgan.data.store import PreparedDataset, shard_name
 from vidgan.data.window import WindowSpec, centre_place, cut, resized
 from vidgan.errors import UserError, some
@@ -98,19 +98,25 @@ class DataClips(Clips):
                 f"{some(dataset.classes, 20)}"
             )
         whole: list[int] = []
+        broken: list[UserError] = []
         self.left_out = self.beyond = 0
         order = order_of(dataset, draw, seed, only)
         for place, index in enumerate(order):
             if draw.count is not None and len(whole) == draw.count:
                 self.beyond = len(order) - place
                 break
-            fault = window.fault(dataset.info(index))
+            try:
+                fault = window.fault(dataset.info(index))
+            except UserError as error:
+                broken.append(error)
+                continue
             if fault and not draw.drop_short:
                 raise UserError(f"{dataset.name(index)} cannot be measured: {fault}; {ADVICE}")
             if fault:
                 self.left_out += 1
             else:
                 whole.append(index)
+        refuse_broken(broken)
         if not whole:
             raise UserError(
                 f"no real video holds a clip of {window.frames} frames at stride {window.stride} and "

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from vidgan.bounds import MOST_STEPS
 from vidgan.data.dataset import Dataset
-from vidgan.data.raw_videos import RawVideos
+from vidgan.data.raw_videos import RawVideos, refuse_broken
 from vidgan.data.store import PreparedDataset
 from vidgan.data.window import WindowSpec
 from vidgan.errors import UserError
@@ -378,7 +378,13 @@ class FinishedVideos(Evaluated):
         some = count < len(videos) and not paired
         own = Draw(count=count, shuffled=some, in_turns=some)
         chosen = order_of(videos, own, protocol.seed)[:count]
-        lengths = {videos.name(index): videos.info(index).frames for index in chosen}
+        lengths, faults = dict[str, int](), list[UserError]()
+        for index in chosen:
+            try:
+                lengths[videos.name(index)] = videos.info(index).frames
+            except UserError as error:
+                faults.append(error)
+        refuse_broken(faults)
         frames = asked.frames or min(lengths.values())
         form = self._fit(protocol, chosen)
         shape = self._shape(protocol) if form == "squash" else None

@@ -89,7 +89,7 @@ def open_beside(
     """Finished videos, and real ones of their size.
 
     Raises:
-        UserError: where prepared ones are of another size, which are not cropped in silence.
+        UserError: where prepared ones are smaller; larger ones are resized, which a warning says.
     """
     if opening.checkpoint != "last" or opening.raw or opening.statistics_sigma is not None:
         raise UserError(
@@ -97,7 +97,7 @@ def open_beside(
         )
     frames = (form.frames or videos.info(0).frames) * (form.stride or 1)
     dataset = None if real is None else open_real(real, videos.size, frames)
-    if isinstance(dataset, PreparedDataset) and dataset.index.spec.size != videos.size:
+    if isinstance(dataset, PreparedDataset) and dataset.index.spec.size < videos.size:
         own = dataset.index.spec.size
         raise UserError(
             f"{dataset.folder} is prepared at {own} pixels and the evaluated videos have {videos.size}: give --size "

@@ -73,14 +73,14 @@ class Progress(Callback, ABC):
 
 
 class PlainProgress(Progress):
-    """A line per tick, for logs and pipes."""
+    """A line per tick, for logs and pipes, short enough to be read; log.jsonl has all figures."""
 
     def on_tick(self, trainer: TrainContext, scalars: Mapping[str, float]) -> None:
         step, clips = trainer.state.steps, trainer.state.clips
-        facts = "  ".join(f"{name} {value:.3g}" for name, value in scalars.items() if is_headline(name))
+        losses = "  ".join(f"{name} {value:.3g}" for name, value in scalars.items() if is_loss(name))
         tell(
             f"{self.label}  step {step}  clips {clips}  {self.rate(clips):.1f} clips/s  "
-            f"{clock(self.left(step))} left  {facts}  memory {memory_gib():.2f} GiB",
+            f"{clock(self.left(step))} left  {losses}  memory {memory_gib():.2f} GiB",
             flush=True,
         )
 
@@ -122,6 +122,11 @@ def progress_display() -> Progress:
 def is_headline(name: str) -> bool:
     """Whether a scalar is shown live; all of them are in the log."""
     return name.startswith(("loss/", "discriminator/"))
+
+
+def is_loss(name: str) -> bool:
+    """Whether a scalar stands in a line: what is to become small or large, not what it is made of."""
+    return name.startswith("loss/")
 
 
 def bar(done: float, width: int = 24) -> str:

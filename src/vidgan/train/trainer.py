@@ -127,7 +127,7 @@ class Trainer(TrainContext):
         if isinstance(dataset, LongClips):
             left, least = len(dataset.dataset) - len(dataset), dataset.frames
             self.say(f"left out {left} of {len(dataset.dataset)} clips: they have fewer than {least} frames")
-        if told := resizing(dataset, window_of(experiment, 0)):
+        if not resumes and (told := resizing(dataset, window_of(experiment, 0))):
             self.say(told)
         if remark := mixed_rates(dataset):
             self.say(str(remark))

@@ -303,7 +303,7 @@ def protocol(name: str) -> Protocol:
     """
     if name not in ALL:
         raise UserError(
-            f"there is no protocol {name!r}{did_you_mean(name, list(ALL))}; there are: {', '.join(ALL)}"
+            f"there is no protocol {name!r}{did_you_mean(name, list(ALL))}; vidgan evaluate --protocols lists them"
         )
     return ALL[name].protocol
 
