@@ -128,13 +128,17 @@ def test_nothing_varies_on_either_side() -> None:
     assert SpreadByClass().against(table(labels, labels, {}))(still).value == 0
 
 
-def test_too_few_real_clips_are_refused() -> None:
+def test_too_few_clips_are_refused() -> None:
+    """Those that are asked for, before any is made or looked at; of real ones, those that the oracle knows, too."""
     labels = [0] * 40 + [1] * 20
-    with pytest.raises(UserError, match="other has 20 real clips"):
+    with pytest.raises(UserError, match=r"real clips .* other has 20"):
         SpreadByClass().against(table(labels, labels, {}))
-    with pytest.raises(UserError, match="other has 31 real clips"):  # before any is looked at
-        SpreadByClass().scored({"one": 2, "other": 2}, {"one": 32, "other": 31})
-    assert SpreadByClass().scored({"one": 2, "other": 2}, {"one": 32, "other": 32}) == ["one", "other"]
+    enough, few = {"one": 32, "other": 32}, {"one": 32, "other": 31}
+    assert SpreadByClass().scored(enough, enough) == ["one", "other"]
+    with pytest.raises(UserError, match=r"real clips .* other has 31: .* --real-clips"):
+        SpreadByClass().scored(enough, few)
+    with pytest.raises(UserError, match=r"evaluated clips .* other has 31: .* --clips"):
+        SpreadByClass().scored(few, enough)
 
 
 @pytest.mark.slow

@@ -53,22 +53,24 @@ class SpreadByClass(PerClass):
 
     def scored(self, fake: Mapping[str, int], real: Mapping[str, int] | None) -> list[str]:
         names = super().scored(fake, real)
-        self._require({} if real is None else real)
+        self._require("evaluated clips", fake, "--clips")
+        self._require("real clips", {} if real is None else real, "--real-clips")
         return names
 
-    def _require(self, real: Mapping[str, int]) -> None:
-        """Raise :class:`UserError` where a class has too few real clips to compare with."""
-        for name, clips in real.items():
+    def _require(self, what: str, counts: Mapping[str, int], option: str) -> None:
+        """Raise :class:`UserError` where there are too few clips of a class for the number to say anything."""
+        for name, clips in counts.items():
             if clips < self.least:
                 raise UserError(
-                    f"{name} has {clips} real clips that the oracle may know, and {self.least} are needed: ask for "
-                    "more by --real-clips"
+                    f"this protocol takes {self.least} {what} or more of a class, and {name} has {clips}: ask for "
+                    f"more by {option}"
                 )
 
     def against(self, real: Table | None) -> Scorer:
         assert real is not None
         known = as_asked(real)
-        self._require({name: len(part.labels) for name, part in known.items()})
+        seen = {name: len(part.labels) for name, part in known.items()}
+        self._require("real clips that the oracle knows", seen, "--real-clips")
         expected = {name: spreads(part) for name, part in known.items()}
 
         def score(fake: Table) -> Score:
