@@ -105,7 +105,8 @@ class WeightLayer(nn.Module, ABC):
         Args:
             fold: makes another kernel of the weight before it is cast, see :mod:`vidgan.nn.convolution`.
         """
-        if self._held is None or (self.weight.requires_grad and torch.is_grad_enabled()):
+        # A compiled graph computes them anew: it would be made again for each table of what is held.
+        if torch.compiler.is_compiling() or self._held is None or self._needs_gradient():
             return self._compute_weight(dtype, fold)
         key = (dtype, fold)
         if key not in self._held:
@@ -118,6 +119,9 @@ class WeightLayer(nn.Module, ABC):
             wide = dtype if fold is None else weight.dtype
             weight = _Normalised.apply(weight, self.get_buffer("u"), self.get_buffer("v"), wide)
         return (weight if fold is None else fold(weight)).to(dtype)
+
+    def _needs_gradient(self) -> bool:
+        return self.weight.requires_grad and torch.is_grad_enabled()
 
     def hold(self, on: bool) -> None:
         """Keep what :meth:`effective_weight` gives without a gradient, or forget it; see :func:`held_weights`."""

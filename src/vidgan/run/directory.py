@@ -55,6 +55,7 @@ MOST = 8
 MAY_CHANGE = (
     "training.steps:",
     "training.standing_statistics.",
+    "training.compile:",
     "reporting.",
     "description:",
     "source:",

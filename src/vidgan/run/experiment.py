@@ -181,6 +181,8 @@ class TrainingSpec(Spec):
     """compute in bfloat16 with float32 weights, statistics and losses"""
     folded: bool = True
     """compute convolutions and changes of size beside them in other ways where faster: the same function"""
+    compile: bool = False
+    """compile the networks by torch.compile: the first steps take minutes, later ones are the same function"""
     flip: bool = False
     """mirror clips at random"""
     seed: Seed = 0

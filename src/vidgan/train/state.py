@@ -16,6 +16,7 @@ from vidgan.run.ema import WeightAverage, refresh_spectral_norm
 from vidgan.run.experiment import AdamSpec, Experiment
 from vidgan.run.networks import initial_level
 from vidgan.tensor_file import load_weights
+from vidgan.train.compiled import compile_passes
 from vidgan.train.gradients import GradientSum
 
 BelowSource = Callable[[Tensor, int, int, int], Tensor]
@@ -74,6 +75,8 @@ class TrainState:
         )
         self.average = None if spec.average is None else WeightAverage(self.level.generator, spec.average)
         self.statistics: Statistics = BatchStatistics(replicas.group if spec.batch.sync_batch_norm else None)
+        if spec.compile and device.type != "meta":
+            compile_passes(self.level, whole=not spec.batch.sync_batch_norm)
         self.dtype = spec.dtype
         self.steps = 0
 

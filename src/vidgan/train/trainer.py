@@ -36,6 +36,7 @@ from vidgan.sample.model import Model
 from vidgan.sample.standing import GivenFrames, StatisticsStore, frozen_levels
 from vidgan.seeds import derive
 from vidgan.train.callbacks import Callback, Previews, Requests, RunWriter, TrainContext
+from vidgan.train.compiled import notice_of_compiling
 from vidgan.train.initial import origin_of, start_from, take_best
 from vidgan.train.logging import progress_display
 from vidgan.train.loop import UnreadableClipsError, full_disk, stop_signals, train_level
@@ -109,8 +110,7 @@ class Trainer(TrainContext):
         require_level(experiment, level, resumes)
         for index in experiment.rounds:
             check_usable(dataset, window_of(experiment, index))
-        for name in experiment.reporting.protocols:
-            protocol(name)
+        list(map(protocol, experiment.reporting.protocols))  # those that there are not are refused
         self.held_out = None
         if held_out is not None:
             apart = open_held_out(held_out, experiment)
@@ -118,12 +118,12 @@ class Trainer(TrainContext):
             self.held_out = HeldOut(apart, experiment, dataset.classes)
         self.device = choose_device() if device is None else torch.device(device)
         self.replicas = join_replicas() if replicas is None else replicas
-        self.share = experiment.training.batch.share(self.replicas.size)
-        if (
-            self.share.per_pass < experiment.training.batch.per_pass
-            and not experiment.training.batch.sync_batch_norm
-        ):
+        batch = experiment.training.batch
+        self.share = batch.share(self.replicas.size)
+        if self.share.per_pass < batch.per_pass and not batch.sync_batch_norm:
             self.say(OWN_STATISTICS)
+        if told := notice_of_compiling(experiment, self.device):
+            self.say(told)
         if isinstance(dataset, LongClips):
             left, least = len(dataset.dataset) - len(dataset), dataset.frames
             self.say(f"left out {left} of {len(dataset.dataset)} clips: they have fewer than {least} frames")
