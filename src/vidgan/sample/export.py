@@ -88,7 +88,9 @@ def export(
     with that deviation.
 
     Args:
-        frames, sigma, threshold: as those of :meth:`Model.sample`; they choose the statistics.
+        frames: as that of :meth:`Model.sample`.
+        sigma: likewise; it chooses the statistics.
+        threshold: likewise.
 
     Raises:
         UserError: if the path has another suffix than the format, or the model has no standing statistics.
