@@ -77,10 +77,12 @@ def start(checkout: Path, subject: Subject, threads: int) -> Measure:
     imported = Path(back.readline().strip())
     assert imported.is_relative_to(checkout), f"{imported} is not of {checkout}"
 
+    assert back.readline() == "ready\n"
+
     def measure() -> float:
         to.write("1\n")
         to.flush()
-        return float(back.readline())
+        return float(back.readline().split()[0])
 
     return measure
 

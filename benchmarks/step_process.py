@@ -1,11 +1,27 @@
-"""A training step of a checkout, timed again and again: a process of compare_checkouts.py.
+"""A training step of a checkout, timed again and again: a process of compare_checkouts.py and bench_peer.py.
 
-Reads a number of steps from each line of its input and answers with the seconds of processor time that one took. The
-checkout's own ``benchmarks`` and ``src`` are imported, whatever its modules are called inside.
+Reads a number of steps from each line of its input and answers with the seconds of processor time and of the clock that
+one took, and with the most memory that the process has held so far. The checkout's own ``benchmarks`` and ``src`` are
+imported, whatever its modules are called inside.
 """
 
+import resource
 import sys
 import time
+from collections.abc import Callable
+
+
+def answer(step: Callable[[], object]) -> None:
+    """Make the steps that are asked for."""
+    for _ in range(2):  # the first steps make Adam's state and choose kernels
+        step()
+    print("ready", flush=True)
+    for line in sys.stdin:
+        steps, processor, clock = int(line), time.process_time(), time.perf_counter()
+        for _ in range(steps):
+            step()
+        times = (time.process_time() - processor) / steps, (time.perf_counter() - clock) / steps
+        print(*times, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 2**10, flush=True)
 
 
 def main(checkout: str, preset: str, width: int, batch: int, bf16: bool, threads: int) -> None:
@@ -19,17 +35,10 @@ def main(checkout: str, preset: str, width: int, batch: int, bf16: bool, threads
     experiment = with_batch(vidgan.presets.preset(preset), batch)
     if width:
         experiment = with_width(experiment, width)
-    # DVD-GAN's presets of before had no such penalty.
+    # DVD-GAN's presets of before had no such penalty, nor have other implementations.
     experiment = experiment.replace(training=experiment.training.replace(bf16=bf16, orthogonal_penalty=0.0))
-    trainee = Trainee(experiment, 0, torch.device("cpu"))
-    for _ in range(2):  # the first steps make Adam's state and choose kernels
-        trainee.step()
     print(vidgan.__file__, flush=True)
-    for line in sys.stdin:
-        steps, began = int(line), time.process_time()
-        for _ in range(steps):
-            trainee.step()
-        print((time.process_time() - began) / steps, flush=True)
+    answer(Trainee(experiment, 0, torch.device("cpu")).step)
 
 
 if __name__ == "__main__":

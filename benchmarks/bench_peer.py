@@ -1,0 +1,131 @@
+"""A training step of a public PyTorch DVD-GAN beside this package's, of the same sizes, in turns.
+
+    git clone https://github.com/Harrypotterrrr/DVD-GAN ../peer
+    python benchmarks/bench_peer.py --peer ../peer
+
+12 frames of 64x64, two updates of the discriminators and one of the generator; processor time, time of the clock, and
+the most memory that each process held. Networks are not quite the same: the peer's recurrent layers are stacks of
+three, and its discriminators are shallower.
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from interleaved import mib, show_machine
+
+HERE = Path(__file__).resolve().parent
+PRESET = "dvd-gan-k600-12x64"
+
+
+class Settings(argparse.Namespace):
+    """What the command line gives."""
+
+    peer: Path | None
+    width: int
+    batch: int
+    rounds: int
+    threads: int
+    dtypes: list[str]
+
+
+class Taken(NamedTuple):
+    """What a step took."""
+
+    processor: float
+    """seconds"""
+    clock: float
+    """seconds"""
+    memory: float
+    """bytes that the process has held at most"""
+
+
+class Side:
+    """A process that makes steps."""
+
+    def __init__(self, name: str, words: Sequence[object], threads: int) -> None:
+        self.name = name
+        environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "THP_MEM_ALLOC_ENABLE": "1"}
+        self._process = subprocess.Popen(
+            [sys.executable, *map(str, words), str(threads)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+        while self._line() != "ready":
+            pass
+
+    def _line(self) -> str:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise SystemExit(f"{self.name}: its process ended with status {self._process.wait()}")
+        return line.strip()
+
+    def step(self) -> Taken:
+        assert self._process.stdin is not None
+        self._process.stdin.write("1\n")
+        self._process.stdin.flush()
+        return Taken(*map(float, self._line().split()))
+
+
+def sides(settings: Settings) -> list[Side]:
+    """The peer first, where there is one."""
+    size = (settings.width, settings.batch)
+    found = []
+    if settings.peer is not None:
+        found.append(
+            Side("peer", (HERE / "peer_process.py", settings.peer.resolve(), *size), settings.threads)
+        )
+    return found + [
+        Side(
+            f"vidgan, {dtype}",
+            (HERE / "step_process.py", HERE.parent, PRESET, *size, dtype),
+            settings.threads,
+        )
+        for dtype in settings.dtypes
+    ]
+
+
+def main(settings: Settings) -> None:
+    show_machine(torch.device("cpu"))
+    ready = sides(settings)
+    taken: list[list[Taken]] = [[] for _ in ready]
+    for number in range(settings.rounds):
+        for side in range(len(ready)) if number % 2 == 0 else reversed(range(len(ready))):
+            taken[side].append(ready[side].step())
+    title = (
+        f"a step of {settings.batch} clips of 12x64x64 at width {settings.width}, threads: {settings.threads}"
+    )
+    print(f"\n{title} (medians of {settings.rounds} interleaved rounds)")
+    print("| | processor, s | clock, s | memory | speed | least-most |\n|---|---:|---:|---:|---:|---|")
+    for side, own in zip(ready, taken, strict=True):
+        speeds = [first.processor / each.processor for first, each in zip(taken[0], own, strict=True)]
+        processor, clock, memory = (statistics.median(column) for column in zip(*own, strict=True))
+        print(
+            f"| {side.name} | {processor:.2f} | {clock:.2f} | {mib(int(memory))} | {statistics.median(speeds):.2f} "
+            f"| {min(speeds):.2f}-{max(speeds):.2f} |"
+        )
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
+    parser.add_argument(
+        "--peer", type=Path, help="folder of its checkout; without, this package alone is timed"
+    )
+    parser.add_argument("--width", type=int, default=16, help="channels of the narrowest layers (16)")
+    parser.add_argument("--batch", type=int, default=2, help="clips per update (2)")
+    parser.add_argument("--rounds", type=int, default=5, help="measurements per side (5)")
+    parser.add_argument("--threads", type=int, default=1, help="compute threads of each process (1)")
+    parser.add_argument(
+        "--dtypes", nargs="+", default=["float32", "bfloat16"], help="what this package computes in"
+    )
+    main(parser.parse_args(namespace=Settings()))
