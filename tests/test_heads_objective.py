@@ -15,6 +15,8 @@ from vidgan.models.losses import (
 )
 from vidgan.models.views import ClipSpec, DiscriminatorInput
 from vidgan.nn.layers import Conv2d, Conv3d, Embedding, Linear
+from vidgan.presets import preset
+from vidgan.run.experiment import BatchSpec, Experiment, nothing_to_mix
 
 F64 = torch.float64
 B, T, C = 3, 4, 5
@@ -50,6 +52,22 @@ def scores(head: Head, h: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
             free[b, t] = sum(w[c] * h[b, t, c] for c in range(h.shape[2])) + head.score.bias[0]
             classy[b, t] = sum(table[label[b], c] * h[b, t, c] for c in range(h.shape[2]))
     return free, classy
+
+
+def test_passes_of_one_clip_have_nothing_to_mix() -> None:
+    """Luc et al. 2020, Eq. 15 pairs the clips of a batch; uneven shares count by their smallest pass."""
+    mixed, plain = preset("trivd-gan-fp-k600-16x64"), preset("dvd-gan-fp-k600-16x64")
+
+    def told(experiment: Experiment, clips: int, micro: int, processes: int) -> bool:
+        batch = BatchSpec(global_batch=clips, micro_batch=micro)
+        training = experiment.training.replace(batch=batch)
+        return nothing_to_mix(experiment.replace(training=training), processes) is not None
+
+    assert told(mixed, 4, 1, 1)
+    assert told(mixed, 3, 3, 2)  # two clips and one
+    assert told(mixed, 3, 2, 1)  # two clips, then one
+    assert not told(mixed, 4, 2, 2)
+    assert not told(plain, 4, 1, 1)
 
 
 def test_projection() -> None:

@@ -11,7 +11,7 @@ from vidgan.errors import UserError
 from vidgan.names import tell
 from vidgan.report.costs import days, fitting, level_plan
 from vidgan.report.words import count
-from vidgan.run.experiment import Experiment
+from vidgan.run.experiment import Experiment, nothing_to_mix
 from vidgan.train.plan import plan_level
 
 UNITS = {"M": 1e6, "G": 1e9, "MB": 1e6, "GB": 1e9, "MIB": 2**20, "GIB": 2**30}
@@ -57,6 +57,8 @@ def show(experiment: Experiment, processes: int, memory: float | None, rate: flo
     share = batch.share(processes)
     shared = f", {share.clips} in each of {processes} processes" if processes > 1 else ""
     tell(f"{experiment.name}: {count(batch.global_batch, 'clip')} per update{shared}, {kind}")
+    if told := nothing_to_mix(experiment, processes):
+        say(told)
     for index in experiment.rounds:
         plan = plan_level(experiment, index)
         print(f"\n{level_plan(experiment, index, plan, share)}")

@@ -12,6 +12,7 @@ from vidgan.data.dataset import Dataset
 from vidgan.data.window import WindowSpec
 from vidgan.errors import UserError
 from vidgan.models.cascade import below_of
+from vidgan.models.discriminator import MixedProjectionSpec
 from vidgan.models.generator import StageSpec
 from vidgan.models.level import LevelSpec
 from vidgan.models.losses import ClassMarginSpec, PixelLossSpec, VarietySpec
@@ -358,6 +359,36 @@ class Experiment(Spec):
     def below_averaged(self) -> bool:
         """Whether levels are fed by the moving average of those below."""
         return self.training.average is not None and self.training.average.feeds
+
+
+OWN_STATISTICS = (
+    "batch statistics are those of each process alone; TrIVD-GAN, CVG and BigGAN share them: "
+    "--training.batch.sync-batch-norm True"
+)
+
+
+def remarks_on_passes(experiment: Experiment, processes: int) -> list[str]:
+    """What to know where so many processes share a batch, or it is cut into passes: sentences."""
+    batch = experiment.training.batch
+    own = batch.share(processes).per_pass < batch.per_pass and not batch.sync_batch_norm
+    return [told for told in (OWN_STATISTICS if own else None, nothing_to_mix(experiment, processes)) if told]
+
+
+def nothing_to_mix(experiment: Experiment, processes: int = 1) -> str | None:
+    """A sentence where mixed projection (Luc et al. 2020, Eq. 15) gets passes of a single clip; None elsewhere."""
+    batch, heads = (
+        experiment.training.batch,
+        [d.head for each in experiment.levels for d in each.discriminators],
+    )
+    passes = -(-batch.share(processes).clips // batch.micro_batch)
+    if batch.global_batch // processes // passes > 1 or not any(
+        isinstance(head, MixedProjectionSpec) for head in heads
+    ):
+        return None
+    return (
+        "mixed projection pairs the clips of one forward pass, and here passes have a single clip, so nothing is mixed "
+        "and the loss is another one: take a larger --training.batch.micro-batch or fewer processes"
+    )
 
 
 def require_experiment(value: object) -> None:

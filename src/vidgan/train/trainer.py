@@ -30,7 +30,14 @@ from vidgan.run.checkpoints import (
 from vidgan.run.data import Data, open_data, open_held_out
 from vidgan.run.directory import Budget, DataRecord, InitFrom, RunDirectory, command_line
 from vidgan.run.distributed import Replicas, choose_device, join_replicas
-from vidgan.run.experiment import Experiment, label_counts, longest_span, require_experiment, window_of
+from vidgan.run.experiment import (
+    Experiment,
+    label_counts,
+    longest_span,
+    remarks_on_passes,
+    require_experiment,
+    window_of,
+)
 from vidgan.run.lock import RunLock
 from vidgan.sample.model import Model
 from vidgan.sample.standing import GivenFrames, StatisticsStore, frozen_levels
@@ -45,11 +52,6 @@ from vidgan.train.monitor import HeldOut, Monitor
 from vidgan.train.state import TrainState
 from vidgan.train.step import data_indices, real_input, training_step, videos_below
 from vidgan.train.validate import EarlyStopping, Validator
-
-OWN_STATISTICS = (
-    "batch statistics are those of each process alone; TrIVD-GAN, CVG and BigGAN share them: "
-    "--training.batch.sync-batch-norm True"
-)
 
 
 class Trainer(TrainContext):
@@ -118,12 +120,10 @@ class Trainer(TrainContext):
             self.held_out = HeldOut(apart, experiment, dataset.classes)
         self.device = choose_device() if device is None else torch.device(device)
         self.replicas = join_replicas() if replicas is None else replicas
-        batch = experiment.training.batch
-        self.share = batch.share(self.replicas.size)
-        if self.share.per_pass < batch.per_pass and not batch.sync_batch_norm:
-            self.say(OWN_STATISTICS)
-        if told := notice_of_compiling(experiment, self.device):
-            self.say(told)
+        self.share = experiment.training.batch.share(self.replicas.size)
+        remarks = remarks_on_passes(experiment, self.replicas.size)
+        for sentence in filter(None, [*remarks, notice_of_compiling(experiment, self.device)]):
+            self.say(sentence)
         if isinstance(dataset, LongClips):
             left, least = len(dataset.dataset) - len(dataset), dataset.frames
             self.say(f"left out {left} of {len(dataset.dataset)} clips: they have fewer than {least} frames")
