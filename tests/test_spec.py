@@ -116,6 +116,7 @@ WRONG: list[tuple[dict[str, Any] | Any, str]] = [
         r"Drawing\.frame: Square has no field 'round' \(did you mean 'rounded'\?\)",
     ),
     (broken(zzz=1), r"Drawing: Drawing has no field 'zzz'$"),
+    (broken(shape={"is": ["test_spec.py:Square"], "side": 2}), r"Drawing\.shape: 'is' names a class, got \["),
     (
         broken(shape={"is": "test_spec.py:Sqare", "side": 2}),
         r"Drawing\.shape: 'test_spec.py:Sqare' is none of test_spec.py:Circle, "

@@ -188,6 +188,7 @@ def _parse_spec(kinds: list[type[Spec]], data: Any, place: str) -> Spec:
     require(isinstance(data, dict), f"{place}: expected an object, got {data!r}")
     known = {name: cls for kind in kinds for name, cls in concrete(kind).items()}
     tag = data.get(TAG, next(iter(known)) if len(known) == 1 else None)
+    require(tag is None or isinstance(tag, str), f"{place}: {TAG!r} names a class, got {tag!r}")
     if tag not in known:
         file, of_a_file, _ = str(tag).rpartition(":")
         if of_a_file and not any(name.startswith(f"{file}:") for name in known):

@@ -40,7 +40,7 @@ class Options(Run, Weights, Noise, Files, Classes):
     frames: int | None = None
     """frames of each video, at least as many as in training, or of each window"""
     random_window: bool = False
-    """of a cascade: windows at random places that its last level makes as in training (of its trained length)"""
+    """windows at random places that its last level makes"""
     chunk: int | None = None
     """make levels above the first this many frames at a time, and write each frame to its mp4 at once"""
     statistics: str = "standing"

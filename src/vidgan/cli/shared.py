@@ -55,7 +55,7 @@ class Weights(Device):
     raw: bool = False
     """raw weights instead of their moving average"""
     level: int | None = None
-    """of a cascade: its first levels alone, up to this one, which may be all that is trained yet (all)"""
+    """only the levels up to this one (all)"""
     statistics_sigma: float | None = None
     """sigma of standing statistics (the samples' own)"""
 
