@@ -31,7 +31,7 @@ class Settings(argparse.Namespace):
 
 
 class Kept(NamedTuple):
-    """What one update keeps."""
+    """What the updates of a step keep, together."""
 
     by_layer: Counter[str]
     """bytes"""
@@ -83,10 +83,8 @@ def main(settings: Settings) -> None:
     trainee = Trainee(experiment, settings.level - 1, torch.device("meta"))
     with counting(trainee.state.level) as kept:
         trainee.step()
-    updates = experiment.training.discriminator_updates
-    print(
-        f"{settings.preset}, {settings.batch} clips, {updates} updates of the discriminators and one of the generator"
-    )
+    updates = experiment.training.discriminator_updates + 1
+    print(f"{settings.preset}, {settings.batch} clips, {updates} updates, one after the other")
     show("by layer", kept.by_layer, settings.most)
     show("by kind of layer", kept.by_kind, settings.most)
 
