@@ -28,6 +28,8 @@ from videos import write_video
 MEMORY = 3 * 2**30
 """bytes that a command may take beyond what this process has"""
 SECONDS = 60
+"""of processor time that a command may take"""
+WAIT = 5 * SECONDS
 """of the clock, on a machine that others use too"""
 FINE, REFUSED = 0, 2
 
@@ -56,8 +58,8 @@ class Outcome(NamedTuple):
     def fault(self) -> str | None:
         """What is wrong; None where all is right."""
         lines = self.err.strip().splitlines()
-        if self.status == -signal.SIGKILL:
-            return f"hangs: more than {SECONDS} s"
+        if self.status in (-signal.SIGKILL, -signal.SIGXCPU):
+            return f"hangs: more than {SECONDS} s of processor time, or {WAIT} s of the clock"
         if self.status not in (FINE, REFUSED):
             return f"status {self.status}: {lines[-1] if lines else ''}"
         if "Traceback" in self.err:
@@ -77,7 +79,7 @@ def run(words: Sequence[object], folder: Path) -> Outcome:
     child = os.fork()
     if not child:
         _be(list(map(str, words)), folder, err)
-    status = _ending(child, began + SECONDS)
+    status = _ending(child, began + WAIT)
     return Outcome(
         str(words[0]) if words else "", status, err.read_text(errors="replace"), time.monotonic() - began
     )
@@ -96,6 +98,7 @@ def _be(words: list[str], folder: Path, err: Path) -> None:
             os.dup2(file, number)
         own = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (own + MEMORY, own + MEMORY))
+        resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS + 5))
         from vidgan.cli import main
 
         status = main(words)
