@@ -86,9 +86,7 @@ class Measuring(Weights, Noise, Code):
 
 @option_set
 class Options(Measuring):
-    """Measures by named protocols (docs/evaluation.md). What is given is recorded as a change of one; results of a run
-    are appended to its metrics.jsonl.
-    """
+    """Measures by protocols; results of a run are appended to its metrics.jsonl."""
 
     protocols: bool = False
     """list the protocols, and nothing else"""

@@ -147,7 +147,7 @@ def curves(args: list[str]) -> Path:
 
 @option_set
 class TruncationCurve(evaluate.Measuring):
-    """Measures a run at several deviations of the noise and draws the truncation curve.
+    """Draws a metric of a run against the deviation of its noise.
 
     Like vidgan evaluate it appends each result to the run's metrics.jsonl.
     """

@@ -65,7 +65,7 @@ class Options(Run, Weights, Noise, Classes):
     strips: bool = False
     """also write each as a picture, every second frame from left to right, over its motion with --motion"""
     truncations: bool = False
-    """also write each at z = 0, at threshold 0.8 and whole"""
+    """also write each at z = 0, threshold 0.8 and whole"""
     data: str | None = None
     """dataset for the standing statistics (the run's)"""
 
