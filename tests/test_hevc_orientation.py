@@ -1,4 +1,4 @@
-"""Orientation that HEVC's messages tell (ITU-T H.265, annex D): streams of libx265 with such a message put in by hand."""
+"""Orientation that HEVC's messages tell (ITU-T H.265, annex D): streams of libx265 with such a message put in."""
 
 from pathlib import Path
 
