@@ -1,6 +1,7 @@
 """``vidgan plan PRESET``: what training will need, before anything is run."""
 
 import re
+from collections.abc import Mapping
 
 import torch
 
@@ -9,13 +10,18 @@ from vidgan.cli.parse import option_set
 from vidgan.cli.shared import at_least, positive, refuse_idle, say
 from vidgan.errors import UserError
 from vidgan.names import tell
-from vidgan.report.costs import days, fitting, level_plan
+from vidgan.report.costs import days, fitting, level_plan, network
 from vidgan.report.words import count
 from vidgan.run.experiment import Experiment, nothing_to_mix
+from vidgan.train.network import Machines, predict, traffic
 from vidgan.train.plan import plan_level
 
 UNITS = {"M": 1e6, "G": 1e9, "MB": 1e6, "GB": 1e9, "MIB": 2**20, "GIB": 2**30}
 """bytes"""
+LINKS = {"GBIT": 1e9 / 8, "MBIT": 1e6 / 8} | {unit: UNITS[unit] for unit in ("MB", "GB", "MIB", "GIB")}
+"""bytes per second"""
+RATES = {"GFLOPS": 1e9, "TFLOPS": 1e12, "PFLOPS": 1e15}
+"""operations per second"""
 
 
 @option_set
@@ -33,6 +39,16 @@ class Options(OfExperiment):
     """classes of the data (the paper's)"""
     processes: int = 1
     """processes that share every batch; what one of them needs is told"""
+    nodes: int | None = None
+    """machines, to be told what a step sends between them and how long it takes (docs/clusters.md)"""
+    gpus: int = 8
+    """GPUs, and so processes, of each of them"""
+    link: str = "400Gbit"
+    """how fast a machine sends to the others, such as 400Gbit or 50GB per second"""
+    matmul: str = "800TFLOPs"
+    """how fast a GPU multiplies matrices; a step reaches two thirds of it"""
+    latency: float = 20.0
+    """microseconds that a message takes"""
 
 
 def run(args: list[str]) -> int:
@@ -46,11 +62,48 @@ def run(args: list[str]) -> int:
     if options.clips_per_second is not None:
         positive("--clips-per-second", options.clips_per_second)
     at_least("--processes", options.processes, 1)
-    show(experiment, options.processes, memory_of(options.device_memory), options.clips_per_second)
+    machines = machines_of(options, args)
+    processes = options.processes if machines is None else machines.processes
+    memory, rate = memory_of(options.device_memory), options.clips_per_second
+    show(experiment, processes, memory, rate, machines)
     return 0
 
 
-def show(experiment: Experiment, processes: int, memory: float | None, rate: float | None) -> None:
+def machines_of(options: Options, args: list[str]) -> Machines | None:
+    """The machines that are asked about; None where none are.
+
+    Raises:
+        UserError: for what is no speed, or idle options.
+    """
+    if options.nodes is None:
+        refuse_idle(args, "without --nodes", "--gpus", "--link", "--matmul", "--latency")
+        return None
+    refuse_idle(args, "beside --nodes and --gpus", "--processes")
+    at_least("--nodes", options.nodes, 1)
+    at_least("--gpus", options.gpus, 1)
+    positive("--latency", options.latency)
+    link = speed("--link", options.link, LINKS, "400Gbit or 50GB")
+    matmul = speed("--matmul", options.matmul, RATES, "800TFLOPs")
+    return Machines(options.nodes, options.gpus, link, matmul, options.latency * 1e-6)
+
+
+def speed(option: str, text: str, units: Mapping[str, float], example: str) -> float:
+    """A number with one of ``units``; raises :class:`UserError` for anything else."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+)", text)
+    if match is None or match[2].upper() not in units:
+        raise UserError(f"{option} is such as {example}, got {text!r}")
+    value = float(match[1]) * units[match[2].upper()]
+    positive(option, value)
+    return value
+
+
+def show(
+    experiment: Experiment,
+    processes: int,
+    memory: float | None,
+    rate: float | None,
+    machines: Machines | None = None,
+) -> None:
     """Print the plan of every level."""
     batch = experiment.training.batch
     kind = "bfloat16" if experiment.training.bf16 else "float32"
@@ -66,6 +119,10 @@ def show(experiment: Experiment, processes: int, memory: float | None, rate: flo
             print(fitting(experiment, index, plan, share, memory))
         if rate is not None:
             print(days(experiment, index, rate))
+        if machines is not None:
+            passes = len(batch.passes(processes)[0])
+            sent = traffic(experiment, index, passes)
+            print(network(experiment, sent, predict(experiment, plan, sent, machines)))
     if memory is None:
         print("\nGive --device-memory 80G to be told which micro-batch fits.")
         # Our choice: in words, since it differs between machines; docs/results/data.md has what was measured.

@@ -19,9 +19,10 @@ from vidgan.run.best import best_of_run
 from vidgan.run.collapse import alarms_in
 from vidgan.run.data import open_data
 from vidgan.run.directory import Budget, InitFrom, RunDirectory
-from vidgan.run.distributed import Replicas, end_process_group, join_replicas
+from vidgan.run.distributed import Replicas, ending_together, join_replicas
 from vidgan.run.experiment import Experiment
 from vidgan.run.logs import read_ticks
+from vidgan.run.watch import STALL
 from vidgan.train.initial import origin_of
 from vidgan.train.logging import EventFiles
 from vidgan.train.plan import measure_budget
@@ -66,6 +67,8 @@ class Options(OfExperiment, Device):
     """with --init-from: best, last or a step (last)"""
     workers: int = 1
     """processes that read clips, or 0"""
+    stall_minutes: float = STALL / 60
+    """of several processes: end all when a step takes longer, as where one of them hangs"""
     tensorboard: bool = False
     """write RUN/tensorboard too (extra: log)"""
 
@@ -88,7 +91,16 @@ def resume_in_full(args: list[str]) -> list[str]:
 def train(options: Options, experiment: Experiment) -> int:
     """Train ``experiment`` as ``options`` say; 0 when finished or stopped by a signal with all saved."""
     experiment = asked_for(options, experiment)
-    device, replicas = options.place, join_replicas()
+    positive("--stall-minutes", options.stall_minutes)
+    replicas = join_replicas(60 * options.stall_minutes)
+    with ending_together(replicas):
+        train_as(replicas, options, experiment)
+    return 0
+
+
+def train_as(replicas: Replicas, options: Options, experiment: Experiment) -> None:
+    """Train as one of ``replicas``."""
+    device = options.place
     if replicas.is_rank_zero:
         require_run(options)
     dataset = open_data(options.data, experiment)
@@ -114,9 +126,6 @@ def train(options: Options, experiment: Experiment) -> int:
     )
     if trainer.fit(minutes=options.minutes) and replicas.is_rank_zero:
         tell(what_next(options, trainer))
-    if replicas.group is not None:
-        end_process_group()
-    return 0
 
 
 def asked_for(options: Options, experiment: Experiment) -> Experiment:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from vidgan.models.costs import Network, Part, Shape, networks
 from vidgan.report.words import count
 from vidgan.run.experiment import Experiment, Share
+from vidgan.train.network import Prediction, Traffic
 from vidgan.train.plan import MARGIN, LevelPlan
 
 PARTS = 8
@@ -165,4 +166,29 @@ def days(experiment: Experiment, index: int, rate: float) -> str:
     return (
         f"  at {rate:g} clips/s: {count(steps, 'step')} of {count(training.batch.global_batch, 'clip')} take "
         f"{seconds / 86400:,.1f} days ({seconds / 3600:,.1f} hours)"
+    )
+
+
+def network(experiment: Experiment, sent: tuple[Traffic, Traffic], seconds: Prediction) -> str:
+    """What a step sends and how long it takes, in words."""
+    updates = experiment.training.discriminator_updates
+    rows = [
+        (f"an update of the {name} (of {count} in a step)", traffic)
+        for name, count, traffic in zip(("discriminators", "generator"), (updates, 1), sent, strict=True)
+    ]
+    lines = [
+        f"    {name}: {len(traffic.gradients)} sums of gradients, {sum(traffic.gradients) / 2**20:.4g} MiB; "
+        f"{len(traffic.statistics)} of statistics, {sum(traffic.statistics) / 2**10:.4g} KiB"
+        for name, traffic in rows
+    ]
+    clips = experiment.training.batch.global_batch * updates / seconds.step
+    return "\n".join(
+        [
+            "  sent by each process",
+            *lines,
+            f"  a step is predicted to take {1000 * seconds.step:.4g} ms ({clips:.4g} clips/s): computing "
+            f"{1000 * seconds.compute:.4g}, statistics {1000 * seconds.statistics:.4g}, gradients "
+            f"{1000 * seconds.exposed:.4g} beside the backward pass (of {1000 * seconds.gradients:.4g}), agreeing "
+            f"{1000 * seconds.flags:.3g}",
+        ]
     )

@@ -2,6 +2,7 @@
 
 import datetime
 import functools
+import hashlib
 import platform
 import subprocess
 import sys
@@ -288,6 +289,15 @@ def code_of(spec: Spec) -> dict[str, str]:
     """The user's own files whose classes an experiment has: their names and the hashes of their bytes."""
     files = (file_of(cls) for cls in classes_in(spec))
     return {file.name: code_hash(file) for file in files if file is not None}
+
+
+def package_hash() -> str:
+    """Hash of vidgan's own source files."""
+    found = hashlib.sha256()
+    root = Path(vidgan.__file__).parent
+    for file in sorted(root.rglob("*.py")):
+        found.update(f"{file.relative_to(root)} {code_hash(file)}\n".encode())
+    return found.hexdigest()[:16]
 
 
 @functools.cache  # a command opens a run several times, and says so once

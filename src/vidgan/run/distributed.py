@@ -3,26 +3,35 @@
 import gc
 import multiprocessing
 import os
+import signal
+import socket
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import timedelta
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.rendezvous import rendezvous
 
 from vidgan.errors import UserError
 from vidgan.run.experiment import evenly
+from vidgan.run.watch import RESUME, STALL, STATUS, Watch, is_lost_connection
+
+T = TypeVar("T")
 
 
 def choose_device(name: str | None = None) -> torch.device:
     """The device called ``name``, such as ``cuda:1``; without a name the GPU of this process, else the CPU.
 
-    The GPU is number ``LOCAL_RANK``, which torchrun gives to every process, and it becomes torch's current one.
+    The GPU is number ``LOCAL_RANK``, which torchrun gives to every process, or the one that is visible to this process
+    alone, as ``srun --gpus-per-task 1`` makes it; it becomes torch's current one.
 
     Raises:
         UserError: if there is no such device, or there are fewer GPUs than processes.
@@ -39,6 +48,8 @@ def choose_device(name: str | None = None) -> torch.device:
     if not torch.cuda.is_available():
         return torch.device("cpu")
     index, count = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+    if count == 1 and "CUDA_VISIBLE_DEVICES" in os.environ:
+        index = 0  # that no two processes have the same, they find out when they have met
     if index >= count:
         raise UserError(
             f"process {index + 1} has no GPU of its own: there are {count}; start at most {count} processes"
@@ -55,6 +66,8 @@ class Replicas(NamedTuple):
     size: int = 1
     group: dist.ProcessGroup | None = None
     """None for a single process"""
+    watch: Watch | None = None
+    """ends all processes where one is gone or hangs; None where nothing does"""
 
     @property
     def is_rank_zero(self) -> bool:
@@ -86,12 +99,51 @@ class Replicas(NamedTuple):
         if self.group is None:
             return flags
         values = torch.tensor(flags, dtype=torch.float32, device="cpu")
+        if self.watch is not None:
+            self.watch.meetings += 1
         dist.all_reduce(values, op=dist.ReduceOp.MAX, group=self.group)
         return tuple(value > 0 for value in values.tolist())
 
     def wait(self) -> None:
         """Return when all replicas have come here."""
         self.agree(False)
+
+    def share_fault(self, fault: UserError | None) -> UserError | None:
+        """What went wrong on some replica, in its own words on all; None where nothing did."""
+        (failed,) = self.agree(fault is not None)
+        if not failed or self.group is None:
+            return fault
+        said = self.gather(None if fault is None else str(fault))
+        return fault or UserError(next(text for text in said if text is not None))
+
+    def gather(self, value: T) -> list[T]:
+        """Every replica's own small ``value``."""
+        if self.group is None:
+            return [value]
+        found: list[Any] = [None] * self.size
+        dist.all_gather_object(found, value, group=self.group)
+        return found
+
+    def require_same(self, facts: Mapping[str, str]) -> None:
+        """Raise :class:`UserError`, on all replicas, unless all have the same ``facts``: named in words, and short."""
+        first, *others = self.gather(dict(facts))
+        for rank, other in enumerate(others, 1):
+            for name, value in first.items():
+                if other.get(name) != value:
+                    raise UserError(
+                        f"process {rank} of {self.size} has another {name} than process 0: {other.get(name)} instead "
+                        f"of {value}; all need the same"
+                    )
+
+    def require_own_gpus(self, device: torch.device) -> None:
+        """Raise :class:`UserError`, on all replicas, where two of them compute on one GPU."""
+        own = str(torch.cuda.get_device_properties(device).uuid) if device.type == "cuda" else None
+        seen: dict[tuple[str, str], int] = {}
+        for rank, (host, name) in enumerate(self.gather((socket.gethostname(), own))):
+            if name is not None and (other := seen.setdefault((host, name), rank)) != rank:
+                raise UserError(
+                    f"processes {other} and {rank} have one GPU together, on {host}: start as many as there are GPUs"
+                )
 
 
 @contextmanager
@@ -108,18 +160,67 @@ def rank_zero_first(is_rank_zero: bool, wait: Callable[[], None]) -> Iterator[No
         wait()
 
 
-def join_replicas() -> Replicas:
+WORD: Final = 2.0
+"""seconds that another process gets to say why it ended"""
+MEETING: Final = timedelta(minutes=10)
+"""What processes that are started wait for each other."""
+LONGEST: Final = timedelta(days=1)
+"""What replicas wait for another: as long as work of one of them may take, such as statistics of a large model."""
+
+
+def join_replicas(stall: float = STALL) -> Replicas:
     """The replicas that torchrun started; a plain process is alone.
 
     On GPUs, each process has chosen its own before.
+
+    Args:
+        stall: seconds after which a step that does not end ends all.
     """
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:
         return Replicas()
-    if not dist.is_initialized():
-        # Gradients and statistics meet on the GPUs, flags on the CPU: NCCL reduces no CPU tensors.
-        dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
-    return Replicas(dist.get_rank(), count, dist.group.WORLD)
+    if dist.is_initialized():
+        return Replicas(dist.get_rank(), count, dist.group.WORLD)
+    # Gradients and statistics meet on the GPUs, flags on the CPU: NCCL reduces no CPU tensors.
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    store, rank, count = next(rendezvous("env://", timeout=MEETING))
+    dist.init_process_group(backend, store=store, rank=rank, world_size=count, timeout=LONGEST)
+    watch = Watch(dist.distributed_c10d.PrefixStore("watch", store.clone()), rank, count, stall)
+    return Replicas(rank, count, dist.group.WORLD, watch)
+
+
+@contextmanager
+def ending_together(replicas: Replicas) -> Iterator[None]:
+    """Around the whole work of a process: where it fails, all end, and one of them says why.
+
+    Raises:
+        UserError: where another process has ended without a word.
+        SystemExit: where another one says what went wrong.
+    """
+    watch = replicas.watch
+    try:
+        yield
+    except Exception as error:
+        if watch is None:
+            raise
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # torchrun sends it, before this one has spoken
+        lost = is_lost_connection(error)
+        if lost:
+            watch.wait_for_fault(WORD)
+        if not watch.speaks():
+            raise SystemExit(STATUS) from error
+        if lost:
+            raise UserError(
+                f"one of {replicas.size} processes has ended without a word (killed, short of memory, or its machine "
+                f"is gone): training stopped, {RESUME}"
+            ) from error
+        raise
+    finally:
+        if replicas.group is not None:
+            end_process_group()
+        if watch is not None:
+            watch.close()
 
 
 def end_process_group() -> None:

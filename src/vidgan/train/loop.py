@@ -11,7 +11,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from types import FrameType
 
 from torch import Tensor
@@ -50,7 +50,8 @@ def train_level(trainer: TrainContext) -> bool:
         while state.steps < steps and not trainer.ending:
             monitor = Monitor() if (state.steps + 1) % reporting.tick == 0 else None
             try:
-                scalars = trainer.step(monitor)
+                with replicas.watch.step() if replicas.watch is not None else nullcontext():
+                    scalars = trainer.step(monitor)
             except UnreadableClipsError as error:
                 if state.steps == first:  # nothing has been learnt since the last checkpoint
                     raise
@@ -104,11 +105,10 @@ def tick(trainer: TrainContext, meter: "Meter", monitor: Monitor | None) -> None
         except UserError as error:
             fault = error
     check_finite(means, state.steps, kept(trainer))
-    (failed,) = replicas.agree(fault is not None)
-    if failed:
+    if (shared := replicas.share_fault(fault)) is not None:
         trainer.finished = False
         trainer.save()
-        raise fault or UserError(f"another process ended training at step {state.steps}, all saved")
+        raise shared
 
 
 def saved_before(cause: UserError, trainer: TrainContext, meter: "Meter") -> UserError:

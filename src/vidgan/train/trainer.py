@@ -42,6 +42,7 @@ from vidgan.run.lock import RunLock
 from vidgan.sample.model import Model
 from vidgan.sample.standing import GivenFrames, StatisticsStore, frozen_levels
 from vidgan.seeds import derive
+from vidgan.train.alike import require_alike
 from vidgan.train.callbacks import Callback, Previews, Requests, RunWriter, TrainContext
 from vidgan.train.compiled import notice_of_compiling
 from vidgan.train.initial import origin_of, start_from, take_best
@@ -121,6 +122,7 @@ class Trainer(TrainContext):
         self.device = choose_device() if device is None else torch.device(device)
         self.replicas = join_replicas() if replicas is None else replicas
         self.share = experiment.training.batch.share(self.replicas.size)
+        require_alike(self.replicas, experiment, dataset, self.device)
         remarks = remarks_on_passes(experiment, self.replicas.size)
         for sentence in filter(None, [*remarks, notice_of_compiling(experiment, self.device)]):
             self.say(sentence)
@@ -328,8 +330,7 @@ class Trainer(TrainContext):
         """Note in the run that it is resumed, and what has changed of the experiment."""
         if self.run is None:
             return
-        known = self._on_record and self.run.experiment == self.experiment
-        if self.replicas.is_rank_zero and not known:
+        if self.replicas.is_rank_zero and not (self._on_record and self.run.experiment == self.experiment):
             self.run.resume(self.experiment, command_line(), self.replicas.size)
         self.run.experiment, self._on_record = self.experiment, True
 
@@ -473,10 +474,9 @@ class Trainer(TrainContext):
             batches = [next(self._batches) for _ in range(training.discriminator_updates)]
         except UserError as error:
             fault = error
-        (lost,) = self.replicas.agree(fault is not None)
-        if lost:
+        if (shared := self.replicas.share_fault(fault)) is not None:
             self._close_loader()
-            raise UnreadableClipsError(str(fault or "another process could not read its clips")) from fault
+            raise UnreadableClipsError(str(shared)) from fault
         return batches
 
 

@@ -1,0 +1,101 @@
+"""What a plan counts between processes is what a step sends; times follow the formula of docs/clusters.md."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch.distributed as dist
+from torch import Tensor
+
+import catalog
+import steps
+from commands import require_one_line, vidgan
+from vidgan.run.distributed import Replicas, end_process_group
+from vidgan.run.experiment import Experiment
+from vidgan.train.network import Machines, Prediction, Traffic, predict, traffic
+from vidgan.train.plan import LevelPlan, Update
+
+
+def asked(shared: bool) -> Experiment:
+    return steps.batched(catalog.experiments()["demo"], 2, micro_batch=1, sync_batch_norm=shared)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_counts_are_those_of_a_step(shared: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a group of one process, whose collective operations are seen as they are called. Two passes."""
+    sent: list[int] = []
+    real = dist.all_reduce
+
+    def seen(tensor: Tensor, **options: Any) -> Any:
+        sent.append(tensor.numel() * 4)  # the step below is in float64, training in float32
+        return real(tensor, **options)
+
+    experiment = asked(shared)
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path}/meeting", rank=0, world_size=1)
+    try:
+        state = steps.level_state(experiment, 0, Replicas(0, 1, dist.group.WORLD))
+        monkeypatch.setattr(dist, "all_reduce", seen)
+        steps.run_step(state)
+    finally:
+        monkeypatch.undo()
+        end_process_group()
+    discriminators, generator = traffic(experiment, 0, passes=2)
+    updates = experiment.training.discriminator_updates
+    assert len(sent) == updates * discriminators.calls + generator.calls
+    assert sum(sent) == updates * discriminators.bytes + generator.bytes
+    assert bool(generator.statistics) == shared
+
+
+def test_a_ring_and_a_tree() -> None:
+    """1 GB over 4 processes at 1 GB/s: a ring sends each quarter six times; up a tree of two levels and down."""
+    machines = Machines(nodes=2, gpus=2, link=1e9, matmul=1.0, latency=0.01)
+    assert machines.all_reduce(10**9) == pytest.approx(1.5 + 4 * 0.01)
+
+
+def test_a_step_waits_for_statistics_and_for_what_the_backward_pass_does_not_cover() -> None:
+    experiment = asked(True)
+    updates = experiment.training.discriminator_updates
+    each = (Update("discriminators", 67, 0.0, 0.0), Update("generator", 134, 0.0, 0.0))
+    plan = LevelPlan((), each, 0, 0, 0, 0, 0, ())
+    machines = Machines(
+        nodes=1, gpus=2, link=1.0, matmul=100.0, latency=0.0
+    )  # sums take as long as their bytes
+    sent = (Traffic((1, 2), (3,)), Traffic((0, 4), ()))
+    # A clip and a pass in each process: 1 s and 2 s of computing, half of which covers gradients.
+    expected = Prediction(
+        compute=updates * 1.0 + 2.0,
+        statistics=updates * 3.0,
+        gradients=updates * 3.0 + 4.0,
+        exposed=updates * 2.5 + 4.0,
+        flags=20.0,
+    )
+    assert predict(experiment, plan, sent, machines) == pytest.approx(expected)
+    assert expected.step == updates * 6.5 + 26.0
+
+
+def test_a_plan_of_machines(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("plan", "demo", "--tiny", "--nodes", 2, "--gpus", 4, "--training.batch.global-batch", 12)
+    answer = vidgan(capsys, *words, "--link", "10Gbit", "--matmul", "1TFLOPs")
+    assert answer.status == 0, answer.err
+    assert "2 in each of 8 processes" in answer.out
+    assert "sums of gradients" in answer.out
+    assert "a step is predicted to take" in answer.out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--link", "fast"), "--link is such as 400Gbit or 50GB"),
+        (("--matmul", "800"), "--matmul is such as 800TFLOPs"),
+        (("--latency", "0"), "--latency must be above 0"),
+        (("--processes", "4"), "--processes changes nothing beside --nodes and --gpus"),
+    ],
+)
+def test_machines_that_there_are_not(
+    words: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    require_one_line(vidgan(capsys, "plan", "demo", "--nodes", 2, *words), said)
+    if words[0] != "--processes":
+        require_one_line(
+            vidgan(capsys, "plan", "demo", *words), f"{words[0]} changes nothing without --nodes"
+        )
