@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 import miniatures
 from commands import vidgan
+from runs import tick, write_log
 from vidgan.cli.evaluate import results_beside
 from vidgan.data.prepare import prepare_by
 from vidgan.data.published.bair import Bair
@@ -24,6 +25,7 @@ from vidgan.evaluation.protocols import ALL
 from vidgan.evaluation.protocols.networks import HalfPixelBilinear, LegacyBilinear
 from vidgan.presets import preset
 from vidgan.run.checkpoints import State, checkpoint_path, save
+from vidgan.run.collapse import COLOURS
 from vidgan.run.directory import DataRecord, RunDirectory
 from vidgan.run.experiment import Experiment
 from vidgan.run.logs import read_lines
@@ -121,6 +123,8 @@ def build(place: Path, runs: dict[str, str]) -> None:
             state = TrainState(experiment, index, torch.device("cpu"))
             facts = {"level": index + 1, "step": 1, "finished": True, "labels": [1] * experiment.classes}
             save(checkpoint_path(trained.checkpoints, index + 1, 1), State(state.tensors(), facts))
+        pixels = {f"pixel/{kind} {colour}": 0.5 for kind in ("real", "fake") for colour in COLOURS}
+        write_log(trained, [tick(step, pixels) for step in (1, 2)])
 
 
 def stand_in(monkeypatch: pytest.MonkeyPatch, world: Path) -> None:
@@ -143,13 +147,17 @@ def divided(number: int, factor: int) -> int:
 def run(command: Command, capsys: Capture, patch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """Run a call at small scale; the lines of the numbers that it records."""
     words, factor = list(command.words), command.factor
-    small_words = {"--frames": {48: 9, 16: 9, 12: 10, 6: 6}, "--size": {64: SIDE}, "--runs": {10: 2}}
+    small_words = {"--frames": {50: 20, 48: 9, 16: 9, 12: 10, 6: 6}, "--size": {64: SIDE}, "--runs": {10: 2}}
     for place, word in enumerate(words[:-1]):
         following = words[place + 1]
         if word in ("--clips", "--real-clips"):
             words[place + 1] = str(divided(int(following), factor))
         elif word in small_words:
             words[place + 1] = str(small_words[word][int(following)])
+    if words[0] == "plan":
+        words += ["--tiny"]
+    if "psd" in words:
+        words += ["--positions", "1", "9", "--clips", "6", "--real-clips", "6"]  # three groups
     if "--train-classifier" in words:
         words += ["--steps", "2", "--batch", "2"]
     with patch.context() as scale:

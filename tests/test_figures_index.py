@@ -26,6 +26,11 @@ def numbered(kind: str, numbers: Sequence[object]) -> set[str]:
 PRINTED: Final[Mapping[str, set[str]]] = {
     "DVD-GAN": numbered("Figure", range(1, 21)) | numbered("Table", range(1, 5)),
     "TrIVD-GAN": numbered("Figure", range(1, 7)) | numbered("Table", range(1, 5)),
+    "SSW-GAN": numbered("Figure", range(1, 14)) | numbered("Table", range(1, 5)),
+    "CVG": numbered("Figure", range(1, 6)) | numbered("Table", range(1, 5)),
+    "Guide": numbered("Figure", ("1.1", *(f"2.{n}" for n in range(1, 8)), "3.1"))
+    | numbered("Figure", [f"4.{n}" for n in range(1, 17)])
+    | numbered("Table", ("2.1", "3.1", "3.2", "3.3", "4.1")),
 }
 """What each paper prints."""
 

@@ -200,7 +200,7 @@ def test_presets_of_rows_are_the_papers_own() -> None:
 def test_presets_print_what_their_papers_scored(capsys: pytest.CaptureFixture[str]) -> None:
     shown = vidgan(capsys, "presets", "cvg-k600-48x128-window3").out
     run = "vidgan evaluate runs/cvg-k600-48x128-window3"
-    assert f"{run} --data kinetics-600 --protocol is-k400 fvd-reference --weights i3d-400.pt\n" in shown
+    assert f"{run} --data data/k600 --protocol is-k400 fvd-reference --weights i3d-400.pt\n" in shown
     assert f"{run} --protocol is-k400 --weights i3d-400.pt --frames 6 --random-window\n" in shown
     assert "58.21" in shown
     assert "no command: this preset makes 48 frames" in shown  # the head of Table 3 says 50

@@ -37,6 +37,7 @@ DEVIATIONS = (
     "gains and biases of batch normalisation are shared by all steps; 3.2 folds time into its channels, which may give "
     "each step its own",
     "a batch is normalised whole; on the thesis's 8 GPUs each may have had statistics of its own",
+    "data are taken as they were prepared: for the thesis's area interpolation (4.1) vidgan prepare --resize area",
 )
 """What all presets of this file change or leave open; docs/guide.md has the rest."""
 

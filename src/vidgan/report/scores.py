@@ -16,6 +16,11 @@ WEIGHTS: Final = {
     "R(2+1)D-18 (Kinetics-400)": "r2plus1d.pth",
 }
 """file names that stand for weights in commands; docs/evaluation.md says where they come from"""
+DATA: Final = {
+    **{"Kinetics-600": "k600", "Kinetics-400": "k400"},
+    **{"UCF-101": "ucf101", "BAIR": "bair", "BDD100K": "bdd100k"},
+}
+"""folder names that stand for prepared data, followed by the split where the paper names one"""
 MEASURED: Final[Mapping[str, tuple[str, ...]]] = {
     "demo": ("demo", "synthesis"),
     "demo-prediction": ("prediction",),
@@ -67,7 +72,7 @@ def command(rows: Sequence[Published], experiment: Experiment) -> str:
         return f"no command: {why}"
     named = [ALL[str(each.protocol)].protocol for each in rows]
     split = "" if row.split is None else f"-{row.split}"
-    data = f" --data {row.data.lower()}{split}" if row.given or any(each.real for each in named) else ""
+    data = f" --data data/{DATA[row.data]}{split}" if row.given or any(each.real for each in named) else ""
     protocols = " ".join(dict.fromkeys(str(each.protocol) for each in rows))
     classes = dict.fromkeys(f'"{each.category}"' for each in rows if each.category is not None)
     chosen = f" --clips {len(classes) * (row.clips or 0)} --classes {' '.join(classes)}" if classes else ""
