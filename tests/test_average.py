@@ -281,7 +281,7 @@ def test_averages_penalties_and_standing_statistics_of_the_papers() -> None:
     )
     assert dvd.average == trivd.average == AverageSpec(decay=0.9999, start=20_000)
     assert ssw.average is None  # SSW-GAN, A: neither moving averages nor orthogonal penalties
-    assert (dvd.orthogonal_penalty, trivd.orthogonal_penalty, ssw.orthogonal_penalty) == (0.0, 1e-4, 0.0)
+    assert (dvd.orthogonal_penalty, trivd.orthogonal_penalty, ssw.orthogonal_penalty) == (1e-4, 1e-4, 0.0)
     assert (trivd.standing_statistics.batches, trivd.standing_statistics.clips) == (100, 256)
     assert ssw.standing_statistics.batches == 200
     assert dvd.steps == ssw.steps == 300_000

@@ -58,8 +58,8 @@ def test_unknown_field(capsys: Capture, tmp_path: Path) -> None:
 
 
 def test_impossible_value(capsys: Capture, tmp_path: Path) -> None:
-    answer = vidgan(capsys, *TRAIN, "--out", tmp_path / "x", "--training.batch.micro-batch", 2)
-    require_one_line(answer, "micro-batches of 2")
+    answer = vidgan(capsys, *TRAIN, "--out", tmp_path / "x", "--training.batch.micro-batch", 0)
+    require_one_line(answer, "micro-batch", "at least 1")
     assert not (tmp_path / "x").exists()
 
 

@@ -128,6 +128,7 @@ def test_what_is_recorded(tmp_path: Path, capsys: Capture) -> None:
         "resize": "bilinear",
         "crop": "centre",
         "fit": None,
+        "view": None,
         "bits": 8,
         "real_codec": "none",
         "fake_codec": "none",

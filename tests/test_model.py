@@ -243,7 +243,7 @@ def test_a_saved_model_makes_the_same_bit_for_bit(model: Model, tmp_path: Path) 
     assert subprocess.run(["sha256sum", "--quiet", "-c", "SHA256SUMS"], cwd=folder).returncode == 0
     with pytest.raises(UserError, match="exists and is not empty"):
         model.save(folder)
-    with pytest.raises(UserError, match="leave out checkpoint and raw"):
+    with pytest.raises(UserError, match="leave out checkpoint, raw and level"):
         vidgan.load(folder, raw=True)
     again.save(tmp_path / "copy")
     assert torch.equal(vidgan.load(tmp_path / "copy").sample(3, seed=2), expected[0])

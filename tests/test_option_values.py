@@ -186,7 +186,7 @@ def test_train(tmp_path: Path, capsys: Capture, options: tuple[object, ...], wor
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("--protocol",), ("--protocol", "oracle-accuracy", "pixel-statistics")),
+        (("--protocol",), ("--protocol NAME", "--protocols lists them")),
         (("--protocol", "pixel-statistics", "--clips", 0), ("clips", "at least 1")),
         (("--protocol", "pixel-statistics", "--sigma", -0.5), ("sigma", "-0.5")),
     ],
@@ -241,23 +241,6 @@ def test_every_format_takes_the_slowest_and_the_fastest_rate(tmp_path: Path, suf
 )
 def test_prepare_and_inspect(capsys: Capture, words: tuple[object, ...], said: tuple[str, ...]) -> None:
     require_one_line(vidgan(capsys, *words), *said)
-
-
-def test_batches_that_do_not_divide_name_both_fields(tmp_path: Path, capsys: Capture) -> None:
-    # The demo's micro-batch is 8.
-    answer = vidgan(
-        capsys,
-        "train",
-        "demo",
-        "--data",
-        "synthetic",
-        "--out",
-        tmp_path / "x",
-        "--training.batch.global-batch",
-        20,
-    )
-    require_one_line(answer, "20 clips", "micro-batches of 8", "--training.batch.micro-batch")
-    assert not (tmp_path / "x").exists()
 
 
 @pytest.mark.parametrize("name", presets())

@@ -94,5 +94,5 @@ def test_a_loss_that_begins_between_two_ticks_is_the_mean_of_the_steps_that_had_
     meter = Meter()
     meter.add({"loss/generator": torch.tensor(1.0)})
     meter.add({"loss/generator": torch.tensor(2.0), "loss/pixels": torch.tensor(4.0)})
-    assert meter.take(Replicas()) == {"loss/generator": 1.5, "loss/pixels": 4.0}
-    assert meter.take(Replicas()) == {}
+    assert meter.take(Replicas(), 1) == {"loss/generator": 1.5, "loss/pixels": 4.0}
+    assert meter.take(Replicas(), 1) == {}

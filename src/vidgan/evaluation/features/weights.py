@@ -235,6 +235,9 @@ def load_r2plus1d(path: StrPath | None, classes: int | None = None) -> tuple[R2P
 def load_efficientnet_lite0(path: StrPath | None) -> tuple[EfficientNetLite0, Weights]:
     """EfficientNet-Lite0 with the state dict of its PyTorch port at ``path``.
 
+    Examples:
+        >>> network, weights = load_efficientnet_lite0("efficientnet_lite0.pth")
+
     Raises:
         UserError: as :func:`load_i3d`.
     """
