@@ -117,7 +117,7 @@ def test_a_schedulers_sigterm_and_the_queue_again(
 def test_the_job_script_saves_and_queues_itself_again(
     data: Path, whole: dict[str, torch.Tensor], tmp_path: Path
 ) -> None:
-    page = (Path(__file__).parents[1] / "docs" / "slurm.md").read_text()
+    page = (Path(__file__).parents[1] / "docs" / "clusters.md").read_text()
     (script,) = re.findall(r"^```bash\n(.*?)^```", page, flags=re.M | re.S)
     (written,) = re.findall(r"^vidgan train .* --resume auto &$", script, flags=re.M)
     out, tools = tmp_path / "run", tmp_path / "bin"
