@@ -77,7 +77,7 @@ def test_traits_are_those_that_were_drawn() -> None:
 
 
 def table(labels: list[int], seen: list[int], spread: dict[str, float], seed: int = 0) -> Table:
-    """Traits evenly over an interval of these widths in each class (else 0.2), shuffled apart."""
+    """Traits evenly over an interval of these widths in each class (else 0.2), shuffled apart; hues about zero."""
     rng = np.random.default_rng(seed)
     numbers, rows = np.array(labels), {"seen": np.array(seen)[:, None]}
     for trait in Traits._fields:
@@ -87,7 +87,7 @@ def table(labels: list[int], seen: list[int], spread: dict[str, float], seed: in
             members = np.flatnonzero(numbers == label)
             even = np.linspace(0, spread.get(trait, 0.2), len(members))
             values[members] = np.stack([rng.permutation(even) for _ in range(columns)], axis=1)
-        rows[trait] = values
+        rows[trait] = (values - 0.02) % 1 if trait == "hue" else values
     return Table(rows, numbers, ("one", "other"))
 
 
