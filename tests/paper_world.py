@@ -117,7 +117,7 @@ def build(place: Path, runs: dict[str, str]) -> None:
     for name, called in runs.items():
         experiment = small(preset(called))
         experiment = experiment.for_classes(len(CLASSES))
-        record = DataRecord(str(place / "data" / "mine"), CLASSES, len(made), made.fingerprint)
+        record = DataRecord(str(place / "data" / "mine"), tuple(made.classes), len(made), made.fingerprint)
         trained = RunDirectory.create(place / "runs" / name, experiment, record, ["vidgan"], processes=1)
         for index in experiment.rounds:
             state = TrainState(experiment, index, torch.device("cpu"))
@@ -154,10 +154,22 @@ def run(command: Command, capsys: Capture, patch: pytest.MonkeyPatch) -> list[di
             words[place + 1] = str(divided(int(following), factor))
         elif word in small_words:
             words[place + 1] = str(small_words[word][int(following)])
+    if words[0] == "prepare":
+        words += ["--workers", "0"]
     if words[0] == "plan":
         words += ["--tiny"]
     if "psd" in words:
-        words += ["--positions", "1", "9", "--clips", "6", "--real-clips", "6"]  # three groups
+        words += [
+            "--frames",
+            "10",
+            "--positions",
+            "1",
+            "9",
+            "--clips",
+            "6",
+            "--real-clips",
+            "6",
+        ]  # three groups
     if "--train-classifier" in words:
         words += ["--steps", "2", "--batch", "2"]
     with patch.context() as scale:
