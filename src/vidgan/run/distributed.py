@@ -22,7 +22,7 @@ from torch.distributed.rendezvous import rendezvous
 
 from vidgan.errors import UserError
 from vidgan.run.experiment import evenly
-from vidgan.run.watch import RESUME, STALL, STATUS, Watch, is_lost_connection
+from vidgan.run.watch import RESUME, STATUS, Watch, is_lost_connection
 
 T = TypeVar("T")
 
@@ -168,13 +168,14 @@ LONGEST: Final = timedelta(days=1)
 """What replicas wait for another: as long as work of one of them may take, such as statistics of a large model."""
 
 
-def join_replicas(stall: float = STALL) -> Replicas:
+def join_replicas(stall: float | None = None) -> Replicas:
     """The replicas that torchrun started; a plain process is alone.
 
     On GPUs, each process has chosen its own before.
 
     Args:
-        stall: seconds after which a step that does not end ends all.
+        stall: seconds after which a step that does not end ends all: for work inside :func:`ending_together`, which
+            alone tells the others that a process is done. None: no process watches the others.
     """
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:
@@ -185,6 +186,8 @@ def join_replicas(stall: float = STALL) -> Replicas:
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     store, rank, count = next(rendezvous("env://", timeout=MEETING))
     dist.init_process_group(backend, store=store, rank=rank, world_size=count, timeout=LONGEST)
+    if stall is None:
+        return Replicas(rank, count, dist.group.WORLD)
     watch = Watch(dist.distributed_c10d.PrefixStore("watch", store.clone()), rank, count, stall)
     return Replicas(rank, count, dist.group.WORLD, watch)
 
