@@ -15,7 +15,7 @@ from vidgan.train.logging import EventFiles
 from vidgan.train.state import TrainState
 
 Capture = pytest.CaptureFixture[str]
-TRAIN = ("train", "demo", "--tiny", "--data", "synthetic", "--workers", 0, "--tensorboard")
+TRAIN = ("train", "demo", "--tiny", "--data", "synthetic", "--workers", 0, "--tracker", "tensorboard")
 
 
 @pytest.mark.slow

@@ -21,6 +21,7 @@ VERBS = {
     "evaluate": "measure a model or videos by a protocol; look for copied clips",
     "compare": "show results side by side, unlike ones apart",
     "plot": "draw curves, truncation, futures, spectra or levels",
+    "doctor": "tell what this machine has, and what to do about what it lacks",
     "report": "write one self-contained page that shows a run",
 }
 

@@ -18,6 +18,7 @@ from vidgan.presets import preset
 from vidgan.run.data import data_of_run, open_data
 from vidgan.run.directory import RunDirectory
 from vidgan.run.distributed import choose_device
+from vidgan.sample.hub import fetch, is_on_hub
 from vidgan.sample.load import load, load_run
 from vidgan.sample.model import RECORD, Model
 from vidgan.sample.noise import Truncation, truncation
@@ -30,7 +31,7 @@ class Run(Code):
     """A verb that reads one run."""
 
     run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
-    """run directory, or folder of a saved model"""
+    """run directory, folder of a saved model, or hf:owner/name"""
 
 
 @option_set
@@ -69,6 +70,7 @@ class Weights(Device):
         Raises:
             UserError: if there is no model, or no such checkpoint.
         """
+        path = fetch(path) if is_on_hub(path) else path
         record = path / RECORD
         if not record.is_file():
             run = RunDirectory.open(path)

@@ -2,8 +2,9 @@
 
 import itertools
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import torch
 
@@ -23,9 +24,17 @@ from vidgan.run.distributed import Replicas, ending_together, join_replicas
 from vidgan.run.experiment import Experiment
 from vidgan.run.logs import read_ticks
 from vidgan.run.watch import STALL
+from vidgan.train.callbacks import Callback
 from vidgan.train.initial import origin_of
-from vidgan.train.logging import EventFiles
 from vidgan.train.plan import measure_budget
+from vidgan.train.trackers import (
+    GuardedEvents,
+    MlflowTracker,
+    Tracker,
+    Tracking,
+    TrackioTracker,
+    WandbTracker,
+)
 from vidgan.train.trainer import Trainer
 from vidgan.train.validate import Validator
 
@@ -69,8 +78,8 @@ class Options(OfExperiment, Device):
     """processes that read clips, or 0"""
     stall_minutes: float = STALL / 60
     """of several processes: end all when a step takes longer, as where one of them hangs"""
-    tensorboard: bool = False
-    """write RUN/tensorboard too (extra: log)"""
+    tracker: tuple[Literal["tensorboard", "wandb", "trackio", "mlflow"], ...] = ()
+    """also keep a record in these (extras: log, wandb, trackio, mlflow)"""
 
 
 def run(args: list[str]) -> int:
@@ -119,7 +128,7 @@ def train_as(replicas: Replicas, options: Options, experiment: Experiment) -> No
         held_out=options.held_out,
         skip_short=options.skip_short,
         init_from=origin(options),
-        callbacks=[EventFiles()] if options.tensorboard else [],
+        callbacks=trackers_of(options),
         validator=validator_of(options, experiment, device),
         budget=budget,
         replicas=replicas,
@@ -161,6 +170,26 @@ def validator_of(options: Options, experiment: Experiment, device: torch.device)
     """What measures the run while it trains, where ``--reporting`` names protocols."""
     against = None if options.best_data is None else open_data(options.best_data, experiment)
     return Validator(against, Resources(weights=options.weights, device=device), default_cache())
+
+
+TRACKERS: Final[dict[str, Callable[[], Tracker]]] = {
+    "wandb": WandbTracker,
+    "trackio": TrackioTracker,
+    "mlflow": MlflowTracker,
+}
+
+
+def trackers_of(options: Options) -> list[Callback]:
+    """What ``--tracker`` names; raises :class:`UserError` where a package is missing."""
+    found: list[Callback] = []
+    for name in dict.fromkeys(options.tracker):
+        if name == "tensorboard":
+            found.append(GuardedEvents())
+            continue
+        tracker = TRACKERS[name]()
+        tracker.require()
+        found.append(Tracking(tracker))
+    return found
 
 
 def require_run(options: Options) -> None:

@@ -123,6 +123,15 @@ def read_ticks(path: Path) -> list[dict[str, Any]]:
     return read_lines(path, TICK)
 
 
+def last_tick(path: Path, most: int = 2**20) -> dict[str, Any] | None:
+    """The last line of a ``log.jsonl``, of which its last ``most`` bytes are read; None where that is no whole one."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - most))
+        end = file.read().decode(errors="surrogateescape")
+    line = _object(end.rstrip("\n").rpartition("\n")[2]) if end.endswith("\n") else None
+    return line if line is not None and fits(line, TICK) else None
+
+
 def read_results(path: Path) -> list[dict[str, Any]]:
     """The lines of a ``metrics.jsonl``."""
     return read_lines(path, RESULT)

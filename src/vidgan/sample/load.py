@@ -30,6 +30,8 @@ from vidgan.run.directory import RunDirectory, warn_of_changed_code
 from vidgan.run.distributed import choose_device
 from vidgan.run.ema import refresh_spectral_norm
 from vidgan.run.experiment import Experiment
+from vidgan.sample.card import ORIGIN, Origin, origin_of
+from vidgan.sample.hub import fetch, is_on_hub
 from vidgan.sample.model import FORMAT, RECORD, STATISTICS, WEIGHTS, Model
 from vidgan.sample.standing import GivenFrames, StatisticsStore, given_frames
 from vidgan.spec import from_json
@@ -44,7 +46,8 @@ FIELDS: Final = Fields(
         "label_counts": [COUNT],
         "data": (str, NoneType),
         "code": Table(TEXT),
-    }
+    },
+    {"origin": ORIGIN},
 )
 """what a saved model's record holds besides its format"""
 
@@ -63,6 +66,7 @@ def load(
     """The model of a run directory, or of a folder that :meth:`Model.save` wrote. Nothing is written into either.
 
     Args:
+        path: the folder, or ``hf:owner/name`` on the Hub, perhaps with ``@revision`` (:mod:`vidgan.sample.hub`).
         code: the user's Python file or files whose classes the experiment has.
         checkpoint: ``last``, ``best`` by what the run evaluated while it trained, or the step of one.
         raw: raw weights instead of their moving average; in a cascade those of the top level.
@@ -78,7 +82,7 @@ def load(
     Raises:
         UserError: if there is no model, it is damaged, or a frame-conditional one has neither statistics nor data.
     """
-    path = Path(path)
+    path = fetch(path) if is_on_hub(path) else Path(path)
     load_files(code)
     given = None if data is None else GivenFrames.of(data)
     place = None if cache is None else Path(cache)
@@ -120,6 +124,7 @@ def load_run(
         labels_in(state, run.path),
         data or given_frames(run, None),
         StatisticsStore([run.statistics], cache),
+        origin=origin_of(run, state.facts["step"]),
     )
 
 
@@ -146,6 +151,8 @@ def _load_saved(
             f"{path / RECORD} is damaged: it lacks what a model's record has, or holds other values"
         )
     experiment = from_json(Experiment, record["experiment"])
+    known = record.get("origin")  # models that were saved before have none
+    origin = Origin() if known is None else Origin(known["data"], known["clips"], tuple(known["figures"]))
     warn_of_changed_code(path, record["code"], experiment)
     tensors = checkpoints.load(path / WEIGHTS).tensors
     generators = []
@@ -162,6 +169,7 @@ def _load_saved(
         record["label_counts"],
         data or (None if record["data"] is None else GivenFrames(record["data"], refuse)),
         StatisticsStore([path / STATISTICS], cache),
+        origin=origin,
     )
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vidgan.errors import UserError, did_you_mean, some
-from vidgan.files import write_folder, write_json, write_sums
+from vidgan.files import write_folder, write_json, write_sums, write_text
 from vidgan.memory import FLOAT, require_memory_for_clips
 from vidgan.models.cascade import FrozenLevel
 from vidgan.models.generator import Generator
@@ -18,6 +18,8 @@ from vidgan.nn.norm import BatchStatistics
 from vidgan.run.checkpoints import save as save_state
 from vidgan.run.directory import code_of, versions
 from vidgan.run.experiment import Experiment, StandingStatisticsSpec
+from vidgan.sample.card import CARD, Origin, card
+from vidgan.sample.hub import push
 from vidgan.sample.noise import Scaled, Truncation, truncation
 from vidgan.sample.sampler import End, Futures, Sampler, at_once, device_of
 from vidgan.sample.standing import GivenFrames, StatisticsStore, frozen_levels
@@ -49,6 +51,7 @@ class Model:
         of_batch: the top level's statistics are those of the clips that are made together, as in its training, and
             not standing ones; then a clip depends on what is made beside it (Clark et al. 2019, C: early variants
             "required batch statistics in order to produce good samples").
+        origin: what it was trained on and how it was measured, for its card.
     """
 
     def __init__(
@@ -61,8 +64,9 @@ class Model:
         data: GivenFrames | None = None,
         statistics: StatisticsStore | None = None,
         of_batch: bool = False,
+        origin: Origin = Origin(),
     ) -> None:
-        self.of_batch = of_batch
+        self.of_batch, self.origin = of_batch, origin
         self.experiment, self.generators = experiment, tuple(generators)
         self.class_names, self.step, self.label_counts = tuple(class_names), step, tuple(label_counts)
         self.data, self.statistics = data and data.of_classes(self._known), statistics or StatisticsStore()
@@ -79,6 +83,7 @@ class Model:
             self.data,
             self.statistics,
             of_batch=True,
+            origin=self.origin,
         )
 
     @property
@@ -340,8 +345,13 @@ class Model:
         chosen = self.class_numbers(classes)
         return [chosen[number % len(chosen)] for number in numbers]
 
-    def save(self, folder: str | Path) -> None:
-        """Write weights, experiment and standing statistics as one folder that :func:`load` reads: whole or not at all.
+    def save(self, folder: str | Path, licence: str | None = None, name: str | None = None) -> None:
+        """Write weights, experiment, standing statistics and a card as one folder that :func:`load` reads: whole or not
+        at all.
+
+        Args:
+            licence: of the weights, for the card (``cc-by-4.0``).
+            name: what the card says to load; None: the folder.
 
         Raises:
             UserError: if the folder exists and is not empty.
@@ -351,9 +361,17 @@ class Model:
             raise UserError(f"{place} exists and is not empty: choose another folder")
         self.sampler()
         place.parent.mkdir(parents=True, exist_ok=True)
-        write_folder(place, self._write)
+        text = card(self.experiment, self.step, self.class_names, self.origin, licence, name or place.name)
+        write_folder(place, lambda part: self._write(part, text))
 
-    def _write(self, folder: Path) -> None:
+    def push_to_hub(
+        self, repo: str, licence: str | None = None, private: bool = False, token: str | None = None
+    ) -> str:
+        """Save and upload it as ``repo`` (``owner/name``) of the Hugging Face Hub, or of the server that
+        ``HF_ENDPOINT`` names; see :func:`vidgan.sample.hub.push`."""
+        return push(lambda folder, place: self.save(folder, licence, place), repo, private, token)
+
+    def _write(self, folder: Path, text: str) -> None:
         tensors = {
             f"level{index + 1}/{name}": tensor
             for index, generator in enumerate(self.generators)
@@ -368,9 +386,11 @@ class Model:
             "label_counts": self.label_counts,
             "data": None if self.data is None else self.data.fingerprint,
             "code": code_of(self.experiment),
+            "origin": self.origin._asdict(),
             **versions(),
         }
         write_json(folder / RECORD, record)
+        write_text(folder / CARD, text)
         self.statistics.write_all(folder / STATISTICS)
         write_sums(folder)
 

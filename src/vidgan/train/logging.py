@@ -173,7 +173,7 @@ class EventFiles(Callback):
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
-            raise UserError("--tensorboard needs TensorBoard: pip install 'vidgan[log]'") from error
+            raise UserError("--tracker tensorboard needs TensorBoard: pip install 'vidgan[log]'") from error
         if self.folder is None and trainer.run is None:
             raise UserError("event files need a folder where nothing else is written")
         folder = self.folder or (trainer.run.path / FOLDER if trainer.run is not None else Path(FOLDER))
