@@ -18,7 +18,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from interleaved import Case, Measure, interleave, peak_bytes, show_machine
 from training import with_batch, with_width
 from vidgan.models.level import LevelSpec
-from vidgan.nn.layers import fold_resizing
 from vidgan.presets import preset
 from vidgan.report.figures import Curve, Plot, Point, save
 from vidgan.run.experiment import Experiment
@@ -76,10 +75,10 @@ def subjects(frames: int) -> list[Subject]:
 def computed(subject: Subject, clips: int) -> Cost:
     """A step with ``clips`` clips, counted on the meta device."""
     experiment = with_batch(subject.experiment, clips)
+    experiment = experiment.replace(training=experiment.training.replace(folded=False))
     with LiveTensors() as live:
         dry_run = DryRun(experiment, subject.level, META)
         prime(dry_run.state)
-        fold_resizing(dry_run.state.level, False)
         with FlopCounterMode(display=False) as counter:
             dry_run.step()
     return Cost(live.most, counter.get_total_flops() // clips)

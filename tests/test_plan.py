@@ -13,6 +13,7 @@ from vidgan.train.state import TrainState
 
 Capture = pytest.CaptureFixture[str]
 CPU = torch.device("cpu")
+PHASES = ("reading data", "checkpoint", "previews", "standing statistics", "evaluation", "sampling 4 frames")
 
 
 def with_clips(experiment: Experiment, share: int, micro: int) -> Experiment:
@@ -102,7 +103,15 @@ def test_the_command_says_what_fits_and_how_long(capsys: Capture, tmp_path: Path
         864,
     )
     assert answer.status == 0, answer.err
-    for part in ("GFLOP per clip", "Adam", "in all", "micro-batch", "accumulated passes", "take 1.0 days"):
+    for part in (
+        "GFLOP per clip",
+        "Adam",
+        "in all",
+        "micro-batch",
+        "accumulated passes",
+        "take 1.0 days",
+        *PHASES,
+    ):
         assert part in answer.out, part
     require_one_line(vidgan(capsys, "plan", "demo", "--device-memory", "much"), "80G", "much")
     require_one_line(vidgan(capsys, "plan", "dmeo"), "did you mean 'demo'")

@@ -10,10 +10,11 @@ from vidgan.cli.parse import option_set
 from vidgan.cli.shared import at_least, positive, refuse_idle, say
 from vidgan.errors import UserError
 from vidgan.names import tell
-from vidgan.report.costs import days, fitting, level_plan, network
+from vidgan.report.costs import days, fitting, level_plan, network, phases_text
 from vidgan.report.words import count
 from vidgan.run.experiment import Experiment, nothing_to_mix
 from vidgan.train.network import Machines, predict, traffic
+from vidgan.train.phases import phases
 from vidgan.train.plan import plan_level
 
 UNITS = {"M": 1e6, "G": 1e9, "MB": 1e6, "GB": 1e9, "MIB": 2**20, "GIB": 2**30}
@@ -117,6 +118,8 @@ def show(
         print(f"\n{level_plan(experiment, index, plan, share)}")
         if memory is not None:
             print(fitting(experiment, index, plan, share, memory))
+        own = share if memory is None else plan.fitting(share, memory) or share._replace(per_pass=1)
+        print(phases_text(phases(experiment, index, plan, own, processes)))
         if rate is not None:
             print(days(experiment, index, rate))
         if machines is not None:

@@ -22,6 +22,7 @@ from vidgan.nn.convolution import (
     BoundConvolution,
     average_pool,
     convolution_like,
+    convolve_clip,
     downsampling_kernel,
     downsampling_kernel_and_time,
     folding_pays,
@@ -252,7 +253,7 @@ class Conv3d(Convolution):
         super().__init__(inputs, outputs, kernel, bias=bias, spectral=spectral)
 
     def apply_weight(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        return F.conv3d(x, weight, bias, padding=self.padding)
+        return convolve_clip(x, weight, bias, 1, self.padding)
 
     def forward(self, x: Tensor, *, downsample: bool = False, halve_time: bool = False) -> Tensor:
         """A clip (B, out, T, H, W) of a clip (B, in, T, H, W).
@@ -274,7 +275,7 @@ class Conv3d(Convolution):
             x.dtype, downsampling_kernel_and_time if pairs else downsampling_kernel
         )
         bias, time = self.effective_bias(x.dtype), 2 if pairs else 1
-        y = F.conv3d(x, kernel, bias, stride=(time, 2, 2), padding=(self.padding[0], 1, 1))
+        y = convolve_clip(x, kernel, bias, (time, 2, 2), (self.padding[0], 1, 1))
         return to_clip(pair_mean(from_clip(y))) if halve_time and not pairs else y
 
 

@@ -6,6 +6,7 @@ from vidgan.models.costs import Network, Part, Shape, networks
 from vidgan.report.words import count
 from vidgan.run.experiment import Experiment, Share
 from vidgan.train.network import Prediction, Traffic
+from vidgan.train.phases import Phase
 from vidgan.train.plan import MARGIN, LevelPlan
 
 PARTS = 8
@@ -122,6 +123,17 @@ def level_plan(experiment: Experiment, index: int, plan: LevelPlan, share: Share
         f"  memory with micro-batches of {share.per_pass}\n{memory}\n"
         f"{activations(plan)}"
     )
+
+
+def phases_text(found: Iterable[Phase]) -> str:
+    """What each phase takes, a line each."""
+    lines = [f"    {'':24}{'clips at once':>14}{'device':>14}{'host':>14}{'TFLOP':>12}"]
+    lines += [
+        f"    {phase.name:24}{phase.clips or '':>14}{phase.device / GIB:10.3f} GiB{phase.host / GIB:10.3f} GiB"
+        f"{phase.flops / 1e12:12,.2f}"
+        for phase in found
+    ]
+    return "  all phases (on a CPU, what is on the device and on the host adds up)\n" + "\n".join(lines)
 
 
 def activations(plan: LevelPlan) -> str:

@@ -41,22 +41,23 @@ def at_once(experiment: Experiment, trained: Experiment | None = None) -> int:
     Args:
         trained: the experiment as it was trained, where ``experiment`` makes longer videos; None: the same.
     """
-    levels = (trained or experiment).levels
-    fitting = (
-        clips_in_memory(trained or experiment, index, level.frames)
-        for index, (level, _) in enumerate(zip(experiment.levels, levels, strict=True))
-    )
+    known = trained or experiment
+    fitting = (clips_in_memory(known, index, level.frames) for index, level in enumerate(experiment.levels))
     return min(MOST_AT_ONCE, *fitting)
 
 
-def clips_in_memory(experiment: Experiment, index: int, frames: int) -> int:
+def clips_in_memory(experiment: Experiment, index: int, frames: int, trained: int | None = None) -> int:
     """Clips of ``frames`` frames that level ``index`` may make at once: as many frames as in a training step, or one.
 
     A step keeps activations for its gradients besides, which outweigh float32 here and the activations of a level
-    that is fed (docs/costs.md has both for every preset).
+    that is fed; ``vidgan plan`` tells both.
+
+    Args:
+        trained: frames of a clip of a training step, where ``experiment`` makes longer videos; None: as it says.
     """
-    level, asked = experiment.levels[index], experiment.training.standing_statistics.at_once
-    fitting = max(1, experiment.training.batch.per_pass * level.trained_frames // frames)
+    asked = experiment.training.standing_statistics.at_once
+    trained = experiment.levels[index].trained_frames if trained is None else trained
+    fitting = max(1, experiment.training.batch.per_pass * trained // frames)
     return fitting if asked is None else min(asked, fitting)
 
 

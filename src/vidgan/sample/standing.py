@@ -297,7 +297,8 @@ def statistics_of_level(
         derive(seed, "level", index),
         given,
         label_of,
-        at_once=at_once or clips_in_memory(experiment, index, max(each.steps for each in chunks)),
+        at_once=at_once
+        or clips_in_memory(experiment, index, max(each.steps for each in chunks), generator.frames),
         dtype=experiment.training.dtype,
         replicas=replicas,
     )

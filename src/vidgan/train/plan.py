@@ -18,19 +18,18 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from vidgan.data.loader import Batch
 from vidgan.errors import UserError
-from vidgan.models.cascade import below_of
+from vidgan.models.cascade import FrozenLevel, below_of
 from vidgan.models.costs import Network, joint_networks, named_networks, networks, parts_of
-from vidgan.models.generator import Below
 from vidgan.models.level import AdversarialLevel
-from vidgan.nn.layers import NormalSpec, held_weights
+from vidgan.nn.layers import NormalSpec, fold_resizing, held_weights
+from vidgan.nn.norm import BatchStatistics
 from vidgan.run.directory import Budget
 from vidgan.run.distributed import Replicas
 from vidgan.run.experiment import BatchSpec, Experiment, Share, evenly, window_of
 from vidgan.seeds import stream
-from vidgan.shapes import as_video
 from vidgan.train.memory import short_of_memory
 from vidgan.train.monitor import Monitor
-from vidgan.train.state import BelowSource, TrainState
+from vidgan.train.state import TrainState
 from vidgan.train.step import (
     MicroBatch,
     Scalars,
@@ -39,6 +38,7 @@ from vidgan.train.step import (
     training_step,
     update_discriminators,
     update_generator,
+    videos_below,
 )
 
 
@@ -50,14 +50,14 @@ class DryRun:
     ) -> None:
         # Orthogonal weights would take minutes at full width, and how fast a step is does not depend on them.
         experiment = experiment.replace(training=experiment.training.replace(initial=NormalSpec()))
-        below = None if experiment.joint else below_of(experiment.levels, index)
-        source = None if below is None else noise_below(below, experiment.levels[index].trained_frames)
-        self.state = TrainState(experiment, index, device, replicas, source)
+        self.below = [] if experiment.joint else untrained_levels(experiment, index, device)
+        self.state = TrainState(experiment, index, device, replicas, videos_below(experiment, self.below))
         self.batch = made_up_clips(self.state)
 
     def resize(self, clips: int) -> None:
         """Take ``clips`` clips per update, in one pass, from now on."""
         self.state.experiment = batched(self.state.experiment, clips)
+        self.state.below = videos_below(self.state.experiment, self.below)
         self.batch = made_up_clips(self.state)
 
     def micro_batches(self, update: int) -> list[MicroBatch]:
@@ -92,15 +92,15 @@ def made_up_clips(state: TrainState) -> Batch:
     return Batch(video, torch.arange(clips) % experiment.classes)
 
 
-def noise_below(below: Below, frames: int) -> BelowSource:
-    """Stands in for the levels below, whose cost is not that of this level."""
-
-    def sample(label: Tensor, step: int, update: int, first: int) -> Tensor:
-        rng = stream(0, "noise below", step, update)
-        shape = (len(label), frames // below.factor, 3, below.size, below.size)
-        return as_video(torch.rand(shape, generator=rng).mul_(2).sub_(1).to(label.device))
-
-    return sample
+def untrained_levels(experiment: Experiment, count: int, device: torch.device) -> list[FrozenLevel]:
+    """The first ``count`` levels as they feed the one above, but untrained and with the statistics of their batch."""
+    levels = []
+    for index, spec in enumerate(experiment.levels[:count]):
+        with torch.device("meta" if device.type == "meta" else "cpu"):
+            generator = spec.build_generator(experiment.classes, below_of(experiment.levels, index))
+        fold_resizing(generator, experiment.training.folded)
+        levels.append(FrozenLevel(spec, generator.requires_grad_(False).to(device), BatchStatistics()))
+    return levels
 
 
 class LiveTensors(TorchDispatchMode):
@@ -160,7 +160,8 @@ class Update(NamedTuple):
 
     name: str
     flops: int
-    """per clip; convolutions and matrix products, a multiply and an add are two; no recomputation"""
+    """per clip, with the levels below; convolutions and matrix products, a multiply and an add are two; no
+    recomputation"""
     fixed: float
     """bytes at its peak that do not depend on the micro-batch, weights and Adam apart"""
     per_clip: float
@@ -181,7 +182,7 @@ class LevelPlan(NamedTuple):
     flops: int
     """operations of a whole step per clip"""
     weights: int
-    """bytes of weights and buffers"""
+    """bytes of weights and buffers, those of the levels below included"""
     average: int
     """bytes of the moving average"""
     adam: int
@@ -217,7 +218,7 @@ def plan_level(experiment: Experiment, index: int) -> LevelPlan:
     with LiveTensors() as live:
         dry_run = DryRun(batched(experiment, SIZES[0]), index, META)
         state = dry_run.state
-        weights = size_of(state.level)
+        weights = size_of(state.level) + sum(size_of(level.generator) for level in dry_run.below)
         average = 0 if state.average is None else size_of(state.average.module)
         gradients = sum(p.numel() * p.element_size() for p in state.level.parameters())
         before = live.now

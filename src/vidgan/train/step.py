@@ -20,6 +20,7 @@ from vidgan.models.views import DiscriminatorInput
 from vidgan.nn.layers import held_weights, power_iterate
 from vidgan.run.distributed import Replicas
 from vidgan.run.experiment import Experiment, TrainingSpec, evenly
+from vidgan.sample.sampler import at_once, parts_of
 from vidgan.seeds import stream
 from vidgan.train.monitor import Monitor
 from vidgan.train.state import BelowSource, TrainState
@@ -213,15 +214,20 @@ def no_video() -> None:
 def videos_below(experiment: Experiment, levels: Sequence[FrozenLevel]) -> BelowSource | None:
     """Windows of the videos of frozen ``levels`` for the fake clips of the level above them; None for the first level.
 
-    Noise and the window's place are drawn per clip from its global index.
+    Noise and the window's place are drawn per clip from its global index. They are made in the dtype of training, in
+    parts of as many clips as fit where training fits.
     """
     if not levels:
         return None
     training, low, high = experiment.training, levels[-1].spec, experiment.levels[len(levels)]
     frames = high.trained_frames * low.frames // high.frames
-    batch = training.batch.global_batch
+    batch, most = training.batch.global_batch, at_once(experiment.up_to(len(levels)))
 
     def sample(label: Tensor, step: int, update: int, first: int) -> Tensor:
+        parts = [made(label[part], step, update, first + part.start) for part in parts_of(len(label), most)]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def made(label: Tensor, step: int, update: int, first: int) -> Tensor:
         rows = slice(first, first + len(label))
 
         def noise(level: int, dimension: int) -> Tensor:
@@ -230,7 +236,7 @@ def videos_below(experiment: Experiment, levels: Sequence[FrozenLevel]) -> Below
 
         rng = stream(training.seed, "window below", len(levels), step, update)
         start = torch.randint(0, low.frames - frames + 1, (batch,), generator=rng)[rows]
-        return sample_window(levels, noise, by_label(label), start, frames)
+        return sample_window(levels, noise, by_label(label), start, frames, training.dtype)
 
     return sample
 
