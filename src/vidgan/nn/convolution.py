@@ -90,8 +90,9 @@ def convolve_clip(
 ) -> Tensor:
     """:func:`torch.nn.functional.conv3d` of clips (B, in, T, H, W) whose gradients are right.
 
-    On CPUs, torch 2.13 gives kernels over time a wrong gradient in bfloat16 where a clip has exactly two steps, from as
-    large as the right one to NaN. A third step of zeros is what the padding holds there anyway.
+    On CPUs, torch 2.13 gives kernels over time a wrong gradient in bfloat16 where a clip has exactly two steps: it
+    reads memory that nobody wrote, so that it is right in a young process and NaN or as far off as it is large later. A
+    third step of zeros is what the padding holds there anyway.
     """
     two = x.shape[2] == 2 and weight.shape[2] > 1 and padding[0] > 0
     if two and x.device.type == "cpu" and x.dtype == torch.bfloat16 and torch.is_grad_enabled():
