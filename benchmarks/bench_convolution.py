@@ -13,6 +13,7 @@ from torch import Tensor
 
 from interleaved import Case, Settings, interleave, options, show, show_machine, timed
 from vidgan.nn.convolution import convolution_like, downsampling_kernel, nearest_upsample, upsampling_kernel
+from vidgan.nn.winograd import POOLED, UPSAMPLED, winograd, winograd_kernel
 from vidgan.seeds import stream
 
 Operation = Callable[[Tensor, Tensor], Tensor]
@@ -45,6 +46,14 @@ SMALL = (
     Size(32, 256, 256, 4),
     Size(48, 256, 256, 2),
 )
+WIDE = (
+    Size(24, 128, 128, 16),
+    Size(32, 256, 256, 4),
+    Size(32, 256, 256, 8),
+    Size(24, 512, 512, 16),
+    Size(24, 1024, 1024, 8),
+    Size(96, 1024, 1024, 4),
+)
 
 
 def enlarged(x: Tensor, weight: Tensor) -> Tensor:
@@ -75,6 +84,21 @@ def plain(x: Tensor, weight: Tensor) -> Tensor:
 def chosen(x: Tensor, weight: Tensor) -> Tensor:
     """The convolution as vidgan computes it."""
     return convolution_like(x, weight.to(x.dtype), 1)(x, None)
+
+
+def by_winograd(x: Tensor, weight: Tensor) -> Tensor:
+    """The convolution by Winograd's algorithm, the transform of the kernel included."""
+    return winograd(x, winograd_kernel(weight), None)
+
+
+def enlarged_by_winograd(x: Tensor, weight: Tensor) -> Tensor:
+    """Nearest upsampling as well."""
+    return winograd(x, winograd_kernel(weight), None, UPSAMPLED)
+
+
+def shrunk_by_winograd(x: Tensor, weight: Tensor) -> Tensor:
+    """Average pooling as well."""
+    return winograd(x, winograd_kernel(weight), None, POOLED)
 
 
 def kernel(inputs: int, outputs: int, device: torch.device) -> Tensor:
@@ -125,6 +149,25 @@ def main(settings: Settings) -> None:
             name = f"{kind}, {frames} frames of {side}x{side}, {inputs} to {outputs} channels"
             ways = (("convolution", plain), ("as chosen", chosen))
             compare(name, ways, drawn(frames, inputs, side, side), weight, settings)
+        for size in WIDE if dtype == torch.float32 else ():
+            frames, inputs, outputs, side = size
+            weight = kernel(inputs, outputs, settings.device)
+            name = f"{kind}, {frames} frames of {side}x{side}, {inputs} to {outputs} channels"
+            ways = (("convolution", plain), ("by Winograd", by_winograd))
+            compare(name, ways, drawn(frames, inputs, side, side), weight, settings)
+            if side > 4:
+                ways = (
+                    ("convolution and pooling in one", shrunk_in_one),
+                    ("by Winograd", shrunk_by_winograd),
+                )
+                compare(name, ways, drawn(frames, inputs, side, side), weight, settings)
+                ways = (
+                    ("upsampling and convolution in one", enlarged_in_one),
+                    ("by Winograd", enlarged_by_winograd),
+                )
+                compare(
+                    f"half of {name}", ways, drawn(frames, inputs, side // 2, side // 2), weight, settings
+                )
 
 
 if __name__ == "__main__":
