@@ -72,6 +72,10 @@ def test_clips_are_functions_of_their_numbers(tmp_path: Path) -> None:
 def test_statistics_are_those_of_windows(tmp_path: Path) -> None:
     """With one pass they are the moments of its batch: the batch's own statistics make the same videos."""
     model = load(save_run(tmp_path / "run", LEVELS), device="cpu")
+    training = model.experiment.training
+    clips = training.standing_statistics.clips  # in one piece
+    batch = training.batch.replace(global_batch=clips, micro_batch=clips)
+    model.experiment = model.experiment.replace(training=training.replace(batch=batch))
     seen = []
     top = model.generators[-1]
     record = top.generate

@@ -277,19 +277,23 @@ def test_every_video_below_has_noise_of_its_own(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_every_video_below_has_the_class_of_its_clip(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Six clips a pass, made from videos in parts of four and two."""
-    seen: list[torch.Tensor] = []
+    """Six clips a pass, of the first level in pieces of four and two; of the second, whose videos are longer than the
+    windows that it is trained on, in pieces of two, each with the videos that it is made from."""
+    seen: list[tuple[int, list[int]]] = []
     embed = Generator.embed_label
 
     def recorded(self: Generator, label: torch.Tensor) -> torch.Tensor:
-        seen.append(label)
+        seen.append((self.spec.size, label.tolist()))
         return embed(self, label)
 
     monkeypatch.setattr(Generator, "embed_label", recorded)
     untrained(with_micro(tiny(preset("demo-cascade")), 4)).sampler()
-    assert [len(label) for label in seen] == [6, 6, 6, 4, 2, 6, 4, 2]
-    for all_of_them, first, last in (seen[2:5], seen[5:]):
-        assert torch.equal(torch.cat([first, last]), all_of_them)
+    assert [(size, len(label)) for size, label in seen[:4]] == [(8, 4), (8, 2)] * 2
+    pairs = list(zip(seen[4::2], seen[5::2], strict=True))
+    assert len(pairs) == 6
+    for (size, label), below in pairs:
+        assert (size, len(label)) == (16, 2)
+        assert below == (8, label)
 
 
 def changed_labels(model: Model) -> None:
