@@ -86,7 +86,7 @@ def test_statistics_are_those_of_windows(tmp_path: Path) -> None:
 
     top.generate = generate  # type: ignore[method-assign]
     standing = model.sampler(window=6).levels[-1].statistics
-    ((z, embedded, steps, recorded, below, clock),) = seen
+    ((z, embedded, steps, recorded, below, clock, _),) = seen
     assert (steps, clock.start) == (6, 0)
     first, second = (record(z, embedded, steps, kind, below, clock) for kind in (recorded, standing))
     assert torch.allclose(first, second, atol=1e-4)
