@@ -33,6 +33,7 @@ from vidgan.run.tiny import tiny
 from vidgan.sample.video_io import write_clip
 from vidgan.train.state import TrainState
 
+BY_CLASS = 500
 CLASSES = (
     *("bungee jumping", "capoeira", "cheerleading", "kitesurfing", "skydiving"),
     *("doing nails", "cooking egg", "crying", "reading book", "yawning"),
@@ -55,7 +56,7 @@ class Command(NamedTuple):
     @property
     def factor(self) -> int:
         """By which numbers of clips are divided."""
-        return 500 if any("by-class" in word for word in self.words) else 2500
+        return BY_CLASS if any("by-class" in word for word in self.words) else 2500
 
 
 def small(experiment: Experiment) -> Experiment:
@@ -141,7 +142,8 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, world: Path) -> None:
 
 
 def divided(number: int, factor: int) -> int:
-    return max(2, number // factor)
+    """At small scale; two of each class where classes are measured one by one."""
+    return max(2 * len(CLASSES) if factor == BY_CLASS else 2, number // factor)
 
 
 def run(command: Command, capsys: Capture, patch: pytest.MonkeyPatch) -> list[dict[str, Any]]:

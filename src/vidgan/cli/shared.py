@@ -31,7 +31,7 @@ class Run(Code):
     """A verb that reads one run."""
 
     run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
-    """run directory, folder of a saved model, or hf:owner/name"""
+    """run, saved model, or hf:owner/name"""
 
 
 @option_set
