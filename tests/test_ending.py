@@ -110,7 +110,7 @@ def test_what_stops_a_level_finds_its_step_saved_before_anything_is_shown(tmp_pa
         pytest.raises(KeyboardInterrupt),
     ):
         trainer.fit(steps=9)
-    assert seen == [[], [2]]
+    assert seen == [[1], [1, 2]]
     real = sorted((tmp_path / "run" / "samples" / "real").rglob("*.webp"))
     assert len(real) == 8 * 4
 

@@ -65,7 +65,7 @@ def test_oracle_accuracy_refuses_other_models(run: Path, tmp_path: Path, capsys:
         answer = vidgan(
             capsys, "evaluate", out, "--protocol", "pixel-statistics", "oracle-accuracy", "--clips", 2
         )
-        require_one_line(answer, "oracle-accuracy", word)
+        require_one_line(answer, "the oracle", word)
         assert snapshot(out) == before
     answer = vidgan(capsys, "evaluate", run, "--protocol", "oracle-accuracy", "--clips", 2)
     assert answer.status == 0, answer.err
