@@ -54,6 +54,12 @@ UNUSED = {
     f"{name} level 1": ("generator.encoder.body.blocks.3.*", "generator.encoder.body.blocks.4.*")
     for name, experiment in presets().items()
     if experiment.source.startswith("Luc et al. 2020")
+} | {
+    # Without a recurrent unit all frames are alike, so that attention along time has nothing to choose from.
+    "guide-no-convgru level 1": (
+        "generator.stages.*.attention.time.query.*",
+        "generator.stages.*.attention.time.key.*",
+    )
 }
 """Parameters without influence on anything, and why."""
 
