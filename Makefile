@@ -37,6 +37,7 @@ test-oldest test-newest: test-%:
 
 # Everything, and ten thousand cases of damaged input besides: hours. The fuzz run goes on where it was stopped.
 test-all: test test-oldest test-newest
+	$(BIN)/pytest -m long
 	$(BIN)/python tests/fuzz.py --cases 10000
 
 docs: setup

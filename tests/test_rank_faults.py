@@ -22,6 +22,7 @@ CASES = {
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("case", ["data", "killed", "hung"])
 def test_a_fault_of_one_process_ends_all_with_one_line(tmp_path: Path, case: str) -> None:
     ended = rank_faults.run_case(case, 3, tmp_path / "run")
@@ -33,6 +34,7 @@ def test_a_fault_of_one_process_ends_all_with_one_line(tmp_path: Path, case: str
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_run_whose_processes_are_killed_is_finished_by_torchrun(tmp_path: Path) -> None:
     out = tmp_path / "run"
     done = rank_faults.train_through_kills(2, 2, out, 3, longest=8.0, rng=random.Random(1))
