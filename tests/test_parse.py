@@ -37,6 +37,7 @@ def helped(capsys: Capture, *command: str) -> str:
         ("sample run --out x --grid yes", ("--grid takes no value", "'yes'")),
         ("sample run --out x --grid=yes", ("--grid takes no value", "'yes'")),
         ("sample run other --out x", ("'other' belongs to no option",)),
+        (f"sample run {'a' * 300} --out x", ("belongs to no option",)),
         ("train demo --data synthetic --out x --training.bf16 maybe", ("--training.bf16", "True", "False")),
         ("train demo --data synthetic --out x --training.bf61 True", ("did you mean '--training.bf16'",)),
         ("train demo --data synthetic --out x --levels.0.window x", ("--levels.0.window", "whole number")),

@@ -33,7 +33,7 @@ def test_fakes_of_an_upper_level_come_from_anywhere_in_the_video_below() -> None
     """SSW-GAN, 3.2: windows of the lower video, uniformly; those of a process are rows of the global batch."""
     clips, seed, step, update = 60, 3, 5, 1
     low, high = levels = level_spec(6, 4, 2, GRU), level_spec(12, 8, 1, SEPARABLE, window=4)
-    training = TrainingSpec(seed=seed, batch=BatchSpec(global_batch=clips))
+    training = TrainingSpec(seed=seed, batch=BatchSpec(global_batch=clips), bf16=False)
     experiment = Experiment(name="x", levels=levels, classes=3, training=training)
     below = frozen_level(levels, 0)
     below.generator.float()

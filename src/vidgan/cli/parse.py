@@ -146,7 +146,9 @@ def not_understood(word: str, args: list[str], names: list[str]) -> str:
         flag = word.split("=")[0]
         return f" has no option {flag}{did_you_mean(flag, known)}"
     joined = [arg.split("=")[0] for arg in args if arg.startswith("--") and arg.endswith(f"={word}")]
-    before = joined or args[: args.index(word)][-1:]
+    # tyro breaks words that are longer than its lines.
+    places = [place for place, arg in enumerate(args) if arg.startswith(word)]
+    before = joined or (args[: places[0]][-1:] if places else [])
     if before and before[0] in known:
         return f": {before[0]} takes no value, got {word!r}"
     return f": {word!r} belongs to no option"
