@@ -32,6 +32,7 @@ def switched(experiment: Experiment, on: bool) -> Experiment:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(("experiment", "index"), KINDS.values(), ids=KINDS)
 def test_compiled_steps_are_the_steps(experiment: Experiment, index: int) -> None:
     experiment = steps.one_discriminator_update(tiny(experiment).for_classes(2))

@@ -107,6 +107,14 @@ def test_scripts_of_the_index_exist() -> None:
             assert (PAGE.parents[1] / script).is_file(), row
 
 
+EVERY = 4
+"""of the rows, `make test` tries one in so many, and `make test-all` the others"""
+SAMPLED = [
+    pytest.param(row, id=f"{row.paper}, {row.what}", marks=() if place % EVERY == 0 else pytest.mark.long)
+    for place, row in enumerate(CALLED)
+]
+
+
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Everything that the commands call by a name."""
@@ -118,7 +126,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("row", CALLED, ids=lambda row: f"{row.paper}, {row.what}")
+@pytest.mark.parametrize("row", SAMPLED)
 def test_the_commands_of_a_row_run(
     row: Row, world: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
