@@ -276,7 +276,7 @@ def test_one_flipped_byte_is_refused(model: Model, tmp_path: Path) -> None:
         with pytest.raises(UserError):
             vidgan.load(folder)
         path.write_bytes(whole)
-    (folder / "README.md").write_text("A note of one's own harms nothing.")
+    (folder / "NOTES.txt").write_text("A note of one's own harms nothing.")
     vidgan.load(folder)
 
 
