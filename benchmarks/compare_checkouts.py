@@ -7,9 +7,6 @@ Each has a process of its own, and they take turns, so that a machine that slows
 """
 
 import argparse
-import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +14,7 @@ from typing import NamedTuple
 import torch
 
 from interleaved import Case, Measure, interleave, show, show_machine
+from sides import Side
 
 HERE = Path(__file__).resolve().parent
 
@@ -57,34 +55,9 @@ class Settings(argparse.Namespace):
 
 
 def start(checkout: Path, subject: Subject, threads: int) -> Measure:
-    """A process that trains ``subject`` with the code of ``checkout``; measures a step."""
-    environment = {
-        **os.environ,
-        "OMP_NUM_THREADS": str(threads),
-        "PYTHONPATH": "",
-        "THP_MEM_ALLOC_ENABLE": "1",  # as the command line has it
-    }
-    process = subprocess.Popen(
-        [sys.executable, HERE / "step_process.py", checkout, *map(str, subject), str(threads)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=environment,
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    to, back = process.stdin, process.stdout
-    imported = Path(back.readline().strip())
-    assert imported.is_relative_to(checkout), f"{imported} is not of {checkout}"
-
-    assert back.readline() == "ready\n"
-
-    def measure() -> float:
-        to.write("1\n")
-        to.flush()
-        return float(back.readline().split()[0])
-
-    return measure
+    """A process that trains ``subject`` with the code of ``checkout``; measures a step's processor time."""
+    side = Side(str(checkout), (HERE / "step_process.py", checkout, *subject), threads)
+    return lambda: side.step().processor
 
 
 def main(settings: Settings) -> None:

@@ -9,6 +9,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 
 def answer(step: Callable[[], object]) -> None:
@@ -37,7 +38,7 @@ def main(checkout: str, preset: str, width: int, batch: int, bf16: bool, threads
         experiment = with_width(experiment, width)
     # DVD-GAN's presets of before had no such penalty, nor have other implementations.
     experiment = experiment.replace(training=experiment.training.replace(bf16=bf16, orthogonal_penalty=0.0))
-    print(vidgan.__file__, flush=True)
+    assert Path(vidgan.__file__).is_relative_to(checkout), f"{vidgan.__file__} is not of {checkout}"
     answer(Trainee(experiment, 0, torch.device("cpu")).step)
 
 

@@ -170,33 +170,32 @@ def guide_per_frame_hinge_sum() -> Experiment:
 
 def guide_no_clip_discriminator() -> Experiment:
     """The ablation that points to the clip discriminator: without it videos stay bright (Figure 4.12)."""
-    original = guide_original()
-    (level,) = original.levels
+    (level,) = guide_original().levels
     frames, _ = level.discriminators
-    return original.replace(
-        name="guide-no-clip-discriminator",
-        description="The model that turns dark, without its clip discriminator.",
-        source="Du 2020, 4.5, Figure 4.12",
-        # Our choice: the hinge on sums stays; 4.5 removes modules "with everything else unchanged", but does not say
-        # from which of its models.
-        levels=(level.replace(discriminators=(frames,)),),
+    # Our choice: the hinge on sums stays; 4.5 removes modules "with everything else unchanged", but does not say from
+    # which of its models.
+    kept = level.replace(discriminators=(frames,))
+    return without("clip-discriminator", "its clip discriminator", kept, "Du 2020, 4.5, Figure 4.12")
+
+
+def without(name: str, words: str, kept: LevelSpec, source: str = "Du 2020, 4.5") -> Experiment:
+    """The model that turns dark without one of its modules (4.5: "one at a time")."""
+    return guide_original().replace(
+        name=f"guide-no-{name}",
+        description=f"The model that turns dark, without {words}.",
+        source=source,
+        levels=(kept,),
     )
 
 
 def without_layer(name: str, stage: int, layer: int, words: str) -> Experiment:
-    """The model that turns dark without one of its generator's layers over time (4.5: "one at a time")."""
-    original = guide_original()
-    (level,) = original.levels
+    """The model that turns dark without one of its generator's layers over time."""
+    (level,) = guide_original().levels
     stages = list(level.generator.stages)
     temporal = stages[stage].temporal
     stages[stage] = stages[stage].replace(temporal=temporal[:layer] + temporal[layer + 1 :])
-    return original.replace(
-        name=f"guide-no-{name}",
-        description=f"The model that turns dark, without {words}.",
-        source="Du 2020, 4.5",
-        # Our choice: "certain modules" are the discriminators and the generator's layers over time; 4.5 names one.
-        levels=(level.replace(generator=level.generator.replace(stages=tuple(stages))),),
-    )
+    # Our choice: "certain modules" are the discriminators and the generator's layers over time; 4.5 names one.
+    return without(name, words, level.replace(generator=level.generator.replace(stages=tuple(stages))))
 
 
 LAYERS = (
@@ -209,15 +208,9 @@ LAYERS = (
 
 def guide_no_frame_discriminator() -> Experiment:
     """The ablation of 4.5 with its frame discriminator removed."""
-    original = guide_original()
-    (level,) = original.levels
+    (level,) = guide_original().levels
     _, clip = level.discriminators
-    return original.replace(
-        name="guide-no-frame-discriminator",
-        description="The model that turns dark, without its frame discriminator.",
-        source="Du 2020, 4.5",
-        levels=(level.replace(discriminators=(clip,)),),
-    )
+    return without("frame-discriminator", "its frame discriminator", level.replace(discriminators=(clip,)))
 
 
 def guide_conv3d() -> Experiment:

@@ -141,13 +141,7 @@ def frozen_levels(
     levels: list[FrozenLevel] = []
     for index, generator in enumerate(generators):
         level = experiment.levels[index]
-        facts: dict[str, Any] = {
-            "weights": [hashes[index], *hashes[:index]],
-            "frames": level.frames,
-            "standing_statistics": spec.facts(),
-            "seed": experiment.training.seed,
-            "labels": list(labels),
-        } | computed_in(experiment)
+        facts = facts_of(experiment, hashes[: index + 1], level.frames, spec, labels)
         if level.context_frames:
             if data is None:
                 raise UserError("a frame-conditional model takes standing statistics of data: give it some")
@@ -166,9 +160,28 @@ def frozen_levels(
     return tuple(levels)
 
 
-def computed_in(experiment: Experiment) -> dict[str, str]:
-    """What the name of a table says of the dtype of its passes; nothing of float32, as tables of earlier versions."""
-    return {"dtype": "bfloat16"} if experiment.training.bf16 else {}
+def facts_of(
+    experiment: Experiment,
+    hashes: Sequence[str],
+    frames: int,
+    spec: StandingStatisticsSpec,
+    labels: Sequence[int],
+) -> dict[str, Any]:
+    """What a table of a level's statistics depends on.
+
+    Args:
+        hashes: of the weights of the levels below and, last, of its own.
+        frames: of the videos.
+    """
+    # Nothing is said of float32, as in tables of earlier versions.
+    dtype = {"dtype": "bfloat16"} if experiment.training.bf16 else {}
+    return {
+        "weights": [hashes[-1], *hashes[:-1]],
+        "frames": frames,
+        "standing_statistics": spec.facts(),
+        "seed": experiment.training.seed,
+        "labels": list(labels),
+    } | dtype
 
 
 Given = Callable[[range, Tensor], Iterable[Conditioning]]

@@ -4,7 +4,6 @@ The levels below the top one make whole videos; the top level makes a window of 
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,7 +16,7 @@ from vidgan.run.checkpoints import weights_hash
 from vidgan.run.experiment import Experiment, StandingStatisticsSpec
 from vidgan.sample.noise import Scaled, latents
 from vidgan.sample.sampler import at_once, clips_in_memory, parts_of, window_starts
-from vidgan.sample.standing import Given, StatisticsStore, computed_in, frozen_levels, standing_statistics
+from vidgan.sample.standing import Given, StatisticsStore, facts_of, frozen_levels, standing_statistics
 from vidgan.seeds import derive
 
 
@@ -54,14 +53,7 @@ def window_levels(
     below = frozen_levels(experiment, generators[:-1], labels, None, store, None, statistics)
     spec, top, generator = statistics.at(1.0), experiment.levels[-1], generators[-1]
     hashes = [weights_hash(each) for each in generators]
-    facts: dict[str, Any] = {
-        "weights": [hashes[-1], *hashes[:-1]],
-        "frames": frames,
-        "window_of": top.frames,
-        "standing_statistics": spec.facts(),
-        "seed": experiment.training.seed,
-        "labels": list(labels),
-    } | computed_in(experiment)
+    facts = facts_of(experiment, hashes, frames, spec, labels) | {"window_of": top.frames}
     table = store.load(facts)
     if table is None:
         seed = derive(experiment.training.seed, "level", len(below))

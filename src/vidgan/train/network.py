@@ -14,8 +14,11 @@ FLAGS: Final = (1, 2, 2)
 REACHED: Final = 0.67
 """part of a matrix product's rate that a step reaches (docs/results/speed.md)"""
 BACKWARD: Final = 0.5
-"""part of an update's last pass in which gradients come and are sent meanwhile: the backward pass of what
-is trained takes two thirds of its own work, and the rest of the update runs before it"""
+"""Part of an update's last pass in which gradients come and are sent meanwhile.
+
+Our choice: the backward pass of what is trained takes two thirds of its own work, and the rest of the update runs
+before it.
+"""
 
 
 class Traffic(NamedTuple):

@@ -113,7 +113,8 @@ class Trainer(TrainContext):
         require_level(experiment, level, resumes)
         for index in experiment.rounds:
             check_usable(dataset, window_of(experiment, index))
-        list(map(protocol, experiment.reporting.protocols))  # those that there are not are refused
+        for name in experiment.reporting.protocols:
+            protocol(name)
         self.held_out = None
         if held_out is not None:
             apart = open_held_out(held_out, experiment)
@@ -129,10 +130,9 @@ class Trainer(TrainContext):
         if isinstance(dataset, LongClips):
             left, least = len(dataset.dataset) - len(dataset), dataset.frames
             self.say(f"left out {left} of {len(dataset.dataset)} clips: they have fewer than {least} frames")
-        if not resumes and (told := resizing(dataset, window_of(experiment, 0))):
-            self.say(told)
-        if remark := mixed_rates(dataset):
-            self.say(str(remark))
+        for told in (None if resumes else resizing(dataset, window_of(experiment, 0)), mixed_rates(dataset)):
+            if told:
+                self.say(str(told))
         self.init_from = origin_of(Path(init_from)) if isinstance(init_from, str | Path) else init_from
         self.below: Sequence[FrozenLevel] = ()
         self._fed: list[int] = []  # steps asked of each of these
