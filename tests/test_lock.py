@@ -64,6 +64,39 @@ def test_a_second_process_is_refused_and_a_dead_one_recognised(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_lock_of_a_process_that_has_ended_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    """As while a killed process ends thread by thread; here what is left of it is a process that it forked."""
+    forks = HOLD.replace("time.sleep(60)", "import os\nos.fork() or sys.stdin.read()")
+    process = subprocess.Popen(
+        [sys.executable, "-c", forks, str(tmp_path)],
+        env=ENVIRONMENT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdin is not None
+    process.wait(timeout=60)
+    ended = f"trained by process {process.pid} on {socket.gethostname()}, which has ended, and is locked"
+    with monkeypatch.context() as patch:
+        patch.setattr(lock, "ENDING", 0.1)
+        with pytest.raises(UserError, match=ended):
+            RunLock.acquire(tmp_path)
+    threading.Timer(0.2, process.stdin.close).start()  # ends the other
+    RunLock.acquire(tmp_path).release()
+    assert f"process {process.pid} on" in capsys.readouterr().err
+
+
+def test_who_has_just_locked_the_file_is_named(tmp_path: Path, holder: "subprocess.Popen[str]") -> None:
+    """Between its lock and its first word the file is empty or names one that has ended."""
+    path, told = tmp_path / NAME, (tmp_path / NAME).read_bytes()
+    for before in (b"", json.dumps(json.loads(told) | {"started": "1"}).encode()):
+        path.write_bytes(before)
+        threading.Timer(0.2, path.write_bytes, (told,)).start()
+        with pytest.raises(UserError, match=f"is being trained by process {holder.pid}"):
+            RunLock.acquire(tmp_path)
+
+
 def test_where_the_file_system_has_no_locks_the_process_is_looked_for(
     tmp_path: Path, holder: "subprocess.Popen[str]", monkeypatch: pytest.MonkeyPatch
 ) -> None:

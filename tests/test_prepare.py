@@ -307,17 +307,26 @@ def test_from_python_as_by_the_command(tmp_path: Path) -> None:
             vidgan.prepare(tmp_path / "source", tmp_path / "x", **wrong)  # type: ignore[arg-type]
 
 
-def test_two_runs_at_once_are_refused(tmp_path: Path) -> None:
+def test_two_runs_at_once_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import fcntl
+    import threading
+
+    from vidgan.data import prepare
 
     strips(tmp_path / "source", 2)
-    args = [str(tmp_path / "source"), str(tmp_path / "made"), "--layout", "strips", "--workers", "0"]
+    made = tmp_path / "made"
+    args = [str(tmp_path / "source"), str(made), "--layout", "strips", "--workers", "0"]
     (tmp_path / "source" / "x").mkdir()
     (tmp_path / "source" / "x" / "broken.png").touch()
     refused(*args)
-    with (tmp_path / "made/unfinished/plan.json").open("rb") as file:
+    with monkeypatch.context() as patch, (made / "unfinished/plan.json").open("rb") as file:
+        patch.setattr(prepare, "ENDING", 0.1)
         fcntl.flock(file, fcntl.LOCK_EX)
         assert "another `vidgan prepare` is at work" in refused(*args)
+    file = (made / "unfinished/plan.json").open("rb")  # as a killed run that has not ended yet
+    fcntl.flock(file, fcntl.LOCK_EX)
+    threading.Timer(0.2, file.close).start()
+    assert "another `vidgan prepare`" not in refused(*args)
 
 
 def test_full_disk_is_one_line_and_keeps_what_was_done(tmp_path: Path) -> None:

@@ -235,9 +235,14 @@ def test_shares_of_many_machines_merge_to_the_same_bytes(tmp_path: Path, capsys:
     assert vidgan(capsys, "prepare", source, shared, *options, "--shard", "2/3").status == 0
 
 
-def test_a_share_leaves_alone_what_others_write(tmp_path: Path, capsys: Capture) -> None:
+def test_a_share_leaves_alone_what_others_write(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import fcntl
 
+    from vidgan.data import prepare
+
+    monkeypatch.setattr(prepare, "ENDING", 0.1)
     source, made = miniatures.bair(tmp_path / "source"), tmp_path / "made"
     options = ("--layout", "bair", "--split", "test", "--workers", 0, "--size", 32)
     assert vidgan(capsys, "prepare", source, made, *options, "--shard", "1/2").status == 0

@@ -16,6 +16,7 @@ import json
 import os
 import shutil
 import sys
+import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -70,6 +71,8 @@ from vidgan.spec import differences, to_json
 CodecName = Literal["raw", "png", "jpeg"]
 PLAN = "plan.json"
 """in the unfinished folder: what is being prepared"""
+ENDING = 5.0
+"""seconds to wait for the lock of another run: one that was killed has it until its last thread has ended"""
 
 Advance = Callable[[int], None]
 """called with a number of sources that are done"""
@@ -196,7 +199,7 @@ def prepare_by(
         _write_shards(shards, spec, dest, workers, progress)
         with _writing_to(dest):
             _write_index(found, shards, spec, dest)
-    shutil.rmtree(dest / UNFINISHED)
+        shutil.rmtree(dest / UNFINISHED)
     return open_prepared(dest)
 
 
@@ -310,11 +313,18 @@ def _claim(dest: Path, spec: PrepareSpec) -> None:
 
 @contextmanager
 def _locked(path: Path, dest: Path, shared: bool = False) -> Iterator[None]:
+    end = time.monotonic() + ENDING
     with path.open("rb") as file:
-        try:
-            fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-        except OSError as error:
-            raise UserError(f"another `vidgan prepare` is at work in {dest}: wait for it") from error
+        while True:
+            try:
+                fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+                break
+            except OSError as error:
+                if time.monotonic() >= end:
+                    raise UserError(f"another `vidgan prepare` is at work in {dest}: wait for it") from error
+            time.sleep(0.02)
+        if os.fstat(file.fileno()).st_nlink == 0:
+            raise UserError(f"another `vidgan prepare` has just finished {dest}: nothing is left to do")
         yield
 
 

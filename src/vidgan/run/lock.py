@@ -4,6 +4,9 @@ A file says who trains there: host, process, and which boot of the machine it ru
 lock on it (flock), which ends with the process, whatever ends it, and which most shared file systems pass on to other
 machines. Where they do not, the file tells: its holder writes a new number into it every few seconds, and whoever finds
 one of another machine watches it for a while before taking it for dead. A holder that is done removes the file.
+
+A process that is killed ends thread by thread, and the system lets its lock go with the last of them: who finds the
+lock of a process that has ended waits for it.
 """
 
 import contextlib
@@ -30,6 +33,9 @@ BEAT: Final = 5.0
 """seconds after which the holder shows that it is alive"""
 WATCH: Final = 20.0
 """seconds after which a holder on another machine that shows nothing counts as dead"""
+ENDING: Final = 20.0
+"""seconds after which the lock of a process that has ended counts as held by something else; a process with much memory
+on a GPU takes some to end"""
 BUSY: Final = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)
 """how systems say that another process has the lock"""
 
@@ -67,6 +73,11 @@ class Holder(NamedTuple):
     def lives(self) -> bool:
         """Of another process of this machine, whether it is there still."""
         return self.pid != os.getpid() and started(self.pid) == self.started != ""
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it ran on this machine and is not there any more."""
+        return self.is_here and self.started != "" and not self.lives
 
 
 class RunLock:
@@ -172,8 +183,9 @@ def _locked(path: Path) -> int:
     """The file at ``path``, open and locked; not locked where the file system has no locks.
 
     Raises:
-        UserError: where another process has it.
+        UserError: where another process has it, or where it stays locked though the process that it names has ended.
     """
+    end: float | None = None
     while True:
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o666)
         try:
@@ -182,7 +194,15 @@ def _locked(path: Path) -> int:
             if error.errno in BUSY:
                 holder = read_holder(file)
                 os.close(file)
-                raise _refusal(path.parent, holder) from None
+                if holder is not None and not holder.has_ended:
+                    raise _refusal(path.parent, holder) from None
+                # Its holder is ending, or another has just locked it and has not written into it yet.
+                now = time.monotonic()
+                end = now + ENDING if end is None else end
+                if now >= end:
+                    raise _refusal(path.parent, holder) from None
+                time.sleep(0.02)
+                continue
         if _is_file_of(file, path):
             return file
         os.close(file)  # its holder has just removed it
@@ -220,6 +240,11 @@ def _shows_life(path: Path, before: Holder) -> bool:
 
 def _refusal(folder: Path, holder: Holder | None) -> UserError:
     who = "another process" if holder is None else f"process {holder.pid} on {holder.host}"
+    if holder is not None and holder.has_ended:
+        return UserError(
+            f"{folder} was trained by {who}, which has ended, and is locked still: a part of that process is "
+            "ending, or a process that it started goes on; end that, or train into another folder (--out)"
+        )
     return UserError(
         f"{folder} is being trained by {who}: wait for it or end it, or train into another folder (--out)"
     )
