@@ -13,7 +13,7 @@ from typing import Any
 from vidgan.errors import UserError, did_you_mean
 from vidgan.files import read_json
 from vidgan.names import tell
-from vidgan.presets import cvg, demo, dvd_gan, guide, ssw_gan, trivd_gan
+from vidgan.presets import cpu, cvg, demo, dvd_gan, guide, ssw_gan, trivd_gan
 from vidgan.run.experiment import Experiment
 from vidgan.spec import from_json
 from vidgan.user_code import Files, load_files, load_object, loaded_file
@@ -24,8 +24,10 @@ GROUPS: Mapping[str, tuple[Callable[[], Experiment], ...]] = {
         demo.demo_prediction,
         demo.demo_prediction_variety,
         *demo.ALL,
-        demo.dvd_gan_8x64_cpu,
-        demo.dvd_gan_12x64_cpu,
+        cpu.dvd_gan_8x64_cpu,
+        cpu.dvd_gan_12x64_cpu,
+        cpu.dvd_gan_fp_12x64_cpu,
+        cpu.trivd_gan_fp_12x64_cpu,
     ),
     "DVD-GAN": (
         dvd_gan.dvd_gan_k600_12x64,

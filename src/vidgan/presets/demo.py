@@ -1,4 +1,4 @@
-"""Small presets of ours, for a few cores."""
+"""Small presets of ours on the built-in clips, for a few cores."""
 
 from vidgan.models.discriminator import BodySpec, DiscriminatorSpec
 from vidgan.models.generator import GeneratorSpec, StageSpec
@@ -6,7 +6,7 @@ from vidgan.models.level import LevelSpec
 from vidgan.models.losses import ClassMarginSpec, SumThenHingeSpec, VarietySpec
 from vidgan.models.views import FramesSpec, MatchingPairSpec
 from vidgan.nn.temporal import SeparableConvolutionSpec
-from vidgan.presets.dvd_gan import DEVIATIONS, dvd_gan_fp_bair_16x64, dvd_gan_k600_12x64
+from vidgan.presets.dvd_gan import dvd_gan_fp_bair_16x64, dvd_gan_k600_12x64
 from vidgan.run.experiment import (
     AdamSpec,
     AverageSpec,
@@ -175,94 +175,6 @@ def demo_prediction_variety() -> Experiment:
         ),
         levels=(level.replace(generator=generator),),
         training=plain.training.replace(variety=VarietySpec(weight=30.0, futures=4)),
-    )
-
-
-def dvd_gan_8x64_cpu() -> Experiment:
-    """Not the paper's: 64x64 at a width that one CPU core trains at eight clips per second."""
-    tour = earlier_demo()
-    (level,) = tour.levels
-    first, second, last = level.generator.stages
-    stages = (first.replace(channels=8), second.replace(channels=4), second, last)
-    frames, clip = level.discriminators
-    body = frames.body.replace(channels=(1, 2, 4, 8), input_mean=(0.0, 0.0, 0.0), input_gain=8.0)
-    return tour.replace(
-        name="dvd-gan-8x64-cpu",
-        description="Not the paper's: 8 frames of 64x64, every third one, at a width for a few CPU cores.",
-        source="Clark et al. 2019, A.1-A.3; sizes are ours",
-        deviations=(
-            "8 frames, every third one, instead of 12, every second one",
-            "generator: width 8 instead of 128, one block per stage and channels 8, 4, 2, 1; no attention before the "
-            "last stage",
-            "discriminators: width 8 instead of 128, four blocks with channels 1, 2, 4, 8; 2 frames "
-            "instead of 8; means "
-            "over positions, frames and steps instead of sums; input times 8",
-            "batch 8 instead of 512; one discriminator update per generator update instead of two",
-            "learning rates 1e-3 for both instead of 1e-4 and 2e-4; Adam beta2 0.99, where the paper names none",
-            "moving average with decay 0.995 from the start instead of 0.9999 from step 20,000",
-            "standing statistics are of 8 batches of 16, and float32 throughout, where the paper names neither",
-            "at most 100,000 steps instead of 300,000",
-            "no orthogonal penalty instead of one of weight 1e-4",
-            *DEVIATIONS,
-        ),
-        levels=(
-            level.replace(
-                generator=level.generator.replace(side=4, channels=8, stages=stages),
-                discriminators=(
-                    frames.replace(body=body, view=FramesSpec(k=2)),
-                    clip.replace(body=body.replace(blocks_3d=2)),
-                ),
-                stride=3,
-            ),
-        ),
-        training=tour.training.replace(
-            batch=BatchSpec(global_batch=8, micro_batch=8),
-            adam=AdamSpec(generator_rate=1e-3, discriminator_rate=1e-3, beta2=0.99),
-            average=AverageSpec(decay=0.995, start=0),
-            class_margin=None,
-            standing_statistics=StandingStatisticsSpec(batches=8, clips=16),
-        ),
-    )
-
-
-def dvd_gan_12x64_cpu() -> Experiment:
-    """Not the paper's: its 12 frames of 64x64, at a width that two CPU cores train in a few hours."""
-    small = dvd_gan_8x64_cpu()
-    (level,) = small.levels
-    *stages, last = level.generator.stages
-    frames, clip = level.discriminators
-    return small.replace(
-        name="dvd-gan-12x64-cpu",
-        description="Not the paper's: its 12 frames of 64x64, every second one, at a width for a few CPU cores.",
-        deviations=(
-            "generator: width 8 instead of 128, channels 8, 4, 2, 1; one block per stage but the last, which has no "
-            "attention before it",
-            "discriminators: width 8 instead of 128, four blocks with channels 1, 2, 4, 8; 4 frames instead of 8; "
-            "means over positions, frames and steps instead of sums; input times 8",
-            "batch 16 instead of 512, in passes of 8 clips, each with statistics of its own; one discriminator update "
-            "per generator update instead of two",
-            "learning rates 1e-3 and 2e-3, in the paper's ratio, instead of 1e-4 and 2e-4; Adam beta2 0.99, where the "
-            "paper names none",
-            "moving average from the start, over a quarter of the steps so far and 1,000 at most (decay 0.999), "
-            "instead of decay 0.9999 from step 20,000",
-            "standing statistics are of 16 batches of 32, and float32 throughout, where the paper names neither",
-            "at most 100,000 steps instead of 300,000",
-            *DEVIATIONS,
-        ),
-        levels=(
-            level.replace(
-                generator=level.generator.replace(stages=(*stages, last.replace(blocks=2))),
-                discriminators=(frames.replace(view=FramesSpec(k=4)), clip),
-                frames=12,
-                stride=2,
-            ),
-        ),
-        training=small.training.replace(
-            batch=BatchSpec(global_batch=16, micro_batch=8),
-            adam=AdamSpec(generator_rate=1e-3, discriminator_rate=2e-3, beta2=0.99),
-            average=AverageSpec(decay=0.999, start=0, ramp=0.25),
-            standing_statistics=StandingStatisticsSpec(batches=16, clips=32),
-        ),
     )
 
 
