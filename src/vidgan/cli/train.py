@@ -27,14 +27,8 @@ from vidgan.run.watch import STALL
 from vidgan.train.callbacks import Callback
 from vidgan.train.initial import origin_of
 from vidgan.train.plan import measure_budget
-from vidgan.train.trackers import (
-    GuardedEvents,
-    MlflowTracker,
-    Tracker,
-    Tracking,
-    TrackioTracker,
-    WandbTracker,
-)
+from vidgan.train.tensorboard import TensorBoardTracker
+from vidgan.train.trackers import MlflowTracker, Tracker, Tracking, TrackioTracker, WandbTracker
 from vidgan.train.trainer import Trainer
 from vidgan.train.validate import Validator
 
@@ -173,6 +167,7 @@ def validator_of(options: Options, experiment: Experiment, device: torch.device)
 
 
 TRACKERS: Final[dict[str, Callable[[], Tracker]]] = {
+    "tensorboard": TensorBoardTracker,
     "wandb": WandbTracker,
     "trackio": TrackioTracker,
     "mlflow": MlflowTracker,
@@ -183,9 +178,6 @@ def trackers_of(options: Options) -> list[Callback]:
     """What ``--tracker`` names; raises :class:`UserError` where a package is missing."""
     found: list[Callback] = []
     for name in dict.fromkeys(options.tracker):
-        if name == "tensorboard":
-            found.append(GuardedEvents())
-            continue
         tracker = TRACKERS[name]()
         tracker.require()
         found.append(Tracking(tracker))

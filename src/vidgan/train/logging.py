@@ -1,27 +1,20 @@
-"""What training shows: a progress display, TensorBoard's event files."""
+"""What training shows while it goes on."""
 
-import io
 import resource
 import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Final
 
 import torch
-from PIL import Image, ImageSequence
 from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 from torch import Tensor
-from torch.utils.hooks import RemovableHandle
 
-from vidgan.errors import UserError
-from vidgan.models.discriminator import Head
 from vidgan.names import printable, tell
-from vidgan.sample.previews import preview_path
 from vidgan.train.callbacks import Callback, TrainContext
 
 SLOW: Final = 10.0
@@ -147,95 +140,3 @@ def memory_gib() -> float:
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 2**30
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-
-
-FOLDER = "tensorboard"
-"""in the run directory"""
-
-
-class EventFiles(Callback):
-    """Writes TensorBoard's event files, for every level a folder of its own; needs the extra ``log``.
-
-    What was logged after the step at which a level begins is dropped.
-
-    Args:
-        folder: where they go; None: into the run directory.
-    """
-
-    def __init__(self, folder: Path | None = None) -> None:
-        self.folder = folder
-        self._scores: dict[str, list[Tensor]] = {}
-        self._hooks: list[RemovableHandle] = []
-
-    def on_level_start(self, trainer: TrainContext) -> None:
-        if not trainer.replicas.is_rank_zero:
-            return
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError as error:
-            raise UserError("--tracker tensorboard needs TensorBoard: pip install 'vidgan[log]'") from error
-        if self.folder is None and trainer.run is None:
-            raise UserError("event files need a folder where nothing else is written")
-        folder = self.folder or (trainer.run.path / FOLDER if trainer.run is not None else Path(FOLDER))
-        state = trainer.state
-        self._writer = SummaryWriter(str(folder / f"level{state.index + 1}"), purge_step=state.steps + 1)
-        self._scores = {name: [] for name in state.level.discriminators}
-        self._hooks = [
-            state.level.discriminator(name).head.register_forward_hook(self._recorder(name))
-            for name in self._scores
-        ]
-
-    def on_tick(self, trainer: TrainContext, scalars: Mapping[str, float]) -> None:
-        """Write the means of a tick, and the scores of the discriminators' last update."""
-        if not self._hooks:
-            return
-        step = trainer.state.steps
-        for name, value in scalars.items():
-            self._writer.add_scalar(name, value, step)
-        for name, last in self._scores.items():
-            for kind, scores in zip(("real", "fake"), last, strict=True):
-                self._writer.add_histogram(f"discriminator/{name}/{kind} scores", scores.float().cpu(), step)
-        self._writer.flush()
-
-    def on_step(self, trainer: TrainContext, scalars: Mapping[str, Tensor]) -> None:
-        """Write the preview of this step, where there is one."""
-        state = trainer.state
-        path = None if trainer.run is None else preview_path(trainer.run, state.index, state.steps)
-        if not self._hooks or path is None or not path.exists():
-            return
-        from tensorboard.compat.proto.summary_pb2 import Summary
-
-        # As an encoded GIF: add_video wants moviepy and, with its newer versions, silently writes nothing.
-        with Image.open(path) as image:
-            shown = Summary.Image(
-                height=image.height, width=image.width, colorspace=3, encoded_image_string=as_gif(image)
-            )
-        value = Summary.Value(tag="samples", image=shown)
-        self._writer._get_file_writer().add_summary(Summary(value=[value]), state.steps)
-        self._writer.flush()
-
-    def on_level_end(self, trainer: TrainContext) -> None:
-        """Finish the files and leave the discriminators alone."""
-        for hook in self._hooks:
-            hook.remove()
-        if self._hooks:
-            self._writer.close()
-        self._hooks = []
-
-    def _recorder(self, name: str) -> Callable[[Head, object, Tensor], None]:
-        def record(head: Head, args: object, scores: Tensor) -> None:
-            # The discriminators' update scores real clips, then fakes; in the generator's the discriminators
-            # stand still.
-            if torch.is_grad_enabled() and head.score.weight.requires_grad:
-                self._scores[name] = [*self._scores[name][-1:], scores.detach()]
-
-        return record
-
-
-def as_gif(image: Image.Image) -> bytes:
-    """An animation in GIF's 256 colours, as fast as it was."""
-    frames = [frame.convert("RGB") for frame in ImageSequence.Iterator(image)]
-    buffer = io.BytesIO()
-    duration = int(image.info.get("duration", 125))
-    frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:], duration=duration, loop=0)
-    return buffer.getvalue()

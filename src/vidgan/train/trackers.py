@@ -1,4 +1,4 @@
-"""Records of a run in the trackers that people use: W&B, trackio, MLflow.
+"""Records of a run in the trackers that people use: W&B, trackio, MLflow; ``tensorboard.py`` has TensorBoard's.
 
 A tracker is given what the run's own files hold, after they were written: the lines of ``log.jsonl`` with their alarms,
 those of ``metrics.jsonl``, previews, the experiment. What has been sent is kept in ``trackers.json``, so that a resumed
@@ -8,17 +8,18 @@ goes on.
 
 import contextlib
 import importlib
+import io
 import json
 import os
 import secrets
 import sys
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from PIL import Image
+from PIL import Image, ImageSequence
 from torch import Tensor
 
 from vidgan.errors import UserError
@@ -30,7 +31,7 @@ from vidgan.run.logs import last_tick, read_results, read_ticks
 from vidgan.sample.previews import preview_path
 from vidgan.spec import to_json
 from vidgan.train.callbacks import Callback, TrainContext
-from vidgan.train.logging import EventFiles, as_gif
+from vidgan.train.state import TrainState
 
 PROJECT: Final = "vidgan"
 """what records are filed under, where the tracker's own variable (WANDB_PROJECT, ...) names nothing else"""
@@ -46,6 +47,8 @@ class Tracker(ABC):
     """of vidgan, which installs it"""
     module: str
     """what has to be importable"""
+    keeps_levels_apart: bool = False
+    """whether names of scalars are the same on all levels"""
 
     def require(self) -> None:
         """Raise :class:`UserError` where its package is not installed."""
@@ -66,6 +69,12 @@ class Tracker(ABC):
         Returns:
             what names it.
         """
+
+    def watch(self, state: TrainState) -> None:  # noqa: B027
+        """A level is about to be trained: for what no file of the run holds."""
+
+    def leave(self) -> None:  # noqa: B027
+        """Take back what :meth:`watch` has done to the level; called after a failure, too."""
 
     @abstractmethod
     def scalars(self, level: int, step: int, values: Mapping[str, float]) -> None:
@@ -106,6 +115,7 @@ class Tracking(Callback):
                 self._start(trainer.run)
             # What was logged and not sent before the last process ended.
             self._send(trainer.run, read_ticks(trainer.run.log.path))
+            self.tracker.watch(trainer.state)
 
     def on_tick(self, trainer: TrainContext, scalars: Mapping[str, float]) -> None:
         if self._open and trainer.run is not None:
@@ -126,6 +136,7 @@ class Tracking(Callback):
         if self._open and trainer.run is not None:
             with self._guarded():
                 self._send(trainer.run, [])
+                self.tracker.leave()
                 self.tracker.finish()
             self._open = False
 
@@ -139,13 +150,13 @@ class Tracking(Callback):
 
     def _send(self, run: RunDirectory, lines: Sequence[Mapping[str, Any]]) -> None:
         """Send those of ``lines`` of the log that have not been sent, and new results."""
-        several = len(run.experiment.rounds) > 1
+        named = len(run.experiment.rounds) > 1 and not self.tracker.keeps_levels_apart
         sent = False
         for line in lines:
             level, step = line["level"], line["step"]
             if step <= self._ticks.get(str(level), 0):
                 continue
-            prefix = f"level{level}/" if several else ""
+            prefix = f"level{level}/" if named else ""
             finite = {f"{prefix}{name}": v for name, v in line["scalars"].items() if v is not None}
             self.tracker.scalars(level, step, finite)
             for alarm in line.get("alarms", ()):
@@ -177,60 +188,13 @@ class Tracking(Callback):
             yield
         except Exception as error:  # whatever another program's package raises
             self._open, self._failed = False, True
+            self.tracker.leave()
             brief = (str(error).splitlines() or [""])[0]
             tell(
                 f"--tracker {self.tracker.name} failed and is left out from here on: {type(error).__name__}: {brief}; "
                 "--resume sends what it missed",
                 to=sys.stderr,
             )
-
-
-class GuardedEvents(EventFiles):
-    """TensorBoard's event files; where they cannot be written, training goes on without."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._failed = False
-
-    def on_level_start(self, trainer: TrainContext) -> None:
-        self._try(lambda: super(GuardedEvents, self).on_level_start(trainer))
-        if self._hooks and trainer.run is not None:
-            text = f"```json\n{json.dumps(to_json(trainer.experiment), indent=1)}\n```"
-            self._text("experiment", text, trainer.state.steps)
-
-    def on_tick(self, trainer: TrainContext, scalars: Mapping[str, float]) -> None:
-        self._try(lambda: super(GuardedEvents, self).on_tick(trainer, scalars))
-        if not self._hooks or trainer.run is None:
-            return
-        step, last = trainer.state.steps, last_tick(trainer.run.log.path)
-        for alarm in () if last is None else last.get("alarms", ()):
-            self._text("alarms", alarm["text"], step)
-        for line in read_results(trainer.run.metrics.path):
-            if line.get("step") == step:
-                self._text("results", json.dumps(line), step)
-
-    def on_step(self, trainer: TrainContext, scalars: Mapping[str, Tensor]) -> None:
-        self._try(lambda: super(GuardedEvents, self).on_step(trainer, scalars))
-
-    def on_level_end(self, trainer: TrainContext) -> None:
-        self._try(lambda: super(GuardedEvents, self).on_level_end(trainer))
-
-    def _text(self, name: str, text: str, step: int) -> None:
-        self._try(lambda: self._writer.add_text(name, text, step))
-
-    def _try(self, action: Callable[[], object]) -> None:
-        if self._failed:
-            return
-        try:
-            action()
-        except UserError:
-            raise
-        except Exception as error:
-            self._failed = True
-            for hook in self._hooks:
-                hook.remove()
-            self._hooks = []
-            tell(f"--tracker tensorboard failed and is left out from here on: {error}", to=sys.stderr)
 
 
 @contextlib.contextmanager
@@ -240,6 +204,15 @@ def gif(path: Path) -> Iterator[Path]:
         made = Path(folder) / "samples.gif"
         made.write_bytes(as_gif(image))
         yield made
+
+
+def as_gif(image: Image.Image) -> bytes:
+    """An animation in GIF's 256 colours, as fast as it was."""
+    frames = [frame.convert("RGB") for frame in ImageSequence.Iterator(image)]
+    buffer = io.BytesIO()
+    duration = int(image.info.get("duration", 125))
+    frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:], duration=duration, loop=0)
+    return buffer.getvalue()
 
 
 class WandbTracker(Tracker):
