@@ -6,7 +6,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vidgan.nn.attention import Attention, FullAttention, SeparableAttention, attend, attend_along
+from vidgan.nn import attention
+from vidgan.nn.attention import (
+    Attention,
+    FullAttention,
+    SeparableAttention,
+    attend,
+    attend_along,
+    attend_fused,
+)
 from vidgan.nn.layers import Linear
 from vidgan.nn.norm import BatchNormSpec, BatchStatistics, Clock, Context
 from vidgan.nn.temporal import SelfAttentionSpec, SeparableSelfAttentionSpec, Size
@@ -217,3 +225,44 @@ def test_as_temporal_layers(
     assert isinstance(layer.attention, kind)
     torch.testing.assert_close(made, layer.attention(x))
     assert math.isfinite(made.sum().item())
+
+
+@pytest.mark.parametrize("most", [1, 3, 7, 65_535])
+def test_attention_by_torch_in_parts_is_the_loop(most: int) -> None:
+    """What a GPU takes: each row alone, the logits not scaled; values and gradients."""
+    rows, length, narrow, half = 7, 4, 3, 5
+    q, k, v = (
+        random(rows, length, width, seed=s).requires_grad_() for s, width in enumerate((narrow, narrow, half))
+    )
+    expected = []
+    for n in range(rows):
+        for i in range(length):
+            powers = [torch.exp(torch.dot(q[n, i], k[n, j])) for j in range(length)]
+            expected.append(sum(p * v[n, j] for j, p in enumerate(powers)) / sum(powers))
+    theirs = torch.stack(expected).view(rows, length, half)
+    ours, weight = attend_fused(q, k, v, most), random(rows, length, half, seed=4)
+    torch.testing.assert_close(ours, theirs, **TOLERANCE)
+    for first, second in zip(
+        *(torch.autograd.grad((y * weight).sum(), (q, k, v)) for y in (ours, theirs)), strict=True
+    ):
+        torch.testing.assert_close(first, second, **TOLERANCE)
+
+
+def test_fused_kernels_get_an_axis_of_heads_and_no_more_rows_than_they_take(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Along the time of 20 clips of 64x64; on the meta device, which goes where a GPU does."""
+    given: list[tuple[int, ...]] = []
+
+    def kernel(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+        given.append(tuple(query.shape))
+        return value
+
+    monkeypatch.setattr(attention.F, "scaled_dot_product_attention", kernel)
+    shape = (20, 12, 2, 64, 64)
+    with torch.device("meta"):
+        layer = SeparableAttention(2)
+        assert layer(torch.empty(shape)).shape == shape
+    rows = 20 * 64 * 64
+    assert [g for g in given if g[2] == 12] == [(65_535, 1, 12, 1), (rows - 65_535, 1, 12, 1)]
+    assert {len(g) for g in given} == {4}

@@ -4,8 +4,11 @@ import pytest
 import torch
 
 from vidgan.models.discriminator import BodySpec
-from vidgan.models.generator import EncoderSpec
+from vidgan.models.generator import EncoderSpec, GeneratorSpec, StageSpec
 from vidgan.nn.layers import Conv2d
+from vidgan.nn.norm import BatchStatistics
+from vidgan.nn.recurrent import ConvGRUSpec
+from vidgan.nn.temporal import RecurrentSpec
 
 
 @torch.no_grad()
@@ -39,3 +42,26 @@ def test_the_last_block_ends_in_relu_and_the_others_do_not(trunk_relu: bool) -> 
         expected += layer.bias[None, :, None, None]
         assert torch.allclose(given.states[side].reshape(expected.shape), expected, rtol=0, atol=1e-10)
         assert torch.allclose(given.skips[side].reshape(joined.shape), joined, rtol=0, atol=1e-12)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("skips", [True, False])
+def test_states_of_a_wider_dtype_are_those_cast_before(skips: bool) -> None:
+    """A generator in bfloat16 behind an encoder in float32: what is given may be wider, says `generate`."""
+    torch.manual_seed(0)
+    encoder = EncoderSpec(body=BodySpec(width=2, channels=(1, 2)), kernel=1, relu=False, skips=skips)
+    stages = (StageSpec(channels=2, temporal=(RecurrentSpec(unit=ConvGRUSpec()),)),)
+    spec = GeneratorSpec(latent=2, embedding=2, width=2, channels=2, side=4, stages=stages, encoder=encoder)
+    generator = spec.build(classes=2, frames=2, context_frames=2)
+    given = generator.encode(torch.randn(3, 2, 3, 8, 8))
+    assert {state.dtype for state in given.states.values()} == {torch.float32}
+    cast = given._replace(
+        states={side: state.bfloat16() for side, state in given.states.items()},
+        skips={side: skip.bfloat16() for side, skip in given.skips.items()},
+    )
+    z, embedded = torch.randn(3, 2), generator.embed_label(torch.tensor([0, 1, 0]))
+    wide, narrow = (
+        generator.generate(z, embedded, 2, BatchStatistics(), each, dtype=torch.bfloat16)
+        for each in (given, cast)
+    )
+    assert torch.equal(wide, narrow)

@@ -138,6 +138,7 @@ def sample_window(
     index = len(levels) - 1
     level = levels[index]
     z = noise(index, level.spec.generator.latent)
+    start = start.to(z.device, non_blocking=True)  # once for all layers
     embedded = embed(level.generator)
     total = level.spec.frames
     halo = level.spec.generator.context

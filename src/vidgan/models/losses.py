@@ -131,9 +131,9 @@ class VarietySpec(Spec):
     def validate(self) -> None:
         require(self.weight > 0, f"weight must be positive, got {self.weight}; None leaves the loss out")
 
-    def rows(self, clips: int) -> Tensor:
+    def rows(self, clips: int, device: torch.device | None = None) -> Tensor:
         """Which real clip each of ``clips`` fakes continues, int64 (clips,): every one so many times in a row."""
-        return torch.arange(clips) // self.futures * self.futures
+        return torch.arange(clips, device=device) // self.futures * self.futures
 
     def loss(self, real: Tensor, fake: Tensor) -> Tensor:
         """weight * the mean over real clips of the least mean |x - G(z)| among their futures.

@@ -1,11 +1,17 @@
 """One-head self-attention over T x H x W, and its separable form along one axis after another."""
 
+from typing import Final
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vidgan.nn.layers import Linear
 from vidgan.shapes import as_video
+
+MOST_AT_ONCE: Final = 65_535
+"""Rows of a batch that CUDA's fused kernels of attention take, which have one block of threads for each on an axis of
+the grid; along time there are as many as positions, 65,536 in 16 clips of 64x64."""
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
@@ -16,11 +22,24 @@ def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         key: (N, L, C_k).
         value: (N, L, C_v).
     """
-    if query.is_cuda:
-        return F.scaled_dot_product_attention(query, key, value, scale=1.0)
+    if query.device.type != "cpu":
+        return attend_fused(query, key, value)
     # On the CPU the fused kernel falls back to its slow path where value and key widths differ.
     weights = torch.softmax(torch.bmm(query, key.transpose(1, 2)), dim=-1)
     return torch.bmm(weights, value)
+
+
+def attend_fused(query: Tensor, key: Tensor, value: Tensor, most: int = MOST_AT_ONCE) -> Tensor:
+    """:func:`attend` by torch's own, at most ``most`` rows at a time.
+
+    With an axis for the heads, here one: without it CUDA takes the path that writes all logits to memory.
+    """
+    parts = zip(query.split(most), key.split(most), value.split(most), strict=True)
+    made = [
+        F.scaled_dot_product_attention(*(part[:, None] for part in own), scale=1.0).squeeze(1)
+        for own in parts
+    ]
+    return made[0] if len(made) == 1 else torch.cat(made)
 
 
 class Attention(nn.Module):

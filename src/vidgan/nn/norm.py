@@ -140,6 +140,12 @@ class Clock(NamedTuple):
     start: int | Tensor = 0
     """absolute index of the window's first frame; per clip (B,) where windows differ"""
 
+    def last(self, steps: int) -> int | None:
+        """Where a window of ``steps`` frames ends, the last of all; None where to look at it would wait for a GPU."""
+        if isinstance(self.start, int):
+            return self.start + steps
+        return int(self.start.max()) + steps if self.start.device.type == "cpu" else None
+
 
 class Moments(NamedTuple):
     """Mean and variance per time step and channel."""
@@ -206,21 +212,30 @@ class RecordedStatistics(Statistics):
 
 
 class StandingStatistics(Statistics):
-    """Recorded moments, looked up by layer and absolute time step; for sampling."""
+    """Recorded moments, looked up by layer and absolute time step; for sampling.
 
-    def __init__(self, table: Mapping[str, Tensor]) -> None:
-        self.table = table
+    Args:
+        table: what :meth:`RecordedStatistics.averages` gives.
+        device: where they will be looked up; None: where they are.
+    """
+
+    def __init__(self, table: Mapping[str, Tensor], device: torch.device | None = None) -> None:
+        # Here, and not at every look: a copy makes the processor wait for a GPU.
+        self.table = {name: values.to(device) for name, values in table.items()}
 
     def moments(self, key: str, x: Tensor, clock: Clock, over_time: bool) -> Moments:
         mean, variance = self.table[f"{key}/mean"], self.table[f"{key}/variance"]
         if not over_time:
-            # A plain number is looked at without a wait for the device, and leaves a compiled graph whole.
-            last = (clock.start if isinstance(clock.start, int) else int(clock.start.max())) + x.shape[1]
-            if last > len(mean):
+            last = clock.last(x.shape[1])
+            if last is not None and last > len(mean):
                 raise ValueError(f"{key}: statistics of {len(mean)} steps, asked for {last}")
-            start = torch.as_tensor(clock.start, device=mean.device)
-            steps = start[..., None] + torch.arange(x.shape[1], device=mean.device)
-            mean, variance = mean[steps], variance[steps]
+            if isinstance(clock.start, int):
+                window = slice(clock.start, last)
+                mean, variance = mean[window], variance[window]
+            else:
+                start = clock.start.to(mean.device)
+                steps = start[..., None] + torch.arange(x.shape[1], device=mean.device)
+                mean, variance = mean[steps], variance[steps]
         kind = torch.promote_types(x.dtype, torch.float32)
         return Moments(mean.to(x.device, kind), variance.to(x.device, kind))
 

@@ -111,6 +111,8 @@ class RecurrentLayer(Temporal):
 
     def forward(self, x: Tensor, context: Context = Context(), encoding: Tensor | None = None) -> Tensor:
         features: Tensor
+        # An encoder may have run in a wider dtype than this network.
+        encoding = None if encoding is None else encoding.to(x.dtype)
         if context.kernels is None:
             features = self.unit(x, encoding)
         else:

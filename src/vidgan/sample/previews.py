@@ -20,7 +20,7 @@ from vidgan.nn.norm import StandingStatistics
 from vidgan.run.directory import RunDirectory
 from vidgan.run.distributed import Replicas
 from vidgan.run.experiment import StandingStatisticsSpec, TrainingSpec, whole_window, window_of
-from vidgan.sample.sampler import Sampler, at_once
+from vidgan.sample.sampler import Sampler, at_once, device_of
 from vidgan.sample.standing import statistics_of_level
 from vidgan.sample.video_io import Videos, grid, to_bytes, under, write_clip, write_image
 from vidgan.sample.views import picture_of, seen_by_discriminators
@@ -66,7 +66,8 @@ def write_previews(
         table = statistics_of_level(
             experiment, place, generator, levels, labels, dataset, brief, replicas=replicas
         )
-        levels.append(FrozenLevel(experiment.levels[place], generator, StandingStatistics(table)))
+        standing = StandingStatistics(table, device_of(generator))
+        levels.append(FrozenLevel(experiment.levels[place], generator, standing))
     if not replicas.is_rank_zero:
         return
     sampler = Sampler(levels, at_once(experiment))

@@ -156,7 +156,8 @@ def frozen_levels(
             )
             store.save(facts, table, replicas.is_rank_zero)
         assert table is not None
-        levels.append(FrozenLevel(level, generator, StandingStatistics(table)))
+        # From a file they come on the CPU.
+        levels.append(FrozenLevel(level, generator, StandingStatistics(table, device_of(generator))))
     return tuple(levels)
 
 

@@ -15,7 +15,7 @@ from vidgan.nn.norm import StandingStatistics
 from vidgan.run.checkpoints import weights_hash
 from vidgan.run.experiment import Experiment, StandingStatisticsSpec
 from vidgan.sample.noise import Scaled, latents
-from vidgan.sample.sampler import at_once, clips_in_memory, parts_of, window_starts
+from vidgan.sample.sampler import at_once, clips_in_memory, device_of, parts_of, window_starts
 from vidgan.sample.standing import Given, StatisticsStore, facts_of, frozen_levels, standing_statistics
 from vidgan.seeds import derive
 
@@ -69,7 +69,7 @@ def window_levels(
             dtype=experiment.training.dtype,
         )
         store.save(facts, table)
-    return (*below, FrozenLevel(top, generator, StandingStatistics(table)))
+    return (*below, FrozenLevel(top, generator, StandingStatistics(table, device_of(generator))))
 
 
 def _windows_of(experiment: Experiment, below: Sequence[FrozenLevel], deviation: float, frames: int) -> Given:

@@ -20,6 +20,7 @@ from vidgan.models.views import DiscriminatorInput
 from vidgan.nn.layers import held_weights, power_iterate
 from vidgan.run.distributed import Replicas
 from vidgan.run.experiment import Experiment, TrainingSpec, evenly
+from vidgan.run.transfer import sent
 from vidgan.sample.sampler import at_once, parts_of
 from vidgan.seeds import stream
 from vidgan.train.monitor import Monitor
@@ -111,7 +112,9 @@ def update_generator(
         own = sum(len(micro.z) for micro in batch)
         state.gradients.generator.backward(penalty * (own / clips), last=False)
     for micro in batch:
-        real = micro.real if spec.variety is None else micro.real.rows(spec.variety.rows(len(micro.z)))
+        real = micro.real
+        if spec.variety is not None:
+            real = real.rows(spec.variety.rows(len(micro.z), micro.z.device))
         fake = level.generate_fake(real, micro.z, micro.below(), state.statistics, state.dtype)
         (on_fake,) = level.discriminate([fake], [micro.fake_draws], state.dtype)
         loss = level.spec.objective.generator_loss(on_fake)
@@ -166,9 +169,9 @@ def mean_scalars(logged: Sequence[Scalars], clips: Sequence[int]) -> Scalars:
 
 def real_input(state: TrainState, batch: Batch) -> DiscriminatorInput:
     """Real clips and their labels on the device, as the level's discriminators see them."""
-    clip = to_float(batch.video.to(state.device, non_blocking=True))
+    clip = to_float(batch.video.to(state.device, non_blocking=True))  # which the loader has pinned
     label = batch.label if state.experiment.conditional else torch.zeros_like(batch.label)
-    label = label.to(state.device, non_blocking=True)
+    (label,) = sent([label], state.device)
     return state.level.real_input(clip, label, state.experiment.smooth_views)
 
 
@@ -187,12 +190,15 @@ def micro_batches(state: TrainState, real: DiscriminatorInput, update: int) -> l
     def draws(purpose: str) -> Draws:
         return {name: replicas.slice(draw) for name, draw in level.draws(clips, random(purpose)).items()}
 
-    def sent(table: Draws, rows: slice) -> Draws:
-        return {name: draw[rows].to(state.device, non_blocking=True) for name, draw in table.items()}
-
-    z = replicas.slice(torch.randn((clips, level.latent), generator=random("noise")))
+    z = replicas.slice(torch.randn((clips, level.latent), generator=random("noise"))).to(real.clip.dtype)
     of_real, of_fake = draws("views of real"), draws("views of fake")
-    real = level.at(real, replicas.slice(level.places(clips, random("places"))))
+    places = replicas.slice(level.places(clips, random("places")))
+    z, places, *others = sent([z, places, *of_real.values(), *of_fake.values()], state.device)
+    of_real, of_fake = (
+        dict(zip(of_real, others, strict=False)),
+        dict(zip(of_fake, others[len(of_real) :], strict=True)),
+    )
+    real = level.at(real, places)
     cut = []
     for part in passes:
         rows = slice(part.start - passes[0].start, part.stop - passes[0].start)
@@ -202,8 +208,8 @@ def micro_batches(state: TrainState, real: DiscriminatorInput, update: int) -> l
             if state.below is None
             else partial(state.below, own.label, state.steps, update, part.start)
         )
-        noise = z[rows].to(state.device, real.clip.dtype, non_blocking=True)
-        cut.append(MicroBatch(own, noise, below, sent(of_real, rows), sent(of_fake, rows)))
+        drawn = ({name: draw[rows] for name, draw in table.items()} for table in (of_real, of_fake))
+        cut.append(MicroBatch(own, z[rows], below, *drawn))
     return cut
 
 
@@ -232,11 +238,15 @@ def videos_below(experiment: Experiment, levels: Sequence[FrozenLevel]) -> Below
 
         def noise(level: int, dimension: int) -> Tensor:
             rng = stream(training.seed, "noise below", len(levels), level, step, update)
-            return torch.randn((batch, dimension), generator=rng)[rows].to(label.device)
+            return torch.randn((batch, dimension), generator=rng)[rows]
 
         rng = stream(training.seed, "window below", len(levels), step, update)
         start = torch.randint(0, low.frames - frames + 1, (batch,), generator=rng)[rows]
-        return sample_window(levels, noise, by_label(label), start, frames, training.dtype)
+        drawn = [noise(index, level.spec.generator.latent) for index, level in enumerate(levels)]
+        start, *drawn = sent([start, *drawn], label.device)
+        return sample_window(
+            levels, lambda level, _: drawn[level], by_label(label), start, frames, training.dtype
+        )
 
     return sample
 
