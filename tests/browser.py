@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -70,9 +71,9 @@ class Browser:
         self._profile.cleanup()
 
     def open(
-        self, path: Path, width: int, scheme: str = "light", media: str = "screen", script: bool = True
+        self, place: Path | str, width: int, scheme: str = "light", media: str = "screen", script: bool = True
     ) -> None:
-        """Load a file in a window of this width, as a phone would, and wait until it is there."""
+        """Load a file or an address in a window of this width, as a phone would, and wait until it is there."""
         self.ask("Emulation.setScriptExecutionDisabled", value=not script)
         self.ask(
             "Emulation.setDeviceMetricsOverride",
@@ -84,7 +85,7 @@ class Browser:
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         self.ask("Emulation.setEmulatedMedia", media=media, features=features)
         self._events.clear()
-        self.ask("Page.navigate", url=path.absolute().as_uri())
+        self.ask("Page.navigate", url=place if isinstance(place, str) else place.absolute().as_uri())
         while "Page.loadEventFired" not in self._events:
             self._take(self._message())
 
@@ -93,6 +94,13 @@ class Browser:
         answer = self.ask("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
+
+    def wait_for(self, expression: str, seconds: float = 60) -> None:
+        """Wait until a JavaScript expression is true."""
+        end = time.monotonic() + seconds
+        while not self.value(f"Boolean({expression})"):
+            assert time.monotonic() < end, f"it did not become true: {expression}"
+            time.sleep(0.1)
 
     def picture(self, path: Path) -> None:
         """Write the whole page as PNG."""

@@ -601,7 +601,9 @@ def odd_options(words: Words, rng: random.Random) -> Words:
         elif way == 2:
             found.insert(place, rng.choice(VALUES))
         elif way == 3:
-            found[0] = rng.choice(list(VERBS))
+            found[0] = rng.choice(
+                [verb for verb in VERBS if verb != "studio"]
+            )  # which listens until it is ended
         else:
             found += [
                 f"--{rng.choice(options_of(found[0]))}",

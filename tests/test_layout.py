@@ -25,7 +25,7 @@ LAYERS = (
     ("train",),
     ("presets",),
     ("report",),
-    ("cli",),
+    ("cli", "studio"),
     ("__main__",),
 )
 """From the bottom up: a part may import parts above its place in this list, and itself."""

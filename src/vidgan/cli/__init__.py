@@ -23,6 +23,7 @@ VERBS = {
     "plot": "draw curves, truncation, futures, spectra or levels",
     "doctor": "tell what this machine has, and what to do about what it lacks",
     "report": "write one self-contained page that shows a run",
+    "studio": "open a live page for runs, models and data in a browser",
     "completion": "print a script by which bash, zsh or fish completes words",
 }
 

@@ -71,6 +71,8 @@ class End(NamedTuple):
 
     number: int
     label: int
+    seed: int | None = None
+    """None: that of the interpolation"""
 
 
 class Futures(NamedTuple):
@@ -170,7 +172,12 @@ class Sampler:
         for rows in parts_of(points, self.at_once):
 
             def noise(level: int, dimension: int, rows: slice = rows) -> Tensor:
-                a, b = latents(seed, level, [first.number, last.number], dimension, truncation)
+                a, b = (
+                    latents(
+                        seed if end.seed is None else end.seed, level, [end.number], dimension, truncation
+                    )[0]
+                    for end in (first, last)
+                )
                 return interpolate(a, b, points)[rows].to(self.device)
 
             def embed(generator: Generator, rows: slice = rows) -> Tensor:
