@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from vidgan.nn import norm
+from vidgan.nn.layers import power_iterate
 from vidgan.nn.norm import (
     BatchNormAllFramesSpec,
     BatchNormSpec,
@@ -107,6 +108,7 @@ def filled(layer: nn.Module, seed: int) -> nn.Module:
             if name.endswith((".u", ".v")):
                 drawn = torch.randn(tensor.shape, generator=rng, dtype=F64)
                 tensor.copy_(drawn / drawn.norm())
+    power_iterate(layer)
     return layer
 
 
@@ -352,3 +354,30 @@ def test_layers_are_named_by_their_path() -> None:
 def test_no_groups_are_refused() -> None:
     with pytest.raises(SpecError, match="groups must be at least 1"):
         GroupNormSpec(groups=0)
+
+
+@pytest.mark.parametrize("spec", [BatchNormSpec(), BatchNormAllFramesSpec()], ids=["per step", "all frames"])
+def test_a_norm_in_large_kernels_is_the_loop(spec: NormSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a GPU and a compiled graph compute it: values and gradients."""
+    monkeypatch.setattr(norm, "_in_blocks", lambda x: False)
+    layer = filled(ConditionalNormReLU(C, K, spec), seed=3)
+    x, weight, told = video().requires_grad_(), random(B, T, C, H, W, seed=5), context()
+    loop = per_step if isinstance(spec, BatchNormSpec) else all_frames
+    ours, theirs = layer(x, told), conditional(layer, loop(x), told.condition)
+    torch.testing.assert_close(ours, theirs)
+    leaves = [x, *layer.parameters()]
+    for first, second in zip(
+        *(torch.autograd.grad((y * weight).sum(), leaves) for y in (ours, theirs)), strict=True
+    ):
+        torch.testing.assert_close(first, second)
+
+
+def test_a_norm_in_large_kernels_sums_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In bfloat16 a channel whose mean is large beside its deviation would lose its variance."""
+    monkeypatch.setattr(norm, "_in_blocks", lambda x: False)
+    x = (8 + 0.25 * video()).bfloat16()
+    mean, variance = BatchStatistics().moments("", x, Clock(), over_time=False)
+    assert mean.dtype == variance.dtype == torch.float32
+    exact = x.double()
+    torch.testing.assert_close(mean.double(), exact.mean((0, 3, 4)), rtol=1e-5, atol=0)
+    torch.testing.assert_close(variance.double(), exact.var((0, 3, 4), correction=0), rtol=1e-3, atol=1e-4)

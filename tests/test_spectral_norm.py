@@ -83,6 +83,8 @@ def test_one_power_iteration(name: str) -> None:
 def test_convolutions_use_the_normalised_weight() -> None:
     rng = torch.Generator().manual_seed(1)
     layers = {name: filled(name) for name in LAYERS}
+    for layer in layers.values():
+        power_iterate(layer)
     inputs = {
         "linear": torch.randn(2, 5, generator=rng, dtype=F64),
         "conv2d": torch.randn(2, 3, 4, 5, generator=rng, dtype=F64),
@@ -149,6 +151,49 @@ def test_the_vectors_are_saved_and_restored() -> None:
     assert torch.equal(other.u, layer.u)
     plain = Linear(2, 3, spectral=False)
     assert set(plain.state_dict()) == {"weight", "bias"}
+
+
+CHANGES: dict[str, Callable[[WeightLayer], object]] = {
+    "in place": lambda layer: layer.weight.mul_(3),
+    "by foreach": lambda layer: torch._foreach_mul_([layer.weight], 3),
+    "another tensor": lambda layer: setattr(layer.weight, "data", 3 * layer.weight.data),
+    "from a file": lambda layer: layer.load_state_dict(
+        {name: 2 * tensor for name, tensor in layer.state_dict().items()}
+    ),
+    "the vector": lambda layer: layer.v.copy_(layer.v.flip(0)),
+    "the dtype": lambda layer: layer.float(),
+    "a power iteration": power_iterate,
+    "one that remembers": lambda layer: power_iterate(layer, remember=True),
+    "nothing": lambda layer: None,
+}
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_sigma_is_of_the_weight_as_it_is(change: Callable[[WeightLayer], object]) -> None:
+    """What an iteration has come by is not used for another weight; bit for bit what is computed anew, as resuming
+    does."""
+    layer = filled("conv2d")
+    power_iterate(layer, remember=True)
+    before = layer.sigma()
+    change(layer)
+    matrix, v = layer.weight.flatten(1), layer.v
+    assert torch.equal(layer.sigma(), torch.linalg.vector_norm(torch.mv(matrix, v)))
+    torch.testing.assert_close(layer.sigma(), (rows(layer.weight) @ v).square().sum().sqrt())
+    assert (change is CHANGES["nothing"]) == (layer.sigma() is before)
+    fresh = LAYERS["conv2d"]().to(layer.weight.dtype)
+    fresh.load_state_dict(layer.state_dict())
+    assert torch.equal(fresh.effective_weight(F64), layer.effective_weight(F64))
+
+
+def test_sigma_follows_an_optimiser_unless_it_is_remembered() -> None:
+    """Fused ones change weights without a trace."""
+    layer = filled("conv2d")
+    power_iterate(layer)
+    layer.weight.grad = torch.ones_like(layer.weight)
+    before = layer.sigma()
+    torch.optim.Adam([layer.weight], 0.5, fused=True).step()
+    assert (layer.sigma() - before).abs() > 0.01
 
 
 def test_a_layer_without_spectral_norm_uses_its_weight_as_it_is() -> None:

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 import naive
+from vidgan.nn import warping
 from vidgan.nn.layers import NormalSpec, WeightLayer, initialise
 from vidgan.nn.warping import (
     FactorisedWarp,
@@ -48,19 +49,25 @@ def check(actual: Tensor, expected: Tensor, inputs: list[Tensor]) -> None:
         torch.testing.assert_close(mine, reference, **TOLERANCE)
 
 
+@pytest.mark.parametrize("at_once", [False, True], ids=["tap after tap", "all taps at once"])
 @pytest.mark.parametrize("shape", [(1, 1, 3, 5), (2, 3, 4, 4), (1, 2, 1, 2)])
 @pytest.mark.parametrize("k", [1, 3, 5])
-def test_warp_is_equation_11(shape: tuple[int, int, int, int], k: int) -> None:
+def test_warp_is_equation_11(
+    shape: tuple[int, int, int, int], k: int, at_once: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(warping, "at_once", lambda h, kernels: at_once)
     h, kernels = random(*shape), random(shape[0], k * k, *shape[2:], seed=1)
     expected = torch.stack([naive.warp(a, b) for a, b in zip(h, kernels, strict=True)])
     check(warp(h, kernels), expected, [h, kernels])
 
 
-def test_memory_order_changes_nothing() -> None:
+@pytest.mark.parametrize("at_once", [False, True], ids=["tap after tap", "all taps at once"])
+def test_memory_order_changes_nothing(at_once: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(warping, "at_once", lambda h, kernels: at_once)
     h, kernels = random(2, 3, 4, 5), random(2, 9, 4, 5, seed=1)
     last = [t.detach().to(memory_format=torch.channels_last).requires_grad_() for t in (h, kernels)]
     warped = warp(last[0], last[1])
-    assert warped.is_contiguous(memory_format=torch.channels_last)
+    assert at_once or warped.is_contiguous(memory_format=torch.channels_last)
     torch.testing.assert_close(warped, warp(h, kernels), **TOLERANCE)
     gradients = torch.autograd.grad(warped.square().sum(), last)
     for mine, reference in zip(
@@ -83,6 +90,13 @@ def test_one_hot_kernels_shift_exactly(k: int) -> None:
                     if 0 <= i - down < 7 and 0 <= j - right < 5:
                         expected[:, :, i, j] = h[:, :, i - down, j - right]
             assert torch.equal(warp(h, kernels), expected)
+
+
+def test_a_gpu_multiplies_all_taps_at_once_on_small_maps() -> None:
+    small, large = (torch.empty((1, 32, side, side), device="meta") for side in (32, 512))
+    for h, expected in ((small, True), (large, False)):
+        assert warping.at_once(h, h[:, :9]) == expected
+    assert not warping.at_once(torch.empty(1, 2, 4, 4), torch.empty(1, 9, 4, 4))
 
 
 def test_combine_is_equation_12() -> None:

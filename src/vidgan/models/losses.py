@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -182,22 +183,49 @@ def orthogonal_penalty(module: nn.Module) -> Tensor:
     W is the weight flattened to (out, rest), before spectral normalisation.
     Our choice: class embeddings are left out, as BigGAN's public code leaves its shared embedding.
     """
-    total: list[Tensor] = []
-    for layer in module.modules():
-        if isinstance(layer, WeightLayer) and not isinstance(layer, Embedding):
-            total.append(off_diagonal(layer.weight.flatten(1)))
-    return torch.stack(total).sum()
+    layers = [layer for layer in module.modules() if isinstance(layer, WeightLayer)]
+    weights = [layer.weight.flatten(1) for layer in layers if not isinstance(layer, Embedding)]
+    penalty: Tensor = _OffDiagonal.apply(*weights)
+    return penalty
 
 
-def off_diagonal(w: Tensor) -> Tensor:
-    """||W W^T * (1 - I)||^2 of W (out, rest), with the smaller of its two Gram matrices.
+class _OffDiagonal(torch.autograd.Function):
+    """sum of ||W W^T * (1 - I)||^2 over matrices W (out, rest), each by the smaller of its two Gram matrices.
 
     The first linear layer of a generator has many times more rows than columns (61,440 by 256 at width 120), and
     W W^T would take more memory than all activations. ||W W^T|| = ||W^T W||, of which the squared lengths of the rows
     are taken off.
+
+    The gradient is 4 (W W^T * (1 - I)) W; plain autograd makes three products of it, and a score of small steps.
     """
-    rows, columns = w.shape
-    if rows > columns:
-        return (w.t() @ w).square().sum() - w.square().sum(dim=1).square().sum()
-    gram = w @ w.t()
-    return (gram - torch.diag(torch.diagonal(gram))).square().sum()
+
+    @staticmethod
+    def forward(ctx: Any, *weights: Tensor) -> Tensor:
+        grams, squares, more, less = [], [], [], []
+        for w in weights:
+            if w.shape[0] > w.shape[1]:
+                gram, square = w.t() @ w, w.square().sum(dim=1)
+                less.append(square)
+            else:
+                gram, square = (w @ w.t()).fill_diagonal_(0), None
+            more.append(gram)
+            grams.append(gram)
+            squares.append(square)
+        ctx.squares = squares
+        ctx.save_for_backward(*weights, *grams)
+        total = torch.stack(torch._foreach_norm(more)).square().sum()
+        return total - torch.stack(torch._foreach_norm(less)).square().sum() if less else total
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, ...]:
+        count = len(ctx.squares)
+        made = []
+        for w, gram, square in zip(
+            ctx.saved_tensors[:count], ctx.saved_tensors[count:], ctx.squares, strict=True
+        ):
+            if square is None:
+                made.append(gram @ w)
+            else:
+                made.append((w @ gram).addcmul_(square[:, None], w, value=-1))
+        torch._foreach_mul_(made, 4 * gradients[0])
+        return tuple(made)

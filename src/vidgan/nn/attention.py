@@ -34,11 +34,8 @@ def attend_fused(query: Tensor, key: Tensor, value: Tensor, most: int = MOST_AT_
 
     With an axis for the heads, here one: without it CUDA takes the path that writes all logits to memory.
     """
-    parts = zip(query.split(most), key.split(most), value.split(most), strict=True)
-    made = [
-        F.scaled_dot_product_attention(*(part[:, None] for part in own), scale=1.0).squeeze(1)
-        for own in parts
-    ]
+    parts = zip(*(tensor[:, None].split(most) for tensor in (query, key, value)), strict=True)
+    made = [F.scaled_dot_product_attention(q, k, v, scale=1.0).squeeze(1) for q, k, v in parts]
     return made[0] if len(made) == 1 else torch.cat(made)
 
 

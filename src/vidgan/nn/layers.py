@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -45,32 +45,43 @@ class _Normalised(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, weight: Tensor, u: Tensor, v: Tensor, dtype: torch.dtype) -> Tensor:
-        sigma = _sigma(weight, u, v)
-        ctx.save_for_backward(weight, sigma, u, v)
-        if dtype == weight.dtype:
-            return weight / sigma
+    def forward(
+        ctx: Any, weight: Tensor, sigma: Tensor, left: Tensor, v: Tensor, dtype: torch.dtype
+    ) -> Tensor:
+        ctx.save_for_backward(weight, sigma, left, v)
         # In one pass, which a compiled graph finds by itself.
         if torch.compiler.is_compiling() or torch.compiler.is_exporting():
             return (weight / sigma).to(dtype)
-        return torch.div(weight, sigma, out=torch.empty_like(weight, dtype=dtype))
+        if weight.device.type == "cpu" and dtype == weight.dtype:
+            return weight / sigma
+        # A GPU's convolutions want the order of their frames; a CPU's kernels are put in order where they are used.
+        frames = weight.dim() == 4 and weight.device.type != "cpu"
+        order = torch.channels_last if frames else torch.contiguous_format
+        return torch.div(weight, sigma, out=torch.empty_like(weight, dtype=dtype, memory_format=order))
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None, None]:
         # Miyato et al. 2018, Eq. 10: (G - <G, W / sigma> u v^T) / sigma.
-        weight, sigma, u, v = ctx.saved_tensors
+        weight, sigma, left, v = ctx.saved_tensors  # left is u / sigma
         gradient = gradients[0].to(weight.dtype, memory_format=torch.contiguous_format).flatten(1)
-        along = u * (torch.dot(gradient.flatten(), weight.flatten()) / sigma)
+        along = left * torch.dot(gradient.flatten(), weight.flatten())
         return (
             torch.addcmul(gradient, along[:, None], v, value=-1).div_(sigma).view(weight.shape),
+            None,
             None,
             None,
             None,
         )
 
 
-def _sigma(weight: Tensor, u: Tensor, v: Tensor) -> Tensor:
-    return torch.dot(u, torch.mv(weight.flatten(1), v))
+class _Singular(NamedTuple):
+    """What a power iteration ends in."""
+
+    sigma: Tensor
+    left: Tensor
+    """u / sigma"""
+    of: tuple[object, ...] | None = None
+    """which weight and vectors it is of; None: nobody knows"""
 
 
 class WeightLayer(nn.Module, ABC):
@@ -89,6 +100,8 @@ class WeightLayer(nn.Module, ABC):
         self.bias = nn.Parameter(torch.zeros(shape[0])) if bias else None
         self.spectral = spectral
         self._held: dict[tuple[torch.dtype, Callable[[Tensor], Tensor] | None], Tensor] | None = None
+        self._held_biases: dict[torch.dtype, Tensor] = {}
+        self._known: _Singular | None = None
         if spectral:
             rest = self.weight[0].numel()
             self.register_buffer("u", torch.full((shape[0],), shape[0] ** -0.5))
@@ -97,8 +110,35 @@ class WeightLayer(nn.Module, ABC):
             initialise(self, OrthogonalSpec())
 
     def sigma(self) -> Tensor:
-        """The largest singular value as the current ``u`` and ``v`` see it: u^T W v."""
-        return _sigma(self.weight, self.get_buffer("u"), self.get_buffer("v"))
+        """The largest singular value as ``v`` sees it: |W v|, or u^T W v, as a power iteration ends in u = W v / |W v|.
+
+        It is at hand where the iteration was told to remember it.
+        """
+        return self._singular().sigma
+
+    def _singular(self) -> _Singular:
+        known = None if torch.compiler.is_compiling() or torch.compiler.is_exporting() else self._known
+        if known is not None and known.of == self._state():
+            return known
+        weight, v = self.weight.detach().flatten(1), self.get_buffer("v")
+        sigma = torch.linalg.vector_norm(torch.mv(weight, v))
+        return _Singular(sigma, self.get_buffer("u") / sigma)
+
+    def remember(self, sigma: Tensor, left: Tensor) -> None:
+        """Take these as :meth:`sigma` and u / sigma of the weight and the vectors as they are now."""
+        state = self._state()
+        self._known = None if state is None else _Singular(sigma, left, state)
+
+    def forget(self) -> None:
+        """Compute :meth:`sigma` anew wherever it is needed."""
+        self._known = None
+
+    def _state(self) -> tuple[object, ...] | None:
+        """Another one wherever the weight or a vector is changed or replaced; None where that cannot be told."""
+        tensors = (self.weight, self.get_buffer("u"), self.get_buffer("v"))
+        if not isinstance(self.weight, nn.Parameter) or any(tensor.is_inference() for tensor in tensors):
+            return None
+        return tuple((x._version, x.data_ptr(), x.dtype, x.device) for x in tensors)
 
     def effective_weight(self, dtype: torch.dtype, fold: Callable[[Tensor], Tensor] | None = None) -> Tensor:
         """The weight to compute with: W / sigma(W) (Miyato et al. 2018, Eq. 8), or W, cast to ``dtype``.
@@ -118,7 +158,8 @@ class WeightLayer(nn.Module, ABC):
         weight: Tensor = self.weight
         if self.spectral:
             wide = dtype if fold is None else weight.dtype
-            weight = _Normalised.apply(weight, self.get_buffer("u"), self.get_buffer("v"), wide)
+            singular = self._singular()
+            weight = _Normalised.apply(weight, singular.sigma, singular.left, self.get_buffer("v"), wide)
         return (weight if fold is None else fold(weight)).to(dtype)
 
     def _needs_gradient(self) -> bool:
@@ -127,10 +168,17 @@ class WeightLayer(nn.Module, ABC):
     def hold(self, on: bool) -> None:
         """Keep what :meth:`effective_weight` gives without a gradient, or forget it; see :func:`held_weights`."""
         self._held = {} if on else None
+        self._held_biases = {}
 
     def effective_bias(self, dtype: torch.dtype) -> Tensor | None:
         """The bias cast to ``dtype``."""
-        return None if self.bias is None else self.bias.to(dtype)
+        if self.bias is None or self.bias.dtype == dtype:
+            return self.bias
+        if torch.compiler.is_compiling() or self._held is None or self._needs_gradient():
+            return self.bias.to(dtype)
+        if dtype not in self._held_biases:
+            self._held_biases[dtype] = self.bias.detach().to(dtype)
+        return self._held_biases[dtype]
 
     @abstractmethod
     def apply_weight(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -310,7 +358,7 @@ def fold_resizing(module: nn.Module, on: bool) -> None:
 
 
 @torch.no_grad()
-def power_iterate(module: nn.Module, iterations: int = 1) -> None:
+def power_iterate(module: nn.Module, iterations: int = 1, *, remember: bool = False) -> None:
     """Power iterations for every spectral-normed weight in ``module``; once after each update by the optimiser.
 
     Forward passes never take one, so this line is all that a training loop of one's own adds::
@@ -318,18 +366,37 @@ def power_iterate(module: nn.Module, iterations: int = 1) -> None:
         loss.backward()
         optimiser.step()
         power_iterate(discriminator)
+
+    Args:
+        remember: use the sigmas that the last iteration has come by until the weights change, instead of computing them
+            in every pass: the same numbers. torch's fused optimisers change weights unseen, so another iteration has to
+            follow each of their steps at once.
     """
-    for layer in module.modules():
-        if isinstance(layer, WeightLayer) and layer.spectral:
-            u, v = layer.get_buffer("u"), layer.get_buffer("v")
-            matrix = layer.weight.flatten(1)
-            for _ in range(iterations):
-                _to_unit_length(torch.mv(matrix.t(), u, out=v))
-                _to_unit_length(torch.mv(matrix, v, out=u))
+    layers = [layer for layer in module.modules() if isinstance(layer, WeightLayer) and layer.spectral]
+    if not layers:
+        return
+    matrices = [layer.weight.flatten(1) for layer in layers]
+    left = [layer.get_buffer("u") for layer in layers]
+    right = [layer.get_buffer("v") for layer in layers]
+    for layer in layers:
+        layer.forget()
+    for _ in range(iterations):
+        for matrix, u, v in zip(matrices, left, right, strict=True):
+            torch.mv(matrix.t(), u, out=v)
+        _to_unit_length(right)
+        for matrix, u, v in zip(matrices, left, right, strict=True):
+            torch.mv(matrix, v, out=u)
+        sigmas = _to_unit_length(left)
+    if remember:
+        for layer, sigma, scaled in zip(layers, sigmas, torch._foreach_div(left, sigmas), strict=True):
+            layer.remember(sigma, scaled)
 
 
-def _to_unit_length(x: Tensor) -> None:
-    x.div_(torch.linalg.vector_norm(x).clamp_min_(EPSILON))
+def _to_unit_length(vectors: list[Tensor]) -> list[Tensor]:
+    """All of them in a few kernels; the lengths that they had."""
+    lengths: list[Tensor] = list(torch._foreach_norm(vectors))
+    torch._foreach_div_(vectors, torch._foreach_clamp_min(lengths, EPSILON))
+    return lengths
 
 
 # Our choice: enough for u and v to fit a fresh weight, so that sigma is right from the first step.
@@ -416,6 +483,10 @@ class Gates:
     def __call__(self, x: Tensor) -> tuple[Tensor, ...]:
         """The output of each layer, in order."""
         return torch.split(self._convolve(x), self._sizes, dim=1)
+
+    def sigmoid(self, x: Tensor) -> tuple[Tensor, ...]:
+        """The sigmoid of each layer's output."""
+        return torch.split(torch.sigmoid(self._convolve(x)), self._sizes, dim=1)
 
 
 def join(*features: Tensor) -> Tensor:

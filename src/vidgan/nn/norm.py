@@ -68,8 +68,13 @@ class _ScaleShiftReLU(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         x, scale, y = ctx.saved_tensors
-        gradient = _empty(x)
         wide = torch.promote_types(x.dtype, torch.float32)
+        if not _in_blocks(x):
+            gradient = torch.ops.aten.threshold_backward(gradients[0], y, 0)
+            grad_scale = (gradient * x).sum((3, 4), keepdim=True, dtype=wide).to(scale.dtype)
+            grad_shift = gradient.sum((3, 4), keepdim=True, dtype=wide).to(scale.dtype)
+            return gradient * scale, grad_scale, grad_shift
+        gradient = _empty(x)
         sums = []
         for to, above, cells, own_scale, made in _blocks(*map(_cells, (gradient, gradients[0], x, scale, y))):
             torch.ops.aten.threshold_backward.grad_input(above, made, 0, grad_input=to)
@@ -132,6 +137,31 @@ def mean_and_square(x: Tensor, over_time: bool) -> tuple[Tensor, Tensor]:
     """
     first, second = _MeanAndSquare.apply(x, over_time)
     return first, second
+
+
+class _MomentsAtOnce(torch.autograd.Function):
+    """Mean and variance where a few large kernels are best: on a GPU, and in a compiled graph."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, over_time: bool) -> tuple[Tensor, Tensor]:
+        axes = (0, 1, 3, 4) if over_time else (0, 3, 4)
+        wide = torch.promote_types(x.dtype, torch.float32)
+        # Both read x as it is and sum in a wide dtype: no wide copy of a video.
+        mean = x.mean(axes, dtype=wide)
+        length = torch.linalg.vector_norm(x, 2, axes, dtype=wide)
+        square = length.mul_((mean.numel() / x.numel()) ** 0.5).square_()
+        variance = torch.addcmul(square, mean, mean, value=-1).clamp_min_(0)
+        ctx.save_for_backward(x, mean)
+        return mean, variance
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        x, mean = ctx.saved_tensors
+        share = mean.numel() / x.numel()
+        slope = gradients[1] * (2 * share)
+        offset = torch.addcmul(gradients[0] * share, slope, mean, value=-1)
+        slope, offset = (part.to(x.dtype)[..., None, None] for part in (slope, offset))
+        return torch.addcmul(offset, x, slope), None
 
 
 class Clock(NamedTuple):
@@ -242,6 +272,9 @@ class StandingStatistics(Statistics):
 
 def batch_moments(x: Tensor, over_time: bool, group: dist.ProcessGroup | None) -> Moments:
     """Mean and biased variance of ``x`` (B T C H W) over (B, H, W), and T too if ``over_time``."""
+    if group is None and not _in_blocks(x):
+        mean, variance = _MomentsAtOnce.apply(x, over_time)
+        return Moments(*(moment[None] if over_time else moment for moment in (mean, variance)))
     moments = mean_and_square(x, over_time)
     first, second = (moment[0, :, :, 0, 0] for moment in moments)
     if group is not None:
@@ -366,7 +399,7 @@ class NormReLU(nn.Module, ABC):
         mean, variance = self.normaliser.moments(self.key, x, context)
         gain, bias = self.gain_and_bias(context.condition)
         scale = gain * torch.rsqrt(variance + EPSILON)
-        shift = bias - mean * scale
+        shift = torch.addcmul(bias, mean, scale, value=-1)
         shape = x.shape[:3]
         return scale_shift_relu(x, scale.expand(shape), shift.expand(shape))
 

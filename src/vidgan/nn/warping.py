@@ -3,7 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 import torch
 import torch.nn.functional as F
@@ -161,6 +161,8 @@ class _Warp(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, h: Tensor, kernels: Tensor) -> Tensor:
         ctx.save_for_backward(h, kernels)
+        if at_once(h, kernels):
+            return (windows(pad(h, kernels), kernels) * spread(kernels)).sum((4, 5))
         warped = torch.zeros_like(h)
         for tap, view in enumerate(taps(pad(h, kernels), kernels)):
             warped.addcmul_(kernels[:, tap : tap + 1], view)
@@ -171,6 +173,11 @@ class _Warp(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
         h, kernels = ctx.saved_tensors
         padded = pad(h, kernels)
+        if at_once(h, kernels):
+            products = (windows(padded, kernels) * grad[..., None, None]).sum(1)
+            # What a position gave to its neighbours, it gets back: from the tap opposite to theirs.
+            given = windows(pad(grad, kernels), kernels) * opposite(pad(kernels, kernels), kernels)
+            return given.sum((4, 5)), products.flatten(3).permute(0, 3, 1, 2)
         grad_padded, grad_kernels = torch.zeros_like(padded), torch.empty_like(kernels)
         views = zip(taps(padded, kernels), taps(grad_padded, kernels), strict=True)
         for tap, (view, grad_view) in enumerate(views):
@@ -179,6 +186,43 @@ class _Warp(torch.autograd.Function):
         margin = side(kernels) // 2
         height, width = h.shape[2:]
         return grad_padded[:, :, margin : margin + height, margin : margin + width], grad_kernels
+
+
+AT_ONCE: Final = 2**26
+"""Bytes of all taps' products from which a GPU takes one tap after the other too.
+
+Our choice, not measured: below it, starting the kernels of k*k taps takes longer than they run; above it, they would
+move no less memory.
+"""
+
+
+def at_once(h: Tensor, kernels: Tensor) -> bool:
+    """Whether all taps are multiplied in one kernel; not on a CPU, whose cache holds the map of one."""
+    return h.device.type != "cpu" and kernels.shape[1] * h.numel() * h.element_size() <= AT_ONCE
+
+
+def windows(padded: Tensor, kernels: Tensor) -> Tensor:
+    """The shifted views of a padded map (B C H+k-1 W+k-1) as one (B C H W k k)."""
+    k = side(kernels)
+    return padded.unfold(2, k, 1).unfold(3, k, 1)
+
+
+def spread(kernels: Tensor) -> Tensor:
+    """Kernels (B k*k H W) as a view (B 1 H W k k)."""
+    k = side(kernels)
+    return kernels.unflatten(1, (k, k)).permute(0, 3, 4, 1, 2)[:, None]
+
+
+def opposite(padded: Tensor, kernels: Tensor) -> Tensor:
+    """Of padded kernels (B k*k H+k-1 W+k-1) the weights by which a position counts in its neighbours (B 1 H W k k).
+
+    Entry (m, n) is tap (k-1-m, k-1-n) of the position m - (k-1)/2 rows below and n - (k-1)/2 columns to the right.
+    """
+    k = side(kernels)
+    views = torch.unflatten(padded, 1, (k, k)).flip(1, 2)
+    batch, tap_row, tap_column, row, column = views.stride()
+    sizes = (len(kernels), 1, *kernels.shape[2:], k, k)
+    return views.as_strided(sizes, (batch, 0, row, column, tap_row + row, tap_column + column))
 
 
 def side(kernels: Tensor) -> int:

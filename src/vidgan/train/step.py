@@ -94,7 +94,7 @@ def update_discriminators(
     if monitor is not None:
         monitor.gradients(dict(level.discriminators.items()))
     state.optimisers.discriminators.step()
-    power_iterate(level.discriminators)
+    power_iterate(level.discriminators, remember=True)
     return mean_scalars(logged, [len(micro.z) for micro in batch])
 
 
@@ -130,7 +130,7 @@ def update_generator(
     if monitor is not None:
         monitor.gradients({"generator": level.generator})
     state.optimisers.generator.step()
-    power_iterate(level.generator)
+    power_iterate(level.generator, remember=True)
     return mean_scalars(logged, [len(micro.z) for micro in batch])
 
 

@@ -48,10 +48,10 @@ class ConvGRU(Unit):
 
         def step(x: Tensor, state: State) -> Output:
             (h,) = state
-            r, u = gates(join(h, x))
+            r, u = gates.sigmoid(join(h, x))
             # Luc et al. 2020, Eqs. 1-5
-            c = self.activation(candidate(join(torch.sigmoid(r) * h, x)))
-            h = mix(torch.sigmoid(u), h, c)
+            c = self.activation(candidate(join(r * h, x)))
+            h = mix(u, h, c)
             return Output(h, (h,))
 
         return step
@@ -92,9 +92,9 @@ class MultiplicativeConvGRU(Unit):
             (h,) = state
             # Clark et al. 2019, A.2
             g = from_state(h) * from_input(x)
-            r, u = gates(join(g, x))
-            c = self.activation(candidate(join(x, torch.sigmoid(r) * g)))
-            h = mix(torch.sigmoid(u), g, c)
+            r, u = gates.sigmoid(join(g, x))
+            c = self.activation(candidate(join(x, r * g)))
+            h = mix(u, g, c)
             return Output(h, (h,))
 
         return step
@@ -138,9 +138,9 @@ class KTrajGRU(Unit):
             (h,) = state
             kernels = predict(join(h, x))  # Luc et al. 2020, Eq. 16
             warped = warp(h, kernels)  # Eq. 17
-            r, u = gates(join(warped, x))  # Eqs. 18, 21
-            c = self.activation(candidate(join(torch.sigmoid(r) * warped, x)))  # Eqs. 19-20
-            h = mix(torch.sigmoid(u), h, c)  # Eq. 22: the state itself, not the warped one
+            r, u = gates.sigmoid(join(warped, x))  # Eqs. 18, 21
+            c = self.activation(candidate(join(r * warped, x)))  # Eqs. 19-20
+            h = mix(u, h, c)  # Eq. 22: the state itself, not the warped one
             return Output(h, (h,), kernels)
 
         return step
