@@ -1,7 +1,7 @@
 """Generators and discriminators are modules like any of torch's: called, copied, compiled, exported, wrapped."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -128,11 +128,16 @@ EACH_GENERATOR = [f"{name} level {index + 1}" for name, index, _ in catalog.each
 EACH = [*EACH_GENERATOR, *catalog.discriminators()]
 KINDS = (
     "dvd-gan-k600-12x64 level 1",
-    "trivd-gan-fp-k600-16x64 level 1",
+    "trivd-gan-fp-12x64-cpu level 1",
     "demo-cascade level 2",
     "demo-cascade level 2 matching",
 )
 """A generator from noise, from frames and from the level below; a discriminator."""
+
+
+def kinds_first(names: Iterable[str]) -> list[Any]:
+    """Names as parameters: :data:`KINDS`, and the others for `make test-all`, as each takes seconds."""
+    return [pytest.param(name, marks=() if name in KINDS else pytest.mark.long) for name in names]
 
 
 def require_equal(ours: tuple[Tensor, dict[str, Tensor]], theirs: tuple[Tensor, dict[str, Tensor]]) -> None:
@@ -332,7 +337,7 @@ def compiled(network: nn.Module) -> Any:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [*catalog.generators(), *catalog.discriminators()])
+@pytest.mark.parametrize("name", kinds_first([*catalog.generators(), *catalog.discriminators()]))
 def test_a_compiled_network_is_the_network(name: str) -> None:
     """As one graph, forward and backward."""
     case = small_case(name)
