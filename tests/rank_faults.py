@@ -26,16 +26,17 @@ STEPS = 3
 
 
 def environment() -> dict[str, str]:
-    """One thread per process."""
+    """One thread per process; torch does not warn of what is done to processes, as by ``vidgan``."""
     paths = [str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(paths)}
+    own = {"OMP_NUM_THREADS": "1", "TORCH_CPP_LOG_LEVEL": "ERROR", "PYTHONPATH": os.pathsep.join(paths)}
+    return os.environ | own
 
 
 # One process of a case
 
 
-def work(case: str, out: Path) -> int:
-    """Train as the process that the environment says, with the fault ``case`` on one of them."""
+def work(case: str, at: int, out: Path) -> int:
+    """Train as the process that the environment says, with the fault ``case`` in process ``at``."""
     from test_ending import data, experiment
     from vidgan.cli import told
     from vidgan.run.distributed import ending_together, join_replicas
@@ -44,13 +45,15 @@ def work(case: str, out: Path) -> int:
     from vidgan.train.trainer import Trainer
 
     class Faulty(Callback):
-        """Does something wrong in the second step of the last process."""
+        """Does something wrong in the second step."""
 
         def on_step(self, trainer: TrainContext, scalars: Mapping[str, Tensor]) -> None:
             if trainer.state.steps != 2:
                 return
             if case == "killed":
                 os.kill(os.getpid(), signal.SIGKILL)
+            elif case == "stopped":
+                os.kill(os.getpid(), signal.SIGSTOP)
             elif case == "bug":
                 raise ValueError("a fault in a callback")
             elif case == "disk":
@@ -59,20 +62,20 @@ def work(case: str, out: Path) -> int:
     try:
         replicas = join_replicas(stall=20.0)
         with ending_together(replicas):
-            last = replicas.rank == replicas.size - 1
+            faulty = replicas.rank == at
             asked = experiment()
             batch = asked.training.batch.replace(global_batch=replicas.size)
             asked = asked.replace(training=asked.training.replace(steps=STEPS, batch=batch))
             clips = data(asked)
-            if last and case == "data":
+            if faulty and case == "data":
                 clips = type(clips)(clips.spec.replace(clips=6))
-            if last and case == "code":
+            if faulty and case == "code":
                 alike.package_hash = lambda: "another"
             trainer = Trainer(
                 asked, clips, out, device="cpu", workers=0, progress=False, replicas=replicas,
-                callbacks=[Faulty()] if last else [],
+                callbacks=[Faulty()] if faulty else [],
             )  # fmt: skip
-            if last and case == "hung":
+            if faulty and case == "hung":
                 trainer.step = lambda monitor=None: time.sleep(1e6)
             trainer.fit()
     except Exception as error:
@@ -80,24 +83,30 @@ def work(case: str, out: Path) -> int:
     return 0
 
 
-def run_case(case: str, processes: int, out: Path, timeout: float = 240) -> list[tuple[int, str]]:
-    """What every process of a case ended with: status and words on standard error."""
+def run_case(case: str, processes: int, at: int, out: Path, timeout: float = 240) -> list[tuple[int, str]]:
+    """What every process of a case ended with: status and words on standard error.
+
+    Args:
+        at: the process that the fault is in.
+    """
     with tempfile.TemporaryDirectory() as folder:
         port = free_port()
         each = []
         for rank in range(processes):
             place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": processes, "MASTER_PORT": port}
             own = environment() | {name: str(value) for name, value in place.items()}
-            command = [sys.executable, __file__, "--case", case, "--out", str(out)]
+            command = [sys.executable, __file__, "--case", case, "--at", str(at), "--out", str(out)]
             with open(Path(folder) / str(rank), "w") as file:
                 each.append(subprocess.Popen(command, env=own | {"MASTER_ADDR": "127.0.0.1"}, stderr=file))
         end = time.monotonic() + timeout
         try:
-            statuses = [process.wait(max(1.0, end - time.monotonic())) for process in each]
+            awaited = [n for n in range(processes) if (case, n) != ("stopped", at)]
+            for number in awaited:
+                each[number].wait(max(1.0, end - time.monotonic()))
         finally:
             for process in each:
                 process.kill()
-        return [(status, (Path(folder) / str(rank)).read_text()) for rank, status in enumerate(statuses)]
+        return [(process.wait(), (Path(folder) / str(rank)).read_text()) for rank, process in enumerate(each)]
 
 
 def free_port() -> int:
@@ -174,6 +183,7 @@ def main() -> int:
     """A process of a case, or random kills."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--case")
+    parser.add_argument("--at", type=int)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--processes", type=int, default=4)
@@ -182,7 +192,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     if options.case:
-        return work(options.case, options.out)
+        return work(options.case, options.at, options.out)
     rng, left, runs = random.Random(options.seed), options.kills, 0
     shutil.rmtree(options.out, ignore_errors=True)
     options.out.mkdir(parents=True)

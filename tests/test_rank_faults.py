@@ -1,7 +1,11 @@
 """A fault of one process ends all that train together, with one line from one of them."""
 
 import random
+import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 import torch.distributed as dist
@@ -13,24 +17,26 @@ from vidgan.run.distributed import Replicas, ending_together
 from vidgan.run.watch import Watch, is_lost_connection, named
 
 CASES = {
-    "data": "process 2 of 3 has another fingerprint of its data than process 0",
-    "code": "process 2 of 3 has another hash of vidgan's code than process 0",
-    "killed": "one of 3 processes has ended without a word",
-    "disk": "the disk is full (checkpoint)",
-    "hung": "process 2 of 3 (counted from 0) has not ended a step for 0.333 minutes",
+    ("data", 2): "process 2 of 3 has another fingerprint of its data than process 0",
+    ("killed", 0): "one of 3 processes has ended without a word",
+    ("killed", 2): "one of 3 processes has ended without a word",
+    ("hung", 2): "process 2 of 3 (counted from 0) has not ended a step for 0.333 minutes",
+    ("stopped", 0): "the process through which all met is gone",
 }
+"""kind of fault and the process that has it; `python tests/rank_faults.py --case KIND --at N` is one process of more"""
 
 
 @pytest.mark.slow
 @pytest.mark.long
-@pytest.mark.parametrize("case", ["data", "killed", "hung"])
-def test_a_fault_of_one_process_ends_all_with_one_line(tmp_path: Path, case: str) -> None:
-    ended = rank_faults.run_case(case, 3, tmp_path / "run")
-    assert [status for status, _ in ended] == [2, 2, -9 if case == "killed" else 2]
+@pytest.mark.parametrize(("kind", "at"), CASES)
+def test_a_fault_of_one_process_ends_all_with_one_line(tmp_path: Path, kind: str, at: int) -> None:
+    ended = rank_faults.run_case(kind, 3, at, tmp_path / "run")
+    dies = kind in ("killed", "stopped")
+    assert [status for status, _ in ended] == [-9 if dies and rank == at else 2 for rank in range(3)]
     lines = [line for _, said in ended for line in said.splitlines()]
     assert len(lines) == 1, lines
     assert lines[0].startswith("vidgan: error: ")
-    assert CASES[case] in lines[0]
+    assert CASES[kind, at] in lines[0]
 
 
 @pytest.mark.slow
@@ -76,6 +82,94 @@ def test_a_process_that_says_nothing_is_spoken_for(
     ):
         raise RuntimeError("[gloo/transport/tcp/pair.cc] Connection closed by peer")
     watches[0].close()
+
+
+class KeptStore(dist.HashStore):
+    """Of a process that may be gone: then it fails, or never answers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gone = self.silent = False
+        self.is_over = threading.Event()
+
+    def check(self, keys: list[str]) -> bool:
+        if self.silent:
+            self.is_over.wait()
+        if self.gone:
+            raise RuntimeError("Broken pipe")
+        return super().check(keys)
+
+
+class Ending(NamedTuple):
+    """Processes that end in threads of this one."""
+
+    store: KeptStore
+    statuses: list[int]
+    watches: list[Watch]
+
+    def watch(self, *args: Any, **named: Any) -> Watch:
+        """One more process."""
+        self.watches.append(Watch(self.store, *args, **named))
+        return self.watches[-1]
+
+    def wait(self, count: int) -> None:
+        """Until so many have ended."""
+        end = time.monotonic() + 20
+        while len(self.statuses) < count and time.monotonic() < end:
+            time.sleep(0.01)
+
+
+@pytest.fixture
+def ending(monkeypatch: pytest.MonkeyPatch) -> Iterator[Ending]:
+    """The first process keeps the store: the first that ends without waiting takes it along."""
+    times = {"BEAT": 0.01, "LOST": 0.3, "GRACE": 0.3, "LINGER": 1.0}
+    for name, seconds in times.items():
+        monkeypatch.setattr(module, name, seconds)
+    ended = Ending(KeptStore(), [], [])
+
+    def end(status: int) -> None:
+        # The store is gone with the first process, which is the last where it waits for the others.
+        ended.store.gone = True
+        ended.statuses.append(status)
+        raise SystemExit
+
+    monkeypatch.setattr(module.os, "_exit", end)
+    yield ended
+    ended.store.is_over.set()
+    for watch in ended.watches:
+        watch._done.set()
+        for thread in watch._threads:
+            thread.join()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # by it threads end
+def test_a_hung_process_is_named_once_by_whoever_notices_first(
+    ending: Ending, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The one that keeps the store notices it here, and ends after the others, which know then that all is said."""
+    first = ending.watch(0, 2, stall=0.2, keeps=True)
+    second = ending.watch(1, 2, stall=2.0)
+    first.meetings, second.meetings = 7, 6
+    with first.step(), second.step():
+        ending.wait(2)
+    assert ending.statuses == [2, 2]
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "process 1 of 2 (counted from 0) has not ended a step for 0.00333 minutes" in line
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("fault", ["gone", "silent"])
+def test_a_store_that_is_gone_or_does_not_answer_is_noticed(
+    ending: Ending, capsys: pytest.CaptureFixture[str], fault: str
+) -> None:
+    """One process of each machine says so."""
+    for rank in (1, 2):
+        ending.watch(rank, 3, speaks_alone=rank == 1)
+    setattr(ending.store, fault, True)
+    ending.wait(2)
+    assert ending.statuses == [2, 2]
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "the process through which all met is gone" in line
 
 
 def test_a_lost_connection_is_told_from_other_faults() -> None:

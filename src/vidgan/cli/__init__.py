@@ -67,6 +67,9 @@ def main(argv: list[str] | None = None) -> int:
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     # Large pages for large tensors, where Linux gives them to those who ask: a step is about 5 % faster.
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+    if os.environ.get("WORLD_SIZE", "1") != "1":
+        # Where one of several processes ends, torch would warn in each of the others, with a page of addresses.
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A letter that the terminal does not know is no reason to end.

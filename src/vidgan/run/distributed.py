@@ -188,8 +188,18 @@ def join_replicas(stall: float | None = None) -> Replicas:
     dist.init_process_group(backend, store=store, rank=rank, world_size=count, timeout=LONGEST)
     if stall is None:
         return Replicas(rank, count, dist.group.WORLD)
-    watch = Watch(dist.distributed_c10d.PrefixStore("watch", store.clone()), rank, count, stall)
-    return Replicas(rank, count, dist.group.WORLD, watch)
+    replicas = Replicas(rank, count, dist.group.WORLD)
+    hosts = replicas.gather(socket.gethostname())
+    watch = Watch(
+        dist.distributed_c10d.PrefixStore("watch", store.clone()),
+        rank,
+        count,
+        stall,
+        # torchrun keeps the store itself; else the first process does.
+        keeps=rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True",
+        speaks_alone=hosts[rank] not in hosts[1:rank],
+    )
+    return replicas._replace(watch=watch)
 
 
 @contextmanager

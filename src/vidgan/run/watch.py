@@ -22,6 +22,9 @@ LOST: Final = 60.0
 """seconds after which a process that shows nothing counts as gone: stopped, or its machine is"""
 GRACE: Final = 10.0
 """seconds that a process gets to end by itself when another has ended"""
+LINGER: Final = 2 * GRACE
+"""seconds that the process which keeps the store waits for the others to end before it: without it, they would not
+learn why, and each would say that it is gone"""
 STALL: Final = 1800.0
 """seconds after which a step that no process ends counts as hanging"""
 STATUS: Final = 2
@@ -37,18 +40,30 @@ class Watch:
     Args:
         store: where the processes met; this process's own connection.
         stall: seconds that a step may take.
+        keeps: whether the store is gone when this process is.
+        speaks_alone: whether this process says why it ends where the store is gone: one on each machine.
     """
 
     def __init__(
-        self, store: dist.distributed_c10d.Store, rank: int, size: int, stall: float = STALL
+        self,
+        store: dist.distributed_c10d.Store,
+        rank: int,
+        size: int,
+        stall: float = STALL,
+        keeps: bool = False,
+        speaks_alone: bool = True,
     ) -> None:
         self.rank, self.size, self.stall = rank, size, stall
+        self.keeps, self.speaks_alone = keeps, speaks_alone
         self.meetings = 0
         """how often all have met, as far as this process got"""
         self._in_step = False
         self._store, self._done = store, threading.Event()
-        self._thread = threading.Thread(target=self._look, daemon=True)
-        self._thread.start()
+        self._lost = min(LOST, stall)
+        self._answered, self._faulty, self._leaving = time.monotonic(), False, False
+        self._threads = [threading.Thread(target=work, daemon=True) for work in (self._look, self._guard)]
+        for thread in self._threads:
+            thread.start()
 
     @contextmanager
     def step(self) -> Iterator[None]:
@@ -60,11 +75,11 @@ class Watch:
             self._in_step = False
 
     def speaks(self) -> bool:
-        """Whether this process is the first to end, and so the one that says why; also where the store is gone."""
+        """Whether this process is the first to end, and so the one that says why."""
         try:
             return self._store.compare_set(FAULT, "", str(self.rank)) == str(self.rank).encode()
         except RuntimeError:
-            return True
+            return self.speaks_alone
 
     def has_fault(self) -> bool:
         """Whether some process has said, or is about to say, what went wrong; also where the store is gone."""
@@ -80,24 +95,37 @@ class Watch:
             time.sleep(0.1)
 
     def close(self) -> None:
-        """Show no more life. The first process, which may keep the store, waits for the others, though not for long."""
+        """Show no more life."""
+        self._leaving = True
+        self._leave()
+        self._done.set()
+        for thread in self._threads:
+            thread.join(timeout=BEAT)
+
+    def _leave(self) -> None:
+        """Tell the others that this process ends; the one that keeps the store waits for them, though not for long."""
         try:
             self._store.set(f"left {self.rank}", "")
-            end = time.monotonic() + GRACE
-            others = [f"left {rank}" for rank in range(1, self.size)]
-            while self.rank == 0 and time.monotonic() < end and not self._store.check(others):
+            end = time.monotonic() + LINGER
+            others = [f"left {rank}" for rank in range(self.size) if rank != self.rank]
+            while self.keeps and time.monotonic() < end and not self._store.check(others):
                 time.sleep(0.1)
         except RuntimeError:
             pass  # it is gone already
-        self._done.set()
-        self._thread.join(timeout=BEAT)
+
+    def _guard(self) -> None:
+        """End the process where the store is gone, or does not answer: what asks it then waits for ever."""
+        while not self._done.wait(BEAT):
+            if time.monotonic() - self._answered > (LINGER if self._faulty else self._lost):
+                if self.speaks_alone and not self._faulty:
+                    say("the process through which all met is gone")
+                os._exit(STATUS)
 
     def _look(self) -> None:
-        beat, lost = 0, min(LOST, self.stall)
+        beat = 0
         changed = [time.monotonic()] * self.size
         seen = [b""] * self.size
-        met, since = -1, time.monotonic()
-        answered, faulty = time.monotonic(), None
+        met, since, faulty = -1, time.monotonic(), None
         while not self._done.wait(BEAT):
             beat, now = beat + 1, time.monotonic()
             try:
@@ -105,18 +133,18 @@ class Watch:
                 there = [r for r in range(self.size) if seen[r] or self._store.check([f"beat {r}"])]
                 found = dict(zip(there, self._store.multi_get([f"beat {r}" for r in there]), strict=True))
                 faulty = (faulty or now) if self._store.check([FAULT]) else None
-            except RuntimeError:
-                if now - answered > lost:
-                    self._end("the process through which all met is gone")
-                continue
-            answered = now
-            if faulty is not None and now - faulty > GRACE:
-                os._exit(STATUS)
+            except RuntimeError:  # a connection that is lost does not come back
+                return
+            self._answered, self._faulty = now, faulty is not None
+            if faulty is not None and now - faulty > GRACE and not self._leaving:
+                self._end()
             for rank, value in found.items():
                 if value != seen[rank]:
                     seen[rank], changed[rank] = value, now
-            if gone := [r for r in range(self.size) if now - changed[r] > lost and not self._has_left(r)]:
-                self._end(f"{named(gone, self.size)} shown no sign of life for {lost:.0f} s")
+            if gone := [
+                r for r in range(self.size) if now - changed[r] > self._lost and not self._has_left(r)
+            ]:
+                self._end(f"{named(gone, self.size)} shown no sign of life for {self._lost:.0f} s")
             states = [value.split() for value in seen]
             if not all(len(state) == 3 and state[2] == b"1" for state in states):
                 met = -1
@@ -134,10 +162,22 @@ class Watch:
         except RuntimeError:
             return True
 
-    def _end(self, why: str) -> None:
-        if self.speaks():
-            tell(f"vidgan: error: {why}: training stopped, {RESUME}", to=sys.stderr)
+    def _end(self, why: str | None = None) -> None:
+        """End the process, whatever its main thread does.
+
+        Args:
+            why: what to say, unless another process speaks; None: one has spoken.
+        """
+        if why is not None and self.speaks():
+            say(why)
+        self._answered, self._faulty = time.monotonic(), True
+        self._leave()
         os._exit(STATUS)
+
+
+def say(why: str) -> None:
+    """Say why training ends, as an error of the command line."""
+    tell(f"vidgan: error: {why}: training stopped, {RESUME}", to=sys.stderr, flush=True)
 
 
 def named(ranks: list[int], size: int) -> str:
