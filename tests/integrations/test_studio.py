@@ -26,7 +26,16 @@ ARTEFACTS = Path(__file__).parents[2] / "build" / "test-artefacts"
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of one level, a cascade, and both kinds as saved models."""
     place = tmp_path_factory.mktemp("studio")
-    runs.untrained(place / "runs" / "demo", tiny(preset("demo")), runs.CLASSES)
+    demo = runs.untrained(place / "runs" / "demo", tiny(preset("demo")), runs.CLASSES)
+    lines = [
+        runs.tick(s, {"loss/generator": s / 9, "motion/fake": 0.01, "motion/real": 0.2}) for s in (25, 50, 75)
+    ]
+    lines[-1]["alarms"] = [
+        {"rule": "frozen-video", "onset": 25, "text": "frozen-video at step 75", "keeps": []}
+    ]
+    runs.write_log(demo, lines)
+    for step in (25, 50, 75):
+        runs.paint(demo.samples / "fixed" / f"level1-step{step:08d}.webp", columns=8, rows=4, seed=step)
     runs.untrained(place / "runs" / "cascade", tiny(preset("demo-cascade")), runs.CLASSES)
     vidgan.load(place / "runs" / "demo").save(place / "zoo" / "demo")
     return place
@@ -106,7 +115,7 @@ def test_two_clips_are_pinned_and_what_lies_between_is_shown(browser: Browser, a
 def typed(browser: Browser, label: str, value: str) -> None:
     """Type into a field in place of what is there."""
     browser.value(
-        f"((field) => {{ field.focus(); field.select(); }})(document.querySelector('input[aria-label={label}]'))"
+        f"((field) => {{ field.focus(); field.select(); }})(document.querySelector('input[aria-label='{label}']'))"
     )
     browser.ask("Input.insertText", text=value)
 
@@ -136,3 +145,101 @@ def test_what_is_odd_is_one_line(browser: Browser, address: str) -> None:
     typed(browser, "Seed", "123456789012")
     browser.value(f"{button('Make clips')}.click()")
     browser.wait_for("document.querySelector('.fault, .toast-body')")
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1280, "light")])
+def test_train_fits_and_is_silent(browser: Browser, address: str, width: int, scheme: str) -> None:
+    browser.complaints.clear()
+    browser.requested.clear()
+    browser.open(f"{address}train", width, scheme)
+    browser.wait_for("document.querySelectorAll('#charts svg').length >= 3")
+    browser.wait_for("document.querySelector('#fixed p') && document.querySelector('[data-name]')")
+    choose(browser, "Run", "runs/demo")  # the cascade has no samples yet
+    browser.wait_for("document.querySelector('#fixed img')")
+    assert browser.value("document.documentElement.scrollWidth") <= width
+    assert browser.value(BEYOND.replace("body *", "body *:not(.wide *)")) == []
+    require_quiet(browser, address)
+    browser.picture(ARTEFACTS / f"studio-train-{width}-{scheme}.png")
+
+
+def test_arrow_keys_read_a_chart(browser: Browser, address: str) -> None:
+    browser.open(f"{address}train", 1280)
+    browser.wait_for("document.querySelectorAll('#charts svg').length >= 3")
+    browser.value("document.querySelector('#charts svg').focus()")
+    browser.ask("Input.dispatchKeyEvent", type="keyDown", key="Home")
+    browser.wait_for("document.querySelector('#charts h4').innerText.endsWith('at step 25')")
+
+
+def test_a_run_is_planned_started_watched_and_stopped(browser: Browser, address: str, folder: Path) -> None:
+    browser.open(f"{address}train", 1280)
+    browser.wait_for("document.querySelector('[data-name=\"training.steps\"]')")
+    browser.value(f"{button('Start')}.click()")
+    browser.wait_for("document.querySelector('#started .fault')")
+    browser.value(
+        "document.querySelector('input[type=checkbox][name^=Tiny], label input[type=checkbox]').click()"
+    )
+    browser.wait_for("document.querySelector('[data-name=\"training.batch.global-batch\"]').value < 5")
+    browser.value("document.querySelector('[data-name=\"training.steps\"]').value = '-1'")
+    browser.value(f"{button('Show the plan')}.click()")
+    browser.wait_for("document.querySelector('#plan .fault, form :invalid')")
+    browser.value("document.querySelector('[data-name=\"training.steps\"]').value = '100000'")
+    browser.value("document.querySelector('textarea, input[maxlength=\"100\"]').focus()")
+    browser.ask("Input.insertText", text="from-the-page")
+    browser.value(f"{button('Show the plan')}.click()")
+    browser.wait_for("document.querySelector('#plan .plan')", 120)
+    assert "--training.steps=100000" in browser.value("document.querySelector('#plan code').innerText")
+    browser.value(f"{button('Start')}.click()")
+    browser.wait_for("document.querySelector('#started .note')")
+    run = folder / "runs" / "from-the-page"
+    browser.wait_for(
+        "document.querySelector('#runs').innerText.match(/from-the-page.*training.*of 100,000/)", 180
+    )
+    browser.picture(ARTEFACTS / "studio-training.png")
+    choose(browser, "Run that trains", "runs/from-the-page")
+    browser.value(f"{button('Save and stop')}.click()")
+    browser.wait_for("document.querySelector('#runs').innerText.match(/from-the-page.*stopped/)", 120)
+    assert list((run / "checkpoints").glob("*.safetensors"))
+    assert not (run / "training.lock").exists()
+
+
+@pytest.mark.parametrize(
+    ("page", "ready"), [("data", "#clips img"), ("evaluate", "#results table, #results p")]
+)
+@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1280, "light")])
+def test_data_and_evaluate_fit_and_are_silent(
+    browser: Browser, address: str, page: str, ready: str, width: int, scheme: str
+) -> None:
+    browser.complaints.clear()
+    browser.requested.clear()
+    browser.open(f"{address}{page}", width, scheme)
+    browser.wait_for(f"document.querySelector('{ready}')")
+    browser.wait_for("!document.querySelector('.generating, .progress-text')")
+    assert browser.value("document.documentElement.scrollWidth") <= width
+    assert browser.value(BEYOND.replace("body *", "body *:not(.wide *)")) == []
+    require_quiet(browser, address)
+    browser.picture(ARTEFACTS / f"studio-{page}-{width}-{scheme}.png")
+
+
+def test_clips_of_data_are_leafed_through(browser: Browser, address: str) -> None:
+    browser.open(f"{address}data", 1280)
+    browser.wait_for(f"{CLIPS}.length === 12 && {CLIPS}[0].alt.startsWith('0:')")
+    browser.value(f"{button('Next page')}.click()")
+    browser.wait_for(f"{CLIPS}.length === 12 && {CLIPS}[0].alt.startsWith('12:')")
+    browser.value(f"{button('Look for problems')}.click()")
+    browser.wait_for("document.querySelector('#problems p')")
+
+
+def test_a_model_is_measured_and_stands_beside_published_numbers(browser: Browser, address: str) -> None:
+    browser.open(f"{address}evaluate", 1280)
+    browser.wait_for("document.querySelector('#results p')")
+    choose(browser, "Model", "runs/demo")
+    choose(browser, "Protocol", "is-k600")
+    browser.wait_for(
+        "document.querySelector('#results').innerText.includes('BigGAN') || "
+        "document.querySelectorAll('#results tbody tr').length > 5"
+    )
+    choose(browser, "Protocol", "pixel-statistics")
+    browser.value(f"{button('Measure')}.click()")
+    browser.wait_for("document.querySelector('#started .note')")
+    browser.wait_for("document.querySelector('#results').innerText.includes('Results of runs/demo')", 180)
+    browser.picture(ARTEFACTS / "studio-measured.png")

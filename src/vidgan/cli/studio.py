@@ -23,6 +23,8 @@ class Options(Code, Device):
     """runs, saved models, folders of them, or hf:owner/name (runs and zoo, where they are)"""
     data: tuple[str, ...] = ()
     """prepared datasets, or folders of them"""
+    weights: tuple[Path, ...] = ()
+    """files of networks' weights to measure with"""
     out: Path = Path("runs")
     """folder for runs that are started from the page"""
     port: int = 7860
@@ -40,6 +42,6 @@ def run(args: list[str]) -> int:
     access.check()
     output_folder(options.out)
     places = options.runs or tuple(name for name in ("runs", "zoo") if Path(name).is_dir())
-    served = Served(places, options.data, options.out, options.device, options.code or None)
+    served = Served(places, options.data, options.out, options.device, options.code or None, options.weights)
     serve(served, access)
     return 0

@@ -6,18 +6,25 @@ import signal
 import socket
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from vidgan.errors import UserError
 from vidgan.names import tell
-from vidgan.studio import explore
+from vidgan.studio import data, evaluate, explore, train
 from vidgan.studio.access import LARGEST_UPLOAD, Access, Guard
+from vidgan.studio.jobs import Jobs
 from vidgan.studio.served import Served
 
-Page = Callable[[Served], None]
-PAGES: Final[Mapping[str, tuple[str, Page]]] = {"": ("Explore", explore.page)}
+Page = Callable[[Served, Jobs], None]
+PAGES: Final[Mapping[str, tuple[str, Page]]] = {
+    "": ("Explore", explore.page),
+    "train": ("Train", train.page),
+    "data": ("Data", data.page),
+    "evaluate": ("Evaluate", evaluate.page),
+}
 """by their addresses"""
 AT_ONCE: Final = 8
 """answers of one kind that are made at once; others wait"""
@@ -53,13 +60,14 @@ def serve(served: Served, access: Access) -> None:
         UserError: if others could get in without a token, the port is taken, or Gradio is missing.
     """
     access.check()
-    with tempfile.TemporaryDirectory(prefix="vidgan-studio-") as folder:
+    folders = [tempfile.TemporaryDirectory(prefix=f"vidgan-studio-{use}-") for use in ("uploads", "jobs")]
+    with folders[0] as folder, folders[1] as said:
         os.environ.update(QUIET)
         os.environ["GRADIO_TEMP_DIR"] = folder
         try:
             import uvicorn
 
-            app = application(served, access, Path(folder))
+            app = application(served, access, Jobs(Path(said)), Path(folder))
         except ImportError as error:
             raise UserError(f"the studio needs Gradio: pip install 'vidgan[studio]' ({error})") from None
         with listening(access) as place:
@@ -83,7 +91,7 @@ def listening(access: Access) -> socket.socket:
         ) from None
 
 
-def application(served: Served, access: Access, uploads: Path) -> Guard:
+def application(served: Served, access: Access, jobs: Jobs, uploads: Path) -> Guard:
     """The ASGI application.
 
     Args:
@@ -94,9 +102,11 @@ def application(served: Served, access: Access, uploads: Path) -> Guard:
 
     app = fastapi.FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     theme = gradio.themes.Default(font=list(FONT), font_mono=list(MONO)).set(**READABLE)
+    home = blocks_of(served, jobs)
+    warnings.filterwarnings("ignore", "SSR mode")  # which is off
     gradio.mount_gradio_app(
         app,
-        blocks_of(served),
+        home,
         "/",
         footer_links=[],
         allowed_paths=[],
@@ -107,12 +117,12 @@ def application(served: Served, access: Access, uploads: Path) -> Guard:
         mcp_server=False,
         enable_monitoring=False,
         theme=theme,
-        css_paths=Path(__file__).with_name("style.css"),
+        css=css(),
     )
     return Guard(app, access, tuple(f"/{address}".rstrip("/") for address in PAGES), uploads)
 
 
-def blocks_of(served: Served) -> Any:
+def blocks_of(served: Served, jobs: Jobs) -> Any:
     """Gradio's description of all pages."""
     import gradio
 
@@ -120,9 +130,19 @@ def blocks_of(served: Served) -> Any:
     with gradio.Blocks(
         title="vidgan studio", analytics_enabled=False, delete_cache=(hourly, hourly), fill_width=True
     ) as blocks:
-        PAGES[""][1](served)
+        gradio.Navbar(main_page_name=PAGES[""][0])
+        PAGES[""][1](served, jobs)
     for address, (name, build) in PAGES.items():
         if address:
             with blocks.route(name, address):
-                build(served)
+                gradio.Navbar(main_page_name=PAGES[""][0])
+                build(served, jobs)
     return blocks.queue(default_concurrency_limit=AT_ONCE, max_size=64, api_open=False)
+
+
+def css() -> str:
+    """The style sheet: that of charts is the report's."""
+    from vidgan.report.page import environment
+
+    charts = environment().get_template("chart.css").render()
+    return charts + Path(__file__).with_name("style.css").read_text(encoding="utf-8")

@@ -30,13 +30,13 @@ class Shown(NamedTuple):
     pinned: bool = False
 
 
-def grid_of(shown: Iterable[Shown], still: bool = False) -> str:
+def grid_of(shown: Iterable[Shown], still: bool = False) -> Markup:
     """A list of clips as HTML; ``still`` shows frames side by side instead of moving ones."""
     items = Markup("").join(_item(each, still) for each in shown)
     return Markup('<ul class="clips{}">{}</ul>').format(Markup(" still") if still else "", items)
 
 
-def message(text: str, kind: str = "missing") -> str:
+def message(text: str, kind: str = "missing") -> Markup:
     """A line that is read out when it appears."""
     return Markup('<p class="{}" role="status">{}</p>').format(kind, text)
 

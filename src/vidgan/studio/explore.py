@@ -20,6 +20,7 @@ from vidgan.sample.sampler import End
 from vidgan.sample.video_io import to_bytes
 from vidgan.studio.access import LARGEST_UPLOAD
 from vidgan.studio.clips import Shown, beside, grid_of, message
+from vidgan.studio.jobs import Jobs
 from vidgan.studio.served import Served, chosen
 from vidgan.studio.telling import told
 from vidgan.studio.values import number_in, one_of, whole_in
@@ -252,7 +253,7 @@ element.addEventListener("click", (event) => {
 """tells the number of the clip whose button is pressed"""
 
 
-def page(served: Served) -> None:
+def page(served: Served, jobs: Jobs) -> None:
     """Build the page."""
     import gradio as gr
 

@@ -33,6 +33,7 @@ class Served:
         data: prepared datasets, or folders of such.
         out: folder for runs that are started from the page; None: none can be.
         device: where models are computed.
+        weights: files of networks to measure with.
     """
 
     def __init__(
@@ -42,9 +43,14 @@ class Served:
         out: Path | None = None,
         device: str | None = None,
         code: Files = None,
+        weights: Sequence[Path] = (),
     ) -> None:
         self.places = {place: fetch(place) if is_on_hub(place) else Path(place) for place in places}
         self.data, self.out, self.device, self.code = tuple(data), out, device, code
+        self.weights = {path.name: path for path in weights}
+        for path in weights:
+            if not path.is_file():
+                raise UserError(f"there is no file {path}")
         for name in (*places, *data):
             path = self.places.get(name, Path(name))
             if not path.is_dir():
