@@ -8,6 +8,8 @@ import torch
 
 import catalog
 from commands import require_one_line, vidgan
+from kernel_process import Kernels
+from kernel_process import count as count_kernels
 from vidgan.models.cascade import below_of
 from vidgan.models.costs import networks
 from vidgan.models.discriminator import BodySpec, DiscriminatorSpec
@@ -132,3 +134,30 @@ def test_the_command_prints_them(capsys: Capture) -> None:
     assert answer.out.strip() == layers(preset("demo")).strip()
     assert answer.out.count("**all**") == 3
     require_one_line(vidgan(capsys, "presets", "demo", "--costs", "--json"), "--costs", "exclude")
+
+
+@pytest.mark.slow
+def test_kernels_of_a_step_are_as_many_as_the_page_says() -> None:
+    """Of one preset; and each of five is at two thirds of what 66b4565 started, at most."""
+    table = tables(PAGE.read_text())["python benchmarks/count_kernels.py ../before"]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
+    counts = {name: [int(cell.replace(",", "")) for cell in (before, now)] for name, before, now, *_ in rows}
+    assert counts["`guide-k400-12x64`"][1] == count_kernels("guide-k400-12x64", 1, 2, False)
+    assert sum(now <= before * 2 / 3 for before, now in counts.values()) >= 5
+
+
+def test_kernels_are_counted_as_cuda_starts_them() -> None:
+    """Views start none, an operator one, a list of small tensors one for 110 of them, of large ones more."""
+    x, many = torch.ones(4, 4, device="meta"), [torch.ones(3, device="meta") for _ in range(111)]
+    large = [torch.ones(2**25, device="meta")]
+    with Kernels() as kernels:
+        x.t()[1:].reshape(-1)
+        assert kernels.count == 1  # the copy
+        x.add(x).relu_()
+        assert kernels.count == 3
+        torch._foreach_mul_(many, 2.0)
+        assert kernels.count == 5
+        torch._foreach_add(large, large)  # 512 blocks
+        assert kernels.count == 7
+        torch.ones(2).add(1)  # on the CPU
+    assert kernels.count == 7

@@ -381,3 +381,20 @@ def test_a_norm_in_large_kernels_sums_in_float32(monkeypatch: pytest.MonkeyPatch
     exact = x.double()
     torch.testing.assert_close(mean.double(), exact.mean((0, 3, 4)), rtol=1e-5, atol=0)
     torch.testing.assert_close(variance.double(), exact.var((0, 3, 4), correction=0), rtol=1e-3, atol=1e-4)
+
+
+def test_scale_and_shift_in_large_kernels_round_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In bfloat16, by numbers that stay float32: values and gradients of those rounded at the end."""
+    monkeypatch.setattr(norm, "_in_blocks", lambda x: False)
+    x = video().bfloat16().requires_grad_()
+    scale, shift = (random(B, T, C, seed=s).float().requires_grad_() for s in (1, 2))
+    above = random(B, T, C, H, W, seed=3).bfloat16()
+    y = scale_shift_relu(x, scale, shift)
+    assert y.dtype == torch.bfloat16
+    wide = [leaf.detach().double().requires_grad_() for leaf in (x, scale, shift)]
+    expected = torch.relu(wide[0] * wide[1][..., None, None] + wide[2][..., None, None])
+    torch.testing.assert_close(y.double(), expected, rtol=2**-8, atol=1e-6)
+    ours = torch.autograd.grad(y, (x, scale, shift), above)
+    theirs = torch.autograd.grad(expected, wide, above.double())
+    for first, second in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(first.double(), second, rtol=2**-7, atol=0.05)

@@ -80,8 +80,8 @@ class _Singular(NamedTuple):
     sigma: Tensor
     left: Tensor
     """u / sigma"""
-    of: tuple[object, ...] | None = None
-    """which weight and vectors it is of; None: nobody knows"""
+    of: tuple[int, ...] = ()
+    """which weight and vectors it is of; none: nobody knows"""
 
 
 class WeightLayer(nn.Module, ABC):
@@ -126,19 +126,18 @@ class WeightLayer(nn.Module, ABC):
 
     def remember(self, sigma: Tensor, left: Tensor) -> None:
         """Take these as :meth:`sigma` and u / sigma of the weight and the vectors as they are now."""
-        state = self._state()
-        self._known = None if state is None else _Singular(sigma, left, state)
+        if not torch.is_inference_mode_enabled():  # where changes leave no trace
+            self._known = _Singular(sigma, left, self._state())
 
     def forget(self) -> None:
         """Compute :meth:`sigma` anew wherever it is needed."""
         self._known = None
 
-    def _state(self) -> tuple[object, ...] | None:
-        """Another one wherever the weight or a vector is changed or replaced; None where that cannot be told."""
-        tensors = (self.weight, self.get_buffer("u"), self.get_buffer("v"))
-        if not isinstance(self.weight, nn.Parameter) or any(tensor.is_inference() for tensor in tensors):
-            return None
-        return tuple((x._version, x.data_ptr(), x.dtype, x.device) for x in tensors)
+    def _state(self) -> tuple[int, ...]:
+        """Another one wherever the weight or a vector is changed in place or replaced."""
+        weight, u, v = self.weight, self.get_buffer("u"), self.get_buffer("v")
+        places = weight.data_ptr(), u.data_ptr(), v.data_ptr()
+        return (*places, weight._version, u._version, v._version)
 
     def effective_weight(self, dtype: torch.dtype, fold: Callable[[Tensor], Tensor] | None = None) -> Tensor:
         """The weight to compute with: W / sigma(W) (Miyato et al. 2018, Eq. 8), or W, cast to ``dtype``.

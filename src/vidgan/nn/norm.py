@@ -53,6 +53,13 @@ def _blocks(*tensors: Tensor) -> Iterable[tuple[Tensor, ...]]:
     return zip(*(tensor.split(frames) for tensor in tensors), strict=True)
 
 
+def _scaled_and_shifted(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """x * scale + shift of ``x`` (B T C H W) in its dtype, by numbers (B T C 1 1) that may be wider."""
+    if torch.compiler.is_compiling() or torch.compiler.is_exporting():
+        return torch.addcmul(shift, x, scale).to(x.dtype)
+    return torch.addcmul(shift, x, scale, out=torch.empty_like(x))
+
+
 class _ScaleShiftReLU(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
@@ -61,7 +68,7 @@ class _ScaleShiftReLU(torch.autograd.Function):
             for to, cells, own_scale, own_shift in _blocks(*map(_cells, (y, x, scale, shift))):
                 torch.addcmul(own_shift, cells, own_scale, out=to).relu_()
         else:
-            y = torch.addcmul(shift, x, scale).relu_()
+            y = _scaled_and_shifted(x, scale, shift).relu_()
         ctx.save_for_backward(x, scale, y)
         return y
 
@@ -73,7 +80,7 @@ class _ScaleShiftReLU(torch.autograd.Function):
             gradient = torch.ops.aten.threshold_backward(gradients[0], y, 0)
             grad_scale = (gradient * x).sum((3, 4), keepdim=True, dtype=wide).to(scale.dtype)
             grad_shift = gradient.sum((3, 4), keepdim=True, dtype=wide).to(scale.dtype)
-            return gradient * scale, grad_scale, grad_shift
+            return gradient.mul_(scale), grad_scale, grad_shift
         gradient = _empty(x)
         sums = []
         for to, above, cells, own_scale, made in _blocks(*map(_cells, (gradient, gradients[0], x, scale, y))):
@@ -91,10 +98,11 @@ def scale_shift_relu(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
 
     Args:
         x: video (B T C H W).
-        scale: (B T C); computed in float32, cast here to the dtype of ``x``.
+        scale: (B T C); computed in float32, and used so where the kernel casts by itself, else in the dtype of ``x``.
         shift: (B T C).
     """
-    scale, shift = (s.to(x.dtype)[..., None, None] for s in (scale, shift))
+    kind = x.dtype if _in_blocks(x) else torch.promote_types(x.dtype, torch.float32)
+    scale, shift = (s.to(kind)[..., None, None] for s in (scale, shift))
     y: Tensor = _ScaleShiftReLU.apply(x, scale, shift)
     return y
 
@@ -160,8 +168,7 @@ class _MomentsAtOnce(torch.autograd.Function):
         share = mean.numel() / x.numel()
         slope = gradients[1] * (2 * share)
         offset = torch.addcmul(gradients[0] * share, slope, mean, value=-1)
-        slope, offset = (part.to(x.dtype)[..., None, None] for part in (slope, offset))
-        return torch.addcmul(offset, x, slope), None
+        return _scaled_and_shifted(x, slope[..., None, None], offset[..., None, None]), None
 
 
 class Clock(NamedTuple):
