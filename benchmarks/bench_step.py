@@ -4,6 +4,7 @@ Run it with another preset at full width on a GPU: ``--preset dvd-gan-k600-12x64
 """
 
 import statistics
+from functools import partial
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -19,10 +20,11 @@ from interleaved import (
     show_machine,
     timed,
 )
-from training import Trainee, with_batch, with_checkpointing
+from training import Trainee, with_batch, with_checkpointing, with_width
 from vidgan.presets import preset
 from vidgan.run.experiment import Experiment
 from vidgan.seeds import stream
+from vidgan.train import compiled
 
 
 class StepSettings(Settings):
@@ -31,6 +33,8 @@ class StepSettings(Settings):
     preset: str
     level: int
     batch: int
+    width: int | None
+    compute: str
 
 
 def step_flops(experiment: Experiment, index: int) -> int:
@@ -58,12 +62,19 @@ def main(settings: StepSettings) -> None:
     device = settings.device
     show_machine(device)
     experiment = with_batch(preset(settings.preset), settings.batch)
+    if settings.width is not None:
+        experiment = with_width(experiment, settings.width)
     index = settings.level - 1
     dtype = torch.bfloat16 if experiment.training.bf16 else torch.float32
     kind = str(dtype).removeprefix("torch.")
     size = 8192 if device.type == "cuda" else 1024
     flops = {"matmul": 2 * size**3, "step": step_flops(experiment, index)}
-    trainee = Trainee(experiment, index, device)
+    if settings.compute == "graphed":
+        compiled.torch.compile = partial(torch.compile, mode="reduce-overhead")
+    compiles = settings.compute != "plain"
+    trainee = Trainee(
+        experiment.replace(training=experiment.training.replace(compile=compiles)), index, device
+    )
     cases = [
         Case("matmul", matmul(size, dtype, device)),
         Case("step", timed(trainee.step, device)),
@@ -76,7 +87,8 @@ def main(settings: StepSettings) -> None:
     rate = flops["matmul"] / statistics.median(product.seconds) / 1e12
     counted = "all that is on the GPU" if device.type == "cuda" else "what the step makes, without weights"
     print(
-        f"\na training step of {settings.preset}, level {settings.level}, {settings.batch} clips, {kind} "
+        f"\na training step of {settings.preset}, level {settings.level}, {settings.batch} clips, {kind}, "
+        f"{settings.compute} "
         f"(medians and least-most of {settings.rounds} rounds)\n"
         f"  time         {1000 * median:.1f} ms\n"
         f"  speed        {settings.batch / median:.2f} clips/s ({min(rates):.2f}-{max(rates):.2f})\n"
@@ -92,4 +104,11 @@ if __name__ == "__main__":
     parser.add_argument("--preset", default="demo", help="which experiment (demo)")
     parser.add_argument("--level", type=int, default=1, help="which level of a cascade, from 1 (1)")
     parser.add_argument("--batch", type=int, default=16, help="clips per update and pass (16)")
+    parser.add_argument("--width", type=int, help="another width of all networks than the preset's")
+    parser.add_argument(
+        "--compute",
+        choices=("plain", "compiled", "graphed"),
+        default="plain",
+        help="as it is, by torch.compile, or by it with CUDA graphs",
+    )
     main(parser.parse_args(namespace=StepSettings()))

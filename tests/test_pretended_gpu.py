@@ -12,6 +12,7 @@ from vidgan.models.cascade import FrozenLevel, below_of, by_label, sample_levels
 from vidgan.nn.norm import RecordedStatistics, StandingStatistics
 from vidgan.run.experiment import Experiment
 from vidgan.run.transfer import ALIGNMENT, pack, sent, unpack
+from vidgan.train.kernels import training_kernels
 from vidgan.train.monitor import Monitor
 from vidgan.train.plan import made_up_clips
 from vidgan.train.state import TrainState
@@ -131,3 +132,21 @@ def test_no_step_waits_or_mixes(experiment: Experiment, index: int) -> None:
         training_step(state, [real_input(state, batch)], Monitor())
     # Clips and labels once; for each of both updates what is drawn, and what is drawn for the levels below.
     assert gpu.sent == 2 + 2 + (2 if levels else 0)
+
+
+def test_a_step_says_how_float32_is_multiplied_and_leaves_no_trace() -> None:
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+
+    def state() -> tuple[object, ...]:
+        return cudnn.conv.fp32_precision, matmul.fp32_precision, cudnn.benchmark
+
+    @training_kernels()
+    def step() -> None:
+        told.append(state())
+        raise RuntimeError("in the middle")
+
+    before, told = state(), []
+    with pytest.raises(RuntimeError, match="in the middle"):
+        step()
+    assert told == [("tf32", "ieee", True)]
+    assert state() == before

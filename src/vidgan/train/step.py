@@ -23,6 +23,7 @@ from vidgan.run.experiment import Experiment, TrainingSpec, evenly
 from vidgan.run.transfer import sent
 from vidgan.sample.sampler import at_once, parts_of
 from vidgan.seeds import stream
+from vidgan.train.kernels import training_kernels
 from vidgan.train.monitor import Monitor
 from vidgan.train.state import BelowSource, TrainState
 
@@ -45,6 +46,7 @@ class MicroBatch(NamedTuple):
     fake_draws: Draws
 
 
+@training_kernels()
 def training_step(
     state: TrainState, reals: Iterable[DiscriminatorInput], monitor: Monitor | None = None
 ) -> Scalars:
