@@ -11,7 +11,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Final, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -30,58 +29,10 @@ from vidgan.nn.convolution import (
     pair_mean,
     upsampling_kernel,
 )
+from vidgan.nn.spectral import Normalised, Singular, to_unit_length
 from vidgan.nn.winograd import POOLED, SAME, UPSAMPLED, Resizing, winograd, winograd_kernel, winograd_pays
 from vidgan.shapes import from_clip, to_clip
 from vidgan.spec import Spec, require
-
-EPSILON: Final = 1e-12
-
-
-class _Normalised(torch.autograd.Function):
-    """W / sigma in ``dtype``, with its gradient in one piece.
-
-    Plain autograd's dozen of small steps show in a small model's time, and a weight that is written twice, before it is
-    cast and after, in a wide one's.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any, weight: Tensor, sigma: Tensor, left: Tensor, v: Tensor, dtype: torch.dtype
-    ) -> Tensor:
-        ctx.save_for_backward(weight, sigma, left, v)
-        # In one pass, which a compiled graph finds by itself.
-        if torch.compiler.is_compiling() or torch.compiler.is_exporting():
-            return (weight / sigma).to(dtype)
-        if weight.device.type == "cpu" and dtype == weight.dtype:
-            return weight / sigma
-        # A GPU's convolutions want the order of their frames; a CPU's kernels are put in order where they are used.
-        frames = weight.dim() == 4 and weight.device.type != "cpu"
-        order = torch.channels_last if frames else torch.contiguous_format
-        return torch.div(weight, sigma, out=torch.empty_like(weight, dtype=dtype, memory_format=order))
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None, None]:
-        # Miyato et al. 2018, Eq. 10: (G - <G, W / sigma> u v^T) / sigma.
-        weight, sigma, left, v = ctx.saved_tensors  # left is u / sigma
-        gradient = gradients[0].to(weight.dtype, memory_format=torch.contiguous_format).flatten(1)
-        along = left * torch.dot(gradient.flatten(), weight.flatten())
-        return (
-            torch.addcmul(gradient, along[:, None], v, value=-1).div_(sigma).view(weight.shape),
-            None,
-            None,
-            None,
-            None,
-        )
-
-
-class _Singular(NamedTuple):
-    """What a power iteration ends in."""
-
-    sigma: Tensor
-    left: Tensor
-    """u / sigma"""
-    of: tuple[int, ...] = ()
-    """which weight and vectors it is of; none: nobody knows"""
 
 
 class WeightLayer(nn.Module, ABC):
@@ -101,7 +52,7 @@ class WeightLayer(nn.Module, ABC):
         self.spectral = spectral
         self._held: dict[tuple[torch.dtype, Callable[[Tensor], Tensor] | None], Tensor] | None = None
         self._held_biases: dict[torch.dtype, Tensor] = {}
-        self._known: _Singular | None = None
+        self._known: Singular | None = None
         if spectral:
             rest = self.weight[0].numel()
             self.register_buffer("u", torch.full((shape[0],), shape[0] ** -0.5))
@@ -116,18 +67,18 @@ class WeightLayer(nn.Module, ABC):
         """
         return self._singular().sigma
 
-    def _singular(self) -> _Singular:
+    def _singular(self) -> Singular:
         known = None if torch.compiler.is_compiling() or torch.compiler.is_exporting() else self._known
         if known is not None and known.of == self._state():
             return known
         weight, v = self.weight.detach().flatten(1), self.get_buffer("v")
         sigma = torch.linalg.vector_norm(torch.mv(weight, v))
-        return _Singular(sigma, self.get_buffer("u") / sigma)
+        return Singular(sigma, self.get_buffer("u") / sigma)
 
     def remember(self, sigma: Tensor, left: Tensor) -> None:
         """Take these as :meth:`sigma` and u / sigma of the weight and the vectors as they are now."""
         if not torch.is_inference_mode_enabled():  # where changes leave no trace
-            self._known = _Singular(sigma, left, self._state())
+            self._known = Singular(sigma, left, self._state())
 
     def forget(self) -> None:
         """Compute :meth:`sigma` anew wherever it is needed."""
@@ -158,7 +109,7 @@ class WeightLayer(nn.Module, ABC):
         if self.spectral:
             wide = dtype if fold is None else weight.dtype
             singular = self._singular()
-            weight = _Normalised.apply(weight, singular.sigma, singular.left, self.get_buffer("v"), wide)
+            weight = Normalised.apply(weight, singular.sigma, singular.left, self.get_buffer("v"), wide)
         return (weight if fold is None else fold(weight)).to(dtype)
 
     def _needs_gradient(self) -> bool:
@@ -382,20 +333,13 @@ def power_iterate(module: nn.Module, iterations: int = 1, *, remember: bool = Fa
     for _ in range(iterations):
         for matrix, u, v in zip(matrices, left, right, strict=True):
             torch.mv(matrix.t(), u, out=v)
-        _to_unit_length(right)
+        to_unit_length(right)
         for matrix, u, v in zip(matrices, left, right, strict=True):
             torch.mv(matrix, v, out=u)
-        sigmas = _to_unit_length(left)
+        sigmas = to_unit_length(left)
     if remember:
         for layer, sigma, scaled in zip(layers, sigmas, torch._foreach_div(left, sigmas), strict=True):
             layer.remember(sigma, scaled)
-
-
-def _to_unit_length(vectors: list[Tensor]) -> list[Tensor]:
-    """All of them in a few kernels; the lengths that they had."""
-    lengths: list[Tensor] = list(torch._foreach_norm(vectors))
-    torch._foreach_div_(vectors, torch._foreach_clamp_min(lengths, EPSILON))
-    return lengths
 
 
 # Our choice: enough for u and v to fit a fresh weight, so that sigma is right from the first step.
