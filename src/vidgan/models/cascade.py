@@ -163,7 +163,12 @@ def sample_window(
 
 @torch.no_grad()
 def sample_alone(
-    levels: Sequence[FrozenLevel], noise: Noise, embed: Embed, start: Tensor, frames: int
+    levels: Sequence[FrozenLevel],
+    noise: Noise,
+    embed: Embed,
+    start: Tensor,
+    frames: int,
+    dtype: torch.dtype | None = None,
 ) -> Tensor:
     """A window of ``frames`` frames (B T 3 H W) that the top level makes as in training: of its input window alone.
 
@@ -175,9 +180,9 @@ def sample_alone(
         start: first frame of the window, counted in those of the level below, per clip (B,).
     """
     *below, level = levels
-    given = sample_window(below, noise, embed, start, frames // factor_of(levels))
+    given = sample_window(below, noise, embed, start, frames // factor_of(levels), dtype)
     z = noise(len(below), level.spec.generator.latent)
-    return generate(level, z, embed(level.generator), from_below(given), Clock(), frames)
+    return generate(level, z, embed(level.generator), from_below(given), Clock(), frames, dtype)
 
 
 def factor_of(levels: Sequence[FrozenLevel]) -> int:

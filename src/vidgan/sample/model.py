@@ -52,6 +52,10 @@ class Model:
             not standing ones; then a clip depends on what is made beside it (Clark et al. 2019, C: early variants
             "required batch statistics in order to produce good samples").
         origin: what it was trained on and how it was measured, for its card.
+
+    Attributes:
+        dtype: what networks compute in, as they did in training unless it is set: None is the dtype of their weights,
+            float32. Videos are float32.
     """
 
     def __init__(
@@ -70,11 +74,12 @@ class Model:
         self.experiment, self.generators = experiment, tuple(generators)
         self.class_names, self.step, self.label_counts = tuple(class_names), step, tuple(label_counts)
         self.data, self.statistics = data and data.of_classes(self._known), statistics or StatisticsStore()
-        self._samplers: dict[tuple[int, StandingStatisticsSpec, int | None], Sampler] = {}
+        self.dtype = experiment.training.dtype
+        self._samplers: dict[tuple[int, StandingStatisticsSpec, int | None, torch.dtype | None], Sampler] = {}
 
     def with_batch_statistics(self) -> "Model":
         """The same model whose top level takes the statistics of the clips that are made together."""
-        return Model(
+        model = Model(
             self.experiment,
             self.generators,
             self.class_names,
@@ -85,6 +90,8 @@ class Model:
             of_batch=True,
             origin=self.origin,
         )
+        model.dtype = self.dtype
+        return model
 
     @property
     def device(self) -> torch.device:
@@ -309,7 +316,7 @@ class Model:
         spec = (statistics or experiment.training.standing_statistics).at(truncation.deviation)
         if window is not None:
             window = window_frames(experiment, window)
-        key = (experiment.levels[-1].frames, spec, window)
+        key = (experiment.levels[-1].frames, spec, window, self.dtype)
         if key not in self._samplers:
             kept = (self.label_counts, self.data, self.statistics, chunk, spec)
             if self.of_batch:  # levels below are fed with standing statistics in training too
@@ -321,7 +328,7 @@ class Model:
                 levels = window_levels(
                     experiment, self.generators, self.label_counts, self.statistics, window, spec
                 )
-            self._samplers[key] = Sampler(levels, at_once(experiment, self.experiment), window)
+            self._samplers[key] = Sampler(levels, at_once(experiment, self.experiment), window, self.dtype)
         return self._samplers[key]
 
     def class_numbers(self, classes: Classes = None) -> list[int]:

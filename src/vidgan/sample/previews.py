@@ -70,7 +70,7 @@ def write_previews(
         levels.append(FrozenLevel(experiment.levels[place], generator, standing))
     if not replicas.is_rank_zero:
         return
-    sampler = Sampler(levels, at_once(experiment))
+    sampler = Sampler(levels, at_once(experiment), dtype=experiment.training.dtype)
     clips = range(COLUMNS * ROWS)
     seed = derive(experiment.training.seed, "previews")
     given = experiment.levels[index].context_frames

@@ -94,10 +94,17 @@ class Sampler:
     Args:
         window: frames of :meth:`sample`'s videos, where they are windows at random places that the top level makes as
             in training; None: whole videos. Its statistics are then those of windows (:mod:`vidgan.sample.windows`).
+        dtype: what networks compute in; None: the dtype of their weights. Videos stay wide.
     """
 
-    def __init__(self, levels: Sequence[FrozenLevel], at_once: int, window: int | None = None) -> None:
-        self.levels, self.at_once, self.window = tuple(levels), at_once, window
+    def __init__(
+        self,
+        levels: Sequence[FrozenLevel],
+        at_once: int,
+        window: int | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        self.levels, self.at_once, self.window, self.dtype = tuple(levels), at_once, window, dtype
         self.device = device_of(self.levels[0].generator)
 
     @property
@@ -114,11 +121,11 @@ class Sampler:
         for rows in parts_of(len(numbers), self.at_once):
             noise, embed = self._noise(seed, numbers[rows], truncation), self._embed(labels[rows])
             if self.window is None:
-                video = sample_window(self.levels, noise, embed, _starts(rows), self.frames)
+                video = sample_window(self.levels, noise, embed, _starts(rows), self.frames, self.dtype)
             else:
                 places = self.levels[-2].spec.frames - self.window // factor_of(self.levels) + 1
                 start = window_starts(seed, numbers[rows], places)
-                video = sample_alone(self.levels, noise, embed, start, self.window)
+                video = sample_alone(self.levels, noise, embed, start, self.window, self.dtype)
             parts.append(video.cpu())
         return torch.cat(parts)
 
@@ -140,7 +147,7 @@ class Sampler:
         for rows in parts_of(len(numbers), self.at_once):
             noise = self._noise(seed, numbers[rows], truncation)
             given = None if first is None else first[rows].to(self.device)
-            videos = sample_levels(self.levels, noise, self._embed(labels[rows]), given)
+            videos = sample_levels(self.levels, noise, self._embed(labels[rows]), given, self.dtype)
             parts.append([video.cpu() for video in videos])
         return [torch.cat(videos) for videos in zip(*parts, strict=True)]
 
@@ -156,7 +163,8 @@ class Sampler:
             UserError: if a level above the first cannot be made in chunks.
         """
         noise = self._noise(seed, [number], truncation)
-        return (part[0].cpu() for part in stream_chunks(self.levels, noise, self._embed([label]), frames))
+        parts = stream_chunks(self.levels, noise, self._embed([label]), frames, self.dtype)
+        return (part[0].cpu() for part in parts)
 
     @torch.no_grad()
     def interpolate(
@@ -185,7 +193,7 @@ class Sampler:
                 return interpolate(a, b, points)[rows]
 
             start = _starts(rows)
-            parts.append(sample_window(self.levels, noise, embed, start, self.frames).cpu())
+            parts.append(sample_window(self.levels, noise, embed, start, self.frames, self.dtype).cpu())
         return torch.cat(parts)
 
     def predict(
@@ -235,17 +243,23 @@ class Sampler:
         videos, fields = [], []
         for rows in parts_of(len(numbers), self.at_once):
             z = self._noise(seed, numbers[rows], truncation)(0, level.spec.generator.latent)
-            conditioning = level.generator.encode(given[rows].to(self.device))
+            conditioning = level.generator.encode(given[rows].to(self.device, self.dtype))
             embedded = self._embed(labels[rows])(level.generator)
             kernels: list[Tensor] = []
             video = level.generator.generate(
-                z, embedded, level.spec.frames, level.statistics, conditioning, kernels=kernels
+                z,
+                embedded,
+                level.spec.frames,
+                level.statistics,
+                conditioning,
+                dtype=self.dtype,
+                kernels=kernels,
             )
             videos.append(video.cpu())
             if kernels:
                 # Luc et al. 2020, 4.4. Our choice: the fields of all units; Figure 3 combines "the two lower levels",
                 # which are the finer ones, as a coarse field is refined "with the next lower level flow field".
-                fields_of_units = [expected_motion(of_unit) for of_unit in kernels]
+                fields_of_units = [expected_motion(of_unit.to(z.dtype)) for of_unit in kernels]
                 motion = refine(fields_of_units[-(motion_units or len(kernels)) :])
                 fields.append(upsample(motion, video.shape[-2:]).cpu())
         return Futures(torch.cat(videos), torch.cat(fields) if fields else None)
