@@ -33,14 +33,16 @@ class Section(NamedTuple):
 
 def sections(device: str, tiny: bool) -> Iterator[Section]:
     """What the page has, in order."""
-    tests = ("tests/test_pretended_gpu.py",) if tiny else ("-m", "not slow")
+    tests = ("-m", "not slow", *(("tests/test_pretended_gpu.py",) if tiny else ()))
     yield Section(
         "Tests",
         ("-m", "pytest", "-q", "--no-header", *tests),
         "Commands and trainers compute where torch sees a GPU; references are on the CPU.",
     )
     size = (
-        ("--preset", "demo", "--batch", "2") if tiny else ("--preset", "dvd-gan-k600-12x64", "--batch", "32")
+        ("--preset", "demo", "--batch", "2", "--width", "2")
+        if tiny
+        else ("--preset", "dvd-gan-k600-12x64", "--batch", "32")
     )
     rounds = ("--rounds", "1") if tiny else ()
     for compute in ("plain", "compiled", "graphed"):
