@@ -175,6 +175,29 @@ def test_a_request_that_tells_no_length_ends_where_it_is_too_large(uploads: Path
     answer = asked(guard_of(uploads), "/gradio_api/queue/join", "POST", [b"a" * 2**19] * 4 + [b""])
     assert answer.read is not None
     assert len(answer.read) == 2**20
+    assert (answer.status, json.loads(answer.body)) == (413, {"detail": "that is too large: at most 1 MiB"})
+
+
+def part(name: str) -> bytes:
+    return (
+        f'--x\r\nContent-Disposition: form-data; name="files"; filename="{name}"\r\n\r\ncontent\r\n'.encode()
+    )
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a b.WEBM", "a.exe.png", "../../a.gif"])
+def test_videos_and_images_are_taken(uploads: Path, name: str) -> None:
+    answer = asked(guard_of(uploads), "/gradio_api/upload", "POST", part(name))
+    assert (answer.status, answer.read) == (200, part(name))
+
+
+@pytest.mark.parametrize(
+    "name", ["a.exe", "a.mp4.html", "a.svg", "a", ".mp4", "", "a.mp4\u0000.sh", "a.pt", "a.py", "a.pkl"]
+)
+def test_files_of_other_kinds_are_refused(uploads: Path, name: str) -> None:
+    for body in (part(name), [part("a.mp4"), part(name)], [part(name)[:70], part(name)[70:]]):
+        answer = asked(guard_of(uploads), "/gradio_api/upload", "POST", body)
+        assert answer.status == 415
+        assert "is no video or image" in json.loads(answer.body)["detail"]
 
 
 def test_uploads_stop_where_too_many_are_kept(uploads: Path, monkeypatch: pytest.MonkeyPatch) -> None:

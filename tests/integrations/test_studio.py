@@ -1,13 +1,10 @@
 """The studio in a headless Chromium: each page does its work, fits a phone, and loads nothing from elsewhere."""
 
-import os
-import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from studio_client import studio
 
 import runs
 import vidgan
@@ -44,17 +41,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def address(folder: Path) -> Iterator[str]:
     """Of a studio that runs in ``folder``."""
-    command = [sys.executable, "-m", "vidgan", "studio", "runs", "zoo", "--port", "0"]
-    environment = os.environ | {"PYTHONPATH": str(Path(vidgan.__file__).parents[1])}
-    with subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True) as studio:
-        try:
-            assert studio.stdout is not None
-            found = re.search(r"http://[\d.:]+/", studio.stdout.readline())
-            assert found is not None
-            yield found[0]
-        finally:
-            studio.terminate()
-            assert studio.wait(30) == 0
+    with studio(folder) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
@@ -114,9 +102,10 @@ def test_two_clips_are_pinned_and_what_lies_between_is_shown(browser: Browser, a
 
 def typed(browser: Browser, label: str, value: str) -> None:
     """Type into a field in place of what is there."""
-    browser.value(
-        f"((field) => {{ field.focus(); field.select(); }})(document.querySelector('input[aria-label='{label}']'))"
-    )
+    field = f"document.querySelector('input[aria-label=\"{label}\"]')"
+    browser.wait_for(field)
+    browser.value(f"{field}.focus()")
+    browser.value(f"{field}.select()")
     browser.ask("Input.insertText", text=value)
 
 
@@ -170,6 +159,7 @@ def test_arrow_keys_read_a_chart(browser: Browser, address: str) -> None:
     browser.wait_for("document.querySelector('#charts h4').innerText.endsWith('at step 25')")
 
 
+@pytest.mark.timeout(900)
 def test_a_run_is_planned_started_watched_and_stopped(browser: Browser, address: str, folder: Path) -> None:
     browser.open(f"{address}train", 1280)
     browser.wait_for("document.querySelector('[data-name=\"training.steps\"]')")
@@ -186,13 +176,13 @@ def test_a_run_is_planned_started_watched_and_stopped(browser: Browser, address:
     browser.value("document.querySelector('textarea, input[maxlength=\"100\"]').focus()")
     browser.ask("Input.insertText", text="from-the-page")
     browser.value(f"{button('Show the plan')}.click()")
-    browser.wait_for("document.querySelector('#plan .plan')", 120)
+    browser.wait_for("document.querySelector('#plan .plan')", 300)
     assert "--training.steps=100000" in browser.value("document.querySelector('#plan code').innerText")
     browser.value(f"{button('Start')}.click()")
     browser.wait_for("document.querySelector('#started .note')")
     run = folder / "runs" / "from-the-page"
     browser.wait_for(
-        "document.querySelector('#runs').innerText.match(/from-the-page.*training.*of 100,000/)", 180
+        "document.querySelector('#runs').innerText.match(/from-the-page.*training.*of 100,000/)", 300
     )
     browser.picture(ARTEFACTS / "studio-training.png")
     choose(browser, "Run that trains", "runs/from-the-page")
@@ -229,10 +219,14 @@ def test_clips_of_data_are_leafed_through(browser: Browser, address: str) -> Non
     browser.wait_for("document.querySelector('#problems p')")
 
 
+@pytest.mark.timeout(900)
 def test_a_model_is_measured_and_stands_beside_published_numbers(browser: Browser, address: str) -> None:
     browser.open(f"{address}evaluate", 1280)
     browser.wait_for("document.querySelector('#results p')")
     choose(browser, "Model", "runs/demo")
+    browser.wait_for(
+        "document.querySelector('#results').innerText.includes('runs/demo has not been measured')"
+    )
     choose(browser, "Protocol", "is-k600")
     browser.wait_for(
         "document.querySelector('#results').innerText.includes('BigGAN') || "
@@ -241,5 +235,5 @@ def test_a_model_is_measured_and_stands_beside_published_numbers(browser: Browse
     choose(browser, "Protocol", "pixel-statistics")
     browser.value(f"{button('Measure')}.click()")
     browser.wait_for("document.querySelector('#started .note')")
-    browser.wait_for("document.querySelector('#results').innerText.includes('Results of runs/demo')", 180)
+    browser.wait_for("document.querySelector('#results').innerText.includes('Results of runs/demo')", 300)
     browser.picture(ARTEFACTS / "studio-measured.png")

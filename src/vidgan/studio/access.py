@@ -4,7 +4,6 @@ Gradio answers many more addresses than its pages use, some of which fetch what 
 own code. :class:`Guard` stands before it and answers all but the few that are needed with one line.
 """
 
-import contextlib
 import hmac
 import ipaddress
 import json
@@ -17,6 +16,8 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from vidgan.data.images import IMAGES
+from vidgan.data.video import VIDEOS
 from vidgan.errors import UserError
 from vidgan.names import tell
 
@@ -38,7 +39,14 @@ LARGEST_REQUEST: Final = 2**20
 UPLOADS_KEPT: Final = 4 * LARGEST_UPLOAD
 """bytes of all files that were uploaded and are not yet removed"""
 
+UPLOADS: Final = tuple(sorted({*VIDEOS, *IMAGES}))
+"""suffixes of files that are taken"""
+FILE_NAME: Final = re.compile(rb"""filename\*?=(?:utf-8'')?"?([^"\r\n;]{0,1000})""", re.IGNORECASE)
+LONGEST_NAME: Final = 1100
+"""bytes in which a file's name stands, where it is cut by the parts of a request"""
+
 API: Final = "/gradio_api"
+UPLOAD: Final = f"{API}/upload"
 GET: Final = re.compile(
     rf"/(?:config|theme\.css|favicon\.ico|manifest\.json|robots\.txt)?"
     rf"|/(?:assets|static|svelte)/[\w./@~-]+"
@@ -126,26 +134,33 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
         if scope["type"] == "lifespan":
-            return await self.app(scope, receive, send)
+            await self.app(scope, receive, send)
+            return
         if scope["type"] != "http":  # Gradio's pages use no web sockets
-            return await send({"type": "websocket.close", "code": 1008})
+            await send({"type": "websocket.close", "code": 1008})
+            return
         try:
             headers = heads_of(scope)
             self.require_own(headers)
             if self.access.token is not None and not self.is_known(headers):
-                return await self.ask(scope, receive, send)
+                await self.ask(scope, receive, send)
+                return
             self.require_address(scope)
             limit = self.limit_of(scope, headers)
         except RefusedError as fault:
-            return await answer(send, fault.status, str(fault))
+            await answer(send, fault.status, str(fault))
+            return
+        watched = Watched(receive, limit, scope["path"] == UPLOAD)
+        answered = Answered(send, watched)
         try:
-            await self.app(scope, limited(receive, limit), with_headers(send))
+            await self.app(scope, watched.receive, answered.send)
         except Exception as fault:  # one request does not end the others
-            tell(
-                f"vidgan studio: {type(fault).__name__} while answering {scope['path'][:99]!r}", to=sys.stderr
-            )
-            with contextlib.suppress(Exception):
-                await answer(send, 500, "unexpected, and a fault of vidgan")
+            if watched.fault is None:
+                path = scope["path"][:99]
+                tell(f"vidgan studio: {type(fault).__name__} while answering {path!r}", to=sys.stderr)
+                watched.fault = RefusedError(500, "unexpected, and a fault of vidgan")
+        if watched.fault is not None and not answered.begun:
+            await answer(send, watched.fault.status, str(watched.fault))
 
     def require_own(self, headers: dict[str, str]) -> None:
         """Refuse what another page has sent, or sent to another name."""
@@ -176,7 +191,7 @@ class Guard:
         if scope["method"] != "POST" or scope["path"] != "/login":
             page = "text/html" in heads_of(scope).get("accept", "")
             return await (answer_html(send, 401, LOGIN) if page else answer(send, 401, "give the token"))
-        body = await read(limited(receive, 4096))
+        body = await read(Watched(receive, 4096).receive)
         given = parse_qs(body.decode(errors="replace"), max_num_fields=4).get("token", [""])[0]
         if not self.access.knows(given):
             return await answer_html(send, 401, LOGIN.replace("<!--fault-->", "That is not the token."))
@@ -207,7 +222,7 @@ class Guard:
 
     def limit_of(self, scope: Scope, headers: dict[str, str]) -> int:
         """Bytes that a request may have; refuses one that says to have more, and uploads where there are too many."""
-        upload = scope["path"] == f"{API}/upload"
+        upload = scope["path"] == UPLOAD
         limit = LARGEST_UPLOAD if upload else LARGEST_REQUEST
         length = headers.get("content-length", "0")
         if not length.isascii() or not length.isdigit():
@@ -240,28 +255,54 @@ def bytes_in(folder: Path) -> int:
     return sum(file.lstat().st_size for file in folder.rglob("*") if file.is_file())
 
 
-def limited(receive: Receive, most: int) -> Receive:
-    """``receive`` that ends a request of more than ``most`` bytes, whatever length it told."""
-    seen = 0
+class Watched:
+    """What a request sends, to its end or to where it is refused.
 
-    async def received() -> Message:
-        nonlocal seen
-        message = await receive()
-        seen += len(message.get("body", b""))
-        return {"type": "http.disconnect"} if seen > most else message
+    Args:
+        most: bytes, whatever length it told.
+        upload: whether it sends files, whose names have to end as those of videos and images.
+    """
 
-    return received
+    def __init__(self, receive: Receive, most: int, upload: bool = False) -> None:
+        self._receive, self._most, self._upload = receive, most, upload
+        self._seen, self._end = 0, b""
+        self.fault: RefusedError | None = None
+        """why it was refused"""
+
+    async def receive(self) -> Message:
+        """The next message; that the other side has left where it is refused."""
+        message = await self._receive()
+        body = message.get("body", b"")
+        self._seen += len(body)
+        if self._seen > self._most:
+            self.fault = RefusedError(413, f"that is too large: at most {self._most // 2**20} MiB")
+        if self._upload:
+            window = self._end + body
+            self._end = window[-LONGEST_NAME:]
+            for found in FILE_NAME.finditer(window):
+                suffix = Path(found[1].decode(errors="replace")).suffix.lower()
+                if suffix not in UPLOADS:
+                    kind = suffix[:20] or "a file without suffix"
+                    self.fault = RefusedError(415, f"{kind!r} is no video or image that is read here")
+        return message if self.fault is None else {"type": "http.disconnect"}
 
 
-def with_headers(send: Send) -> Send:
-    """``send`` that adds what keeps a browser from loading anything from elsewhere."""
+class Answered:
+    """What the application answers, with headers that keep a browser from loading anything from elsewhere; nothing of
+    it where the request was refused meanwhile."""
 
-    async def sent(message: Message) -> None:
+    def __init__(self, send: Send, watched: Watched) -> None:
+        self._send, self._watched = send, watched
+        self.begun = False
+
+    async def send(self, message: Message) -> None:
+        """Pass on a message."""
+        if self._watched.fault is not None and not self.begun:
+            return
+        self.begun = True
         if message["type"] == "http.response.start":
             message = {**message, "headers": [*message.get("headers", ()), *HEADERS]}
-        await send(message)
-
-    return sent
+        await self._send(message)
 
 
 async def read(receive: Receive) -> bytes:

@@ -32,6 +32,7 @@ QUIET: Final = {
     "GRADIO_ANALYTICS_ENABLED": "False",
     "GRADIO_SHARE": "False",
     "GRADIO_MCP_SERVER": "False",
+    "GRADIO_RUN_HISTORY": "False",
     "GRADIO_SSR_MODE": "False",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "DO_NOT_TRACK": "1",

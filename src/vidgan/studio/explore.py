@@ -8,9 +8,7 @@ import torch
 
 from vidgan.bounds import MOST_STEPS
 from vidgan.cli.given import Source, clip_of, read_source
-from vidgan.data.images import IMAGES
 from vidgan.data.loader import to_float
-from vidgan.data.video import VIDEOS
 from vidgan.errors import UserError
 from vidgan.report.words import count as counted
 from vidgan.run.data import open_data
@@ -18,7 +16,7 @@ from vidgan.sample.model import Model
 from vidgan.sample.noise import truncation
 from vidgan.sample.sampler import End
 from vidgan.sample.video_io import to_bytes
-from vidgan.studio.access import LARGEST_UPLOAD
+from vidgan.studio.access import LARGEST_UPLOAD, UPLOADS
 from vidgan.studio.clips import Shown, beside, grid_of, message
 from vidgan.studio.jobs import Jobs
 from vidgan.studio.served import Served, chosen
@@ -33,8 +31,6 @@ MOST_VALUES: Final = 2**27
 """values of all clips of an answer; a page must open on a phone"""
 TIMES: Final = 4
 """the longest video, of that in training"""
-UPLOADS: Final = tuple(sorted({*VIDEOS, *IMAGES}))
-"""suffixes of videos that are continued"""
 
 
 class Facts(NamedTuple):
@@ -268,7 +264,7 @@ def page(served: Served, jobs: Jobs) -> None:
                 0, 1, 1, step=0.05, label="Truncation", info="standard deviation of the noise; 1 is none"
             )
             count = gr.Slider(1, MOST_CLIPS, 8, step=1, label="Clips")
-            frames = gr.Slider(1, 2, 1, step=1, label="Frames")
+            frames = gr.Slider(1, 2**16, 1, step=1, label="Frames")
             levels = gr.Checkbox(label="All levels side by side", visible=False)
             still = gr.Checkbox(label="Frames side by side, not moving")
             make = gr.Button("Make clips", variant="primary")

@@ -22,7 +22,7 @@ LINES: Final = 12
 """last lines of what a job says that are shown"""
 TAIL: Final = 2**14
 """bytes of it that are read"""
-SECONDS: Final = 120
+SECONDS: Final = 300
 """that a command whose answer is waited for may take"""
 
 

@@ -16,10 +16,12 @@ def whole_in(name: str, value: object, least: int, most: int) -> int:
 
 def number_in(name: str, value: object, least: float, most: float) -> float:
     """A number from ``least`` to ``most``; raises :class:`UserError` for anything else."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    known = isinstance(value, int | float) and not isinstance(value, bool)
+    if not known or (isinstance(value, float) and not math.isfinite(value)):
         raise UserError(f"{name} must be a number, got {str(value)[:99]!r}")
+    assert isinstance(value, int | float)
     if not least <= value <= most:
-        raise UserError(f"{name} must be {least:,g} to {most:,g}, got {value:,g}")
+        raise UserError(f"{name} must be {least:,} to {most:,}")
     return float(value)
 
 
