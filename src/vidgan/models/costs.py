@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from vidgan.models.cascade import below_of
 from vidgan.models.discriminator import Body, Discriminator
 from vidgan.models.generator import Below, Encoder, Generator, Stage
 from vidgan.models.joint import joint_name
+from vidgan.models.known_shapes import operations
 from vidgan.models.level import AdversarialLevel, Level, LevelSpec
 from vidgan.models.views import DiscriminatorInput
 from vidgan.nn.layers import fold_resizing
@@ -82,7 +82,7 @@ def networks_of(spec: LevelSpec, classes: int, below: Below | None) -> tuple[Net
     # What the papers' layers do is counted, not the less that is computed.
     fold_resizing(level, False)
     found = {name: dict(parts_of(module)) for name, module in named_networks(level)}
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
+    with operations() as counter, torch.no_grad():
         seen = {name: watch(parts, counter.get_total_flops) for name, parts in found.items()}
         with seen["generator"] as made:
             fake = level.generate_fake(

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -22,6 +22,7 @@ from torch.distributed.rendezvous import rendezvous
 
 from vidgan.errors import UserError
 from vidgan.run.experiment import evenly
+from vidgan.run.meeting import meet
 from vidgan.run.watch import RESUME, STATUS, Watch, is_lost_connection
 
 T = TypeVar("T")
@@ -185,21 +186,23 @@ def join_replicas(stall: float | None = None) -> Replicas:
     # Gradients and statistics meet on the GPUs, flags on the CPU: NCCL reduces no CPU tensors.
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     store, rank, count = next(rendezvous("env://", timeout=MEETING))
-    dist.init_process_group(backend, store=store, rank=rank, world_size=count, timeout=LONGEST)
-    if stall is None:
-        return Replicas(rank, count, dist.group.WORLD)
-    replicas = Replicas(rank, count, dist.group.WORLD)
-    hosts = replicas.gather(socket.gethostname())
-    watch = Watch(
-        dist.distributed_c10d.PrefixStore("watch", store.clone()),
-        rank,
-        count,
-        stall,
-        # torchrun keeps the store itself; else the first process does.
-        keeps=rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True",
-        speaks_alone=hosts[rank] not in hosts[1:rank],
-    )
-    return replicas._replace(watch=watch)
+    own, hosts = meet(store, rank, count, MEETING)
+    watch = None
+    if stall is not None:
+        watch = Watch(
+            dist.distributed_c10d.PrefixStore("watch", own.clone()),  # type: ignore[attr-defined]  # torch has it
+            rank,
+            count,
+            stall,
+            # torchrun keeps the store itself; else the first process does.
+            keeps=rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True",
+            speaks_alone=hosts[rank] not in hosts[1:rank],
+        )
+    with watch.step() if watch is not None else nullcontext():
+        dist.init_process_group(backend, store=own, rank=rank, world_size=count, timeout=LONGEST)
+        replicas = Replicas(rank, count, dist.group.WORLD, watch)
+        replicas.wait()
+    return replicas
 
 
 @contextmanager

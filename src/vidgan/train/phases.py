@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
 from vidgan.models.cascade import FrozenLevel, by_label, sample_window, stream_chunks
 from vidgan.models.costs import meta
 from vidgan.models.generator import NOTHING, Conditioning, from_below
+from vidgan.models.known_shapes import operations
 from vidgan.nn.norm import Clock, Context
 from vidgan.run.experiment import Experiment, Share, StandingStatisticsSpec, evenly, window_of
 from vidgan.sample.pieces import Piece, PiecewiseStatistics, pass_in_pieces
@@ -158,7 +158,7 @@ def statistics_pass(experiment: Experiment, index: int, level: FrozenLevel) -> P
             h = part(h)
             largest = max(largest, h.numel() * h.element_size() / clips)
 
-    with FlopCounterMode(display=False) as counter:
+    with operations() as counter:
         pieces = [piece(1), piece(1)]
         pass_in_pieces(level.generator, pieces, spec.frames, PiecewiseStatistics(), dtype=dtype)
     return measured(work, counter.get_total_flops() // 2)._replace(waiting=largest)
@@ -189,7 +189,7 @@ def sample_pass(experiment: Experiment, levels: list[FrozenLevel], chunk: int | 
         for _ in parts(clips):
             pass
 
-    with FlopCounterMode(display=False) as counter:
+    with operations() as counter:
         work(1)
     return measured(work, counter.get_total_flops())
 

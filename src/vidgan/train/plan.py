@@ -6,7 +6,7 @@ time are counted. What is not seen: the workspace of kernels, the allocator's ro
 
 import time
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -14,12 +14,12 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import FlopCounterMode
 
 from vidgan.data.loader import Batch
 from vidgan.errors import UserError
 from vidgan.models.cascade import FrozenLevel, below_of
 from vidgan.models.costs import Network, joint_networks, named_networks, networks, parts_of
+from vidgan.models.known_shapes import call, operations, tensors_in
 from vidgan.models.level import AdversarialLevel
 from vidgan.nn.layers import NormalSpec, fold_resizing, held_weights
 from vidgan.nn.norm import BatchStatistics
@@ -121,7 +121,7 @@ class LiveTensors(TorchDispatchMode):
     ) -> Any:
         named = kwargs or {}
         given = {tensor.untyped_storage()._cdata for tensor in tensors_in((*args, *named.values()))}
-        made = func(*args, **named)
+        made = call(func, args, named)
         for tensor in tensors_in((made,)):
             if tensor.untyped_storage()._cdata not in given | self._known:
                 self._add(tensor.untyped_storage())
@@ -137,15 +137,6 @@ class LiveTensors(TorchDispatchMode):
     def _drop(self, name: int, size: int) -> None:
         self._known.discard(name)
         self.now -= size
-
-
-def tensors_in(values: Iterable[Any]) -> Iterator[Tensor]:
-    """The tensors among an operator's arguments or results, lists of them included."""
-    for value in values:
-        if isinstance(value, Tensor):
-            yield value
-        elif isinstance(value, list | tuple):
-            yield from tensors_in(value)
 
 
 META = torch.device("meta")
@@ -279,7 +270,7 @@ def step_flops(experiment: Experiment, index: int) -> tuple[int, int]:
     dry_run = DryRun(batched(plain, 1), index, META)
     counts = []
     for update in (dry_run.discriminators_step, dry_run.generator_step):
-        with FlopCounterMode(display=False) as counter:
+        with operations() as counter:
             update()
         counts.append(counter.get_total_flops())
     return counts[0], counts[1]
