@@ -14,11 +14,12 @@ from PIL import Image
 import runs
 import vidgan
 from pages import Page
+from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
 from vidgan.errors import UserError
 from vidgan.presets import preset
 from vidgan.run.tiny import tiny
 from vidgan.sample.model import Model
-from vidgan.sample.video_io import to_bytes
+from vidgan.sample.video_io import to_bytes, write_clip
 from vidgan.studio import explore
 from vidgan.studio.clips import beside, webp
 from vidgan.studio.explore import ALL, Asked, Pin
@@ -224,3 +225,74 @@ def test_classes_are_not_offered_where_there_are_none(tmp_path: Path) -> None:
     with pytest.raises(UserError):
         explore.sample(free, Asked("all", count=1))
     assert torch.equal(free.sample(1), free.sample(1))
+
+
+@pytest.fixture(scope="module")
+def predictor(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    experiment = tiny(preset("trivd-gan-fp-k600-16x64"))
+    run = runs.untrained(tmp_path_factory.mktemp("studio-predictor") / "run", experiment, ("all",))
+    data = SyntheticDataset(SyntheticSpec(size=32, frames=12, clips=4))
+    return vidgan.load(run.path, data=data, device="cpu")
+
+
+def test_futures_follow_the_given_frames_after_what_really_followed(predictor: Model) -> None:
+    served, level = Served([]), predictor.experiment.levels[0]
+    asked = Asked(count=2, seed=3, still=True)
+    source = explore.of_dataset(served, predictor, "synthetic", 5, 0, asked)
+    shown = pictures(explore.futures(predictor, asked, source))
+    assert [text.partition(" of ")[0] for text, _ in shown] == [
+        "what really followed in clip 5, frames from left to right",
+        "future 0",
+        "future 1",
+    ]
+    given = torch.from_numpy(source.given).permute(0, 3, 1, 2) / 127.5 - 1
+    made = to_bytes(predictor.predict(given, 2, seed=3)).numpy()
+    for (_, picture), clip in zip(shown[1:], made, strict=True):
+        frames = frames_of(picture, level.context_frames + level.frames)
+        assert np.array_equal(frames[: level.context_frames], source.given)
+        assert abs(frames[level.context_frames :].astype(int) - clip).max() <= 1
+
+
+def test_a_video_of_ones_own_is_continued(predictor: Model, tmp_path: Path) -> None:
+    level = predictor.experiment.levels[0]
+    clip = SyntheticDataset(SyntheticSpec(size=level.size, frames=40, clips=1)).read(0, 0, 40)
+    write_clip(tmp_path / "own.webp", clip, 8.0)
+    source = explore.uploaded(predictor, str(tmp_path / "own.webp"), 2, Asked())
+    assert np.array_equal(source.given, clip[2 :: level.stride][: level.context_frames])
+
+
+@pytest.mark.parametrize(
+    "kind", ["missing.mp4", "text.mp4", "code.py", "link.mp4", "folder.mp4", "", None, 3, ["a"]]
+)
+def test_what_is_no_video_is_one_line(predictor: Model, tmp_path: Path, kind: Any) -> None:
+    (tmp_path / "text.mp4").write_text("no video")
+    (tmp_path / "code.py").write_text("print()")
+    (tmp_path / "link.mp4").symlink_to(tmp_path / "text.mp4")
+    (tmp_path / "folder.mp4").mkdir()
+    with pytest.raises(UserError) as fault:
+        explore.uploaded(
+            predictor, str(tmp_path / kind) if isinstance(kind, str) and kind else kind, 0, Asked()
+        )
+    assert "\n" not in str(fault.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "clip", "start"),
+    [
+        ("none", 0, 0),
+        ("synthetic", -1, 0),
+        ("synthetic", 10**9, 0),
+        ("synthetic", 0, 10**7),
+        ("synthetic", "0", 0),
+    ],
+)
+def test_only_clips_that_are_there_are_continued(predictor: Model, name: str, clip: Any, start: int) -> None:
+    with pytest.raises(UserError):
+        explore.of_dataset(Served([]), predictor, name, clip, start, Asked())
+
+
+def test_so_many_futures_and_no_more(predictor: Model) -> None:
+    source = explore.of_dataset(Served([]), predictor, "synthetic", 0, 0, Asked())
+    for asked in (Asked(count=9), Asked(count=0), Asked(frames=0), Asked(frames=10**6)):
+        with pytest.raises(UserError):
+            explore.futures(predictor, asked, source)
