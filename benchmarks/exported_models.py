@@ -42,6 +42,7 @@ class Form(NamedTuple):
     video: Callable[[], Tensor]
 
 
+@torch.no_grad()
 def eager(levels: Sequence[FrozenLevel], label: Tensor, noise: Tensor, given: Tensor | None) -> Tensor:
     """The video of all levels, by the generators' own layers and tables of statistics."""
     video = given
@@ -82,7 +83,7 @@ def forms(preset: str, clips: int, folder: Path) -> list[Form]:
     own = sum(tensor.nbytes for each in generators for tensor in each.state_dict().values())
     return [
         Form("model", own, lambda: eager(levels, label, noise, given)),
-        Form(".pt2", pt2.stat().st_size, lambda: program(*inputs.values())),
+        Form(".pt2", pt2.stat().st_size, torch.no_grad()(lambda: program(*inputs.values()))),
         Form(".onnx", onnx.stat().st_size, lambda: torch.from_numpy(session.run(["video"], arrays)[0])),
     ]
 
@@ -90,7 +91,7 @@ def forms(preset: str, clips: int, folder: Path) -> list[Form]:
 def main(settings: Options) -> None:
     show_machine(CPU)
     rows = []
-    with tempfile.TemporaryDirectory() as folder, torch.no_grad():
+    with tempfile.TemporaryDirectory() as folder:
         for preset in settings.presets:
             made = forms(preset, settings.clips, Path(folder))
             wanted = made[0].video()

@@ -23,3 +23,24 @@ def cache_of_features(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def quick_runs() -> Iterator[None]:
+    """Runs in this process show few samples, and nothing waits for the disk: no power fails here."""
+    from vidgan.sample import previews
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(previews, "COLUMNS", 3)
+        patch.setattr(previews, "ROWS", 1)
+        patch.setattr(os, "fsync", lambda file: None)
+        yield
+
+
+@pytest.fixture
+def whole_previews(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many samples as users get."""
+    from vidgan.sample import previews
+
+    monkeypatch.setattr(previews, "COLUMNS", 8)
+    monkeypatch.setattr(previews, "ROWS", 4)

@@ -47,7 +47,9 @@ def require_same(whole: Path, broken: Path, steps: Sequence[int]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["cvg-k600-48x128", "ssw-gan-bdd100k-100x128"])
+@pytest.mark.parametrize(
+    "name", ["demo-cascade", pytest.param("ssw-gan-bdd100k-100x128", marks=pytest.mark.long)]
+)
 def test_killed_in_the_middle_of_level_2(name: str, tmp_path: Path, capsys: Capture) -> None:
     """As if nothing had happened; each level has its own steps."""
     levels = len(preset(name).levels)

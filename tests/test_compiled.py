@@ -20,11 +20,10 @@ KINDS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def graphs_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Graphs are traced and run by PyTorch, with no compiler behind them."""
+def compile_by(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Graphs are traced and run by PyTorch, with no compiler behind them: "aot_eager" traces backward passes, too."""
     torch.compiler.reset()
-    monkeypatch.setattr(compiled.torch, "compile", partial(torch.compile, backend="aot_eager"))
+    monkeypatch.setattr(compiled.torch, "compile", partial(torch.compile, backend=backend))
 
 
 def switched(experiment: Experiment, on: bool) -> Experiment:
@@ -34,7 +33,10 @@ def switched(experiment: Experiment, on: bool) -> Experiment:
 @pytest.mark.slow
 @pytest.mark.long
 @pytest.mark.parametrize(("experiment", "index"), KINDS.values(), ids=KINDS)
-def test_compiled_steps_are_the_steps(experiment: Experiment, index: int) -> None:
+def test_compiled_steps_are_the_steps(
+    experiment: Experiment, index: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compile_by("aot_eager", monkeypatch)
     experiment = steps.one_discriminator_update(tiny(experiment).for_classes(2))
     states = [steps.level_state(switched(experiment, on), index) for on in (False, True)]
     states[1].level.load_state_dict(copy.deepcopy(states[0].level.state_dict()))
@@ -47,7 +49,16 @@ def test_compiled_steps_are_the_steps(experiment: Experiment, index: int) -> Non
 
 
 @pytest.mark.slow
-def test_a_run_may_be_resumed_compiled_and_plain(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("traced", [False, pytest.param(True, marks=pytest.mark.long)])
+def test_a_run_may_be_resumed_compiled_and_plain(
+    traced: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called: list[str] = []
+    if traced:
+        compile_by("aot_eager", monkeypatch)
+    else:  # tracing takes most of a minute
+        stand_in = lambda function, **options: called.append(function.__name__) or function  # noqa: E731
+        monkeypatch.setattr(compiled.torch, "compile", stand_in)
     words: list[object] = [
         "train",
         "demo",
@@ -64,6 +75,7 @@ def test_a_run_may_be_resumed_compiled_and_plain(tmp_path: Path, capsys: pytest.
         answer = command(capsys, *words, "--steps", number, "--training.compile", on, *resume)
         assert answer.status == 0, answer.err
         assert ("networks are compiled" in answer.out + answer.err) == (on == "True")
+    assert traced or called == ["generate_fake", "features"]
 
 
 def test_without_a_compiler_one_line_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

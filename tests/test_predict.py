@@ -25,6 +25,7 @@ from vidgan.data.window import random_clip
 from vidgan.presets import preset
 from vidgan.run.directory import RunDirectory
 from vidgan.run.tiny import tiny
+from vidgan.sample import previews
 from vidgan.sample.load import load_run
 from vidgan.sample.model import Model
 from vidgan.sample.noise import Scaled, latents
@@ -245,10 +246,12 @@ def test_training_writes_previews_over_their_motion(run: Path) -> None:
     moving = frames_of(run / "samples" / "motion" / "level1-step00000001.webp")
     fastest = json.loads((run / "samples" / "motion" / "level1-step00000001.json").read_text())["fastest"]
     assert 0 < fastest <= 14  # a position is 8, 4 and 2 pixels, and kernels reach one
-    assert moving.shape == (GIVEN + MADE, 2 * SIDE, 8 * (SIDE + 2) - 2, 3)
+    assert moving.shape == (GIVEN + MADE, 2 * SIDE, previews.COLUMNS * (SIDE + 2) - 2, 3)
     assert np.array_equal(moving[:, :SIDE], fixed[:, :SIDE])
     fields = np.delete(
-        moving[:, SIDE:], [(SIDE + 2) * i + j for i in range(7) for j in (SIDE, SIDE + 1)], axis=2
+        moving[:, SIDE:],
+        [(SIDE + 2) * i + j for i in range(previews.COLUMNS - 1) for j in (SIDE, SIDE + 1)],
+        axis=2,
     )
     assert (fields[:GIVEN] == 128).all()
     # Every colour is one of the wheel's: white with a hue in it, so that a channel stays full.

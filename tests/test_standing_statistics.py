@@ -26,7 +26,7 @@ from vidgan.run.tiny import LATENT, tiny
 from vidgan.sample import standing
 from vidgan.sample.model import Model
 from vidgan.sample.noise import Scaled, Threshold
-from vidgan.sample.previews import COLUMNS, ROWS, brief_statistics, column_classes
+from vidgan.sample.previews import brief_statistics, column_classes
 from vidgan.sample.sampler import at_once, parts_of
 from vidgan.sample.standing import GivenFrames, StatisticsStore, frozen_levels, standing_statistics
 from vidgan.sample.video_io import to_bytes
@@ -370,10 +370,11 @@ def test_classes_are_counted_in_lowest_terms() -> None:
     assert label_counts(preset("demo"), SyntheticDataset(SyntheticSpec())) == (1,) * 8
 
 
+@pytest.mark.usefixtures("whole_previews")
 @pytest.mark.parametrize("classes", [1, 3, 8, 600])
 def test_a_column_of_previews_shows_one_class(classes: int) -> None:
     made = column_classes(classes)
-    assert len(made) == COLUMNS * ROWS
-    columns = [set(made[i::COLUMNS]) for i in range(COLUMNS)]
+    assert len(made) == 8 * 4
+    columns = [set(made[i::8]) for i in range(8)]
     assert all(len(column) == 1 for column in columns)
-    assert len(set().union(*columns)) == min(classes, COLUMNS)
+    assert len(set().union(*columns)) == min(classes, 8)

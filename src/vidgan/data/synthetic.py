@@ -130,10 +130,11 @@ class SyntheticDataset(Dataset):
         self.source = next(
             (name for name, known in BUILT_IN.items() if spec == known.replace(**chosen)), "synthetic"
         )
+        self._classes = tuple(f"{shape}-{motion}" for shape in spec.shapes for motion in spec.motions)
 
     @property
     def classes(self) -> tuple[str, ...]:
-        return tuple(f"{shape}-{motion}" for shape in self.spec.shapes for motion in self.spec.motions)
+        return self._classes
 
     @property
     def fingerprint(self) -> str:
@@ -146,7 +147,7 @@ class SyntheticDataset(Dataset):
     def info(self, index: int) -> ClipInfo:
         if not 0 <= index < len(self):
             raise IndexError(f"clip {index} of {len(self)}")
-        return ClipInfo(index % len(self.classes), self.spec.frames, self.spec.size, self.spec.size)
+        return ClipInfo(index % len(self._classes), self.spec.frames, self.spec.size, self.spec.size)
 
     def read(self, index: int, start: int, frames: int, stride: int = 1) -> Frames:
         return render(self.spec, index, np.asarray(self.frame_range(index, start, frames, stride)))
