@@ -96,7 +96,11 @@ def beside(served: Served, name: object, protocol: object) -> str:
         about
         + table
         + warned
-        + _table("Published numbers", ("model", "value", "where", "apart from this result"), printed)
+        + _table(
+            "Published numbers",
+            ("model", "value", "where", "apart from the newest result" if own else "as printed"),
+            printed,
+        )
     )
 
 
