@@ -5,9 +5,10 @@ Shared tests walk these tables; ``test_catalog.py`` fails where one of the packa
 
 import dataclasses
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -247,6 +248,30 @@ def each_level() -> Iterator[tuple[str, int, LevelSpec]]:
     for name, experiment in structures().items():
         for index, level in enumerate(experiment.levels):
             yield name, index, level
+
+
+FEW_LEVELS = (
+    "demo-prediction-variety level 1",
+    "demo-cascade level 1",
+    "demo-cascade level 2",
+    "trivd-gan-fp-12x64-cpu level 1",
+    "dvd-gan-k600-12x64 level 1",
+    "dvd-gan-fp-k600-16x64-states level 1",
+    "dvd-gan-norm-all-frames level 1",
+)
+"""Levels whose parts are put together in ways of their own: from noise, from frames (to one state or several, with
+warps or without), from the level below, normalised over all frames. The others differ in what tests of layers have.
+"""
+
+
+def few_first(names: Iterable[str], few: Collection[str] = FEW_LEVELS) -> list[Any]:
+    """``names`` as parameters: ``few`` for `make test`, the demos at every commit; the others for `make test-all`."""
+    slow, long = pytest.mark.slow, pytest.mark.long
+    marks = {
+        name: (slow, long) if name not in few else () if name.startswith("demo") else (slow,)
+        for name in names
+    }
+    return [pytest.param(name, id=name, marks=own) for name, own in marks.items()]
 
 
 def structure(value: Any) -> str:

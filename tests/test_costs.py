@@ -69,7 +69,8 @@ def test_discriminators_cost_what_their_convolutions_do() -> None:
 def test_parts_have_all_parameters(name: str) -> None:
     experiment = catalog.structures()[name]
     for index, spec in enumerate(experiment.levels):
-        level = Level(spec, experiment.classes, below_of(experiment.levels, index))
+        with torch.device("meta"):
+            level = Level(spec, experiment.classes, below_of(experiment.levels, index))
         modules = [
             level.generator,
             *(level.discriminator(discriminator) for discriminator in level.discriminators),
@@ -92,8 +93,16 @@ def alike() -> dict[str, list[str]]:
     return {names[0]: names for names in table.values()}
 
 
+EVERY = 4
+"""of the papers' sizes, `make test` counts one in so many, and `make test-all` the others"""
+SAMPLED = [
+    pytest.param(names, id=names[0], marks=() if place % EVERY == 0 else pytest.mark.long)
+    for place, names in enumerate(alike().values())
+]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("names", alike().values(), ids=lambda names: names[0])
+@pytest.mark.parametrize("names", SAMPLED)
 def test_every_preset_is_built_at_its_papers_size(names: list[str]) -> None:
     """On the meta device; its rows are those of the page."""
     rows = tables(PAGE.read_text())["vidgan presets --costs"].splitlines()

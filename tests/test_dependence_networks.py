@@ -30,9 +30,7 @@ B, CLASSES = 3, 3
 BELOW = 8
 """side of the clips of a level below (pixels)"""
 LEVELS = {f"{name} level {index + 1}": (name, index) for name, index, _ in catalog.each_level()}
-EACH_LEVEL = [
-    pytest.param(name, marks=() if name.startswith("demo") else pytest.mark.slow, id=name) for name in LEVELS
-]
+EACH_LEVEL = catalog.few_first(LEVELS)
 EACH_DISCRIMINATOR = [
     pytest.param(name, marks=() if name.startswith("demo") else pytest.mark.slow, id=name)
     for name in catalog.discriminators()

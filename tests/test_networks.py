@@ -1,7 +1,7 @@
 """Generators and discriminators are modules like any of torch's: called, copied, compiled, exported, wrapped."""
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -135,11 +135,6 @@ KINDS = (
 """A generator from noise, from frames and from the level below; a discriminator."""
 
 
-def kinds_first(names: Iterable[str]) -> list[Any]:
-    """Names as parameters: :data:`KINDS`, and the others for `make test-all`, as each takes seconds."""
-    return [pytest.param(name, marks=() if name in KINDS else pytest.mark.long) for name in names]
-
-
 def require_equal(ours: tuple[Tensor, dict[str, Tensor]], theirs: tuple[Tensor, dict[str, Tensor]]) -> None:
     """The same output, and gradients up to the order of sums."""
     torch.testing.assert_close(ours[0], theirs[0], rtol=1e-12, atol=1e-12)
@@ -226,7 +221,7 @@ def test_layers_of_torch_s_own_are_drawn_by_the_seed_too() -> None:
     assert torch.equal(torch.get_rng_state(), before)
 
 
-@pytest.mark.parametrize("name", EACH_GENERATOR)
+@pytest.mark.parametrize("name", catalog.few_first(EACH_GENERATOR))
 def test_a_generator_is_called_for_a_video(name: str) -> None:
     """As training calls it: the trained length, statistics of the batch, in ``eval()`` too."""
     generator, inputs = whole_case(name)
@@ -295,7 +290,7 @@ def test_a_discriminator_is_called_for_scores(name: str) -> None:
     assert torch.equal(discriminator(video, LABEL, below), scores)
 
 
-@pytest.mark.parametrize("name", EACH)
+@pytest.mark.parametrize("name", catalog.few_first(EACH, {*catalog.FEW_LEVELS, *KINDS}))
 def test_a_copy_is_the_same_network_and_another(name: str) -> None:
     case = whole_case(name)
     copied = copy.deepcopy(case.network)
@@ -336,8 +331,9 @@ def compiled(network: nn.Module) -> Any:
     return torch.compile(network, fullgraph=True, backend="aot_eager")
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", kinds_first([*catalog.generators(), *catalog.discriminators()]))
+@pytest.mark.parametrize(
+    "name", catalog.few_first([*catalog.generators(), *catalog.discriminators()], set(KINDS))
+)
 def test_a_compiled_network_is_the_network(name: str) -> None:
     """As one graph, forward and backward."""
     case = small_case(name)
@@ -367,12 +363,20 @@ def test_an_exported_network_is_the_network(name: str) -> None:
     torch.testing.assert_close(program.module()(**inputs), expected, rtol=1e-12, atol=1e-12)
 
 
-def wrapped(rank: int, folder: str) -> None:
-    """A process of two: every network's gradients, wrapped and as the mean of both processes' own."""
+FEW = (
+    *catalog.FEW_LEVELS,
+    "demo-cascade level 2 matching",
+    "trivd-gan-fp-k600-16x64 level 1 frames",
+    "trivd-gan-fp-k600-16x64 level 1 clip",
+)
+
+
+def wrapped(rank: int, folder: str, names: Sequence[str]) -> None:
+    """A process of two: each network's gradients, wrapped and as the mean of both processes' own."""
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
     try:
-        for number, name in enumerate(EACH):
+        for number, name in enumerate(names):
             network, inputs = whole_case(name)
             rows = {key: x[rank : rank + 1] for key, x in inputs.items()}
             case = Case(network, rows)
@@ -396,9 +400,14 @@ def wrapped(rank: int, folder: str) -> None:
 
 
 @pytest.mark.slow
-def test_networks_work_in_distributed_data_parallel(tmp_path: Path) -> None:
-    spawn(wrapped, (str(tmp_path),), nprocs=2)
-    assert len(list(tmp_path.glob("*-*"))) == 2 * len(EACH)
+@pytest.mark.parametrize(
+    "names",
+    [FEW, pytest.param(tuple(EACH), marks=pytest.mark.long)],
+    ids=["few", "all"],
+)
+def test_networks_work_in_distributed_data_parallel(names: Sequence[str], tmp_path: Path) -> None:
+    spawn(wrapped, (str(tmp_path), names), nprocs=2)
+    assert len(list(tmp_path.glob("*-*"))) == 2 * len(names)
 
 
 # Parts of one's own

@@ -10,11 +10,11 @@ import steps
 from vidgan.run.distributed import Replicas, side_by_side
 from vidgan.run.experiment import Experiment
 
-STEPS = 3
+STEPS = 2
 
 
 def asked() -> Experiment:
-    """Five clips a step, which neither 2 nor 3 nor 4 processes share evenly."""
+    """Five clips a step, which neither 2 nor 3 processes share evenly."""
     experiment = steps.batched(catalog.experiments()["demo"], 5, sync_batch_norm=True)
     return steps.one_discriminator_update(experiment)
 
@@ -35,9 +35,9 @@ def train(replicas: Replicas, folder: Path, last: int) -> bool:
 
 
 @pytest.mark.slow
-def test_two_then_four_then_three_processes_are_one_that_never_stopped(tmp_path: Path) -> None:
+def test_three_then_two_processes_are_one_that_never_stopped(tmp_path: Path) -> None:
     train(Replicas(), tmp_path / "one", STEPS)
-    for step, processes in enumerate((2, 4, 3), 1):
+    for step, processes in enumerate((3, 2), 1):
         side_by_side(processes, train, tmp_path / "many", step)
     one, many = (torch.load(tmp_path / name / f"{STEPS}.pt", weights_only=True) for name in ("one", "many"))
     assert one.keys() == many.keys()
