@@ -154,12 +154,14 @@ def run(command: Command, capsys: Capture, patch: pytest.MonkeyPatch) -> list[di
         following = words[place + 1]
         if word in ("--clips", "--real-clips"):
             words[place + 1] = str(divided(int(following), factor))
-        elif word in small_words:
+        elif word in small_words and words[0] != "plan":
             words[place + 1] = str(small_words[word][int(following)])
     if words[0] == "prepare":
         words += ["--workers", "0"]
     if words[0] == "plan":
-        words += ["--tiny"]
+        # A tiny cascade makes 8 frames, of which its frame discriminator draws 7.
+        scaled = {"24": "8", "48": "16", "96": "24", "140": "32"} | {"12": "8"}
+        words = [scaled.get(word, word) for word in words] + ["--tiny"]
     if "psd" in words:
         words += [
             "--frames",

@@ -2,17 +2,25 @@
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
 
 import torch
+import tyro
 
 from vidgan.cli.experiment import OfExperiment, parse_with_values
 from vidgan.cli.parse import option_set
 from vidgan.cli.shared import at_least, positive, refuse_idle, say
 from vidgan.errors import UserError
 from vidgan.names import tell
+from vidgan.presets import preset
 from vidgan.report.costs import days, fitting, level_plan, network, phases_text
+from vidgan.report.figures import check_target, save
+from vidgan.report.lengths import length_plots, length_table
 from vidgan.report.words import count
 from vidgan.run.experiment import Experiment, nothing_to_mix
+from vidgan.run.tiny import tiny
+from vidgan.train.lengths import LevelCost, costs_of_length, lengthened
 from vidgan.train.network import Machines, predict, traffic
 from vidgan.train.phases import phases
 from vidgan.train.plan import plan_level
@@ -50,6 +58,12 @@ class Options(OfExperiment):
     """how fast a GPU multiplies matrices; a step reaches two thirds of it"""
     latency: float = 20.0
     """microseconds that a message takes"""
+    frames: Annotated[tuple[int, ...], tyro.conf.arg(metavar="INT ...")] = ()
+    """instead, memory and operations at these lengths of videos (CVG, Figure 3)"""
+    beside: Annotated[tuple[str, ...], tyro.conf.arg(metavar="PRESET ...")] = ()
+    """other experiments at the same lengths"""
+    out: Path | None = None
+    """file for a figure of them: .svg, .pdf or .png"""
 
 
 def run(args: list[str]) -> int:
@@ -63,6 +77,12 @@ def run(args: list[str]) -> int:
     if options.clips_per_second is not None:
         positive("--clips-per-second", options.clips_per_second)
     at_least("--processes", options.processes, 1)
+    if options.frames:
+        idle = ("--clips-per-second", "--processes", "--nodes", "--gpus", "--link", "--matmul", "--latency")
+        refuse_idle(args, "beside --frames", *idle)
+        show_lengths(options, experiment)
+        return 0
+    refuse_idle(args, "without --frames", "--beside", "--out")
     machines = machines_of(options, args)
     processes = options.processes if machines is None else machines.processes
     memory, rate = memory_of(options.device_memory), options.clips_per_second
@@ -96,6 +116,30 @@ def speed(option: str, text: str, units: Mapping[str, float], example: str) -> f
     value = float(match[1]) * units[match[2].upper()]
     positive(option, value)
     return value
+
+
+def show_lengths(options: Options, experiment: Experiment) -> None:
+    """Print, and draw where asked, what training takes at each of ``options.frames``."""
+    for frames in options.frames:
+        at_least("--frames", frames, 1)
+    others = [preset(name, options.code) for name in options.beside]
+    memory, target = memory_of(options.device_memory), options.out
+    if target is not None:
+        check_target(target)
+    lengths = sorted(set(options.frames))
+    longer = {
+        one.name: {frames: lengthened(one, frames) for frames in lengths}
+        for one in (experiment, *(tiny(other) if options.tiny else other for other in others))
+    }  # all before anything is counted, so that a length that does not fit is told at once
+    found: dict[str, dict[int, tuple[LevelCost, ...]]] = {}
+    for name, at in longer.items():
+        kind = "bfloat16" if at[lengths[0]].training.bf16 else "float32"
+        found[name] = {frames: costs_of_length(own) for frames, own in at.items()}
+        tell(f"{name}: training steps in {kind}, levels below counted", flush=True)
+        print(f"{length_table(found[name], memory)}\n", flush=True)
+    if target is not None:
+        save(target, length_plots(found))
+        tell(f"wrote {target}")
 
 
 def show(
