@@ -1,7 +1,6 @@
-"""Every preset trains, tiny; says the same after JSON; and differs from its parent as its paper says."""
+"""Every preset trains, tiny; and differs from its parent as its paper says."""
 
 import fnmatch
-import json
 import math
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
@@ -36,7 +35,6 @@ from vidgan.nn.recurrent import (
 from vidgan.nn.recurrent.unit import TanhSpec
 from vidgan.presets import preset, presets
 from vidgan.run.experiment import Experiment, whole_window
-from vidgan.spec import differences, from_json, to_json
 from vidgan.train.callbacks import Callback, TrainContext
 from vidgan.train.plan import plan_level
 from vidgan.train.state import TrainState
@@ -107,8 +105,7 @@ def weights(state: TrainState) -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize(
-    "name",
-    [pytest.param(n, marks=() if n == "demo" else pytest.mark.slow, id=n) for n in catalog.distinct()],
+    "name", catalog.few_first({**catalog.structures(), **catalog.distinct()}, catalog.structures())
 )
 def test_tiny_presets_train_two_steps(name: str) -> None:
     experiment, listener = catalog.experiments()[name], Listener()
@@ -132,14 +129,6 @@ def test_tiny_presets_train_two_steps(name: str) -> None:
         assert {n for n in still if not matches(n, (*MAY_REST, *unused))} == set()
         for pattern in unused:
             assert fnmatch.filter(still, pattern), f"{pattern} is listed as unused but moves"
-
-
-@pytest.mark.parametrize("name", presets())
-def test_presets_survive_json(name: str) -> None:
-    for experiment in (preset(name), catalog.experiments()[name]):
-        text = json.dumps(to_json(experiment))
-        assert from_json(Experiment, json.loads(text)) == experiment
-        assert list(differences(to_json(experiment), json.loads(text))) == []
 
 
 def test_long_clips_take_another_unit_and_half_the_width() -> None:
@@ -270,8 +259,8 @@ def test_the_model_for_one_gpu_names_what_it_changes() -> None:
 def test_the_model_for_one_gpu_takes_the_memory_that_it_names() -> None:
     one = preset("dvd-gan-ucf101-16x64-1gpu")
     needed = plan_level(one, 0).memory(one.training.batch.share())
-    assert "12 GiB" in one.description
-    assert needed / 2**30 == pytest.approx(12, abs=0.5)
+    assert "13 GiB" in one.description
+    assert needed / 2**30 == pytest.approx(13, abs=0.5)
 
 
 def test_bair_differs_from_kinetics_prediction_in_frames_alone() -> None:

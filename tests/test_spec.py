@@ -9,6 +9,7 @@ import pytest
 from vidgan.errors import UserError, did_you_mean
 from vidgan.presets import presets
 from vidgan.run.experiment import AdamSpec, Experiment
+from vidgan.run.tiny import tiny
 from vidgan.spec import Spec, SpecError, differences, from_json, require, to_json
 
 
@@ -71,12 +72,12 @@ def test_defaults_and_none() -> None:
 
 @pytest.mark.parametrize("name", presets())
 def test_every_preset_survives_json(name: str) -> None:
-    experiment = presets()[name]
-    text = json.dumps(to_json(experiment))
-    read = from_json(Experiment, json.loads(text))
-    assert read == experiment
-    assert json.dumps(to_json(read)) == text
-    assert list(differences(to_json(experiment), to_json(read))) == []
+    for experiment in (presets()[name], tiny(presets()[name])):
+        text = json.dumps(to_json(experiment))
+        read = from_json(Experiment, json.loads(text))
+        assert read == experiment
+        assert json.dumps(to_json(read)) == text
+        assert list(differences(to_json(experiment), to_json(read))) == []
 
 
 def test_a_whole_number_may_stand_for_a_float() -> None:
