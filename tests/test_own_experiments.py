@@ -5,13 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
 import runs
 import vidgan
-from commands import ENVIRONMENT, require_one_line, start
+from commands import ENVIRONMENT, require_one_line
 from commands import vidgan as command
 from pages import Page
 from vidgan import presets
@@ -151,59 +150,61 @@ def test_names_of_files_are_experiments(file: Path, tmp_path: Path, capsys: Capt
 
 
 FRESH = """
-import sys
-import torch, vidgan
-model = vidgan.load(sys.argv[1], code=sys.argv[2] or None, device="cpu")
-torch.save(model.sample(2, seed=1), sys.argv[3])
+import json, os, sys, traceback
+import torch
+import vidgan.sample.load
+for run, code, out in json.loads(sys.argv[1]):
+    child = os.fork()
+    if not child:
+        os.dup2(os.open(out + ".err", os.O_CREAT | os.O_WRONLY | os.O_TRUNC), 2)
+        try:
+            torch.save(vidgan.load(run, code=code or None, device="cpu").sample(2, seed=1), out)
+            os._exit(0)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+    os.waitpid(child, 0)
 """
 
 
-def in_a_process_of_its_own(run: Path, code: object, out: Path) -> "subprocess.CompletedProcess[str]":
-    arguments = [sys.executable, "-c", FRESH, str(run), str(code), str(out)]
-    return subprocess.run(arguments, env=ENVIRONMENT, capture_output=True, text=True)
+def each_in_a_process_of_its_own(*asked: tuple[Path, object, Path]) -> list[str]:
+    """Load a run with code, or none, and save two samples, in a process for each; what they say, if they fail too."""
+    given = json.dumps([[str(part) for part in each] for each in asked])
+    subprocess.run([sys.executable, "-c", FRESH, given], env=ENVIRONMENT, check=True)
+    return [out.with_name(f"{out.name}.err").read_text() for *_, out in asked]
 
 
 @pytest.mark.slow
-def test_a_unit_of_ones_own_is_trained_saved_loaded_and_sampled(file: Path, tmp_path: Path) -> None:
-    out = tmp_path / "run"
+def test_a_unit_of_ones_own_is_trained_saved_loaded_and_sampled(
+    file: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    out, saved = tmp_path / "run", tmp_path / "saved"
     train = ("train", f"{file}:mine", "--tiny", "--data", "synthetic", "--workers", 0, "--steps", 2)
-    process = start(*train, "--out", out)
-    _, said = process.communicate(timeout=120)
-    assert process.returncode == 0, said
+    answer = command(capsys, *train, "--out", out)
+    assert answer.status == 0, answer.err
     record = json.loads((out / "experiment.json").read_text())
     assert record["code"] == {"my_experiment.py": code_hash(file)}
     assert '"is": "my_experiment.py:LeakySpec"' in (out / "experiment.json").read_text()
-    # A folder makes vidgan import nothing: the error names the option.
-    refused = in_a_process_of_its_own(out, "", tmp_path / "no.pt")
-    assert refused.returncode == 1
-    assert (
-        refused.stderr.strip()
-        .splitlines()[-1]
-        .endswith("name its file by --code my_experiment.py (code= in Python)")
-    )
-    done = in_a_process_of_its_own(out, file, tmp_path / "run.pt")
-    assert (done.returncode, done.stderr) == (0, "")
-    video = torch.load(tmp_path / "run.pt", weights_only=True)
     model = vidgan.load(out, code=file, device="cpu")
-    assert torch.equal(model.sample(2, seed=1), video)
     assert model.generators[0].state_dict()["stages.0.temporal.0.unit.keep"].shape[1:] == (1, 1)
-    model.save(tmp_path / "saved")
-    done = in_a_process_of_its_own(tmp_path / "saved", file, tmp_path / "saved.pt")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert torch.equal(torch.load(tmp_path / "saved.pt", weights_only=True), video)
-    refused = in_a_process_of_its_own(tmp_path / "saved", "", tmp_path / "no.pt")
-    assert (
-        refused.stderr.strip()
-        .splitlines()[-1]
-        .endswith("name its file by --code my_experiment.py (code= in Python)")
-    )
+    model.save(saved)
+    places = (out, saved)
+    asked = [(place, file, tmp_path / f"{place.name}.pt") for place in places]
+    bare = [(place, "", tmp_path / f"{place.name}-bare.pt") for place in places]
+    said = each_in_a_process_of_its_own(*asked, *bare)
+    assert said[:2] == ["", ""]
+    for _, _, made in asked:
+        assert torch.equal(torch.load(made, weights_only=True), model.sample(2, seed=1))
+    # A folder makes vidgan import nothing: the error names the option.
+    for line in said[2:]:
+        assert line.endswith("name its file by --code my_experiment.py (code= in Python)\n")
+    assert not any(made.exists() for _, _, made in bare)
     # Another version of the file is said in a line, and used.
     file.write_text(UNIT + "\n# Edited.\n")
-    for place in (out, tmp_path / "saved"):
-        done = in_a_process_of_its_own(place, file, tmp_path / "edited.pt")
-        assert done.returncode == 0
-        assert done.stderr == f"{place} was made with another version of my_experiment.py\n"
-    assert np.array_equal(torch.load(tmp_path / "edited.pt", weights_only=True), video)
+    edited = [(place, file, tmp_path / f"{place.name}-edited.pt") for place in places]
+    for (place, _, made), said in zip(edited, each_in_a_process_of_its_own(*edited), strict=True):
+        assert said == f"{place} was made with another version of my_experiment.py\n"
+        assert torch.equal(torch.load(made, weights_only=True), model.sample(2, seed=1))
 
 
 MAIN = """
