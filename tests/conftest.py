@@ -17,6 +17,14 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(autouse=True)
+def same_answer_to_sigterm() -> Iterator[None]:
+    """A process that ends with others ignores it to the end; what later tests start would inherit that."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def cache_of_features(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Features that evaluations keep go to a folder of the tests, not to the user's."""

@@ -49,12 +49,17 @@ def halve_time(x: Tensor) -> Tensor:
     return (x[:, :, ::2] + x[:, :, 1::2]) / 2
 
 
+def sigma(layer: WeightLayer) -> Tensor:
+    """u^T W v, whose gradient is u v^T."""
+    return layer.u @ layer.weight.flatten(1) @ layer.v
+
+
 def plain2d(layer: Conv2d, x: Tensor) -> Tensor:
-    return F.conv2d(x, layer.weight / layer.sigma(), layer.bias, padding=1)
+    return F.conv2d(x, layer.weight / sigma(layer), layer.bias, padding=1)
 
 
 def plain3d(layer: Conv3d, x: Tensor) -> Tensor:
-    return F.conv3d(x, layer.weight / layer.sigma(), layer.bias, padding=layer.padding)
+    return F.conv3d(x, layer.weight / sigma(layer), layer.bias, padding=layer.padding)
 
 
 def gradients(made: Tensor, layer: nn.Module, x: Tensor) -> tuple[Tensor, ...]:
