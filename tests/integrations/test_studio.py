@@ -1,5 +1,7 @@
 """The studio in a headless Chromium: each page does its work, fits a phone, and loads nothing from elsewhere."""
 
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import vidgan
 from browser import CHROMIUM, Browser
 from vidgan.presets import preset
 from vidgan.run.tiny import tiny
+from vidgan.studio.curves import holder_of
 
 pytest.importorskip("gradio", reason="gradio is not installed (extra: studio)")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium")
@@ -20,8 +23,8 @@ ARTEFACTS = Path(__file__).parents[2] / "build" / "test-artefacts"
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of one level, a cascade, and both kinds as saved models."""
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A run of one level, which is also there as a saved model, and a cascade."""
     place = tmp_path_factory.mktemp("studio")
     demo = runs.untrained(place / "runs" / "demo", tiny(preset("demo")), runs.CLASSES)
     lines = [
@@ -35,7 +38,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         runs.paint(demo.samples / "fixed" / f"level1-step{step:08d}.webp", columns=8, rows=4, seed=step)
     runs.untrained(place / "runs" / "cascade", tiny(preset("demo-cascade")), runs.CLASSES)
     vidgan.load(place / "runs" / "demo").save(place / "zoo" / "demo")
-    return place
+    yield place
+    # A training that was started goes on when the studio ends; where its test has failed, it is ended here.
+    if (holder := holder_of(place / "runs" / "from-the-page")) is not None:
+        os.kill(holder.pid, signal.SIGKILL)
 
 
 @pytest.fixture(scope="module")
