@@ -160,7 +160,7 @@ def run(command: Command, capsys: Capture, patch: pytest.MonkeyPatch) -> list[di
         words += ["--workers", "0"]
     if words[0] == "plan":
         # A tiny cascade makes 8 frames, of which its frame discriminator draws 7.
-        scaled = {"24": "8", "48": "16", "96": "24", "140": "32"} | {"12": "8"}
+        scaled = {"24": "8", "48": "16", "96": "8", "140": "16"} | {"12": "8"}
         words = [scaled.get(word, word) for word in words] + ["--tiny"]
     if "psd" in words:
         words += [

@@ -8,9 +8,11 @@ from typing import Annotated
 import torch
 import tyro
 
+from vidgan.cli.cache import Caching, held_text
 from vidgan.cli.experiment import OfExperiment, parse_with_values
 from vidgan.cli.parse import option_set
 from vidgan.cli.shared import at_least, positive, refuse_idle, say
+from vidgan.data.held import DeviceCache, bytes_held
 from vidgan.errors import UserError
 from vidgan.names import tell
 from vidgan.presets import preset
@@ -18,7 +20,8 @@ from vidgan.report.costs import days, fitting, level_plan, network, phases_text
 from vidgan.report.figures import check_target, save
 from vidgan.report.lengths import length_plots, length_table
 from vidgan.report.words import count
-from vidgan.run.experiment import Experiment, nothing_to_mix
+from vidgan.run.data import open_data
+from vidgan.run.experiment import Experiment, nothing_to_mix, window_of
 from vidgan.run.tiny import tiny
 from vidgan.train.lengths import LevelCost, costs_of_length, lengthened
 from vidgan.train.network import Machines, predict, traffic
@@ -34,7 +37,7 @@ RATES = {"GFLOPS": 1e9, "TFLOPS": 1e12, "PFLOPS": 1e15}
 
 
 @option_set
-class Options(OfExperiment):
+class Options(OfExperiment, Caching):
     """Tells parameters, operations and memory of training a preset, the micro-batch that fits and the days it takes.
 
     PRESET is a preset's name, FILE.py:NAME or FILE.json. Nothing is computed: the steps run on torch's meta device.
@@ -64,6 +67,8 @@ class Options(OfExperiment):
     """other experiments at the same lengths"""
     out: Path | None = None
     """file for a figure of them: .svg, .pdf or .png"""
+    data: str | None = None
+    """the data that --cache holds"""
 
 
 def run(args: list[str]) -> int:
@@ -78,14 +83,24 @@ def run(args: list[str]) -> int:
         positive("--clips-per-second", options.clips_per_second)
     at_least("--processes", options.processes, 1)
     if options.frames:
-        idle = ("--clips-per-second", "--processes", "--nodes", "--gpus", "--link", "--matmul", "--latency")
+        idle = (
+            "--cache",
+            "--data",
+            "--clips-per-second",
+            "--processes",
+            "--nodes",
+            "--gpus",
+            "--link",
+            "--matmul",
+            "--latency",
+        )
         refuse_idle(args, "beside --frames", *idle)
         show_lengths(options, experiment)
         return 0
     refuse_idle(args, "without --frames", "--beside", "--out")
     machines = machines_of(options, args)
     processes = options.processes if machines is None else machines.processes
-    memory, rate = memory_of(options.device_memory), options.clips_per_second
+    memory, rate = beside_data(options, experiment, args), options.clips_per_second
     show(experiment, processes, memory, rate, machines)
     return 0
 
@@ -116,6 +131,29 @@ def speed(option: str, text: str, units: Mapping[str, float], example: str) -> f
     value = float(match[1]) * units[match[2].upper()]
     positive(option, value)
     return value
+
+
+def beside_data(options: Options, experiment: Experiment, args: list[str]) -> float | None:
+    """Bytes of the device, less those of the clips that are held there, which are told; None where not known.
+
+    Raises:
+        UserError: where the data are not named, or fill the device.
+    """
+    memory = memory_of(options.device_memory)
+    if options.held is None:
+        refuse_idle(args, "without --cache", "--data")
+        return memory
+    if options.data is None:
+        raise UserError("--cache holds the clips of a dataset: name it by --data")
+    dataset = open_data(options.data, experiment)
+    needed = bytes_held(dataset, window_of(experiment, 0))
+    there = isinstance(options.held, DeviceCache)
+    tell(held_text(len(dataset), needed, f"in {'the device' if there else 'the memory'} of each process"))
+    if memory is None or not there:
+        return memory
+    if needed >= memory:
+        raise UserError("the clips fill the device: leave --cache device out, or take --cache memory")
+    return memory - needed
 
 
 def show_lengths(options: Options, experiment: Experiment) -> None:

@@ -8,9 +8,10 @@ from typing import Final, Literal
 
 import torch
 
+from vidgan.cli.cache import Caching, held_text
 from vidgan.cli.experiment import OfExperiment, parse_with_values
 from vidgan.cli.parse import option_set
-from vidgan.cli.shared import Device, at_least, positive
+from vidgan.cli.shared import Device, at_least, positive, refuse_idle
 from vidgan.errors import UserError
 from vidgan.evaluation.protocols.base import Resources
 from vidgan.evaluation.rows import default_cache
@@ -18,7 +19,7 @@ from vidgan.names import tell
 from vidgan.report.words import duration
 from vidgan.run.best import best_of_run
 from vidgan.run.collapse import alarms_in
-from vidgan.run.data import open_data
+from vidgan.run.data import hold, open_data
 from vidgan.run.directory import Budget, InitFrom, RunDirectory
 from vidgan.run.distributed import Replicas, ending_together, join_replicas
 from vidgan.run.experiment import Experiment
@@ -34,7 +35,7 @@ from vidgan.train.validate import Validator
 
 
 @option_set
-class Options(OfExperiment, Device):
+class Options(OfExperiment, Device, Caching):
     """Trains PRESET on a dataset: a preset's name, FILE.py:NAME or FILE.json.
 
     Every value of the experiment is an option too: vidgan train PRESET --help lists them.
@@ -57,7 +58,7 @@ class Options(OfExperiment, Device):
     budget_hours: float | None = None
     """measure a step, and train as many as fit into this time"""
     held_out: str | None = None
-    """clips that are not trained on; discriminators score some at every tick, so that remembering shows"""
+    """clips that are not trained on; some are scored at every tick"""
     skip_short: bool = False
     """leave out clips with too few frames"""
     best_data: str | None = None
@@ -73,12 +74,14 @@ class Options(OfExperiment, Device):
     stall_minutes: float = STALL / 60
     """of several processes: end all when a step takes longer, as where one of them hangs"""
     tracker: tuple[Literal["tensorboard", "wandb", "trackio", "mlflow"], ...] = ()
-    """also keep a record in these (extras: log, wandb, trackio, mlflow)"""
+    """also keep a record in these (extras; of the first: log)"""
 
 
 def run(args: list[str]) -> int:
     """Parse ``args`` and train."""
     options, experiment = parse_with_values(Options, "train", resume_in_full(args))
+    if options.held is not None:
+        refuse_idle(args, "with --cache, which reads no clips while it trains", "--workers")
     return train(options, experiment)
 
 
@@ -108,6 +111,10 @@ def train_as(replicas: Replicas, options: Options, experiment: Experiment) -> No
         require_run(options)
     dataset = open_data(options.data, experiment)
     experiment = experiment.for_classes(len(dataset.classes))
+    if options.held is not None:
+        dataset = held = hold(dataset, experiment, options.held, device, options.skip_short)
+        if replicas.is_rank_zero:
+            tell(held_text(len(held), held.bytes, f"on {held.place} of each process"), flush=True)
     budget = None
     if options.budget_hours is not None:
         budget = budget_of(options, experiment, options.budget_hours, replicas, device)

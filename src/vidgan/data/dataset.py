@@ -33,6 +33,11 @@ class Dataset(ABC):
     """what records call it: a folder, the name of built-in clips, ``file.py:name`` or a class"""
 
     @property
+    def resized_by(self) -> str | None:
+        """The filter that its frames were resized by; None where that is not known, or they were not."""
+        return None
+
+    @property
     @abstractmethod
     def classes(self) -> tuple[str, ...]:
         """Class names in label order; a dataset without classes has the single class ``("all",)``."""

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from vidgan.data.dataset import Dataset
+from vidgan.data.held import held_windows, is_held
 from vidgan.data.window import WindowSpec, cut, random_clip, random_place
 from vidgan.data.workers import AHEAD, Begin, map_in_workers
 from vidgan.errors import UserError
@@ -39,6 +40,7 @@ class Loader:
     """Reads windows of ``dataset`` with ``workers`` processes (0: in this one).
 
     Close it, or use it in a ``with`` block; its processes end then, and also when it is dropped or this process dies.
+    Clips that are held (:mod:`vidgan.data.held`) need no processes: their batches lie where they do.
 
     Args:
         pin: batches in pinned memory, which copies to a GPU need to overlap with its work.
@@ -60,6 +62,8 @@ class Loader:
             UserError: where a clip cannot be read, in its turn. A worker that dies is replaced; where its successor
                 dies at the same clip, that is this error too.
         """
+        if is_held(self.dataset):
+            return _held_batches(held_windows(self.dataset, self.window, self.seed, indices), self.pin)
         # A function that does not hold this loader: one that is dropped is freed at once, and ends its processes.
         cutting = _Cutting(self.dataset, self.window, self.seed)
         stream = _batches(cutting, self.workers, self.pin, indices)
@@ -79,6 +83,12 @@ class Loader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _held_batches(windows: Iterator[tuple[Tensor, list[int]]], pin: bool) -> Iterator[Batch]:
+    for video, labels in windows:
+        on_host = video.device.type == "cpu"
+        yield Batch(video.pin_memory() if pin and on_host else video, torch.tensor(labels, dtype=torch.int64))
 
 
 def _batches(

@@ -173,6 +173,10 @@ class PreparedDataset(Dataset):
         return np.stack([clips[name] for name in ClipInfo._fields], axis=1)
 
     @property
+    def resized_by(self) -> str:
+        return self.index.spec.resize
+
+    @property
     def classes(self) -> tuple[str, ...]:
         return self.index.classes
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from vidgan.bounds import Length
 from vidgan.data.dataset import ClipInfo, Dataset, Frames
+from vidgan.data.filters import BILINEAR, Filter
 from vidgan.errors import UserError, some
 from vidgan.seeds import derive
 from vidgan.spec import Spec
@@ -35,6 +36,8 @@ class WindowSpec(Spec):
     """source frames from one frame of the window to the next"""
     flip: bool = False
     """mirror half of the windows left to right; not for data where left and right differ in meaning"""
+    filter: Filter = BILINEAR
+    """by which larger clips are resized"""
 
     @property
     def span(self) -> int:
@@ -80,7 +83,7 @@ def cut(dataset: Dataset, window: WindowSpec, place: Place, out: Frames | None =
     Raises:
         UserError: where the clip cannot be read.
     """
-    frames = fit(dataset.read(place.clip, place.start, window.frames, window.stride), window.size)
+    frames = fit(dataset.read(place.clip, place.start, window.frames, window.stride), window)
     rows = slice(place.top, place.top + window.size)
     columns = slice(place.left, place.left + window.size)
     crop = frames[:, rows, columns]
@@ -92,28 +95,28 @@ def cut(dataset: Dataset, window: WindowSpec, place: Place, out: Frames | None =
     return out
 
 
-def fit(frames: Frames, size: int) -> Frames:
-    """Frames (T, H, W, 3) whose shorter side is ``size`` pixels; the same where it is already."""
-    if min(frames.shape[1:3]) <= size:
+def fit(frames: Frames, window: WindowSpec) -> Frames:
+    """Frames (T, H, W, 3) whose shorter side is the window's; the same where it is already."""
+    if min(frames.shape[1:3]) <= window.size:
         return frames
-    resizer = resizer_to(size)
-    return resized(frames, *resizer.target(*frames.shape[1:3]))
+    resizer = resizer_to(window.size, window.filter.name)
+    return resized(frames, *resizer.target(*frames.shape[1:3]), window.filter)
 
 
-def resized(frames: Frames, height: int, width: int) -> Frames:
+def resized(frames: Frames, height: int, width: int, filter: Filter = BILINEAR) -> Frames:
     """Frames (T, H, W, 3) squashed to another height and width; the same where they have it."""
     if frames.shape[1:3] == (height, width):
         return frames
-    resizer = resizer_to(min(height, width))
+    resizer = resizer_to(min(height, width), filter.name)
     return np.stack([resizer.scaled(frame, height, width) for frame in frames])
 
 
 @functools.cache
-def resizer_to(size: int) -> "Resizer":
+def resizer_to(size: int, filter: str) -> "Resizer":
     """Loaded when it is needed: most data are prepared at the size that they are read at."""
     from vidgan.data.resize import Resizer
 
-    return Resizer(size, "bilinear")
+    return Resizer(size, filter)
 
 
 def resizing(dataset: Dataset, window: WindowSpec) -> str | None:
@@ -125,6 +128,18 @@ def resizing(dataset: Dataset, window: WindowSpec) -> str | None:
     if not is_prepared(dataset):
         return f"{said} they are read, which takes time"
     return f"{said} they are read, which takes time: vidgan prepare SOURCE DEST --size {window.size} does it once"
+
+
+def other_filter(dataset: Dataset, filter: Filter) -> str | None:
+    """A sentence where ``dataset`` was prepared by another filter than the experiment's; None where it was not, or
+    nobody knows."""
+    prepared = dataset.origin(0)[0].resized_by if len(dataset) else None
+    if prepared in (None, filter.name):
+        return None
+    return (
+        f"the data were prepared with --resize {prepared}, and the experiment is of clips resized by {filter.name} "
+        f"(vidgan prepare --resize {filter.name})"
+    )
 
 
 def is_prepared(dataset: Dataset) -> bool:

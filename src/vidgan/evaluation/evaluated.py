@@ -198,7 +198,8 @@ class OfExperiment(Evaluated):
                 count, drawn = given.count, given.drawn
         if real is not None and metric.needs_real:
             assert protocol.real is not None
-            window = WindowSpec(size=self.experiment.data_size, frames=frames, stride=stride)
+            size, filter = self.experiment.data_size, self.experiment.resize
+            window = WindowSpec(size=size, frames=frames, stride=stride, filter=filter)
             view = view_of(self.experiment)
             against = DataClips(real, window, protocol.real, protocol.seed, only, view=view)
             drawn = against.drawn

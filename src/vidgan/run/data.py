@@ -7,10 +7,13 @@ from typing import Any
 import torch
 
 from vidgan.data.dataset import Dataset, long_clips
+from vidgan.data.held import Cache, HeldClips
 from vidgan.data.open import is_named, open_dataset, open_fitting
+from vidgan.data.rates import mixed_rates
+from vidgan.data.window import check_usable, other_filter, resizing
 from vidgan.errors import UserError
 from vidgan.run.directory import RunDirectory
-from vidgan.run.experiment import Experiment, whole_window
+from vidgan.run.experiment import Experiment, longest_span, whole_window, window_of
 
 SYNTHETIC = "synthetic"
 
@@ -59,3 +62,29 @@ def data_of_run(run: RunDirectory, source: str | None) -> Dataset:
         if source is not None:
             raise
         raise UserError(f"the data of this run cannot be opened ({error}); name them by --data") from error
+
+
+def hold(
+    dataset: Dataset, experiment: Experiment, cache: Cache, device: torch.device, skip_short: bool = False
+) -> HeldClips:
+    """The clips of ``dataset`` as large as ``experiment`` sees them, held where ``cache`` says.
+
+    Args:
+        device: where networks are computed.
+        skip_short: clips with too few frames are held too, as training will leave them out.
+
+    Raises:
+        UserError: where training could not use the data, or there is no room for them.
+    """
+    used = long_clips(dataset, longest_span(experiment)) if skip_short else dataset
+    for index in experiment.rounds:
+        check_usable(used, window_of(experiment, index))
+    return HeldClips(dataset, window_of(experiment, 0), cache.place(device))
+
+
+def remarks_on_data(dataset: Dataset, experiment: Experiment, resumes: bool) -> list[str]:
+    """What to know of the data where training starts: sentences on resizing, unless it ``resumes``, and on rates."""
+    on_size = [resizing(dataset, window_of(experiment, 0)), other_filter(dataset, experiment.resize)]
+    rates = mixed_rates(dataset)
+    told = [*([] if resumes else on_size), None if rates is None else str(rates)]
+    return [sentence for sentence in told if sentence]

@@ -12,8 +12,7 @@ from torch import Tensor, nn
 
 from vidgan.data.dataset import LongClips, long_clips
 from vidgan.data.loader import Batch, Loader
-from vidgan.data.rates import mixed_rates
-from vidgan.data.window import check_usable, resizing
+from vidgan.data.window import check_usable
 from vidgan.errors import UserError
 from vidgan.evaluation.protocols import protocol
 from vidgan.models.cascade import FrozenLevel
@@ -27,7 +26,7 @@ from vidgan.run.checkpoints import (
     require_steps,
     write_manifest,
 )
-from vidgan.run.data import Data, open_data, open_held_out
+from vidgan.run.data import Data, open_data, open_held_out, remarks_on_data
 from vidgan.run.directory import Budget, DataRecord, InitFrom, RunDirectory, command_line
 from vidgan.run.distributed import Replicas, choose_device, join_replicas
 from vidgan.run.experiment import (
@@ -130,9 +129,8 @@ class Trainer(TrainContext):
         if isinstance(dataset, LongClips):
             left, least = len(dataset.dataset) - len(dataset), dataset.frames
             self.say(f"left out {left} of {len(dataset.dataset)} clips: they have fewer than {least} frames")
-        for told in (None if resumes else resizing(dataset, window_of(experiment, 0)), mixed_rates(dataset)):
-            if told:
-                self.say(str(told))
+        for told in remarks_on_data(dataset, experiment, resumes):
+            self.say(told)
         self.init_from = origin_of(Path(init_from)) if isinstance(init_from, str | Path) else init_from
         self.below: Sequence[FrozenLevel] = ()
         self._fed: list[int] = []  # steps asked of each of these
