@@ -159,8 +159,11 @@ def train_through_kills(
 
 
 def children(pid: int) -> list[int]:
-    """The processes that ``pid`` started."""
-    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    """The processes that ``pid`` started; none where it has ended meanwhile."""
+    try:
+        text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    except FileNotFoundError:
+        return []
     return [int(word) for word in text.split()]
 
 
