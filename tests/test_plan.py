@@ -73,7 +73,7 @@ def test_live_tensors_count_what_lives() -> None:
     assert live.most == 8000
 
 
-def test_the_largest_micro_batch_that_fits_divides_the_share() -> None:
+def test_the_largest_micro_batch_that_fits() -> None:
     updates = (Update("discriminators", 0, 100.0, 30.0), Update("generator", 0, 50.0, 40.0))
     plan = LevelPlan((), updates, 0, 500, 200, 1000, 2, ())
     share = Share(12, 12)
@@ -85,6 +85,8 @@ def test_the_largest_micro_batch_that_fits_divides_the_share() -> None:
     assert plan.fitting(share, exactly - 1) == Share(12, 4)
     assert plan.fitting(share, 1e9) == share
     assert plan.fitting(share, 1000) is None
+    # Three passes, of 4, 3 and 3 clips: a micro-batch need not divide a share.
+    assert plan.fitting(Share(10, 10), (plan.memory(Share(10, 4)) + 1) / 0.92) == Share(10, 4)
 
 
 @pytest.mark.slow

@@ -166,7 +166,7 @@ def fitting(experiment: Experiment, index: int, plan: LevelPlan, share: Share, m
         return f"  with {size}: the whole batch of {count(fits.clips, 'clip')} fits ({needs:.3g} GiB)"
     return (
         f"  with {size}: --training.batch.micro-batch {fits.per_pass} fits ({needs:.3g} GiB), in "
-        f"{fits.clips // fits.per_pass} accumulated passes per update, which is not the same as one large batch: "
+        f"{fits.passes} accumulated passes per update, which is not the same as one large batch: "
         "batch statistics see a micro-batch"
     )
 

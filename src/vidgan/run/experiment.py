@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any, NamedTuple, Self
 
 import torch
@@ -109,6 +110,16 @@ class Share(NamedTuple):
     """clips per update"""
     per_pass: int
     """clips per forward pass"""
+
+    @property
+    def passes(self) -> int:
+        """Forward passes of an update."""
+        return -(-self.clips // self.per_pass)
+
+    def smaller(self) -> Iterator[Self]:
+        """The same in more passes, one more at a time as far as they become smaller, down to one clip."""
+        sizes = sorted({-(-self.clips // passes) for passes in range(1, self.clips + 1)}, reverse=True)
+        return (self._replace(per_pass=size) for size in sizes if size < self.per_pass)
 
 
 class BatchSpec(Spec):

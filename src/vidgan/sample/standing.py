@@ -368,6 +368,9 @@ def _videos_of(
 
     def given(numbers: range, label: Tensor) -> Iterator[Conditioning]:
         parts = [made(numbers[rows], label[rows]) for rows in parts_of(len(numbers), at_once(experiment))]
-        return (from_below(torch.cat(videos)) for videos in zip(*parts, strict=True))
+        return (
+            from_below(torch.cat(videos) if len(videos) > 1 else videos[0])
+            for videos in zip(*parts, strict=True)
+        )
 
     return given

@@ -72,12 +72,11 @@ def advice(share: Share, step: int) -> str:
             "choose smaller widths or fewer frames"
         )
     return (
-        f"{start}start a new run with --training.batch.micro-batch {smaller}, which should fit (half, or the next "
-        f"number below that divides {share.clips} clips: activations take most of the memory and shrink with it, "
-        "weights do not); vidgan plan tells more"
+        f"{start}start a new run with --training.batch.micro-batch {smaller}, which should fit (about half: "
+        "activations take most of the memory and shrink with it, weights do not); vidgan plan tells more"
     )
 
 
 def smaller_micro_batch(share: Share) -> int | None:
-    """The largest micro-batch of at most half the size that divides a process's share; None where it is 1."""
-    return next((size for size in range(share.per_pass // 2, 0, -1) if share.clips % size == 0), None)
+    """The largest micro-batch of at most half the size, in passes as equal as can be; None where it is 1."""
+    return next((cut.per_pass for cut in share.smaller() if 2 * cut.per_pass <= share.per_pass), None)

@@ -46,6 +46,8 @@ class Pass(NamedTuple):
     """operations per clip"""
     waiting: float = 0
     """bytes per clip that wait between two parts"""
+    given: float = 0
+    """bytes per clip that it is made from, which stay on the device meanwhile"""
 
     def peak(self, clips: int) -> float:
         """Bytes at its peak, weights apart."""
@@ -127,8 +129,11 @@ def statistics_phase(
     own = max(1, len(evenly(spec.clips, processes)[0])) if processes <= spec.clips else 1
     clips = min(fitting, own)
     waiting = 0 if clips == own else own * taken.waiting
+    others = (own - clips) * taken.given
     # Whether a layer is computed again depends on whether there are pieces: see vidgan.sample.pieces.
-    return Phase("", clips, stays + taken.peak(clips), waiting, spec.batches * spec.clips * taken.flops)
+    return Phase(
+        "", clips, stays + others + taken.peak(clips), waiting, spec.batches * spec.clips * taken.flops
+    )
 
 
 @torch.no_grad()
@@ -161,7 +166,11 @@ def statistics_pass(experiment: Experiment, index: int, level: FrozenLevel) -> P
     with operations() as counter:
         pieces = [piece(1), piece(1)]
         pass_in_pieces(level.generator, pieces, spec.frames, PiecewiseStatistics(), dtype=dtype)
-    return measured(work, counter.get_total_flops() // 2)._replace(waiting=largest)
+    with LiveTensors() as live:
+        kept = piece(1)
+        given = live.now
+    del kept
+    return measured(work, counter.get_total_flops() // 2)._replace(waiting=largest, given=given)
 
 
 @torch.no_grad()

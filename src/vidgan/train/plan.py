@@ -196,10 +196,9 @@ class LevelPlan(NamedTuple):
     def fitting(self, share: Share, memory: float) -> Share | None:
         """``share`` in the largest micro-batches that fit into ``memory`` bytes with :data:`MARGIN` to spare; None if
         none do."""
-        sizes = range(share.clips, 0, -1)
-        shares = (share._replace(per_pass=size) for size in sizes if share.clips % size == 0)
+        whole = share._replace(per_pass=share.clips)
         room = (1 - MARGIN) * memory
-        return next((cut for cut in shares if self.memory(cut) <= room), None)
+        return next((cut for cut in (whole, *whole.smaller()) if self.memory(cut) <= room), None)
 
 
 def plan_level(experiment: Experiment, index: int) -> LevelPlan:
