@@ -11,12 +11,16 @@ from commands import require_one_line, snapshot, vidgan
 from runs import make_run
 from vidgan import memory
 from vidgan.errors import UserError
+from vidgan.memory import FLOAT
 from vidgan.presets import preset, presets
 from vidgan.run.checkpoints import checkpoint_path, save
 from vidgan.run.tiny import tiny
+from vidgan.sample.sampler import values_at_once
 from vidgan.sample.video_io import FORMATS, RATES, write_clip
 from vidgan.tensor_file import State
 from vidgan.train.loop import kept
+from vidgan.train.phases import sample_pass
+from vidgan.train.plan import META, untrained_levels
 
 Capture = pytest.CaptureFixture[str]
 TRAIN = ("train", "demo", "--tiny", "--data", "synthetic", "--workers", 0, "--steps", 1)
@@ -102,6 +106,7 @@ MANY = 99_999_999
         ("evaluate", "RUN", "--memorisation", "--out", "x", "--points", MANY),
         ("evaluate", "synthetic", "--train-classifier", "x.safetensors", "--batch", MANY),
         ("evaluate", "synthetic", "--train-classifier", "x.safetensors", "--size", 60_000),
+        ("sample", "RUN", "--out", "x", "--clips", 1, "--frames", 65_536),
         ("prepare", "FILES", "x", "--size", 30_000),
         ("evaluate", "FILES", "--protocol", "frechet-random", "--data", "synthetic", "--size", 30_000),
     ],
@@ -120,6 +125,15 @@ def test_what_memory_cannot_hold_is_refused_before_the_work(
     require_one_line(vidgan(capsys, *(places.get(str(word), word) for word in command)), "GiB of memory")
     assert snapshot(run) == before
     assert [path.name for path in tmp_path.iterdir()] == ["clips"]
+
+
+@pytest.mark.parametrize("name", ["demo", "demo-prediction", "dvd-gan-k600-12x64", "guide-k400-12x64"])
+def test_no_video_is_refused_that_fits(name: str) -> None:
+    """Beside the tensors that a pass on the meta device has at a time; most are no more than three times the least."""
+    experiment = preset(name)
+    (level,) = experiment.levels
+    made = sample_pass(experiment, untrained_levels(experiment, 1, META)).per_clip
+    assert 1 <= made / (FLOAT * values_at_once(level.generator, level.frames)) < 4
 
 
 def test_rows_that_memory_cannot_hold_are_refused_after_the_first(

@@ -329,6 +329,38 @@ def test_two_runs_at_once_are_refused(tmp_path: Path, monkeypatch: pytest.Monkey
     assert "another `vidgan prepare`" not in refused(*args)
 
 
+def test_locks_of_shared_file_systems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NFS makes an exclusive flock one of fcntl's, which takes a file that is open for writing (flock(2))."""
+    import errno
+    import fcntl
+
+    from vidgan.data import prepare
+
+    real = fcntl.flock
+
+    def of_nfs(file: int, how: int) -> None:
+        if how & fcntl.LOCK_EX and fcntl.fcntl(file, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            raise OSError(errno.EBADF, "Bad file descriptor")
+        real(file, how)
+
+    def none(file: int, how: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    strips(tmp_path / "source", 2)
+    (tmp_path / "source" / "x").mkdir()
+    (tmp_path / "source" / "x" / "broken.png").touch()
+    made = tmp_path / "made"
+    args = [str(tmp_path / "source"), str(made), "--layout", "strips", "--workers", "0"]
+    for flock in (of_nfs, none):
+        monkeypatch.setattr(fcntl, "flock", flock)
+        assert "classes without a usable clip" in refused(*args)
+    monkeypatch.setattr(fcntl, "flock", of_nfs)
+    monkeypatch.setattr(prepare, "ENDING", 0.1)
+    with (made / "unfinished/plan.json").open("r+b") as file:
+        real(file.fileno(), fcntl.LOCK_EX)
+        assert "another `vidgan prepare` is at work" in refused(*args)
+
+
 def test_full_disk_is_one_line_and_keeps_what_was_done(tmp_path: Path) -> None:
     import resource  # a limit on the size of files fails writes as a full disk does
 

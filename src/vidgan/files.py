@@ -1,5 +1,7 @@
 """Files appear whole or not at all: write beside the target, flush to disk, rename. And they are read with care."""
 
+import errno
+import fcntl
 import hashlib
 import io
 import json
@@ -21,6 +23,8 @@ LARGEST_JSON: Final = 2**28
 """bytes; what is larger is none of our records"""
 LARGEST_FILE: Final = 2**38
 """bytes; nothing that is read to its end is larger, and a disk that is damaged tells of terabytes"""
+BUSY: Final = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)
+"""how systems say that another process has the lock of a file"""
 
 
 def write_whole(path: Path, write: Callable[[Path], None]) -> None:
@@ -164,6 +168,20 @@ def parse_json(text: str | bytes, constant: Callable[[str], Any] = no_number) ->
         return json.loads(text, parse_constant=constant)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+
+
+def is_free(file: int, shared: bool = False) -> bool:
+    """Lock an open file (flock); False where another process has it. Where the file system has no locks, it is free.
+
+    Args:
+        file: open for writing: NFS passes an exclusive lock on as one of fcntl's, which a file has that is written.
+        shared: whether others may have such a lock too.
+    """
+    try:
+        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno not in BUSY
+    return True
 
 
 def _umask() -> int:

@@ -9,7 +9,6 @@ Several machines can share the work: each takes its :class:`Share` of the shards
 left and joins them all.
 """
 
-import fcntl
 import functools
 import io
 import json
@@ -63,7 +62,7 @@ from vidgan.data.timeline import MAX_GAP, at_rate
 from vidgan.data.video import ENLARGED, BrokenClipError, ClipSource
 from vidgan.data.workers import map_in_workers
 from vidgan.errors import UserError, did_you_mean, some
-from vidgan.files import read_json, write_json, write_whole
+from vidgan.files import is_free, read_json, write_json, write_whole
 from vidgan.memory import require_memory_for_clips
 from vidgan.names import tell
 from vidgan.spec import differences, to_json
@@ -314,14 +313,12 @@ def _claim(dest: Path, spec: PrepareSpec) -> None:
 @contextmanager
 def _locked(path: Path, dest: Path, shared: bool = False) -> Iterator[None]:
     end = time.monotonic() + ENDING
-    with path.open("rb") as file:
-        while True:
-            try:
-                fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-                break
-            except OSError as error:
-                if time.monotonic() >= end:
-                    raise UserError(f"another `vidgan prepare` is at work in {dest}: wait for it") from error
+    with _writing_to(dest):
+        file = path.open("r+b")
+    with file:
+        while not is_free(file.fileno(), shared):
+            if time.monotonic() >= end:
+                raise UserError(f"another `vidgan prepare` is at work in {dest}: wait for it")
             time.sleep(0.02)
         if os.fstat(file.fileno()).st_nlink == 0:
             raise UserError(f"another `vidgan prepare` has just finished {dest}: nothing is left to do")

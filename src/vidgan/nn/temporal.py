@@ -50,6 +50,10 @@ class TemporalSpec(Spec, ABC):
     def build(self, size: Size) -> Temporal:
         """The layer."""
 
+    def pairs(self, frames: int, side: int) -> int:
+        """Pairs of positions of a clip (frames side side) that the layer compares at once; 0 where it compares none."""
+        return 0
+
 
 class RecurrentSpec(TemporalSpec):
     """A recurrent unit over time with as many hidden channels as inputs."""
@@ -74,6 +78,9 @@ class SelfAttentionSpec(TemporalSpec):
     def build(self, size: Size) -> Temporal:
         return AttentionLayer(FullAttention(size.channels))
 
+    def pairs(self, frames: int, side: int) -> int:
+        return int((frames * side**2) ** 2)
+
 
 class SeparableSelfAttentionSpec(TemporalSpec):
     """Attention over height, width and time in turn (Clark et al. 2019, 3.2)."""
@@ -87,6 +94,9 @@ class SeparableSelfAttentionSpec(TemporalSpec):
 
     def build(self, size: Size) -> Temporal:
         return AttentionLayer(SeparableAttention(size.channels, time_first=self.time_first))
+
+    def pairs(self, frames: int, side: int) -> int:
+        return int(frames * side**2 * max(frames, side))
 
 
 class SeparableConvolutionSpec(TemporalSpec):

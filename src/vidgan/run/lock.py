@@ -10,8 +10,6 @@ lock of a process that has ended waits for it.
 """
 
 import contextlib
-import errno
-import fcntl
 import json
 import os
 import secrets
@@ -23,7 +21,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
 from vidgan.errors import UserError
-from vidgan.files import parse_json
+from vidgan.files import is_free, parse_json
 from vidgan.forms import TEXT, WHOLE, Fields, fits
 from vidgan.names import tell
 
@@ -36,8 +34,6 @@ WATCH: Final = 20.0
 ENDING: Final = 20.0
 """seconds after which the lock of a process that has ended counts as held by something else; a process with much memory
 on a GPU takes some to end"""
-BUSY: Final = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)
-"""how systems say that another process has the lock"""
 
 HOLDER: Final = Fields(
     {"host": TEXT, "boot": TEXT, "pid": WHOLE, "started": TEXT, "token": TEXT, "beat": WHOLE}
@@ -188,21 +184,18 @@ def _locked(path: Path) -> int:
     end: float | None = None
     while True:
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o666)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno in BUSY:
-                holder = read_holder(file)
-                os.close(file)
-                if holder is not None and not holder.has_ended:
-                    raise _refusal(path.parent, holder) from None
-                # Its holder is ending, or another has just locked it and has not written into it yet.
-                now = time.monotonic()
-                end = now + ENDING if end is None else end
-                if now >= end:
-                    raise _refusal(path.parent, holder) from None
-                time.sleep(0.02)
-                continue
+        if not is_free(file):
+            holder = read_holder(file)
+            os.close(file)
+            if holder is not None and not holder.has_ended:
+                raise _refusal(path.parent, holder)
+            # Its holder is ending, or another has just locked it and has not written into it yet.
+            now = time.monotonic()
+            end = now + ENDING if end is None else end
+            if now >= end:
+                raise _refusal(path.parent, holder)
+            time.sleep(0.02)
+            continue
         if _is_file_of(file, path):
             return file
         os.close(file)  # its holder has just removed it

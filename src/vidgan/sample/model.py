@@ -21,7 +21,14 @@ from vidgan.run.experiment import Experiment, StandingStatisticsSpec
 from vidgan.sample.card import CARD, Origin, card
 from vidgan.sample.hub import push
 from vidgan.sample.noise import Scaled, Truncation, truncation
-from vidgan.sample.sampler import End, Futures, Sampler, at_once, device_of
+from vidgan.sample.sampler import (
+    End,
+    Futures,
+    Sampler,
+    at_once,
+    device_of,
+    require_memory_for_videos,
+)
 from vidgan.sample.standing import GivenFrames, StatisticsStore, frozen_levels
 from vidgan.sample.windows import window_frames, window_levels
 from vidgan.spec import to_json
@@ -316,6 +323,8 @@ class Model:
         spec = (statistics or experiment.training.standing_statistics).at(truncation.deviation)
         if window is not None:
             window = window_frames(experiment, window)
+        elif frames is not None and self.device.type == "cpu":
+            require_memory_for_videos(experiment, self.dtype, chunk)
         key = (experiment.levels[-1].frames, spec, window, self.dtype)
         if key not in self._samplers:
             kept = (self.label_counts, self.data, self.statistics, chunk, spec)

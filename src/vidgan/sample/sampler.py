@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 import torch
 from torch import Tensor
 
+from vidgan.memory import FLOAT, require_memory
 from vidgan.models.cascade import (
     Embed,
     FrozenLevel,
@@ -20,7 +21,7 @@ from vidgan.models.cascade import (
     sample_window,
     stream_chunks,
 )
-from vidgan.models.generator import Generator
+from vidgan.models.generator import Generator, GeneratorSpec
 from vidgan.nn.warping import expected_motion, refine, upsample
 from vidgan.run.experiment import Experiment
 from vidgan.sample.noise import Scaled, Truncation, interpolate, latents
@@ -59,6 +60,43 @@ def clips_in_memory(experiment: Experiment, index: int, frames: int, trained: in
     trained = experiment.levels[index].trained_frames if trained is None else trained
     fitting = max(1, experiment.training.batch.per_pass * trained // frames)
     return fitting if asked is None else min(asked, fitting)
+
+
+def require_memory_for_videos(
+    experiment: Experiment, dtype: torch.dtype | None = None, chunk: int | None = None
+) -> None:
+    """Raise :class:`UserError` where not even one video of ``experiment`` can be made in this machine's memory.
+
+    It is the least that a pass on the CPU takes, so nothing that would do is refused; ``vidgan plan`` tells the whole.
+
+    Args:
+        dtype: what networks compute in; None: float32.
+        chunk: frames that levels above the first make at a time; None: all of them.
+    """
+    for index, level in enumerate(experiment.levels):
+        frames = level.frames if chunk is None or index == 0 else min(chunk, level.frames)
+        require_memory(
+            (FLOAT if dtype is None else dtype.itemsize) * values_at_once(level.generator, frames),
+            f"one video of {level.frames:,} frames at {level.size}x{level.size} pixels",
+            "ask for fewer frames",
+        )
+
+
+def values_at_once(spec: GeneratorSpec, frames: int) -> int:
+    """Values of one clip that a generator holds at least, in the part that holds the most: what goes into it and comes
+    out of it, or attention's logits and their softmax."""
+    side, inputs, most = spec.side, spec.channels * spec.width, 0
+    for stage in spec.stages:
+        output_side, outputs = side << stage.upsample, stage.channels * spec.width
+        within = bool(stage.temporal) or stage.convolution or stage.blocks > 1
+        most = max(
+            most,
+            frames * (inputs * side**2 + outputs * output_side**2),
+            frames * 2 * inputs * side**2 * within,
+            *(2 * layer.pairs(frames, side) for layer in stage.temporal),
+        )
+        side, inputs = output_side, outputs
+    return most
 
 
 def parts_of(count: int, most: int) -> Iterator[slice]:
