@@ -272,6 +272,14 @@ def test_the_table(tmp_path: Path, capsys: Capture) -> None:
     assert "61.1" not in said
 
 
+def test_columns_stand_below_each_other(tmp_path: Path, capsys: Capture) -> None:
+    results = (line("is-k400") | {"step": step} for step in (7, 100_000))
+    named = [write(tmp_path / f"{number}.jsonl", result) for number, result in enumerate(results)]
+    rows = vidgan(capsys, "compare", *named).out.splitlines()
+    (head,) = (row for row in rows if "sampling" in row)
+    assert {row.find("sigma") for row in rows if "sigma" in row} == {head.index("sampling")}
+
+
 def test_a_warning_of_several_results_is_said_once(tmp_path: Path, capsys: Capture) -> None:
     few = line("psd") | {"warnings": ["too few clips"]}
     a, b = write(tmp_path / "a.jsonl", few, few), write(tmp_path / "b.jsonl", few)

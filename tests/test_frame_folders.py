@@ -66,6 +66,7 @@ def test_folders_of_frames_are_clips(tmp_path: Path, capsys: Capture) -> None:
         "files that lie in no folder of their own: 1 (loose.png)",
         ".txt files, which are not read: 1 (run/a/times.txt)",
         "hidden files: 1 (run/a/.frame_0.png)",
+        "folders in class folders, which are no classes themselves: 1 (run/deep)",
     }
     before = {path.name: path.stat().st_mtime_ns for path in made.glob("shard-*")}
     (mended,) = write_frames(source / "walk" / "torn", 1, "frame_2.png")

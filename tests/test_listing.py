@@ -116,7 +116,10 @@ def test_prepare_inspect_and_evaluate_tell_what_is_not_read(tmp_path: Path, caps
     touch(source, "b/x.xyz", "b/notes.txt")
     write_video(source / "b" / "ok.mp4", frames=2)
     (source / "b" / "dead.mp4").symlink_to("nowhere")
+    (source / "b" / "left").mkdir()
+    write_video(source / "b" / "left" / "1.mp4", frames=2)
     lines = {
+        "folders in class folders, which are no classes themselves: 1 (b/left)",
         "dead links: 1 (b/dead.mp4)",
         ".txt files, which are not read: 1 (b/notes.txt)",
         ".xyz files, which are not read: 1 (b/x.xyz)",

@@ -267,11 +267,8 @@ def print_table(rows: Sequence[tuple[str, ...]]) -> None:
     rows = [tuple(map(printable, row)) for row in rows]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     for row in rows:
-        cells = [
-            row[0].ljust(widths[0]),
-            *(cell.rjust(w) for cell, w in zip(row[1:4], widths[1:4], strict=True)),
-        ]
-        print("  " + "  ".join([*cells, *row[4:]]).rstrip())
+        between = (cell.rjust(width) for cell, width in zip(row[1:-1], widths[1:-1], strict=True))
+        print("  " + "  ".join([row[0].ljust(widths[0]), *between, row[-1]]).rstrip())
 
 
 def scores_by_class(name: str, entries: Sequence[Entry]) -> list[str]:

@@ -93,18 +93,20 @@ def _show(dataset: Dataset, dest: str) -> None:
         f"{count(len(dataset), 'clip')}, {count(frames, 'frame')}, "
         f"{count(len(dataset.classes), 'class', 'classes')}, {rate}",
         f"sizes: {shown}",
-        *([_stored(dataset)] if isinstance(dataset, PreparedDataset) else []),
+        *(_stored(dataset) if isinstance(dataset, PreparedDataset) else []),
         f"fingerprint {dataset.fingerprint}",
         *(_preparing(dataset) if isinstance(dataset, PreparedDataset) else []),
     ):
         tell(line)
 
 
-def _stored(dataset: PreparedDataset) -> str:
+def _stored(dataset: PreparedDataset) -> Iterator[str]:
     """How much it takes, and how it was prepared."""
     index = dataset.index
-    options = ", ".join(f"{key} {_plain(value)}" for key, value in to_json(index.spec).items() if key != "is")
-    return f"{int(index.clips['bytes'].sum()) / 1e6:.1f} MB; prepared with {options}"
+    yield f"{int(index.clips['bytes'].sum()) / 1e6:.1f} MB"
+    options = {key: value for key, value in to_json(index.spec).items() if key != "is" and value is not None}
+    shown = (f"--{key.replace('_', '-')} {_plain(value)}" for key, value in options.items())
+    yield f"prepared with {' '.join(shown)}"
 
 
 def _preparing(dataset: PreparedDataset) -> Iterator[str]:

@@ -128,7 +128,7 @@ def _classes_of(
         for file in files
     ]
     left_out = [LeftOut(file.name, "lies in no class folder") for file in loose]
-    return FoundClips(tuple(map(printable, folders)), sources, left_out, listing.remarks)
+    return FoundClips(tuple(map(printable, folders)), sources, left_out, listing.remarks_on_classes())
 
 
 def _is_part(folder: Path) -> bool:

@@ -67,6 +67,14 @@ class Listing(NamedTuple):
             found[parts[0] if len(parts) > 1 else ""].append(file)
         return found
 
+    def remarks_on_classes(self) -> tuple[Remark, ...]:
+        """The remarks, where folders are classes: also on folders in these, whose names do not count."""
+        remarks = Remarks(self.remarks)
+        deep = (file.relative_to(self.root).parts for file in self.files)
+        for folder in dict.fromkeys("/".join(parts[:2]) for parts in deep if len(parts) > 2):
+            remarks.add("folders in class folders, which are no classes themselves", folder)
+        return remarks.all()
+
 
 def list_files(root: Path, suffixes: Sequence[str], beside: Sequence[str] = (), deep: bool = True) -> Listing:
     """The files below ``root`` with one of ``suffixes`` (lower case); links are followed, hidden files passed over.

@@ -245,7 +245,7 @@ def open_videos(path: Path, size: int | None = None) -> RawVideos:
     named = named or {"all": loose}
     files = [file for found in named.values() for file in found]
     labels = [label for label, found in enumerate(named.values()) for _ in found]
-    return VideoFiles(path, files, labels, tuple(named), size, listing.remarks)
+    return VideoFiles(path, files, labels, tuple(named), size, listing.remarks_on_classes())
 
 
 class _Known(NamedTuple):

@@ -385,7 +385,7 @@ class Trainer(TrainContext):
         """All levels up to the one in training, with standing statistics, which the run keeps."""
         generators = [*(level.generator for level in self.below), *state.generators(averaged)]
         experiment, spec = self.experiment, self.experiment.training.standing_statistics
-        self.say(f"standing statistics: {spec.batches} passes of {spec.clips} clips, if not kept yet")
+        self.say(f"standing statistics, if not kept yet: {spec.batches} x {spec.clips} clips")
         given, others = GivenFrames.of(self.dataset), self.replicas
         with out_of_memory_in(STATISTICS):
             return frozen_levels(experiment, generators, self.labels, given, self._store, replicas=others)
