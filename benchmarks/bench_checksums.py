@@ -7,7 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench_loader import CLIPS, STORED_SIDE, WINDOW, write_strips
+from bench_loader import CLIPS, SIDE, WINDOW, write_strips
 from interleaved import Case, Measure, Settings, interleave, options, show, show_machine
 from vidgan.data import store
 from vidgan.data.codecs import Jpeg, Png, Raw
@@ -41,7 +41,7 @@ def main(settings: Settings) -> None:
         cases = []
         for codec in (Raw(), Jpeg(), Png()):
             dest = folder / type(codec).__name__
-            spec = PrepareSpec(layout=Strips(), size=STORED_SIDE, codec=codec)
+            spec = PrepareSpec(layout=Strips(), size=SIDE, codec=codec)
             prepare_by(folder / "strips", dest, spec)
             for checked in (False, True):
                 words = "compared" if checked else "not compared"

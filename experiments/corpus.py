@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vidgan.cli import main as vidgan
-from vidgan.cli.predict import read_frames
+from vidgan.cli.given import read_frames
 from vidgan.errors import UserError
 from vidgan.names import tell
 
