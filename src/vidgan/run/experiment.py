@@ -322,7 +322,8 @@ class Experiment(Spec):
         if level == len(self.levels):
             return self
         if not 1 <= level <= len(self.levels):
-            raise UserError(f"this model has {len(self.levels)} levels, so level is 1 to that, got {level}")
+            known = ", ".join(str(number + 1) for number in range(len(self.levels)))
+            raise UserError(f"this model has no level {level}; it has {known}")
         if self.joint:
             raise UserError("levels that are trained together are no models of their own: leave out level")
         above = (*self.above, *(each.size for each in reversed(self.levels[level:])))

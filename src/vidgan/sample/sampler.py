@@ -255,17 +255,17 @@ class Sampler:
         """
         level = self.levels[0].spec
         length = level.frames if frames is None else frames
-        video, fields = given, []
+        last, parts, fields = given[:, -level.context_frames :], list[Tensor](), []
         for time in range(-(-length // level.frames)):
             own = seed if time == 0 else derive(seed, "rolling on", time)
             # Our choice: frames are passed on as they are made, not rounded to the 256 values that data have.
-            last = video[:, -level.context_frames :]
             made = self._predict_once(last, numbers, labels, own, truncation, motion_units)
-            video = torch.cat([video, made.video], dim=1)
+            parts.append(made.video)
+            last = torch.cat([last, made.video], dim=1)[:, -level.context_frames :]
             if made.motion is not None:
                 fields.append(made.motion)
         motion = torch.cat(fields, dim=1)[:, :length] if fields else None
-        return Futures(video[:, level.context_frames : level.context_frames + length], motion)
+        return Futures(torch.cat(parts, dim=1)[:, :length], motion)
 
     @torch.no_grad()
     def _predict_once(
