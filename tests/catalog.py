@@ -23,7 +23,7 @@ from vidgan.models.discriminator import (
 from vidgan.models.generator import Below
 from vidgan.models.level import LevelSpec
 from vidgan.models.losses import HingeEachSpec, HingeJoinedSpec, ObjectiveSpec, SumThenHingeSpec
-from vidgan.models.views import ClipSpec, CropSpec, FramesSpec, MatchingPairSpec, ViewSpec
+from vidgan.models.views import ClipSpec, CropSpec, FramesSpec, MatchingPairSpec, PackSpec, ViewSpec
 from vidgan.nn.blocks import BigGANBlocksSpec, BigGANDeepBlocksSpec, Plain3dBlocksSpec, ResidualSpec
 from vidgan.nn.layers import InitialiserSpec, NormalSpec, OrthogonalSpec, WeightLayer, power_iterate
 from vidgan.nn.norm import (
@@ -111,6 +111,8 @@ VIEWS: Mapping[str, ViewSpec] = {
     "downsampled clip": ClipSpec(scale=2),
     "crop": CropSpec(scale=2),
     "matching pair": MatchingPairSpec(),
+    "pack of frames": PackSpec(view=FramesSpec(k=2)),
+    "pack of clips": PackSpec(view=ClipSpec(scale=2), clips=3),
 }
 
 HEADS: Mapping[str, HeadSpec] = {"projection": ProjectionSpec(), "mixed projection": MixedProjectionSpec()}

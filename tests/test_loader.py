@@ -20,7 +20,15 @@ from PIL import Image
 import vidgan
 from painted import WINDOW, Painted
 from vidgan.data.loader import Loader, to_float
-from vidgan.data.window import WindowSpec, centre_item, check_usable, random_item, random_place, resizing
+from vidgan.data.window import (
+    InClasses,
+    WindowSpec,
+    centre_item,
+    check_usable,
+    random_item,
+    random_place,
+    resizing,
+)
 from vidgan.errors import UserError
 from vidgan.spec import SpecError
 
@@ -55,6 +63,25 @@ def test_item_is_one_whole_window_of_its_clip() -> None:
         top, left = int(item.frames[0, 0, 0, 1]), int(item.frames[0, 0, 0, 2])
         assert (item.frames[..., 1] == (top + np.arange(8))[:, None]).all()
         assert (item.frames[..., 2] == left + np.arange(8)).all()
+
+
+@pytest.mark.parametrize("together", [1, 2, 3])
+def test_classes_take_turns_as_often_as_they_have_clips(together: int) -> None:
+    labels = np.array([0] * 24 + [1] * 12 + [2] * 7)[np.random.default_rng(0).permutation(43)]
+    order = InClasses(labels, together, seed=5)
+    epochs = [[order(43 * e + i) for i in range(43)] for e in range(4)]
+    assert all(sorted(epoch) == list(range(43)) for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) == 4
+    for epoch in epochs:
+        left = sum(int((labels == c).sum()) % together for c in range(3))
+        groups = labels[epoch[: 43 - left]].reshape(-1, together)
+        assert (groups == groups[:, :1]).all()
+        # In any third of the groups a class has a third of its own, give or take one.
+        for c in range(3):
+            found = groups[:, 0] == c
+            for third in np.array_split(found, 3):
+                assert abs(third.sum() - found.sum() / 3) <= 2, (c, epoch)
+    assert [order(n) for n in range(43)] == epochs[0]  # going back changes nothing
 
 
 def test_every_epoch_holds_every_clip_once_in_its_own_order() -> None:

@@ -158,9 +158,9 @@ def test_each_process_scores_held_out_clips_of_its_own(monkeypatch: pytest.Monke
     state, seen = TrainState(held_out.experiment, 0, CPU), list[int]()
     real = monitor_file.random_item
 
-    def recorded(dataset: object, window: object, seed: int, n: int) -> object:
+    def recorded(dataset: object, window: object, seed: int, n: int, order: object) -> object:
         seen.append(n)
-        return real(dataset, window, seed, n)  # type: ignore[arg-type]
+        return real(dataset, window, seed, n, order)  # type: ignore[arg-type]
 
     monkeypatch.setattr(monitor_file, "random_item", recorded)
     for step in (5, 10, 15):
@@ -181,7 +181,7 @@ def test_held_out_clips_are_windows_of_the_level_in_training(
     state = TrainState(experiment.replace(classes=len(data.classes)), index, CPU)
     state.steps, seen, real = 1, list[tuple[int, int]](), monitor_file.random_item
 
-    def recorded(dataset: object, window: WindowSpec, *more: int) -> object:
+    def recorded(dataset: object, window: WindowSpec, *more: object) -> object:
         seen.append((window.frames, window.stride))
         return real(dataset, window, *more)  # type: ignore[arg-type]
 

@@ -13,6 +13,7 @@ from vidgan.models.views import (
     DiscriminatorInput,
     FramesSpec,
     MatchingPairSpec,
+    PackSpec,
     ViewSpec,
 )
 from vidgan.spec import SpecError
@@ -27,6 +28,8 @@ VIEWS = [
     CropSpec(scale=2),
     MatchingPairSpec(),
 ]
+PACKS = [PackSpec(view=FramesSpec(k=2)), PackSpec(view=ClipSpec(scale=2), clips=3)]
+"""which show several clips of a batch at once"""
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:
@@ -76,7 +79,7 @@ def test_frames_picks_the_drawn_frames_of_each_clip(scale: int) -> None:
             torch.testing.assert_close(made[b, i], box(seen.clip[b, draw[b, i]], scale))
 
 
-@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("view", [*VIEWS, *PACKS])
 def test_steps_are_those_that_are_seen(view: ViewSpec) -> None:
     below = random(3, SHAPE.frames // 2, 3, 2, 4)
     seen = view.apply(real_input(below=below), view.draw(3, SHAPE, rng()))
@@ -183,7 +186,25 @@ def test_matching_pair_needs_a_level_below() -> None:
         MatchingPairSpec().apply(real_input(), torch.zeros((3, 0), dtype=torch.int64))
 
 
-@pytest.mark.parametrize("view", VIEWS, ids=repr)
+@pytest.mark.parametrize("clips", [2, 3])
+@pytest.mark.parametrize("inner", [FramesSpec(k=2), ClipSpec(scale=2)], ids=["frames", "clip"])
+def test_a_pack_shows_a_clip_and_the_next_of_its_class(inner: ViewSpec, clips: int) -> None:
+    label = [1, 0, 1, 2, 1, 0]
+    view, shape = PackSpec(view=inner, clips=clips), SHAPE
+    seen = real_input(len(label))._replace(label=torch.tensor(label))
+    draw = view.draw(len(label), shape, rng())
+    single = inner.apply(seen, draw)
+    packs = view.apply(seen, draw)
+    assert packs.shape[2] == view.channels == 3 * clips
+    for row, own in enumerate(label):
+        ahead = [*range(row, len(label)), *range(row)]
+        mates = [other for other in ahead if label[other] == own]
+        for place in range(clips):
+            expected = single[mates[place % len(mates)]]
+            assert torch.equal(packs[row, :, 3 * place : 3 * place + 3], expected), (row, place)
+
+
+@pytest.mark.parametrize("view", [*VIEWS, *PACKS], ids=repr)
 def test_draws_and_views_are_pure(view: ViewSpec) -> None:
     """A function of the generator alone; global randomness is neither read nor moved."""
     torch.manual_seed(0)

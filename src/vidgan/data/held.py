@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vidgan.data.dataset import ClipInfo, Dataset, Frames, LongClips
-from vidgan.data.window import Place, WindowSpec, fit, random_place
+from vidgan.data.window import Order, Place, WindowSpec, fit, random_place
 from vidgan.errors import UserError
 from vidgan.memory import GIB, require_memory
 from vidgan.spec import Spec
@@ -170,11 +170,15 @@ def cut_held(clip: Tensor, window: WindowSpec, place: Place) -> Tensor:
 
 
 def held_windows(
-    dataset: Dataset, window: WindowSpec, seed: int, indices: Iterator[Sequence[int]]
+    dataset: Dataset,
+    window: WindowSpec,
+    seed: int,
+    indices: Iterator[Sequence[int]],
+    order: Order | None = None,
 ) -> Iterator[tuple[Tensor, list[int]]]:
     """Windows (B, T, size, size, 3) where they are held, and their labels, for every sequence of item numbers."""
     for numbers in indices:
-        places = [random_place(dataset, window, seed, n) for n in numbers]
+        places = [random_place(dataset, window, seed, n, order) for n in numbers]
         crops = []
         for place in places:
             clip = held_clip(dataset, place.clip)

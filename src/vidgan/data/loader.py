@@ -15,7 +15,7 @@ from torch import Tensor
 
 from vidgan.data.dataset import Dataset
 from vidgan.data.held import held_windows, is_held
-from vidgan.data.window import WindowSpec, cut, random_clip, random_place
+from vidgan.data.window import Order, WindowSpec, cut, in_order, random_place
 from vidgan.data.workers import AHEAD, Begin, map_in_workers
 from vidgan.errors import UserError
 
@@ -44,12 +44,20 @@ class Loader:
 
     Args:
         pin: batches in pinned memory, which copies to a GPU need to overlap with its work.
+        together: clips of one class that follow each other.
     """
 
     def __init__(
-        self, dataset: Dataset, window: WindowSpec, seed: int, workers: int, pin: bool = False
+        self,
+        dataset: Dataset,
+        window: WindowSpec,
+        seed: int,
+        workers: int,
+        pin: bool = False,
+        together: int = 1,
     ) -> None:
         self.dataset, self.window, self.seed, self.workers, self.pin = dataset, window, seed, workers, pin
+        self.order = in_order(dataset, seed, together)
         self._running: list[Generator[Batch]] = []
 
     def batches(self, indices: Iterator[Sequence[int]]) -> Iterator[Batch]:
@@ -63,9 +71,11 @@ class Loader:
                 dies at the same clip, that is this error too.
         """
         if is_held(self.dataset):
-            return _held_batches(held_windows(self.dataset, self.window, self.seed, indices), self.pin)
+            return _held_batches(
+                held_windows(self.dataset, self.window, self.seed, indices, self.order), self.pin
+            )
         # A function that does not hold this loader: one that is dropped is freed at once, and ends its processes.
-        cutting = _Cutting(self.dataset, self.window, self.seed)
+        cutting = _Cutting(self.dataset, self.window, self.seed, self.order)
         stream = _batches(cutting, self.workers, self.pin, indices)
         self._running.append(stream)
         return stream
@@ -143,6 +153,7 @@ class _Cutting(NamedTuple):
     dataset: Dataset
     window: WindowSpec
     seed: int
+    order: Order
     slots: Tensor | None = None
     """where workers write; None: each batch has memory of its own"""
 
@@ -156,11 +167,11 @@ class _Cutting(NamedTuple):
         labels = []
         for row, n in zip(video.numpy(), numbers, strict=True):
             begin(n)
-            place = random_place(self.dataset, self.window, self.seed, n)
+            place = random_place(self.dataset, self.window, self.seed, n, self.order)
             cut(self.dataset, self.window, place, out=row)
             labels.append(self.dataset.info(place.clip).label)
         return _Read(video if self.slots is None else None, labels)
 
     def name(self, n: int) -> str:
         """What messages call item n."""
-        return self.dataset.name(random_clip(len(self.dataset), self.seed, n))
+        return self.dataset.name(self.order(n))

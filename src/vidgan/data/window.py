@@ -8,6 +8,7 @@ asking for the next n.
 """
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -205,14 +206,64 @@ def random_clip(clips: int, seed: int, n: int) -> int:
     return int(_order(clips, seed, epoch)[position])
 
 
-def random_place(dataset: Dataset, window: WindowSpec, seed: int, n: int) -> Place:
-    """Where item ``n`` lies: in the clip of :func:`random_clip`; its start, square and mirroring are uniform.
+Order = Callable[[int], int]
+"""Which clip an item is of."""
+
+
+class InClasses:
+    """Which clip item n is of where ``together`` clips of a class follow each other: each comes once per epoch.
+
+    The classes take turns, each as often as it has clips, in an order of its own in every epoch. What is left of a
+    class where it cannot be cut evenly comes at the epoch's end.
+
+    Our choice: with plain shuffling, classmates meet in a pass by chance alone, and a class is missing in many.
+    """
+
+    def __init__(self, labels: NDArray[np.int64], together: int, seed: int) -> None:
+        self.labels, self.together, self.seed = labels, together, seed
+        self._epoch, self._clips = -1, np.empty(0, np.intp)
+
+    def __call__(self, n: int) -> int:
+        epoch, position = divmod(n, len(self.labels))
+        if epoch != self._epoch:
+            self._epoch, self._clips = epoch, self._of(epoch)
+        return int(self._clips[position])
+
+    def _of(self, epoch: int) -> NDArray[np.intp]:
+        order = _order(len(self.labels), self.seed, epoch)
+        groups, when, rest = [], [], []
+        late = np.random.PCG64(derive(self.seed, "data turns", epoch)).random_raw(len(order)) / 2.0**64
+        for label in np.unique(self.labels):
+            own = order[self.labels[order] == label]
+            count = len(own) // self.together
+            groups.append(own[: count * self.together].reshape(count, self.together))
+            # A group at a random moment of each of ``count`` equal parts of the epoch.
+            when.append((np.arange(count) + late[own[:count]]) / max(1, count))
+            rest.append(own[count * self.together :])
+        turns = np.argsort(np.concatenate(when), kind="stable")
+        return np.concatenate([np.concatenate(groups)[turns].ravel(), *rest])
+
+
+def in_order(dataset: Dataset, seed: int, together: int) -> Order:
+    """The order that training reads in, where ``together`` clips of one class follow each other."""
+    if together == 1:
+        return functools.partial(random_clip, len(dataset), seed)
+    return InClasses(dataset.labels(), together, seed)
+
+
+def random_place(
+    dataset: Dataset, window: WindowSpec, seed: int, n: int, order: Order | None = None
+) -> Place:
+    """Where item ``n`` lies; its start, square and mirroring are uniform.
+
+    Args:
+        order: which clip an item is of; None: :func:`random_clip`.
 
     Raises:
         UserError: where the clip holds no window; :func:`~vidgan.data.window.check_usable` finds these
             beforehand.
     """
-    index = random_clip(len(dataset), seed, n)
+    index = random_clip(len(dataset), seed, n) if order is None else order(n)
     clip = dataset.info(index)
     if fault := window.fault(clip):
         raise UserError(f"{dataset.name(index)} holds no window: {fault}")
@@ -243,9 +294,9 @@ def centre_place(dataset: Dataset, window: WindowSpec, index: int) -> Place:
     return Place(clip=index, start=0, top=top, left=left, flip=False)
 
 
-def random_item(dataset: Dataset, window: WindowSpec, seed: int, n: int) -> Item:
-    """Item ``n`` of the endless stream that ``seed`` stands for; see :func:`random_place`."""
-    return _item(dataset, window, random_place(dataset, window, seed, n))
+def random_item(dataset: Dataset, window: WindowSpec, seed: int, n: int, order: Order | None = None) -> Item:
+    """Item ``n`` of the endless stream that ``seed`` stands for; arguments as those of :func:`random_place`."""
+    return _item(dataset, window, random_place(dataset, window, seed, n, order))
 
 
 def centre_item(dataset: Dataset, window: WindowSpec, index: int) -> Item:

@@ -45,6 +45,7 @@ from vidgan.models.views import (
     DiscriminatorInput,
     FramesSpec,
     MatchingPairSpec,
+    PackSpec,
     ViewSpec,
 )
 
@@ -77,6 +78,7 @@ __all__ = [
     "MixedProjectionHead",
     "MixedProjectionSpec",
     "ObjectiveSpec",
+    "PackSpec",
     "PixelLossSpec",
     "ProjectionHead",
     "ProjectionSpec",

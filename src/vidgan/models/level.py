@@ -1,5 +1,6 @@
 """A level: a generator, the discriminators that it is trained against, and who sees what."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
@@ -90,6 +91,11 @@ class LevelSpec(Spec):
     def seen_frames(self) -> int:
         """Frames of a clip that discriminators see: given and generated."""
         return self.context_frames + self.trained_frames
+
+    @property
+    def together(self) -> int:
+        """Clips of one class that follow each other in what training reads, for the discriminators that see several."""
+        return math.lcm(*(discriminator.view.together for discriminator in self.discriminators))
 
     def build_generator(self, classes: int, below: Below | None = None) -> Generator:
         """The level's generator; arguments as those of :class:`vidgan.models.generator.Generator`."""

@@ -1,13 +1,13 @@
 """What a discriminator sees of a clip: frames, a smaller clip, a crop, a pair. Randomness is data, drawn per clip."""
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vidgan.bounds import Length
+from vidgan.bounds import Bounds, Length
 from vidgan.shapes import as_video, fold_time, unfold_time
 from vidgan.spec import Spec, require
 
@@ -56,6 +56,11 @@ class ViewSpec(Spec, ABC):
     @property
     def fewest_frames(self) -> int:
         """Frames that a clip must have."""
+        return 1
+
+    @property
+    def together(self) -> int:
+        """Clips of one class that are seen at once; training reads so many in a row."""
         return 1
 
     def steps(self, frames: int, factor: int = 1) -> int:
@@ -153,6 +158,61 @@ class MatchingPairSpec(ViewSpec):
         # Our choice: in time the first frame of each group, as frames are repeated upwards; in space the mean.
         small = F.adaptive_avg_pool2d(fold_time(seen.clip[:, ::every]), (height, width))
         return as_video(torch.cat([below, unfold_time(small, steps)], dim=2))
+
+
+class PackSpec(ViewSpec):
+    """Several clips of one class joined on channels (Lin et al. 2018, "PacGAN").
+
+    Real clips of a class differ from each other, so that a generator whose clips are alike is told by a pack, where it
+    is not by any single one of them.
+
+    Our choice, as none of the five papers has it, for classes: a clip is seen with the next ones of its class in the
+    pass, as a pack under its own label and in its own row; with itself where it is alone.
+    """
+
+    view: ViewSpec
+    """what is seen of each clip"""
+    clips: Annotated[int, Bounds(2, 2**10)] = 2
+    """how many are seen at once"""
+
+    @property
+    def channels(self) -> int:
+        return self.clips * self.view.channels
+
+    @property
+    def fewest_frames(self) -> int:
+        return self.view.fewest_frames
+
+    @property
+    def together(self) -> int:
+        return self.clips * self.view.together
+
+    def steps(self, frames: int, factor: int = 1) -> int:
+        return self.view.steps(frames, factor)
+
+    def draw(self, clips: int, shape: ClipShape, rng: torch.Generator | None = None) -> Tensor:
+        return self.view.draw(clips, shape, rng)
+
+    def apply(self, seen: DiscriminatorInput, draw: Tensor) -> Tensor:
+        video = self.view.apply(seen, draw)
+        rows = classmates(seen.label, self.clips)
+        return as_video(torch.cat([video[others] for others in rows.unbind(1)], dim=2))
+
+
+def classmates(label: Tensor, count: int) -> Tensor:
+    """The rows of the next ``count`` clips of each clip's class, from itself on: int64 (B, count).
+
+    Behind the last clip of a class comes its first again.
+
+    Args:
+        label: classes (B,).
+    """
+    clips = torch.arange(len(label), device=label.device)
+    ahead = (clips - clips[:, None]) % len(label)  # from a row's clip to a column's
+    mates = (label[:, None] == label).long()
+    order = (ahead + len(label) * (1 - mates)).argsort(dim=1)
+    turns = torch.arange(count, device=label.device) % mates.sum(1, keepdim=True)
+    return order.gather(1, turns)
 
 
 def downsample(x: Tensor, scale: int) -> Tensor:

@@ -8,12 +8,14 @@ import torch
 
 from vidgan.data.dataset import Dataset, long_clips
 from vidgan.data.held import Cache, HeldClips
+from vidgan.data.loader import Loader
 from vidgan.data.open import is_named, open_dataset, open_fitting
 from vidgan.data.rates import mixed_rates
 from vidgan.data.window import check_usable, other_filter, resizing
 from vidgan.errors import UserError
 from vidgan.run.directory import RunDirectory
-from vidgan.run.experiment import Experiment, longest_span, whole_window, window_of
+from vidgan.run.experiment import Experiment, longest_span, together_of, whole_window, window_of
+from vidgan.seeds import derive
 
 SYNTHETIC = "synthetic"
 
@@ -33,6 +35,15 @@ def open_data(source: Data, experiment: Experiment, seed: int = 0) -> Dataset:
     if isinstance(source, str):
         return open_fitting(source, experiment.data_size, whole_window(experiment).span, seed)
     return open_dataset(source)
+
+
+def training_loader(
+    dataset: Dataset, experiment: Experiment, index: int, workers: int, device: torch.device
+) -> Loader:
+    """Reads what the training of level ``index`` is fed with, for ``device``, by so many processes."""
+    seed, pin = derive(experiment.training.seed, "data", index), device.type == "cuda"
+    window, together = window_of(experiment, index), together_of(experiment, index)
+    return Loader(dataset, window, seed, workers, pin, together)
 
 
 def open_held_out(source: Data, experiment: Experiment) -> Dataset:

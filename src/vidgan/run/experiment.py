@@ -425,6 +425,12 @@ def window_of(experiment: Experiment, index: int) -> WindowSpec:
     return WindowSpec(size=size, frames=frames, stride=level.stride, flip=flip, filter=experiment.resize)
 
 
+def together_of(experiment: Experiment, index: int) -> int:
+    """Clips of one class that follow each other in what a level's training reads."""
+    levels = experiment.levels if experiment.joint else (experiment.levels[index],)
+    return math.lcm(*(level.together for level in levels))
+
+
 def longest_span(experiment: Experiment) -> int:
     """Source frames that a clip must have for every level's training to read it."""
     return max(window_of(experiment, index).span for index in experiment.rounds)

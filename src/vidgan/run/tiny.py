@@ -3,7 +3,7 @@
 from vidgan.models.discriminator import BodySpec, DiscriminatorSpec
 from vidgan.models.generator import EncoderSpec, GeneratorSpec
 from vidgan.models.level import LevelSpec
-from vidgan.models.views import FramesSpec
+from vidgan.models.views import FramesSpec, PackSpec, ViewSpec
 from vidgan.run.experiment import AverageSpec, BatchSpec, Experiment, ReportingSpec, StandingStatisticsSpec
 
 WIDTH = 2
@@ -113,7 +113,11 @@ def tiny_body(spec: BodySpec) -> BodySpec:
 
 def tiny_discriminator(spec: DiscriminatorSpec, frames: int) -> DiscriminatorSpec:
     """A discriminator with a tiny body; it picks fewer frames where the clip has fewer."""
-    view = spec.view
-    if isinstance(view, FramesSpec):
-        view = view.replace(k=min(view.k, max(1, frames - 1)))
-    return spec.replace(view=view, body=tiny_body(spec.body))
+    return spec.replace(view=tiny_view(spec.view, frames), body=tiny_body(spec.body))
+
+
+def tiny_view(view: ViewSpec, frames: int) -> ViewSpec:
+    """A view of fewer frames where the clip has fewer."""
+    if isinstance(view, PackSpec):
+        return view.replace(view=tiny_view(view.view, frames))
+    return view.replace(k=min(view.k, max(1, frames - 1))) if isinstance(view, FramesSpec) else view

@@ -59,6 +59,8 @@ def seen_by_discriminators(experiment: Experiment, dataset: Dataset, clips: int,
         for name, view in views.items():
             colours = view.split(3, dim=2)
             parts = [""] if len(colours) == 1 else [", below", ", above"]
+            if name in level.discriminators and level.discriminator(name).spec.view.together > 1:
+                parts = [f", part {n + 1} of a pack" for n in range(len(colours))]
             for part, video in zip(parts, colours, strict=True):
                 found.append(Seen(f"{of}{name}{part}", to_bytes(video).numpy()))
     return found

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from vidgan.data.dataset import Dataset
 from vidgan.data.loader import to_float
-from vidgan.data.window import check_usable, random_item
+from vidgan.data.window import check_usable, in_order, random_item
 from vidgan.errors import UserError
 from vidgan.models.level import AdversarialLevel
 from vidgan.models.losses import Scores
@@ -16,7 +16,7 @@ from vidgan.models.views import DiscriminatorInput
 from vidgan.nn.layers import WeightLayer
 from vidgan.run.collapse import COLOURS
 from vidgan.run.distributed import Replicas
-from vidgan.run.experiment import Experiment, window_of
+from vidgan.run.experiment import Experiment, together_of, window_of
 from vidgan.seeds import derive, stream
 from vidgan.train.state import TrainState
 
@@ -161,7 +161,8 @@ class HeldOut:
         # One clip after the other in an order of their own; what training draws is not touched.
         first = (step // self.experiment.reporting.tick * replicas.size + replicas.rank) * count
         seed, window = derive(training.seed, "held out", state.index), window_of(self.experiment, state.index)
-        items = [random_item(self.dataset, window, seed, n) for n in range(first, first + count)]
+        order = in_order(self.dataset, seed, together_of(self.experiment, state.index))
+        items = [random_item(self.dataset, window, seed, n, order) for n in range(first, first + count)]
         clip = to_float(torch.stack([torch.from_numpy(item.frames) for item in items]).to(state.device))
         label = torch.tensor([self.labels[item.label] for item in items], device=state.device)
         rng = stream(training.seed, "views of held out", state.index, step, replicas.rank)

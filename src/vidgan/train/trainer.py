@@ -26,7 +26,7 @@ from vidgan.run.checkpoints import (
     require_steps,
     write_manifest,
 )
-from vidgan.run.data import Data, open_data, open_held_out, remarks_on_data
+from vidgan.run.data import Data, open_data, open_held_out, remarks_on_data, training_loader
 from vidgan.run.directory import Budget, DataRecord, InitFrom, RunDirectory, command_line
 from vidgan.run.distributed import Replicas, choose_device, join_replicas
 from vidgan.run.experiment import (
@@ -40,7 +40,6 @@ from vidgan.run.experiment import (
 from vidgan.run.lock import RunLock
 from vidgan.sample.model import Model
 from vidgan.sample.standing import GivenFrames, StatisticsStore, frozen_levels
-from vidgan.seeds import derive
 from vidgan.train.alike import require_alike
 from vidgan.train.callbacks import Callback, Previews, Requests, RunWriter, TrainContext
 from vidgan.train.compiled import notice_of_compiling
@@ -463,9 +462,8 @@ class Trainer(TrainContext):
         """
         training = self.experiment.training
         if self._loader is None:
-            seed, window = derive(training.seed, "data", state.index), window_of(self.experiment, state.index)
-            pin = self.device.type == "cuda"
-            self._loader = Loader(self.dataset, window, seed, self.workers, pin)
+            index, workers, device = state.index, self.workers, self.device
+            self._loader = training_loader(self.dataset, self.experiment, index, workers, device)
             self._batches = self._loader.batches(data_indices(training, self.replicas, state.steps))
         batches, fault = [], None
         try:
