@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import subprocess
+import sys
 from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
@@ -268,3 +270,29 @@ def test_addresses_that_are(uploads: Path) -> None:
 
 def test_web_sockets_are_closed(uploads: Path) -> None:
     assert asked(guard_of(uploads), "/", scheme="websocket").read is None
+
+
+BUSY = """
+import sys, tempfile, threading, time, types
+from vidgan.studio.app import end_with
+folder = tempfile.TemporaryDirectory()
+print(folder.name, flush=True)
+threading.Thread(target=time.sleep, args=(100,)).start()  # clips that are being made
+server = types.SimpleNamespace(should_exit=False)
+threading.Thread(target=end_with, args=(server, [folder], 0.1), daemon=True).start()
+server.should_exit = sys.argv[1] == "told"
+time.sleep(0.5)
+print("still there", flush=True)
+if sys.argv[1] != "told":
+    server.should_exit = True
+"""
+
+
+@pytest.mark.parametrize(("told", "said"), [("told", []), ("not yet", ["still there"])])
+def test_the_studio_ends_though_something_is_being_made(told: str, said: list[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", BUSY, told], capture_output=True, text=True, timeout=60, check=True
+    )
+    folder, *others = done.stdout.splitlines()
+    assert others == said
+    assert not Path(folder).exists()

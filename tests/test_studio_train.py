@@ -284,9 +284,18 @@ def test_a_run_that_trains_is_told_to_stop_and_no_other(
     for odd in (None, 1, "../a", str(trainer.pid)):
         with pytest.raises(UserError):
             train.stop(served, odd)
+    with pytest.raises(UserError, match="choose a run"):
+        train.stop(served, None)
     assert trainer.poll() is None
+    before = train.seen(served)
+    assert before.trained == (first,)
     assert str(trainer.pid) in train.stop(served, first)
     assert trainer.wait(20) == -signal.SIGTERM
+    # No file is newer than when it trained, and yet the page has to be told.
+    after = train.seen(served)
+    assert after.changed == before.changed
+    assert after != before
+    assert after.trained == ()
     # Its lock is there still, and names a process that is not.
     with pytest.raises(UserError, match="nobody trains"):
         train.stop(served, first)

@@ -6,10 +6,12 @@ import signal
 import socket
 import sys
 import tempfile
+import threading
+import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from vidgan.errors import UserError
 from vidgan.names import tell
@@ -28,6 +30,8 @@ PAGES: Final[Mapping[str, tuple[str, Page]]] = {
 """by their addresses"""
 AT_ONCE: Final = 8
 """answers of one kind that are made at once; others wait"""
+GRACE: Final = 3.0
+"""seconds after a signal for answers that are being made"""
 QUIET: Final = {
     "GRADIO_ANALYTICS_ENABLED": "False",
     "GRADIO_SHARE": "False",
@@ -77,8 +81,32 @@ def serve(served: Served, access: Access) -> None:
             # No line for a request, which would tell who looks at what.
             quiet = {"access_log": False, "log_level": "critical", "timeout_graceful_shutdown": 1}
             signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+            server = uvicorn.Server(uvicorn.Config(app, lifespan="on", **quiet))
+            threading.Thread(target=end_with, args=(server, folders), daemon=True).start()
             with contextlib.suppress(KeyboardInterrupt):
-                uvicorn.Server(uvicorn.Config(app, lifespan="on", **quiet)).run(sockets=[place])
+                server.run(sockets=[place])
+
+
+class Ending(Protocol):
+    """What a signal tells to end: uvicorn's server."""
+
+    should_exit: bool
+
+
+def end_with(
+    server: Ending, folders: Sequence[tempfile.TemporaryDirectory[str]], seconds: float = GRACE
+) -> None:
+    """End this process some seconds after the server has been told to end, and remove ``folders``.
+
+    The server ends by itself where nothing is being made. What is, such as clips or standing statistics, may take
+    minutes, and a thread cannot be stopped.
+    """
+    while not server.should_exit:
+        time.sleep(0.1)
+    time.sleep(seconds)
+    for folder in folders:
+        folder.cleanup()
+    os._exit(0)
 
 
 def listening(access: Access) -> socket.socket:

@@ -253,6 +253,7 @@ def page(served: Served, jobs: Jobs) -> None:
     """Build the page."""
     import gradio as gr
 
+    gr.HTML("<h1>Explore</h1>")
     names = list(served.models())
     with gr.Row(equal_height=False):
         with gr.Column(scale=1, min_width=280, elem_classes="settings"):

@@ -29,6 +29,8 @@ NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]{0,99}", re.ASCII)
 """of a run's folder"""
 EVERY: Final = 10
 """seconds between two looks at the runs"""
+AT_FIRST: Final = "demo"
+"""the preset that is chosen at first"""
 
 
 class Planned(NamedTuple):
@@ -180,6 +182,8 @@ def start(jobs: Jobs, planned: object) -> str:
 
 def stop(served: Served, name: object) -> str:
     """Tell a run to save and stop, in words; raises :class:`UserError` where nobody trains there."""
+    if not name:
+        raise UserError("choose a run that trains")
     pid = curves.stop(chosen(served.runs(), name, "run"))
     return f"told process {pid} to save and stop {name}"
 
@@ -206,11 +210,12 @@ def page(served: Served, jobs: Jobs) -> None:
     stopped = gr.HTML()
     gr.HTML("<h2>Start a run</h2>")
     with gr.Row():
-        name = gr.Dropdown(preset_names(), value="demo", label="Preset")
+        name = gr.Dropdown(preset_names(), value=AT_FIRST, label="Preset")
         data = gr.Dropdown(list(served.datasets()), label="Data")
         folder = gr.Textbox("", label="Name of the run", max_length=100)
         small = gr.Checkbox(label="Tiny: steps take seconds, results mean nothing")
-    form = gr.HTML(elem_id="form", js_on_load=SENDING)
+    # There from the start: one that came later would take the place of what a user has typed already.
+    form = gr.HTML(form_of(preset(AT_FIRST)), elem_id="form", js_on_load=SENDING)
     planned_words = gr.HTML(elem_id="plan")
     begin = gr.Button("Start", variant="primary")
     started = gr.HTML(elem_id="started")
@@ -275,16 +280,16 @@ def page(served: Served, jobs: Jobs) -> None:
         ]
 
     def look(names: object, wanted: object, stamp: object) -> list[Any]:
-        now = [(name, changes(path)) for name, path in served.runs().items()]
+        now, before = seen(served), stamp if isinstance(stamp, Seen) else Seen((), (), ())
         said = commands_of(jobs)
-        if now == stamp:
+        if now == before:
             return [gr.skip()] * 4 + [said, stamp]
-        there = list(served.runs())
-        choices = [gr.Dropdown(choices=there), gr.Dropdown(choices=trained(served))]
-        return [overview(served), *choices, curves_of(names, wanted), said, now]
+        # A list that a user is choosing from is left alone unless other things are in it.
+        there = gr.skip() if now.there == before.there else gr.Dropdown(choices=list(now.there))
+        trains = gr.skip() if now.trained == before.trained else gr.Dropdown(choices=list(now.trained))
+        return [overview(served), there, trains, curves_of(names, wanted), said, now]
 
-    opened = gr.on(None, loaded, None, [table, names, run, stopping, commands])
-    opened.then(form_for, [name, small], form)
+    gr.on(None, loaded, None, [table, names, run, stopping, commands])
     gr.on([name.change, small.change], form_for, [name, small], form)
     names.change(charts_for, names, wanted)
     wanted.change(curves_of, [names, wanted], charts, show_progress="hidden")
@@ -297,6 +302,21 @@ def page(served: Served, jobs: Jobs) -> None:
     gr.Timer(EVERY).tick(look, [names, wanted, stamp], outputs, show_progress="hidden")
 
 
+class Seen(NamedTuple):
+    """What a look at the runs found; where the next finds the same, the page stays as it is."""
+
+    there: tuple[str, ...]
+    trained: tuple[str, ...]
+    """the runs that are being trained: none of its files needs to change when a training ends"""
+    changed: tuple[int, ...]
+
+
+def seen(served: Served) -> Seen:
+    """Look at the runs."""
+    runs = served.runs()
+    return Seen(tuple(runs), tuple(trained(served)), tuple(map(changes, runs.values())))
+
+
 def trained(served: Served) -> list[str]:
     """Runs that are being trained on this machine."""
     return [name for name, path in served.runs().items() if curves.holder_of(path) is not None]
@@ -304,7 +324,7 @@ def trained(served: Served) -> list[str]:
 
 def changes(path: Path) -> int:
     """When a run was changed last."""
-    files = [*path.glob("*.jsonl"), *path.glob("*.json"), path / "samples" / "fixed", *path.glob("*.lock")]
+    files = [*path.glob("*.jsonl"), *path.glob("*.json"), path / "samples" / "fixed"]
     return max((file.stat().st_mtime_ns for file in files if file.exists()), default=0)
 
 
