@@ -126,7 +126,7 @@ def test_no_name_becomes_markup(tmp_path: Path) -> None:
     first, second, third, fourth = NASTY
     experiment = demo().replace(name=first, description=second, source=third, deviations=NASTY)
     run = make_run(tmp_path / first.replace("/", "-"), experiment, classes=NASTY)
-    alarm = {"rule": second, "step": 1, "onset": 1, "text": first}
+    alarm = {"rule": second, "step": 1, "onset": 1, "text": first, "keeps": []}
     scalars = [name.replace("/", "|") for name in NASTY]  # a slash parts a chart's name from a curve's
     write_log(run, [tick(1, {f"{name}/{name}": 1.0 for name in scalars}) | {"alarms": [alarm]}])
     result = confusion([[1, 0, 0, 0, 0]] * 4, NASTY)
@@ -271,7 +271,7 @@ def test_colour_channels_have_their_colours_and_alarms_stand_where_they_began(tm
         "motion/real",
         "motion/fake",
     )
-    alarm = {"rule": "frozen", "step": 400, "onset": 300, "text": "still"}
+    alarm = {"rule": "frozen", "step": 400, "onset": 300, "text": "still", "keeps": []}
     write_log(
         run,
         [tick(s, dict.fromkeys(names, s / 1000)) for s in (100, 200, 400)]
@@ -367,9 +367,9 @@ def test_values_by_class_stand_in_one_table(tmp_path: Path) -> None:
         "best_of": {"1": [0.25, 0.125]},
         "real_motion_per_class": {"a": None, "b": 3},
     }
-    run.metrics.append({"protocol": "p", "value": 1.0, "step": 1, "values": values})
+    run.metrics.append({"protocol": "p", "value": 1.0, "step": 1, "settings": {}, "values": values})
     many = {"per_class": {f"class {i}": i for i in range(40)}}
-    run.metrics.append({"protocol": "q", "value": 1.0, "step": 1, "values": many})
+    run.metrics.append({"protocol": "q", "value": 1.0, "step": 1, "settings": {}, "values": many})
     first, second = Page.read(write_report(run.path)).section("Results").all("section", "protocol")
     assert [(t.text, d.text) for t, d in zip(first.all("dt"), first.all("dd"), strict=True)] == [
         ("real clips", "4")

@@ -85,6 +85,27 @@ def test_one_wrong_stamp_costs_no_frame(wrong: int) -> None:
     assert len(shown) <= 210
 
 
+@pytest.mark.parametrize("tick", [0, 1])
+def test_frames_behind_a_stamp_that_is_too_late_are_kept(tick: int) -> None:
+    # Stamps must not go back, so writers repeat a wrong one, or put the next ticks, until the right ones catch up.
+    times = [*(40 * number for number in range(50)), *(9_000_000 + tick * number for number in range(25))]
+    line = timeline(*times)
+    assert line.shown().tolist() == list(range(75))
+    assert line.remarks == ("time stamps stand still", "gaps of more than 10 s closed")
+
+
+def test_frames_that_are_passed_over_are_told_where_they_are_many() -> None:
+    steady = [40 * number for number in range(100)]
+    faster = [4000 + 10 * number for number in range(40)]
+    line = timeline(*steady, *faster)
+    assert len(line.shown()) < 115
+    assert line.remarks == (
+        "more than 10% of the frames come faster than the usual rate and are passed over",
+    )
+    assert line.is_ordered
+    assert not timeline(*steady, *faster[:8]).remarks
+
+
 def test_stamps_cannot_fill_the_disk() -> None:
     # Pairs of frames a millisecond apart, and nine seconds to the next pair.
     times = [9000 * (number // 2) + number % 2 for number in range(200)]
@@ -99,6 +120,8 @@ def test_a_part_is_what_lies_between_its_times() -> None:
     assert line.part(0, 1)[0] == 0
     with pytest.raises(ValueError, match="no frames between second 5 and 6"):
         line.part(5, 6)
+    with pytest.raises(ValueError, match="no frames between"):
+        timeline().part(0, 1)
 
 
 def pictures(count: int) -> list[np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]:

@@ -26,9 +26,10 @@ from vidgan.evaluation.results import (
     published,
     sampling_of,
 )
+from vidgan.forms import fits
 from vidgan.names import printable, tell
 from vidgan.report import compare as seeds
-from vidgan.report.compare import by_class
+from vidgan.report.compare import MOVED, SCORED, by_class
 from vidgan.report.words import count
 from vidgan.run.directory import RunDirectory
 from vidgan.run.logs import RESULT, lines_of, say_once
@@ -205,7 +206,11 @@ def over_training(entries: Sequence[Entry]) -> list[tuple[str, ...]]:
 
     So are the deviations over training runs of Luc et al. 2020, Table 3.
     """
-    runs = [entry for entry in entries if (Path(entry.name) / "experiment.json").is_file()]
+    runs = [
+        entry
+        for entry in entries
+        if (Path(entry.name) / "experiment.json").is_file() and entry.line.get("step") is not None
+    ]
     last = {str(Path(entry.name)): entry.line for entry in sorted(runs, key=lambda e: e.line["step"])}
     rows: list[tuple[str, ...]] = []
     for each in seeds.group([RunDirectory.open(Path(name)) for name in last]):
@@ -233,9 +238,8 @@ def sampling_in_words(line: Any) -> str:
     if sampling is None:
         return "files"
     truncation = sampling["truncation"]
-    noise = (
-        f"sigma {truncation['sigma']:g}" if "sigma" in truncation else f"threshold {truncation['limit']:g}"
-    )
+    limited = "limit" in truncation
+    noise = f"threshold {truncation['limit']:g}" if limited else f"sigma {truncation.get('sigma', 1):g}"
     windows = ", random windows" if sampling["random_window"] else ""
     return f"{noise}, {'averaged' if sampling['averaged'] else 'raw'} weights{windows}"
 
@@ -248,7 +252,8 @@ def print_published(found: Sequence[Published], line: Any) -> None:
         spread = "" if row.deviation is None else f"{row.deviation:g}"
         said = [f"stride {row.stride}" if row.stride else "", f"split {row.split}" if row.split else ""]
         said += [f"cites {row.cited}" if row.cited else ""]
-        said += [f"here {readable(category_of(row, line)['per_class'])}" if row.category else ""]
+        here = category_of(row, line).get("per_class")
+        said += [f"here {readable(here)}" if isinstance(here, float) else ""]
         said += [f"presumed: {row.presumed}" if row.presumed else "", row.note or ""]
         rows.append(
             (
@@ -277,7 +282,11 @@ def scores_by_class(name: str, entries: Sequence[Entry]) -> list[str]:
     Raises:
         UserError: where the classes' motion or their scores have not been measured.
     """
-    newest = {entry.line["protocol"]: entry.line for entry in entries}
+    newest = {
+        entry.line["protocol"]: entry.line
+        for entry in entries
+        if fits(entry.line.get("values"), MOVED if entry.line["protocol"] == MOTION else SCORED)
+    }
     if MOTION not in newest or not (scores := [protocol for protocol in SCORES if protocol in newest]):
         raise UserError(
             f"{name} has no scores by class with their motion: measure them by vidgan evaluate "
@@ -286,7 +295,9 @@ def scores_by_class(name: str, entries: Sequence[Entry]) -> list[str]:
     lines = []
     for line in (newest[each] for each in (MOTION, *scores)):
         step = "" if line.get("step") is None else f", step {line['step']}"
-        lines.append(f"{line['protocol']}: {count(line['clips'], 'clip')}{step}, seed {line['seed']}")
+        lines.append(
+            f"{line['protocol']}: {count(line.get('clips') or 0, 'clip')}{step}, seed {line.get('seed', 'unknown')}"
+        )
     for cells in by_class(newest[MOTION], {name: newest[name] for name in scores}):
         lines.append("  " + "  ".join([cells[0].ljust(28), *(cell.rjust(12) for cell in cells[1:])]).rstrip())
     return lines

@@ -27,12 +27,13 @@ from vidgan.cli.shared import (
 from vidgan.data.window import check_usable
 from vidgan.errors import UserError, did_you_mean
 from vidgan.evaluation.metrics.frames import psnr
+from vidgan.forms import Form, fits
 from vidgan.models.cascade import below_of
 from vidgan.models.level import view_below
 from vidgan.names import tell
 from vidgan.presets import preset
 from vidgan.report.compare import over_training
-from vidgan.report.figures import best_of, check_target, save, spectra, truncation
+from vidgan.report.figures import FUTURES, SPECTRA, best_of, check_target, save, spectra, truncation
 from vidgan.report.words import number
 from vidgan.run.data import data_of_run, open_data
 from vidgan.run.directory import RunDirectory
@@ -85,8 +86,8 @@ class Results(Figure):
     ]
     """runs, folders of videos that were evaluated, or files of results"""
 
-    def newest(self, protocol: str, value: str) -> list[tuple[str, dict[str, Any]]]:
-        """The name and the last result by ``protocol`` of each that is named, of those that have ``value``.
+    def newest(self, protocol: str, values: Form) -> list[tuple[str, dict[str, Any]]]:
+        """The name and the last result by ``protocol`` of each that is named, of those with values of this form.
 
         Raises:
             UserError: if one has none, or nothing is named.
@@ -96,7 +97,7 @@ class Results(Figure):
         found = []
         for name in self.results:
             lines = [dict(entry.line) for entry in read(Path(name)) if entry.line["protocol"] == protocol]
-            lines = [line for line in lines if value in line.get("values", {})]
+            lines = [line for line in lines if fits(line.get("values"), values)]
             if not lines:
                 raise UserError(
                     f"{name} has no result of {protocol}: make one with vidgan evaluate {name} --protocol {protocol}"
@@ -193,7 +194,7 @@ def futures(args: list[str]) -> Path:
     """The best of several predictions, beside a copied frame."""
     options = parse(Futures, "plot futures", args)
     check_target(options.out)
-    plots = [best_of(name, line) for name, line in options.newest("ssim-best-of-100", "best_of")]
+    plots = [best_of(name, line) for name, line in options.newest("ssim-best-of-100", FUTURES)]
     save(options.out, plots)
     for plot in plots:
         for curve in plot.curves:
@@ -213,7 +214,7 @@ def power_spectra(args: list[str]) -> Path:
     """Power spectra of generated and real frames."""
     options = parse(Spectra, "plot spectra", args)
     check_target(options.out)
-    found = options.newest("psd", "fake")
+    found = options.newest("psd", SPECTRA)
     several = len(found) > 1
     save(
         options.out,

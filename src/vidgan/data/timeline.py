@@ -7,8 +7,8 @@ stamps.
 
 Time stamps may be wrong, or those of a recorder that paused, or of recordings that were joined. So a gap that is
 longer than a limit is closed: the frame behind it comes one interval after the one before it. Where stamps start
-anew, the frames behind follow those before; where they contradict the order of the frames, frames follow each
-other at the usual interval. All of that is told in ``remarks``.
+anew, the frames behind follow those before; where they contradict the order of the frames, or stand still, frames
+follow each other at the usual interval. All of that is told in ``remarks``, and where many frames are passed over.
 """
 
 from collections.abc import Iterator, Sequence
@@ -32,6 +32,11 @@ REORDERED = 32
 """frames that a codec may send before one that is shown earlier: twice what H.264 and HEVC allow"""
 REPEATED = (1000, 100)
 """a video may become so many frames longer by repeating its frames, and so many for each of them"""
+STILL = 8
+"""ticks: where the usual interval has so many, stamps that are one apart are no times (what writers put behind a stamp
+that is too late, as stamps must grow)"""
+MANY = 0.1
+"""part of the frames: where more are passed over, it is told"""
 EARLIER = 1e-6
 """seconds by which a frame may be earlier than a part and belong to it: rounding of the numbers, less than a tick"""
 
@@ -90,7 +95,9 @@ class Timeline:
         Raises:
             ValueError: where no frame lies in it.
         """
-        since = self.times - self.times[0] + EARLIER
+        since = (
+            self.times - self.times[:1] + EARLIER
+        )  # of a file that ends before its first frame there is none
         first, stop = (int(np.searchsorted(since, second, side="left")) for second in (start, end))
         if first >= stop:
             raise ValueError(f"holds no frames between second {start:g} and {end:g}")
@@ -168,13 +175,28 @@ def timeline_of(
         wide = (gaps > max_gap) & (gaps > USUAL * interval)
         closed = float(gaps[wide].sum())
         # Between runs, in front of which stamps go back, and where a gap is closed, the next frame comes in its turn.
-        gaps[wide | (gaps < 0)] = interval
+        still = stands_still(np.diff(stamps), usual)
+        gaps[wide | (gaps < 0) | still] = interval
+        if still.any():
+            remarks.append("time stamps stand still")
     shown = np.zeros(len(stamps))
     shown[1:] = np.cumsum(gaps)
     if closed:
         remarks.append(f"gaps of more than {max_gap:g} s closed")
     keys = np.asarray(sorted(stamp.time for stamp in sent if stamp.is_key), np.int64)
-    return Timeline(stamps, shown, keys[:0] if remarks else keys, usual * base, 0.0, tuple(remarks))
+    if remarks:  # stamps do not tell frames apart
+        keys = keys[:0]
+    if len(np.unique(np.rint(shown / interval))) < (1 - MANY) * len(shown):
+        remarks.append(
+            f"more than {MANY:.0%} of the frames come faster than the usual rate and are passed over"
+        )
+    return Timeline(stamps, shown, keys, usual * base, 0.0, tuple(remarks))
+
+
+def stands_still(gaps: Ticks, usual: Fraction) -> NDArray[np.bool_]:
+    """Which of the intervals between frames (ticks) belong to three frames or more at one time."""
+    small = (gaps == 0) | ((gaps == 1) & (usual >= STILL))
+    return small & (np.append(False, small[:-1]) | np.append(small[1:], False))
 
 
 def _anew(sent: Sequence[Stamp]) -> list[int]:

@@ -205,8 +205,8 @@ def apart(row: Published, line: Line, data: str | None = None, split: str | None
         found.append(("split", row.split, _layout(line).get("split") or split))
     if row.real_clips is not None:
         found.append(("real-clips", row.real_clips, real.get("count")))
-    elif real and facts.get("not_taken") and real["count"] != (named.real and named.real.count):
-        found.append(("real-clips", "all", real["count"]))
+    elif real and facts.get("not_taken") and real.get("count") != (named.real and named.real.count):
+        found.append(("real-clips", "all", real.get("count")))
     if known:
         given = known.get("given")
         found += [("truncated", row.truncated, truncated)]

@@ -10,10 +10,10 @@ from PIL import Image
 
 from vidgan.errors import UserError
 from vidgan.files import open_regular, read_json
-from vidgan.forms import LARGEST_FLOAT
+from vidgan.forms import LARGEST_FLOAT, Form
 from vidgan.names import file_names
 from vidgan.run.directory import RunDirectory
-from vidgan.run.logs import lines_of
+from vidgan.run.logs import RESULT, TICK, lines_of
 from vidgan.sample.previews import real_folder
 
 LARGEST_PICTURE = 2**25
@@ -115,8 +115,8 @@ def collect(path: Path) -> Collected:
     """
     run = RunDirectory.open(path)
     problems: list[str] = []
-    ticks = [tick for line in read_log(run.log.path, problems) if (tick := as_tick(line)) is not None]
-    metrics = [line for line in read_log(run.metrics.path, problems) if "protocol" in line]
+    ticks = [as_tick(line) for line in read_log(run.log.path, TICK, problems)]
+    metrics = read_log(run.metrics.path, RESULT, problems)
     fixed = [
         FixedSample(int(name[1]), int(name[2]), picture)
         for file in sorted((run.samples / "fixed").glob("level*-step*.webp"))
@@ -159,10 +159,10 @@ def views_of(file: Path, problems: list[str]) -> ViewSample | None:
     return None if picture is None else ViewSample(picture, rows)
 
 
-def read_log(path: Path, problems: list[str]) -> list[dict[str, Any]]:
-    """The objects of a file of JSON lines; a line that a killed process left half-written is left out."""
+def read_log(path: Path, form: Form, problems: list[str]) -> list[dict[str, Any]]:
+    """The lines of a file that have a form; one that a killed process left half-written is left out."""
     try:
-        lines = lines_of(path)
+        lines = lines_of(path, form)
     except UserError as error:
         problems.append(str(error))
         return []
@@ -179,25 +179,11 @@ def value_in(path: Path) -> Any:
         return None
 
 
-def as_tick(line: Mapping[str, Any]) -> Tick | None:
-    """A log line; None if it lacks what every line has."""
-    numbers = [finite(line.get(name)) for name in ("level", "step", "clips", "seconds")]
-    scalars = line.get("scalars")
-    level, step, clips, seconds = numbers
-    if level is None or step is None or clips is None or seconds is None or not isinstance(scalars, dict):
-        return None
-    known = {k: finite(v) for k, v in scalars.items()}
-    return Tick(int(level), int(step), int(clips), seconds, known, alarms_of(line.get("alarms")))
-
-
-def alarms_of(told: Any) -> list[Alarm]:
-    """The alarms of a log line, as far as they can be read."""
-    whole = [alarm for alarm in told if isinstance(alarm, dict)] if isinstance(told, list) else []
-    return [
-        Alarm(str(alarm.get("rule")), int(onset), str(alarm.get("text")))
-        for alarm in whole
-        if (onset := finite(alarm.get("onset"))) is not None
-    ]
+def as_tick(line: Mapping[str, Any]) -> Tick:
+    """A line of the log."""
+    scalars = {name: finite(value) for name, value in line["scalars"].items()}
+    alarms = [Alarm(alarm["rule"], alarm["onset"], alarm["text"]) for alarm in line.get("alarms", ())]
+    return Tick(line["level"], line["step"], line["clips"], float(line["seconds"]), scalars, alarms)
 
 
 def finite(value: Any) -> float | None:

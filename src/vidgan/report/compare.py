@@ -2,11 +2,12 @@
 
 import statistics
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
 from vidgan.errors import UserError
+from vidgan.forms import MAYBE, WHOLE, Fields, Table
 from vidgan.report.collect import finite
 from vidgan.report.figures import Curve, Plot, Point
 from vidgan.report.words import count, number
@@ -24,6 +25,14 @@ Values = Mapping[int, float]
 
 Line = Mapping[str, Any]
 """A result in ``metrics.jsonl``."""
+
+
+SCORED: Final = Fields({"per_class": Table(MAYBE)})
+"""what a result by class has among its values"""
+MOVED: Final = Fields(
+    {**SCORED.needed, "real_motion_per_class": Table(MAYBE), "real_clips_per_class": Table(WHOLE)}
+)
+"""and one of motion-by-class"""
 
 
 class Group(NamedTuple):
@@ -182,18 +191,22 @@ def by_class(motion: Line, scores: Mapping[str, Line]) -> list[list[str]]:
     correlations of each column with motion (SSW-GAN, Table 4).
 
     Args:
-        motion: a result of motion-by-class.
-        scores: results by class, by the name of their protocol.
+        motion: a result of motion-by-class, with values of form :data:`MOVED`.
+        scores: results by class, with values of form :data:`SCORED`, by the name of their protocol.
     """
-    real, made = motion["values"]["real_motion_per_class"], motion["values"]["per_class"]
-    columns = {"real motion": real, "generated": made}
-    columns |= {name.removesuffix("-by-class"): line["values"]["per_class"] for name, line in scores.items()}
+    real, made = finite_of(motion["values"]["real_motion_per_class"]), motion["values"]["per_class"]
+    columns = {"real motion": real, "generated": finite_of(made)}
+    columns |= {
+        name.removesuffix("-by-class"): finite_of(line["values"]["per_class"])
+        for name, line in scores.items()
+    }
     names = sorted(real, key=lambda name: -real[name])
     half = len(names) // 2
     clips = motion["values"]["real_clips_per_class"]
     rows = [["class", *columns, "real clips"]]
     rows += [
-        [name, *(cell(values.get(name)) for values in columns.values()), str(clips[name])] for name in names
+        [name, *(cell(values.get(name)) for values in columns.values()), str(clips.get(name, "–"))]
+        for name in names
     ]
     for title, part in (("more motion, mean", names[:half]), ("less motion, mean", names[-half:])):
         if part:
@@ -202,6 +215,11 @@ def by_class(motion: Line, scores: Mapping[str, Line]) -> list[list[str]]:
     ranks = [rank_correlation(real, values) for values in columns.values()]
     rows.append(["rank correlation with motion", "", *map(cell, ranks[1:]), ""])
     return rows
+
+
+def finite_of(values: Mapping[str, float | None]) -> dict[str, float]:
+    """Those that are numbers."""
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def cell(value: float | None) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from vidgan.errors import UserError
 from vidgan.files import write_whole
+from vidgan.forms import NUMBER, WHOLE, Fields, Form, Table, fits
 from vidgan.names import printable
 from vidgan.report.collect import finite
 
@@ -179,6 +180,10 @@ def truncation(name: str, results: Sequence[tuple[float, Mapping[str, Any]]]) ->
     return [Plot(protocol, x, "value", [Curve(name, found)]) for protocol, found in points.items()]
 
 
+FUTURES: Final = Fields({"best_of": Table([NUMBER])}, {"copy_last_per_frame": [NUMBER]})
+"""what a result of ssim-best-of-100 has among its values"""
+
+
 def best_of(name: str, line: Mapping[str, Any]) -> Plot:
     """SSIM over predicted frames from a result of ssim-best-of-100: a curve per number of predictions, and that of
     the copied frame (Luc et al. 2020, Figure 5)."""
@@ -188,8 +193,15 @@ def best_of(name: str, line: Mapping[str, Any]) -> Plot:
         curves["copy of the last given frame"] = values["copy_last_per_frame"]
     step = "" if line.get("step") is None else f", step {line['step']}"
     points = {key: [Point(i, value, None) for i, value in enumerate(ssim, 1)] for key, ssim in curves.items()}
-    title = f"{name}{step}, {line['clips']} clips"
-    return Plot(title, "predicted frame", "SSIM", [Curve(*pair) for pair in points.items()])
+    clips = "" if line.get("clips") is None else f", {line['clips']} clips"
+    return Plot(f"{name}{step}{clips}", "predicted frame", "SSIM", [Curve(*pair) for pair in points.items()])
+
+
+BY_FRAME_AND_RING: Final[Form] = [[NUMBER]]
+SPECTRA: Final = Fields(
+    dict.fromkeys(("real", "real_deviation", "fake", "fake_deviation"), BY_FRAME_AND_RING)
+)
+"""what a result of psd has among its values"""
 
 
 def spectra(line: Mapping[str, Any]) -> list[Plot]:
@@ -197,8 +209,17 @@ def spectra(line: Mapping[str, Any]) -> list[Plot]:
     clips (SSW-GAN, appendix E, Figure 9).
 
     Our choice: from the first ring on. The ring before it is the mean brightness, which says nothing about sharpness.
+
+    Raises:
+        UserError: if the result's frames or rings do not agree.
     """
-    values, positions = line["values"], line["settings"]["features"]["positions"]
+    values, positions = line["values"], line["settings"].get("features", {}).get("positions", [])
+    curves = [values[name] for name in SPECTRA.needed]
+    rings = {len(ring) for curve in curves for ring in curve}
+    if not fits(positions, [WHOLE]) or {len(curve) for curve in curves} != {len(positions)} or len(rings) > 1:
+        raise UserError(
+            "the newest result of psd is damaged: its spectra are not of as many frames and rings"
+        )
     return [
         Plot(
             f"frame {position}",

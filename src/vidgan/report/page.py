@@ -137,7 +137,7 @@ def environment() -> jinja2.Environment:
             words.resuming,
             words.spec_lines,
         ),
-        *(shorten, data_uri, enlarged, crop, settings, spread, tables, commonest, finite),
+        *(shorten, data_uri, enlarged, crop, settings, spread, tables, rectangular, commonest, finite),
     )
     made.filters |= {helper.__name__: helper for helper in helpers}
     made.globals |= {
@@ -253,6 +253,15 @@ def tables(values: Mapping[str, Any]) -> list[tuple[list[str], list[tuple[str, .
         )
         for rows, names in groups.items()
     ]
+
+
+def rectangular(table: Mapping[str, Any] | None) -> bool:
+    """Whether there is a table, and its counts have its rows and columns."""
+    return (
+        table is not None
+        and len(table["counts"]) == len(table["rows"])
+        and all(len(row) == len(table["columns"]) for row in table["counts"])
+    )
 
 
 def commonest(table: Mapping[str, Any]) -> list[tuple[int, str, str]]:

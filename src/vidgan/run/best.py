@@ -33,7 +33,10 @@ def best_of(
     own = [
         line
         for line in lines
-        if line.get("during") == DURING and "larger_is_better" in line and line.get("level") == level
+        if line.get("during") == DURING
+        and line.get("level") == level
+        and "larger_is_better" in line
+        and line.get("step") is not None
     ]
     if not own:
         return None

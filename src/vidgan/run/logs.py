@@ -28,7 +28,8 @@ TICK: Final = Fields(
 )
 """a line of ``log.jsonl``"""
 
-CLIPS: Final = Fields(known=dict.fromkeys(("frames", "stride", "size"), (int, NoneType)))
+CLIPS: Final = Fields(known=dict.fromkeys(("frames", "whole", "stride", "size"), (int, NoneType)))
+DRAW: Final = Fields(known={"count": (int, NoneType)}, null=True)
 SAMPLING: Final = Fields(
     {"averaged": (bool,), "truncation": Fields(known={"sigma": NUMBER, "limit": NUMBER})}, null=True
 )
@@ -36,20 +37,24 @@ RESULT: Final = Fields(
     {
         "protocol": TEXT,
         "value": MAYBE,
-        "settings": Fields(known={"source": CLIPS, "sampling": SAMPLING}),
+        "settings": Fields(known={"source": CLIPS, "sampling": SAMPLING, "real": DRAW, "features": (dict,)}),
     },
     {
         "step": (int, NoneType),
+        "level": WHOLE,
         "seed": WHOLE,
         "clips": (int, NoneType),
         "values": (dict,),
         "deviation": Fields({"value": MAYBE, "over": TEXT}, null=True),
         "network": (dict, NoneType),
+        "data": (str, NoneType),
+        "real": Fields(known={"prepared": (dict, NoneType)}, null=True),
+        "table": Fields({"rows": [TEXT], "columns": [TEXT], "counts": [[WHOLE]]}, null=True),
         "warnings": [TEXT],
         "larger_is_better": (bool,),
     },
 )
-"""a line of ``metrics.jsonl``"""
+"""a line of ``metrics.jsonl``: what every reader may rely on; what of its values a figure needs, the figure says"""
 
 
 class Log:
