@@ -10,6 +10,7 @@ from vidgan.cli.parse import option_set, parse
 from vidgan.cli.progress import Advance, clips_progress
 from vidgan.cli.shared import at_least, refuse_idle
 from vidgan.data.prepare import CodecName, Share, one_per_core, prepare_by, prepare_share, prepare_spec
+from vidgan.data.remote import source_of
 from vidgan.data.store import LayoutName, PreparedDataset
 from vidgan.data.timeline import MAX_GAP
 from vidgan.errors import UserError
@@ -30,14 +31,15 @@ class Options:
     Broken files are left out and listed. An interrupted run resumes where it stopped.
     """
 
-    source: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
-    """folder with the data as it lies on disk"""
+    source: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
+    """folder with the data as it lies on disk, or in an object store: s3://BUCKET/FOLDER (docs/datasets.md)"""
     dest: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DEST")]
     """folder to make; a preparation that was interrupted there is continued"""
     layout: LayoutName = "folder"
     """folder: a folder of videos (whatever FFmpeg reads, animated WebP) per class, or videos without classes;
     strips: the same with an image per clip, its square frames side by side; frames: with a folder per clip, an image
-    for each frame; the others: datasets as they are published (docs/datasets.md)"""
+    for each frame; tar: videos in tar files (WebDataset); the others: datasets as they are published
+    (docs/datasets.md)"""
     split: str | None = None
     """official split of a published dataset: train, test, ...; docs/datasets.md lists them"""
     shard: str | None = None
@@ -78,6 +80,7 @@ def run(args: list[str]) -> int:
         options.max_gap,
     )
     share = None if options.shard is None else _share(options.shard)
+    source = source_of(options.source)
     workers = one_per_core() if options.workers is None else options.workers
     try:
         with clips_progress() as show:
@@ -86,9 +89,9 @@ def run(args: list[str]) -> int:
                 return show("clips", total, kept)
 
             if share is not None:
-                prepare_share(options.source, options.dest, spec, share, workers, begin)
+                prepare_share(source, options.dest, spec, share, workers, begin)
             else:
-                dataset = prepare_by(options.source, options.dest, spec, workers, begin)
+                dataset = prepare_by(source, options.dest, spec, workers, begin)
     except KeyboardInterrupt:
         tell(f"stopped; the same command resumes in {options.dest}", to=sys.stderr)
         return 130

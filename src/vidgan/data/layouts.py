@@ -12,6 +12,7 @@ from typing import ClassVar, NamedTuple
 from vidgan.data.animation import WEBP, Animation
 from vidgan.data.images import IMAGES, FrameFolder, StripImage
 from vidgan.data.listing import Listing, Remark, list_files, list_folders
+from vidgan.data.remote import Copied, Store
 from vidgan.data.video import VIDEOS, ClipSource, VideoFile
 from vidgan.errors import UserError, did_you_mean, some
 from vidgan.names import printable
@@ -53,6 +54,17 @@ class Layout(Spec, ABC):
             UserError: where the folder is missing, holds nothing usable or is of another layout.
         """
 
+    def find_in(self, store: Store) -> FoundClips:
+        """As :meth:`find`, in an object store.
+
+        Raises:
+            UserError: where it cannot be read, holds nothing usable, or the layout wants a folder on disk.
+        """
+        raise UserError(
+            f"{store.url}: this layout is read from a folder on disk alone: copy it there; layouts folder, strips and "
+            "tar are read from where they are"
+        )
+
 
 class Split(Layout, ABC):
     """A layout whose clips come in official splits."""
@@ -74,12 +86,18 @@ class Folder(Layout):
     def find(self, source: Path) -> FoundClips:
         return _classes_of(source, list_files, (*VIDEOS, WEBP), "videos", _video)
 
+    def find_in(self, store: Store) -> FoundClips:
+        return _classes_in(store, (*VIDEOS, WEBP), "videos", video_kind)
+
 
 class Strips(Layout):
     """As :class:`Folder`, with an image per clip, its square frames side by side."""
 
     def find(self, source: Path) -> FoundClips:
         return _classes_of(source, list_files, IMAGES, "strip images", StripImage)
+
+    def find_in(self, store: Store) -> FoundClips:
+        return _classes_in(store, IMAGES, "strip images", lambda path: StripImage)
 
 
 class FrameFolders(Layout):
@@ -89,8 +107,31 @@ class FrameFolders(Layout):
         return _classes_of(source, list_folders, IMAGES, "folders of frame images", FrameFolder)
 
 
+def video_kind(path: Path) -> type[ClipSource]:
+    """What reads a video file."""
+    return Animation if path.suffix.lower() == WEBP else VideoFile
+
+
 def _video(path: Path, name: str, label: int) -> ClipSource:
-    return (Animation if path.suffix.lower() == WEBP else VideoFile)(path, name, label)
+    return video_kind(path)(path, name, label)
+
+
+def _classes_in(
+    store: Store, suffixes: tuple[str, ...], what: str, kind: Callable[[Path], type[ClipSource]]
+) -> FoundClips:
+    listing = store.list_files(suffixes)
+    known = f"{what} ({', '.join(suffix[1:] for suffix in suffixes)})"
+    if not listing.files:
+        raise UserError("; ".join([f"{store.url} holds no {known}", *map(str, listing.remarks)]))
+    places = [file.relative_to(listing.root).parts for file in listing.files]
+    deep = {parts[0] for parts in places if len(parts) > 2}
+    if listing.folders and all(name.lower() in PARTS and name in deep for name in listing.folders):
+        raise _parts_of(store.url, listing.folders)
+
+    def clip(file: Path, name: str, label: int) -> ClipSource:
+        return Copied(file, name, label, kind=kind(file), store=store.url, known=store.stamp(file))
+
+    return _labelled(listing, store.url, known, clip)
 
 
 def _classes_of(
@@ -103,32 +144,50 @@ def _classes_of(
     require_folder(source, what)
     known = f"{what} ({', '.join(suffix[1:] for suffix in suffixes)})"
     listing = find(source, suffixes)
-    folders = listing.by_folder()
-    loose = folders.pop("")
     if not listing.files:
         raise UserError(
             f"{source} holds no {known}, neither itself nor in folders, one per class; "
             f"{'; '.join([contents(source), *map(str, listing.remarks)])}"
         )
+    folders = listing.folders
+    if any(file.parent != source for file in listing.files) and all(
+        _is_part(source / name) for name in folders
+    ):
+        raise _parts_of(source, folders)
+    return _labelled(listing, source, known, clip)
+
+
+def _labelled(
+    listing: Listing, source: Path | str, known: str, clip: Callable[[Path, str, int], ClipSource]
+) -> FoundClips:
+    """Clips whose classes are the folders; where there are none, of one class.
+
+    Raises:
+        UserError: where a class has no clips.
+    """
+    folders = listing.by_folder()
+    loose = folders.pop("")
     if not any(folders.values()):
         folders, loose = {"all": loose}, []
-    if folders and all(_is_part(source / name) for name in folders):
-        raise UserError(
-            f"the folders of {source} ({some(list(folders), 4)}) are named as parts of a dataset and hold folders "
-            f"themselves: prepare each apart, beginning with {source / next(iter(folders))}"
-        )
     if empty := [name for name, files in folders.items() if not files]:
         held = "; ".join(["", *map(str, listing.remarks)])
         raise UserError(
             f"class folders of {source} without {known}: {', '.join(empty)}; fill or remove them{held}"
         )
     sources = [
-        clip(file, file.relative_to(source).as_posix(), label)
+        clip(file, file.relative_to(listing.root).as_posix(), label)
         for label, files in enumerate(folders.values())
         for file in files
     ]
     left_out = [LeftOut(file.name, "lies in no class folder") for file in loose]
     return FoundClips(tuple(map(printable, folders)), sources, left_out, listing.remarks_on_classes())
+
+
+def _parts_of(source: Path | str, folders: list[str]) -> UserError:
+    return UserError(
+        f"the folders of {source} ({some(folders, 4)}) are named as parts of a dataset and hold folders themselves: "
+        f"prepare each apart, beginning with {source}/{folders[0]}"
+    )
 
 
 def _is_part(folder: Path) -> bool:

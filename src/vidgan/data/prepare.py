@@ -29,6 +29,7 @@ from vidgan.data.check import damaged_shards
 from vidgan.data.codecs import Jpeg, Png, Raw
 from vidgan.data.layouts import FoundClips, LeftOut, Split
 from vidgan.data.listing import Remarks
+from vidgan.data.remote import Store, source_of
 from vidgan.data.resize import RESIZING, Resizer
 from vidgan.data.shards import (
     Shard,
@@ -102,9 +103,10 @@ def prepare(
     """Prepare the videos below ``source`` into the folder ``dest``; resumes where an earlier run was interrupted.
 
     Args:
-        layout: how ``source`` lies on disk. ``folder``: a folder of videos per class, or videos without classes;
-            ``strips``: the same with an image per clip, its square frames side by side; ``frames``: with a folder per
-            clip, an image for each frame; the others: datasets as they are published (docs/datasets.md).
+        source: a folder, or the URL of one in an object store that fsspec reads, such as ``s3://bucket/folder``.
+        layout: how ``source`` is laid out. ``folder``: a folder of videos per class, or videos without classes;
+            ``strips``: with an image per clip, its square frames side by side; ``frames``: with a folder of images per
+            clip; ``tar``: videos in tar files, as WebDataset has them; the others: as published (docs/datasets.md).
         split: official split of a published dataset; None: the one it is trained on.
         size: shorter side of the stored frames (pixels); the aspect is kept.
         resize: filter, ``bilinear`` (antialiased) or ``area`` (exact average).
@@ -120,9 +122,8 @@ def prepare(
             class has no usable clip. What was done until then is kept.
     """
     spec = prepare_spec(layout, split, size, resize, codec, quality, fps, max_gap)
-    return prepare_by(
-        Path(source), Path(dest), spec, one_per_core() if workers is None else workers, progress
-    )
+    count = one_per_core() if workers is None else workers
+    return prepare_by(source_of(source), Path(dest), spec, count, progress)
 
 
 def prepare_spec(
@@ -175,7 +176,7 @@ class Share(NamedTuple):
 
 
 def prepare_by(
-    source: Path, dest: Path, spec: PrepareSpec, workers: int = 0, progress: Progress = silent
+    source: Path | str, dest: Path, spec: PrepareSpec, workers: int = 0, progress: Progress = silent
 ) -> PreparedDataset:
     """Prepare ``source`` into ``dest``, or what is left where a run was interrupted or other machines did their shares.
 
@@ -203,7 +204,12 @@ def prepare_by(
 
 
 def prepare_share(
-    source: Path, dest: Path, spec: PrepareSpec, share: Share, workers: int = 0, progress: Progress = silent
+    source: Path | str,
+    dest: Path,
+    spec: PrepareSpec,
+    share: Share,
+    workers: int = 0,
+    progress: Progress = silent,
 ) -> None:
     """Prepare this machine's share into ``dest``; :func:`prepare` joins the shares where they lie in one folder.
 
@@ -228,13 +234,15 @@ def prepare_share(
         _write_shards(shards, spec, dest, workers, progress)
 
 
-def _find(source: Path, dest: Path, spec: PrepareSpec) -> FoundClips:
+def _find(source: Path | str, dest: Path, spec: PrepareSpec) -> FoundClips:
+    if isinstance(source, str):
+        return spec.layout.find_in(Store(source))
     if source.resolve() in [dest.resolve(), *dest.resolve().parents]:
         raise UserError(f"{dest} lies in the source {source}: choose a folder outside of it")
     return spec.layout.find(source)
 
 
-def _finished(source: Path, dest: Path, spec: PrepareSpec, found: FoundClips) -> Index | None:
+def _finished(source: Path | str, dest: Path, spec: PrepareSpec, found: FoundClips) -> Index | None:
     """The index of what was prepared before; None where sources have changed since, and are to be read anew."""
     index = read_index(dest)
     changes = list(differences(to_json(index.spec), to_json(spec)))

@@ -5,7 +5,6 @@ While a dataset is prepared there is a record per shard; at the end they are joi
 where sources have changed since.
 """
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -36,7 +35,7 @@ class Shard(NamedTuple):
 
     def stamps(self) -> list[list[str | int]]:
         """What tells whether a source is still the same: its name, its size (bytes) and when it was changed (ns)."""
-        return [[source.name, *_stamp(source.path)] for source in self.sources]
+        return [[source.name, *source.stamp()] for source in self.sources]
 
 
 def shards_of(found: FoundClips) -> list[Shard]:
@@ -66,20 +65,6 @@ class Stored(NamedTuple):
 
 COLUMNS: Final[tuple[Form, ...]] = (COUNT, COUNT, COUNT, MAYBE, WHOLE, COUNT, WHOLE, [(str,)])
 """forms of the fields of a :class:`Stored`"""
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    """Size and time of change; of a folder the sums of those of its files, its own time included."""
-    try:
-        state = path.stat()
-        if not path.is_dir():
-            return state.st_size, state.st_mtime_ns
-        with os.scandir(path) as entries:
-            inside = [entry.stat() for entry in entries]
-    except OSError:
-        return 0, 0
-    times = sum(each.st_mtime_ns for each in [state, *inside])
-    return sum(each.st_size for each in inside), times % 2**53
 
 
 def outcomes_of(shard: Shard, dest: Path) -> list[Stored | str] | None:

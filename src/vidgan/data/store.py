@@ -38,19 +38,23 @@ from vidgan.data.published.kinetics import Kinetics
 from vidgan.data.published.moving_mnist import MovingMnist
 from vidgan.data.published.ucf101 import Ucf101
 from vidgan.data.resize import FILTERS
+from vidgan.data.tars import TarShards
 from vidgan.data.timeline import MAX_GAP, RATES
 from vidgan.errors import UserError, did_you_mean
 from vidgan.files import parse_json, read_bytes, read_json
 from vidgan.forms import TEXT, Fields, fits
 from vidgan.spec import Spec, from_json, require
 
-AnyLayout = Folder | Strips | FrameFolders | Ucf101 | Kinetics | Bdd100k | Bair | MovingMnist
+AnyLayout = Folder | Strips | FrameFolders | TarShards | Ucf101 | Kinetics | Bdd100k | Bair | MovingMnist
 """All layouts"""
-LayoutName = Literal["folder", "strips", "frames", "ucf101", "kinetics", "bdd100k", "bair", "moving-mnist"]
+LayoutName = Literal[
+    "folder", "strips", "frames", "tar", "ucf101", "kinetics", "bdd100k", "bair", "moving-mnist"
+]
 LAYOUTS: dict[LayoutName, type[AnyLayout]] = {
     "folder": Folder,
     "strips": Strips,
     "frames": FrameFolders,
+    "tar": TarShards,
     "ucf101": Ucf101,
     "kinetics": Kinetics,
     "bdd100k": Bdd100k,

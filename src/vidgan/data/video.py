@@ -5,6 +5,7 @@ without decoding anything (:class:`Scan`); then as many frames are decoded as ar
 """
 
 import itertools
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -372,6 +373,10 @@ class ClipSource(ABC):
     group: str | None = None
     """recording it was cut from, where several clips share one (clips of a group look alike)"""
 
+    def stamp(self) -> tuple[int, int]:
+        """What tells whether it is still the same: its size (bytes) and another number where it was changed."""
+        return stamp_of(self.path)
+
     @abstractmethod
     def open(self, resizer: Resizer, max_gap: float = MAX_GAP) -> Opened:
         """Start reading; raises :class:`BrokenClipError` where it cannot be read.
@@ -379,6 +384,20 @@ class ClipSource(ABC):
         Args:
             max_gap: longest time between two frames of a video that is kept (seconds).
         """
+
+
+def stamp_of(path: Path) -> tuple[int, int]:
+    """Size and time of change; of a folder the sums of those of its files, its own time included."""
+    try:
+        state = path.stat()
+        if not path.is_dir():
+            return state.st_size, state.st_mtime_ns
+        with os.scandir(path) as entries:
+            inside = [entry.stat() for entry in entries]
+    except OSError:
+        return 0, 0
+    times = sum(each.st_mtime_ns for each in [state, *inside])
+    return sum(each.st_size for each in inside), times % 2**53
 
 
 class VideoFile(ClipSource):
