@@ -2,7 +2,7 @@
 
 ``vidgan train experiments/packed_demo.py:packed``, or variants of it:
 
-    python experiments/variants.py experiments/packed_demo.py:packed experiments/plans/packed_demo.json --out runs/packed
+    python experiments/variants.py experiments/packed_demo.py:packed experiments/plans/packed_demo.json --out runs/p
 """
 
 from vidgan.models import ClassMarginSpec, PackSpec
