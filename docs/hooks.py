@@ -3,7 +3,7 @@
 The reference has a page for every module of the package but those of the command line and the report.
 
 Pages are written to be read in the repository, so their links are paths there: `../src/vidgan/spec.py`,
-`../README.md`. In the site README.md is the first page, CONTRIBUTING.md and CHANGELOG.md are pages, and every
+`../README.md`. In the site README.md is the page Overview, CONTRIBUTING.md and CHANGELOG.md are pages, too, and every
 other file that a page links to stands under `files/`, as a listing. A name such as `vidgan.spec.Spec` in backticks
 leads to its place in the reference where it has one.
 """
@@ -22,7 +22,7 @@ from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "vidgan"
-PAGES = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
+PAGES = {"README.md": "overview.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
 LANGUAGES = {".py": "python", ".json": "json", ".toml": "toml"}
 LINK = re.compile(r'(?P<before>\]\(|<img src=")(?![a-z]+:)(?P<target>[^)"\s#]+)')
 NAME = re.compile(r"`(vidgan(?:\.\w+)+)`")

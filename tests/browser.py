@@ -95,7 +95,7 @@ class Browser:
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
-    def wait_for(self, expression: str, seconds: float = 120) -> None:
+    def wait_for(self, expression: str, seconds: float = 600) -> None:
         """Wait until a JavaScript expression is true."""
         end = time.monotonic() + seconds
         while not self.value(f"Boolean({expression})"):

@@ -1,6 +1,7 @@
 """``vidgan doctor`` tells what there is and what to do, and its advice follows from what it found."""
 
 import re
+import tomllib
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -53,3 +54,11 @@ def test_advice_follows_from_what_is_found(tmp_path: Path, monkeypatch: pytest.M
     (found,) = doctor.processors()
     assert found.advice is not None
     assert "OMP_NUM_THREADS" in found.advice
+
+
+def test_it_knows_every_extra_that_a_user_may_install() -> None:
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    assert set(doctor.EXTRAS) == set(extras) - {"dev", "docs"}
+    for extra, package in doctor.EXTRAS.items():
+        assert any(re.split(r"[><=]", need)[0] == package.replace("_", "-") for need in extras[extra]), extra

@@ -271,11 +271,14 @@ def test_colour_channels_have_their_colours_and_alarms_stand_where_they_began(tm
         "motion/real",
         "motion/fake",
     )
-    alarm = {"rule": "frozen", "step": 400, "onset": 300, "text": "still", "keeps": []}
+    alarms = [
+        {"rule": "frozen", "step": 400, "onset": 300, "text": "still", "keeps": []},
+        {"rule": "dark", "step": 400, "onset": 110, "text": "black", "keeps": []},
+    ]
     write_log(
         run,
         [tick(s, dict.fromkeys(names, s / 1000)) for s in (100, 200, 400)]
-        + [tick(500, {}) | {"alarms": [alarm]}],
+        + [tick(500, {}) | {"alarms": alarms}],
     )
     shown = charts(Page.read(write_report(run.path)))
     styles = {
@@ -293,9 +296,18 @@ def test_colour_channels_have_their_colours_and_alarms_stand_where_they_began(tm
         ("Speed", "clips / s"): "curve c0",
     }
     slope, offset = scale(shown["Motion"], "x", "x")
-    (mark,) = [line for group in shown["Motion"].all("g", "alarm") for line in group.all("line")]
-    for end in ("x1", "x2"):
-        assert math.isclose(slope * float(mark.attributes[end]) + offset, 300, abs_tol=1)
+    marks = [line for group in shown["Motion"].all("g", "alarm") for line in group.all("line")]
+    for mark, onset in zip(marks, (300, 110), strict=True):
+        for end in ("x1", "x2"):
+            assert math.isclose(slope * float(mark.attributes[end]) + offset, onset, abs_tol=1)
+    # A name stands on the side of its line where there is room, and no two on one height.
+    late, early = [
+        text.attributes for group in shown["Motion"].all("g", "alarm") for text in group.all("text")
+    ]
+    assert (late.get("text-anchor"), early.get("text-anchor")) == ("end", None)
+    assert float(late["x"]) < float(marks[0].attributes["x1"])
+    assert float(early["x"]) > float(marks[1].attributes["x1"])
+    assert abs(float(late["y"]) - float(early["y"])) > 10
     assert shown["Speed"].all("g", "alarm") == []
 
 

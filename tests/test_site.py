@@ -38,7 +38,7 @@ def test_every_page_is_there(site: Path) -> None:
     missing = {name for name in names if not (site / f"{name}.html").exists()}
     assert len(names) > 30
     assert missing == set()
-    for first in ("index", "contributing", "changelog"):
+    for first in ("index", "overview", "contributing", "changelog"):
         assert (site / f"{first}.html").exists()
 
 
@@ -88,4 +88,4 @@ def test_links_that_leave_the_pages_lead_to_listings(site: Path) -> None:
     assert 'href="files/src/vidgan/nn/norm.py.html"' in page
     listing = re.sub("<[^>]+>", "", (site / "files/src/vidgan/nn/norm.py.html").read_text("utf-8"))
     assert "class BatchNormSpec(NormSpec):" in listing
-    assert 'href="training.html"' in (site / "index.html").read_text("utf-8")
+    assert 'href="training.html"' in (site / "overview.html").read_text("utf-8")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from studio_client import studio
 
 import runs
@@ -24,7 +25,7 @@ ARTEFACTS = Path(__file__).parents[2] / "build" / "test-artefacts"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A run of one level, which is also there as a saved model, and a cascade."""
+    """A run of one level, which is also there as a saved model, a cascade, and a model that continues videos."""
     place = tmp_path_factory.mktemp("studio")
     demo = runs.untrained(place / "runs" / "demo", tiny(preset("demo")), runs.CLASSES)
     lines = [
@@ -37,6 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     for step in (25, 50, 75):
         runs.paint(demo.samples / "fixed" / f"level1-step{step:08d}.webp", columns=8, rows=4, seed=step)
     runs.untrained(place / "runs" / "cascade", tiny(preset("demo-cascade")), runs.CLASSES)
+    runs.untrained(place / "runs" / "prediction", tiny(preset("demo-prediction")), ("all",))
     vidgan.load(place / "runs" / "demo").save(place / "zoo" / "demo")
     yield place
     # A training that was started goes on when the studio ends; where its test has failed, it is ended here.
@@ -134,6 +136,25 @@ def test_a_cascade_shows_all_levels_and_a_saved_model_its_clips(browser: Browser
     browser.wait_for(f"{CLIPS}.length === 8 && {CLIPS}.every((i) => !i.alt.includes('levels'))")
 
 
+@pytest.mark.timeout(1800)
+def test_a_clip_of_data_and_a_video_that_is_dropped_are_continued(
+    browser: Browser, address: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "mine.mp4"
+    vidgan.save_video(torch.linspace(-1, 1, 24 * 3 * 48 * 64).view(24, 3, 48, 64), path, fps=8)
+    browser.open(address, 1280)
+    browser.wait_for(f"{CLIPS}.length === 8")
+    choose(browser, "Model", "runs/prediction")
+    browser.wait_for(f"{CLIPS}.length === 9 && {CLIPS}[0].alt.startsWith('what really followed')")
+    assert browser.value(f"new Set({CLIPS}.slice(1).map((i) => i.src)).size") == 8
+    require_quiet(browser, address)
+    document = browser.ask("DOM.getDocument")["root"]["nodeId"]
+    field = browser.ask("DOM.querySelector", nodeId=document, selector="input[type=file]")["nodeId"]
+    browser.ask("DOM.setFileInputFiles", nodeId=field, files=[str(path)])
+    browser.wait_for(f"{CLIPS}.length === 9 && {CLIPS}.every((i) => i.alt.endsWith('mine.mp4'))")
+    browser.picture(ARTEFACTS / "studio-prediction.png")
+
+
 def test_what_is_odd_is_one_line(browser: Browser, address: str) -> None:
     browser.open(address, 1280)
     browser.wait_for(f"{CLIPS}.length === 8")
@@ -165,7 +186,7 @@ def test_arrow_keys_read_a_chart(browser: Browser, address: str) -> None:
     browser.wait_for("document.querySelector('#charts h4').innerText.endsWith('at step 25')")
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_a_run_is_planned_started_watched_and_stopped(browser: Browser, address: str, folder: Path) -> None:
     browser.open(f"{address}train", 1280)
     browser.wait_for("document.querySelector('[data-name=\"training.steps\"]')")
@@ -182,18 +203,16 @@ def test_a_run_is_planned_started_watched_and_stopped(browser: Browser, address:
     browser.value("document.querySelector('textarea, input[maxlength=\"100\"]').focus()")
     browser.ask("Input.insertText", text="from-the-page")
     browser.value(f"{button('Show the plan')}.click()")
-    browser.wait_for("document.querySelector('#plan .plan')", 300)
+    browser.wait_for("document.querySelector('#plan .plan')")
     assert "--training.steps=100000" in browser.value("document.querySelector('#plan code').innerText")
     browser.value(f"{button('Start')}.click()")
     browser.wait_for("document.querySelector('#started .note')")
     run = folder / "runs" / "from-the-page"
-    browser.wait_for(
-        "document.querySelector('#runs').innerText.match(/from-the-page.*training.*of 100,000/)", 300
-    )
+    browser.wait_for("document.querySelector('#runs').innerText.match(/from-the-page.*training.*of 100,000/)")
     browser.picture(ARTEFACTS / "studio-training.png")
     choose(browser, "Run that trains", "runs/from-the-page")
     browser.value(f"{button('Save and stop')}.click()")
-    browser.wait_for("document.querySelector('#runs').innerText.match(/from-the-page.*stopped/)", 120)
+    browser.wait_for("document.querySelector('#runs').innerText.match(/from-the-page.*stopped/)")
     assert list((run / "checkpoints").glob("*.safetensors"))
     assert not (run / "training.lock").exists()
 
@@ -225,7 +244,7 @@ def test_clips_of_data_are_leafed_through(browser: Browser, address: str) -> Non
     browser.wait_for("document.querySelector('#problems p')")
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_a_model_is_measured_and_stands_beside_published_numbers(browser: Browser, address: str) -> None:
     browser.open(f"{address}evaluate", 1280)
     browser.wait_for("document.querySelector('#results p')")
@@ -241,5 +260,5 @@ def test_a_model_is_measured_and_stands_beside_published_numbers(browser: Browse
     choose(browser, "Protocol", "pixel-statistics")
     browser.value(f"{button('Measure')}.click()")
     browser.wait_for("document.querySelector('#started .note')")
-    browser.wait_for("document.querySelector('#results').innerText.includes('Results of runs/demo')", 300)
+    browser.wait_for("document.querySelector('#results').innerText.includes('Results of runs/demo')")
     browser.picture(ARTEFACTS / "studio-measured.png")

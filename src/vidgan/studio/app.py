@@ -69,6 +69,7 @@ def serve(served: Served, access: Access) -> None:
     with folders[0] as folder, folders[1] as said:
         os.environ.update(QUIET)
         os.environ["GRADIO_TEMP_DIR"] = folder
+        warnings.showwarning = say_warning
         try:
             import uvicorn
 
@@ -107,6 +108,11 @@ def end_with(
     for folder in folders:
         folder.cleanup()
     os._exit(0)
+
+
+def say_warning(message: Warning | str, *_: object, **__: object) -> None:
+    """A warning as a line for who started the studio, without the place in the source that Python names."""
+    tell(f"vidgan studio: {(str(message).splitlines() or [''])[0]}", to=sys.stderr)
 
 
 def listening(access: Access) -> socket.socket:

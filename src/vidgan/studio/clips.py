@@ -14,6 +14,8 @@ from vidgan.sample.video_io import Clip, enlarge, strip
 
 TILE: Final = 128
 """pixels that a clip is about wide on a page"""
+WIDE: Final = 240
+"""pixels that a list to choose from has at least: beside it on a phone stands nothing"""
 QUALITY: Final = 90
 """of lossy WebP, which is made some twenty times faster than lossless: a page is looked at, not measured"""
 

@@ -145,7 +145,9 @@ def signals(name: str, ticks: Sequence[Tick], spec: CollapseSpec) -> Chart | Non
                 found.setdefault(rule.name, []).append((tick.step, min(max(seen), HIGHEST)))
     if not found:
         return None
-    curves = [Curve(rule, f"curve c{i % 6}", points) for i, (rule, points) in enumerate(found.items())]
+    # The seventh and later ones are dotted: there are six colours.
+    styles = (f"curve c{i % 6}{' real' if i >= 6 else ''}" for i in range(len(found)))
+    curves = [Curve(rule, style, points) for (rule, points), style in zip(found.items(), styles, strict=True)]
     drawn = chart("", found, [alarm for tick in ticks for alarm in tick.alarms])
     y = Axis(0.0, HIGHEST * 1.05, drawn.y.begin, drawn.y.end)
     return Chart(f"{SIGNALS}: {name}", "severity; 1 is the threshold", curves, drawn.alarms, drawn.x, y)

@@ -18,7 +18,7 @@ from vidgan.errors import UserError
 from vidgan.names import printable
 from vidgan.report.words import count, number
 from vidgan.sample.video_io import Clip
-from vidgan.studio.clips import Shown, grid_of, message
+from vidgan.studio.clips import WIDE, Shown, grid_of, message
 from vidgan.studio.jobs import Jobs
 from vidgan.studio.served import Served, chosen
 from vidgan.studio.telling import told
@@ -150,8 +150,8 @@ def page(served: Served, jobs: Jobs) -> None:
     gr.HTML("<h1>Data</h1>")
     there = list(served.datasets())
     with gr.Row():
-        name = gr.Dropdown(there, value=there[0], label="Dataset")
-        wanted = gr.Dropdown([EVERY_CLASS], value=EVERY_CLASS, label="Class")
+        name = gr.Dropdown(there, value=there[0], label="Dataset", min_width=WIDE)
+        wanted = gr.Dropdown([EVERY_CLASS], value=EVERY_CLASS, label="Class", min_width=WIDE)
         number_of_page = gr.Number(1, label="Page", precision=0, minimum=1, maximum=MOST_STEPS)
         still = gr.Checkbox(label="Frames side by side, not moving")
     with gr.Row():

@@ -15,7 +15,7 @@ from vidgan.names import printable
 from vidgan.report.collect import finite
 from vidgan.report.scores import in_words
 from vidgan.report.words import number, plain
-from vidgan.studio.clips import message
+from vidgan.studio.clips import WIDE, message
 from vidgan.studio.jobs import Jobs, commands_of, shell
 from vidgan.studio.served import Served, chosen
 from vidgan.studio.telling import told
@@ -149,15 +149,17 @@ def page(served: Served, jobs: Jobs) -> None:
     gr.HTML("<h1>Evaluate</h1>")
     there = list(served.models())
     with gr.Row():
-        name = gr.Dropdown(there, value=there[0] if there else None, label="Model")
-        protocol = gr.Dropdown(list(ALL), value=FIRST, label="Protocol")
-        data = gr.Dropdown([OWN, *served.datasets()], value=OWN, label="Against")
+        name = gr.Dropdown(there, value=there[0] if there else None, label="Model", min_width=WIDE)
+        protocol = gr.Dropdown(list(ALL), value=FIRST, label="Protocol", min_width=WIDE)
+        data = gr.Dropdown([OWN, *served.datasets()], value=OWN, label="Against", min_width=WIDE)
     with gr.Row():
         clips = gr.Number(
             0, label="Clips (0: as the protocol says)", precision=0, minimum=0, maximum=MOST_CLIPS
         )
         seed = gr.Number(0, label="Seed", precision=0, minimum=0)
-        weights = gr.Dropdown([NO_FILE, *served.weights], value=NO_FILE, label="Weights of the network")
+        weights = gr.Dropdown(
+            [NO_FILE, *served.weights], value=NO_FILE, label="Weights of the network", min_width=WIDE
+        )
     go = gr.Button("Measure", variant="primary")
     started = gr.HTML(elem_id="started")
     results = gr.HTML(elem_id="results")

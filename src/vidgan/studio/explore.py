@@ -17,7 +17,7 @@ from vidgan.sample.noise import truncation
 from vidgan.sample.sampler import End
 from vidgan.sample.video_io import to_bytes
 from vidgan.studio.access import LARGEST_UPLOAD, UPLOADS
-from vidgan.studio.clips import Shown, beside, grid_of, message
+from vidgan.studio.clips import WIDE, Shown, beside, grid_of, message
 from vidgan.studio.jobs import Jobs
 from vidgan.studio.served import Served, chosen
 from vidgan.studio.telling import told
@@ -29,6 +29,9 @@ MOST_FUTURES: Final = 8
 MOST_POINTS: Final = 12
 MOST_VALUES: Final = 2**27
 """values of all clips of an answer; a page must open on a phone"""
+NONE_YET: Final = (
+    "There is no model yet: start a run on the page Train, or name runs and saved models: vidgan studio RUN"
+)
 TIMES: Final = 4
 """the longest video, of that in training"""
 
@@ -273,7 +276,7 @@ def page(served: Served, jobs: Jobs) -> None:
         with gr.Column(scale=3, min_width=320):
             with gr.Column(visible=False) as given:
                 with gr.Row():
-                    data = gr.Dropdown(list(served.datasets()), label="Continue a clip of")
+                    data = gr.Dropdown(list(served.datasets()), label="Continue a clip of", min_width=WIDE)
                     clip = gr.Number(0, label="Clip", precision=0, minimum=0)
                     start = gr.Number(0, label="First frame", precision=0, minimum=0)
                 gr.HTML(message("or a video of your own (its middle square is continued):", "note"))
@@ -291,6 +294,8 @@ def page(served: Served, jobs: Jobs) -> None:
     source = [data, clip, start, file]
 
     def describe(name: object) -> list[Any]:
+        if name is None:
+            return [message(NONE_YET, "note"), *[gr.skip()] * 7, []]
         try:
             known = facts(served.model(str(name)))
         except UserError as fault:
@@ -314,6 +319,8 @@ def page(served: Served, jobs: Jobs) -> None:
 
     @told
     def show(name: object, pins: list[Pin], *values: Any) -> str:
+        if name is None:
+            return ""
         model, asked = served.model(str(name)), Asked(*values[:7])
         if not facts(model).predicts:
             return sample(model, asked, pins)
@@ -341,7 +348,8 @@ def page(served: Served, jobs: Jobs) -> None:
     everything = [name, pins, *settings, *source]
     shown = {"fn": show, "inputs": everything, "outputs": clips, "show_progress": "minimal"}
     gr.on([name.change], describe, name, described).then(**shown)
-    gr.on([make.click, seed.submit], **shown)
+    changed = [file.upload, file.clear, data.input, clip.submit, start.submit]
+    gr.on([make.click, seed.submit, *changed], **shown)
     another.click(next_seed, seed, seed).then(**shown)
     clips.click(pin, [name, pins, *settings], [pins, pins_words, clips])
     go.click(interpolated, [name, pins, points, *settings], way)

@@ -108,6 +108,8 @@ class Served:
 
 def chosen(known: dict[str, Kind], name: object, what: str) -> Kind:
     """What is called ``name``; raises :class:`UserError` where nothing is."""
+    if name is None:
+        raise UserError(f"choose a {what} first")
     if not isinstance(name, str) or name not in known:
         raise UserError(f"there is no {what} {str(name)[:99]!r} here")
     return known[name]

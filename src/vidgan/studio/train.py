@@ -15,7 +15,7 @@ from vidgan.report.words import number
 from vidgan.run.experiment import Experiment
 from vidgan.run.tiny import tiny
 from vidgan.studio import curves
-from vidgan.studio.clips import message
+from vidgan.studio.clips import WIDE, message
 from vidgan.studio.curves import FIRST, Standing, all_charts, charts_as_html, kind_of, standing, table_of
 from vidgan.studio.jobs import Jobs, answer_of, commands_of, shell
 from vidgan.studio.served import Served, chosen
@@ -182,8 +182,6 @@ def start(jobs: Jobs, planned: object) -> str:
 
 def stop(served: Served, name: object) -> str:
     """Tell a run to save and stop, in words; raises :class:`UserError` where nobody trains there."""
-    if not name:
-        raise UserError("choose a run that trains")
     pid = curves.stop(chosen(served.runs(), name, "run"))
     return f"told process {pid} to save and stop {name}"
 
@@ -195,13 +193,13 @@ def page(served: Served, jobs: Jobs) -> None:
     gr.HTML("<h1>Runs</h1>")
     table = gr.HTML(elem_id="runs")
     with gr.Row():
-        names = gr.Dropdown([], multiselect=True, max_choices=MOST_RUNS, label="Curves of")
-        wanted = gr.Dropdown([], multiselect=True, label="Charts")
+        names = gr.Dropdown([], multiselect=True, max_choices=MOST_RUNS, label="Curves of", min_width=WIDE)
+        wanted = gr.Dropdown([], multiselect=True, label="Charts", min_width=WIDE)
     charts = gr.HTML(elem_id="charts", js_on_load=reading())
     gr.HTML("<h2>Fixed latents over time</h2>")
     with gr.Row():
-        run = gr.Dropdown([], label="Run")
-        place = gr.Slider(0, 1, 0, step=1, label="Time")
+        run = gr.Dropdown([], label="Run", min_width=WIDE)
+        place = gr.Slider(0, 1, 0, step=1, label="Time", min_width=WIDE)
     fixed = gr.HTML(elem_id="fixed")
     gr.HTML("<h2>Stop a run</h2>")
     with gr.Row(equal_height=False):
@@ -210,8 +208,8 @@ def page(served: Served, jobs: Jobs) -> None:
     stopped = gr.HTML()
     gr.HTML("<h2>Start a run</h2>")
     with gr.Row():
-        name = gr.Dropdown(preset_names(), value=AT_FIRST, label="Preset")
-        data = gr.Dropdown(list(served.datasets()), label="Data")
+        name = gr.Dropdown(preset_names(), value=AT_FIRST, label="Preset", min_width=WIDE)
+        data = gr.Dropdown(list(served.datasets()), label="Data", min_width=WIDE)
         folder = gr.Textbox("", label="Name of the run", max_length=100)
         small = gr.Checkbox(label="Tiny: steps take seconds, results mean nothing")
     # There from the start: one that came later would take the place of what a user has typed already.
