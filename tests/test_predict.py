@@ -23,6 +23,7 @@ from vidgan.data.store import PrepareSpec, open_prepared
 from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
 from vidgan.data.window import random_clip
 from vidgan.presets import preset
+from vidgan.run.data import open_data
 from vidgan.run.directory import RunDirectory
 from vidgan.run.tiny import tiny
 from vidgan.sample import previews
@@ -301,6 +302,13 @@ def test_continuations_by_class(tmp_path: Path, capsys: Capture, monkeypatch: py
     answer = vidgan(capsys, *command, "--classes", 1, "square-grow", "--futures", 3)
     assert answer.status == 0, answer.err
     assert asked == [[1, 7, 1]]
+    clips = open_data("synthetic", experiment)
+    command = ("predict", run.path, "synthetic", "--data", "synthetic", "--out", out, "--futures", 2)
+    assert vidgan(capsys, *command, "--clips", 0, 3, 5).status == 0  # each as one of its own class
+    assert asked[1:] == [[clips.info(clip).label] * 2 for clip in (0, 3, 5)]
+    assert len({label for labels in asked[1:] for label in labels}) > 1
+    assert vidgan(capsys, *command, "--clips", 3, "--classes", "square-grow").status == 0
+    assert asked[-1] == [7, 7]
 
 
 @pytest.mark.slow

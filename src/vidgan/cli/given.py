@@ -35,6 +35,8 @@ class Source(NamedTuple):
     """conditioning frames"""
     truth: Frames | None
     """as many frames as are made after them; None where the video ends before"""
+    label: str | None = None
+    """class of the clip; None where that is not known"""
 
 
 def read_source(path: Path, level: LevelSpec, start: int, length: int) -> Source:
@@ -143,7 +145,7 @@ def clip_of(dataset: Dataset, index: int, level: LevelSpec, start: int, length: 
     top, left = ((side - level.size) // 2 for side in window.fitted(info))
     frames = cut(dataset, window, Place(clip=index, start=start, top=top, left=left, flip=False))
     given, after = frames[: level.context_frames], frames[level.context_frames :]
-    return Source(name, given, after if whole else None)
+    return Source(name, given, after if whole else None, dataset.classes[info.label])
 
 
 def sources_of(

@@ -142,7 +142,8 @@ def continue_one(
     given = to_float(torch.from_numpy(source.given)[None])[0]
 
     def continued(by: Model, sigma: float | None, threshold: float | None) -> Futures:
-        drawn = (options.futures, options.chosen, options.seed, sigma, threshold, length)
+        classes = options.chosen or class_of(source, by)
+        drawn = (options.futures, classes, options.seed, sigma, threshold, length)
         return by.futures(given, *drawn, motion_units=options.motion_units)
 
     ways = TRUNCATIONS.values() if options.truncations else ()
@@ -178,6 +179,12 @@ def continue_one(
         )
     else:
         say(f"{source.name} ends before they do, so there is nothing to compare them with")
+
+
+def class_of(source: Source, model: Model) -> tuple[str, ...] | None:
+    """The class of the clip that is continued, where it is known and the model was trained with it."""
+    known = model.experiment.conditional and source.label in model.class_names
+    return (source.label,) if known and source.label is not None else None
 
 
 def write_columns(path: Path, columns: Sequence[Sequence[Clip]], names: Sequence[str], fps: float) -> None:
