@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from steps import level_state, run_step
 from vidgan.models.discriminator import BodySpec, DiscriminatorSpec
 from vidgan.models.generator import GeneratorSpec, StageSpec
 from vidgan.models.level import LevelSpec
@@ -13,11 +14,13 @@ from vidgan.models.views import ClipSpec, DiscriminatorInput, FramesSpec
 from vidgan.nn.layers import Linear, WeightLayer, power_iterate
 from vidgan.nn.recurrent import ConvGRUSpec
 from vidgan.nn.temporal import RecurrentSpec
+from vidgan.presets import preset
 from vidgan.presets.dvd_gan import dvd_gan_fp_bair_16x64, dvd_gan_k600_12x64, dvd_gan_k600_48x128
 from vidgan.presets.ssw_gan import ssw_gan_k600_48x128
 from vidgan.presets.trivd_gan import trivd_gan_fp_k600_16x64
 from vidgan.run.ema import WeightAverage
 from vidgan.run.experiment import AdamSpec, AverageSpec, BatchSpec, Experiment, TrainingSpec
+from vidgan.run.tiny import tiny
 from vidgan.spec import SpecError
 from vidgan.train.state import TrainState
 from vidgan.train.step import MicroBatch, update_discriminators, update_generator
@@ -225,6 +228,18 @@ def test_adam_on_both_sides(spec: AdamSpec) -> None:
         torch.testing.assert_close(p.detach(), expected, rtol=1e-12, atol=1e-14)
 
 
+def test_rates_fall_in_a_straight_line_to_the_last_step() -> None:
+    tour = tiny(preset("demo"))
+    rates = AdamSpec(generator_rate=0.01, discriminator_rate=0.04, beta2=0.99, falls_from=6)
+    state = level_state(tour.replace(training=tour.training.replace(steps=10, adam=rates)), 0)
+    # The parts of the rates that updates 1 to 11 have: whole, until after six of them they fall to nothing at the last.
+    for step, part in enumerate([1, 1, 1, 1, 1, 1, 1, 0.75, 0.5, 0.25, 0]):
+        state.steps = step
+        run_step(state)
+        found = [group["lr"] for optimiser in state.optimisers for group in optimiser.param_groups]
+        assert found == pytest.approx([0.01 * part, 0.04 * part], rel=1e-12), step
+
+
 def test_each_optimiser_holds_all_parameters_of_its_side_and_no_others() -> None:
     state = TrainState(experiment(), 0, CPU)
     for side, optimiser in zip(sides(state), state.optimisers, strict=True):
@@ -262,14 +277,14 @@ def test_what_is_published_is_the_average_over_its_own_sigma() -> None:
 
 def test_learning_rates_of_the_papers() -> None:
     """Clark et al. 2019, A.3; Luc et al. 2020, E.2; SSW-GAN, A."""
-    for preset in (dvd_gan_k600_12x64, dvd_gan_k600_48x128, dvd_gan_fp_bair_16x64):
-        spec = preset().training.adam
+    for paper in (dvd_gan_k600_12x64, dvd_gan_k600_48x128, dvd_gan_fp_bair_16x64):
+        spec = paper().training.adam
         assert (spec.generator_rate, spec.discriminator_rate) == (1e-4, 2e-4)
-    for preset in (trivd_gan_fp_k600_16x64, ssw_gan_k600_48x128):
-        spec = preset().training.adam
+    for paper in (trivd_gan_fp_k600_16x64, ssw_gan_k600_48x128):
+        spec = paper().training.adam
         assert (spec.generator_rate, spec.discriminator_rate) == (1e-4, 5e-4)
-    for preset in (dvd_gan_k600_12x64, trivd_gan_fp_k600_16x64, ssw_gan_k600_48x128):
-        training = preset().training
+    for paper in (dvd_gan_k600_12x64, trivd_gan_fp_k600_16x64, ssw_gan_k600_48x128):
+        training = paper().training
         assert (training.adam.beta1, training.adam.beta2) == (0.0, 0.999)
         assert training.batch.global_batch == 512
         assert training.discriminator_updates == 2
@@ -277,7 +292,7 @@ def test_learning_rates_of_the_papers() -> None:
 
 def test_averages_penalties_and_standing_statistics_of_the_papers() -> None:
     dvd, trivd, ssw = (
-        preset().training for preset in (dvd_gan_k600_12x64, trivd_gan_fp_k600_16x64, ssw_gan_k600_48x128)
+        paper().training for paper in (dvd_gan_k600_12x64, trivd_gan_fp_k600_16x64, ssw_gan_k600_48x128)
     )
     assert dvd.average == trivd.average == AverageSpec(decay=0.9999, start=20_000)
     assert ssw.average is None  # SSW-GAN, A: neither moving averages nor orthogonal penalties

@@ -1,5 +1,6 @@
 """The class margin in the discriminators' update, beside the hinge."""
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -8,6 +9,7 @@ from vidgan.models.discriminator import Head
 from vidgan.nn.norm import BatchStatistics
 from vidgan.presets import preset
 from vidgan.run.tiny import tiny
+from vidgan.spec import SpecError
 from vidgan.train.step import update_discriminators
 
 CLIPS = 4
@@ -19,10 +21,13 @@ def score(head: Head, h: Tensor, label: Tensor) -> Tensor:
     return torch.stack(rows)
 
 
-def test_an_update_of_the_discriminators_adds_the_margin_of_each() -> None:
+@pytest.mark.parametrize("only", [None, ("frames",)])
+def test_an_update_of_the_discriminators_adds_the_margin_of_each(only: tuple[str, ...] | None) -> None:
     experiment = batched(tiny(preset("demo")), CLIPS)
     margin = experiment.training.class_margin
     assert margin is not None
+    margin = margin.replace(only=only)
+    experiment = experiment.replace(training=experiment.training.replace(class_margin=margin))
     state = level_state(experiment, 0)
     level = state.level
     (micro,), _ = micro_batches(state)
@@ -45,7 +50,8 @@ def test_an_update_of_the_discriminators_adds_the_margin_of_each() -> None:
             for other in range(experiment.classes)
             if other != y
         ]
-        loss = loss + margin.weight * torch.stack(short).mean()
+        if only is None or name in only:
+            loss = loss + margin.weight * torch.stack(short).mean()
     named = dict(level.discriminators.named_parameters())
     gradients = torch.autograd.grad(loss, list(named.values()))
 
@@ -58,3 +64,13 @@ def test_an_update_of_the_discriminators_adds_the_margin_of_each() -> None:
         torch.testing.assert_close(parameter.detach(), expected, rtol=0, atol=1e-7, msg=name)
         moved += int((parameter != old).any())
     assert moved > 10
+
+
+def test_a_margin_for_a_discriminator_that_is_not_there_is_refused() -> None:
+    experiment = preset("demo")
+    margin = experiment.training.class_margin
+    assert margin is not None
+    with pytest.raises(SpecError, match="names crops; there are clip, frames"):
+        experiment.replace(training=experiment.training.replace(class_margin=margin.replace(only=("crops",))))
+    with pytest.raises(SpecError, match="at least one"):
+        margin.replace(only=())

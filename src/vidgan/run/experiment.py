@@ -12,7 +12,7 @@ from vidgan.bounds import Count, Length, NotNegative, Number, PartBelowOne, Posi
 from vidgan.data.dataset import Dataset
 from vidgan.data.filters import BILINEAR, Filter
 from vidgan.data.window import WindowSpec
-from vidgan.errors import UserError
+from vidgan.errors import UserError, some
 from vidgan.models.cascade import below_of
 from vidgan.models.discriminator import MixedProjectionSpec
 from vidgan.models.generator import StageSpec
@@ -40,6 +40,15 @@ class AdamSpec(Spec):
     # Our choice: the usual value; no paper prints it.
     epsilon: NotNegative = 1e-8
     """added to the denominator"""
+    # Our choice: no paper's rates fall. Without, weights swing from step to step as widely at the end as before.
+    falls_from: Number | None = None
+    """step from which both rates fall in a straight line, to nothing behind the level's last step; none: they stay"""
+
+    def part_at(self, step: int, last: int) -> float:
+        """Which part of the rates an update has that follows ``step`` others, in a training of ``last`` steps."""
+        if self.falls_from is None or step < self.falls_from:
+            return 1.0
+        return max(0, last - step) / max(1, last - self.falls_from)
 
 
 class AverageSpec(Spec):
@@ -287,6 +296,12 @@ class Experiment(Spec):
             require(
                 len(level.discriminators) > 0 or not needed,
                 f"level {index + 1} needs at least one discriminator",
+            )
+        if (margin := self.training.class_margin) is not None and margin.only is not None:
+            names = {discriminator.name for level in self.levels for discriminator in level.discriminators}
+            strange = [name for name in margin.only if name not in names]
+            require(
+                not strange, f"class_margin.only names {some(strange, 4)}; there are {some(sorted(names), 8)}"
             )
         same = len({level.steps for level in self.levels}) == 1
         require(same or not self.joint, "levels that are trained together take the same number of steps")

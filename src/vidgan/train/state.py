@@ -86,6 +86,16 @@ class TrainState:
         training = self.experiment.training
         return self.steps * training.discriminator_updates * training.batch.global_batch
 
+    def set_rates(self) -> None:
+        """Give Adam the learning rates of the next update."""
+        spec, last = self.experiment.training.adam, self.experiment.steps_of(self.index)
+        part = spec.part_at(self.steps, last)
+        for optimiser, rate in zip(
+            self.optimisers, (spec.generator_rate, spec.discriminator_rate), strict=True
+        ):
+            for group in optimiser.param_groups:
+                group["lr"] = part * rate
+
     def generators(self, averaged: bool = True) -> tuple[Generator, ...]:
         """The generators that are trained here as sampling uses them, from the lowest level; not copies.
 

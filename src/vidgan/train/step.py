@@ -57,6 +57,7 @@ def training_step(
         monitor: measures the step.
     """
     scalars: Scalars = {}
+    state.set_rates()
     with held_weights(state.level.generator):
         for update, real in enumerate(reals):
             scalars |= update_discriminators(state, micro_batches(state, real, update), monitor)
@@ -139,8 +140,14 @@ def update_generator(
 def class_loss(
     level: AdversarialLevel, margin: ClassMarginSpec, features: Mapping[str, Tensor], label: Tensor
 ) -> Tensor:
-    """Sum over discriminators of the class margin's loss on real clips."""
-    losses = [margin.loss(level.discriminator(name).head, h, label) for name, h in features.items()]
+    """Sum over the discriminators that learn it of the class margin's loss on real clips."""
+    losses = [
+        margin.loss(level.discriminator(name).head, h, label)
+        for name, h in features.items()
+        if margin.only is None or name in margin.only
+    ]
+    if not losses:  # where levels have different ones
+        return label.new_zeros((), dtype=torch.float32)
     return torch.stack(losses).sum()
 
 
