@@ -11,7 +11,7 @@ from vidgan.run.experiment import AdamSpec, Experiment
 
 
 def packed() -> Experiment:
-    """The demo with packs of two clips, the paper's order of rates and a smaller margin of classes."""
+    """The demo with packs of two clips, the paper's order of rates, and a margin of classes of single frames alone."""
     tour = preset("demo")
     (level,) = tour.levels
     frames, clip = level.discriminators
@@ -21,6 +21,6 @@ def packed() -> Experiment:
         levels=(level.replace(discriminators=(frames, pairs)),),
         training=tour.training.replace(
             adam=AdamSpec(generator_rate=2e-3, discriminator_rate=5e-3, beta2=0.99),
-            class_margin=ClassMarginSpec(weight=2.0, margin=1.0),
+            class_margin=ClassMarginSpec(weight=8.0, margin=1.0, only=(frames.name,)),
         ),
     )
