@@ -10,9 +10,11 @@ from torch import Tensor
 import catalog
 import steps
 from commands import require_one_line, vidgan
+from vidgan.report.costs import phases_text
 from vidgan.run.distributed import Replicas, end_process_group
 from vidgan.run.experiment import Experiment
 from vidgan.train.network import Machines, Prediction, Traffic, predict, traffic
+from vidgan.train.phases import Phase
 from vidgan.train.plan import LevelPlan, Update
 
 
@@ -82,6 +84,15 @@ def test_a_plan_of_machines(capsys: pytest.CaptureFixture[str]) -> None:
     assert "a step is predicted to take" in answer.out
 
 
+def test_phases_take_seconds_by_the_rate_of_matrix_products() -> None:
+    """Two thirds of it are reached; all processes share some of the work."""
+    phases = [Phase("step", 1, 0, 0, 6.7e12, shared=True), Phase("previews", 1, 0, 0, 6.7e12)]
+    _, head, step, previews = phases_text(phases, matmul=1e12, processes=4).splitlines()
+    assert head.split()[-1] == "seconds"
+    assert (step.split()[-1], previews.split()[-1]) == ("2.50", "10.00")
+    assert "seconds" not in phases_text(phases)
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -95,7 +106,7 @@ def test_machines_that_there_are_not(
     words: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     require_one_line(vidgan(capsys, "plan", "demo", "--nodes", 2, *words), said)
-    if words[0] != "--processes":
+    if words[0] not in ("--processes", "--matmul"):  # which are told of without machines, too
         require_one_line(
             vidgan(capsys, "plan", "demo", *words), f"{words[0]} changes nothing without --nodes"
         )

@@ -34,6 +34,7 @@ LINKS = {"GBIT": 1e9 / 8, "MBIT": 1e6 / 8} | {unit: UNITS[unit] for unit in ("MB
 """bytes per second"""
 RATES = {"GFLOPS": 1e9, "TFLOPS": 1e12, "PFLOPS": 1e15}
 """operations per second"""
+MATMUL = "800TFLOPs"
 
 
 @option_set
@@ -57,8 +58,9 @@ class Options(OfExperiment, Caching):
     """GPUs, and so processes, of each of them"""
     link: str = "400Gbit"
     """how fast a machine sends to the others, such as 400Gbit or 50GB per second"""
-    matmul: str = "800TFLOPs"
-    """how fast a GPU multiplies matrices; a step reaches two thirds of it"""
+    matmul: str | None = None
+    """how fast a GPU multiplies matrices, to be told how long phases take; two thirds of it are reached (with --nodes
+    800TFLOPs)"""
     latency: float = 20.0
     """microseconds that a message takes"""
     frames: Annotated[tuple[int, ...], tyro.conf.arg(metavar="INT ...")] = ()
@@ -101,7 +103,8 @@ def run(args: list[str]) -> int:
     machines = machines_of(options, args)
     processes = options.processes if machines is None else machines.processes
     memory, rate = beside_data(options, experiment, args), options.clips_per_second
-    show(experiment, processes, memory, rate, machines)
+    matmul = None if options.matmul is None else speed("--matmul", options.matmul, RATES, MATMUL)
+    show(experiment, processes, memory, rate, machines, matmul)
     return 0
 
 
@@ -112,14 +115,14 @@ def machines_of(options: Options, args: list[str]) -> Machines | None:
         UserError: for what is no speed, or idle options.
     """
     if options.nodes is None:
-        refuse_idle(args, "without --nodes", "--gpus", "--link", "--matmul", "--latency")
+        refuse_idle(args, "without --nodes", "--gpus", "--link", "--latency")
         return None
     refuse_idle(args, "beside --nodes and --gpus", "--processes")
     at_least("--nodes", options.nodes, 1)
     at_least("--gpus", options.gpus, 1)
     positive("--latency", options.latency)
     link = speed("--link", options.link, LINKS, "400Gbit or 50GB")
-    matmul = speed("--matmul", options.matmul, RATES, "800TFLOPs")
+    matmul = speed("--matmul", options.matmul or MATMUL, RATES, MATMUL)
     return Machines(options.nodes, options.gpus, link, matmul, options.latency * 1e-6)
 
 
@@ -186,8 +189,9 @@ def show(
     memory: float | None,
     rate: float | None,
     machines: Machines | None = None,
+    matmul: float | None = None,
 ) -> None:
-    """Print the plan of every level."""
+    """Print the plan of every level; how long its phases take, where the rate of matrix products is known."""
     batch = experiment.training.batch
     kind = "bfloat16" if experiment.training.bf16 else "float32"
     share = batch.share(processes)
@@ -201,7 +205,7 @@ def show(
         if memory is not None:
             print(fitting(experiment, index, plan, share, memory))
         own = share if memory is None else plan.fitting(share, memory) or share._replace(per_pass=1)
-        print(phases_text(phases(experiment, index, plan, own, processes)))
+        print(phases_text(phases(experiment, index, plan, own, processes), matmul, processes))
         if rate is not None:
             print(days(experiment, index, rate))
         if machines is not None:

@@ -13,8 +13,10 @@ from vidgan.memory import require_memory_for_clips
 from vidgan.models.cascade import require_chunks
 from vidgan.names import file_names, tell
 from vidgan.report.words import count
+from vidgan.run.distributed import Replicas, ending_together, join_replicas
+from vidgan.run.experiment import evenly
 from vidgan.sample.model import Model
-from vidgan.sample.sampler import at_once
+from vidgan.sample.sampler import at_once, parts_of
 from vidgan.sample.video_io import (
     FORMATS,
     columns_of_time,
@@ -86,6 +88,17 @@ def run(args: list[str]) -> int:
         require_chunks(model.experiment.levels)
     if len(model.experiment.levels) == 1:
         refuse_idle(args, "of a model of one level", "--levels")
+    replicas = join_replicas()
+    if replicas.size > 1 and (options.grid or options.stills or options.random_window):
+        raise UserError(
+            "--grid, --stills and --random-window are of one process, and several share the clips: leave them out"
+        )
+    with ending_together(replicas):
+        return sample_own(options, model, replicas)
+
+
+def sample_own(options: Options, model: Model, replicas: Replicas) -> int:
+    """Write the clips of this process; where it is the first, tell of all of them."""
     # Refused before the folder is made.
     if options.grid:
         top = model.experiment.levels[-1]
@@ -96,12 +109,18 @@ def run(args: list[str]) -> int:
         options = dataclasses.replace(options, frames=window_frames(model.experiment, options.frames))
         model.sampler(None, options.truncation, window=options.frames)
     else:
-        model.sampler(options.frames, options.truncation, chunk=options.chunk)
+        model.sampler(options.frames, options.truncation, chunk=options.chunk, replicas=replicas)
     options.out.mkdir(parents=True, exist_ok=True)
+    own = evenly(options.clips, replicas.size)[replicas.rank]
     if options.chunk is None:
-        written = write_whole_videos(options, model)
+        write_whole_videos(options, model, own)
     else:
-        written = write_in_chunks(options, model, options.chunk)
+        write_in_chunks(options, model, options.chunk, own)
+    replicas.wait()
+    if not replicas.is_rank_zero:
+        return 0
+    suffix = options.format if options.chunk is None else "mp4"
+    written = {f"{stem}.{suffix}" for stem in stems_of(options, model, range(options.clips))}
     others = sorted(
         path.name for path in options.out.iterdir() if path.suffix in FORMATS and path.name not in written
     )
@@ -127,13 +146,10 @@ def stems_of(options: Options, model: Model, numbers: range) -> list[str]:
     ]
 
 
-def write_whole_videos(options: Options, model: Model) -> set[str]:
-    """Write the videos of the top level, those of lower ones where they are asked for, and the grid.
+def write_whole_videos(options: Options, model: Model, own: range) -> None:
+    """Write ``own`` videos of the top level, those of lower ones where they are asked for, and the grid.
 
     Clips are written while others are made, so that memory does not grow with their number; only a grid holds all.
-
-    Returns:
-        the names of the files in the folder.
     """
     # Beside the folder: what lies in it are clips of the top level, one by one, for whoever measures them.
     beside = options.out.resolve()
@@ -144,13 +160,13 @@ def write_whole_videos(options: Options, model: Model) -> set[str]:
     for folder in folders:
         folder.mkdir(exist_ok=True)
     drawn = (options.chosen, options.seed, options.sigma, options.threshold, options.frames)
-    written, kept, firsts = set[str](), [], []
+    kept, firsts = [], []
     rasters = beside.with_name(f"{beside.name}-rasters")
     if options.rasters:
         rasters.mkdir(exist_ok=True)
     part = PASSES * at_once(model.experiment)
-    for first in range(0, options.clips, part):
-        numbers = range(first, min(first + part, options.clips))
+    for rows in parts_of(len(own), part):
+        numbers, first = own[rows], own[rows].start
         if options.levels:
             made = model.levels(len(numbers), *drawn, first)
         elif options.random_window:
@@ -161,7 +177,6 @@ def write_whole_videos(options: Options, model: Model) -> set[str]:
         for folder, videos in zip([*folders, options.out], made, strict=True):
             for stem, video in zip(stems, to_bytes(videos).numpy(), strict=True):
                 write_clip(folder / f"{stem}.{options.format}", video, options.fps)
-        written |= {f"{stem}.{options.format}" for stem in stems}
         if options.grid:
             kept.append(to_bytes(made[-1]).numpy())
         if options.stills:
@@ -182,19 +197,15 @@ def write_whole_videos(options: Options, model: Model) -> set[str]:
         tell(f"wrote the first frames to {file}")
     if options.rasters:
         tell(f"wrote all frames of each to {rasters}")
-    return written
 
 
-def write_in_chunks(options: Options, model: Model, chunk: int) -> set[str]:
-    """Write each video as it is made, a few frames at a time; the names of the files."""
+def write_in_chunks(options: Options, model: Model, chunk: int, own: range) -> None:
+    """Write each of ``own`` videos as it is made, a few frames at a time."""
     drawn = (options.chosen, options.seed, options.sigma, options.threshold, options.frames)
-    written = set[str]()
-    for i in range(options.clips):
+    for i in own:
         (stem,) = stems_of(options, model, range(i, i + 1))
         frames = (to_bytes(part[None])[0].numpy() for part in model.stream(i, chunk, *drawn))
         write_stream(options.out / f"{stem}.mp4", itertools.chain.from_iterable(frames), options.fps)
-        written.add(f"{stem}.mp4")
-    return written
 
 
 def check_chunk(chunk: int, options: Options) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from vidgan.models.costs import Network, Part, Shape, networks
 from vidgan.report.words import count
 from vidgan.run.experiment import Experiment, Share
-from vidgan.train.network import Prediction, Traffic
+from vidgan.train.network import REACHED, Prediction, Traffic
 from vidgan.train.phases import Phase
 from vidgan.train.plan import MARGIN, LevelPlan
 
@@ -125,14 +125,24 @@ def level_plan(experiment: Experiment, index: int, plan: LevelPlan, share: Share
     )
 
 
-def phases_text(found: Iterable[Phase]) -> str:
-    """What each phase takes, a line each."""
-    lines = [f"    {'':24}{'clips at once':>14}{'device':>14}{'host':>14}{'TFLOP':>12}"]
-    lines += [
-        f"    {phase.name:24}{phase.clips or '':>14}{phase.device / GIB:10.3f} GiB{phase.host / GIB:10.3f} GiB"
-        f"{phase.flops / 1e12:12,.2f}"
-        for phase in found
-    ]
+def phases_text(found: Iterable[Phase], matmul: float | None = None, processes: int = 1) -> str:
+    """What each phase takes, a line each.
+
+    Args:
+        matmul: operations per second of a matrix product, to tell seconds.
+        processes: that share the work of the step and of standing statistics.
+    """
+    head = f"    {'':24}{'clips at once':>14}{'device':>14}{'host':>14}{'TFLOP':>12}"
+    lines = [head if matmul is None else f"{head}{'seconds':>12}"]
+    for phase in found:
+        line = (
+            f"    {phase.name:24}{phase.clips or '':>14}{phase.device / GIB:10.3f} GiB{phase.host / GIB:10.3f} GiB"
+            f"{phase.flops / 1e12:12,.2f}"
+        )
+        if matmul is not None:
+            sharing = processes if phase.shared else 1
+            line += f"{phase.flops / sharing / (REACHED * matmul):12,.2f}"
+        lines.append(line)
     return "  all phases (on a CPU, what is on the device and on the host adds up)\n" + "\n".join(lines)
 
 

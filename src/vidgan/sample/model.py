@@ -17,6 +17,7 @@ from vidgan.names import canonical
 from vidgan.nn.norm import BatchStatistics
 from vidgan.run.checkpoints import save as save_state
 from vidgan.run.directory import code_of, versions
+from vidgan.run.distributed import Replicas
 from vidgan.run.experiment import Experiment, StandingStatisticsSpec
 from vidgan.sample.card import CARD, Origin, card
 from vidgan.sample.hub import push
@@ -309,6 +310,7 @@ class Model:
         statistics: StandingStatisticsSpec | None = None,
         chunk: int | None = None,
         window: int | None = None,
+        replicas: Replicas = Replicas(),
     ) -> Sampler:
         """The levels with standing statistics for videos of ``frames`` frames; None: as many as in training.
 
@@ -318,6 +320,7 @@ class Model:
             statistics: how they are taken; None: as the experiment says.
             chunk: where statistics have yet to be taken, levels above the first make this many frames at a time.
             window: as in :meth:`sample`; its statistics are of such windows, which are not cut by ``chunk``.
+            replicas: the processes that call this together and share the work of statistics, but for those of windows.
         """
         experiment = self.experiment if frames is None else unrolled(self.experiment, frames)
         spec = (statistics or experiment.training.standing_statistics).at(truncation.deviation)
@@ -330,9 +333,9 @@ class Model:
             kept = (self.label_counts, self.data, self.statistics, chunk, spec)
             if self.of_batch:  # levels below are fed with standing statistics in training too
                 top = FrozenLevel(experiment.levels[-1], self.generators[-1], BatchStatistics())
-                levels = (*frozen_levels(experiment, self.generators[:-1], *kept), top)
+                levels = (*frozen_levels(experiment, self.generators[:-1], *kept, replicas), top)
             elif window is None:
-                levels = frozen_levels(experiment, self.generators, *kept)
+                levels = frozen_levels(experiment, self.generators, *kept, replicas)
             else:
                 levels = window_levels(
                     experiment, self.generators, self.label_counts, self.statistics, window, spec

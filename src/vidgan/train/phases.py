@@ -32,7 +32,9 @@ class Phase(NamedTuple):
     host: float
     """bytes in the host's memory; on a CPU they come on top of the device's"""
     flops: float
-    """operations each time that it comes"""
+    """operations each time that it comes, of all processes"""
+    shared: bool = False
+    """whether all processes do a part of them"""
 
 
 class Pass(NamedTuple):
@@ -81,7 +83,12 @@ def phases(
     return (
         Phase("reading data", share.clips, 0, read, 0),
         Phase(
-            "training step", share.per_pass, plan.memory(share), 0, plan.flops * training.batch.global_batch
+            "training step",
+            share.per_pass,
+            plan.memory(share),
+            0,
+            plan.flops * training.batch.global_batch,
+            shared=True,
         ),
         Phase("checkpoint", 0, plan.state, plan.state, 0),
         Phase(
@@ -97,6 +104,7 @@ def phases(
             max(phase.device for phase in taken),
             max(phase.host for phase in taken),
             sum(phase.flops for phase in taken),
+            shared=True,
         ),
         Phase("evaluation, 1000 clips", most, plan.state + sampled.peak(most), 0, 1000 * sampled.flops),
         sampling(experiment, levels, sampled),
