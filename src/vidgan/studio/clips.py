@@ -45,6 +45,7 @@ def message(text: str, kind: str = "missing") -> Markup:
 
 def _item(shown: Shown, still: bool) -> Markup:
     height, width = shown.clip.shape[1:3]
+    classes = [*(["pinned"] if shown.pinned else []), *(["broad"] if 2 * width > 3 * height else [])]
     if still:
         shown_frames = strip(shown.clip[None])
         picture = picture_of(shown_frames[None], f"{shown.text}, frames from left to right", width=None)
@@ -58,7 +59,11 @@ def _item(shown: Shown, still: bool) -> Markup:
             '<button type="button" data-pin="{}" aria-pressed="{}" aria-label="{} {}">{}</button>'
         ).format(shown.pin, "true" if shown.pinned else "false", words, shown.text, words)
     return Markup('<li{}><figure>{}<figcaption title="{}">{}</figcaption></figure>{}</li>').format(
-        Markup(' class="pinned"') if shown.pinned else "", picture, shown.text, shown.text, button
+        Markup(' class="{}"').format(" ".join(classes)) if classes else "",
+        picture,
+        shown.text,
+        shown.text,
+        button,
     )
 
 
