@@ -145,7 +145,13 @@ def test_classes_are_known_before_clips_are_made() -> None:
     copies = CopiedClips(some, 9, 2, True, 4)
     pairs = PairedClips(DataClips(data, window, Draw(count=14), 0), some, 2)
     for clips in (some, copies, pairs):
-        assert clips.known_labels().tolist() == clips.read(range(clips.count)).labels.tolist()
+        labels, known = clips.read(range(clips.count)).labels.tolist(), clips.known_labels()
+        assert [known[n % len(known)] for n in range(clips.count)] == labels
+        assert clips.per_class() == {
+            clips.classes[label]: labels.count(label) for label in sorted(set(labels))
+        }
+    many = CopiedClips(some, 99_999_999, 2, True, 4).per_class()  # at no cost
+    assert sum(many.values()) == 99_999_999
 
 
 def test_the_table_goes_from_most_motion_to_least() -> None:

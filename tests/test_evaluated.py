@@ -40,7 +40,7 @@ from vidgan.evaluation.protocols.metrics import (
 )
 from vidgan.evaluation.protocols.networks import RandomFeatures
 from vidgan.evaluation.record import Result, evaluate_by
-from vidgan.evaluation.rows import Shares, Work, compute_rows, folder_of, key_of
+from vidgan.evaluation.rows import Kept, Shares, Work, compute_rows, folder_of, key_of
 from vidgan.presets import preset
 from vidgan.run.experiment import Experiment, StandingStatisticsSpec
 from vidgan.run.tiny import tiny
@@ -647,3 +647,23 @@ def test_processes_share_the_parts(tmp_path: Path) -> None:
     assert waits == [0, 1]
     assert found.get("codes").tolist() == [[16 * i % 256, (16 * i + 1) % 256] for i in range(100)]
     assert found.labels.tolist() == [i % 3 for i in range(100)]
+
+
+def test_parts_that_are_kept_are_known_by_their_names(tmp_path: Path) -> None:
+    """Nothing is opened for the others, of which there may be millions."""
+    kept, spans = Kept(tmp_path), [range(32 * i, 32 * i + 32) for i in range(4)]
+    kept.save(spans[1], {"codes": np.zeros(32), "labels": np.zeros(32)})
+    kept.save(spans[2], {"codes": np.zeros(31), "labels": np.zeros(32)})  # damaged
+    opened: list[range] = []
+
+    class Counted(Kept):
+        def load(self, numbers: range) -> Any:
+            opened.append(numbers)
+            return super().load(numbers)
+
+    for folder in (kept, Counted(tmp_path)):
+        assert folder.missing(spans) == [spans[0], spans[2], spans[3]]
+    assert opened == spans[1:3]
+    memory = Kept(None)
+    memory.save(spans[3], {"labels": np.zeros(32)})
+    assert memory.missing(spans) == spans[:3]

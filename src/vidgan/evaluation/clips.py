@@ -54,12 +54,16 @@ class Clips(ABC):
 
     @abstractmethod
     def known_labels(self) -> Labels:
-        """(count,) The label of each clip, which is known before any is made or read."""
+        """The labels of the clips, which are known before any is made or read; where they are fewer than the clips,
+        they begin again after the last."""
 
     def per_class(self) -> dict[str, int]:
         """How many clips there are of each class that has any."""
-        labels, counts = np.unique(self.known_labels(), return_counts=True)
-        return {self.classes[label]: int(n) for label, n in zip(labels, counts, strict=True)}
+        known = self.known_labels()
+        rounds, rest = divmod(self.count, max(1, len(known)))
+        counts = rounds * np.bincount(known, minlength=len(self.classes))
+        counts += np.bincount(known[:rest], minlength=len(self.classes))
+        return {name: int(n) for name, n in zip(self.classes, counts, strict=True) if n}
 
 
 class DataClips(Clips):
@@ -339,10 +343,9 @@ class GeneratedClips(Clips):
         return continued(real, to_bytes(video).numpy(), self.sampling.given_frames, self.frames)
 
     def known_labels(self) -> Labels:
-        numbers = np.arange(self.count)
         if self.given is not None:
-            return self.given.known_labels()[numbers // self.futures % self.given.count]
-        return np.asarray(self.labels, np.int64)[numbers % len(self.labels)]
+            return np.repeat(self.given.known_labels(), self.futures)
+        return np.asarray(self.labels, np.int64)
 
     def _read_pairs(self, numbers: range, labels: list[int]) -> EvaluationBatch:
         videos = self.sampler.sample_levels(numbers, labels, self.seed, self.sampling.truncation)
@@ -407,7 +410,7 @@ class CopiedClips(Clips):
         return continued(real, made, self.given_frames, self.frames)
 
     def known_labels(self) -> Labels:
-        return self.given.known_labels()[np.arange(self.count) % self.given.count]
+        return self.given.known_labels()
 
 
 def in_turns(given: DataClips, numbers: Sequence[int]) -> EvaluationBatch:
