@@ -27,6 +27,10 @@ ARTEFACTS = Path(__file__).parents[2] / "build" / "test-artefacts"
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A run of one level, which is also there as a saved model, a cascade, and a model that continues videos."""
     place = tmp_path_factory.mktemp("studio")
+    data = vidgan.open_dataset("synthetic")
+    out = place / "runs" / "prediction"
+    with vidgan.Trainer(tiny(preset("demo-prediction")), data, out=out, workers=0) as trainer:
+        trainer.fit(steps=1)
     demo = runs.untrained(place / "runs" / "demo", tiny(preset("demo")), runs.CLASSES)
     lines = [
         runs.tick(s, {"loss/generator": s / 9, "motion/fake": 0.01, "motion/real": 0.2}) for s in (25, 50, 75)
@@ -37,11 +41,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     runs.write_log(demo, lines)
     for step in (25, 50, 75):
         runs.paint(demo.samples / "fixed" / f"level1-step{step:08d}.webp", columns=8, rows=4, seed=step)
+    # The newest, which Train shows first: it has no samples.
     runs.untrained(place / "runs" / "cascade", tiny(preset("demo-cascade")), runs.CLASSES)
-    data = vidgan.open_dataset("synthetic")
-    out = place / "runs" / "prediction"
-    with vidgan.Trainer(tiny(preset("demo-prediction")), data, out=out, workers=0) as trainer:
-        trainer.fit(steps=1)
     vidgan.load(place / "runs" / "demo").save(place / "zoo" / "demo")
     yield place
     # A training that was started goes on when the studio ends; where its test has failed, it is ended here.
