@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from commands import require_one_line, snapshot, two_processes, vidgan
-from vidgan.cli.evaluate import shown
+from vidgan.cli.evaluate import confusion, shown
 from vidgan.data.layouts import Folder
 from vidgan.data.prepare import prepare_by
 from vidgan.data.store import PrepareSpec
@@ -232,3 +232,20 @@ def test_values_are_shown_with_few_digits() -> None:
     assert shown([0.12042937, 0.00016019, 12]) == "0.1204, 0.0001602, 12"
     assert shown({"10": 0.5, "100": [0.25, 1.0]}) == "10 0.5000, 100 0.2500, 1.0000"
     assert shown("none") == "none"
+
+
+@pytest.mark.parametrize(("terminal", "numbered"), [("200", False), ("80", True)])
+def test_a_table_of_classes_fits_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, terminal: str, numbered: bool
+) -> None:
+    monkeypatch.setenv("COLUMNS", terminal)
+    classes = [f"{shape}-{way}" for shape in ("disc", "square") for way in ("right", "left", "down", "grow")]
+    counts = [[64 if asked == seen else asked for seen in range(9)] for asked in range(8)]
+    head, *lines = confusion(classes, [*classes, "none"], counts)
+    assert max(map(len, [head, *lines])) <= int(terminal)
+    names = [str(i) for i in range(1, 9)] if numbered else classes
+    assert head.split() == ["asked", "\\", "seen", *names, "none"]
+    for i, (line, row) in enumerate(zip(lines, counts, strict=True)):
+        assert line.split() == [*([str(i + 1)] if numbered else []), classes[i], *map(str, row)]
+    # Every number ends where the head of its column does.
+    assert all(len(line) == len(head) for line in lines)

@@ -1,6 +1,7 @@
 """``vidgan evaluate``: a number with its protocol on record, of a run or of files."""
 
 import math
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -294,10 +295,26 @@ def show(line: dict[str, Any]) -> None:
     table = line.get("table")
     if table is not None:
         rows, columns = ([printable(name) for name in table[side]] for side in ("rows", "columns"))
-        width = max(map(len, [*rows, *columns])) + 2
-        tell("  asked \\ seen".ljust(width) + "".join(c.rjust(width) for c in columns))
-        for name, counts in zip(rows, table["counts"], strict=True):
-            tell(f"  {name}".ljust(width) + "".join(str(c).rjust(width) for c in counts))
+        for text in confusion(rows, columns, table["counts"]):
+            tell(text)
+
+
+def confusion(rows: Sequence[str], columns: Sequence[str], counts: Sequence[Sequence[int]]) -> list[str]:
+    """How many clips of the class of a row were seen as that of a column, as lines.
+
+    Where the names of the columns are too long for the terminal, numbers stand for them, and before those of the rows.
+    """
+    asked, width = list(rows), max(map(len, [*rows, *columns])) + 2
+    first, heads = width, list(columns)
+    if width * (1 + len(columns)) > shutil.get_terminal_size().columns:
+        asked = [f"{i:>{len(str(len(rows)))}} {name}" for i, name in enumerate(rows, 1)]
+        heads = [str(rows.index(name) + 1) if name in rows else name for name in columns]
+        width = max(map(len, [*heads, *(str(c) for row in counts for c in row)])) + 2
+        first = max(map(len, [*asked, "asked \\ seen"])) + 2
+    lines = ["  asked \\ seen".ljust(first) + "".join(head.rjust(width) for head in heads)]
+    for name, row in zip(asked, counts, strict=True):
+        lines.append(f"  {name}".ljust(first) + "".join(str(c).rjust(width) for c in row))
+    return lines
 
 
 def sampling_of(line: Mapping[str, Any]) -> str | None:
