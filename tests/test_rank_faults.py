@@ -19,7 +19,7 @@ from vidgan.run.watch import Watch, is_lost_connection, named
 CASES = {
     ("data", 2): "process 2 of 3 has another fingerprint of its data than process 0",
     ("code", 1): "process 1 of 3 has another hash of vidgan's code than process 0",
-    ("disk", 1): "No space left on device",
+    ("disk", 1): "the disk is full (checkpoint)",
     ("killed", 0): "one of 3 processes has ended without a word",
     ("killed", 2): "one of 3 processes has ended without a word",
     ("hung", 2): "process 2 of 3 (counted from 0) has not ended a step for 0.333 minutes",
