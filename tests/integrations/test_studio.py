@@ -27,10 +27,6 @@ ARTEFACTS = Path(__file__).parents[2] / "build" / "test-artefacts"
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A run of one level, which is also there as a saved model, a cascade, and a model that continues videos."""
     place = tmp_path_factory.mktemp("studio")
-    data = vidgan.open_dataset("synthetic")
-    out = place / "runs" / "prediction"
-    with vidgan.Trainer(tiny(preset("demo-prediction")), data, out=out, workers=0) as trainer:
-        trainer.fit(steps=1)
     demo = runs.untrained(place / "runs" / "demo", tiny(preset("demo")), runs.CLASSES)
     lines = [
         runs.tick(s, {"loss/generator": s / 9, "motion/fake": 0.01, "motion/real": 0.2}) for s in (25, 50, 75)
@@ -41,9 +37,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     runs.write_log(demo, lines)
     for step in (25, 50, 75):
         runs.paint(demo.samples / "fixed" / f"level1-step{step:08d}.webp", columns=8, rows=4, seed=step)
-    # The newest, which Train shows first: it has no samples.
     runs.untrained(place / "runs" / "cascade", tiny(preset("demo-cascade")), runs.CLASSES)
     vidgan.load(place / "runs" / "demo").save(place / "zoo" / "demo")
+    # Its standing statistics are of the data that it was trained on, so it is trained.
+    data = vidgan.open_dataset("synthetic")
+    with vidgan.Trainer(tiny(preset("demo-prediction")), data, out=place / "trained", workers=0) as trainer:
+        trainer.fit(steps=1)
+        trainer.model().save(place / "zoo" / "prediction")
     yield place
     # A training that was started goes on when the studio ends; where its test has failed, it is ended here.
     if (holder := holder_of(place / "runs" / "from-the-page")) is not None:
@@ -148,7 +148,7 @@ def test_a_clip_of_data_and_a_video_that_is_dropped_are_continued(
     vidgan.save_video(torch.linspace(-1, 1, 24 * 3 * 48 * 64).view(24, 3, 48, 64), path, fps=8)
     browser.open(address, 1280)
     browser.wait_for(f"{CLIPS}.length === 8")
-    choose(browser, "Model", "runs/prediction")
+    choose(browser, "Model", "zoo/prediction")
     browser.wait_for(f"{CLIPS}.length === 9 && {CLIPS}[0].alt.startsWith('what really followed')")
     assert browser.value(f"new Set({CLIPS}.slice(1).map((i) => i.src)).size") == 8
     require_quiet(browser, address)
