@@ -59,7 +59,7 @@ RESULTS = (
     confusion([[2, 1, 0], [0, 3, 0]], ("a", "b")),
 )
 LEFT_OUT = object()
-WRONG = (LEFT_OUT, None, "x", -1.5, [None])
+WRONG = (LEFT_OUT, None, "x", [None])
 
 
 def places(value: Any, place: Place = ()) -> Iterator[Place]:
