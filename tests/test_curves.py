@@ -251,6 +251,28 @@ def test_the_command_draws_figure_7(tmp_path: Path, capsys: Capture, drawn: list
     np.testing.assert_allclose(lengths, [2 * each for each in spread])
 
 
+def test_normalised_curves_go_from_the_lowest_to_the_highest(
+    tmp_path: Path, capsys: Capture, drawn: list[Figure]
+) -> None:
+    """SSW-GAN, Figure 6: 1 is the highest of all runs and 0 the lowest; what is printed stays as measured."""
+    runs = [
+        run_of(tmp_path / "a", "dvd-gan-k1", 0, {1000: 2.0, 2000: 4.0}).path,
+        run_of(tmp_path / "b", "dvd-gan-k8", 0, {1000: 10.0, 2000: 3.0}).path,
+    ]
+    command = ["plot", "curves", *runs, "--protocol", "fid", "--normalise", "--out", tmp_path / "x.svg"]
+    answer = vidgan(capsys, *command)
+    assert answer.status == 0, answer.err
+    assert "fid, dvd-gan-k8: 3 at step 2,000" in " ".join(answer.out.split())
+    (found,) = lines(drawn[0])
+    assert found == {"dvd-gan-k1": [(1000, 0.0), (2000, 0.25)], "dvd-gan-k8": [(1000, 1.0), (2000, 0.125)]}
+    level = figures.normalised(Plot("t", "x", "y", [RISING]))
+    assert level.curves[0].points[2] == Point(20, 1.0, pytest.approx(0.25 / 3))
+    flat = run_of(tmp_path / "flat", "dvd-gan-k2", 0, {1000: 1.0}).path
+    command = ["plot", "curves", flat, "--protocol", "fid", "--normalise", "--out", tmp_path / "y.svg"]
+    require_one_line(vidgan(capsys, *command), "fid is 1 everywhere")
+    assert not (tmp_path / "y.svg").exists()
+
+
 def test_what_cannot_be_drawn(tmp_path: Path, capsys: Capture) -> None:
     one = run_of(tmp_path / "one", "dvd-gan-k1", 0, {1000: 1.0})
     two = run_of(tmp_path / "two", "dvd-gan-k1", 1, {2000: 1.0})

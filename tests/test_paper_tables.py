@@ -10,7 +10,7 @@ from vidgan.spec import Spec
 
 ROOT = Path(__file__).parents[1]
 PAGES = {
-    "dvd-gan.md": ("3", "4.1-4.4", "A.1", "A.2", "A.3", "A.4", "C", "D"),
+    "dvd-gan.md": ("3", "4.1-4.4", "A.1", "A.2", "A.3", "A.4", "B", "C", "D"),
     "cascades.md": (
         "3",
         "4",
@@ -19,7 +19,7 @@ PAGES = {
         "B.1",
         "B.2",
         "C",
-        "E-G",
+        "D-G",
         "H",
         "Cascaded",
         "Parametrization",

@@ -329,7 +329,7 @@ def test_clips_of_a_dataset_by_number_name_and_at_random(run: Path, tmp_path: Pa
     chosen = ["--clips", 1, named, "--random", 2, "--seed", 3]
     answer = vidgan(capsys, *predict, *chosen, "--out", tmp_path / "out")
     assert answer.status == 0, answer.err
-    folders = sorted(path.name for path in (tmp_path / "out").iterdir())
+    folders = sorted(path.name for path in (tmp_path / "out").iterdir() if path.is_dir())
     assert {"00001", "00003"} <= set(folders)
     drawn = {random_clip(4, derive(3, "predicted clips"), n) for n in range(2)}
     assert folders == sorted(f"{index:05d}" for index in {1, 3} | drawn)
@@ -340,16 +340,26 @@ def test_clips_of_a_dataset_by_number_name_and_at_random(run: Path, tmp_path: Pa
     assert abs(truth.astype(int) - expected).mean() < 3
     made = decoded(tmp_path / "out" / "00001" / "future-000.mp4")
     assert abs(made[:GIVEN].astype(int) - expected[:GIVEN]).mean() < 3
+    # All stand in one film, a row per clip in the order of the command.
+    film = decoded(tmp_path / "out" / "clips.mp4").astype(int)
+    assert film.shape == (GIVEN + MADE, len(folders) * (SIDE + 2) - 2, 2 * SIDE + 2, 3)
+    for row, name in enumerate(["00001", "00003"]):
+        part = film[:, row * (SIDE + 2) :][:, :SIDE]
+        for left, file in ((0, "truth.mp4"), (SIDE + 2, "future-000.mp4")):
+            assert abs(part[:, :, left : left + SIDE] - decoded(tmp_path / "out" / name / file)).mean() < 4
     # Where the clip ends before, there is no truth.
-    late = ["--clips", 1, "--start", 8 - GIVEN - 1, "--out", tmp_path / "late"]
+    late = ["--clips", 1, 2, "--start", 8 - GIVEN - 1, "--beside", run, "--out", tmp_path / "late"]
     assert vidgan(capsys, *predict[:-2], *late).status == 0
     assert not (tmp_path / "late" / "00001" / "truth.mp4").exists()
+    dark = decoded(tmp_path / "late" / "clips.mp4")
+    assert dark.shape[1:3] == (2 * SIDE + 2, 3 * SIDE + 4)
+    assert dark[:, :, : SIDE - 4].mean() < 4 < dark[:, :, SIDE + 2 :].mean()
     out = ["--out", tmp_path / "none"]
     require_one_line(vidgan(capsys, *predict, *out), "4 clips", "--clips", "--random")
     require_one_line(vidgan(capsys, *predict, *out, "--clips", 4), "'4'", "0 to 3")
     require_one_line(vidgan(capsys, *predict, *out, "--clips", 1, "--start", 7), "from frame 7")
-    film = video(tmp_path / "in.mp4", 8)
-    require_one_line(vidgan(capsys, "predict", run, film, *out, "--clips", 1), "dataset", "in.mp4")
+    alone = video(tmp_path / "in.mp4", 8)
+    require_one_line(vidgan(capsys, "predict", run, alone, *out, "--clips", 1), "dataset", "in.mp4")
     assert not (tmp_path / "none").exists()
 
 

@@ -51,6 +51,37 @@ def test_first_frames_and_all_frames_are_those_of_the_clips(tmp_path: Path, caps
     assert {path.suffix for path in out.iterdir()} == {".npy"}  # clips alone, for whoever measures them
 
 
+def test_classes_stand_in_blocks_and_time_in_a_row_per_clip(tmp_path: Path, capsys: Capture) -> None:
+    """Clark et al. 2019, Figure 4: a quadrant per class; SSW-GAN, Figure 2: a row per sample."""
+    untrained(tmp_path / "run", tiny(preset("demo")), ("a", "b", "c", "d"))
+    out = tmp_path / "out"
+    sample = ["sample", tmp_path / "run", "--format", "npy", "--clips", 24]
+    pictures = ["--stills", "--by-class", "--columns", 3, "--strip", 2]
+    answer = vidgan(capsys, *sample, "--out", out, *pictures, "--classes", "d", "b", "a", "c")
+    assert answer.status == 0, answer.err
+    clips = [np.load(path) for path in sorted(out.glob("*.npy"))]
+    side = clips[0].shape[1] + 2
+    stills = np.asarray(Image.open(tmp_path / "out-stills.png"))
+    blocks = [(0, 0), (0, 3 * side + 6), (2 * side + 6, 0), (2 * side + 6, 3 * side + 6)]
+    assert stills.shape == (4 * side + 6 - 2, 6 * side + 6 - 2, 3)
+    for i, clip in enumerate(clips):
+        (top, left), place = blocks[i % 4], i // 4
+        top, left = top + side * (place // 3), left + side * (place % 3)
+        assert (stills[top : top + side - 2, left : left + side - 2] == clip[0]).all()
+    rows = np.asarray(Image.open(tmp_path / "out-strip.png"))
+    assert rows.shape == (24 * side - 2, 2 * side - 2, 3)
+    for i, clip in enumerate(clips):
+        for column, frame in enumerate((clip[0], clip[-1])):
+            top, left = side * i, side * column
+            assert (rows[top : top + side - 2, left : left + side - 2] == frame).all()
+    none = ["--out", tmp_path / "none"]
+    require_one_line(vidgan(capsys, *sample, *none, "--by-class"), "--by-class", "--stills")
+    odd = ["--grid", "--by-class", "--classes", "a", "b", "c", "d", "a"]
+    require_one_line(vidgan(capsys, *sample, *none, *odd), "--by-class", "--clips 24")
+    require_one_line(vidgan(capsys, *sample, *none, "--strip", 0), "--strip")
+    assert not (tmp_path / "none").exists()
+
+
 def test_batch_statistics_are_those_of_training(tmp_path: Path) -> None:
     """One pass of the generator as a training step makes it; with standing statistics other videos come out."""
     untrained(tmp_path / "run", tiny(preset("demo")), ("a", "b"))

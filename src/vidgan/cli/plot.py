@@ -33,7 +33,16 @@ from vidgan.models.level import view_below
 from vidgan.names import tell
 from vidgan.presets import preset
 from vidgan.report.compare import over_training
-from vidgan.report.figures import FUTURES, SPECTRA, best_of, check_target, save, spectra, truncation
+from vidgan.report.figures import (
+    FUTURES,
+    SPECTRA,
+    best_of,
+    check_target,
+    normalised,
+    save,
+    spectra,
+    truncation,
+)
 from vidgan.report.words import number
 from vidgan.run.data import data_of_run, open_data
 from vidgan.run.directory import RunDirectory
@@ -121,6 +130,8 @@ class Curves(Figure):
     """logged values such as loss/generator, a plot each"""
     level: int | None = None
     """level of a cascade, from 1 (of results the last, of logs the first)"""
+    normalise: bool = False
+    """from 0, the lowest value of a plot, to 1, its highest"""
 
 
 def curves(args: list[str]) -> Path:
@@ -137,7 +148,7 @@ def curves(args: list[str]) -> Path:
     plots, notes = over_training(runs, options.protocol, options.scalar, options.level)
     for note in notes:
         say(note)
-    save(options.out, plots)
+    save(options.out, [normalised(plot) for plot in plots] if options.normalise else plots)
     for plot in plots:
         for curve in plot.curves:
             last = curve.points[-1]

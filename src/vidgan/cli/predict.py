@@ -15,6 +15,7 @@ from vidgan.cli.shared import Classes, Noise, Run, Weights, at_least, output_fol
 from vidgan.data.dataset import Frames
 from vidgan.data.loader import to_float
 from vidgan.errors import UserError
+from vidgan.memory import require_memory_for_clips
 from vidgan.names import tell
 from vidgan.report.words import count as counted
 from vidgan.sample.model import Model
@@ -30,13 +31,17 @@ TRUNCATIONS: Mapping[str, tuple[float | None, float | None]] = {
 """(sigma, threshold)"""
 COLUMNS = 8
 """clips in a row where all are side by side"""
+FILM_NAME = "clips.mp4"
+"""what several clips are written to besides"""
+FILM = 4
+"""bytes that it takes of each value: videos, all of them together, the grid, and as it is encoded"""
 
 
 @option_set
 class Options(Run, Weights, Noise, Classes):
     """Continues a video: several futures from its first frames, after what really followed where there is that.
 
-    Of a dataset, clips by number, name or at random, each into a folder of its own.
+    Of a dataset, clips by number, name or at random, each into a folder of its own, and several as one film.
     """
 
     video: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="VIDEO|DATA")]
@@ -83,11 +88,31 @@ def run(args: list[str]) -> int:
     length = level.frames if options.frames is None else options.frames
     named, chosen = options.video, (options.clips, options.random, options.seed)
     sources = sources_of(named, model.experiment, *chosen, options.start, length)
+    if len(sources) > 1:  # all are held for the film
+        shown = len(sources) * (1 + options.futures * (1 + len(others)))
+        require_memory_for_clips(
+            shown, level.context_frames + length, level.size, FILM, "ask for fewer clips"
+        )
+    (options.out / FILM_NAME).unlink(missing_ok=True)
+    rows = []
     for folder, source in sources.items():
-        continue_one(options, model, others, source, length, options.out / folder)
+        row = continue_one(options, model, others, source, length, options.out / folder)
+        rows.append(row if len(sources) > 1 else [])
     if len(sources) > 1:
+        write_film(options, rows)
         tell(f"wrote {counted(len(sources), 'folder')} to {options.out}")
     return 0
+
+
+def write_film(options: Options, rows: Sequence[Sequence[Clip]]) -> None:
+    """Write all clips as one video: a row per clip, what followed and its continuations (Luc et al. 2020, D.1)."""
+    videos = np.stack([video for row in rows for video in row])
+    write_clip(options.out / FILM_NAME, grid(videos, len(rows[0])), options.fps)
+    beside = [f", those of {path.resolve().name}" for path in options.beside]
+    say(
+        f"{FILM_NAME}: a row per clip; from left to right what really followed (black where the clip ends before), "
+        f"{counted(options.futures, 'continuation')}{''.join(beside)}"
+    )
 
 
 def check_values(options: Options) -> None:
@@ -137,8 +162,12 @@ def continue_one(
     source: Source,
     length: int,
     out: Path,
-) -> None:
-    """Continue one video, and write what was asked for into ``out``."""
+) -> list[Clip]:
+    """Continue one video, and write what was asked for into ``out``.
+
+    Returns:
+        what really followed (black where that is not known), then the continuations of each run.
+    """
     given = to_float(torch.from_numpy(source.given)[None])[0]
 
     def continued(by: Model, sigma: float | None, threshold: float | None) -> Futures:
@@ -179,6 +208,8 @@ def continue_one(
         )
     else:
         say(f"{source.name} ends before they do, so there is nothing to compare them with")
+    truth = np.zeros_like(videos[0]) if source.truth is None else shown[0]
+    return [truth, *videos, *(video for column in beside for video in column)]
 
 
 def class_of(source: Source, model: Model) -> tuple[str, ...] | None:

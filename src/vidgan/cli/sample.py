@@ -19,9 +19,13 @@ from vidgan.sample.model import Model
 from vidgan.sample.sampler import at_once, parts_of
 from vidgan.sample.video_io import (
     FORMATS,
+    Clip,
+    blocks,
     columns_of_time,
     grid,
     raster,
+    spread,
+    strip,
     to_bytes,
     write_clip,
     write_image,
@@ -55,6 +59,10 @@ class Options(Run, Weights, Noise, Files, Classes):
     """also write all frames of each clip as a picture, row by row, into a folder beside it"""
     columns: int | None = None
     """columns of --grid and --stills (a square)"""
+    by_class: bool = False
+    """there clips of a class stand together, a block of so many columns per class"""
+    strip: int | None = None
+    """also write so many frames of each clip, first to last, as one picture beside it: a row per clip"""
     levels: bool = False
     """also write what the lower levels of a cascade made"""
     interpolate: bool = False
@@ -78,7 +86,9 @@ def run(args: list[str]) -> int:
     if options.columns is not None:
         at_least("--columns", options.columns, 1)
     if not options.grid and not options.stills:
-        refuse_idle(args, "without --grid or --stills", "--columns")
+        refuse_idle(args, "without --grid or --stills", "--columns", "--by-class")
+    if options.strip is not None:
+        at_least("--strip", options.strip, 1)
     if options.chunk is not None:
         check_chunk(options.chunk, options)
     model = options.model_from_noise(options.run)
@@ -89,9 +99,11 @@ def run(args: list[str]) -> int:
     if len(model.experiment.levels) == 1:
         refuse_idle(args, "of a model of one level", "--levels")
     replicas = join_replicas()
-    if replicas.size > 1 and (options.grid or options.stills or options.random_window):
+    together = options.grid or options.stills or options.strip is not None
+    if replicas.size > 1 and (together or options.random_window):
         raise UserError(
-            "--grid, --stills and --random-window are of one process, and several share the clips: leave them out"
+            "--grid, --stills, --strip and --random-window are of one process, and several share the clips: leave them "
+            "out"
         )
     with ending_together(replicas):
         return sample_own(options, model, replicas)
@@ -103,8 +115,14 @@ def sample_own(options: Options, model: Model, replicas: Replicas) -> int:
     if options.grid:
         top = model.experiment.levels[-1]
         length = top.frames if options.frames is None else options.frames
-        require_memory_for_clips(options.clips, length, top.size, GRID, "ask for fewer, or leave out --grid")
-    model.labels_of([0], options.chosen)
+        held = GRID + BLOCKS if options.by_class else GRID
+        require_memory_for_clips(options.clips, length, top.size, held, "ask for fewer, or leave out --grid")
+    classes = len(model.class_numbers(options.chosen))
+    if options.by_class and options.clips % classes:
+        raise UserError(
+            f"--by-class shows as many clips of each of {count(classes, 'class', 'classes')}, and --clips "
+            f"{options.clips} is no multiple of it"
+        )
     if options.random_window:
         options = dataclasses.replace(options, frames=window_frames(model.experiment, options.frames))
         model.sampler(None, options.truncation, window=options.frames)
@@ -133,6 +151,8 @@ def sample_own(options: Options, model: Model, replicas: Replicas) -> int:
 
 GRID: Final = 4
 """bytes that a grid takes of each value: clips, all of them together, the grid, and as it is encoded"""
+BLOCKS: Final = 2
+"""bytes besides, where it consists of blocks: these, one by one and together"""
 PASSES: Final = 4
 """passes of the generator whose clips are held in memory before they are written"""
 
@@ -160,7 +180,7 @@ def write_whole_videos(options: Options, model: Model, own: range) -> None:
     for folder in folders:
         folder.mkdir(exist_ok=True)
     drawn = (options.chosen, options.seed, options.sigma, options.threshold, options.frames)
-    kept, firsts = [], []
+    kept, firsts, shown = [], [], []
     rasters = beside.with_name(f"{beside.name}-rasters")
     if options.rasters:
         rasters.mkdir(exist_ok=True)
@@ -181,22 +201,35 @@ def write_whole_videos(options: Options, model: Model, own: range) -> None:
             kept.append(to_bytes(made[-1]).numpy())
         if options.stills:
             firsts.append(to_bytes(made[-1][:, :1]).numpy())
+        if options.strip is not None:
+            steps = spread(made[-1].shape[1], options.strip)
+            shown.append(to_bytes(made[-1][:, steps]).numpy())
         if options.rasters:
             for stem, video in zip(stems, to_bytes(made[-1]).numpy(), strict=True):
                 write_image(rasters / f"{stem}.png", raster(video))
     for level, folder in enumerate(folders, 1):
         tell(f"wrote what level {level} made to {folder}")
-    columns = options.columns or max(1, round(options.clips**0.5))
+    classes = len(model.class_numbers(options.chosen)) if options.by_class else 1
     if options.grid:
         file = beside.with_name(f"{beside.name}-grid.{options.format}")
-        write_clip(file, grid(np.concatenate(kept), columns), options.fps)
+        write_clip(file, side_by_side(np.concatenate(kept), classes, options.columns), options.fps)
         tell(f"wrote the grid to {file}")
     if options.stills:
         file = beside.with_name(f"{beside.name}-stills.png")
-        write_image(file, grid(np.concatenate(firsts), columns)[0])
+        write_image(file, side_by_side(np.concatenate(firsts), classes, options.columns)[0])
         tell(f"wrote the first frames to {file}")
+    if options.strip is not None:
+        file = beside.with_name(f"{beside.name}-strip.png")
+        write_image(file, strip(np.concatenate(shown)))
+        tell(f"wrote frames of each, a row per video, to {file}")
     if options.rasters:
         tell(f"wrote all frames of each to {rasters}")
+
+
+def side_by_side(videos: Clip, classes: int, columns: int | None) -> Clip:
+    """Clips (N, T, H, W, 3) as one, a block for each of ``classes``, which take turns, where there are several."""
+    across = columns or max(1, round((len(videos) // classes) ** 0.5))
+    return grid(videos, across) if classes == 1 else blocks(videos, classes, across)
 
 
 def write_in_chunks(options: Options, model: Model, chunk: int, own: range) -> None:
@@ -213,9 +246,9 @@ def check_chunk(chunk: int, options: Options) -> None:
     at_least("--chunk", chunk, 1)
     if options.format != "mp4":
         raise UserError(f"--chunk writes frame by frame, which mp4 takes and {options.format} does not")
-    if options.grid or options.levels or options.stills or options.rasters:
+    if options.grid or options.levels or options.stills or options.rasters or options.strip is not None:
         raise UserError(
-            "--grid, --stills, --rasters and --levels need whole videos: leave them out, or --chunk"
+            "--grid, --stills, --strip, --rasters and --levels need whole videos: leave them out, or --chunk"
         )
     if options.statistics == "batch":
         raise UserError("--chunk makes one clip at a time, whose statistics are no batch's: leave one out")

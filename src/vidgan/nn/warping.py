@@ -70,7 +70,8 @@ class Warp(nn.Module, ABC):
 class FactorisedWarp(Warp):
     """A basis w from convolution, pooling and a perceptron; a map S from one convolution (F.1).
 
-    Every hidden layer is half as wide as the input has channels. Our choice: 3x3 convolutions, as the gates'.
+    Our choice: 3x3 convolutions, as the gates'; every hidden layer is half as wide as the unit's input has channels,
+    though the perceptron's own input has more (F.1: "half the number of input channels").
     """
 
     def __init__(self, inputs: int, *, size: int = 3, kernels: int = 9) -> None:

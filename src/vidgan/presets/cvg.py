@@ -1,6 +1,7 @@
 """CVG (Castrejon, Ballas and Courville), the successor of SSW-GAN: bilinear views, other lengths, up to 256x256.
 
-Our choice: what its text leaves to an appendix that we do not have is SSW-GAN's at the same resolution, B.1 and B.2.
+Our choice: what its text leaves to an appendix that we do not have is SSW-GAN's at the same resolution, B.1 and B.2;
+so is the deviation of the noise, 0.5 for figures and 1 for scores (D).
 """
 
 from vidgan.models.level import LevelSpec

@@ -84,6 +84,25 @@ class Plot(NamedTuple):
     curves: Sequence[Curve]
 
 
+def normalised(plot: Plot) -> Plot:
+    """The same with y from 0, the lowest value of all its curves, to 1, the highest (SSW-GAN, Figure 6).
+
+    Raises:
+        UserError: if all values are the same.
+    """
+    values = [point.y for curve in plot.curves for point in curve.points]
+    low, high = min(values), max(values)
+    if low == high:
+        raise UserError(f"{plot.title} is {low:g} everywhere: there is no lowest and highest to normalise by")
+
+    def moved(point: Point) -> Point:
+        width = None if point.deviation is None else point.deviation / (high - low)
+        return Point(point.x, (point.y - low) / (high - low), width)
+
+    curves = [curve._replace(points=[moved(point) for point in curve.points]) for curve in plot.curves]
+    return plot._replace(y=f"{plot.y}, normalised", curves=curves)
+
+
 def check_target(path: Path) -> None:
     """Raise :class:`UserError` unless a figure can be drawn to ``path``: call this before anything is computed."""
     if path.suffix not in SUFFIXES:

@@ -171,6 +171,15 @@ def grid(videos: Videos, columns: int, gap: int = 2, scale: int = 1) -> Videos:
     return canvas
 
 
+def blocks(videos: Videos, count: int, columns: int) -> Videos:
+    """Clips (N, T, H, W, 3), of which number i is of block i % ``count``: one clip (T, H', W', 3).
+
+    Each block has ``columns`` clips to a row, and the blocks form a square, row by row (Clark et al. 2019, Figure 4).
+    """
+    each = [grid(videos[block::count], columns) for block in range(count)]
+    return grid(np.stack(each), max(1, round(count**0.5)), gap=8)
+
+
 def strip(videos: Videos, gap: int = 2, scale: int = 1) -> Videos:
     """A still picture (H', W', 3): a row per clip, its frames from left to right."""
     frames = videos.reshape(-1, 1, *videos.shape[2:])
