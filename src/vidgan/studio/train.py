@@ -205,7 +205,7 @@ def page(served: Served, jobs: Jobs) -> None:
     with gr.Row(equal_height=False):
         stopping = gr.Dropdown([], label="Run that trains")
         end = gr.Button("Save and stop", scale=0, min_width=160)
-    stopped = gr.HTML()
+    stopped = gr.HTML(elem_id="stopped")
     gr.HTML("<h2>Start a run</h2>")
     with gr.Row():
         name = gr.Dropdown(preset_names(), value=AT_FIRST, label="Preset", min_width=WIDE)
