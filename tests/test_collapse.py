@@ -328,7 +328,8 @@ def test_a_detector_that_is_fed_the_log_is_as_if_it_had_never_left() -> None:
 def test_the_report_marks_alarms(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run")
     alarm = {"rule": "frozen-video", "step": 50, "onset": 25, "text": "frozen-video <at> 50", "keeps": []}
-    write_log(run, [tick(25, HEALTHY), tick(50, HEALTHY) | {"alarms": [alarm, "nonsense"]}])
+    damaged = tick(75, HEALTHY) | {"alarms": ["nonsense"]}
+    write_log(run, [tick(25, HEALTHY), tick(50, HEALTHY) | {"alarms": [alarm]}, damaged])
     curves = pages.Page.read(write_report(run.path)).section("Training curves")
     assert len(curves.all("g", "alarm")) == len(curves.all("figure", "chart")) - 1  # all but the speed
     assert "Alarm: frozen-video <at> 50." in curves.text

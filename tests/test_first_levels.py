@@ -57,7 +57,7 @@ def test_a_finished_level_is_sampled_and_measured(run: Path, tmp_path: Path, cap
     require_one_line(vidgan(capsys, *curve), "no run has a result")
     assert vidgan(capsys, *curve, "--level", 1).status == 0
     for wrong in (0, 3):
-        require_one_line(vidgan(capsys, *call, "--level", wrong), "2 levels", str(wrong))
+        require_one_line(vidgan(capsys, *call, "--level", wrong), "it has 1, 2", str(wrong))
 
 
 def test_its_clips_are_those_of_the_whole_cascade(tmp_path: Path) -> None:

@@ -19,12 +19,12 @@ from commands import snapshot, torchrun
 from commands import vidgan as command
 from vidgan.data.window import WindowSpec
 from vidgan.errors import UserError
+from vidgan.run import data as data_file
 from vidgan.run.checkpoints import checkpoint_path, load, steps_of
 from vidgan.run.experiment import Experiment
 from vidgan.run.logs import read_lines
 from vidgan.seeds import derive
 from vidgan.spec import to_json
-from vidgan.train import trainer as trainer_file
 from vidgan.train.callbacks import Callback, TrainContext
 from vidgan.train.step import training_step
 from vidgan.train.trainer import Trainer
@@ -207,12 +207,12 @@ def test_a_model_has_the_averaged_weights() -> None:
 def test_each_level_reads_clips_of_its_own_in_an_order_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[int, int]] = []
 
-    class Recorded(trainer_file.Loader):
+    class Recorded(data_file.Loader):
         def __init__(self, dataset: object, window: WindowSpec, seed: int, *more: object) -> None:
             super().__init__(dataset, window, seed, *more)  # type: ignore[arg-type]
             seen.append((seed, window.frames * window.stride))
 
-    monkeypatch.setattr(trainer_file, "Loader", Recorded)
+    monkeypatch.setattr(data_file, "Loader", Recorded)
     trainer = trainer_of("demo-cascade")
     assert trainer.fit(steps=1)
     low, high = trainer.experiment.levels

@@ -19,7 +19,7 @@ from vidgan.cli.plot import KINDS
 from vidgan.errors import UserError, did_you_mean
 from vidgan.presets import preset_names
 
-OPTION: Final = re.compile(r"^\s*(?:-\w, )?(--[a-z0-9][\w.-]*)", flags=re.M)
+OPTION: Final = re.compile(r"^[\s│]*(?:-\w, )?(--[a-z0-9][\w.-]*)", flags=re.M)
 COLOUR: Final = re.compile("\x1b\\[[0-9;]*m")
 FORMS: Final[Mapping[str, Sequence[tuple[str, ...]]]] = {
     "train": (("demo",),),
