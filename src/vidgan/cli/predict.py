@@ -41,7 +41,7 @@ FILM = 4
 class Options(Run, Weights, Noise, Classes):
     """Continues a video: several futures from its first frames, after what really followed where there is that.
 
-    Of a dataset, clips by number, name or at random, each into a folder of its own, and several as one film.
+    Of a dataset, clips by number, name or at random: a folder each, a film of all.
     """
 
     video: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="VIDEO|DATA")]

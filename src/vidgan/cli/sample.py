@@ -44,7 +44,7 @@ class Options(Run, Weights, Noise, Files, Classes):
     clips: int = 16
     """number of videos"""
     frames: int | None = None
-    """frames of each video, at least as many as in training, or of each window"""
+    """frames of each video or window (as in training)"""
     random_window: bool = False
     """windows at random places that its last level makes"""
     chunk: int | None = None
@@ -52,17 +52,17 @@ class Options(Run, Weights, Noise, Files, Classes):
     statistics: str = "standing"
     """standing, or batch: of the clips made together, as in training (up to 16)"""
     grid: bool = False
-    """also write all clips as one video, beside the folder"""
+    """also write all clips as one video beside the folder"""
     stills: bool = False
-    """also write all first frames as one picture beside it"""
+    """also write first frames as one picture beside it"""
     rasters: bool = False
-    """also write all frames of each clip as a picture, row by row, into a folder beside it"""
+    """also a picture of each clip's frames, row by row"""
     columns: int | None = None
     """columns of --grid and --stills (a square)"""
     by_class: bool = False
-    """there clips of a class stand together, a block of so many columns per class"""
+    """there a block of so many columns per class"""
     strip: int | None = None
-    """also write so many frames of each clip, first to last, as one picture beside it: a row per clip"""
+    """also a picture: a row of so many frames per clip"""
     levels: bool = False
     """also write what the lower levels of a cascade made"""
     interpolate: bool = False

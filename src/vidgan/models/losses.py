@@ -159,12 +159,11 @@ class ClassMarginSpec(Spec):
     """weight of the loss beside the hinge"""
     margin: Positive = 0.25
     """how much nearer a clip is to be to its own class than to any other, in units of a score"""
-    only: tuple[str, ...] | None = None
-    """the discriminators that learn it, by name; none: all"""
+    only: tuple[str, ...] = ()
+    """the discriminators that learn it, by name; none named: all"""
 
     def validate(self) -> None:
         require(self.weight > 0, f"weight must be positive, got {self.weight:g}; None leaves the loss out")
-        require(self.only != (), "only must name at least one discriminator; None is all of them")
 
     def loss(self, head: Head, h: Tensor, label: Tensor) -> Tensor:
         """Mean over clips and other classes y' of relu(margin - (e(y) - e(y')) . h), with the mean of h over T.

@@ -297,7 +297,7 @@ class Experiment(Spec):
                 len(level.discriminators) > 0 or not needed,
                 f"level {index + 1} needs at least one discriminator",
             )
-        if (margin := self.training.class_margin) is not None and margin.only is not None:
+        if (margin := self.training.class_margin) is not None:
             names = {discriminator.name for level in self.levels for discriminator in level.discriminators}
             strange = [name for name in margin.only if name not in names]
             require(

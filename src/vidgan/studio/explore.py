@@ -59,7 +59,7 @@ def facts(model: Model) -> Facts:
     words = f"{experiment.name}: {top.frames} frames of {top.size} × {top.size}{many}"
     words += f", {counted(model.step, 'step')} of training"
     if first.context_frames:
-        words += f"; continues {first.context_frames} given frames"
+        words += f"; continues {counted(first.context_frames, 'given frame')}"
     names = model.class_names if experiment.conditional else ()
     return Facts(
         words,

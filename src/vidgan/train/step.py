@@ -144,7 +144,7 @@ def class_loss(
     losses = [
         margin.loss(level.discriminator(name).head, h, label)
         for name, h in features.items()
-        if margin.only is None or name in margin.only
+        if not margin.only or name in margin.only
     ]
     if not losses:  # where levels have different ones
         return label.new_zeros((), dtype=torch.float32)
