@@ -7,7 +7,8 @@ operator of many tensors the launches that CUDA makes of it. What is not seen: t
 
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -71,12 +72,22 @@ def fused_attention(query: Tensor, key: Tensor, value: Tensor, scale: float) -> 
     return seen
 
 
+@contextmanager
+def attention_as_on_cuda() -> Iterator[None]:
+    """While it holds, attention is :func:`fused_attention`."""
+    plain = F.scaled_dot_product_attention
+    F.scaled_dot_product_attention = fused_attention  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        F.scaled_dot_product_attention = plain
+
+
 def count(preset: str, level: int, clips: int, penalty: bool) -> int:
     """Kernels of a step of a preset's level (from 1), with or without its orthogonal penalty."""
     import vidgan.presets
     from training import Trainee, with_batch
 
-    F.scaled_dot_product_attention = fused_attention  # type: ignore[assignment]
     experiment = with_batch(vidgan.presets.preset(preset), clips)
     if not penalty:
         experiment = experiment.replace(training=experiment.training.replace(orthogonal_penalty=0.0))
@@ -87,10 +98,11 @@ def count(preset: str, level: int, clips: int, penalty: bool) -> int:
     for optimiser in trainee.state.optimisers:
         weights = [weight for group in optimiser.param_groups for weight in group["params"]]
         optimiser.step = partial(kernels.add, launches(weights, ADAM))
-    trainee.step()
-    kernels.count = 0
-    with kernels:
+    with attention_as_on_cuda():
         trainee.step()
+        kernels.count = 0
+        with kernels:
+            trainee.step()
     return kernels.count
 
 

@@ -1,15 +1,13 @@
 """The tables of docs/full-size.md against the code, and that no phase outgrows its device."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 import catalog
-from full_size import DEVICE, all_rows, cost_of
-from vidgan.presets import presets
+from full_size import DEVICE, all_rows, cost_of, memory_table, operations_table, rows_of
+from vidgan.presets import preset, presets
 
 PAGE = Path(__file__).parents[1] / "docs" / "full-size.md"
 
@@ -36,31 +34,13 @@ def sampled() -> list[object]:
     ]
 
 
-COUNT = """
-import sys
-sys.path.insert(0, sys.argv[1])
-from full_size import memory_table, operations_table, rows_of
-from vidgan.presets import preset
-rows = list(rows_of(preset(sys.argv[2])))
-for table in (memory_table, operations_table):
-    print("\\n".join(table(rows).splitlines()[2:]))
-"""
-
-
-def counted(name: str) -> list[str]:
-    """The lines of both tables about a preset, counted in a process of their own, as the page's are: what is counted
-    depends on what the process has counted before."""
-    folder = Path(__file__).parents[1] / "benchmarks"
-    command = [sys.executable, "-c", COUNT, str(folder), name]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("names", sampled())
 def test_rows_are_those_of_the_page(names: list[str]) -> None:
-    rows = counted(names[0])
+    rows = list(rows_of(preset(names[0])))
+    memory, operations = (make(rows).splitlines()[2:] for make in (memory_table, operations_table))
     for name in names:
-        own = [row.replace(f"`{names[0]}`", f"`{name}`") for row in rows]
+        own = [row.replace(f"`{names[0]}`", f"`{name}`") for row in (*memory, *operations)]
         assert rows_of_page(name) == own, "replace the tables by what benchmarks/full_size.py prints"
 
 
