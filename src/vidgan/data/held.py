@@ -174,7 +174,7 @@ def held_windows(
     window: WindowSpec,
     seed: int,
     indices: Iterator[Sequence[int]],
-    order: Order | None = None,
+    order: Order,
 ) -> Iterator[tuple[Tensor, list[int]]]:
     """Windows (B, T, size, size, 3) where they are held, and their labels, for every sequence of item numbers."""
     for numbers in indices:

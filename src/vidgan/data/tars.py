@@ -14,7 +14,7 @@ from vidgan.data.animation import WEBP
 from vidgan.data.layouts import FoundClips, Layout, LeftOut, require_folder, video_kind
 from vidgan.data.listing import Listing, Remarks, list_files
 from vidgan.data.remote import BLOCK, Copied, FileStamp, Store
-from vidgan.data.video import VIDEOS, ClipSource
+from vidgan.data.video import VIDEOS, ClipSource, stamp_of
 from vidgan.errors import UserError
 from vidgan.names import printable
 
@@ -49,10 +49,7 @@ class TarShards(Layout):
     def find(self, source: Path) -> FoundClips:
         require_folder(source, "tar files of videos")
         listing = list_files(source, (TAR,))
-        stamps = {}
-        for path in listing.files:
-            state = path.stat()
-            stamps[path] = FileStamp(state.st_size, state.st_mtime_ns)
+        stamps = {path: FileStamp(*stamp_of(path)) for path in listing.files}
         remarks = Remarks(listing.remarks)
         members = [one for path in listing.files for one in members_of(path, path.open("rb"), remarks)]
         return found_in(members, stamps, None, str(source), listing, remarks)

@@ -139,6 +139,11 @@ class HeldOut:
         for index in experiment.rounds:
             check_usable(dataset, window_of(experiment, index))
         self.dataset, self.experiment = dataset, experiment
+        seed = experiment.training.seed
+        self.seeds = {index: derive(seed, "held out", index) for index in experiment.rounds}
+        self.orders = {
+            index: in_order(dataset, own, together_of(experiment, index)) for index, own in self.seeds.items()
+        }
         self.labels = [0] * len(dataset.classes)
         if experiment.conditional:
             if strange := [name for name in dataset.classes if name not in classes]:
@@ -160,8 +165,8 @@ class HeldOut:
         count = training.batch.share(replicas.size).per_pass
         # One clip after the other in an order of their own; what training draws is not touched.
         first = (step // self.experiment.reporting.tick * replicas.size + replicas.rank) * count
-        seed, window = derive(training.seed, "held out", state.index), window_of(self.experiment, state.index)
-        order = in_order(self.dataset, seed, together_of(self.experiment, state.index))
+        seed, order = self.seeds[state.index], self.orders[state.index]
+        window = window_of(self.experiment, state.index)
         items = [random_item(self.dataset, window, seed, n, order) for n in range(first, first + count)]
         clip = to_float(torch.stack([torch.from_numpy(item.frames) for item in items]).to(state.device))
         label = torch.tensor([self.labels[item.label] for item in items], device=state.device)
