@@ -1,0 +1,120 @@
+"""`vidgan prepare s3://...` from a server of S3's protocol (moto), a program of its own, on this machine.
+
+`MOTO_SERVER` names the program, where it is not on the path: its packages and s3fs's do not fit one environment.
+"""
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import vidgan
+from videos import write_video
+from vidgan.cli import main
+from vidgan.data.dataset import Dataset
+from vidgan.errors import UserError
+
+s3fs = pytest.importorskip("s3fs")
+SERVER = shutil.which(os.environ.get("MOTO_SERVER", "moto_server"))
+
+
+@pytest.fixture
+def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of a server without buckets."""
+    if SERVER is None:
+        pytest.skip("moto_server is not installed")
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    address = f"http://127.0.0.1:{port}"
+    own = {"ACCESS_KEY_ID": "test", "SECRET_ACCESS_KEY": "test", "DEFAULT_REGION": "us-east-1"}
+    for name, value in {**own, "ENDPOINT_URL": address}.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    server = subprocess.Popen([SERVER, "-H", "127.0.0.1", "-p", str(port)], stderr=subprocess.DEVNULL)
+    try:
+        wait_for(port, server)
+        s3fs.S3FileSystem.clear_instance_cache()
+        yield address
+    finally:
+        server.kill()
+        server.wait()
+
+
+def lengths(dataset: Dataset) -> list[int]:
+    """Numbers of frames, the least first."""
+    return sorted(dataset.info(index).frames for index in range(len(dataset)))
+
+
+def wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
+    """Wait until the server answers."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end and server.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return
+        except OSError:
+            time.sleep(0.1)
+    pytest.fail("the server does not start")
+
+
+def test_a_bucket_is_prepared_to_the_clips_of_a_folder(
+    tmp_path: Path, endpoint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = tmp_path / "source"
+    for number in range(4):
+        path = source / ("walk", "run")[number % 2] / f"{number}.mp4"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_video(path, frames=4 + number)
+    system = s3fs.S3FileSystem()
+    system.mkdir("clips")
+    system.put(str(source), "clips/mine", recursive=True)
+    disk = vidgan.prepare(source, tmp_path / "disk", size=16, workers=0)
+    # In processes of their own, as the command does, and as two machines, each of which fetches its own part.
+    for part in ("1/2", "2/2"):
+        words = ["prepare", "s3://clips/mine", str(tmp_path / "store"), "--size", "16", "--workers", "2"]
+        assert main([*words, "--shard", part]) == 0
+    assert main(["prepare", "s3://clips/mine", str(tmp_path / "store"), "--size", "16"]) == 0
+    store = vidgan.open_dataset(tmp_path / "store")
+    assert store.fingerprint == disk.fingerprint
+    # What is put anew is read anew.
+    write_video(source / "walk" / "0.mp4", frames=9)
+    system.put(str(source / "walk" / "0.mp4"), "clips/mine/walk/0.mp4")
+    again = vidgan.prepare("s3://clips/mine", tmp_path / "store", size=16, workers=0)
+    assert lengths(again) == [5, 6, 7, 9]
+    # A bucket that does not exist: one line.
+    capsys.readouterr()
+    assert main(["prepare", "s3://nothing/here", str(tmp_path / "other"), "--size", "16"]) == 2
+    told = capsys.readouterr().err
+    assert "s3://nothing/here" in told
+    assert len(told.strip().splitlines()) == 1
+    assert not (tmp_path / "other").exists()
+
+
+def test_tar_files_of_a_bucket(tmp_path: Path, endpoint: str) -> None:
+    """They are listed by their headers and read in ranges."""
+    source = tmp_path / "source"
+    for number in range(3):
+        source.mkdir(exist_ok=True)
+        write_video(source / f"{number}.mp4", frames=4 + number)
+    disk = vidgan.prepare(source, tmp_path / "disk", size=16, workers=0)
+    shutil.make_archive(str(tmp_path / "one"), "tar", source)
+    system = s3fs.S3FileSystem()
+    system.mkdir("packed")
+    system.put(str(tmp_path / "one.tar"), "packed/shards/one.tar")
+    packed = vidgan.prepare("s3://packed/shards", tmp_path / "packed", layout="tar", size=16, workers=0)
+    assert lengths(packed) == lengths(disk) == [4, 5, 6]
+
+
+def test_a_server_that_is_gone(tmp_path: Path, endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    s3fs.S3FileSystem.clear_instance_cache()
+    with pytest.raises(UserError) as told:
+        vidgan.prepare("s3://clips/mine", tmp_path / "made", size=16, workers=0)
+    assert "\n" not in str(told.value)
