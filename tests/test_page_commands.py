@@ -122,6 +122,8 @@ def test_a_papers_settings_stand_beside_its_numbers(
         assert of_table, (command.comment, line["protocol"])
         like = [row for row in of_table if not apart(row, line)]
         assert like, [apart(row, line) for row in of_table]
+        copies = "--copy-last" in command.words
+        assert copies or any(row.preset == experiment.name for row in like), "a row is of another model"
 
 
 @pytest.mark.slow

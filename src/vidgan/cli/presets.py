@@ -85,7 +85,7 @@ def in_words(experiment: Experiment) -> str:
     lines += ["Where the paper is silent, see docs/papers.md, Our choices.", ""]
     # A command stays on one line, so that it can be copied.
     lines += [
-        each if "vidgan evaluate" in each else wrapped(each, "      ") for each in scores_of(experiment)
+        each if each.startswith("    vidgan ") else wrapped(each, "      ") for each in scores_of(experiment)
     ]
     lines.append("")
     for field in dataclasses.fields(experiment):

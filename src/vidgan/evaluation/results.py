@@ -132,6 +132,12 @@ class Published(NamedTuple):
     """evaluated clips (of the category); None where it is not printed, and the protocol's number is presumed"""
     real_clips: int | None = None
     """real clips, where it is printed; else as the protocol says"""
+    windows: int | None = None
+    """clips of each real video, where there are fewer videos than ``real_clips``"""
+    runs: int | None = None
+    """repetitions with other noise that ``deviation`` is over, where it is printed"""
+    step: int | None = None
+    """generator updates of the model (of each level), where they are not those of ``preset``"""
     deviation: float | None = None
     cited: str | None = None
     """whom the paper quotes, where the number is not its own"""
@@ -174,9 +180,9 @@ def _layout(line: Line) -> Line:
 def apart(row: Published, line: Line, data: str | None = None, split: str | None = None) -> list[str]:
     """What sets a result apart from a published number, as the number has it; nothing where they are alike.
 
-    Alike are data, split, length, stride, size, given frames, truncation, averaging, numbers of clips and all other
-    settings of the protocol: everything but the seed and repetitions. What a row leaves open fits anything, and so does
-    what is not known of files.
+    Alike are data, split, length, stride, size, given frames, truncation, averaging, numbers of clips, the step where a
+    row has one, and all other settings of the protocol: everything but the seed and repetitions. What a row leaves open
+    fits anything, and so does what is not known of files.
 
     Args:
         data: the dataset, for results that do not tell it.
@@ -203,6 +209,8 @@ def apart(row: Published, line: Line, data: str | None = None, split: str | None
         found.append(("stride", row.stride, source.get("stride")))
     if looks_at_data(line):
         found.append(("split", row.split, _layout(line).get("split") or split))
+    if line.get("step") is not None:  # finished videos do not tell theirs
+        found.append(("step", row.step, line["step"]))
     if row.real_clips is not None:
         found.append(("real-clips", row.real_clips, real.get("count")))
     elif real and facts.get("not_taken") and real.get("count") != (named.real and named.real.count):

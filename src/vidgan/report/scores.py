@@ -34,18 +34,35 @@ MEASURED: Final[Mapping[str, tuple[str, ...]]] = {
 
 def scores_of(experiment: Experiment) -> list[str]:
     """Lines that say what the paper of a preset scored with it and what was scored here, with commands."""
-    groups: dict[tuple[str, str], list[Published]] = {}
-    for row in published():
-        if row.preset == experiment.name:
-            groups.setdefault((row.where, options(row, experiment)), []).append(row)
+    groups = together([row for row in published() if row.preset == experiment.name], experiment)
     said = "What its paper scored, by which protocol, and the command that measures a run so:"
     lines = [said if groups else "What its paper scored: it prints no number"]
-    for (where, _), rows in groups.items():
-        lines += [f"  {where}: {in_words(row)}" for row in rows]
+    for rows in groups:
+        lines += [f"  {row.where}: {in_words(row)}" for row in rows]
         lines.append(f"    {command(rows, experiment)}")
+        if rows[0].step is not None and fault(rows[0], experiment) is None:
+            run = f"{experiment.name} --data DATA --out runs/{experiment.name}"
+            lines.append("    of a run that ends at this step, as a longer one removes its checkpoint:")
+            lines.append(f"    vidgan train {run} --steps {rows[0].step}")
     pages = ", ".join(f"docs/results/{page}.md" for page in MEASURED.get(experiment.name, ()))
     lines.append(f"What was scored here: {pages or 'nothing yet; it has not been trained at this size'}")
     return lines
+
+
+def together(rows: Sequence[Published], experiment: Experiment) -> list[list[Published]]:
+    """The rows of a preset, those together that one command measures: of one table, data, split and options.
+
+    Rows of no split are measured with the first one of their table.
+    """
+    alike: dict[tuple[str, str, str], list[Published]] = {}
+    for row in rows:
+        alike.setdefault((row.where, row.data, options(row, experiment)), []).append(row)
+    groups: list[list[Published]] = []
+    for found in alike.values():
+        named = (row.split for row in found if row.split is not None)
+        splits: list[str | None] = [*dict.fromkeys(named)] or [None]
+        groups += [[row for row in found if (row.split or splits[0]) == split] for split in splits]
+    return groups
 
 
 def in_words(row: Published) -> str:
@@ -66,12 +83,12 @@ def in_words(row: Published) -> str:
 
 
 def command(rows: Sequence[Published], experiment: Experiment) -> str:
-    """The command that measures a run of the preset as rows of equal :func:`options` were, or why there is none."""
+    """The command that measures a run of the preset as rows that stand :func:`together` were, or why there is none."""
     row = rows[0]
     if why := fault(row, experiment):
         return f"no command: {why}"
     named = [ALL[str(each.protocol)].protocol for each in rows]
-    split = "" if row.split is None else f"-{row.split}"
+    split = next((f"-{each.split}" for each in rows if each.split is not None), "")
     data = f" --data data/{DATA[row.data]}{split}" if row.given or any(each.real for each in named) else ""
     protocols = " ".join(dict.fromkeys(str(each.protocol) for each in rows))
     classes = dict.fromkeys(f'"{each.category}"' for each in rows if each.category is not None)
@@ -109,6 +126,9 @@ def options(row: Published, experiment: Experiment) -> str:
             words.append("--random-window")
     for option, number in (("--clips", row.clips), ("--real-clips", row.real_clips)):
         if number is not None and row.category is None:
+            words.append(f"{option} {number}")
+    for option, number in (("--windows", row.windows), ("--runs", row.runs), ("--checkpoint", row.step)):
+        if number is not None:
             words.append(f"{option} {number}")
     if row.truncated:
         words.append("--sigma SIGMA")
