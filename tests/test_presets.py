@@ -313,6 +313,16 @@ def test_a_state_per_resolution() -> None:
     }
 
 
+def test_prediction_without_what_dvd_gan_fp_has_says_so() -> None:
+    """Luc et al. 2020, A: "identical to DVD-GAN-FP", whose generator has attention and skip connections."""
+    for name, experiment in presets().items():
+        spec = experiment.levels[0].generator
+        layers = [type(layer).__name__ for stage in spec.stages for layer in stage.temporal]
+        whole = spec.encoder is None or (spec.encoder.skips and any("Attention" in each for each in layers))
+        said = any("no attention and no skip connections" in each for each in experiment.deviations)
+        assert whole != said, name
+
+
 FINAL_MODEL = "trivd-gan-fp-k600-16x64"
 TABLE_1 = {
     # Luc et al. 2020, Table 1: (k, scale) of frames, scales of clips, of crops, and thousands of steps.

@@ -148,7 +148,8 @@ class StageSpec(Spec):
     temporal: tuple[TemporalSpec, ...] = ()
     """layers over time before the blocks"""
     convolution: bool = False
-    """a 3x3 convolution between the temporal layers and the blocks (Luc et al. 2020, A)"""
+    """a convolution between the temporal layers and the blocks (Luc et al. 2020, A). Our choice: 3x3, as in the blocks; no
+    size is printed"""
     blocks: Length = 2
     """number of residual blocks: 2 by "we double the number of overall blocks" (Clark et al. 2019, A.2)"""
     residual: ResidualSpec = BigGANBlocksSpec()

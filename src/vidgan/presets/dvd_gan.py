@@ -81,6 +81,8 @@ def discriminators(
 ) -> tuple[DiscriminatorSpec, ...]:
     """The two discriminators of 3.1: ``k`` frames at full size, and the clip pooled by ``scale`` with two
     3-D blocks."""
+    # Our choice: plain projection, as A.3 says "projection-based". Luc et al. 2020, E.1 has mixed projection "following
+    # DVD-GAN", whose authors told them of it privately.
     body = BodySpec(width=width, channels=widths)
     return (
         DiscriminatorSpec(name="frames", view=FramesSpec(k=k), body=body),

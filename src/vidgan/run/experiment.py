@@ -140,7 +140,9 @@ class BatchSpec(Spec):
     """most clips per forward pass of one process; fewer than its share means accumulated gradients, which is not the
     same as a big batch: batch statistics and mixed projection see one micro-batch"""
     sync_batch_norm: bool = False
-    """batch statistics are taken over all processes, as in TrIVD-GAN and CVG; the other papers do not say"""
+    """batch statistics are taken over all processes, as in TrIVD-GAN and CVG. Our choice, where papers do not say: in
+    DVD-GAN's and SSW-GAN's presets each process has those of its own clips, though BigGAN, on whose training DVD-GAN's
+    is modelled (4), shares them; in the Guide's they are shared, so that its eight GPUs train as one"""
 
     @property
     def per_pass(self) -> int:
