@@ -148,8 +148,8 @@ class StageSpec(Spec):
     temporal: tuple[TemporalSpec, ...] = ()
     """layers over time before the blocks"""
     convolution: bool = False
-    """a convolution between the temporal layers and the blocks (Luc et al. 2020, A). Our choice: 3x3, as in the blocks; no
-    size is printed"""
+    """a convolution between the temporal layers and the blocks (Luc et al. 2020, A). Our choice: 3x3, as in the blocks;
+    A prints no size"""
     blocks: Length = 2
     """number of residual blocks: 2 by "we double the number of overall blocks" (Clark et al. 2019, A.2)"""
     residual: ResidualSpec = BigGANBlocksSpec()
