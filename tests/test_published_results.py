@@ -211,3 +211,17 @@ def test_presets_print_what_their_papers_scored(capsys: pytest.CaptureFixture[st
 def test_pages_of_own_scores_name_the_preset(name: str) -> None:
     for page in MEASURED[name]:
         assert name in (ROOT / f"docs/results/{page}.md").read_text()
+
+
+def test_what_a_paper_does_not_print_of_a_protocol_is_marked_as_presumed() -> None:
+    """Clark et al. 2019, B.1 names no number of clips; Luc et al. 2020, C.2 no form of the clips, nor whether given
+    frames are scored."""
+    for row in published():
+        if row.printed_by == "DVD-GAN" and row.clips is not None:
+            assert "names neither a number nor the set" in str(row.presumed)
+        if row.where == "C.2":
+            assert "5 are given" in str(row.presumed)
+        if row.printed_by == "TrIVD-GAN" and row.protocol == "is-k400":
+            assert "given frames are scored too" in str(row.presumed)
+    of_ten = {row.value for row in published() if row.note == "deviation over 10 training runs"}
+    assert of_ten == {12.54, 25.74}  # Luc et al. 2020, 4.4 and Table 3

@@ -148,6 +148,8 @@ class DataClips(Clips):
         if self.draw.random_start:
             place = (index, number) if number else (index,)
             return derive(self.seed, "evaluation start", *place) % starts
+        # Our choice: the first window (and the middle square) where one is taken. DVD-GAN's and TrIVD-GAN's training
+        # draws place and crop; for their real statistics neither paper says.
         several = min(self.draw.windows, starts)
         return number * (starts - 1) // (several - 1) if several > 1 else 0
 
