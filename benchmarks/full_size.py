@@ -50,22 +50,18 @@ def rows_of(experiment: Experiment) -> Iterator[Row]:
     """Every round of training of a preset."""
     for index in experiment.rounds:
         plan = plan_level(experiment, index)
-        whole = experiment.training.batch.share(PROCESSES)
+        whole = experiment.batch_of(index).share(PROCESSES)
         found = plan.fitting(whole, DEVICE)
         share = found or whole._replace(per_pass=1)
         own = phases(experiment, index, plan, share, PROCESSES)
         top = index == len(experiment.levels) - 1
-        longer, chunked = longer_samples(with_micro_batch(experiment, share)) if top else (None, None)
+        longer, chunked = (
+            longer_samples(experiment.with_micro_batch(index, share.per_pass)) if top else (None, None)
+        )
         name = f"`{experiment.name}`"
         if len(experiment.levels) > 1:
             name += " all levels" if experiment.joint else f" level {index + 1}"
         yield Row(name, share, found is not None, own, longer, chunked)
-
-
-def with_micro_batch(experiment: Experiment, share: Share) -> Experiment:
-    """As it is trained, on which the number of clips that are sampled at once depends."""
-    batch = experiment.training.batch.replace(micro_batch=share.per_pass)
-    return experiment.replace(training=experiment.training.replace(batch=batch))
 
 
 def longer_samples(experiment: Experiment) -> tuple[Phase | None, Phase | None]:

@@ -165,7 +165,7 @@ def predicted(found: Times, alone: float) -> float:
         link = 2 * (n - 1) / n * SIZES[1] / max(large - small, 1e-9)
         machines = Machines(1, n, link, rate, latency)
     shared = own.replace(training=own.training.replace(batch=own.training.batch.replace(micro_batch=CLIPS)))
-    return predict(shared, plan, traffic(shared, 0, 1), machines).step
+    return predict(shared, 0, plan, traffic(shared, 0, 1), machines).step
 
 
 def main() -> None:

@@ -71,7 +71,7 @@ def test_a_step_waits_for_statistics_and_for_what_the_backward_pass_does_not_cov
         exposed=updates * 2.5 + 4.0,
         flags=20.0,
     )
-    assert predict(experiment, plan, sent, machines) == pytest.approx(expected)
+    assert predict(experiment, 0, plan, sent, machines) == pytest.approx(expected)
     assert expected.step == updates * 6.5 + 26.0
 
 

@@ -123,7 +123,7 @@ def test_previews_take_passes_that_fit(
         ),
         batch=BatchSpec(global_batch=batch[0], micro_batch=batch[1]),
     )
-    brief = brief_statistics(training)
+    brief = brief_statistics(preset("demo").replace(training=training), 0)
     assert (brief.batches, brief.clips) == expected
 
 

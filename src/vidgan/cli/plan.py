@@ -183,6 +183,20 @@ def show_lengths(options: Options, experiment: Experiment) -> None:
         tell(f"wrote {target}")
 
 
+def per_update(experiment: Experiment, processes: int) -> str:
+    """The clips of an update and of each process, of every level where they differ."""
+    told = []
+    for index in experiment.rounds:
+        batch = experiment.batch_of(index)
+        shared = f", {batch.share(processes).clips} in each of {processes} processes" if processes > 1 else ""
+        told.append(f"{count(batch.global_batch, 'clip')} per update{shared}")
+    if len(set(told)) == 1:
+        return told[0]
+    return "; ".join(
+        f"level {index + 1}: {words}" for index, words in zip(experiment.rounds, told, strict=True)
+    )
+
+
 def show(
     experiment: Experiment,
     processes: int,
@@ -192,15 +206,13 @@ def show(
     matmul: float | None = None,
 ) -> None:
     """Print the plan of every level; how long its phases take, where the rate of matrix products is known."""
-    batch = experiment.training.batch
     kind = "bfloat16" if experiment.training.bf16 else "float32"
-    share = batch.share(processes)
-    shared = f", {share.clips} in each of {processes} processes" if processes > 1 else ""
-    tell(f"{experiment.name}: {count(batch.global_batch, 'clip')} per update{shared}, {kind}")
+    tell(f"{experiment.name}: {per_update(experiment, processes)}, {kind}")
     if told := nothing_to_mix(experiment, processes):
         say(told)
     for index in experiment.rounds:
-        plan = plan_level(experiment, index)
+        batch = experiment.batch_of(index)
+        share, plan = batch.share(processes), plan_level(experiment, index)
         print(f"\n{level_plan(experiment, index, plan, share)}")
         if memory is not None:
             print(fitting(experiment, index, plan, share, memory))
@@ -211,7 +223,7 @@ def show(
         if machines is not None:
             passes = len(batch.passes(processes)[0])
             sent = traffic(experiment, index, passes)
-            print(network(experiment, sent, predict(experiment, plan, sent, machines)))
+            print(network(experiment, index, sent, predict(experiment, index, plan, sent, machines)))
     if memory is None:
         print("\nGive --device-memory 80G to be told which micro-batch fits.")
         # Our choice: in words, since it differs between machines; docs/results/data.md has what was measured.

@@ -62,6 +62,10 @@ class LevelSpec(Spec):
     """conditioning frames given in front; 0 for synthesis"""
     steps: Count | None = None
     """generator updates of this level; None: as many as the experiment's training says"""
+    global_batch: Count | None = None
+    """clips per update of this level, over all processes; None: as the experiment's training says"""
+    micro_batch: Count | None = None
+    """most clips per forward pass of one process on this level; None: as the experiment's training says"""
 
     def validate(self) -> None:
         names = [discriminator.name for discriminator in self.discriminators]

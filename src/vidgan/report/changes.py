@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -14,12 +15,12 @@ from vidgan.spec import differences, from_json, to_json
 
 OF_NO_CONSEQUENCE = ("name", "description", "source", "deviations", "classes", "training.seed", "reporting.")
 """Fields that say, show or follow from the data; whatever begins so is not listed"""
-MICRO_BATCH = "training.batch.micro_batch:"
+MICRO_BATCH = re.compile(r"(training\.batch|levels\.\d+)\.micro_batch:")
 """Where all clips of a batch are seen at once, it changes nothing"""
 LONGEST = 90
 
 
-def sharing(record: Mapping[str, Any], batch: BatchSpec) -> str:
+def sharing(record: Mapping[str, Any], experiment: Experiment) -> str:
     """How several processes share a batch, in words; nothing where one trains alone."""
     numbers = [record["processes"], *(entry["processes"] for entry in record["resumed"])]
     most = max(numbers)
@@ -27,8 +28,13 @@ def sharing(record: Mapping[str, Any], batch: BatchSpec) -> str:
         return ""
     then = " and then ".join(f"{number}" for number, _ in itertools.groupby(numbers))
     said = f"Trained by {then} {'process' if then == '1' else 'processes'} that share every batch"
-    cut = "" if is_whole(batch, most) else f" in passes of {count(batch.share(most).per_pass, 'clip')}"
-    same = f"; up to rounding, the same training as by one{cut}." if alone(batch, most) else "."
+    batches = [experiment.batch_of(index) for index in experiment.rounds]
+    sizes = dict.fromkeys(
+        count(batch.share(most).per_pass, "clip") for batch in batches if not is_whole(batch, most)
+    )
+    cut = f" in passes of {' and '.join(sizes)}" if sizes else ""
+    as_one = all(alone(batch, most) for batch in batches)
+    same = f"; up to rounding, the same training as by one{cut}." if as_one else "."
     return f"{said}{same}"
 
 
@@ -88,10 +94,22 @@ def found_start(record: Mapping[str, Any]) -> tuple[Experiment | None, str]:
 
 def of_consequence(old: Any, new: Any) -> list[str]:
     """Differences of two experiments that change what one process computes, beyond rounding."""
-    batches = [from_json(BatchSpec, data["training"]["batch"]) for data in (old, new)]
-    whole = all(batch.per_pass == batch.global_batch for batch in batches)
-    unseen = OF_NO_CONSEQUENCE + ((MICRO_BATCH,) if whole else ())
-    return [line for line in differences(old, dict(new)) if not line.startswith(unseen)]
+    whole = all(batch.per_pass == batch.global_batch for data in (old, new) for batch in batches_in(data))
+    return [
+        line
+        for line in differences(old, dict(new))
+        if not line.startswith(OF_NO_CONSEQUENCE) and not (whole and MICRO_BATCH.match(line))
+    ]
+
+
+def batches_in(data: Mapping[str, Any]) -> list[BatchSpec]:
+    """How the batches of every level are put together, of an experiment as JSON, whose other parts may be of code that
+    is not loaded."""
+    of_all, own = from_json(BatchSpec, data["training"]["batch"]), ("global_batch", "micro_batch")
+    return [
+        of_all.replace(**{name: level[name] for name in own if level.get(name) is not None})
+        for level in data["levels"]
+    ]
 
 
 def shorten(line: str) -> str:

@@ -100,7 +100,7 @@ def level_plan(experiment: Experiment, index: int, plan: LevelPlan, share: Share
     updates = training.discriminator_updates
     peak = max(plan.updates, key=lambda update: update.peak(share.per_pass))
     whose = "generator's" if peak.name == "generator" else f"{peak.name}'"
-    step = plan.flops * training.batch.global_batch
+    step = plan.flops * experiment.batch_of(index).global_batch
     rows = [
         ("weights and buffers", plan.weights),
         ("moving average", plan.average),
@@ -175,7 +175,7 @@ def fitting(experiment: Experiment, index: int, plan: LevelPlan, share: Share, m
     if fits.per_pass == fits.clips:
         return f"  with {size}: the whole batch of {count(fits.clips, 'clip')} fits ({needs:.3g} GiB)"
     return (
-        f"  with {size}: --training.batch.micro-batch {fits.per_pass} fits ({needs:.3g} GiB), in "
+        f"  with {size}: {experiment.micro_batch_option(index)} {fits.per_pass} fits ({needs:.3g} GiB), in "
         f"{fits.passes} accumulated passes per update, which is not the same as one large batch: "
         "batch statistics see a micro-batch"
     )
@@ -183,15 +183,15 @@ def fitting(experiment: Experiment, index: int, plan: LevelPlan, share: Share, m
 
 def days(experiment: Experiment, index: int, rate: float) -> str:
     """How long all steps take at ``rate`` clips of a step per second."""
-    training, steps = experiment.training, experiment.steps_of(index)
-    seconds = steps * training.batch.global_batch / rate
+    clips, steps = experiment.batch_of(index).global_batch, experiment.steps_of(index)
+    seconds = steps * clips / rate
     return (
-        f"  at {rate:g} clips/s: {count(steps, 'step')} of {count(training.batch.global_batch, 'clip')} take "
+        f"  at {rate:g} clips/s: {count(steps, 'step')} of {count(clips, 'clip')} take "
         f"{seconds / 86400:,.1f} days ({seconds / 3600:,.1f} hours)"
     )
 
 
-def network(experiment: Experiment, sent: tuple[Traffic, Traffic], seconds: Prediction) -> str:
+def network(experiment: Experiment, index: int, sent: tuple[Traffic, Traffic], seconds: Prediction) -> str:
     """What a step sends and how long it takes, in words."""
     updates = experiment.training.discriminator_updates
     rows = [
@@ -203,7 +203,7 @@ def network(experiment: Experiment, sent: tuple[Traffic, Traffic], seconds: Pred
         f"{len(traffic.statistics)} of statistics, {sum(traffic.statistics) / 2**10:.4g} KiB"
         for name, traffic in rows
     ]
-    clips = experiment.training.batch.global_batch * updates / seconds.step
+    clips = experiment.batch_of(index).global_batch * updates / seconds.step
     return "\n".join(
         [
             "  sent by each process",

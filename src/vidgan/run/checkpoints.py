@@ -102,6 +102,11 @@ def steps_of(folder: Path, level: int) -> list[int]:
     return sorted(int(match[2]) for match in names if match and int(match[1]) == level)
 
 
+def begun_levels(run: RunDirectory) -> list[int]:
+    """Levels in training that have a checkpoint."""
+    return [index for index in run.experiment.rounds if steps_of(run.checkpoints, index + 1)]
+
+
 def latest(folder: Path, level: int) -> LoadedCheckpoint | None:
     """The newest checkpoint of ``level`` that can be read; None where there are no files at all.
 

@@ -6,7 +6,7 @@ import hashlib
 import platform
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from types import NoneType
 from typing import Any, Final, NamedTuple, Self
@@ -218,19 +218,26 @@ class RunDirectory:
         warn_of_changed_code(path, content.get("code", {}), experiment)
         return cls(path, experiment, known, init_from, budget)
 
-    def require_same(self, experiment: Experiment, data: DataRecord) -> None:
+    def require_same(self, experiment: Experiment, data: DataRecord, begun: Collection[int]) -> None:
         """Refuse to resume with an experiment that computes something else, or with other data.
 
-        How long it trains, how often it reports and how it takes standing statistics may differ.
+        How long it trains, how often it reports and how it takes standing statistics may differ, and how the batches
+        of a level are put together that is not begun.
+
+        Args:
+            begun: levels that have a checkpoint.
 
         Raises:
             UserError: names the fields that changed.
         """
-        own_steps = tuple(f"levels.{index}.steps:" for index in range(len(experiment.levels)))
+        own = [f"levels.{index}.steps:" for index in range(len(experiment.levels))]
+        for index in range(len(self.experiment.levels)):
+            if self.experiment.round_of(index) not in begun:
+                own += [f"levels.{index}.{name}:" for name in ("global_batch", "micro_batch")]
         changed = [
             line
             for line in differences(to_json(self.experiment), to_json(experiment))
-            if not line.startswith((*MAY_CHANGE, *own_steps))
+            if not line.startswith((*MAY_CHANGE, *own))
         ]
         if changed:
             raise UserError(

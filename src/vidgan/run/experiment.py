@@ -307,6 +307,8 @@ class Experiment(Spec):
             )
         same = len({level.steps for level in self.levels}) == 1
         require(same or not self.joint, "levels that are trained together take the same number of steps")
+        own = {(level.global_batch, level.micro_batch) for level in self.levels}
+        require(len(own) == 1 or not self.joint, "levels that are trained together take the same batches")
         require(not self.joint or len(self.levels) > 1, "joint training needs two levels or more")
 
     def for_classes(self, classes: int) -> "Experiment":
@@ -387,6 +389,27 @@ class Experiment(Spec):
         """Generator updates of level ``index``."""
         return self.levels[index].steps or self.training.steps
 
+    def batch_of(self, index: int) -> BatchSpec:
+        """How a batch of level ``index`` is put together."""
+        level, batch = self.levels[index], self.training.batch
+        return batch.replace(
+            global_batch=level.global_batch or batch.global_batch,
+            micro_batch=level.micro_batch or batch.micro_batch,
+        )
+
+    def micro_batch_option(self, index: int) -> str:
+        """The option that sets the micro-batch of level ``index`` and of no other."""
+        alone = len(self.rounds) == 1 and self.levels[index].micro_batch is None
+        return "--training.batch.micro-batch" if alone else f"--levels.{index}.micro-batch"
+
+    def with_micro_batch(self, index: int, clips: int) -> Self:
+        """A copy in which level ``index``, and what is trained together with it, sees ``clips`` clips in a pass."""
+        levels = [
+            level.replace(micro_batch=clips) if self.round_of(number) == self.round_of(index) else level
+            for number, level in enumerate(self.levels)
+        ]
+        return self.replace(levels=tuple(levels))
+
     @property
     def below_averaged(self) -> bool:
         """Whether levels are fed by the moving average of those below."""
@@ -401,26 +424,26 @@ OWN_STATISTICS = (
 
 def remarks_on_passes(experiment: Experiment, processes: int) -> list[str]:
     """What to know where so many processes share a batch, or it is cut into passes: sentences."""
-    batch = experiment.training.batch
-    own = batch.share(processes).per_pass < batch.per_pass and not batch.sync_batch_norm
+    batches = [experiment.batch_of(index) for index in experiment.rounds]
+    own = any(
+        batch.share(processes).per_pass < batch.per_pass and not batch.sync_batch_norm for batch in batches
+    )
     return [told for told in (OWN_STATISTICS if own else None, nothing_to_mix(experiment, processes)) if told]
 
 
 def nothing_to_mix(experiment: Experiment, processes: int = 1) -> str | None:
     """A sentence where mixed projection (Luc et al. 2020, Eq. 15) gets passes of a single clip; None elsewhere."""
-    batch, heads = (
-        experiment.training.batch,
-        [d.head for each in experiment.levels for d in each.discriminators],
-    )
-    passes = -(-batch.share(processes).clips // batch.micro_batch)
-    if batch.global_batch // processes // passes > 1 or not any(
-        isinstance(head, MixedProjectionSpec) for head in heads
-    ):
-        return None
-    return (
-        "mixed projection pairs the clips of one forward pass, and here passes have a single clip, so nothing is mixed "
-        "and the loss is another one: take a larger --training.batch.micro-batch or fewer processes"
-    )
+    for index, level in enumerate(experiment.levels):
+        batch = experiment.batch_of(index)
+        passes = -(-batch.share(processes).clips // batch.micro_batch)
+        mixed = any(isinstance(each.head, MixedProjectionSpec) for each in level.discriminators)
+        if mixed and batch.global_batch // processes // passes <= 1:
+            return (
+                "mixed projection pairs the clips of one forward pass, and here passes have a single clip, so nothing "
+                f"is mixed and the loss is another one: take a larger {experiment.micro_batch_option(index)} or fewer "
+                "processes"
+            )
+    return None
 
 
 def require_experiment(value: object) -> None:

@@ -87,6 +87,8 @@ def tiny_level(level: LevelSpec, frames: int, window: int | None) -> LevelSpec:
         window=window,
         context_frames=min(level.context_frames, 2),
         steps=None,
+        global_batch=None,
+        micro_batch=None,
     )
 
 

@@ -19,7 +19,7 @@ from vidgan.names import file_names
 from vidgan.nn.norm import StandingStatistics
 from vidgan.run.directory import RunDirectory
 from vidgan.run.distributed import Replicas
-from vidgan.run.experiment import StandingStatisticsSpec, TrainingSpec, whole_window, window_of
+from vidgan.run.experiment import Experiment, StandingStatisticsSpec, whole_window, window_of
 from vidgan.sample.sampler import Sampler, at_once, device_of
 from vidgan.sample.standing import statistics_of_level
 from vidgan.sample.video_io import Videos, grid, to_bytes, under, write_clip, write_image
@@ -59,7 +59,7 @@ def write_previews(
         replicas: the processes that call this together; rank 0 samples and writes.
     """
     experiment = run.experiment
-    brief = brief_statistics(experiment.training)
+    brief = brief_statistics(experiment, index)
     levels = list(below)
     for generator in generators:
         place = len(levels)
@@ -145,11 +145,12 @@ def column_classes(classes: int) -> list[int]:
     return [i % COLUMNS % classes for i in range(COLUMNS * ROWS)]
 
 
-def brief_statistics(training: TrainingSpec) -> StandingStatisticsSpec:
-    """A tenth of the clips of a finished model's standing statistics, in passes no larger than those of training.
+def brief_statistics(experiment: Experiment, index: int) -> StandingStatisticsSpec:
+    """A tenth of the clips of a finished model's standing statistics, in passes no larger than those in which level
+    ``index`` is trained.
 
     Our choice: a preview must fit wherever training fits, even if a finished model's passes would not.
     """
-    full = training.standing_statistics
-    clips = min(full.clips, training.batch.per_pass)
+    full = experiment.training.standing_statistics
+    clips = min(full.clips, experiment.batch_of(index).per_pass)
     return full.replace(batches=max(2, -(-full.batches * full.clips // (10 * clips))), clips=clips)

@@ -58,7 +58,7 @@ def clips_in_memory(experiment: Experiment, index: int, frames: int, trained: in
     """
     asked = experiment.training.standing_statistics.at_once
     trained = experiment.levels[index].trained_frames if trained is None else trained
-    fitting = max(1, experiment.training.batch.per_pass * trained // frames)
+    fitting = max(1, experiment.batch_of(index).per_pass * trained // frames)
     return fitting if asked is None else min(asked, fitting)
 
 

@@ -95,7 +95,7 @@ def train_level(trainer: TrainContext) -> bool:
 def tick(trainer: TrainContext, meter: "Meter", monitor: Monitor | None) -> None:
     """Tell callbacks the means since the last tick; they, and losses that are not finite, may end training."""
     state, replicas, fault = trainer.state, trainer.replicas, None
-    clips = len(evenly(trainer.experiment.training.batch.global_batch, replicas.size)[replicas.rank])
+    clips = len(evenly(state.batch.global_batch, replicas.size)[replicas.rank])
     means = meter.take(replicas, clips)
     if monitor is not None:
         means |= monitor.take(state.level, replicas)

@@ -6,19 +6,21 @@ from contextlib import contextmanager
 import torch
 
 from vidgan.errors import UserError
-from vidgan.run.experiment import Share
+from vidgan.run.experiment import Experiment, Share
 from vidgan.train.callbacks import TrainContext
 
 
 @contextmanager
-def short_of_memory(share: Share, step: int) -> Iterator[None]:
-    """Turns "out of memory" inside a training step into a :class:`UserError` that names a smaller micro-batch."""
+def short_of_memory(experiment: Experiment, index: int, processes: int, step: int) -> Iterator[None]:
+    """Turns "out of memory" inside a training step of level ``index`` into a :class:`UserError` that names a smaller
+    micro-batch."""
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        raise UserError(advice(share, step)) from None
+        share = experiment.batch_of(index).share(processes)
+        raise UserError(advice(share, step, experiment.micro_batch_option(index), index)) from None
 
 
 STATISTICS = "standing statistics"
@@ -62,17 +64,22 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
 
 
-def advice(share: Share, step: int) -> str:
-    """What to do when a step does not fit."""
+def advice(share: Share, step: int, option: str, index: int) -> str:
+    """What to do when a step of level ``index`` does not fit, whose micro-batch ``option`` sets."""
     start = f"out of memory in step {step} with micro-batches of {share.per_pass} clips: "
     smaller = smaller_micro_batch(share)
     if smaller is None:
         return (
-            f"{start}there is no smaller one; recompute activations with --levels.0.generator.checkpointing True, or "
-            "choose smaller widths or fewer frames"
+            f"{start}there is no smaller one; recompute activations with --levels.{index}.generator.checkpointing "
+            "True, or choose smaller widths or fewer frames"
         )
+    begin = (
+        f"resume with {option} {smaller}"
+        if index and step == 1
+        else f"start a new run with {option} {smaller}"
+    )
     return (
-        f"{start}start a new run with --training.batch.micro-batch {smaller}, which should fit (about half: "
+        f"{start}{begin}, which should fit (about half: "
         "activations take most of the memory and shrink with it, weights do not); vidgan plan tells more"
     )
 

@@ -162,7 +162,7 @@ class HeldOut:
         """
         training, level, replicas = self.experiment.training, state.level, state.replicas
         step = state.steps - 1  # the one that was made last
-        count = training.batch.share(replicas.size).per_pass
+        count = state.batch.share(replicas.size).per_pass
         # One clip after the other in an order of their own; what training draws is not touched.
         first = (step // self.experiment.reporting.tick * replicas.size + replicas.rank) * count
         seed, order = self.seeds[state.index], self.orders[state.index]

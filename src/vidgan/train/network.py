@@ -117,12 +117,12 @@ class Prediction(NamedTuple):
 
 
 def predict(
-    experiment: Experiment, plan: LevelPlan, sent: tuple[Traffic, Traffic], machines: Machines
+    experiment: Experiment, index: int, plan: LevelPlan, sent: tuple[Traffic, Traffic], machines: Machines
 ) -> Prediction:
-    """How long a step takes on ``machines``, by the formula of docs/clusters.md."""
+    """How long a step of level ``index`` takes on ``machines``, by the formula of docs/clusters.md."""
     training, n = experiment.training, machines.processes
-    share = training.batch.share(n)
-    passes = len(training.batch.passes(n)[0])
+    batch = experiment.batch_of(index)
+    share, passes = batch.share(n), len(batch.passes(n)[0])
     compute = statistics = gradients = exposed = 0.0
     counts = (training.discriminator_updates, 1)
     for times, update, traffic in zip(counts, plan.updates, sent, strict=True):

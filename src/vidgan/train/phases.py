@@ -66,8 +66,7 @@ def phases(
         processes: that share every batch.
     """
     training = experiment.training
-    training = training.replace(batch=training.batch.replace(micro_batch=share.per_pass))
-    experiment = experiment.replace(training=training).up_to(index + 1)
+    experiment = experiment.with_micro_batch(index, share.per_pass).up_to(index + 1)
     levels = untrained_levels(experiment, index + 1, META)
     sampled, most = sample_pass(experiment, levels), at_once(experiment)
     own = [
@@ -75,7 +74,9 @@ def phases(
         for i in range(0 if experiment.joint else index, index + 1)
     ]
     taken = [statistics_phase(*each, training.standing_statistics, plan.state, processes) for each in own]
-    brief = [statistics_phase(*each, brief_statistics(training), plan.state, processes) for each in own]
+    brief = [
+        statistics_phase(*each, brief_statistics(experiment, index), plan.state, processes) for each in own
+    ]
     previews = ROWS * COLUMNS
     video = window_of(experiment, index)
     read = 3 * share.clips * video.frames * video.size**2 * (training.discriminator_updates + 1)
@@ -87,7 +88,7 @@ def phases(
             share.per_pass,
             plan.memory(share),
             0,
-            plan.flops * training.batch.global_batch,
+            plan.flops * experiment.batch_of(index).global_batch,
             shared=True,
         ),
         Phase("checkpoint", 0, plan.state, plan.state, 0),

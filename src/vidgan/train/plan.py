@@ -86,7 +86,7 @@ class DryRun:
 def made_up_clips(state: TrainState) -> Batch:
     """Random bytes as a process's share of a batch, of every class in turn."""
     experiment, side = state.experiment, state.experiment.data_size
-    clips = len(evenly(experiment.training.batch.global_batch, state.replicas.size)[state.replicas.rank])
+    clips = len(evenly(state.batch.global_batch, state.replicas.size)[state.replicas.rank])
     shape = (clips, window_of(experiment, state.index).frames, side, side, 3)
     video = torch.randint(0, 256, shape, generator=stream(0, "made-up clips"), dtype=torch.uint8)
     return Batch(video, torch.arange(clips) % experiment.classes)
@@ -278,7 +278,8 @@ def step_flops(experiment: Experiment, index: int) -> tuple[int, int]:
 def batched(experiment: Experiment, clips: int) -> Experiment:
     """``experiment`` with ``clips`` clips per update, in one process and one pass."""
     batch = BatchSpec(global_batch=clips, micro_batch=clips)
-    return experiment.replace(training=experiment.training.replace(batch=batch))
+    levels = tuple(level.replace(global_batch=None, micro_batch=None) for level in experiment.levels)
+    return experiment.replace(levels=levels, training=experiment.training.replace(batch=batch))
 
 
 def size_of(module: nn.Module) -> int:
@@ -362,7 +363,7 @@ def measure_budget(experiment: Experiment, hours: float, replicas: Replicas, dev
     if experiment.levels[0].steps is not None:
         raise UserError("--levels.0.steps and --budget-hours both set the number of steps: give one of them")
     dry_run = DryRun(experiment, 0, device, replicas=replicas)
-    with short_of_memory(experiment.training.batch.share(replicas.size), 1):
+    with short_of_memory(experiment, 0, replicas.size, 1):
         for _ in range(WARM):
             dry_run.step()
         synchronise(device)

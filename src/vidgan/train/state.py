@@ -13,7 +13,7 @@ from vidgan.nn.norm import BatchStatistics, Statistics
 from vidgan.run.checkpoints import load_optimiser_state, optimiser_state
 from vidgan.run.distributed import Replicas
 from vidgan.run.ema import WeightAverage, refresh_spectral_norm
-from vidgan.run.experiment import AdamSpec, Experiment
+from vidgan.run.experiment import AdamSpec, BatchSpec, Experiment
 from vidgan.run.networks import initial_level
 from vidgan.tensor_file import load_weights
 from vidgan.train.compiled import compile_passes
@@ -81,10 +81,14 @@ class TrainState:
         self.steps = 0
 
     @property
+    def batch(self) -> BatchSpec:
+        """How its batches are put together."""
+        return self.experiment.batch_of(self.index)
+
+    @property
     def clips(self) -> int:
         """Real clips that the discriminators have seen."""
-        training = self.experiment.training
-        return self.steps * training.discriminator_updates * training.batch.global_batch
+        return self.steps * self.experiment.training.discriminator_updates * self.batch.global_batch
 
     def set_rates(self) -> None:
         """Give Adam the learning rates of the next update."""

@@ -19,7 +19,7 @@ from vidgan.models.losses import ClassMarginSpec, orthogonal_penalty
 from vidgan.models.views import DiscriminatorInput
 from vidgan.nn.layers import held_weights, power_iterate
 from vidgan.run.distributed import Replicas
-from vidgan.run.experiment import Experiment, TrainingSpec, evenly
+from vidgan.run.experiment import Experiment, evenly
 from vidgan.run.transfer import sent
 from vidgan.sample.sampler import at_once, parts_of
 from vidgan.seeds import stream
@@ -79,7 +79,7 @@ def update_discriminators(
     level.discriminators.requires_grad_(True)
     state.optimisers.discriminators.zero_grad(set_to_none=True)
     logged: list[Scalars] = []
-    clips = spec.batch.global_batch
+    clips = state.batch.global_batch
     for micro in batch:
         with torch.no_grad():
             fake = level.generate_fake(micro.real, micro.z, micro.below(), state.statistics, state.dtype)
@@ -109,7 +109,7 @@ def update_generator(
     level.discriminators.requires_grad_(False)
     state.optimisers.generator.zero_grad(set_to_none=True)
     logged: list[Scalars] = []
-    clips = spec.batch.global_batch
+    clips = state.batch.global_batch
     if spec.orthogonal_penalty:
         penalty = spec.orthogonal_penalty * orthogonal_penalty(level.generator)
         own = sum(len(micro.z) for micro in batch)
@@ -191,7 +191,7 @@ def micro_batches(state: TrainState, real: DiscriminatorInput, update: int) -> l
         real: this process's share of the real clips.
     """
     level, replicas, spec = state.level, state.replicas, state.experiment.training
-    clips, passes = spec.batch.global_batch, spec.batch.passes(replicas.size, replicas.rank)
+    clips, passes = state.batch.global_batch, state.batch.passes(replicas.size, replicas.rank)
 
     def random(purpose: str) -> torch.Generator:
         return stream(spec.seed, purpose, state.index, state.steps, update)
@@ -236,7 +236,8 @@ def videos_below(experiment: Experiment, levels: Sequence[FrozenLevel]) -> Below
         return None
     training, low, high = experiment.training, levels[-1].spec, experiment.levels[len(levels)]
     frames = high.trained_frames * low.frames // high.frames
-    batch, most = training.batch.global_batch, at_once(experiment.up_to(len(levels)))
+    batch = experiment.batch_of(len(levels)).global_batch
+    most = at_once(experiment.up_to(len(levels)))
 
     def sample(label: Tensor, step: int, update: int, first: int) -> Tensor:
         parts = [made(label[part], step, update, first + part.start) for part in parts_of(len(label), most)]
@@ -260,9 +261,9 @@ def videos_below(experiment: Experiment, levels: Sequence[FrozenLevel]) -> Below
     return sample
 
 
-def data_indices(spec: TrainingSpec, replicas: Replicas, step: int) -> Iterator[Sequence[int]]:
-    """Indices into the endless stream of items for every batch that is read from ``step`` on, this process's share."""
-    clips = spec.batch.global_batch
+def data_indices(clips: int, replicas: Replicas, first: int) -> Iterator[Sequence[int]]:
+    """Indices into the endless stream of items for every batch of ``clips`` clips from number ``first`` on, this
+    process's share."""
     own = evenly(clips, replicas.size)[replicas.rank]
-    for batch in itertools.count(step * spec.discriminator_updates):
+    for batch in itertools.count(first):
         yield range(batch * clips + own.start, batch * clips + own.stop)

@@ -19,6 +19,7 @@ from vidgan.models.cascade import FrozenLevel
 from vidgan.names import tell
 from vidgan.run.best import fed_steps
 from vidgan.run.checkpoints import (
+    begun_levels,
     cut_logs,
     latest,
     require_below_stays,
@@ -120,7 +121,6 @@ class Trainer(TrainContext):
             self.held_out = HeldOut(apart, experiment, dataset.classes)
         self.device = choose_device() if device is None else torch.device(device)
         self.replicas = join_replicas() if replicas is None else replicas
-        self.share = experiment.training.batch.share(self.replicas.size)
         require_alike(self.replicas, experiment, dataset, self.device)
         remarks = remarks_on_passes(experiment, self.replicas.size)
         for sentence in filter(None, [*remarks, notice_of_compiling(experiment, self.device)]):
@@ -192,7 +192,7 @@ class Trainer(TrainContext):
         """
         state = self._advance()
         batches = self._read(state)
-        with short_of_memory(self.share, state.steps + 1):
+        with short_of_memory(self.experiment, state.index, self.replicas.size, state.steps + 1):
             scalars = training_step(state, (real_input(state, batch) for batch in batches), monitor)
             if monitor is not None and self.held_out is not None:
                 self.held_out.discriminate(state, monitor)
@@ -282,7 +282,7 @@ class Trainer(TrainContext):
             self.run, self._on_record = created, True
         self.replicas.wait()
         run = RunDirectory.open(path)
-        run.require_same(self.experiment, data)
+        run.require_same(self.experiment, data, begun_levels(run))
         return run
 
     def _lock(self, path: Path) -> None:
@@ -464,7 +464,8 @@ class Trainer(TrainContext):
         if self._loader is None:
             index, workers, device = state.index, self.workers, self.device
             self._loader = training_loader(self.dataset, self.experiment, index, workers, device)
-            self._batches = self._loader.batches(data_indices(training, self.replicas, state.steps))
+            first = state.steps * training.discriminator_updates
+            self._batches = self._loader.batches(data_indices(state.batch.global_batch, self.replicas, first))
         batches, fault = [], None
         try:
             batches = [next(self._batches) for _ in range(training.discriminator_updates)]
