@@ -45,7 +45,8 @@ def small(name: str) -> Experiment:
     Two thirds of its frames, as the demo has of the main model's: 8 of 12, 32 of 48. Training is the demo's.
 
     Raises:
-        SystemExit: if the preset is no DVD-GAN without given frames.
+        SystemExit: if the preset is no DVD-GAN without given frames, or its frame discriminator sees more frames than
+            there are in small.
     """
     paper, tour = preset(name), demo()
     if len(paper.levels) != 1 or not name.startswith("dvd-gan-") or paper.levels[0].context_frames:
@@ -63,15 +64,23 @@ def small(name: str) -> Experiment:
         ),
     )
     frames = level.frames * 2 // 3
+    for own in level.discriminators:
+        if isinstance(own.view, FramesSpec) and own.view.k > frames:
+            sys.exit(
+                f"{name} cannot be shrunk: its frame discriminator sees {own.view.k} frames, and clips in small have "
+                f"{frames}"
+            )
     discriminators = tuple(
-        small_discriminator(own, example, frames)
+        small_discriminator(own, example)
         for own, example in zip(level.discriminators, little.discriminators, strict=True)
     )
     return paper.replace(
         description=f"{paper.description} In small, on built-in clips.",
         deviations=(
-            "in small: sizes, training and built-in clips are the demo's, with two thirds of the frames; the preset's "
-            "own are its normalisation, recurrent unit, residual blocks and views",
+            "in small: sizes, training and built-in clips are the demo's, with two thirds of the frames, of which the "
+            "frame discriminator sees as many as of all (8 of 8 where that was 8 of 12), and without the separable "
+            "attention before the last block; the preset's own are its normalisation, recurrent unit, residual blocks "
+            "and views",
             *paper.deviations,
         ),
         levels=(
@@ -88,12 +97,9 @@ def small(name: str) -> Experiment:
     )
 
 
-def small_discriminator(own: DiscriminatorSpec, example: DiscriminatorSpec, frames: int) -> DiscriminatorSpec:
+def small_discriminator(own: DiscriminatorSpec, example: DiscriminatorSpec) -> DiscriminatorSpec:
     """The demo's discriminator with the view and the residual blocks of the preset's."""
-    view = own.view
-    if isinstance(view, FramesSpec):
-        view = view.replace(k=min(view.k, frames))
-    return example.replace(view=view, body=example.body.replace(residual=own.body.residual))
+    return example.replace(view=own.view, body=example.body.replace(residual=own.body.residual))
 
 
 def train(name: str, seed: int, given: argparse.Namespace) -> RunDirectory:
