@@ -124,7 +124,7 @@ def build(place: Path, runs: dict[str, str]) -> None:
             state = TrainState(experiment, index, torch.device("cpu"))
             facts = {"level": index + 1, "step": 1, "finished": True, "labels": [1] * experiment.classes}
             save(checkpoint_path(trained.checkpoints, index + 1, 1), State(state.tensors(), facts))
-        pixels = {f"pixel/{kind} {colour}": 0.5 for kind in ("real", "fake") for colour in COLOURS}
+        pixels = {f"pixel/{kind} {colour}": 0.5 for kind in ("real", "fake") for colour in (*COLOURS, "mean")}
         write_log(trained, [tick(step, pixels) for step in (1, 2)])
 
 

@@ -65,12 +65,15 @@ def monitored(batches: list[Batch], replicas: Replicas = Replicas()) -> dict[str
 
 def in_plain_loops(batches: list[Batch], kind: str) -> dict[str, float]:
     """The signals of a kind of clips, from their definitions."""
-    found: dict[str, list[float]] = {name: [] for name in ("red", "dark", "motion", "diversity", "frames")}
+    found: dict[str, list[float]] = {
+        name: [] for name in ("red", "mean", "dark", "motion", "diversity", "frames")
+    }
     for batch in batches:
         seen, scores = (batch.real, batch.on_real) if kind == "real" else (batch.fake, batch.on_fake)
         clips = ((seen.clip.double() + 1) / 2).numpy()
         for i, clip in enumerate(clips):
             found["red"].append(float(clip[:, 0].mean()))
+            found["mean"].append(float(np.mean([clip[:, channel].mean() for channel in range(3)])))
             found["dark"].append(float(clip.mean() < 0.05))
             steps_ = [np.abs(clip[t + 1] - clip[t]).mean() for t in range(len(clip) - 1)]
             found["motion"].append(float(np.mean(steps_)))
@@ -90,6 +93,7 @@ def test_signals_are_those_of_plain_loops_over_all_micro_batches(kind: str) -> N
     assert 0 < expected["dark"] < 1
     names = {
         "red": f"pixel/{kind} red",
+        "mean": f"pixel/{kind} mean",
         "dark": f"dark/{kind}",
         "motion": f"motion/{kind}",
         "diversity": f"diversity/{kind}",

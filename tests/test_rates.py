@@ -56,7 +56,9 @@ def test_mixed_rates_are_told(tmp_path: Path, capsys: Capture) -> None:
     (source / "3.gif").unlink()
     command(capsys, "prepare", source, tmp_path / "made", "--workers", 0, "--size", 24)
     told = "frame rates differ, 24/s (2 clips), 12/s (1): `vidgan prepare --fps R` resamples: 1 (2.mp4)"
-    assert f"remark: {told}" in command(capsys, "inspect", tmp_path / "made").out
+    shown = command(capsys, "inspect", tmp_path / "made").out
+    assert f"remark: {told}" in shown
+    assert "mean length: 16 frames, 0.889 s\n" in shown  # two of 16 / 24 s and one of 16 / 12 s
     assert told in map(str, vidgan.inspect(tmp_path / "made").remarks)
     kept = LongClips(open_prepared(tmp_path / "made"), np.array([2, 1]), 8)
     assert kept.rates().tolist() == pytest.approx([12, 24])

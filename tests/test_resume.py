@@ -6,10 +6,11 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from commands import require_one_line, start, vidgan
 from kills import kill_often
-from vidgan.run.checkpoints import latest
+from vidgan.run.checkpoints import checkpoint_path, latest, load, steps_of
 from vidgan.run.logs import read_lines
 
 STEPS = 12
@@ -120,3 +121,18 @@ def test_resume_skips_a_truncated_checkpoint(tmp_path: Path, capsys: pytest.Capt
     assert [line["step"] for line in read_lines(out / "log.jsonl")] == [1, 2, 3, 4]
     again = vidgan(capsys, *COMMAND[:-4], "--steps", 4, "--out", out, "--workers", 0, "--resume")
     assert "is finished at step 4" in again.out
+
+
+@pytest.mark.slow
+def test_checkpoints_of_named_steps_are_written_and_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As for figures of several steps: between regular checkpoints, and as if training had ended there."""
+    few = ("--reporting.checkpoint", 4, "--reporting.keep", 1, "--reporting.keep-at", 3, 5)
+    command, whole, part = (*COMMAND[:-4], "--workers", 0), tmp_path / "whole", tmp_path / "part"
+    assert vidgan(capsys, *command, *few, "--steps", 6, "--out", whole).status == 0
+    assert steps_of(whole / "checkpoints", 1) == [3, 5, 6]
+    assert vidgan(capsys, *command, "--steps", 3, "--out", part).status == 0
+    kept, ended = (load(checkpoint_path(run / "checkpoints", 1, 3)).tensors for run in (whole, part))
+    assert kept.keys() == ended.keys()
+    assert all(torch.equal(kept[name], ended[name]) for name in kept)

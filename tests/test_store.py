@@ -348,6 +348,7 @@ def test_inspect_counts_and_names_problems(made: Path, capsys: pytest.CaptureFix
     shown = capsys.readouterr().out
     for part in ("3 clips, 21 frames, 2 classes", f"{SIDE}x{SIDE} (3)", "no problems", "codec raw", "walk"):
         assert part in shown
+    assert "mean length: 7 frames\n" in shown  # strips of images have no frame rate
     shard = max(made.glob("shard-*"))
     content = bytearray(shard.read_bytes())
     content[5] ^= 1

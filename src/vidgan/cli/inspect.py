@@ -13,7 +13,7 @@ from rich.text import Text
 from vidgan.cli.parse import option_set, parse
 from vidgan.cli.shared import file_to_write, refuse_idle
 from vidgan.data.dataset import Dataset
-from vidgan.data.inspect import class_counts, problems, remarks_on, write_contact_sheet
+from vidgan.data.inspect import class_counts, mean_length, problems, remarks_on, write_contact_sheet
 from vidgan.data.open import open_dataset, open_fitting
 from vidgan.data.rates import in_words, rate_counts
 from vidgan.data.store import PreparedDataset
@@ -89,9 +89,11 @@ def _show(dataset: Dataset, dest: str) -> None:
     common = np.argsort(-counts, kind="stable")
     shown = some([f"{sizes[i][0]}x{sizes[i][1]} ({counts[i]})" for i in common], 5)
     rate = in_words(rate_counts(dataset.rates())) or "frame rate not known"
+    mean, seconds = mean_length(dataset)
     for line in (
         f"{count(len(dataset), 'clip')}, {count(frames, 'frame')}, "
         f"{count(len(dataset.classes), 'class', 'classes')}, {rate}",
+        f"mean length: {mean:.4g} frames{'' if seconds is None else f', {seconds:.3g} s'}",
         f"sizes: {shown}",
         *(_stored(dataset) if isinstance(dataset, PreparedDataset) else []),
         f"fingerprint {dataset.fingerprint}",

@@ -97,6 +97,14 @@ def class_counts(dataset: Dataset) -> list[ClassCount]:
     return counts
 
 
+def mean_length(dataset: Dataset) -> tuple[float, float | None]:
+    """Mean frames of a clip, and mean seconds of the clips whose frame rates are known; None: they are of none."""
+    frames = dataset.sizes()[:, 0]
+    seconds = frames / dataset.rates()
+    known = seconds[~np.isnan(seconds)]
+    return float(frames.mean()), float(known.mean()) if len(known) else None
+
+
 def problems(dataset: Dataset, window: WindowSpec, checksums: bool) -> Iterator[Problem]:
     """Clips without room for ``window`` and, of prepared data with ``checksums`` (reads all bytes), damaged clips."""
     crcs = dataset.index.clips["crc"] if isinstance(dataset, PreparedDataset) else ()

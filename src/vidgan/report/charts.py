@@ -45,8 +45,8 @@ UNITS = {
 }
 SHARES = ("accuracy", "dark")
 """kinds that are shares of a whole: their axes span 0 to 1, so that noise does not look like a change"""
-COLOURS = {"red": "c1", "green": "c2", "blue": "c0"}
-"""styles of curves of colour channels"""
+COLOURS = {"red": "c1", "green": "c2", "blue": "c0", "mean": "c5"}
+"""styles of curves of colour channels and of their mean"""
 
 Point = tuple[int, float | None]
 """A step and a value; None where it was not finite."""

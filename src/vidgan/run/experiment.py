@@ -240,6 +240,8 @@ class ReportingSpec(Spec):
     """steps between checkpoints"""
     keep: Count = 3
     """latest checkpoints that are kept"""
+    keep_at: tuple[Count, ...] = ()
+    """steps, such as a figure's, whose checkpoints are written and kept besides"""
     samples: Count = 1000
     """steps between samples from fixed latents"""
     collapse: CollapseSpec = CollapseSpec()

@@ -177,9 +177,9 @@ class RunWriter(Callback):
             "labels": list(trainer.labels),
             "below": self._below,
         }
-        folder = self.run.checkpoints
+        folder, reporting = self.run.checkpoints, trainer.experiment.reporting
         save(checkpoint_path(folder, level, state.steps), State(state.tensors(), facts))
-        prune(folder, level, trainer.experiment.reporting.keep, retention.kept())
+        prune(folder, level, reporting.keep, {*retention.kept(), *reporting.keep_at})
 
 
 class Previews(Callback):

@@ -62,7 +62,7 @@ def train_level(trainer: TrainContext) -> bool:
             stopped, over = replicas.agree(requests.stop is not None, over)
             trainer.finished = state.steps >= steps or (over and not stopped)
             trainer.ending = trainer.finished or stopped
-            saves = state.steps % reporting.checkpoint == 0
+            saves = state.steps % reporting.checkpoint == 0 or state.steps in reporting.keep_at
             saved = saves or trainer.ending
             if state.steps % reporting.tick == 0 or saved:
                 tick(trainer, meter, monitor)

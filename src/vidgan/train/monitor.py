@@ -86,7 +86,9 @@ class Monitor:
         made = clip[:, given:]
         for channel, colour in enumerate(COLOURS):
             self._add(f"pixel/{kind} {colour}", made[:, :, channel].mean((1, 2, 3)))
-        self._add(f"dark/{kind}", made.mean((1, 2, 3, 4)) < DARK)
+        brightness = made.mean((1, 2, 3, 4))
+        self._add(f"pixel/{kind} mean", brightness)
+        self._add(f"dark/{kind}", brightness < DARK)
         self._add(f"motion/{kind}", motion(clip[:, max(0, given - 1) :]))
         one_class = (seen.label[:, None] == seen.label[None]).triu(1)
         self._add(f"diversity/{kind}", distances(made) * one_class, one_class.sum())
