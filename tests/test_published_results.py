@@ -200,12 +200,15 @@ def test_presets_of_rows_are_the_papers_own() -> None:
 def test_presets_print_what_their_papers_scored(capsys: pytest.CaptureFixture[str]) -> None:
     shown = vidgan(capsys, "presets", "cvg-k600-48x128-window3").out
     run = "vidgan evaluate runs/cvg-k600-48x128-window3"
-    assert f"{run} --data data/k600 --protocol is-k400 fvd-reference --weights i3d-400.pt\n" in shown
+    assert f"{run} --data data/k600-train --protocol is-k400 fvd-reference --weights i3d-400.pt\n" in shown
     assert f"{run} --protocol is-k400 --weights i3d-400.pt --frames 6 --random-window\n" in shown
     assert "58.21" in shown
     assert "49.44 (CVG; is-k400; Kinetics-600; 48 frames; presumed: 48" in " ".join(shown.split())
     shown = vidgan(capsys, "presets", "cvg-bdd100k-6x128").out
-    assert "evaluate runs/cvg-bdd100k-6x128 --data data/bdd100k --protocol fvd-reference --weights" in shown
+    assert (
+        "evaluate runs/cvg-bdd100k-6x128 --data data/bdd100k-train --protocol fvd-reference --weights"
+        in shown
+    )
     shown = vidgan(capsys, "presets", "ssw-gan-k600-48x128").out
     assert shown.count("--clips 10000 --classes") == 2, "Table 4: a command per network, of ten classes"
     shown = vidgan(capsys, "presets", "demo").out

@@ -20,7 +20,10 @@ DATA: Final = {
     **{"Kinetics-600": "k600", "Kinetics-400": "k400"},
     **{"UCF-101": "ucf101", "BAIR": "bair", "BDD100K": "bdd100k"},
 }
-"""folder names that stand for prepared data, followed by the split where the paper names one"""
+"""folder names that stand for prepared data, followed by the split"""
+# Our choice: SSW-GAN, CVG and the Guide do not say of which split their real clips are.
+UNNAMED_SPLIT: Final = "train"
+"""where a paper names no split: that of DVD-GAN, whose scores two of them are printed beside"""
 MEASURED: Final[Mapping[str, tuple[str, ...]]] = {
     "demo": ("demo", "synthesis"),
     "demo-prediction": ("prediction",),
@@ -88,8 +91,8 @@ def command(rows: Sequence[Published], experiment: Experiment) -> str:
     if why := fault(row, experiment):
         return f"no command: {why}"
     named = [ALL[str(each.protocol)].protocol for each in rows]
-    split = next((f"-{each.split}" for each in rows if each.split is not None), "")
-    data = f" --data data/{DATA[row.data]}{split}" if row.given or any(each.real for each in named) else ""
+    split = next((each.split for each in rows if each.split is not None), UNNAMED_SPLIT)
+    data = f" --data data/{DATA[row.data]}-{split}" if row.given or any(each.real for each in named) else ""
     protocols = " ".join(dict.fromkeys(str(each.protocol) for each in rows))
     classes = dict.fromkeys(f'"{each.category}"' for each in rows if each.category is not None)
     chosen = f" --clips {len(classes) * (row.clips or 0)} --classes {' '.join(classes)}" if classes else ""
