@@ -10,7 +10,7 @@ import torch
 import formulas
 from vidgan.errors import UserError
 from vidgan.evaluation.features import resize
-from vidgan.evaluation.features.i3d import I3D, same_padding
+from vidgan.evaluation.features.i3d import I3D, max_pool, same_padding
 from vidgan.evaluation.features.network import exact_float32
 
 VECTORS = np.load(Path(__file__).parent / "vectors" / "i3d_vectors.npz", allow_pickle=False)
@@ -96,6 +96,19 @@ def test_same_padding_covers_the_input_once(size, kernel, stride):
     steps = (size + before + after - kernel) // stride + 1
     assert steps == -(-size // stride)
     assert 0 <= after - before <= 1
+
+
+@pytest.mark.parametrize(
+    ("kernel", "stride"), [((3, 3, 3), (1, 1, 1)), ((1, 3, 3), (1, 2, 2)), ((3, 3, 3), (2, 2, 2))]
+)
+def test_max_pool_is_that_of_every_window(kernel, stride):
+    x = torch.randn(2, 3, 5, 9, 8, generator=torch.Generator().manual_seed(0))
+    windows = (
+        x.unfold(2, kernel[0], stride[0]).unfold(3, kernel[1], stride[1]).unfold(4, kernel[2], stride[2])
+    )
+    found = max_pool(x, kernel, stride)
+    assert torch.equal(found, windows.amax((-3, -2, -1)))
+    assert torch.equal(found, torch.nn.functional.max_pool3d(x, kernel, stride))
 
 
 @pytest.mark.slow
