@@ -10,11 +10,9 @@ import steps
 from vidgan.run.distributed import Replicas, side_by_side
 from vidgan.run.experiment import Experiment
 
-STEPS = 2
-
 
 def asked() -> Experiment:
-    """Five clips a step, which neither 2 nor 3 processes share evenly."""
+    """Five clips a step, which neither 2, 3 nor 4 processes share evenly."""
     experiment = steps.batched(catalog.experiments()["demo"], 5, sync_batch_norm=True)
     return steps.one_discriminator_update(experiment)
 
@@ -35,11 +33,15 @@ def train(replicas: Replicas, folder: Path, last: int) -> bool:
 
 
 @pytest.mark.slow
-def test_three_then_two_processes_are_one_that_never_stopped(tmp_path: Path) -> None:
-    train(Replicas(), tmp_path / "one", STEPS)
-    for step, processes in enumerate((3, 2), 1):
+@pytest.mark.parametrize("launches", [(3, 2), pytest.param((2, 4, 3), marks=pytest.mark.long)])
+def test_other_numbers_of_processes_are_one_that_never_stopped(
+    tmp_path: Path, launches: tuple[int, ...]
+) -> None:
+    train(Replicas(), tmp_path / "one", len(launches))
+    for step, processes in enumerate(launches, 1):
         side_by_side(processes, train, tmp_path / "many", step)
-    one, many = (torch.load(tmp_path / name / f"{STEPS}.pt", weights_only=True) for name in ("one", "many"))
+    last = f"{len(launches)}.pt"
+    one, many = (torch.load(tmp_path / name / last, weights_only=True) for name in ("one", "many"))
     assert one.keys() == many.keys()
     for name, expected in one.items():
         error = float((many[name] - expected).abs().max())
