@@ -54,7 +54,7 @@ def printed(name: str) -> Iterator[Printed]:
             yield Printed(experiment, above, line.strip())
             above = []
         else:
-            assert line.startswith(("    of a run that ends at this step", "    vidgan train ")), line
+            assert line.startswith(("    of a run that has this checkpoint:", "    vidgan train ")), line
     assert above == []
 
 
@@ -128,8 +128,12 @@ def test_a_command_of_other_settings_stands_beside_other_rows() -> None:
 
 
 def test_a_preset_that_ends_later_says_how_to_keep_the_step() -> None:
-    said = scores_of(preset("trivd-table2-convlstm"))
-    assert any(re.search(r"vidgan train trivd-table2-convlstm .*--steps 180000$", line) for line in said)
+    for name, words in (
+        ("trivd-table2-convlstm", "--reporting.keep-at 180000"),
+        ("ssw-gan-k600-48x128-window3", "--steps 100000"),
+    ):
+        said = scores_of(preset(name))
+        assert any(re.search(f"vidgan train {name} .*{words}$", line) for line in said)
     # Steps are in the file only where they are not those that the preset ends with.
     assert all(row.step != preset(str(row.preset)).training.steps for row in published() if row.step)
 

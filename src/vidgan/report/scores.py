@@ -44,12 +44,17 @@ def scores_of(experiment: Experiment) -> list[str]:
         lines += [f"  {row.where}: {in_words(row)}" for row in rows]
         lines.append(f"    {command(rows, experiment)}")
         if rows[0].step is not None and fault(rows[0], experiment) is None:
-            run = f"{experiment.name} --data DATA --out runs/{experiment.name}"
-            lines.append("    of a run that ends at this step, as a longer one removes its checkpoint:")
-            lines.append(f"    vidgan train {run} --steps {rows[0].step}")
+            lines += ["    of a run that has this checkpoint:", f"    {training(experiment, rows[0].step)}"]
     pages = ", ".join(f"docs/results/{page}.md" for page in MEASURED.get(experiment.name, ()))
     lines.append(f"What was scored here: {pages or 'nothing yet; it has not been trained at this size'}")
     return lines
+
+
+def training(experiment: Experiment, step: int) -> str:
+    """The command that trains a run of the preset whose checkpoint of ``step`` stays; of a cascade, that ends there, as
+    the levels below its last one then have so many steps too."""
+    kept = "--reporting.keep-at" if len(experiment.levels) == 1 else "--steps"
+    return f"vidgan train {experiment.name} --data DATA --out runs/{experiment.name} {kept} {step}"
 
 
 def together(rows: Sequence[Published], experiment: Experiment) -> list[list[Published]]:
