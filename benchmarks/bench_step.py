@@ -4,6 +4,8 @@ Run it with another preset at full width on a GPU: ``--preset dvd-gan-k600-12x64
 """
 
 import statistics
+import time
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -35,6 +37,8 @@ class StepSettings(Settings):
     batch: int
     width: int | None
     compute: str
+    float32: bool
+    processor_time: bool
 
 
 def step_flops(experiment: Experiment, index: int) -> int:
@@ -50,12 +54,12 @@ def step_flops(experiment: Experiment, index: int) -> int:
     return counter.get_total_flops()
 
 
-def matmul(size: int, dtype: torch.dtype, device: torch.device) -> Measure:
+def matmul(size: int, dtype: torch.dtype, device: torch.device, clock: Callable[[], float]) -> Measure:
     """A square matrix product."""
     a, b = (
         torch.randn((size, size), generator=stream(0, name)).to(device, dtype) for name in ("left", "right")
     )
-    return timed(lambda: a @ b, device)
+    return timed(lambda: a @ b, device, clock)
 
 
 def main(settings: StepSettings) -> None:
@@ -64,7 +68,9 @@ def main(settings: StepSettings) -> None:
     experiment = with_batch(preset(settings.preset), settings.batch)
     if settings.width is not None:
         experiment = with_width(experiment, settings.width)
-    index = settings.level - 1
+    if settings.float32:
+        experiment = experiment.replace(training=experiment.training.replace(bf16=False))
+    index, clock = settings.level - 1, time.process_time if settings.processor_time else time.perf_counter
     dtype = torch.bfloat16 if experiment.training.bf16 else torch.float32
     kind = str(dtype).removeprefix("torch.")
     size = 8192 if device.type == "cuda" else 1024
@@ -76,8 +82,8 @@ def main(settings: StepSettings) -> None:
         experiment.replace(training=experiment.training.replace(compile=compiles)), index, device
     )
     cases = [
-        Case("matmul", matmul(size, dtype, device)),
-        Case("step", timed(trainee.step, device)),
+        Case("matmul", matmul(size, dtype, device, clock)),
+        Case("step", timed(trainee.step, device, clock)),
     ]
     memory = peak_bytes(trainee.step, device)
     product, step = interleave(cases, settings.rounds)
@@ -110,5 +116,11 @@ if __name__ == "__main__":
         choices=("plain", "compiled", "graphed"),
         default="plain",
         help="as it is, by torch.compile, or by it with CUDA graphs",
+    )
+    parser.add_argument(
+        "--float32", action="store_true", help="on processors without bfloat16 units; not as the preset says"
+    )
+    parser.add_argument(
+        "--processor-time", action="store_true", help="of one thread, on a machine where other programs run"
     )
     main(parser.parse_args(namespace=StepSettings()))
