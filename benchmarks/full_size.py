@@ -13,7 +13,8 @@ from vidgan.errors import UserError
 from vidgan.models.cascade import require_chunks
 from vidgan.presets import presets
 from vidgan.report.costs import table
-from vidgan.run.experiment import Experiment, Share
+from vidgan.run.batch import Share
+from vidgan.run.experiment import Experiment
 from vidgan.sample.model import unrolled
 from vidgan.train.phases import Phase, phases, sample_pass, sampling
 from vidgan.train.plan import MARGIN, META, plan_level, untrained_levels

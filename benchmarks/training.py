@@ -2,7 +2,8 @@
 
 import torch
 
-from vidgan.run.experiment import BatchSpec, Experiment
+from vidgan.run.batch import BatchSpec
+from vidgan.run.experiment import Experiment
 from vidgan.train.plan import DryRun as Trainee
 from vidgan.train.plan import LiveTensors
 

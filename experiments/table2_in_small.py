@@ -27,18 +27,12 @@ from vidgan.models.losses import PixelLossSpec
 from vidgan.models.views import FramesSpec
 from vidgan.presets import preset
 from vidgan.report.figures import Curve, Plot, Point, save
+from vidgan.run.batch import BatchSpec
 from vidgan.run.checkpoints import steps_of
 from vidgan.run.data import open_held_out
 from vidgan.run.directory import RunDirectory
 from vidgan.run.distributed import choose_device
-from vidgan.run.experiment import (
-    AdamSpec,
-    AverageSpec,
-    BatchSpec,
-    Experiment,
-    ReportingSpec,
-    StandingStatisticsSpec,
-)
+from vidgan.run.experiment import AdamSpec, AverageSpec, Experiment, ReportingSpec, StandingStatisticsSpec
 from vidgan.run.logs import read_results, read_ticks, seconds_logged
 from vidgan.sample.load import load_run
 from vidgan.sample.standing import GivenFrames

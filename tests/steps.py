@@ -5,8 +5,9 @@ from torch import Tensor
 
 from vidgan.models.views import DiscriminatorInput
 from vidgan.nn.norm import Statistics
+from vidgan.run.batch import BatchSpec
 from vidgan.run.distributed import Replicas
-from vidgan.run.experiment import BatchSpec, Experiment
+from vidgan.run.experiment import Experiment
 from vidgan.shapes import as_video
 from vidgan.train.monitor import Monitor
 from vidgan.train.state import BelowSource, TrainState

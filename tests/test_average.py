@@ -18,8 +18,9 @@ from vidgan.presets import preset
 from vidgan.presets.dvd_gan import dvd_gan_fp_bair_16x64, dvd_gan_k600_12x64, dvd_gan_k600_48x128
 from vidgan.presets.ssw_gan import ssw_gan_k600_48x128
 from vidgan.presets.trivd_gan import trivd_gan_fp_k600_16x64
+from vidgan.run.batch import BatchSpec
 from vidgan.run.ema import WeightAverage
-from vidgan.run.experiment import AdamSpec, AverageSpec, BatchSpec, Experiment, TrainingSpec
+from vidgan.run.experiment import AdamSpec, AverageSpec, Experiment, TrainingSpec
 from vidgan.run.tiny import tiny
 from vidgan.spec import SpecError
 from vidgan.train.state import TrainState

@@ -42,7 +42,8 @@ from vidgan.models.level import LevelSpec
 from vidgan.nn.norm import BatchNormAllFramesSpec
 from vidgan.nn.recurrent import ConvGRUSpec
 from vidgan.nn.temporal import RecurrentSpec, SelfAttentionSpec
-from vidgan.run.experiment import BatchSpec, Experiment, StandingStatisticsSpec
+from vidgan.run.batch import BatchSpec
+from vidgan.run.experiment import Experiment, StandingStatisticsSpec
 from vidgan.sample.standing import statistics_of_level
 from vidgan.sample.video_io import write_stream
 from vidgan.train.plan import LiveTensors

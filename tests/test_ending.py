@@ -15,9 +15,10 @@ from torch.multiprocessing.spawn import spawn
 import catalog
 from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
 from vidgan.errors import UserError
+from vidgan.run.batch import BatchSpec
 from vidgan.run.checkpoints import checkpoint_path, load, steps_of
 from vidgan.run.distributed import Replicas, end_process_group
-from vidgan.run.experiment import BatchSpec, Experiment
+from vidgan.run.experiment import Experiment
 from vidgan.train import callbacks, loop
 from vidgan.train.callbacks import Callback, TrainContext
 from vidgan.train.trainer import Trainer

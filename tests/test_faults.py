@@ -19,8 +19,8 @@ from commands import ENVIRONMENT, require_one_line, snapshot, start, vidgan
 from kills import final
 from vidgan.cli import UNEXPECTED
 from vidgan.run import logs
+from vidgan.run.batch import Share
 from vidgan.run.checkpoints import steps_of
-from vidgan.run.experiment import Share
 from vidgan.run.logs import read_lines
 from vidgan.sample import standing
 from vidgan.train import callbacks, trainer

@@ -16,7 +16,8 @@ from vidgan.models.losses import (
 from vidgan.models.views import ClipSpec, DiscriminatorInput
 from vidgan.nn.layers import Conv2d, Conv3d, Embedding, Linear
 from vidgan.presets import preset
-from vidgan.run.experiment import BatchSpec, Experiment, nothing_to_mix
+from vidgan.run.batch import BatchSpec
+from vidgan.run.experiment import Experiment, nothing_to_mix
 
 F64 = torch.float64
 B, T, C = 3, 4, 5

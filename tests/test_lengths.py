@@ -9,7 +9,8 @@ import catalog
 from commands import require_one_line, vidgan
 from vidgan.errors import UserError
 from vidgan.presets import preset
-from vidgan.run.experiment import BatchSpec, Experiment
+from vidgan.run.batch import BatchSpec
+from vidgan.run.experiment import Experiment
 from vidgan.run.tiny import tiny
 from vidgan.train.lengths import ONE, LevelCost, lengthened
 from vidgan.train.plan import DryRun, LevelPlan, LiveTensors, Update

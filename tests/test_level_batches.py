@@ -10,8 +10,9 @@ from vidgan.errors import UserError
 from vidgan.presets import preset
 from vidgan.report.changes import of_consequence
 from vidgan.report.costs import fitting
+from vidgan.run.batch import BatchSpec, Share
 from vidgan.run.checkpoints import checkpoint_path, load
-from vidgan.run.experiment import BatchSpec, Experiment, Share
+from vidgan.run.experiment import Experiment
 from vidgan.run.logs import read_lines
 from vidgan.run.tiny import tiny
 from vidgan.sample.sampler import clips_in_memory

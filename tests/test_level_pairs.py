@@ -15,7 +15,8 @@ from vidgan.evaluation.protocols.metrics import MeanPerLevel
 from vidgan.evaluation.protocols.pixels import LevelSimilarity
 from vidgan.models.cascade import by_label, sample_levels
 from vidgan.models.level import LevelSpec
-from vidgan.run.experiment import BatchSpec, Experiment, TrainingSpec
+from vidgan.run.batch import BatchSpec
+from vidgan.run.experiment import Experiment, TrainingSpec
 from vidgan.sample.model import Model
 from vidgan.sample.sampler import Sampler
 from vidgan.sample.video_io import to_bytes

@@ -12,9 +12,10 @@ from cascades import GRU, SEPARABLE, frozen_level, level_spec
 from commands import require_one_line, vidgan
 from vidgan.errors import UserError
 from vidgan.models.level import LevelSpec
+from vidgan.run.batch import BatchSpec
 from vidgan.run.checkpoints import checkpoint_path, save
 from vidgan.run.directory import DataRecord, RunDirectory
-from vidgan.run.experiment import BatchSpec, Experiment, StandingStatisticsSpec, TrainingSpec
+from vidgan.run.experiment import Experiment, StandingStatisticsSpec, TrainingSpec
 from vidgan.sample.load import load
 from vidgan.sample.model import Model
 from vidgan.sample.video_io import Row, as_film, as_strip, spread, stand_in_time, to_bytes

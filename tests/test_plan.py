@@ -7,7 +7,8 @@ import torch
 
 import catalog
 from commands import require_one_line, vidgan
-from vidgan.run.experiment import BatchSpec, Experiment, Share
+from vidgan.run.batch import BatchSpec, Share
+from vidgan.run.experiment import Experiment
 from vidgan.train.plan import DryRun, LevelPlan, LiveTensors, Update, line, plan_level
 from vidgan.train.state import TrainState
 

@@ -16,8 +16,9 @@ from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
 from vidgan.errors import UserError
 from vidgan.models.discriminator import ProjectionSpec
 from vidgan.nn.norm import RecordedStatistics
+from vidgan.run.batch import BatchSpec, evenly
 from vidgan.run.distributed import Replicas, end_process_group
-from vidgan.run.experiment import BatchSpec, Experiment, evenly
+from vidgan.run.experiment import Experiment
 from vidgan.train.step import data_indices
 from vidgan.train.trainer import Trainer
 

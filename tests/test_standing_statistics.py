@@ -14,14 +14,8 @@ from vidgan.models.cascade import FrozenLevel, whole
 from vidgan.models.generator import NOTHING, Conditioning, Generator, join
 from vidgan.nn.norm import StandingStatistics
 from vidgan.presets import preset
-from vidgan.run.experiment import (
-    BatchSpec,
-    Experiment,
-    StandingStatisticsSpec,
-    TrainingSpec,
-    label_counts,
-    whole_window,
-)
+from vidgan.run.batch import BatchSpec
+from vidgan.run.experiment import Experiment, StandingStatisticsSpec, TrainingSpec, label_counts, whole_window
 from vidgan.run.tiny import LATENT, tiny
 from vidgan.sample import standing
 from vidgan.sample.model import Model

@@ -17,8 +17,9 @@ from vidgan.models.cascade import by_label, sample_levels
 from vidgan.models.level import Level
 from vidgan.models.views import DiscriminatorInput
 from vidgan.nn.layers import Embedding, WeightLayer
+from vidgan.run.batch import BatchSpec
 from vidgan.run.distributed import Replicas
-from vidgan.run.experiment import BatchSpec, Experiment, TrainingSpec, whole_window
+from vidgan.run.experiment import Experiment, TrainingSpec, whole_window
 from vidgan.seeds import stream
 from vidgan.train import monitor as monitor_file
 from vidgan.train import step as step_file

@@ -13,8 +13,8 @@ from vidgan.memory import require_memory_for_clips
 from vidgan.models.cascade import require_chunks
 from vidgan.names import file_names, tell
 from vidgan.report.words import count
+from vidgan.run.batch import evenly
 from vidgan.run.distributed import Replicas, ending_together, join_replicas
-from vidgan.run.experiment import evenly
 from vidgan.sample.model import Model
 from vidgan.sample.sampler import at_once, parts_of
 from vidgan.sample.video_io import (

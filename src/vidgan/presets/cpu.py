@@ -8,13 +8,8 @@ from vidgan.nn.recurrent import TSRUpSpec
 from vidgan.presets.demo import earlier_demo
 from vidgan.presets.dvd_gan import DEVIATIONS
 from vidgan.presets.trivd_gan import TRIVD_DEVIATIONS, generator, stronger
-from vidgan.run.experiment import (
-    AdamSpec,
-    AverageSpec,
-    BatchSpec,
-    Experiment,
-    StandingStatisticsSpec,
-)
+from vidgan.run.batch import BatchSpec
+from vidgan.run.experiment import AdamSpec, AverageSpec, Experiment, StandingStatisticsSpec
 
 WIDTH = 8
 """of discriminators and encoders"""

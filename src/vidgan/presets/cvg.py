@@ -21,7 +21,8 @@ from vidgan.presets.ssw_gan import (
     upsampling_discriminators,
     without_matching,
 )
-from vidgan.run.experiment import BatchSpec, Experiment
+from vidgan.run.batch import BatchSpec
+from vidgan.run.experiment import Experiment
 
 EARLY = (
     "all steps are trained unless --reporting.best.protocol and --reporting.best.patience stop a level early; CVG does "

@@ -7,10 +7,10 @@ from vidgan.models.losses import ClassMarginSpec, SumThenHingeSpec, VarietySpec
 from vidgan.models.views import FramesSpec, MatchingPairSpec
 from vidgan.nn.temporal import SeparableConvolutionSpec
 from vidgan.presets.dvd_gan import dvd_gan_fp_bair_16x64, dvd_gan_k600_12x64
+from vidgan.run.batch import BatchSpec
 from vidgan.run.experiment import (
     AdamSpec,
     AverageSpec,
-    BatchSpec,
     Experiment,
     ReportingSpec,
     StandingStatisticsSpec,

@@ -19,13 +19,8 @@ from vidgan.nn.norm import (
 )
 from vidgan.nn.recurrent import ConvGRUSpec, MultiplicativeConvGRUSpec, UnitSpec
 from vidgan.nn.temporal import RecurrentSpec, SelfAttentionSpec, SeparableSelfAttentionSpec
-from vidgan.run.experiment import (
-    AverageSpec,
-    BatchSpec,
-    Experiment,
-    StandingStatisticsSpec,
-    TrainingSpec,
-)
+from vidgan.run.batch import BatchSpec
+from vidgan.run.experiment import AverageSpec, Experiment, StandingStatisticsSpec, TrainingSpec
 
 KINETICS_600_CLASSES = 600
 UCF_101_CLASSES = 101

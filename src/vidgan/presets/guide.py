@@ -14,7 +14,8 @@ from vidgan.nn.layers import NormalSpec
 from vidgan.nn.recurrent import ConvGRUSpec
 from vidgan.nn.temporal import RecurrentSpec, SelfAttentionSpec, SeparableSelfAttentionSpec
 from vidgan.presets.dvd_gan import DISCRIMINATOR_64, UCF_101_CLASSES
-from vidgan.run.experiment import AdamSpec, BatchSpec, Experiment, TrainingSpec
+from vidgan.run.batch import BatchSpec
+from vidgan.run.experiment import AdamSpec, Experiment, TrainingSpec
 
 KINETICS_400_CLASSES = 400
 WIDTH = 64

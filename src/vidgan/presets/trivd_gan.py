@@ -28,7 +28,8 @@ from vidgan.nn.recurrent import (
 from vidgan.nn.recurrent.unit import TanhSpec
 from vidgan.nn.temporal import RecurrentSpec
 from vidgan.presets.dvd_gan import DEVIATIONS, DISCRIMINATOR_64, dvd_gan_fp_k600_16x64
-from vidgan.run.experiment import AdamSpec, BatchSpec, Experiment, TrainingSpec
+from vidgan.run.batch import BatchSpec
+from vidgan.run.experiment import AdamSpec, Experiment, TrainingSpec
 
 # Our choice: DVD-GAN's list for 64x64 (000, A.2) from 8x8 on; the paper prints none for its 8x8 start.
 STAGES = (8, 4, 2)

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 from vidgan.errors import UserError
 from vidgan.presets import of_loaded_code, offered
 from vidgan.report.words import count
-from vidgan.run.experiment import BatchSpec, Experiment
+from vidgan.run.batch import BatchSpec
+from vidgan.run.experiment import Experiment
 from vidgan.run.tiny import tiny
 from vidgan.spec import differences, from_json, to_json
 

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 
 from vidgan.models.costs import Network, Part, Shape, networks
 from vidgan.report.words import count
-from vidgan.run.experiment import Experiment, Share
+from vidgan.run.batch import Share
+from vidgan.run.experiment import Experiment
 from vidgan.train.network import REACHED, Prediction, Traffic
 from vidgan.train.phases import Phase
 from vidgan.train.plan import MARGIN, LevelPlan

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.distributed.rendezvous import rendezvous
 
 from vidgan.errors import UserError
-from vidgan.run.experiment import evenly
+from vidgan.run.batch import evenly
 from vidgan.run.meeting import meet
 from vidgan.run.watch import RESUME, STATUS, Watch, is_lost_connection
 

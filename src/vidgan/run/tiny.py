@@ -4,7 +4,8 @@ from vidgan.models.discriminator import BodySpec, DiscriminatorSpec
 from vidgan.models.generator import EncoderSpec, GeneratorSpec
 from vidgan.models.level import LevelSpec
 from vidgan.models.views import FramesSpec, PackSpec, ViewSpec
-from vidgan.run.experiment import AverageSpec, BatchSpec, Experiment, ReportingSpec, StandingStatisticsSpec
+from vidgan.run.batch import BatchSpec
+from vidgan.run.experiment import AverageSpec, Experiment, ReportingSpec, StandingStatisticsSpec
 
 WIDTH = 2
 LATENT = 6

@@ -20,11 +20,12 @@ from vidgan.models.cascade import Chunk, FrozenLevel, by_label, chunks_of, input
 from vidgan.models.generator import NOTHING, Conditioning, Generator, from_below, join
 from vidgan.nn.layers import held_weights
 from vidgan.nn.norm import Clock, StandingStatistics
+from vidgan.run.batch import evenly
 from vidgan.run.checkpoints import load_statistics, save_statistics, weights_hash
 from vidgan.run.data import data_of_run
 from vidgan.run.directory import RunDirectory
 from vidgan.run.distributed import Replicas
-from vidgan.run.experiment import Experiment, StandingStatisticsSpec, evenly, window_of
+from vidgan.run.experiment import Experiment, StandingStatisticsSpec, window_of
 from vidgan.sample.noise import Scaled, latents
 from vidgan.sample.pieces import Piece, PiecewiseStatistics, pass_in_pieces
 from vidgan.sample.sampler import at_once, clips_in_memory, device_of, parts_of

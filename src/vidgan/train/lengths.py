@@ -3,7 +3,8 @@
 from typing import NamedTuple
 
 from vidgan.errors import UserError
-from vidgan.run.experiment import Experiment, Share
+from vidgan.run.batch import Share
+from vidgan.run.experiment import Experiment
 from vidgan.train.plan import MARGIN, LevelPlan, plan_level
 
 # Our choice: CVG does not print how many clips its Figure 3 is of.

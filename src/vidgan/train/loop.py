@@ -17,9 +17,9 @@ from types import FrameType
 from torch import Tensor
 
 from vidgan.errors import UserError
+from vidgan.run.batch import evenly
 from vidgan.run.checkpoints import steps_of
 from vidgan.run.distributed import Replicas
-from vidgan.run.experiment import evenly
 from vidgan.train.callbacks import TrainContext
 from vidgan.train.memory import saved_if_short_of_memory
 from vidgan.train.monitor import Monitor

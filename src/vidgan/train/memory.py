@@ -6,7 +6,8 @@ from contextlib import contextmanager
 import torch
 
 from vidgan.errors import UserError
-from vidgan.run.experiment import Experiment, Share
+from vidgan.run.batch import Share
+from vidgan.run.experiment import Experiment
 from vidgan.train.callbacks import TrainContext
 
 

@@ -14,7 +14,8 @@ from vidgan.models.costs import meta
 from vidgan.models.generator import NOTHING, Conditioning, from_below
 from vidgan.models.known_shapes import operations
 from vidgan.nn.norm import Clock, Context
-from vidgan.run.experiment import Experiment, Share, StandingStatisticsSpec, evenly, window_of
+from vidgan.run.batch import Share, evenly
+from vidgan.run.experiment import Experiment, StandingStatisticsSpec, window_of
 from vidgan.sample.pieces import Piece, PiecewiseStatistics, pass_in_pieces
 from vidgan.sample.previews import COLUMNS, ROWS, brief_statistics
 from vidgan.sample.sampler import at_once, clips_in_memory

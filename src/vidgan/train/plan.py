@@ -23,9 +23,10 @@ from vidgan.models.known_shapes import call, operations, tensors_in
 from vidgan.models.level import AdversarialLevel
 from vidgan.nn.layers import NormalSpec, fold_resizing, held_weights
 from vidgan.nn.norm import BatchStatistics
+from vidgan.run.batch import BatchSpec, Share, evenly
 from vidgan.run.directory import Budget
 from vidgan.run.distributed import Replicas
-from vidgan.run.experiment import BatchSpec, Experiment, Share, evenly, window_of
+from vidgan.run.experiment import Experiment, window_of
 from vidgan.seeds import stream
 from vidgan.train.memory import short_of_memory
 from vidgan.train.monitor import Monitor

@@ -10,10 +10,11 @@ from torch import Tensor, nn
 from vidgan.models.generator import Generator
 from vidgan.nn.layers import fold_resizing
 from vidgan.nn.norm import BatchStatistics, Statistics
+from vidgan.run.batch import BatchSpec
 from vidgan.run.checkpoints import load_optimiser_state, optimiser_state
 from vidgan.run.distributed import Replicas
 from vidgan.run.ema import WeightAverage, refresh_spectral_norm
-from vidgan.run.experiment import AdamSpec, BatchSpec, Experiment
+from vidgan.run.experiment import AdamSpec, Experiment
 from vidgan.run.networks import initial_level
 from vidgan.tensor_file import load_weights
 from vidgan.train.compiled import compile_passes

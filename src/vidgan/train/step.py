@@ -18,8 +18,9 @@ from vidgan.models.level import AdversarialLevel
 from vidgan.models.losses import ClassMarginSpec, orthogonal_penalty
 from vidgan.models.views import DiscriminatorInput
 from vidgan.nn.layers import held_weights, power_iterate
+from vidgan.run.batch import evenly
 from vidgan.run.distributed import Replicas
-from vidgan.run.experiment import Experiment, evenly
+from vidgan.run.experiment import Experiment
 from vidgan.run.transfer import sent
 from vidgan.sample.sampler import at_once, parts_of
 from vidgan.seeds import stream
