@@ -4,6 +4,7 @@
 in test_page_commands.py.
 """
 
+import itertools
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,9 @@ from typing import Final, NamedTuple
 import pytest
 
 from paper_world import CLASSES, Capture, Command, build, run, stand_in
-from vidgan.presets import presets
+from vidgan.evaluation.results import Published, published
+from vidgan.presets import preset, presets
+from vidgan.run.experiment import whole_window
 
 PAGE = Path(__file__).parents[1] / "docs" / "papers.md"
 INDEX = "## Every figure and table"
@@ -62,6 +65,19 @@ class Row(NamedTuple):
         return [shlex.split(span)[1:] for span in spans]
 
     @property
+    def repeated(self) -> list[list[str]]:
+        """Its commands, and those that "the same of `NAME`" stands for."""
+        found = []
+        for part in self.command.split("; "):
+            calls = self._replace(command=part).calls
+            named = re.findall(r"`([\w.-]+)`", part.partition("the same of ")[2])
+            runs = {f"runs/{name}" for name in named if name in presets()}
+            found += calls + [
+                [run if word.startswith("runs/") else word for word in call] for call in calls for run in runs
+            ]
+        return found
+
+    @property
     def reason(self) -> str:
         """Why there is no command; empty where there is one."""
         return self.command.removeprefix("none: ") if self.command.startswith("none: ") else ""
@@ -105,6 +121,59 @@ def test_scripts_of_the_index_exist() -> None:
     for row in ROWS:
         for script in re.findall(r"`python (experiments/\w+\.py)", row.command):
             assert (PAGE.parents[1] / script).is_file(), row
+
+
+def value(call: Sequence[str], option: str) -> str | None:
+    """What follows an option; None where it is not given."""
+    return call[call.index(option) + 1] if option in call else None
+
+
+def measures(call: Sequence[str], printed: Published) -> bool:
+    """Whether a call measures a run of the preset as the number was: protocol, data, lengths and counts."""
+    if printed.truncated and call[:2] == ["plot", "truncation"]:
+        return call[2] == f"runs/{printed.preset}" and value(call, "--protocol") == printed.protocol
+    whole = whole_window(preset(str(printed.preset))).frames
+    frames, clips = printed.frames or whole, printed.clips
+    if printed.category is not None:  # so many of each class that is named
+        classes = itertools.takewhile(
+            is_value, call[call.index("--classes") + 1 :] if "--classes" in call else ()
+        )
+        clips = (clips or 0) * len(list(classes))
+    asked = {
+        "--frames": None if frames == whole else frames,
+        "--clips": clips,
+        **{"--real-clips": printed.real_clips, "--windows": printed.windows},
+        **{"--runs": printed.runs, "--checkpoint": printed.step},
+    }
+    data = value(call, "--data")
+    return (
+        call[0] == "evaluate"
+        and call[1] == f"runs/{printed.preset}"
+        and printed.protocol in itertools.takewhile(is_value, call[call.index("--protocol") + 1 :])
+        and (printed.category is None or printed.category in call)
+        and all(value(call, option) == (number and str(number)) for option, number in asked.items())
+        and ("--random-window" in call) == (frames != whole and printed.whole is None)
+        and not printed.truncated
+        and (data is None or data.endswith(f"-{printed.split or 'train'}"))
+    )
+
+
+def is_value(word: str) -> bool:
+    return not word.startswith("--")
+
+
+def test_each_number_of_a_table_has_its_command_in_the_row_of_the_table() -> None:
+    missing = []
+    for printed in published():
+        named = [row for row in ROWS if row.paper == printed.printed_by and printed.where in row.printed]
+        if printed.preset is None or printed.protocol is None or not named:
+            continue  # not its own, without a definition, or in a sentence
+        (row,) = named
+        if not any(measures(call, printed) for call in row.repeated):
+            missing.append(
+                (printed.printed_by, printed.where, printed.preset, printed.protocol, printed.frames)
+            )
+    assert missing == []
 
 
 def in_miniature(call: Sequence[str]) -> list[str]:

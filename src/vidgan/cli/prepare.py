@@ -46,8 +46,8 @@ class Options:
     """I/N: make only the I-th of N parts, for several machines; the same command without it joins them"""
     size: int = 64
     """shorter side of the stored frames (pixels)"""
-    resize: Literal["bilinear", "area"] = "bilinear"
-    """filter: bilinear (antialiased) or area (exact average)"""
+    resize: Literal["bilinear", "area", "bilinear-aliased"] = "bilinear"
+    """filter: bilinear (antialiased), area (exact average) or bilinear-aliased (of four pixels)"""
     codec: CodecName = "raw"
     """how frames are stored: raw and png keep every bit, jpeg is smaller and lossy"""
     quality: int = 95

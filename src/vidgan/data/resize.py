@@ -2,7 +2,7 @@
 
 The scaling is FFmpeg's: ``bilinear`` is a triangle filter widened by the scale factor, so it aliases less than
 one that looks at four pixels (DVD-GAN says "bilinear" and no more), ``area`` the average over each target
-pixel's area (Guide).
+pixel's area (Guide). The one that looks at four pixels is ``bilinear-aliased``, which FFmpeg does not have.
 
 Colours are computed once, at the size of the result, from planes that were scaled each by itself: no chroma at
 half the width, no rounding in between. They are what FFmpeg shows with accurate rounding: by the file's matrix
@@ -21,8 +21,13 @@ from numpy.typing import NDArray
 
 from vidgan.data.codecs import Frame
 
-FILTERS = {"bilinear": Interpolation.BILINEAR, "area": Interpolation.AREA}
-"""resize filters by name"""
+ALIASED = "bilinear-aliased"
+FILTERS = {
+    "bilinear": Interpolation.BILINEAR,
+    "area": Interpolation.AREA,
+    ALIASED: Interpolation.BILINEAR,  # only of chroma, where nothing is resized
+}
+"""resize filters by name, with FFmpeg's for what it does"""
 RESIZING = 8
 """bytes that resizing holds of each value of its result"""
 FULL_RANGE = 2
@@ -42,7 +47,7 @@ class Resizer:
 
     def __init__(self, size: int, name: str) -> None:
         self.enlarged, self.source = False, (size, size)
-        self.size, self._flags = size, FILTERS[name] | EXACT
+        self.size, self._flags, self._aliased = size, FILTERS[name] | EXACT, name == ALIASED
         self._reformatter = VideoReformatter()  # one for all frames: setting one up costs more than scaling
 
     def target(self, height: int, width: int, pixel_aspect: Fraction = Fraction(1)) -> tuple[int, int]:
@@ -56,7 +61,7 @@ class Resizer:
 
     def video_frame(self, frame: VideoFrame, height: int, width: int) -> Frame:
         """A decoded frame of any pixel format as RGB (height, width, 3)."""
-        if frame.format.is_rgb or frame.format.has_palette:
+        if frame.format.is_rgb or frame.format.has_palette or self._aliased:
             # FFmpeg scales RGB by way of YUV, which rounds twice.
             return self.scaled(self._rgb(frame, frame.height, frame.width), height, width)
         return self._rgb(frame, height, width)
@@ -69,6 +74,8 @@ class Resizer:
         """An RGB image at another size, plane by plane, so that its colours are not mixed on the way."""
         if (height, width) == image.shape[:2]:
             return image
+        if self._aliased:
+            return between_pixels(image, height, width)
         planes = [VideoFrame.from_ndarray(np.ascontiguousarray(image[..., c]), "gray") for c in range(3)]
         return np.stack([self._converted(plane, height, width, "gray") for plane in planes], axis=-1)
 
@@ -87,6 +94,20 @@ class Resizer:
         # One thread: the worker processes fill the cores.
         made = self._reformatter.reformat(frame, width, height, pixels, interpolation=self._flags, threads=1)
         return made.to_ndarray()
+
+
+def between_pixels(image: Frame, height: int, width: int) -> Frame:
+    """An image (H, W, C) at another size, each value interpolated between four pixels; the borders are repeated."""
+    values = image.astype(np.float32)
+    for axis, size in ((0, height), (1, width)):
+        last = values.shape[axis] - 1
+        # Centres of pixels lie on centres; beyond the outermost ones nothing is extrapolated.
+        place = ((np.arange(size) + 0.5) * (last + 1) / size - 0.5).clip(0, last)
+        below = np.minimum(place.astype(np.intp), max(0, last - 1))
+        share = (place - below).astype(np.float32).reshape((-1, 1, 1) if axis == 0 else (1, -1, 1))
+        above = np.minimum(below + 1, last)
+        values = values.take(below, axis) * (1 - share) + values.take(above, axis) * share
+    return np.rint(values).astype(np.uint8)
 
 
 def white_in_16_bits(frame: VideoFrame) -> int | None:

@@ -71,7 +71,7 @@ class PrepareSpec(Spec):
     size: Length = 64
     """shorter side of the stored frames (pixels); the aspect is kept"""
     resize: str = "bilinear"
-    """resize filter: bilinear (antialiased) or area"""
+    """resize filter: bilinear (antialiased), area or bilinear-aliased"""
     codec: Raw | Png | Jpeg = Raw()
     """how frames are stored"""
     fps: Annotated[float, Bounds(*RATES)] | None = None

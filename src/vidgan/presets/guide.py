@@ -36,6 +36,7 @@ PIXEL_LOSSES: tuple[tuple[str, float, int], ...] = (
 
 DEVIATIONS = (
     "shortcuts of 3-D blocks stay 1x1 convolutions of each frame; the thesis prints no kernels",
+    "the generator's class embedding has no spectral normalisation, as BigGAN's; 3.2 has it on all weight layers",
     "gains and biases of batch normalisation are shared by all steps; 3.2 folds time into its channels, which may give "
     "each step its own",
     "a batch is normalised whole; on the thesis's 8 GPUs each may have had statistics of its own",
@@ -94,7 +95,8 @@ def guide_k400_12x64() -> Experiment:
         classes=KINETICS_400_CLASSES,
         resize=Area(),  # 4.1
         # Our choice: what table 4.1 leaves open is our default: BigGAN's moving average of 0.9999 from step 20,000, no
-        # orthogonal penalty, PyTorch's epsilon of Adam. Variants of 4.5 and 4.6 train as long as the final model.
+        # orthogonal penalty, PyTorch's epsilon of Adam, standing statistics of 100 passes of 256 clips. Variants of 4.5
+        # and 4.6 train as long as the final model.
         training=TrainingSpec(
             steps=110_000,
             discriminator_updates=2,

@@ -23,7 +23,7 @@ FRAMES = 8
 """Frames that the frame discriminator sees (B.1)."""
 
 DEVIATIONS = (
-    "shortcuts of 3-D blocks in discriminators are 1x1 convolutions of each frame; A names 3x3 and 3x3x3 alone",
+    "shortcuts of 2-D and 3-D blocks are 1x1 convolutions of each frame; A names 3x3 and 3x3x3 alone",
     "the first block of a discriminator does not rectify pixels, as BigGAN's; B.1 puts a ReLU before every convolution",
     "the generator's class embedding has no spectral normalisation, as BigGAN's; A has it on all weights",
 )
@@ -105,6 +105,8 @@ def ssw_gan_k600_48x128() -> Experiment:
             steps=300_000,
             adam=AdamSpec(generator_rate=1e-4, discriminator_rate=5e-4),
             average=None,
+            # Our choice: statistics of a batch are of a process's clips, 4 on each of the paper's GPUs, as it does not
+            # say that they are shared; its successor CVG shares them.
             # Our choice: 32 clips per pass; A prints 200 passes and no number of clips.
             standing_statistics=StandingStatisticsSpec(batches=200, clips=32),
         ),
@@ -225,13 +227,19 @@ def on_bdd100k(level: LevelSpec) -> LevelSpec:
 
 def ssw_gan_bdd100k_6x128() -> Experiment:
     """Two stages: 32x32/25, then windows of 128x128/6 (Table 2)."""
+    # Our choice: sizes and lengths of 5.1, which speaks of "all experiments" and makes the 50 frames of Table 2.
+    # B.2 says that the models of BDD100K upsample 64x64, as the last of three stages does; its widths are taken.
     kinetics = ssw_gan_k600_48x128()
     first, second = kinetics.levels
     return kinetics.replace(
         name="ssw-gan-bdd100k-6x128",
         description="SSW-GAN on BDD100K, class-free: 32x32/25, then windows of 128x128/6; 50 frames.",
-        source="SSW-GAN, 5.1 and B, Table 2",
-        deviations=(*DEVIATIONS, ALL_FRAMES),
+        source="SSW-GAN, Table 2; sizes of 5.1, widths of B.2",
+        deviations=(
+            *DEVIATIONS,
+            ALL_FRAMES,
+            "the second level upsamples 32x32, by 5.1; B.2's models of BDD100K upsample 64x64",
+        ),
         levels=(first, shorter(on_bdd100k(second))),
         classes=1,
         conditional=False,

@@ -147,6 +147,8 @@ ALL: Mapping[str, Named] = {
         "Precision (the headline) and recall (Kynkaanniemi et al. 2019), density and coverage (Naeem et al. 2020) of "
         "the average pool of I3D-400: 10,000 clips a side, five neighbours, as in the latter. Needs weights.",
     ),
+    # Our choice: the "last layer activations" of SSW-GAN's and CVG's FID, which they print beside DVD-GAN's, are this
+    # layer, not the logits.
     "fid-k600-avgpool": Named(
         FID_K600,
         "DVD-GAN's FID on Kinetics-600: the average pool (1024) of I3D-600, against all of the training set. "
