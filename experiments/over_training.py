@@ -27,6 +27,7 @@ from vidgan.files import write_text
 from vidgan.models.discriminator import DiscriminatorSpec
 from vidgan.models.level import LevelSpec
 from vidgan.models.views import FramesSpec
+from vidgan.nn.norm import GroupNormSpec, NormSpec
 from vidgan.presets import preset
 from vidgan.presets.demo import demo
 from vidgan.report.compare import over_training
@@ -53,7 +54,10 @@ def small(name: str) -> Experiment:
         sys.exit(f"{name} cannot be shrunk: --in-small takes presets of DVD-GAN that are given no frames")
     (level,), (little,) = paper.levels, tour.levels
     first, second, *_, last = level.generator.stages
+    part = little.generator.width / level.generator.width
     generator = level.generator.replace(
+        norm=small_norm(level.generator.norm, part),
+        final_norm=small_norm(level.generator.final_norm, part),
         width=little.generator.width,
         side=little.generator.side,
         channels=little.generator.channels,
@@ -79,8 +83,8 @@ def small(name: str) -> Experiment:
         deviations=(
             "in small: sizes, training and built-in clips are the demo's, with two thirds of the frames, of which the "
             "frame discriminator sees as many as of all (8 of 8 where that was 8 of 12), and without the separable "
-            "attention before the last block; the preset's own are its normalisation, recurrent unit, residual blocks "
-            "and views",
+            "attention before the last block; the preset's own are its normalisation (in groups of as many channels), "
+            "recurrent unit, residual blocks and views",
             *paper.deviations,
         ),
         levels=(
@@ -95,6 +99,13 @@ def small(name: str) -> Experiment:
         training=tour.training,
         reporting=tour.reporting,
     )
+
+
+def small_norm(norm: NormSpec, part: float) -> NormSpec:
+    """With as many fewer groups as there are fewer channels: 32 groups of 32 channels would normalise each alone."""
+    if not isinstance(norm, GroupNormSpec):
+        return norm
+    return norm.replace(groups=max(1, round(part * norm.groups)))
 
 
 def small_discriminator(own: DiscriminatorSpec, example: DiscriminatorSpec) -> DiscriminatorSpec:

@@ -7,6 +7,7 @@ import pytest
 import over_training
 from changes import changed
 from runs import make_run
+from vidgan.nn.norm import GroupNormSpec
 from vidgan.presets import preset
 from vidgan.presets.dvd_gan import ALL
 from vidgan.report.compare import over_training as curves_of
@@ -38,6 +39,13 @@ def test_what_a_preset_is_about_stays() -> None:
     deep = over_training.small("dvd-gan-deep-blocks").levels[0]
     paper = preset("dvd-gan-deep-blocks").levels[0]
     assert [d.body.residual for d in deep.discriminators] == [d.body.residual for d in paper.discriminators]
+
+
+def test_groups_are_of_several_channels_in_small_too() -> None:
+    """Otherwise group normalisation would be instance normalisation."""
+    for name, groups in (("dvd-gan-norm-group", 2), ("dvd-gan-norm-layer", 1)):
+        generator = over_training.small(name).levels[0].generator
+        assert generator.norm == generator.final_norm == GroupNormSpec(groups=groups)
 
 
 def test_all_variants_can_be_shrunk_and_others_are_refused() -> None:
