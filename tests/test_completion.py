@@ -40,6 +40,15 @@ def test_bash(script: Path) -> None:
         "--training.adam.generator-rate"
     ]
     assert "--memorisation" in completed(script, "evaluate", "--")
+    assert completed(script, "prepare", "videos", "data/x", "--layout", "frames") == ["frames"]
+    assert completed(script, "train", "demo", "--tracker", "wandb", "ml") == ["mlflow"]
+    assert completed(script, "export", "runs/demo", "--format", "") == ["auto", "torch", "onnx"]
+    assert completed(script, "sample", "runs/demo", "--format", "w") == ["webp"]
+    assert completed(script, "evaluate", "runs/demo", "--protocol", "psd", "frechet-random-") == [
+        "frechet-random-by-class",
+        "frechet-random-i3d",
+    ]
+    assert completed(script, "evaluate", "runs/demo", "--protocol", "psd", "--see") == ["--seed"]
     assert completed(script, "sample", "runs/d") == []  # bash goes on with files
 
 

@@ -27,6 +27,7 @@ from vidgan.run.experiment import Experiment
 from vidgan.run.tiny import tiny
 from vidgan.sample.folded import FoldedModel, FoldedNormReLU, folded_generator
 from vidgan.sample.model import Model
+from vidgan.sample.noise import Scaled
 
 PREDICTOR = "trivd-gan-fp-k600-16x64"
 STRUCTURES = ("demo", PREDICTOR, "ssw-gan-k600-48x128", "dvd-gan-norm-all-frames")
@@ -88,6 +89,16 @@ def compare(model: Model) -> None:
 def test_folding_changes_rounding_alone(name: str, tmp_path: Path) -> None:
     model = untrained(tiny(preset(name)), tmp_path)
     compare(model)
+
+
+@pytest.mark.slow
+def test_noise_is_that_of_samples(tmp_path: Path) -> None:
+    model = untrained(tiny(preset("demo-cascade")), tmp_path)
+    noise = model.noise(2, seed=5, sigma=0.5, first=1)
+    with torch.no_grad():
+        made = FoldedModel(model.sampler(truncation=Scaled(sigma=0.5)).levels)(torch.tensor([2, 2]), noise)
+    wanted = model.sample(2, ["square-grow"], seed=5, sigma=0.5, first=1)
+    torch.testing.assert_close(made, wanted, rtol=0, atol=1e-4)
 
 
 def test_nothing_is_left_to_fold(tmp_path: Path) -> None:

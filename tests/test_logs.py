@@ -158,20 +158,23 @@ def test_progress_counts_from_where_this_process_began(
     """Resumed at step 6 of 26, after 8 s it has made 4 steps of 2 x 3 clips: 16 steps are left, at 2 s each."""
     experiment = catalog.experiments()["demo"]
     training = experiment.training.replace(steps=26, discriminator_updates=2)
-    reporting = experiment.reporting.replace(tick=4, checkpoint=9)
+    reporting = experiment.reporting.replace(tick=10, checkpoint=9)
     trainer = Trainer(experiment.replace(training=training, reporting=reporting), "synthetic", device="cpu")
     now = [100.0]
     monkeypatch.setattr(logging, "time", SimpleNamespace(monotonic=lambda: now[0]))
     progress = PlainProgress()
     trainer.state.steps = 6
     progress.on_level_start(trainer)
-    assert "steps 6 to 26; first figures at step 8\n" in capsys.readouterr().out
-    for ending, gone, said in (
+    assert "steps 6 to 26; first figures at step 9\n" in capsys.readouterr().out
+    # The first step holds what starts once, so the second is measured.
+    for ending, took, said in (
         (False, 9.0, ""),
         (True, 70.0, ""),
-        (False, 70.0, "took 1:10: first figures in 1:10 "),
+        (False, 70.0, "a step takes 1:10: first figures in 1:10 "),
     ):
-        trainer.state.steps, trainer.ending, now[0] = 7, ending, 100 + gone
+        trainer.state.steps, trainer.ending, now[0] = 7, ending, 160.0
+        progress.on_step(trainer, {})
+        trainer.state.steps, now[0] = 8, 160 + took
         progress.on_step(trainer, {})
         out = capsys.readouterr().out
         assert said in out

@@ -44,6 +44,19 @@ def test_a_model_says_what_it_is(folder: Path) -> None:
     assert sum(path.stat().st_size for path in folder.rglob("*")) < LARGEST
 
 
+def test_a_copy_keeps_the_licence_and_the_card(tmp_path: Path) -> None:
+    folder = ROOT / "zoo" / "driving-12x64"
+    model = vidgan.load(folder, device="cpu")
+    model.save(tmp_path / "one", name="zoo/driving-12x64")
+    assert (tmp_path / "one" / "README.md").read_text("utf-8") == (folder / "README.md").read_text("utf-8")
+    assert 'license: "apache-2.0"' in (tmp_path / "one" / "README.md").read_text("utf-8")
+    vidgan.load(tmp_path / "one", device="cpu").save(tmp_path / "two", licence="cc-by-4.0")
+    card = (tmp_path / "two" / "README.md").read_text("utf-8")
+    assert 'license: "cc-by-4.0"' in card
+    assert "apache" not in card
+    assert "less is better" in card
+
+
 def test_the_command_of_the_readme(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     answer = command(
         capsys, "sample", ROOT / "zoo/driving-12x64", "--out", tmp_path / "driving", "--clips", 3, "--grid"

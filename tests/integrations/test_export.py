@@ -56,7 +56,10 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert json.loads(files[NOTE])["statistics_deviation"] == 0.5
     for options, words in (
         (["--out", tmp_path / "model.pt2", "--format", "onnx"], "must end in .onnx"),
+        (["--out", tmp_path / "model.pt2"], "exists"),
+        (["--out", tmp_path / "model.onn"], "must end in .pt2 or .onnx"),
         (["--out", tmp_path / "none" / "model.pt2"], "is not a folder"),
+        (["--out", tmp_path / "none" / "model.onnx"], "is not a folder"),
         (["--out", tmp_path / "b.pt2", "--sigma", -1], "sigma must be at least 0"),
         (["--out", tmp_path / "b.pt2", "--frames", 1], "frames must be at least"),
     ):

@@ -17,8 +17,12 @@ from vidgan.cli import VERBS
 from vidgan.cli.parse import option_set, parse
 from vidgan.cli.plot import KINDS
 from vidgan.errors import UserError, did_you_mean
+from vidgan.evaluation.protocols import ALL
 from vidgan.presets import preset_names
+from vidgan.sample.video_io import FORMATS
 
+CHOICES: Final = re.compile(r"(--[a-z0-9][\w.-]*)\s+\[?\{([^}]+)\}")
+"""an option whose help lists its values"""
 OPTION: Final = re.compile(r"^[\s│]*(?:-\w, )?(--[a-z0-9][\w.-]*)", flags=re.M)
 COLOUR: Final = re.compile("\x1b\\[[0-9;]*m")
 FORMS: Final[Mapping[str, Sequence[tuple[str, ...]]]] = {
@@ -31,6 +35,13 @@ FORMS: Final[Mapping[str, Sequence[tuple[str, ...]]]] = {
 """what stands between a verb and ``--help`` where several sets of options exist; all of them are offered"""
 AFTER: Final[Mapping[str, Sequence[str]]] = {"plot": tuple(KINDS)}
 """words that come first after a verb, besides presets"""
+NAMED: Final[Mapping[str, Sequence[str]]] = {
+    "--protocol": tuple(ALL),
+    "--reporting.best.protocol": tuple(ALL),
+    "--reporting.evaluate": tuple(ALL),
+    "--format": tuple(suffix.removeprefix(".") for suffix in FORMATS),
+}
+"""values of options whose help does not list them"""
 OF_PRESETS: Final = ("train", "plan", "presets")
 
 
@@ -38,7 +49,8 @@ OF_PRESETS: Final = ("train", "plan", "presets")
 class Options:
     """Prints a script that completes vidgan's words in a shell: bash, zsh or fish.
 
-    bash and zsh read it by: source <(vidgan completion bash). fish: vidgan completion fish | source.
+    Write it to a file once, which the shell reads when it starts: making it takes seconds.
+    vidgan completion bash > ~/.vidgan-completion; in ~/.bashrc: source ~/.vidgan-completion
     """
 
     shell: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="bash|zsh|fish")]
@@ -52,7 +64,8 @@ class Words(NamedTuple):
     """and what they do"""
     first: Mapping[str, Sequence[str]]
     """what may come first after a verb, besides files"""
-    options: Mapping[str, Sequence[str]]
+    options: Mapping[str, Mapping[str, Sequence[str]]]
+    """of each verb, with the values of each where they are known"""
 
 
 def run(args: list[str]) -> int:
@@ -72,22 +85,24 @@ def words() -> Words:
     return Words(VERBS, first, {verb: options_of(verb) for verb in VERBS})
 
 
-def options_of(verb: str) -> list[str]:
-    """The options that a verb's help lists, of all its forms."""
-    found: dict[str, None] = {}
+def options_of(verb: str) -> dict[str, Sequence[str]]:
+    """The options that a verb's help lists, of all its forms, and their values where they are known."""
+    found: dict[str, Sequence[str]] = {}
     for form in FORMS.get(verb, ((),)):
         said = io.StringIO()
         with contextlib.suppress(SystemExit), contextlib.redirect_stdout(said):
             importlib.import_module(f"vidgan.cli.{verb}").run([*form, "--help"])
-        found |= dict.fromkeys(OPTION.findall(COLOUR.sub("", said.getvalue())))
-    return list(found)
+        text = COLOUR.sub("", said.getvalue())
+        found |= {option: NAMED.get(option, ()) for option in OPTION.findall(text)}
+        found |= {option: re.sub(r"[\s│]", "", values).split(",") for option, values in CHOICES.findall(text)}
+    return found
 
 
 def bash(words: Words) -> str:
     """For bash."""
     lines = [
         "_vidgan() {",
-        '    local word="${COMP_WORDS[COMP_CWORD]}" verb="${COMP_WORDS[1]}" options="" first=""',
+        '    local word="${COMP_WORDS[COMP_CWORD]}" verb="${COMP_WORDS[1]}" options="" first="" values="" i',
         "    COMPREPLY=()",
         '    if [ "$COMP_CWORD" -eq 1 ]; then',
         f'        COMPREPLY=($(compgen -W "{" ".join([*words.verbs, "--help", "--version"])}" -- "$word"))',
@@ -100,8 +115,21 @@ def bash(words: Words) -> str:
         lines.append(f'        {verb}) options="{" ".join(options)}" first="{first}" ;;')
     lines += [
         "    esac",
+        "    for ((i = COMP_CWORD - 1; i > 1; i--)); do",  # an option may have several values
+        '        case "${COMP_WORDS[i]}" in --*) break ;; esac',
+        "    done",
+        '    case "$verb ${COMP_WORDS[i]}" in',
+    ]
+    for verb, options in words.options.items():
+        lines += [
+            f'        "{verb} {o}") values="{" ".join(known)}" ;;' for o, known in options.items() if known
+        ]
+    lines += [
+        "    esac",
         '    if [ "${word:0:1}" = - ]; then',
         '        COMPREPLY=($(compgen -W "$options" -- "$word"))',
+        '    elif [ -n "$values" ]; then',
+        '        COMPREPLY=($(compgen -W "$values" -- "$word"))',
         '    elif [ "$COMP_CWORD" -eq 2 ]; then',
         '        COMPREPLY=($(compgen -W "$first" -- "$word"))',
         "    fi",
@@ -124,7 +152,9 @@ def fish(words: Words) -> str:
     ]
     for verb, options in words.options.items():
         after = f"complete -c vidgan -n '__fish_seen_subcommand_from {verb}'"
-        lines += [f"{after} -l {option.removeprefix('--')}" for option in options]
+        for option, known in options.items():
+            values = f" -x -a '{' '.join(known)}'" if known else ""
+            lines.append(f"{after} -l {option.removeprefix('--')}{values}")
         if verb in words.first:
             lines.append(f"{after} -a '{' '.join(words.first[verb])}'")
     return "\n".join(lines) + "\n"

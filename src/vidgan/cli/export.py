@@ -5,11 +5,13 @@ from typing import Final, Literal
 
 from vidgan.cli.parse import option_set, parse
 from vidgan.cli.shared import Run, Weights, file_to_write
+from vidgan.errors import UserError
 from vidgan.names import tell
-from vidgan.sample.export import Exporter, OnnxExporter, TorchExporter, export, require_onnx
+from vidgan.sample.export import Exporter, OnnxExporter, TorchExporter, export, require_new, require_onnx
 from vidgan.sample.noise import truncation
 
 FORMATS: Final[dict[str, Exporter]] = {"torch": TorchExporter(), "onnx": OnnxExporter()}
+SUFFIXES: Final = {exporter.suffix: exporter for exporter in FORMATS.values()}
 
 
 @option_set
@@ -21,8 +23,8 @@ class Options(Run, Weights):
 
     out: Path
     """file to write: .pt2 or .onnx"""
-    format: Literal["torch", "onnx"] = "torch"
-    """a torch.export program, or ONNX (extra: export)"""
+    format: Literal["auto", "torch", "onnx"] = "auto"
+    """a torch.export program, or ONNX, which needs the extra export; auto: as the file's suffix says"""
     frames: int | None = None
     """frames of each video, at least as many as in training"""
     sigma: float | None = None
@@ -36,8 +38,11 @@ class Options(Run, Weights):
 def run(args: list[str]) -> int:
     """Parse ``args`` and write the file."""
     options = parse(Options, "export", args)
-    exporter = FORMATS[options.format]
+    exporter = SUFFIXES.get(options.out.suffix) if options.format == "auto" else FORMATS[options.format]
+    if exporter is None:
+        raise UserError(f"{options.out} must end in {' or '.join(SUFFIXES)}")
     file_to_write(options.out, exporter.suffix)
+    require_new(options.out)
     _ = truncation(options.sigma, options.threshold)
     if isinstance(exporter, OnnxExporter):
         require_onnx()  # before minutes are spent

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vidgan.cli.parse import option_set, parse
+from vidgan.cli.prepare import options_for
 from vidgan.cli.shared import file_to_write, refuse_idle
 from vidgan.data.dataset import Dataset
 from vidgan.data.inspect import class_counts, mean_length, problems, remarks_on, write_contact_sheet
@@ -21,7 +22,6 @@ from vidgan.data.window import WindowSpec, resizing, without_room
 from vidgan.errors import some
 from vidgan.names import printable, tell
 from vidgan.report.words import count
-from vidgan.spec import to_json
 
 
 @option_set
@@ -106,9 +106,7 @@ def _stored(dataset: PreparedDataset) -> Iterator[str]:
     """How much it takes, and how it was prepared."""
     index = dataset.index
     yield f"{int(index.clips['bytes'].sum()) / 1e6:.1f} MB"
-    options = {key: value for key, value in to_json(index.spec).items() if key != "is" and value is not None}
-    shown = (f"--{key.replace('_', '-')} {_plain(value)}" for key, value in options.items())
-    yield f"prepared with {' '.join(shown)}"
+    yield f"prepared with {' '.join(options_for(index.spec))}"
 
 
 def _preparing(dataset: PreparedDataset) -> Iterator[str]:
@@ -117,10 +115,3 @@ def _preparing(dataset: PreparedDataset) -> Iterator[str]:
         yield f"left out while preparing: {name}: {reason}"
     for remark in remarks_on(dataset):
         yield f"remark: {remark}"
-
-
-def _plain(value: object) -> str:
-    if not isinstance(value, dict):
-        return str(value)
-    inner = " ".join(f"{key} {item}" for key, item in value.items() if key != "is")
-    return f"{value['is'].lower()} {inner}".strip()

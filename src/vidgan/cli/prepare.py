@@ -9,9 +9,19 @@ import tyro
 from vidgan.cli.parse import option_set, parse
 from vidgan.cli.progress import Advance, clips_progress
 from vidgan.cli.shared import at_least, refuse_idle
-from vidgan.data.prepare import CodecName, Share, one_per_core, prepare_by, prepare_share, prepare_spec
+from vidgan.data.codecs import Jpeg
+from vidgan.data.layouts import Split
+from vidgan.data.prepare import (
+    CODECS,
+    CodecName,
+    Share,
+    one_per_core,
+    prepare_by,
+    prepare_share,
+    prepare_spec,
+)
 from vidgan.data.remote import source_of
-from vidgan.data.store import LayoutName, PreparedDataset
+from vidgan.data.store import LAYOUTS, LayoutName, PreparedDataset, PrepareSpec
 from vidgan.data.timeline import MAX_GAP
 from vidgan.errors import UserError
 from vidgan.names import tell
@@ -102,6 +112,20 @@ def run(args: list[str]) -> int:
         return 0
     _show(dataset, options.dest)
     return 0
+
+
+def options_for(spec: PrepareSpec) -> list[str]:
+    """The options by which ``spec`` is prepared."""
+    layout = next(name for name, kind in LAYOUTS.items() if type(spec.layout) is kind)
+    codec = next(name for name, kind in CODECS.items() if type(spec.codec) is kind)
+    words = ["--layout", layout]
+    words += ["--split", spec.layout.split] if isinstance(spec.layout, Split) else []
+    words += ["--size", str(spec.size), "--resize", spec.resize, "--codec", codec]
+    words += ["--quality", str(spec.codec.quality)] if isinstance(spec.codec, Jpeg) else []
+    if layout in TIMELESS:
+        return words
+    words += [] if spec.fps is None else ["--fps", f"{spec.fps:.17g}"]
+    return [*words, "--max-gap", f"{spec.max_gap:.17g}"]
 
 
 def _share(text: str) -> Share:

@@ -69,6 +69,7 @@ from vidgan.names import tell
 from vidgan.spec import differences, to_json
 
 CodecName = Literal["raw", "png", "jpeg"]
+CODECS: dict[CodecName, type[Raw | Png | Jpeg]] = {"raw": Raw, "png": Png, "jpeg": Jpeg}
 PLAN = "plan.json"
 """in the unfinished folder: what is being prepared"""
 ENDING = 5.0
@@ -137,10 +138,9 @@ def prepare_spec(
     max_gap: float = MAX_GAP,
 ) -> PrepareSpec:
     """The options of :func:`prepare` as one spec; raises :class:`UserError` for those that do not fit."""
-    codecs: dict[CodecName, Raw | Png | Jpeg] = {"raw": Raw(), "png": Png(), "jpeg": Jpeg(quality=quality)}
     asked: tuple[tuple[str, str, list[str]], ...] = (
         ("layout", layout, [*LAYOUTS]),
-        ("codec", codec, [*codecs]),
+        ("codec", codec, [*CODECS]),
     )
     for what, name, known in asked:
         if name not in known:
@@ -149,7 +149,9 @@ def prepare_spec(
             )
     require_memory_for_clips(1, 1, size, RESIZING, "choose a smaller size")
     kind = LAYOUTS[layout]
-    plain = PrepareSpec(size=size, resize=resize, codec=codecs[codec], fps=fps, max_gap=max_gap)
+    jpeg = Jpeg(quality=quality)
+    stored = jpeg if codec == "jpeg" else CODECS[codec]()
+    plain = PrepareSpec(size=size, resize=resize, codec=stored, fps=fps, max_gap=max_gap)
     if split is None:
         return plain.replace(layout=kind())
     if not issubclass(kind, Split):

@@ -19,6 +19,9 @@ FIGURE: Final = Fields(
     {"clips": (int, NoneType), "seed": WHOLE, "deviation": Fields({"value": MAYBE, "over": TEXT}, null=True)},
 )
 """what a card keeps of a result; its settings may name folders of whoever measured"""
+LICENCE: Final = "license: "
+DISTANCES: Final = ("frechet", "fvd", "fid", "kvd", "kid")
+"""how protocols that measure distances begin"""
 ORIGIN: Final = Fields({"data": (str, NoneType), "clips": (int, NoneType), "figures": [FIGURE]})
 
 
@@ -31,6 +34,12 @@ class Origin(NamedTuple):
     """how many there were"""
     figures: tuple[dict[str, Any], ...] = ()
     """results of this step, each of form :data:`FIGURE`"""
+    licence: str | None = None
+    """of the weights, as the card of a saved model says it; its record does not"""
+
+    def recorded(self) -> dict[str, Any]:
+        """Its part of a saved model's record, of form :data:`ORIGIN`."""
+        return {name: getattr(self, name) for name in ORIGIN.needed}
 
 
 def origin_of(run: RunDirectory, step: int) -> Origin:
@@ -56,7 +65,7 @@ def card(
     top = experiment.levels[-1]
     given = experiment.levels[0].context_frames
     header = ["library_name: vidgan", "tags: [video-generation, gan, vidgan]"]
-    header += [] if licence is None else [f"license: {json.dumps(licence)}"]
+    header += [] if licence is None else [f"{LICENCE}{json.dumps(licence)}"]
     made = f"{top.frames} frames of {top.size}x{top.size} pixels"
     use = (
         f"model.predict(frames)  # frames ({given}, 3, {top.size}, {top.size}) in [-1, 1]"
@@ -84,12 +93,16 @@ def card(
         f"video = {use}",
         "```",
         "",
+        "`vidgan` is installed by `pip install .` in a clone of its repository.",
+        "",
         "## Training",
         "",
         f"- data: {seen}",
         f"- classes: {', '.join(shown)}{more}" if experiment.conditional else "- classes: none",
-        *(f"- other than its paper: {each}" for each in experiment.deviations),
         "",
+        *(["## Other than its paper", ""] if experiment.deviations else []),
+        *(f"- {each}" for each in experiment.deviations),
+        *([""] if experiment.deviations else []),
         "## Figures",
         "",
         *figures_of(origin),
@@ -120,4 +133,23 @@ def figures_of(origin: Origin) -> list[str]:
         value = "not finite" if figure["value"] is None else f"{figure['value']:.6g}"
         cells = (figure["protocol"], value, told, figure.get("clips") or "", figure.get("seed", ""))
         lines.append("| " + " | ".join(printable(str(cell)).replace("|", "\\|") for cell in cells) + " |")
+    shown = [
+        kind for kind in DISTANCES if any(each["protocol"].startswith(f"{kind}-") for each in origin.figures)
+    ]
+    if shown:
+        named = ", ".join(f"`{kind}-...`" for kind in shown)
+        lines += ["", f"Of {named}, distances from real videos, less is better; 0 is no difference."]
     return lines
+
+
+def licence_in(text: str) -> str | None:
+    """The licence that a card's header names, as :func:`card` writes it."""
+    header = text.partition("\n---\n")[0]
+    for line in header.splitlines():
+        if line.startswith(LICENCE):
+            try:
+                value = json.loads(line.removeprefix(LICENCE))
+            except ValueError:
+                return None
+            return value if isinstance(value, str) else None
+    return None

@@ -93,17 +93,24 @@ def export(
         threshold: likewise.
 
     Raises:
-        UserError: if the path has another suffix than the format, or the model has no standing statistics.
+        UserError: if the path has another suffix than the format or is there, or the model has no standing statistics.
     """
     path = Path(path)
     if path.suffix != exporter.suffix:
         raise UserError(f"{path} must end in {exporter.suffix}")
+    require_new(path)
     noise = truncation(sigma, threshold)
     folded = FoldedModel(model.sampler(frames, noise).levels).cpu()
     note = json.dumps(note_of(model, folded, noise), indent=1)
     with quiet():
         program = program_of(folded)
         write_whole(path, lambda part: exporter.write(program, folded, note, part))
+
+
+def require_new(path: Path) -> None:
+    """Raise :class:`UserError` where something is there: a program that others use is not replaced unasked."""
+    if path.exists() or path.is_symlink():
+        raise UserError(f"{path} exists: choose another name, or remove it first")
 
 
 def program_of(model: FoldedModel) -> ExportedProgram:

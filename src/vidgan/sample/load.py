@@ -30,7 +30,7 @@ from vidgan.run.directory import RunDirectory, warn_of_changed_code
 from vidgan.run.distributed import choose_device
 from vidgan.run.ema import refresh_spectral_norm
 from vidgan.run.experiment import Experiment
-from vidgan.sample.card import ORIGIN, Origin, origin_of
+from vidgan.sample.card import CARD, ORIGIN, Origin, licence_in, origin_of
 from vidgan.sample.hub import fetch, is_on_hub
 from vidgan.sample.model import FORMAT, RECORD, STATISTICS, WEIGHTS, Model
 from vidgan.sample.standing import GivenFrames, StatisticsStore, given_frames
@@ -152,7 +152,10 @@ def _load_saved(
         )
     experiment = from_json(Experiment, record["experiment"])
     known = record.get("origin")  # models that were saved before have none
-    origin = Origin() if known is None else Origin(known["data"], known["clips"], tuple(known["figures"]))
+    licence = licence_in((path / CARD).read_text("utf-8", "replace")) if (path / CARD).is_file() else None
+    origin = Origin(licence=licence)
+    if known is not None:
+        origin = Origin(known["data"], known["clips"], tuple(known["figures"]), licence)
     warn_of_changed_code(path, record["code"], experiment)
     tensors = checkpoints.load(path / WEIGHTS).tensors
     generators = []

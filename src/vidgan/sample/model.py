@@ -21,7 +21,7 @@ from vidgan.run.distributed import Replicas
 from vidgan.run.experiment import Experiment, StandingStatisticsSpec
 from vidgan.sample.card import CARD, Origin, card
 from vidgan.sample.hub import push
-from vidgan.sample.noise import Scaled, Truncation, truncation
+from vidgan.sample.noise import Scaled, Truncation, latents, truncation
 from vidgan.sample.sampler import (
     End,
     Futures,
@@ -219,6 +219,20 @@ class Model:
         label = chosen[number % len(chosen)]
         return End(2 * number, label), End(2 * number + 1, label)
 
+    def noise(
+        self,
+        count: int,
+        seed: int = 0,
+        sigma: float | None = None,
+        threshold: float | None = None,
+        first: int = 0,
+    ) -> Tensor:
+        """What :meth:`sample` and :meth:`predict` make the same clips from, as exported files take it: (count, K), the
+        latents of all levels, the lowest first."""
+        numbers, drawn = range(first, first + count), truncation(sigma, threshold)
+        dimensions = [level.generator.latent for level in self.experiment.levels]
+        return torch.cat([latents(seed, i, numbers, size, drawn) for i, size in enumerate(dimensions)], dim=1)
+
     def predict(
         self,
         frames: Tensor,
@@ -369,7 +383,8 @@ class Model:
         at all.
 
         Args:
-            licence: of the weights, for the card (``cc-by-4.0``).
+            licence: of the weights, for the card (``cc-by-4.0``); None: that of the saved model that this one is, if
+                it has one.
             name: what the card says to load; None: the folder.
 
         Raises:
@@ -380,7 +395,8 @@ class Model:
             raise UserError(f"{place} exists and is not empty: choose another folder")
         self.sampler()
         place.parent.mkdir(parents=True, exist_ok=True)
-        text = card(self.experiment, self.step, self.class_names, self.origin, licence, name or place.name)
+        own = licence or self.origin.licence
+        text = card(self.experiment, self.step, self.class_names, self.origin, own, name or place.name)
         write_folder(place, lambda part: self._write(part, text))
 
     def push_to_hub(
@@ -405,7 +421,7 @@ class Model:
             "label_counts": self.label_counts,
             "data": None if self.data is None else self.data.fingerprint,
             "code": code_of(self.experiment),
-            "origin": self.origin._asdict(),
+            "origin": self.origin.recorded(),
             **versions(),
         }
         write_json(folder / RECORD, record)

@@ -18,14 +18,14 @@ from vidgan.names import printable, tell
 from vidgan.train.callbacks import Callback, TrainContext
 
 SLOW: Final = 10.0
-"""seconds: from such a first step on, it is said how long the first figures will take"""
+"""seconds: from such a step on, it is said how long the first figures will take"""
 
 
 class Progress(Callback, ABC):
     """Shows ticks."""
 
     def __init__(self) -> None:
-        self.label, self.began = "", 0.0
+        self.label, self.began, self.second = "", 0.0, 0.0
         self.minutes: float | None = None
         self.steps = self.first = self.first_clips = self.shown = 0
 
@@ -42,11 +42,15 @@ class Progress(Callback, ABC):
 
     def on_step(self, trainer: TrainContext, scalars: Mapping[str, Tensor]) -> None:
         step, gone = trainer.state.steps, self.gone()
-        if step == self.first + 1 and step < self.shown and not trainer.ending and gone >= SLOW:
-            first = clock(gone * (self.shown - step))
-            trainer.say(
-                f"the first step took {clock(gone)}: first figures in {first} (--reporting.tick has them sooner)"
-            )
+        if step == self.first + 1:
+            self.second = gone  # the first step took what starts once besides: worker processes, compiling
+        elif step == self.first + 2 and step < self.shown and not trainer.ending:
+            took = gone - self.second
+            if took >= SLOW:
+                first = clock(took * (self.shown - step))
+                trainer.say(
+                    f"a step takes {clock(took)}: first figures in {first} (--reporting.tick has them sooner)"
+                )
 
     @abstractmethod
     def on_tick(self, trainer: TrainContext, scalars: Mapping[str, float]) -> None: ...
