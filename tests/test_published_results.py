@@ -175,6 +175,9 @@ def test_printed_costs_are_those_of_the_pages_about_costs() -> None:
     for cell in CELLS:
         if (cell.paper, cell.where, cell.column) == ("SSW-GAN", "Table 3", "MB"):
             assert f"| {int(cell.text):,} |" in page
+    of_table = [cell for cell in CELLS if (cell.paper, cell.where) == ("SSW-GAN", "Table 3")]
+    days = [cell.text for cell in of_table if cell.column == "days"]
+    assert f"300,000 such steps are the {days[0]}, {days[1]} and {days[2]} days that it prints" in page
 
 
 def test_rows_of_classes_say_how_many_videos_there_were() -> None:
