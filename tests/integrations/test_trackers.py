@@ -156,6 +156,13 @@ def test_records_equal_the_log_and_go_on_when_resumed(tmp_path: Path) -> None:
                 name,
                 scalar,
             )
+    client = importlib.import_module("mlflow").MlflowClient(environment(tmp_path)["MLFLOW_TRACKING_URI"])
+    params = client.get_run(kept["mlflow"]["record"]).data.params
+    experiment = tiny(preset("demo"))
+    assert params["preset"] == "demo"
+    assert float(params["training.adam.beta1"]) == experiment.training.adam.beta1
+    assert int(params["levels.0.generator.width"]) == experiment.levels[0].generator.width
+    assert not set(params) & {"name", "description", "deviations"}
 
 
 BROKEN = """

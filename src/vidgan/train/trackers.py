@@ -297,6 +297,29 @@ class TrackioTracker(Tracker):
         self._trackio.finish()
 
 
+LONGEST_NAME: Final = 250
+LONGEST_TEXT: Final = 6000
+AT_ONCE: Final = 100
+"""MLflow's limits: letters of a parameter's name and of its value, and parameters of a request"""
+WORDS: Final = ("name", "description", "source", "deviations")
+"""of an experiment; the rest are settings"""
+
+
+def flat(value: Any, place: str = "") -> Iterator[tuple[str, str]]:
+    """Settings in JSON by the names of their options, ``training.adam.beta1``; a spec's kind by the name of its own."""
+    if isinstance(value, dict):
+        if place:
+            yield place, str(value["is"])
+        for name, inner in value.items():
+            if name != "is":
+                yield from flat(inner, f"{place}.{name}".lstrip(".").replace("_", "-"))
+    elif isinstance(value, list) and any(isinstance(each, dict | list) for each in value):
+        for i, each in enumerate(value):
+            yield from flat(each, f"{place}.{i}")
+    else:
+        yield place, " ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
 class MlflowTracker(Tracker):
     """MLflow, at the server, folder or database that ``MLFLOW_TRACKING_URI`` names."""
 
@@ -304,6 +327,7 @@ class MlflowTracker(Tracker):
 
     def start(self, run: RunDirectory, record: str | None) -> str:
         from mlflow import MlflowClient
+        from mlflow.entities import Param
 
         client = self._client = MlflowClient()
         if record is None:
@@ -313,7 +337,13 @@ class MlflowTracker(Tracker):
             record = str(client.create_run(experiment, run_name=run.path.name).info.run_id)
             client.log_dict(record, to_json(run.experiment), "experiment.json")
             client.log_param(record, "preset", run.experiment.name)
-            client.log_param(record, "seed", run.experiment.training.seed)
+            settings = [
+                Param(name[:LONGEST_NAME], text[:LONGEST_TEXT])
+                for name, text in flat(to_json(run.experiment))
+                if name not in WORDS
+            ]
+            for first in range(0, len(settings), AT_ONCE):
+                client.log_batch(record, params=settings[first : first + AT_ONCE])
         else:
             client.update_run(record, status="RUNNING")
         self._record = record
