@@ -92,6 +92,12 @@ def test_only_datasets_of_the_folders_are_opened(served: Served, name: Any) -> N
         data.opened(served, name)
 
 
+def test_windows_are_those_of_a_preset() -> None:
+    assert data.window_for("dvd-gan-k600-12x64") == (12, 2, 64)
+    with pytest.raises(UserError):
+        data.window_for("dvd-gan")
+
+
 def test_problems_are_listed(served: Served, place: Path) -> None:
     dataset = data.opened(served, str(place / "data"))
     assert "No problems (checksums fit)" in data.faults_of(dataset, 1, 1, 1, True)

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from PIL import Image
 
 import runs
 import vidgan
+from commands import vidgan as command
 from pages import Page
 from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
 from vidgan.errors import UserError
@@ -65,6 +67,24 @@ def test_clips_are_those_of_the_library(model: Model) -> None:
     ]
     for (_, picture), clip in zip(shown, made, strict=True):
         assert np.array_equal(frames_of(picture, len(clip)), clip)
+
+
+def test_the_command_shown_writes_the_same_clips(
+    model: Model,
+    place: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = Asked(CLASSES[1], count=2, seed=5, sigma=0.5, frames=2 * model.experiment.levels[0].frames)
+    program, *words = shlex.split(explore.command_of(str(place / "runs" / "demo"), model, asked))
+    assert program == "vidgan"
+    monkeypatch.chdir(tmp_path)
+    answer = command(capsys, *words, "--format", "npy", "--device", "cpu")
+    assert answer.status == 0, answer.err
+    made = to_bytes(model.sample(2, [CLASSES[1]], 5, 0.5, frames=asked.frames)).numpy()
+    for path, clip in zip(sorted((tmp_path / "clips").glob("*.npy")), made, strict=True):
+        assert np.array_equal(np.load(path), clip)
 
 
 def test_one_class_and_a_longer_video(model: Model) -> None:

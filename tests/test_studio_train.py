@@ -177,6 +177,12 @@ def test_signals_are_the_severities_of_the_rules(served: Served) -> None:
     assert 'data-rule="frozen-video"' in html
 
 
+def test_runs_that_were_named_are_drawn_first(served: Served, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    assert train.at_first(Served([str(runs / "a")], out=runs)) == [str(runs / "a")], "b is newer"
+    assert sorted(train.at_first(Served([], out=runs))) == [str(runs / "a"), str(runs / "b")]
+
+
 def test_runs_stand_in_a_table(served: Served, tmp_path: Path) -> None:
     (tmp_path / "runs" / "c").mkdir()
     (tmp_path / "runs" / "c" / "experiment.json").write_text("{}")
@@ -206,9 +212,7 @@ def test_only_runs_of_the_folders_are_shown(served: Served, names: Any) -> None:
         train.drawn(served, names, ["Losses"])
 
 
-@pytest.mark.parametrize(
-    "folder", ["", "..", ".", "../x", "a/b", "/tmp/x", "-x", "a" * 101, "a\n", "a", None, 3, "ü"]
-)
+@pytest.mark.parametrize("folder", ["..", ".", "../x", "a/b", "/tmp/x", "-x", "a" * 101, "a\n", "a", 3, "ü"])
 def test_a_run_starts_in_a_new_folder_of_its_own(served: Served, folder: Any) -> None:
     before = sorted(served.out.rglob("*"))  # type: ignore[union-attr]
     with pytest.raises(UserError):
@@ -234,7 +238,7 @@ def test_only_presets_and_datasets_that_are_offered_are_trained(served: Served, 
 def test_nothing_starts_that_was_not_planned(served: Served, tmp_path: Path) -> None:
     jobs = Jobs(tmp_path)
     for odd in (None, ("train", "demo"), ["--help"], {"words": []}):
-        with pytest.raises(UserError, match="look at the plan first"):
+        with pytest.raises(UserError, match="look at its plan first"):
             train.start(jobs, odd)
     assert jobs.all == []
 
@@ -243,12 +247,17 @@ def test_nothing_starts_that_was_not_planned(served: Served, tmp_path: Path) -> 
 def test_a_plan_is_that_of_the_command_and_its_faults_are_one_line(served: Served) -> None:
     html, planned = train.plan(served, "demo", True, "synthetic", "new", {"training.steps": "3"})
     assert "clips per update" in html
+    assert planned is not None
     assert list(planned.words) == [
         *("train", "demo", "--tiny", "--training.steps=3", "--data", "synthetic"),
         *("--out", str(served.out / "new")),  # type: ignore[operator]
     ]
     with pytest.raises(UserError, match=r"training\.steps"):
         train.plan(served, "demo", True, "synthetic", "new", {"training.steps": "-1"})
+    html, planned = train.plan(served, "demo", True, "synthetic", "", {})
+    assert "clips per update" in html
+    assert "Give the run a name" in html
+    assert planned is None
 
 
 SLEEPER = """

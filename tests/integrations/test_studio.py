@@ -101,10 +101,11 @@ def test_explore_fits_and_is_silent(browser: Browser, address: str, width: int, 
 
 def test_two_clips_are_pinned_and_what_lies_between_is_shown(browser: Browser, address: str) -> None:
     browser.open(address, 1280)
+    browser.wait_for("document.querySelector('[data-pin=\"3\"]')")
+    # Two clicks, the second before the first is answered.
+    browser.value('[0, 3].forEach((i) => document.querySelector(`[data-pin="${i}"]`).click())')
     for number in (0, 3):
-        browser.wait_for(f"document.querySelector('[data-pin=\"{number}\"]')")
-        browser.value(f"document.querySelector('[data-pin=\"{number}\"]').click()")
-        browser.wait_for(f"document.querySelector('[data-pin=\"{number}\"][aria-pressed=true]')")
+        browser.wait_for(f"document.querySelector('[data-pin=\"{number}\"][aria-pressed=true]')", 60)
     # A class's name is text, whatever it holds.
     browser.wait_for("document.body.innerText.includes('clip 3 of seed 0 (<b>bold &')")
     browser.value(f"{button('Interpolate')}.click()")
@@ -167,6 +168,15 @@ def test_what_is_odd_is_one_line(browser: Browser, address: str) -> None:
     typed(browser, "Seed", "123456789012")
     browser.value(f"{button('Make clips')}.click()")
     browser.wait_for("document.querySelector('.fault, .toast-body')")
+
+
+def test_who_asks_before_the_page_knows_the_model_gets_clips(browser: Browser, address: str) -> None:
+    browser.open(address, 1280)
+    ready = f"{button('Make clips')} && !{button('Make clips')}.disabled"
+    browser.wait_for(ready)
+    browser.value(f"{button('Make clips')}.click()")
+    browser.wait_for(f"{CLIPS}.length === 8 || document.querySelector('.fault, .toast-body')")
+    assert not browser.value("document.querySelector('.fault, .toast-body')?.innerText")
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1280, "light")])

@@ -1,5 +1,6 @@
 """``vidgan studio [RUN ...]``: a live page for runs, models and data."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -7,6 +8,7 @@ import tyro
 
 from vidgan.cli.parse import Code, option_set, parse
 from vidgan.cli.shared import Device, output_folder
+from vidgan.names import tell
 from vidgan.studio.access import Access
 from vidgan.studio.app import serve
 from vidgan.studio.served import Served
@@ -42,6 +44,12 @@ def run(args: list[str]) -> int:
     access.check()
     output_folder(options.out)
     places = options.runs or tuple(name for name in ("runs", "zoo") if Path(name).is_dir())
+    if not places:
+        tell(
+            "there are no folders runs and zoo here, so there is no model to show yet: start a run on the page Train, "
+            "or name runs and saved models: vidgan studio RUN",
+            to=sys.stderr,
+        )
     served = Served(places, options.data, options.out, options.device, options.code or None, options.weights)
     serve(served, access)
     return 0

@@ -72,7 +72,10 @@ def stop(path: Path) -> int:
 def table_of(runs: Sequence[Standing]) -> str:
     """A row for each run, as HTML."""
     rows = Markup("").join(
-        Markup("<tr><th scope=row>{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>").format(
+        Markup(
+            "<tr><th scope=row>{}</th><td data-is=experiment>{}</td><td data-is=state>{}</td>"
+            '<td data-is="so far">{}</td><td data-is=alarms>{}</td></tr>'
+        ).format(
             run.name,
             run.shown.run.experiment.name,
             run.state,
@@ -86,7 +89,7 @@ def table_of(runs: Sequence[Standing]) -> str:
         map(Markup("<th scope=col>{}</th>").format, ("run", "experiment", "state", "so far", "alarms"))
     )
     return Markup(
-        '<div class="wide" tabindex="0" role="region" aria-label="runs"><table><thead><tr>{}</tr></thead>'
+        '<div class="wide stacked" tabindex="0" role="region" aria-label="runs"><table><thead><tr>{}</tr></thead>'
         "<tbody>{}</tbody></table></div>"
     ).format(head, rows)
 

@@ -16,7 +16,9 @@ from vidgan.data.store import PreparedDataset
 from vidgan.data.window import WindowSpec
 from vidgan.errors import UserError
 from vidgan.names import printable
+from vidgan.presets import preset, preset_names
 from vidgan.report.words import count, number
+from vidgan.run.experiment import window_of
 from vidgan.sample.video_io import Clip
 from vidgan.studio.clips import WIDE, Shown, grid_of, message
 from vidgan.studio.jobs import Jobs
@@ -31,6 +33,8 @@ FRAMES: Final = 16
 """of a clip, evenly over its length"""
 SIDE: Final = 128
 """pixels of a clip's height on the page, at most"""
+LIKE: Final = "demo"
+"""the preset whose windows problems are looked for with, at first"""
 MOST_PROBLEMS: Final = 200
 """that are listed"""
 
@@ -116,6 +120,16 @@ def thumbnail(dataset: Dataset, index: int) -> Clip:
     )
 
 
+def window_for(name: object) -> tuple[int, int, int]:
+    """Frames, stride and size of the windows that a preset's lowest level is trained on.
+
+    Raises:
+        UserError: where there is no such preset.
+    """
+    window = window_of(preset(one_of("Preset", name, preset_names())), 0)
+    return window.frames, window.stride, window.size
+
+
 def faults_of(dataset: Dataset, frames: object, stride: object, size: object, checksums: object) -> str:
     """Clips without room for a window, damaged ones, and what was left out or remarked when they were prepared."""
     window = WindowSpec(
@@ -161,9 +175,11 @@ def page(served: Served, jobs: Jobs) -> None:
     words = gr.HTML(elem_id="classes")
     gr.HTML("<h2>Problems</h2>")
     with gr.Row():
-        frames = gr.Number(1, label="Frames that a clip must hold", precision=0, minimum=1)
-        stride = gr.Number(1, label="Stride between them", precision=0, minimum=1)
-        size = gr.Number(1, label="Pixels of the square that it must hold", precision=0, minimum=1)
+        like = gr.Dropdown(preset_names(), value=LIKE, label="As this preset reads them", min_width=WIDE)
+        at_first = window_for(LIKE)
+        frames = gr.Number(at_first[0], label="Frames that a clip must hold", precision=0, minimum=1)
+        stride = gr.Number(at_first[1], label="Stride between them", precision=0, minimum=1)
+        size = gr.Number(at_first[2], label="Pixels of the square that it must hold", precision=0, minimum=1)
         checksums = gr.Checkbox(label="Read all and compare checksums")
     look = gr.Button("Look for problems")
     found = gr.HTML(elem_id="problems")
@@ -211,5 +227,6 @@ def page(served: Served, jobs: Jobs) -> None:
     still.change(**shown)
     for button, by in ((back, -1), (forth, 1)):
         button.click(turned(by), [name, wanted, number_of_page], number_of_page).then(**shown)
+    like.input(window_for, like, [frames, stride, size])
     look.click(faults, [name, frames, stride, size, checksums], found)
     gr.on(None, **described).then(**shown)

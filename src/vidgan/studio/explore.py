@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import torch
+from markupsafe import Markup
 
 from vidgan.bounds import MOST_STEPS
 from vidgan.cli.given import Source, clip_of, read_source
@@ -12,13 +13,14 @@ from vidgan.data.loader import to_float
 from vidgan.errors import UserError
 from vidgan.report.words import count as counted
 from vidgan.run.data import open_data
+from vidgan.sample.hub import is_on_hub
 from vidgan.sample.model import Model
 from vidgan.sample.noise import truncation
 from vidgan.sample.sampler import End
 from vidgan.sample.video_io import to_bytes
 from vidgan.studio.access import LARGEST_UPLOAD, UPLOADS
 from vidgan.studio.clips import WIDE, Shown, beside, grid_of, message
-from vidgan.studio.jobs import Jobs
+from vidgan.studio.jobs import Jobs, shell
 from vidgan.studio.served import Served, chosen
 from vidgan.studio.telling import told
 from vidgan.studio.values import number_in, one_of, whole_in
@@ -113,6 +115,24 @@ def sample(model: Model, asked: Asked, pins: Sequence[Pin] = ()) -> str:
         text += ", levels from low to high" if asked.levels else ""
         shown.append(Shown(clip, text, pin=i, pinned=Pin(seed, i, label) in pins))
     return grid_of(shown, bool(asked.still))
+
+
+def command_of(path: str, model: Model, asked: Asked) -> str:
+    """The command that writes the clips of :func:`sample` as files.
+
+    Args:
+        path: of the model's run or folder, or its place on the Hub.
+
+    Raises:
+        UserError: for values that the model cannot take.
+    """
+    classes, seed, sigma = checked(model, asked)
+    count, frames = whole_in("Clips", asked.count, 1, MOST_CLIPS), length(model, asked.frames)
+    words = ["sample", path, "--out", "clips", "--clips", str(count), "--seed", str(seed)]
+    words += [] if sigma is None else ["--sigma", f"{sigma:g}"]
+    words += [] if frames is None else ["--frames", str(frames)]
+    words += [] if classes is None else ["--classes", *classes]
+    return shell([*words, "--levels"] if asked.levels else words)
 
 
 def pinned(model: Model, asked: Asked, number: object, pins: Sequence[Pin]) -> list[Pin]:
@@ -263,7 +283,7 @@ def page(served: Served, jobs: Jobs) -> None:
             name = gr.Dropdown(names, value=names[0] if names else None, label="Model")
             words = gr.HTML()
             label = gr.Dropdown([ALL], value=ALL, label="Class")
-            seed = gr.Number(0, label="Seed", precision=0, minimum=0, maximum=MOST_STEPS)
+            seed = gr.Number(0, label="Seed", precision=0, minimum=0, maximum=MOST_STEPS, interactive=False)
             sigma = gr.Slider(
                 0, 1, 1, step=0.05, label="Truncation", info="standard deviation of the noise; 1 is none"
             )
@@ -271,8 +291,8 @@ def page(served: Served, jobs: Jobs) -> None:
             frames = gr.Slider(1, 2**16, 1, step=1, label="Frames")
             levels = gr.Checkbox(label="All levels side by side", visible=False)
             still = gr.Checkbox(label="Frames side by side, not moving")
-            make = gr.Button("Make clips", variant="primary")
-            another = gr.Button("Another seed")
+            make = gr.Button("Make clips", variant="primary", interactive=False)
+            another = gr.Button("Another seed", interactive=False)
         with gr.Column(scale=3, min_width=320):
             with gr.Column(visible=False) as given:
                 with gr.Row():
@@ -287,19 +307,21 @@ def page(served: Served, jobs: Jobs) -> None:
                 pins_words = gr.HTML()
                 with gr.Row(equal_height=False):
                     points = gr.Slider(2, MOST_POINTS, 6, step=1, label="Points between")
-                    go = gr.Button("Interpolate", scale=0, min_width=160)
+                    go = gr.Button("Interpolate", scale=0, min_width=160, interactive=False)
                 way = gr.HTML(elem_id="way")
     pins = gr.State([])
     settings = [label, seed, sigma, count, frames, levels, still]
     source = [data, clip, start, file]
+    # Nothing can be asked before a model is known: the lengths on the page are not its own, and Gradio refuses them.
+    asking = [seed, make, another, go]
 
     def describe(name: object) -> list[Any]:
         if name is None:
-            return [message(NONE_YET, "note"), *[gr.skip()] * 7, []]
+            return [message(NONE_YET, "note"), *[gr.skip()] * 7, [], *[gr.skip()] * len(asking)]
         try:
             known = facts(served.model(str(name)))
         except UserError as fault:
-            return [message(str(fault), "fault"), *[gr.skip()] * 7, []]
+            return [message(str(fault), "fault"), *[gr.skip()] * 7, [], *[gr.skip()] * len(asking)]
         longest = TIMES * known.frames
         least, step = (1, 1) if known.predicts else (known.frames, known.ratio)
         most = MOST_FUTURES if known.predicts else MOST_CLIPS
@@ -315,6 +337,7 @@ def page(served: Served, jobs: Jobs) -> None:
             gr.Column(visible=not known.predicts),
             message(words_of([], served.model(str(name))), "note"),
             [],
+            *[gr.update(interactive=True)] * len(asking),
         ]
 
     @told
@@ -323,7 +346,9 @@ def page(served: Served, jobs: Jobs) -> None:
             return ""
         model, asked = served.model(str(name)), Asked(*values[:7])
         if not facts(model).predicts:
-            return sample(model, asked, pins)
+            path = str(name) if is_on_hub(str(name)) else str(served.models()[str(name)])
+            files = Markup('<p class="note">The same as files: <code>{}</code></p>')
+            return Markup(sample(model, asked, pins)) + files.format(command_of(path, model, asked))
         data, clip, start, file = values[7:]
         if file:
             return futures(model, asked, uploaded(model, file, start, asked))
@@ -334,24 +359,26 @@ def page(served: Served, jobs: Jobs) -> None:
 
     def pin(name: object, pins: list[Pin], event: gr.EventData, *values: Any) -> list[Any]:
         try:
-            model, asked = served.model(str(name)), Asked(*values)
-            now = pinned(model, asked, getattr(event, "pin", None), pins)
-            return [now, message(words_of(now, model), "note"), sample(model, asked, now)]
+            model = served.model(str(name))
+            now = pinned(model, Asked(*values), getattr(event, "pin", None), pins)
+            return [now, message(words_of(now, model), "note")]
         except UserError as fault:
-            return [pins, message(str(fault), "fault"), gr.skip()]
+            return [pins, message(str(fault), "fault")]
 
     @told
     def interpolated(name: object, pins: list[Pin], points: object, *values: Any) -> str:
         return between(served.model(str(name)), Asked(*values), pins, points)
 
-    described = [words, label, frames, count, levels, given, interpolation, pins_words, pins]
+    described = [words, label, frames, count, levels, given, interpolation, pins_words, pins, *asking]
     everything = [name, pins, *settings, *source]
     shown = {"fn": show, "inputs": everything, "outputs": clips, "show_progress": "minimal"}
     gr.on([name.change], describe, name, described).then(**shown)
     changed = [file.upload, file.clear, data.input, clip.submit, start.submit]
     gr.on([make.click, seed.submit, *changed], **shown)
     another.click(next_seed, seed, seed).then(**shown)
-    clips.click(pin, [name, pins, *settings], [pins, pins_words, clips])
+    # Every click counts, also while one is answered, and each begins from the pins that the one before left.
+    one_by_one = {"trigger_mode": "multiple", "concurrency_limit": 1, "show_progress": "hidden"}
+    clips.click(pin, [name, pins, *settings], [pins, pins_words], **one_by_one).then(**shown)
     go.click(interpolated, [name, pins, points, *settings], way)
     loaded = gr.on(None, lambda: gr.Dropdown(choices=list(served.models())), None, name)
     loaded.then(describe, name, described).then(**shown)

@@ -63,6 +63,10 @@ class Served:
         own = {} if self.out is None else {str(self.out): self.out}
         return dict(found(self.places | own, is_run))
 
+    def named(self) -> dict[str, Path]:
+        """Those of the runs that were asked for, without those that only lie beside what is started from the page."""
+        return dict(found(self.places, is_run))
+
     def models(self) -> dict[str, Path]:
         """Runs that have a checkpoint, and saved models, by name."""
         own = {} if self.out is None else {str(self.out): self.out}

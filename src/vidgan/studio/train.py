@@ -135,11 +135,11 @@ def experiment_of(served: Served, name: object, is_tiny: object) -> Experiment:
 
 def plan(
     served: Served, name: object, is_tiny: object, data: object, folder: object, changed: object
-) -> tuple[str, Planned]:
+) -> tuple[str, Planned | None]:
     """What ``vidgan plan`` says of a training, and the command that starts it.
 
     Args:
-        folder: name of the run's own, in the folder for runs.
+        folder: name of the run's own, in the folder for runs; without one, the plan is shown and nothing can start.
         changed: texts of settings by their names.
 
     Raises:
@@ -149,21 +149,22 @@ def plan(
         raise UserError("this studio starts no runs")
     experiment = experiment_of(served, name, is_tiny)
     source = chosen(served.datasets(), data, "dataset")
-    if not isinstance(folder, str) or not NAME.fullmatch(folder):
+    named = folder not in ("", None)
+    if named and not (isinstance(folder, str) and NAME.fullmatch(folder)):
         raise UserError(
             "the run's name has letters, digits, points, hyphens and underscores, and begins with one of the first two"
         )
-    out = served.out / folder
-    if out.exists() or out.is_symlink():
+    out = served.out / (str(folder) if named else "NAME")
+    if named and (out.exists() or out.is_symlink()):
         raise UserError(f"{out} exists: choose another name")
     common = [str(name), *(["--tiny"] if is_tiny else []), *options_of(experiment, changed)]
     text = answer_of(["plan", *common])
     device = [] if served.device is None else ["--device", served.device]
     words = ["train", *common, "--data", source, "--out", str(out), *device]
-    shown = Markup('<pre class="plan" tabindex="0">{}</pre><p>This will run: <code>{}</code></p>').format(
-        text, shell(words)
+    shown = Markup('<pre class="plan" tabindex="0">{}</pre><p>{}: <code>{}</code></p>').format(
+        text, "This will run" if named else "Give the run a name, and this will run", shell(words)
     )
-    return shown, Planned(tuple(words), str(out))
+    return shown, Planned(tuple(words), str(out)) if named else None
 
 
 def start(jobs: Jobs, planned: object) -> str:
@@ -173,7 +174,7 @@ def start(jobs: Jobs, planned: object) -> str:
         UserError: where nothing was, or too much runs.
     """
     if not isinstance(planned, Planned):
-        raise UserError("look at the plan first")
+        raise UserError("give the run a name and look at its plan first")
     if Path(planned.out).exists():
         raise UserError(f"{planned.out} has been started already")
     job = jobs.start(f"train {planned.out}", planned.words)
@@ -226,7 +227,7 @@ def page(served: Served, jobs: Jobs) -> None:
         return form_of(experiment_of(served, name, small))
 
     def planning(name: object, small: object, data: object, folder: object, event: gr.EventData) -> list[Any]:
-        made: list[Planned] = []
+        made: list[Planned | None] = []
 
         @told
         def words() -> str:
@@ -268,7 +269,7 @@ def page(served: Served, jobs: Jobs) -> None:
 
     def loaded() -> list[Any]:
         there = list(served.runs())
-        newest = sorted(there, key=lambda name: changes(served.runs()[name]), reverse=True)[:3]
+        newest = at_first(served)
         return [
             overview(served),
             gr.Dropdown(choices=there, value=newest),
@@ -298,6 +299,13 @@ def page(served: Served, jobs: Jobs) -> None:
     end.click(ending, stopping, stopped)
     outputs = [table, names, stopping, charts, commands, stamp]
     gr.Timer(EVERY).tick(look, [names, wanted, stamp], outputs, show_progress="hidden")
+
+
+def at_first(served: Served) -> list[str]:
+    """The runs that are drawn before any is chosen: the newest of those that were named, or else of all."""
+    runs = served.runs()
+    named = [name for name in runs if name in served.named()] or list(runs)
+    return sorted(named, key=lambda name: changes(runs[name]), reverse=True)[:3]
 
 
 class Seen(NamedTuple):
