@@ -72,18 +72,23 @@ def write_sums(folder: Path) -> None:
     write_text(folder / SUMS, "".join(lines))
 
 
-def require_sums(folder: Path, *needed: str) -> None:
-    """Raise :class:`UserError` unless the files in ``folder`` are as they were written, and ``needed`` among them."""
+def require_sums(folder: Path, *needed: str, name: str | None = None) -> None:
+    """Raise :class:`UserError` unless the files in ``folder`` are as they were written, and ``needed`` among them.
+
+    Args:
+        name: what the folder is called in the message; None: its path.
+    """
+    called = name or folder
     try:
         *lines, end = read_bytes(folder / SUMS, LARGEST_JSON).decode().split("\n")
-        sums = {name: value for value, _, name in (line.partition("  ") for line in lines)}
+        sums = {own: value for value, _, own in (line.partition("  ") for line in lines)}
         changed = [
-            name for name in {**sums, **dict.fromkeys(needed)} if _sum(folder / name) != sums.get(name)
+            each for each in {**sums, **dict.fromkeys(needed)} if _sum(folder / each) != sums.get(each)
         ]
     except (OSError, ValueError, UserError) as error:
-        raise UserError(f"{folder} is damaged: {error}") from error
+        raise UserError(f"{called} is damaged: {error}") from error
     if changed or end:
-        raise UserError(f"{folder} is damaged: {', '.join(changed) or SUMS} is not as it was written")
+        raise UserError(f"{called} is damaged: {', '.join(changed) or SUMS} is not as it was written")
 
 
 def _sum(file: Path) -> str:

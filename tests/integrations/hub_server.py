@@ -15,7 +15,10 @@ from urllib.parse import unquote, urlsplit
 
 
 class Hub(ThreadingHTTPServer):
-    """Repositories by name, each a list of commits: (hash, files)."""
+    """Repositories by name, each a list of commits: (hash, files).
+
+    Of repositories called ``status-500`` or another status it answers that to everything, of ``garbage`` a page.
+    """
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -76,6 +79,12 @@ class Handler(BaseHTTPRequestHandler):
         if path == "/api/repos/create":
             asked = json.loads(body)
             repo = "/".join(each for each in (asked.get("organization"), asked["name"]) if each)
+        name = repo.partition("/")[2]
+        if name.startswith("status-"):
+            self.reply(int(name.removeprefix("status-")), b"{}")
+        elif name == "garbage":
+            self.reply(200, b"<html>a page</html>")
+        elif path == "/api/repos/create":
             made = {"url": f"{self.server.address}/{repo}", "name": repo, "id": repo}
             if repo in self.server.repos:
                 self.reply(409, json.dumps(made).encode())

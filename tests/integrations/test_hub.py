@@ -4,6 +4,7 @@ The client is run in processes of its own, as it reads ``HF_ENDPOINT`` when it i
 """
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -37,6 +38,25 @@ made = torch.load(out, weights_only=True)
 for path in (saved, "hf:me/model", place):
     assert torch.equal(vidgan.load(path, device="cpu").sample(2, seed=1), made), path
 """
+REFUSED = """
+from vidgan.errors import UserError
+from vidgan.sample.hub import fetch, push
+
+def save(folder, place):
+    folder.mkdir()
+    (folder / "weights.safetensors").write_bytes(bytes(99))
+
+def tell(try_it, *args):
+    try:
+        try_it(*args)
+    except UserError as error:
+        print(error)
+
+for name in ("empty", "status-500", "status-401", "garbage"):
+    tell(fetch, f"hf:me/{name}")
+for name in ("status-500", "status-401", "garbage", "xet"):
+    tell(push, save, f"me/{name}")
+"""
 
 
 @pytest.fixture
@@ -45,12 +65,12 @@ def hub() -> Iterator[Hub]:
         yield server
 
 
-def client(hub: Hub, home: Path, *args: object) -> "subprocess.CompletedProcess[str]":
+def client(hub: Hub, home: Path, *args: object, xet: bool = False) -> "subprocess.CompletedProcess[str]":
     """A process whose Hub is ``hub``."""
     own = {
         "HF_ENDPOINT": hub.address,
         "HF_HOME": str(home),
-        "HF_HUB_DISABLE_XET": "1",  # which is another interface, of another server
+        "HF_HUB_DISABLE_XET": str(int(not xet)),  # which is another interface, of another server
         "HF_HUB_DISABLE_PROGRESS_BARS": "1",
         "NO_PROXY": "127.0.0.1",
     }
@@ -102,6 +122,7 @@ def test_push_and_load(hub: Hub, tmp_path: Path) -> None:
         tried = client(hub, tmp_path / "two", *sample, tmp_path / "bad")
         assert tried.returncode == 2, tried.stderr
         (line,) = tried.stderr.strip().splitlines()
+        assert f"hf:me/model@{hub.files('me/model')[0]}" in line, "and not a folder of the cache alone"
         assert not (tmp_path / "bad").exists()
         return line
 
@@ -110,11 +131,24 @@ def test_push_and_load(hub: Hub, tmp_path: Path) -> None:
     assert "weights.safetensors is not as it was written" in changed("weights.safetensors", bytes(weights))
     record = files["model.json"].replace(b'"step": 1', b'"step": 2')
     assert "model.json is not as it was written" in changed("model.json", record)
-    assert "cannot be fetched" in changed("weights.safetensors", None)
+    assert "is damaged: there is no weights.safetensors" in changed("weights.safetensors", None)
     strange = files["SHA256SUMS"] + b"0" * 64 + b"  ../../evil.py\n"
     asked = len(hub.asked)
     assert "no saved model has: '../../evil.py'" in changed("SHA256SUMS", strange)
     assert not any("evil" in each for each in hub.asked[asked:])
+
+    # Without a server, what was fetched is there, and of the rest one line says where nobody answered.
+    load = "import sys, vidgan; [vidgan.load(place, device='cpu') for place in sys.argv[1:]]"
+    hub.commit("me/model", files)
+    done = client(hub, tmp_path / "two", "-c", load, "hf:me/model")
+    assert done.returncode == 0, done.stderr
+    hub.shutdown()
+    hub.server_close()
+    done = client(hub, tmp_path / "two", "-c", load, "hf:me/model", place)
+    assert (done.returncode, done.stderr) == (0, "")
+    done = client(hub, tmp_path / "three", *sample, tmp_path / "bad")
+    (line,) = done.stderr.strip().splitlines()
+    assert line.startswith(f"vidgan: error: hf:me/model cannot be fetched: {hub.address}: ")
 
 
 def test_what_is_not_there_is_one_line(hub: Hub, tmp_path: Path) -> None:
@@ -123,6 +157,29 @@ def test_what_is_not_there_is_one_line(hub: Hub, tmp_path: Path) -> None:
         assert done.returncode == 2, done.stderr
         (line,) = done.stderr.strip().splitlines()
         assert line.startswith(f"vidgan: error: {place} cannot be fetched")
+
+
+def test_what_a_server_refuses_is_a_line_that_says_what_to_do(hub: Hub, tmp_path: Path) -> None:
+    hub.repos["me/empty"] = []
+    commit = hub.commit("me/empty", {".gitattributes": b""})
+    done = client(hub, tmp_path, "-c", REFUSED, xet=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    for line, words in zip(
+        lines,
+        (
+            f"hf:me/empty@{commit} holds no saved model: there is no SHA256SUMS",
+            f"hf:me/status-500 cannot be fetched: {hub.address}: .*500",
+            f"hf:me/status-401 cannot be fetched: {hub.address}: .*401.*log in: hf auth login",
+            f"hf:me/garbage cannot be fetched: {hub.address}: it does not answer as the Hub does",
+            f"hf:me/status-500 cannot be written: {hub.address}: .*500",
+            f"hf:me/status-401 cannot be written: {hub.address}: .*401.*log in: hf auth login",
+            f"hf:me/garbage cannot be written: {hub.address}: it does not answer as the Hub does",
+            f"hf:me/xet cannot be written: {hub.address}: .*set HF_HUB_DISABLE_XET=1",
+        ),
+        strict=True,
+    ):
+        assert re.match(words, line), line
 
 
 @pytest.mark.parametrize("place", ["hf:", "hf:none", "hf:a/b/c", "hf:a/b@", "hf:../b c"])
@@ -134,8 +191,8 @@ def test_places_have_a_form(place: str) -> None:
 def test_a_model_names_its_own_files_alone(tmp_path: Path) -> None:
     sums = tmp_path / "SHA256SUMS"
     sums.write_text(f"{'0' * 64}  model.json\n{'0' * 64}  statistics/level1-ab.safetensors\n")
-    assert names_in(sums) == ["model.json", "statistics/level1-ab.safetensors"]
+    assert names_in(sums, "hf:a/b") == ["model.json", "statistics/level1-ab.safetensors"]
     for name in ("/etc/passwd", "statistics/../x", "statistics/a/b", "setup.py", "*"):
         sums.write_text(f"{'0' * 64}  {name}\n")
         with pytest.raises(UserError, match="no saved model has"):
-            names_in(sums)
+            names_in(sums, "hf:a/b")

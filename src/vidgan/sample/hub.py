@@ -4,6 +4,8 @@ What comes from there are files of a saved model's own names. They are compared 
 read without unpickling, and nothing in them is run.
 """
 
+import json
+import logging
 import re
 import tempfile
 from collections.abc import Callable, Iterator
@@ -12,12 +14,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from vidgan.errors import UserError
-from vidgan.files import LARGEST_JSON, SUMS, read_bytes
+from vidgan.files import LARGEST_JSON, SUMS, read_bytes, require_sums
 
 PREFIX: Final = "hf:"
 PLACE: Final = re.compile(r"hf:(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")
 FILES: Final = re.compile(r"model\.json|weights\.safetensors|README\.md|statistics/[\w.-]+")
 """names of files that a saved model has"""
+TIMEOUT: Final = 10.0
+"""seconds to wait for the server's first answer"""
 
 
 def is_on_hub(place: str | Path) -> bool:
@@ -39,16 +43,45 @@ def fetch(place: str | Path) -> Path:
         raise UserError(f"{str(place)!r} is no place on the Hub: hf:owner/name or hf:owner/name@revision")
     hub = client()
     repo = match["repo"]
-    with told(f"{place} cannot be fetched"):
-        sums = Path(hub.hf_hub_download(repo, SUMS, revision=match["revision"]))
-        revision = sums.parent.name  # the commit: what changes there meanwhile is not mixed in
-        for name in names_in(sums):
-            hub.hf_hub_download(repo, name, revision=revision)
+    with told(hub, f"{place} cannot be fetched"):
+        commit, is_there = commit_of(hub, repo, match["revision"])
+
+        def download(name: str, revision: str | None, otherwise: str) -> Path:
+            try:
+                return Path(hub.hf_hub_download(repo, name, revision=revision, local_files_only=not is_there))
+            except hub.errors.RemoteEntryNotFoundError:
+                raise UserError(f"{PREFIX}{repo}@{commit} {otherwise}: there is no {name}") from None
+
+        # By the name that was given, which the client remembers for when no server answers.
+        sums = download(SUMS, match["revision"], "holds no saved model")
+        commit = sums.parent.name  # what changes there meanwhile is not mixed in
+        exact = f"{PREFIX}{repo}@{commit}"
+        for name in names_in(sums, exact):
+            download(name, commit, "is damaged")
+    # Here, where its place is known: in a message, the folder of the cache alone would look like a damaged disk.
+    require_sums(sums.parent, name=f"{exact} (here in {sums.parent})")
     return sums.parent
 
 
-def names_in(sums: Path) -> list[str]:
-    """The files that a model's hashes name.
+def commit_of(hub: Any, repo: str, revision: str | None) -> tuple[str, bool]:
+    """The commit that a revision (None: the newest) names, and whether the server said so.
+
+    Asked once: to get a file, the client would try six times in half a minute where there is no server. Where there is
+    none, a copy that the client has kept is as good.
+    """
+    try:
+        return str(hub.HfApi().model_info(repo, revision=revision, timeout=TIMEOUT).sha), True
+    except (hub.errors.RepositoryNotFoundError, hub.errors.RevisionNotFoundError):
+        raise
+    except Exception:
+        kept = hub.try_to_load_from_cache(repo, SUMS, revision=revision)
+        if not isinstance(kept, str):
+            raise
+        return Path(kept).parent.name, False
+
+
+def names_in(sums: Path, place: str) -> list[str]:
+    """The files that the hashes of the model at ``place`` name.
 
     Raises:
         UserError: if one is none that a saved model has.
@@ -56,10 +89,10 @@ def names_in(sums: Path) -> list[str]:
     try:
         lines = read_bytes(sums, LARGEST_JSON).decode().splitlines()
     except UnicodeDecodeError as error:
-        raise UserError(f"{sums} is damaged: {error}") from error
+        raise UserError(f"{place} is damaged: {SUMS}: {error}") from error
     names = [line.partition("  ")[2] for line in lines]
     if strange := [name for name in names if not FILES.fullmatch(name) or ".." in name]:
-        raise UserError(f"{sums} names a file that no saved model has: {strange[0]!r}")
+        raise UserError(f"{SUMS} of {place} names a file that no saved model has: {strange[0]!r}")
     return names
 
 
@@ -90,7 +123,7 @@ def push(
     with tempfile.TemporaryDirectory() as folder:
         saved = Path(folder) / "model"
         save(saved, place)
-        with told(f"{place} cannot be written"):
+        with told(hub, f"{place} cannot be written"):
             api = hub.HfApi(token=token)
             api.create_repo(match["repo"], private=private, exist_ok=True)
             # What an earlier model left there would not be among the hashes of this one.
@@ -117,12 +150,28 @@ def client() -> Any:
 
 
 @contextmanager
-def told(what: str) -> Iterator[None]:
-    """Turns what the client raises inside into a line."""
+def told(hub: Any, what: str) -> Iterator[None]:
+    """Turns what the client raises inside into a line that names its server; the client itself says nothing."""
+    log = logging.getLogger("huggingface_hub")
+    level = log.level
+    log.setLevel(logging.ERROR)
     try:
         yield
     except UserError:
         raise
     except Exception as error:  # of the client's HTTP library, which is another one from version to version
-        brief = " ".join([line.strip() for line in str(error).splitlines() if line.strip()][:2])
-        raise UserError(f"{what}: {brief or type(error).__name__}") from error
+        raise UserError(f"{what}: {hub.constants.ENDPOINT}: {reason_of(error)}") from error
+    finally:
+        log.setLevel(level)
+
+
+def reason_of(error: Exception) -> str:
+    """What the client raised, and what to do about it."""
+    if isinstance(error, json.JSONDecodeError):
+        return "it does not answer as the Hub does"
+    brief = " ".join([line.strip() for line in str(error).splitlines() if line.strip()][:2])
+    if "xet" in str(error):
+        return f"{brief or type(error).__name__}; for a server without Xet storage set HF_HUB_DISABLE_XET=1"
+    if getattr(getattr(error, "response", None), "status_code", None) in (401, 403):
+        return f"{brief}; log in: hf auth login, or a token that may do this in HF_TOKEN"
+    return brief or type(error).__name__
