@@ -8,7 +8,8 @@ import pytest
 from commands import vidgan
 from vidgan.cli import prepare
 from vidgan.cli.prepare import options_for
-from vidgan.data.prepare import CODECS, prepare_spec
+from vidgan.data.codecs import CODECS
+from vidgan.data.prepare import prepare_spec
 from vidgan.data.store import LAYOUTS, PrepareSpec
 
 SPECS = [

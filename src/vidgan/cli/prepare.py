@@ -9,11 +9,9 @@ import tyro
 from vidgan.cli.parse import option_set, parse
 from vidgan.cli.progress import Advance, clips_progress
 from vidgan.cli.shared import at_least, refuse_idle
-from vidgan.data.codecs import Jpeg
+from vidgan.data.codecs import CODECS, CodecName, Jpeg
 from vidgan.data.layouts import Split
 from vidgan.data.prepare import (
-    CODECS,
-    CodecName,
     Share,
     one_per_core,
     prepare_by,

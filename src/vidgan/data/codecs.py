@@ -2,7 +2,7 @@
 
 import io
 from abc import ABC, abstractmethod
-from typing import Annotated
+from typing import Annotated, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,3 +88,8 @@ def _checked(frame: Frame, height: int, width: int) -> Frame:
     if frame.shape != (height, width, 3):
         raise ValueError(f"a frame of shape {frame.shape} instead of {(height, width, 3)}")
     return frame
+
+
+CodecName = Literal["raw", "png", "jpeg"]
+CODECS: Final[dict[CodecName, type[Raw | Png | Jpeg]]] = {"raw": Raw, "png": Png, "jpeg": Jpeg}
+"""by the names that options have"""

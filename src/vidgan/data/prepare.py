@@ -20,13 +20,13 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vidgan.data.check import damaged_shards
-from vidgan.data.codecs import Jpeg, Png, Raw
+from vidgan.data.codecs import CODECS, CodecName, Jpeg, Raw
 from vidgan.data.layouts import FoundClips, LeftOut, Split
 from vidgan.data.listing import Remarks
 from vidgan.data.remote import Store, source_of
@@ -68,8 +68,6 @@ from vidgan.memory import require_memory_for_clips
 from vidgan.names import tell
 from vidgan.spec import differences, to_json
 
-CodecName = Literal["raw", "png", "jpeg"]
-CODECS: dict[CodecName, type[Raw | Png | Jpeg]] = {"raw": Raw, "png": Png, "jpeg": Jpeg}
 PLAN = "plan.json"
 """in the unfinished folder: what is being prepared"""
 ENDING = 5.0
@@ -149,8 +147,7 @@ def prepare_spec(
             )
     require_memory_for_clips(1, 1, size, RESIZING, "choose a smaller size")
     kind = LAYOUTS[layout]
-    jpeg = Jpeg(quality=quality)
-    stored = jpeg if codec == "jpeg" else CODECS[codec]()
+    stored = Jpeg(quality=quality) if codec == "jpeg" else CODECS[codec]()
     plain = PrepareSpec(size=size, resize=resize, codec=stored, fps=fps, max_gap=max_gap)
     if split is None:
         return plain.replace(layout=kind())
