@@ -93,7 +93,9 @@ def test_training_keeps_the_best_and_ends_when_patience_does(
     said = vidgan(capsys, *command)
     assert said.status == 0, said.err
     assert "step 4  p: 1, the best so far\n" in said.out
-    assert "step 8  p: 2.5, the best is 1 of step 4\n2 evaluations in a row were no better" in said.out
+    assert (
+        "step 8  p: 2.5, the best is 1 of step 4\n2 evaluations in a row without a better result" in said.out
+    )
     assert "--checkpoint best" in said.out
     assert [line["step"] for line in read_lines(RunDirectory.open(out).metrics.path)] == [2, 4, 6, 8]
     assert steps_of(out / "checkpoints", 1) == [4, 8]  # rotation keeps one, and the best stays
@@ -244,7 +246,7 @@ def test_each_level_ends_by_its_own_results_and_its_best_feeds_the_next(
     command += [*EVALUATED, "--reporting.best.patience", 1, "--out", out]
     said = vidgan(capsys, *command)
     assert said.status == 0, said.err
-    assert "1 evaluations in a row were no better: level 1 ends" in said.out
+    assert "1 evaluation in a row without a better result: level 1 ends" in said.out
     assert "level 1 feeds the levels above it as it was at step 2, its best" in said.out
     run = RunDirectory.open(out)
     lines = read_lines(run.metrics.path)

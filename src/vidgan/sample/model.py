@@ -487,7 +487,8 @@ def unrolled(experiment: Experiment, frames: int) -> Experiment:
     trained = experiment.levels[-1].frames
     if frames < trained:
         raise UserError(
-            f"frames must be at least {trained}, the length this model was trained on, got {frames}"
+            f"frames must be at least {trained}, the length this model was trained on, got {frames}; windows of a "
+            "video may be shorter (random_window)"
         )
     ratio = trained // experiment.levels[0].frames
     if frames % ratio:

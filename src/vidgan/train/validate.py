@@ -132,7 +132,8 @@ class EarlyStopping(Callback):
         if best is not None and best.since >= self.patience:
             index, experiment = trainer.state.index, trainer.experiment
             what = "training" if index + 1 == len(experiment.levels) else f"level {index + 1}"
-            trainer.say(f"{best.since} evaluations in a row were no better: {what} ends")
+            evaluations = "evaluation" if best.since == 1 else "evaluations"
+            trainer.say(f"{best.since} {evaluations} in a row without a better result: {what} ends")
             trainer.finish()
 
 
