@@ -125,7 +125,9 @@ def main(settings: Settings) -> None:
         )
         print(f"| {sweep.name} | {' | '.join(columns)} |", flush=True)
         points = [Point(size, value, None) for size, value in zip(sweep.values, taken, strict=True)]
-        plots.append(Plot(sweep.name, sweep.name.split(",")[0], "seconds of a step", [Curve("", points)]))
+        plots.append(
+            Plot(sweep.name, sweep.name.split(",")[0], "seconds of a step", [Curve("a step", points)])
+        )
     save(settings.out, plots)
 
 
