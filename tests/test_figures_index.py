@@ -162,6 +162,7 @@ def is_value(word: str) -> bool:
     return not word.startswith("--")
 
 
+@pytest.mark.slow
 def test_each_number_of_a_table_has_its_command_in_the_row_of_the_table() -> None:
     missing = []
     for printed in published():

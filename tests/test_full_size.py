@@ -59,6 +59,7 @@ def test_the_page_names_every_preset_and_no_phase_over_its_device() -> None:
         assert most <= DEVICE / 1e9, name
 
 
+@pytest.mark.slow
 def test_longer_samples_are_counted_where_there_are_any() -> None:
     """Of a cascade in chunks, too; not where given frames are continued in rounds."""
     found = {
