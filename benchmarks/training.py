@@ -2,21 +2,15 @@
 
 import torch
 
-from vidgan.run.batch import BatchSpec
 from vidgan.run.experiment import Experiment
 from vidgan.train.plan import DryRun as Trainee
 from vidgan.train.plan import LiveTensors
+from vidgan.train.plan import batched as with_batch
 
 __all__ = ["Trainee", "peak_of_training", "take_steps", "with_batch", "with_checkpointing", "with_width"]
 
 STEPS = 2
 """training steps whose memory is measured: from the second on, Adam's state is there"""
-
-
-def with_batch(experiment: Experiment, clips: int) -> Experiment:
-    """``experiment`` with ``clips`` clips per update and per pass."""
-    batch = BatchSpec(global_batch=clips, micro_batch=clips)
-    return experiment.replace(training=experiment.training.replace(batch=batch))
 
 
 def with_checkpointing(experiment: Experiment, on: bool) -> Experiment:

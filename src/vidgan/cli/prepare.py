@@ -11,13 +11,7 @@ from vidgan.cli.progress import Advance, clips_progress
 from vidgan.cli.shared import at_least, refuse_idle
 from vidgan.data.codecs import CODECS, CodecName, Jpeg
 from vidgan.data.layouts import Split
-from vidgan.data.prepare import (
-    Share,
-    one_per_core,
-    prepare_by,
-    prepare_share,
-    prepare_spec,
-)
+from vidgan.data.prepare import Share, one_per_core, prepare_by, prepare_share, prepare_spec
 from vidgan.data.remote import source_of
 from vidgan.data.store import LAYOUTS, LayoutName, PreparedDataset, PrepareSpec
 from vidgan.data.timeline import MAX_GAP
