@@ -4,7 +4,8 @@
 
 The processes meet over gloo on this machine and share its cores, so a step takes longer with more of them than there
 are; the prediction says so, too. It is of `vidgan plan` (docs/clusters.md), and is given what it needs: the rate at
-which one process computes, by its own steps, and the bandwidth and latency of gloo, by sums of two sizes. Both ways
+which one process computes and what a step takes however many its clips, by steps of the batch and of half of it, and
+the bandwidth and latency of gloo, by sums of two sizes. Both ways
 take turns, step by step. Wall time counts what other programs take of the cores, so the shortest of many steps are
 compared; processor time, of all processes together, leaves it out, and waiting too.
 """
@@ -70,21 +71,26 @@ class Times(NamedTuple):
     """a sum of each of :data:`SIZES`"""
 
     @property
+    def least(self) -> float:
+        """Seconds of the shortest step, whichever way."""
+        return min(*self.flat, *self.buckets)
+
+    @property
     def ratio(self) -> float:
         """Buckets against the flat sum: the median over pairs of steps, which saw the same machine."""
         return statistics.median(a / b for a, b in zip(self.buckets, self.flat, strict=True))
 
 
-def experiment() -> Experiment:
+def experiment(clips: int = CLIPS) -> Experiment:
     """The networks of the main preset, narrow."""
-    found = with_batch(with_width(preset("dvd-gan-k600-12x64"), WIDTH).replace(classes=10), CLIPS)
+    found = with_batch(with_width(preset("dvd-gan-k600-12x64"), WIDTH).replace(classes=10), clips)
     batch = found.training.batch.replace(sync_batch_norm=False)
     return found.replace(training=found.training.replace(bf16=False, batch=batch))
 
 
-def measure(replicas: Replicas, rounds: int, out: str) -> bool:
+def measure(replicas: Replicas, clips: int, rounds: int, out: str) -> bool:
     """Time steps of this process among others; process 0 writes a line of numbers."""
-    trainee = DryRun(experiment(), 0, torch.device("cpu"), replicas)
+    trainee = DryRun(experiment(clips), 0, torch.device("cpu"), replicas)
     level = trainee.state.level
     ways = [sums(Flat, level, replicas), sums(lambda m, r: GradientSum(m, r, BUCKET), level, replicas)]
     taken: list[list[float]] = [[], []]
@@ -135,35 +141,38 @@ def sum_of(size: int, replicas: Replicas) -> float:
     return min(found)
 
 
-def times(processes: int, rounds: int, folder: Path) -> Times:
-    """Start ``processes`` and time their steps."""
-    out = folder / f"{processes}.txt"
+def times(processes: int, clips: int, rounds: int, folder: Path) -> Times:
+    """Start ``processes`` and time their steps of ``clips``."""
+    out = folder / f"{processes}-{clips}.txt"
     if not out.exists():
         torch.set_num_threads(1)
-        side_by_side(processes, measure, rounds, str(out))
+        side_by_side(processes, measure, clips, rounds, str(out))
     numbers = [float(word) for word in out.read_text().split()]
     flat, buckets, rest = numbers[:rounds], numbers[rounds : 2 * rounds], numbers[2 * rounds :]
     return Times(processes, flat, buckets, (rest[0], rest[1]), tuple(rest[2:]))
 
 
-def predicted(found: Times, alone: float) -> float:
+def predicted(found: Times, alone: Times, half: Times) -> float:
     """Seconds of a step by docs/clusters.md.
 
     Args:
-        alone: seconds of a step of one process, which does the whole batch.
+        alone: of one process, which does the whole batch.
+        half: of one process and half a batch.
     """
     own, plan = experiment(), plan_level(experiment(), 0)
     n = found.processes
     # More processes than cores take turns.
     cores = min(1.0, len(os.sched_getaffinity(0)) / n)
-    rate = plan.flops * CLIPS / alone / REACHED * cores
+    growing = 2 * (alone.least - half.least)
+    overhead = (alone.least - growing) / cores
+    rate = plan.flops * CLIPS / growing / REACHED * cores
     if n == 1:
-        machines = Machines(1, 1, math.inf, rate, 0.0)
+        machines = Machines(1, 1, math.inf, rate, 0.0, overhead)
     else:
         small, large = found.sums
         latency = small / (2 * (n - 1).bit_length())
         link = 2 * (n - 1) / n * SIZES[1] / max(large - small, 1e-9)
-        machines = Machines(1, n, link, rate, latency)
+        machines = Machines(1, n, link, rate, latency, overhead)
     shared = own.replace(training=own.training.replace(batch=own.training.batch.replace(micro_batch=CLIPS)))
     return predict(shared, 0, plan, traffic(shared, 0, 1), machines).step
 
@@ -177,9 +186,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="a figure of them")
     asked = parser.parse_args()
     asked.folder.mkdir(parents=True, exist_ok=True)
-    found = [times(processes, asked.rounds, asked.folder) for processes in PROCESSES]
-    alone = min(*found[0].flat, *found[0].buckets)
-    rows = [(each, predicted(each, alone)) for each in found]
+    half = times(1, CLIPS // 2, asked.rounds, asked.folder)
+    found = [times(processes, CLIPS, asked.rounds, asked.folder) for processes in PROCESSES]
+    rows = [(each, predicted(each, found[0], half)) for each in found]
+    print(f"half a batch on one process: {half.least:.3f} s\n")
     print(
         "| processes | flat, s | buckets, s | ratio | processor time, ratio | predicted, s | measured / predicted |"
     )

@@ -24,7 +24,7 @@ F64 = torch.float64
 @pytest.fixture
 def always(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fold maps of few cells too."""
-    monkeypatch.setattr(convolution, "PAYS_OTHERWISE", convolution.Least(side=4, cells=1))
+    monkeypatch.setattr(convolution, "PAYS", convolution.Least(side=4, cells=1))
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:
@@ -149,14 +149,25 @@ def test_blocks_are_the_same_function_folded_or_not(block: nn.Module) -> None:
 
 
 def test_small_maps_and_other_kernels_are_left_as_they_are() -> None:
-    assert folding_pays(torch.float32, 64, 4, 4)
-    assert not folding_pays(torch.float32, 63, 4, 4)
-    assert not folding_pays(torch.float32, 640, 2, 8)
-    assert folding_pays(torch.bfloat16, 16, 16, 16)
-    assert not folding_pays(torch.bfloat16, 1000, 8, 8)
+    single = torch.zeros(())
+    assert folding_pays(single, 64, 4, 4)
+    assert not folding_pays(single, 63, 4, 4)
+    assert not folding_pays(single, 640, 2, 8)
     layer = Conv2d(2, 2, 1).double()
     expected = F.conv2d(double(random(1, 2, 8, 8)), layer.effective_weight(F64), layer.bias)
     torch.testing.assert_close(layer(random(1, 2, 8, 8), upsample=True), expected)
+
+
+@pytest.mark.parametrize(
+    ("amx", "device", "side"), [(True, "cpu", 16), (False, "cpu", 8), (False, "meta", 16)]
+)
+def test_bfloat16_is_folded_by_what_the_processor_has(
+    amx: bool, device: str, side: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(convolution, "has_matrix_unit", lambda: amx)
+    x = torch.zeros((), dtype=torch.bfloat16, device=device)
+    assert folding_pays(x, 64, side, side)
+    assert not folding_pays(x, 1000, side // 2, side // 2)
 
 
 @pytest.mark.usefixtures("always")

@@ -1,5 +1,6 @@
 """What a plan counts between processes is what a step sends; times follow the formula of docs/clusters.md."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -60,25 +61,28 @@ def test_a_step_waits_for_statistics_and_for_what_the_backward_pass_does_not_cov
     each = (Update("discriminators", 67, 0.0, 0.0), Update("generator", 134, 0.0, 0.0))
     plan = LevelPlan((), each, 0, 0, 0, 0, 0, ())
     machines = Machines(
-        nodes=1, gpus=2, link=1.0, matmul=100.0, latency=0.0
+        nodes=1, gpus=2, link=1.0, matmul=100.0, latency=0.0, overhead=7.0
     )  # sums take as long as their bytes
     sent = (Traffic((1, 2), (3,)), Traffic((0, 4), ()))
     # A clip and a pass in each process: 1 s and 2 s of computing, half of which covers gradients.
     expected = Prediction(
         compute=updates * 1.0 + 2.0,
+        overhead=7.0,
         statistics=updates * 3.0,
         gradients=updates * 3.0 + 4.0,
         exposed=updates * 2.5 + 4.0,
         flags=20.0,
     )
     assert predict(experiment, 0, plan, sent, machines) == pytest.approx(expected)
-    assert expected.step == updates * 6.5 + 26.0
+    assert expected.step == updates * 6.5 + 33.0
 
 
 def test_a_plan_of_machines(capsys: pytest.CaptureFixture[str]) -> None:
     words = ("plan", "demo", "--tiny", "--nodes", 2, "--gpus", 4, "--training.batch.global-batch", 12)
-    answer = vidgan(capsys, *words, "--link", "10Gbit", "--matmul", "1TFLOPs")
+    answer = vidgan(capsys, *words, "--link", "10Gbit", "--matmul", "1TFLOPs", "--overhead", 3600_000)
     assert answer.status == 0, answer.err
+    (seconds,) = re.findall(r"a step is predicted to take (\S+) ms", answer.out)
+    assert 3600_000 <= float(seconds) < 3700_000
     assert "2 in each of 8 processes" in answer.out
     assert "sums of gradients" in answer.out
     assert "a step is predicted to take" in answer.out
@@ -99,6 +103,7 @@ def test_phases_take_seconds_by_the_rate_of_matrix_products() -> None:
         (("--link", "fast"), "--link is such as 400Gbit or 50GB"),
         (("--matmul", "800"), "--matmul is such as 800TFLOPs"),
         (("--latency", "0"), "--latency must be above 0"),
+        (("--overhead", "-1"), "--overhead must be at least 0, got -1"),
         (("--processes", "4"), "--processes changes nothing beside --nodes and --gpus"),
     ],
 )

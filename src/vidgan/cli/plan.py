@@ -59,10 +59,11 @@ class Options(OfExperiment, Caching):
     link: str = "400Gbit"
     """how fast a machine sends to the others, such as 400Gbit or 50GB per second"""
     matmul: str | None = None
-    """how fast a GPU multiplies matrices, to be told how long phases take; two thirds of it are reached (with --nodes
-    800TFLOPs)"""
+    """how fast a GPU multiplies matrices, to be told how long phases take (with --nodes 800TFLOPs)"""
     latency: float = 20.0
     """microseconds that a message takes"""
+    overhead: float = 0.0
+    """milliseconds of a step that its clips do not change, such as the optimiser's"""
     frames: Annotated[tuple[int, ...], tyro.conf.arg(metavar="INT ...")] = ()
     """instead, memory and operations at these lengths of videos (CVG, Figure 3)"""
     beside: Annotated[tuple[str, ...], tyro.conf.arg(metavar="PRESET ...")] = ()
@@ -95,6 +96,7 @@ def run(args: list[str]) -> int:
             "--link",
             "--matmul",
             "--latency",
+            "--overhead",
         )
         refuse_idle(args, "beside --frames", *idle)
         show_lengths(options, experiment)
@@ -115,15 +117,17 @@ def machines_of(options: Options, args: list[str]) -> Machines | None:
         UserError: for what is no speed, or idle options.
     """
     if options.nodes is None:
-        refuse_idle(args, "without --nodes", "--gpus", "--link", "--latency")
+        refuse_idle(args, "without --nodes", "--gpus", "--link", "--latency", "--overhead")
         return None
     refuse_idle(args, "beside --nodes and --gpus", "--processes")
     at_least("--nodes", options.nodes, 1)
     at_least("--gpus", options.gpus, 1)
     positive("--latency", options.latency)
+    at_least("--overhead", options.overhead, 0)
     link = speed("--link", options.link, LINKS, "400Gbit or 50GB")
     matmul = speed("--matmul", options.matmul or MATMUL, RATES, MATMUL)
-    return Machines(options.nodes, options.gpus, link, matmul, options.latency * 1e-6)
+    latency, overhead = options.latency * 1e-6, options.overhead * 1e-3
+    return Machines(options.nodes, options.gpus, link, matmul, latency, overhead)
 
 
 def speed(option: str, text: str, units: Mapping[str, float], example: str) -> float:

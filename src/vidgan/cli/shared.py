@@ -178,7 +178,7 @@ def say(text: str) -> None:
 
 def at_least(option: str, value: float, least: int, most: int = MOST_STEPS) -> None:
     """Raise :class:`UserError` if ``value`` is less than ``least``, or a whole number beyond ``most``."""
-    if value < least:
+    if not value >= least:  # nor what is not a number
         raise UserError(f"{option} must be at least {least}, got {value:g}")
     if isinstance(value, int) and value > most:
         raise UserError(f"{option} must be at most {most}, got {value:g}")

@@ -16,6 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vidgan.nn.processor import has_matrix_unit
+from vidgan.nn.products import linear
 from vidgan.shapes import fold_time, unfold_time
 
 
@@ -28,16 +30,22 @@ class Least(NamedTuple):
     """frames times height times width: making the kernel costs as much for few as for many"""
 
 
-PAYS: Final = {torch.bfloat16: Least(side=16, cells=4096)}
-"""By the dtype of the computation, measured on a CPU whose matrix unit takes bfloat16: docs/results/speed.md."""
+PAYS: Final = Least(side=4, cells=1024)
+"""In float32 and wider, measured: docs/results/speed.md."""
 
-PAYS_OTHERWISE: Final = Least(side=4, cells=1024)
-"""The same for float32 and wider."""
+PAYS_IN_BFLOAT16: Final = Least(side=16, cells=4096)
+"""Measured on a CPU with AMX, which takes bfloat16."""
+
+PAYS_WITHOUT_AMX: Final = Least(side=8, cells=1024)
+"""The same on one with AVX-512's bfloat16."""
 
 
-def folding_pays(dtype: torch.dtype, frames: int, height: int, width: int) -> bool:
-    """Whether one convolution with a 4x4 kernel is faster; ``height`` and ``width`` are those of the smaller map."""
-    least = PAYS.get(dtype, PAYS_OTHERWISE)
+def folding_pays(x: Tensor, frames: int, height: int, width: int) -> bool:
+    """Whether one convolution of ``x`` with a 4x4 kernel is faster; the sizes are those of the smaller map."""
+    least = PAYS
+    if x.dtype == torch.bfloat16:
+        # A GPU has not been measured.
+        least = PAYS_IN_BFLOAT16 if x.device.type != "cpu" or has_matrix_unit() else PAYS_WITHOUT_AMX
     return min(height, width) >= least.side and frames * height * width >= least.cells
 
 
@@ -70,7 +78,7 @@ def convolution_like(x: Tensor, weight: Tensor, padding: int) -> Callable[[Tenso
         def product(frames: Tensor, bias: Tensor | None) -> Tensor:
             n, _, height, width = frames.shape
             patches = F.unfold(frames, size, padding=padding).transpose(1, 2).flatten(0, 1)
-            return F.linear(patches, matrix, bias).view(n, height, width, outputs).permute(0, 3, 1, 2)
+            return linear(patches, matrix, bias).view(n, height, width, outputs).permute(0, 3, 1, 2)
 
         return product
     kernel = weight.contiguous(memory_format=torch.channels_last)

@@ -29,6 +29,7 @@ from vidgan.nn.convolution import (
     pair_mean,
     upsampling_kernel,
 )
+from vidgan.nn.products import linear
 from vidgan.nn.spectral import Normalised, Singular, to_unit_length
 from vidgan.nn.winograd import POOLED, SAME, UPSAMPLED, Resizing, winograd, winograd_kernel, winograd_pays
 from vidgan.shapes import from_clip, to_clip
@@ -150,7 +151,7 @@ class Linear(WeightLayer):
         super().__init__((outputs, inputs), bias=bias, spectral=spectral)
 
     def apply_weight(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        return F.linear(x, weight, bias)
+        return linear(x, weight, bias)
 
 
 class Embedding(WeightLayer):
@@ -184,11 +185,9 @@ class Convolution(WeightLayer, ABC):
         self.padding = tuple(size // 2 for size in kernel)
         self.folding = True
 
-    def folds(self, dtype: torch.dtype, frames: int, height: int, width: int) -> bool:
-        """Whether to fold; ``height`` and ``width`` are those of the smaller map."""
-        return (
-            self.folding and self.weight.shape[-2:] == (3, 3) and folding_pays(dtype, frames, height, width)
-        )
+    def folds(self, x: Tensor, frames: int, height: int, width: int) -> bool:
+        """Whether to fold what is done with ``x``; ``height`` and ``width`` are those of the smaller map."""
+        return self.folding and self.weight.shape[-2:] == (3, 3) and folding_pays(x, frames, height, width)
 
     def by_winograd(self, x: Tensor, resizing: Resizing) -> Tensor | None:
         """The convolution and the change of size by Winograd's algorithm; None where that is not faster."""
@@ -224,12 +223,12 @@ class Conv2d(Convolution):
         if made is not None:
             return made
         if upsample:
-            if not self.folds(x.dtype, frames, height, width):
+            if not self.folds(x, frames, height, width):
                 return super().forward(nearest_upsample(x))
             kernel = self.effective_weight(x.dtype, upsampling_kernel)
             return F.conv_transpose2d(x, kernel, self.effective_bias(x.dtype), stride=2, padding=1)
         if downsample:
-            if not self.folds(x.dtype, frames, height // 2, width // 2):
+            if not self.folds(x, frames, height // 2, width // 2):
                 return F.avg_pool2d(super().forward(x), 2)
             kernel = self.effective_weight(x.dtype, downsampling_kernel)
             return F.conv2d(x, kernel, self.effective_bias(x.dtype), stride=2, padding=1)
@@ -264,7 +263,7 @@ class Conv3d(Convolution):
         made = self.by_winograd(x, POOLED if downsample else SAME)
         if made is not None:
             return to_clip(pair_mean(from_clip(made))) if halve_time else made
-        if not downsample or not self.folds(x.dtype, clips * steps, height // 2, width // 2):
+        if not downsample or not self.folds(x, clips * steps, height // 2, width // 2):
             y = from_clip(super().forward(x))
             y = average_pool(y) if downsample else y
             return to_clip(pair_mean(y) if halve_time else y)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from vidgan.nn.convolution import product_pays
+from vidgan.nn.products import multiply_batches, product
 
 POINTS: Final = (0.0, 0.75, -0.75, 1.5, -1.5)
 """Where the polynomials behind the algorithm are evaluated, besides infinity.
@@ -94,7 +95,7 @@ def winograd_kernel(weight: Tensor) -> Tensor:
     outputs, inputs = weight.shape[:2]
     kernels = weight[:, :, None] if weight.ndim == 4 else weight
     filters = _square(_toom_cook().filters, weight.dtype)
-    each = [(filters @ taps.reshape(-1, TAPS * TAPS).t()) for taps in kernels.unbind(2)]
+    each = [product(filters, taps.reshape(-1, TAPS * TAPS).t()) for taps in kernels.unbind(2)]
     joined = torch.stack(each) if len(each) > 1 else each[0]
     return joined.view(-1, LENGTH**2, outputs, inputs)
 
@@ -234,14 +235,6 @@ def _taps(kernel: Tensor, rows: int, steps: int) -> Iterator[tuple[Tensor, slice
             )
 
 
-def _multiply(a: Tensor, b: Tensor, to: Tensor, *, add: bool) -> None:
-    """Matrix products of batches, into ``to``."""
-    if add:
-        to.baddbmm_(a, b)
-    else:
-        torch.bmm(a, b, out=to)
-
-
 class _Winograd(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, kernel: Tensor, resizing: Resizing) -> Tensor:
@@ -255,12 +248,12 @@ class _Winograd(torch.autograd.Function):
         y = y.transpose(0, 1)
         turned = kernel.transpose(2, 3)
         for some in tiles.blocks(x):
-            seen = (to_input @ tiles.gather(x[:, some])).view(LENGTH**2, -1, inputs)
+            seen = product(to_input, tiles.gather(x[:, some])).view(LENGTH**2, -1, inputs)
             sums = seen.new_empty((LENGTH**2, seen.shape[1], outputs))
             for number, (matrix, own, other) in enumerate(_taps(turned, seen.shape[1], steps)):
-                _multiply(seen[:, other], matrix, sums[:, own], add=number > 0)
+                multiply_batches(seen[:, other], matrix, sums[:, own], add=number > 0)
             made = tiles.cut(y[:, some])
-            made.copy_((to_output @ sums.flatten(1)).view(made.shape))
+            made.copy_(product(to_output, sums.flatten(1)).view(made.shape))
         return y
 
     @staticmethod
@@ -277,15 +270,15 @@ class _Winograd(torch.autograd.Function):
         of_kernel = torch.zeros_like(kernel) if ctx.needs_input_grad[1] else None
         for block, some in enumerate(tiles.blocks(x)):
             sums = tiles.cut(gradients[0][:, some]).reshape(tiles.made**2, -1)
-            sums = (to_output.t() @ sums).view(LENGTH**2, -1, outputs)
+            sums = product(to_output.t(), sums).view(LENGTH**2, -1, outputs)
             rows = sums.shape[1]
             if of_x is not None:
                 seen = sums.new_empty((LENGTH**2, rows, inputs))
                 for number, (matrix, own, other) in enumerate(_taps(kernel, rows, steps)):
-                    _multiply(sums[:, own], matrix, seen[:, other], add=number > 0)
-                tiles.scatter(to_input.t() @ seen.flatten(1), of_x[:, some])
+                    multiply_batches(sums[:, own], matrix, seen[:, other], add=number > 0)
+                tiles.scatter(product(to_input.t(), seen.flatten(1)), of_x[:, some])
             if of_kernel is not None:
-                seen = (to_input @ tiles.gather(x[:, some])).view(LENGTH**2, -1, inputs)
+                seen = product(to_input, tiles.gather(x[:, some])).view(LENGTH**2, -1, inputs)
                 for matrix, own, other in _taps(of_kernel, rows, steps):
-                    _multiply(sums[:, own].transpose(1, 2), seen[:, other], matrix, add=block > 0)
+                    multiply_batches(sums[:, own].transpose(1, 2), seen[:, other], matrix, add=block > 0)
         return of_x, of_kernel, None

@@ -210,7 +210,7 @@ def network(experiment: Experiment, index: int, sent: tuple[Traffic, Traffic], s
             "  sent by each process",
             *lines,
             f"  a step is predicted to take {1000 * seconds.step:.4g} ms ({clips:.4g} clips/s): computing "
-            f"{1000 * seconds.compute:.4g}, statistics {1000 * seconds.statistics:.4g}, gradients "
+            f"{1000 * (seconds.compute + seconds.overhead):.4g}, statistics {1000 * seconds.statistics:.4g}, gradients "
             f"{1000 * seconds.exposed:.4g} beside the backward pass (of {1000 * seconds.gradients:.4g}), agreeing "
             f"{1000 * seconds.flags:.3g}",
         ]

@@ -52,6 +52,8 @@ class Machines(NamedTuple):
     """operations per second of a matrix product on a GPU"""
     latency: float
     """seconds that a message takes however short it is"""
+    overhead: float = 0.0
+    """seconds of a step that do not depend on its clips: optimisers, spectral normalisation, averages of weights"""
 
     @property
     def processes(self) -> int:
@@ -102,6 +104,9 @@ class Prediction(NamedTuple):
     """Seconds of a step."""
 
     compute: float
+    """the part that grows with the clips"""
+    overhead: float
+    """the rest of it"""
     statistics: float
     """exchanging batch statistics, which the layers wait for"""
     gradients: float
@@ -113,7 +118,7 @@ class Prediction(NamedTuple):
     @property
     def step(self) -> float:
         """All that is not done meanwhile."""
-        return self.compute + self.statistics + self.exposed + self.flags
+        return self.compute + self.overhead + self.statistics + self.exposed + self.flags
 
 
 def predict(
@@ -136,4 +141,4 @@ def predict(
         # The last bucket is complete only when nothing is left to compute.
         exposed += times * (max(sums[-1], sum(sums) - hidden) if sums else 0.0)
     flags = sum(machines.all_reduce(4 * count) for count in FLAGS) if n > 1 else 0.0
-    return Prediction(compute, statistics, gradients, exposed, flags)
+    return Prediction(compute, machines.overhead, statistics, gradients, exposed, flags)

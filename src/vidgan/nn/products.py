@@ -1,0 +1,84 @@
+"""Matrix products in float32, by oneDNN where the library that torch multiplies by is slow.
+
+On CPUs torch multiplies float32 matrices by MKL, whose kernels use half of AVX-512's width on processors that are not
+Intel's. oneDNN, which torch's convolutions are computed by, uses all of it: 240 GFLOP/s instead of 105 on one core of
+an AMD EPYC 9005 (docs/results/speed.md). Sums come in another order, so last digits differ.
+"""
+
+from typing import Any, Final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vidgan.nn.processor import multiplies_by_half
+
+LEAST: Final = 2**20
+"""Multiplications from which it pays, measured: a call takes ten microseconds more."""
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """:func:`torch.nn.functional.linear`: x (..., in), weight (out in), bias (out)."""
+    if not by_onednn(x, x.numel() * len(weight)):
+        return F.linear(x, weight, bias)
+    rows = x.reshape(-1, x.shape[-1])
+    product: Tensor = _Product.apply(rows, weight.t(), bias)
+    return product.view(*x.shape[:-1], len(weight))
+
+
+def product(a: Tensor, b: Tensor) -> Tensor:
+    """a (M K) times b (K N).
+
+    The gradient of b is a^T g whatever b's order in memory, where torch takes (g^T a)^T for a b that is a transposed
+    view: with few columns of g^T that is many times slower.
+    """
+    c: Tensor = _Product.apply(a, b, None)
+    return c
+
+
+def multiply_batches(a: Tensor, b: Tensor, to: Tensor, *, add: bool) -> None:
+    """a (N M K) times b (N K L) into ``to`` (N M L), or added to what it holds. Keeps nothing for gradients."""
+    if by_onednn(a, a[0].numel() * b.shape[2]):
+        for left, right, out in zip(a.unbind(), b.unbind(), to.unbind(), strict=True):
+            made = _multiply(left, right, None)
+            out.add_(made) if add else out.copy_(made)
+    elif add:
+        to.baddbmm_(a, b)
+    else:
+        torch.bmm(a, b, out=to)
+
+
+def by_onednn(x: Tensor, multiplications: int) -> bool:
+    """Whether products of ``x`` with so many multiplications are computed by oneDNN; not in graphs of a compiler."""
+    return (
+        multiplications >= LEAST
+        and x.dtype == torch.float32
+        and x.device.type == "cpu"
+        and not (torch.compiler.is_compiling() or torch.compiler.is_exporting())
+        and multiplies_by_half()
+    )
+
+
+def _multiply(a: Tensor, b: Tensor, row: Tensor | None) -> Tensor:
+    if by_onednn(a, a.numel() * b.shape[1]):
+        # The operator that torch's own compiler puts in place of a linear layer.
+        made: Tensor = torch.ops.mkldnn._linear_pointwise(a, b.t(), row, "none", [], "")
+        return made
+    return a @ b if row is None else torch.addmm(row, a, b)
+
+
+class _Product(torch.autograd.Function):
+    """a (M K) times b (K N) plus a row (N). Gradients are products, too, so that they have gradients of their own."""
+
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, b: Tensor, row: Tensor | None) -> Tensor:
+        ctx.save_for_backward(a, b)
+        return _multiply(a, b, row)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        a, b = ctx.saved_tensors
+        (gradient,) = gradients
+        of_a = product(gradient, b.t()) if ctx.needs_input_grad[0] else None
+        of_b = product(a.t(), gradient) if ctx.needs_input_grad[1] else None
+        return of_a, of_b, gradient.sum(0) if ctx.needs_input_grad[2] else None
