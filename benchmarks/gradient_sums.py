@@ -2,15 +2,16 @@
 
     python benchmarks/gradient_sums.py --out docs/results/gradient-sums.svg
 
-The processes meet over gloo on this machine and share its cores, so a step takes longer with more of them than there
-are; the prediction says so, too. It is of `vidgan plan` (docs/clusters.md), and is given what it needs: the rate at
-which one process computes and what a step takes however many its clips, by steps of the batch and of half of it, and
-the bandwidth and latency of gloo, by sums of two sizes. Both ways
-take turns, step by step. Wall time counts what other programs take of the cores, so the shortest of many steps are
-compared; processor time, of all processes together, leaves it out, and waiting too.
+The processes meet over gloo on this machine and share its cores and caches, so their steps take longer with more of
+them than there are cores. The prediction is that of `vidgan plan` (docs/clusters.md) and is given what it needs: the
+rate at which the processes compute side by side, by steps whose gradients are not summed, and the bandwidth and latency
+of gloo, by sums of two sizes. The three take turns, step by step. Wall time counts what other programs take of the
+cores, so the shortest of many steps are compared; processor time, of all processes together, leaves it out, and waiting
+too.
 """
 
 import argparse
+import itertools
 import math
 import os
 import statistics
@@ -62,18 +63,15 @@ class Times(NamedTuple):
     """Of one number of processes, seconds."""
 
     processes: int
+    apart: Sequence[float]
+    """steps whose gradients are not summed, as long as the process that took longest"""
     flat: Sequence[float]
     buckets: Sequence[float]
-    """steps, in turn; as long as the process that took longest"""
-    work: tuple[float, float]
-    """processor time of a step, flat and in buckets: the means, of all processes together"""
+    """those of both ways, in turn with them"""
+    work: Sequence[float]
+    """processor time of a step in the order of these three: the means, of all processes together"""
     sums: tuple[float, ...]
     """a sum of each of :data:`SIZES`"""
-
-    @property
-    def least(self) -> float:
-        """Seconds of the shortest step, whichever way."""
-        return min(*self.flat, *self.buckets)
 
     @property
     def ratio(self) -> float:
@@ -81,22 +79,26 @@ class Times(NamedTuple):
         return statistics.median(a / b for a, b in zip(self.buckets, self.flat, strict=True))
 
 
-def experiment(clips: int = CLIPS) -> Experiment:
+def experiment() -> Experiment:
     """The networks of the main preset, narrow."""
-    found = with_batch(with_width(preset("dvd-gan-k600-12x64"), WIDTH).replace(classes=10), clips)
+    found = with_batch(with_width(preset("dvd-gan-k600-12x64"), WIDTH).replace(classes=10), CLIPS)
     batch = found.training.batch.replace(sync_batch_norm=False)
     return found.replace(training=found.training.replace(bf16=False, batch=batch))
 
 
-def measure(replicas: Replicas, clips: int, rounds: int, out: str) -> bool:
+def measure(replicas: Replicas, rounds: int, out: str) -> bool:
     """Time steps of this process among others; process 0 writes a line of numbers."""
-    trainee = DryRun(experiment(clips), 0, torch.device("cpu"), replicas)
+    trainee = DryRun(experiment(), 0, torch.device("cpu"), replicas)
     level = trainee.state.level
-    ways = [sums(Flat, level, replicas), sums(lambda m, r: GradientSum(m, r, BUCKET), level, replicas)]
-    taken: list[list[float]] = [[], []]
-    work = [0.0, 0.0]
+    ways = [
+        sums(Flat, level, Replicas()),
+        sums(Flat, level, replicas),
+        sums(lambda m, r: GradientSum(m, r, BUCKET), level, replicas),
+    ]
+    taken: list[list[float]] = [[] for _ in ways]
+    work = [0.0 for _ in ways]
     for number in range(-1, rounds):
-        for way in (0, 1) if number % 2 else (1, 0):
+        for way in (0, 1, 2) if number % 2 else (2, 1, 0):
             trainee.state.gradients = ways[way]
             replicas.wait()
             processor, began = time.process_time(), time.perf_counter()
@@ -108,7 +110,7 @@ def measure(replicas: Replicas, clips: int, rounds: int, out: str) -> bool:
     means = replicas.average({str(way): torch.tensor(each / rounds) for way, each in enumerate(work)})
     timed = [sum_of(size, replicas) for size in SIZES]
     if replicas.is_rank_zero:
-        numbers = [*taken[0], *taken[1], *(means[str(way)] * replicas.size for way in (0, 1)), *timed]
+        numbers = [*itertools.chain(*taken), *(means[str(way)] * replicas.size for way in range(3)), *timed]
         Path(out).write_text(" ".join(map(str, numbers)))
     return True
 
@@ -141,40 +143,35 @@ def sum_of(size: int, replicas: Replicas) -> float:
     return min(found)
 
 
-def times(processes: int, clips: int, rounds: int, folder: Path) -> Times:
-    """Start ``processes`` and time their steps of ``clips``."""
-    out = folder / f"{processes}-{clips}.txt"
+def times(processes: int, rounds: int, folder: Path) -> Times:
+    """Start ``processes`` and time their steps."""
+    out = folder / f"{processes}.txt"
     if not out.exists():
         torch.set_num_threads(1)
-        side_by_side(processes, measure, clips, rounds, str(out))
+        side_by_side(processes, measure, rounds, str(out))
     numbers = [float(word) for word in out.read_text().split()]
-    flat, buckets, rest = numbers[:rounds], numbers[rounds : 2 * rounds], numbers[2 * rounds :]
-    return Times(processes, flat, buckets, (rest[0], rest[1]), tuple(rest[2:]))
+    apart, flat, buckets = (numbers[way * rounds : (way + 1) * rounds] for way in range(3))
+    work, timed = numbers[3 * rounds : 3 * rounds + 3], numbers[3 * rounds + 3 :]
+    return Times(processes, apart, flat, buckets, work, tuple(timed))
 
 
-def predicted(found: Times, alone: Times, half: Times) -> float:
-    """Seconds of a step by docs/clusters.md.
-
-    Args:
-        alone: of one process, which does the whole batch.
-        half: of one process and half a batch.
-    """
+def predicted(found: Times) -> float:
+    """Seconds of a step in buckets by docs/clusters.md."""
     own, plan = experiment(), plan_level(experiment(), 0)
     n = found.processes
-    # More processes than cores take turns.
-    cores = min(1.0, len(os.sched_getaffinity(0)) / n)
-    growing = 2 * (alone.least - half.least)
-    overhead = (alone.least - growing) / cores
-    rate = plan.flops * CLIPS / growing / REACHED * cores
+    rate = plan.flops * CLIPS / n / min(found.apart) / REACHED
     if n == 1:
-        machines = Machines(1, 1, math.inf, rate, 0.0, overhead)
+        machines = Machines(1, 1, math.inf, rate, 0.0)
     else:
         small, large = found.sums
         latency = small / (2 * (n - 1).bit_length())
         link = 2 * (n - 1) / n * SIZES[1] / max(large - small, 1e-9)
-        machines = Machines(1, n, link, rate, latency, overhead)
+        machines = Machines(1, n, link, rate, latency)
     shared = own.replace(training=own.training.replace(batch=own.training.batch.replace(micro_batch=CLIPS)))
-    return predict(shared, 0, plan, traffic(shared, 0, 1), machines).step
+    made = predict(shared, 0, plan, traffic(shared, 0, 1, BUCKET), machines)
+    # Where processes wait for cores, none computes while another one's sums are worked on.
+    enough = n <= len(os.sched_getaffinity(0))
+    return made.step if enough else made.step - made.exposed + made.gradients
 
 
 def main() -> None:
@@ -186,26 +183,34 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="a figure of them")
     asked = parser.parse_args()
     asked.folder.mkdir(parents=True, exist_ok=True)
-    half = times(1, CLIPS // 2, asked.rounds, asked.folder)
-    found = [times(processes, CLIPS, asked.rounds, asked.folder) for processes in PROCESSES]
-    rows = [(each, predicted(each, found[0], half)) for each in found]
-    print(f"half a batch on one process: {half.least:.3f} s\n")
+    found = [times(processes, asked.rounds, asked.folder) for processes in PROCESSES]
+    rows = [(each, predicted(each)) for each in found]
     print(
-        "| processes | flat, s | buckets, s | ratio | processor time, ratio | predicted, s | measured / predicted |"
+        "| processes | not summed, s | flat, s | buckets, s | ratio | processor time, ratio | predicted, s | "
+        "measured / predicted |"
     )
-    print("| ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+    print("| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     for each, seconds in rows:
         print(
-            f"| {each.processes} | {min(each.flat):.3f} | {min(each.buckets):.3f} | {each.ratio:.2f} | "
-            f"{each.work[1] / each.work[0]:.2f} | {seconds:.3f} | {min(each.buckets) / seconds:.2f} |"
+            f"| {each.processes} | {min(each.apart):.3f} | {min(each.flat):.3f} | {min(each.buckets):.3f} | "
+            f"{each.ratio:.2f} | {each.work[2] / each.work[1]:.2f} | {seconds:.3f} | "
+            f"{min(each.buckets) / seconds:.2f} |"
         )
     if asked.out is not None:
+        ways = {
+            "not summed": [min(each.apart) for each in found],
+            "one flat sum": [min(each.flat) for each in found],
+            "in buckets": [min(each.buckets) for each in found],
+            "in buckets, predicted": [seconds for _, seconds in rows],
+        }
         curves = [
-            Curve("one flat sum", [Point(each.processes, min(each.flat), None) for each in found]),
-            Curve("in buckets", [Point(each.processes, min(each.buckets), None) for each in found]),
-            Curve("predicted", [Point(each.processes, seconds, None) for each, seconds in rows]),
+            Curve(name, [Point(n, y, None) for n, y in zip(PROCESSES, seconds, strict=True)])
+            for name, seconds in ways.items()
         ]
-        save(asked.out, [Plot("a step of a batch of 8 clips, 2 cores", "processes", "seconds", curves)])
+        cores = len(os.sched_getaffinity(0))
+        save(
+            asked.out, [Plot(f"a step of a batch of 8 clips, {cores} cores", "processes", "seconds", curves)]
+        )
 
 
 if __name__ == "__main__":

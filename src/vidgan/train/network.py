@@ -6,7 +6,7 @@ from torch import Tensor
 
 from vidgan.nn.norm import BatchStatistics, Clock, Moments
 from vidgan.run.experiment import Experiment
-from vidgan.train.gradients import in_buckets
+from vidgan.train.gradients import BUCKET, in_buckets
 from vidgan.train.plan import META, DryRun, LevelPlan, batched
 
 FLAGS: Final = (1, 2, 2)
@@ -82,8 +82,10 @@ class _Counted(BatchStatistics):
         return taken
 
 
-def traffic(experiment: Experiment, index: int, passes: int) -> tuple[Traffic, Traffic]:
-    """Of one update of the discriminators and of the generator's, each of so many passes."""
+def traffic(
+    experiment: Experiment, index: int, passes: int, bucket_size: int = BUCKET
+) -> tuple[Traffic, Traffic]:
+    """Of one update of the discriminators and of the generator's, each of so many passes; sizes in bytes."""
     dry_run = DryRun(batched(experiment, 1), index, META)
     state, shares = dry_run.state, experiment.training.batch.sync_batch_norm
     found = []
@@ -95,7 +97,9 @@ def traffic(experiment: Experiment, index: int, passes: int) -> tuple[Traffic, T
         counted = _Counted()
         state.statistics = counted
         update()
-        buckets = (sum(p.numel() * p.element_size() for p in bucket) for bucket in in_buckets(side))
+        buckets = (
+            sum(p.numel() * p.element_size() for p in bucket) for bucket in in_buckets(side, bucket_size)
+        )
         found.append(Traffic(tuple(buckets), tuple(counted.sent) * passes if shares else ()))
     return found[0], found[1]
 
