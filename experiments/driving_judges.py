@@ -103,7 +103,7 @@ def seen(shifts: Floats, bounds: tuple[int, int]) -> NDArray[np.int64]:
 
 def features_of(videos: Videos) -> Floats:
     """(N, 640): the mean of the frames' features, and of how much they change from frame to frame."""
-    extractor = EfficientNetLite0Frames().open(Resources(torch.device("cpu")), CLASSES)
+    extractor = EfficientNetLite0Frames().open(Resources(), CLASSES)
     rows = extractor.rows(EvaluationBatch(videos, np.zeros(len(videos), np.int64)))["frames"].astype(
         np.float64
     )

@@ -1,0 +1,134 @@
+"""Predictions of held-out clips beside copying the last given frame, per frame that is made.
+
+``python experiments/copying.py MODEL ... --data data/driving-test --out copying.json`` continues the middle of every
+clip from its first frames, ten times with other noise. Of SSIM and PSNR it tells, for each made frame: copying, one
+continuation (the first), and the best of ten, which is chosen per clip by its mean over the frames (as in Luc et al.
+2020, Fig. 5). Deviations are over resamples of the clips, of the difference to copying, too: the same clips are hard
+for both. Where the units of a model warp, it also tells how its motion goes with the true shift of the upper half of
+the picture, sideways. Models of one kind with other seeds may be named together.
+"""
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+import vidgan
+from driving_judges import sideways
+from vidgan.data.dataset import Dataset
+from vidgan.data.loader import to_float
+from vidgan.data.window import centre_item
+from vidgan.errors import UserError
+from vidgan.evaluation.metrics.frames import best_of, copy_last, psnr, ssim
+from vidgan.run.experiment import whole_window
+from vidgan.sample.video_io import to_bytes
+from vidgan.seeds import derive
+
+Floats = NDArray[np.float64]
+MEASURES: Final = {"ssim": ssim, "psnr": psnr}
+RESAMPLES: Final = 1000
+
+
+def beside_copying(model: vidgan.Model, data: Dataset, futures: int, seed: int) -> dict[str, Any]:
+    """Everything that is told of one model."""
+    window, given = whole_window(model.experiment), model.experiment.levels[0].context_frames
+    if not given:
+        raise UserError("this model makes videos from noise and is given no frames")
+    scores: dict[str, dict[str, list[Floats]]] = {
+        name: {"copy": [], "made": [], "apart": []} for name in MEASURES
+    }
+    motion: list[tuple[float, float]] = []
+    for index in range(len(data)):
+        real = centre_item(data, window, index).frames
+        frames = to_float(torch.from_numpy(real[None, :given]))[0]
+        continued = model.futures(frames, futures, seed=seed, first=index * futures)
+        videos, truth = to_bytes(continued.video).numpy(), real[given:]
+        copied = copy_last(real[:given], len(truth))
+        for name, measure in MEASURES.items():
+            scores[name]["copy"].append(measure(copied, truth))
+            scores[name]["made"].append(np.stack([measure(video, truth) for video in videos]))
+        if continued.motion is not None:
+            field = continued.motion[0, :, 0]  # to the right (T H W)
+            upper = field[:, : field.shape[1] // 2].double().mean((1, 2)).sum()
+            motion.append((float(upper), float(sideways(real[None, given - 1 :])[0])))
+    found: dict[str, Any] = {"step": model.step, "seed": seed, "clips": len(data), "futures": futures}
+    for name, each in scores.items():
+        copied, made = np.stack(each["copy"]), np.stack(each["made"], axis=1)
+        found[name] = {
+            "copying": per_frame(copied),
+            "one": per_frame(made[0]),
+            "best": per_frame(best_of(made)),
+            "one less copying": per_frame(made[0] - copied),
+            "best less copying": per_frame(best_of(made) - copied),
+        }
+    if motion:
+        found["motion"] = {
+            "correlation": float(np.corrcoef(np.asarray(motion).T)[0, 1]),
+            "right way": float(np.mean([(a > 0) == (b > 0) for a, b in motion if abs(b) >= 2])),
+            "moved clips": sum(abs(b) >= 2 for _, b in motion),
+        }
+    return found
+
+
+def per_frame(values: Floats) -> dict[str, list[float]]:
+    """Means of (clips, frames) over the clips, and their deviations over resamples."""
+    rng = np.random.Generator(np.random.PCG64(derive(0, "copying")))
+    again = [values[rng.integers(0, len(values), len(values))].mean(0) for _ in range(RESAMPLES)]
+    return {
+        "value": values.mean(0).round(4).tolist(),
+        "deviation": np.std(again, axis=0, ddof=1).round(4).tolist(),
+    }
+
+
+def table(found: Mapping[str, Any], name: str) -> str:
+    """Rows of one measure: how the model's frames differ from copied ones."""
+    rows = [
+        f"{name}, step {found['step']}",
+        "made frame " + " ".join(f"{n + 1:>8}" for n in range(frames(found, name))),
+    ]
+    for key in ("copying", "one", "best"):
+        rows.append(f"{key:<10} " + " ".join(f"{value:8.3f}" for value in found[name][key]["value"]))
+    for key in ("one less copying", "best less copying"):
+        values, deviations = found[name][key]["value"], found[name][key]["deviation"]
+        rows.append(
+            f"{key:<18} " + " ".join(f"{v:+.3f}±{d:.3f}" for v, d in zip(values, deviations, strict=True))
+        )
+    return "\n".join(rows)
+
+
+def frames(found: Mapping[str, Any], name: str) -> int:
+    """How many are made."""
+    return len(found[name]["copying"]["value"])
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("models", nargs="+", help="runs, or saved models")
+    parser.add_argument(
+        "--data", type=Path, required=True, help="prepared clips that they were not trained on"
+    )
+    parser.add_argument("--futures", type=int, default=10, help="of each clip (10)")
+    parser.add_argument("--seed", type=int, default=0, help="of the noise (0)")
+    parser.add_argument("--out", type=Path, required=True, help="JSON file, by model")
+    given = parser.parse_args(words)
+    found = {
+        name: beside_copying(vidgan.load(name), vidgan.open_dataset(given.data), given.futures, given.seed)
+        for name in given.models
+    }
+    given.out.write_text(json.dumps(found, indent=1) + "\n")
+    for name, each in found.items():
+        print(name, each.get("motion", ""))
+        for measure in MEASURES:
+            print(table(each, measure))
+
+
+if __name__ == "__main__":
+    main()
