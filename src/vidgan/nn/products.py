@@ -62,9 +62,14 @@ def by_onednn(x: Tensor, multiplications: int) -> bool:
 def _multiply(a: Tensor, b: Tensor, row: Tensor | None) -> Tensor:
     if by_onednn(a, a.numel() * b.shape[1]):
         # The operator that torch's own compiler puts in place of a linear layer.
-        made: Tensor = torch.ops.mkldnn._linear_pointwise(a, b.t(), row, "none", [], "")
+        made: Tensor = torch.ops.mkldnn._linear_pointwise(_dense(a), _dense(b.t()), row, "none", [], "")
         return made
     return a @ b if row is None else torch.addmm(row, a, b)
+
+
+def _dense(matrix: Tensor) -> Tensor:
+    # With gaps between rows, as in a kernel's taps at one step of time, oneDNN takes a hundred times as long.
+    return matrix if matrix.is_contiguous() or matrix.t().is_contiguous() else matrix.contiguous()
 
 
 class _Product(torch.autograd.Function):

@@ -267,7 +267,10 @@ class _Winograd(torch.autograd.Function):
             if ctx.needs_input_grad[0]
             else None
         )
-        of_kernel = torch.zeros_like(kernel) if ctx.needs_input_grad[1] else None
+        of_kernel = None
+        if ctx.needs_input_grad[1]:
+            # Of several taps, some may see no step.
+            of_kernel = torch.empty_like(kernel) if len(kernel) == 1 else torch.zeros_like(kernel)
         for block, some in enumerate(tiles.blocks(x)):
             sums = tiles.cut(gradients[0][:, some]).reshape(tiles.made**2, -1)
             sums = product(to_output.t(), sums).view(LENGTH**2, -1, outputs)
