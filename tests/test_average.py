@@ -160,7 +160,8 @@ def micro(seed: int) -> MicroBatch:
     rng = torch.Generator().manual_seed(seed)
     real = DiscriminatorInput(torch.randn((2, 3, 3, 4, 4), generator=rng).tanh(), None, torch.tensor([0, 1]))
     draws = {"frames": torch.tensor([[0, 2], [1, 2]]), "clip": torch.zeros((2, 0), dtype=torch.int64)}
-    return MicroBatch(real, torch.randn((2, 3), generator=rng), lambda: None, draws, draws)
+    z = torch.randn((2, 3), generator=rng)
+    return MicroBatch(real, z, real.label, lambda: None, draws, draws)
 
 
 def sides(state: TrainState) -> tuple[nn.Module, nn.Module]:

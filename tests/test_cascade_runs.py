@@ -48,12 +48,13 @@ def require_same(whole: Path, broken: Path, steps: Sequence[int]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name", ["demo-cascade", pytest.param("ssw-gan-bdd100k-100x128", marks=pytest.mark.long)]
+    ("name", "uses"),
+    [("demo-cascade", 2), pytest.param("ssw-gan-bdd100k-100x128", 1, marks=pytest.mark.long)],
 )
-def test_killed_in_the_middle_of_level_2(name: str, tmp_path: Path, capsys: Capture) -> None:
-    """As if nothing had happened; each level has its own steps."""
+def test_killed_in_the_middle_of_level_2(name: str, uses: int, tmp_path: Path, capsys: Capture) -> None:
+    """As if nothing had happened, lower videos shared or not; each level has its own steps."""
     levels = len(preset(name).levels)
-    train = ("train", name, *COMMON, "--steps", 1)
+    train = ("train", name, *COMMON, "--steps", 1, "--levels.1.lower-video-uses", uses)
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     done = killed_in_level_2(broken, *train, "--levels.1.steps", 10_000)
     ended = done + 1

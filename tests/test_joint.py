@@ -143,7 +143,7 @@ def test_the_last_output_trains_both_generators() -> None:
     expected = torch.autograd.grad(loss, list(level.generator.parameters()), allow_unused=True)
     adam = torch.optim.SGD(level.generator.parameters(), lr=0.0)
     state.optimisers = Optimisers(adam, torch.optim.SGD(level.discriminators.parameters(), lr=0.0))
-    micro = steps.MicroBatch(real, z, lambda: None, draws, draws)
+    micro = steps.MicroBatch(real, z, real.label, lambda: None, draws, draws)
     scalars = update_generator(state, [micro])
     torch.testing.assert_close(scalars["loss/generator"], loss.detach())
     below = [name for name, _ in level.levels[0].generator.named_parameters()]

@@ -74,10 +74,12 @@ def test_batches_of_a_level_may_change_until_it_has_begun(tmp_path: Path, capsys
     train = (*TRAIN, "--out", tmp_path / "run", "--training.batch.global-batch", 4)
     assert vidgan(capsys, *train, "--level", 1).status == 0
     require_one_line(vidgan(capsys, *train, "--resume", "--levels.0.micro-batch", 2), "levels.0.micro_batch")
-    changed = (*train, "--resume", "--levels.1.micro-batch", 2)
+    changed = (*train, "--resume", "--levels.1.micro-batch", 2, "--levels.1.lower-video-uses", 2)
     answer = vidgan(capsys, *changed, "--level", 2)
     assert answer.status == 0, answer.err
     require_one_line(vidgan(capsys, *changed, "--levels.1.micro-batch", 1), "levels.1.micro_batch: 2 -> 1")
+    one = (*changed, "--levels.1.lower-video-uses", 1)
+    require_one_line(vidgan(capsys, *one), "levels.1.lower_video_uses: 2 -> 1")
 
 
 def test_the_option_of_the_level_is_named() -> None:

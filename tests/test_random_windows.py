@@ -1,22 +1,34 @@
 """Windows at random places that a cascade's top level makes as in training, against whole videos cut by hand."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.multiprocessing.spawn import spawn
 
 from cascades import GRU, SEPARABLE, frozen_level, level_spec, random, whole_videos
 from commands import require_one_line, vidgan
 from test_levels_command import save_run
 from vidgan.errors import UserError
 from vidgan.models.cascade import by_label, sample_alone
-from vidgan.models.generator import from_below
+from vidgan.models.generator import Generator, from_below
 from vidgan.nn.norm import Clock, StandingStatistics
+from vidgan.run.batch import BatchSpec
+from vidgan.run.distributed import Replicas, end_process_group
+from vidgan.run.experiment import Experiment, StandingStatisticsSpec, TrainingSpec
 from vidgan.run.logs import read_lines
+from vidgan.sample import standing
 from vidgan.sample.load import load
+from vidgan.sample.pieces import Piece
 from vidgan.sample.sampler import window_starts
+from vidgan.sample.standing import StatisticsStore
 from vidgan.sample.video_io import to_bytes
+from vidgan.sample.windows import window_levels
 
 LEVELS = (level_spec(6, 2, 4, GRU), level_spec(12, 4, 2, SEPARABLE, window=6))
 THREE = (*LEVELS, level_spec(24, 8, 1, SEPARABLE, window=8))
@@ -90,6 +102,47 @@ def test_statistics_are_those_of_windows(tmp_path: Path) -> None:
     assert (steps, clock.start) == (6, 0)
     first, second = (record(z, embedded, steps, kind, below, clock) for kind in (recorded, standing))
     assert torch.allclose(first, second, atol=1e-4)
+
+
+def window_tables(replicas: Replicas = Replicas()) -> list[dict[str, Tensor]]:
+    """Standing statistics of three levels in float64, of two batches of five clips, which two share unevenly."""
+    spec = StandingStatisticsSpec(batches=2, clips=5)
+    training = TrainingSpec(standing_statistics=spec, batch=BatchSpec(global_batch=4), bf16=False)
+    experiment = Experiment(name="x", levels=THREE, classes=3, training=training)
+    generators = [frozen_level(THREE, index).generator for index in range(3)]
+    levels = window_levels(experiment, generators, [1, 2, 1], StatisticsStore(), 4, spec, replicas)
+    return [level.statistics.table for level in levels if isinstance(level.statistics, StandingStatistics)]
+
+
+def replica(rank: int, folder: str) -> None:
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
+    torch.set_num_threads(1)
+    passed, real = list[int](), standing.pass_in_pieces
+
+    def counted(generator: Generator, pieces: Sequence[Piece], *more: Any) -> None:
+        passed.append(sum(len(piece.z) for piece in pieces))
+        real(generator, pieces, *more)
+
+    standing.pass_in_pieces = counted
+    try:
+        tables = window_tables(Replicas(rank, 2, dist.group.WORLD))
+        torch.save((tables, passed), f"{folder}/{rank}.pt")
+    finally:
+        end_process_group()
+
+
+@pytest.mark.slow
+def test_two_processes_come_to_the_statistics_of_one(tmp_path: Path) -> None:
+    spawn(replica, (str(tmp_path),), nprocs=2)
+    alone = window_tables()
+    for rank in range(2):
+        shared, passed = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
+        assert passed == [(3, 2)[rank]] * 6, "each passes its part of every batch of every level"
+        assert len(shared) == len(alone) == 3
+        for found, expected in zip(shared, alone, strict=True):
+            assert found.keys() == expected.keys()
+            for key, rows in expected.items():
+                torch.testing.assert_close(found[key], rows, rtol=1e-12, atol=1e-12, msg=key)
 
 
 @pytest.mark.parametrize(("frames", "said"), [(5, "multiple of 2"), (14, "2 to 12"), (0, "2 to 12")])

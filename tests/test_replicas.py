@@ -32,6 +32,8 @@ class Case(NamedTuple):
     """whether the replicas share batch statistics"""
     steps: int = 2
     clips: int = 4
+    uses: int = 1
+    """updates that share a lower video"""
 
     @property
     def name(self) -> str:
@@ -45,7 +47,7 @@ CASES = (
     Case("dvd-gan-k600-12x64", 0, clips=3, steps=1),
     Case("trivd-gan-fp-k600-16x64", 0),
     Case("ssw-gan-k600-48x128", 0),
-    Case("ssw-gan-k600-48x128", 1, steps=1),
+    Case("ssw-gan-k600-48x128", 1, steps=1, uses=2),
 )
 
 Results = dict[str, Tensor]
@@ -58,9 +60,10 @@ def experiment_of(case: Case) -> Experiment:
         level.replace(
             discriminators=tuple(
                 discriminator.replace(head=ProjectionSpec()) for discriminator in level.discriminators
-            )
+            ),
+            lower_video_uses=case.uses if index == case.level else 1,
         )
-        for level in experiment.levels
+        for index, level in enumerate(experiment.levels)
     )
     batch = steps.batched(experiment.replace(levels=levels), case.clips, sync_batch_norm=case.shared)
     return steps.one_discriminator_update(batch)

@@ -9,6 +9,7 @@ import pytest
 import catalog
 from commands import two_processes, vidgan
 from runs import untrained
+from vidgan.run.logs import read_lines
 
 
 @pytest.mark.slow
@@ -35,3 +36,39 @@ def test_two_processes_make_the_clips_of_one(tmp_path: Path, capsys: pytest.Capt
     refused = two_processes("sample", shared, "--out", tmp_path / "three", *options, "--grid")
     assert refused.returncode != 0
     assert "are of one process" in refused.stderr
+
+
+@pytest.mark.slow
+def test_two_processes_measure_and_make_windows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Their statistics, which none has kept, are taken by both together."""
+    alone = untrained(tmp_path / "alone", catalog.experiments()["demo-cascade"]).path
+    shared = shutil.copytree(alone, tmp_path / "shared")
+    measured = (
+        "--protocol",
+        "psd",
+        "--positions",
+        1,
+        2,
+        "--data",
+        "synthetic",
+        "--clips",
+        4,
+        "--real-clips",
+        4,
+    )
+    window = ("--random-window", "--frames", 4)
+    answer = vidgan(capsys, "evaluate", alone, *measured, *window, "--cache", tmp_path / "rows of one")
+    assert answer.status == 0, answer.err
+    done = two_processes("evaluate", shared, *measured, *window, "--cache", tmp_path / "rows of two")
+    assert done.returncode == 0, done.stderr
+    one, two = (read_lines(run / "metrics.jsonl")[-1] for run in (alone, shared))
+    assert two["value"] == pytest.approx(one["value"], rel=1e-3)
+    tables = [sorted(path.name for path in (run / "statistics").iterdir()) for run in (alone, shared)]
+    assert tables[0] == tables[1]
+    made = ("--clips", 3, "--format", "npy", *window)
+    assert vidgan(capsys, "sample", alone, "--out", tmp_path / "one", *made).status == 0
+    done = two_processes("sample", shared, "--out", tmp_path / "two", *made)
+    assert done.returncode == 0, done.stderr
+    for path in sorted((tmp_path / "one").iterdir()):
+        first, second = np.load(path).astype(int), np.load(tmp_path / "two" / path.name).astype(int)
+        assert np.abs(first - second).max() <= 1

@@ -148,7 +148,8 @@ def measured(options: Measuring, args: Sequence[str]) -> list[dict[str, Any]]:
 
     with clips_progress() as begin:
         resources = Resources(options.weights, options.mean_clip, options.run_foreign_code, device)
-        work = Work(options.cache or default_cache(), shares, begin if shares.is_rank_zero else silent)
+        told = begin if shares.is_rank_zero else silent
+        work = Work(options.cache or default_cache(), shares, told, replicas=replicas)
         results = evaluate_by(evaluated, real, chosen, resources, work, log, tell=finished)
     if shares.is_rank_zero:  # now that every file has been looked at
         videos = evaluated.videos if isinstance(evaluated, FinishedVideos) else None

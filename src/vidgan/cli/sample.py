@@ -100,10 +100,9 @@ def run(args: list[str]) -> int:
         refuse_idle(args, "of a model of one level", "--levels")
     replicas = join_replicas()
     together = options.grid or options.stills or options.strip is not None
-    if replicas.size > 1 and (together or options.random_window):
+    if replicas.size > 1 and together:
         raise UserError(
-            "--grid, --stills, --strip and --random-window are of one process, and several share the clips: leave them "
-            "out"
+            "--grid, --stills and --strip are of one process, and several share the clips: leave them out"
         )
     with ending_together(replicas):
         return sample_own(options, model, replicas)
@@ -125,7 +124,7 @@ def sample_own(options: Options, model: Model, replicas: Replicas) -> int:
         )
     if options.random_window:
         options = dataclasses.replace(options, frames=window_frames(model.experiment, options.frames))
-        model.sampler(None, options.truncation, window=options.frames)
+        model.sampler(None, options.truncation, window=options.frames, replicas=replicas)
     else:
         model.sampler(options.frames, options.truncation, chunk=options.chunk, replicas=replicas)
     options.out.mkdir(parents=True, exist_ok=True)

@@ -40,6 +40,7 @@ from vidgan.evaluation.clips import (
 from vidgan.evaluation.protocols.base import OF_GIVEN, Draw, Protocol, Subject
 from vidgan.evaluation.protocols.metrics import BestFuture
 from vidgan.memory import require_memory_for_clips
+from vidgan.run.distributed import Replicas
 from vidgan.run.experiment import Experiment, whole_window
 from vidgan.sample.model import Model, class_numbers
 from vidgan.sample.windows import window_frames
@@ -109,11 +110,12 @@ class Evaluated(ABC):
     def classes_of(self, real: Dataset | None) -> tuple[str, ...]:
         """The classes that the labels of the evaluated clips count."""
 
-    def prepare(self, protocol: Protocol) -> None:  # noqa: B027  (most have nothing to do)
-        """Do what is done once before clips are made; the first of several processes does it before the others.
+    def prepare(self, protocol: Protocol, replicas: Replicas = Replicas()) -> None:  # noqa: B027  (most do nothing)
+        """Do what is done once before clips are made.
 
         Args:
             protocol: with everything that the clips decide filled in.
+            replicas: the processes that call this together and share the work.
         """
 
     @abstractmethod
@@ -274,12 +276,13 @@ class ModelSamples(OfExperiment):
     def step(self) -> int:
         return self.model.step
 
-    def prepare(self, protocol: Protocol) -> None:
+    def prepare(self, protocol: Protocol, replicas: Replicas = Replicas()) -> None:
         """Take standing statistics, where they are not kept yet."""
         assert protocol.sampling is not None
         self.model.sampler(
             statistics=protocol.sampling.statistics,
             window=protocol.source.frames if protocol.sampling.random_window else None,
+            replicas=replicas,
         )
 
     def adapted(self, protocol: Protocol) -> Protocol:

@@ -3,6 +3,7 @@
 import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -151,9 +152,10 @@ def evaluate_by(
         if on_record == features:
             extractor = extractor._replace(spec=seen)
         opened.append(Opened(name, protocol, sides, extractor, on_record))
-    with rank_zero_first(work.shares.is_rank_zero, work.shares.wait):
+    together = work.replicas.size > 1
+    with nullcontext() if together else rank_zero_first(work.shares.is_rank_zero, work.shares.wait):
         for each in opened:
-            evaluated.prepare(each.sides.protocol)
+            evaluated.prepare(each.sides.protocol, work.replicas)
     results, folders = [], set[Path]()
     for place, each in enumerate(opened):
         result, rows = measured_by(each, evaluated, real, work, marks.get(each.name, {}), opened[place + 1 :])

@@ -24,6 +24,7 @@ from vidgan.evaluation.protocols.base import Extractor, Table
 from vidgan.files import write_json, write_whole
 from vidgan.memory import require_memory
 from vidgan.run.directory import code_of
+from vidgan.run.distributed import Replicas
 from vidgan.spec import to_json
 
 LABELS = "labels"
@@ -128,6 +129,8 @@ class Work(NamedTuple):
     """shows progress"""
     memory: dict[str, Kept] | None = None
     """where there is no folder: what this call has computed, by its key"""
+    replicas: Replicas = Replicas()
+    """the processes that prepare together, as those of ``shares``; a single one: the first of these does it alone"""
 
     def kept(self, clips: Clips, extractor: Extractor) -> Kept:
         """The rows of ``clips`` that are done."""

@@ -66,6 +66,9 @@ class LevelSpec(Spec):
     """clips per update of this level, over all processes; None: as the experiment's training says"""
     micro_batch: Count | None = None
     """most clips per forward pass of one process on this level; None: as the experiment's training says"""
+    lower_video_uses: Count = 1
+    """updates of a step that share one video of the level below, each with noise of its own for this level; more cost
+    fewer operations. 1, as in the papers: each has a new one"""
 
     def validate(self) -> None:
         names = [discriminator.name for discriminator in self.discriminators]

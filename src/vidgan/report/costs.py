@@ -102,11 +102,14 @@ def level_plan(experiment: Experiment, index: int, plan: LevelPlan, share: Share
     peak = max(plan.updates, key=lambda update: update.peak(share.per_pass))
     whose = "generator's" if peak.name == "generator" else f"{peak.name}'"
     step = plan.flops * experiment.batch_of(index).global_batch
+    held = share.clips - share.per_pass
+    kept = [(f"lower videos for updates to come ({held})", held * plan.lower.kept)] if plan.lower.kept else []
     rows = [
         ("weights and buffers", plan.weights),
         ("moving average", plan.average),
         ("Adam", plan.adam),
         (f"real clips of an update ({share.clips})", share.clips * plan.clip),
+        *kept,
         (f"the peak of the {whose} update, gradients included", peak.peak(share.per_pass)),
         ("all", plan.memory(share)),
     ]
@@ -121,8 +124,21 @@ def level_plan(experiment: Experiment, index: int, plan: LevelPlan, share: Share
         f"discriminators {' + '.join(giga(discriminator.flops) for discriminator in discriminators)}\n"
         f"  a step       {plan.flops / 1e9:,.1f} GFLOP per clip "
         f"({count(updates, 'update')} of the discriminators, 1 of the generator), {step / 1e12:,.2f} TFLOP in all\n"
+        f"{lower_videos(plan, updates)}"
         f"  memory with micro-batches of {share.per_pass}\n{memory}\n"
         f"{activations(plan)}"
+    )
+
+
+def lower_videos(plan: LevelPlan, updates: int) -> str:
+    """What sharing the videos of the level below saves; nothing where none are shared."""
+    lower = plan.lower
+    if not lower.repeats:
+        return ""
+    saved = lower.repeats * lower.flops
+    return (
+        f"  lower videos {updates + 1 - lower.repeats} per step instead of {updates + 1}: "
+        f"{100 * saved / (plan.flops + saved):.0f} % of its operations are saved\n"
     )
 
 

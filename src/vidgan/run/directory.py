@@ -222,7 +222,7 @@ class RunDirectory:
         """Refuse to resume with an experiment that computes something else, or with other data.
 
         How long it trains, how often it reports and how it takes standing statistics may differ, and how the batches
-        of a level are put together that is not begun.
+        of a level are put together that is not begun, and how often it uses a lower video.
 
         Args:
             begun: levels that have a checkpoint.
@@ -233,7 +233,9 @@ class RunDirectory:
         own = [f"levels.{index}.steps:" for index in range(len(experiment.levels))]
         for index in range(len(self.experiment.levels)):
             if self.experiment.round_of(index) not in begun:
-                own += [f"levels.{index}.{name}:" for name in ("global_batch", "micro_batch")]
+                own += [
+                    f"levels.{index}.{name}:" for name in ("global_batch", "micro_batch", "lower_video_uses")
+                ]
         changed = [
             line
             for line in differences(to_json(self.experiment), to_json(experiment))

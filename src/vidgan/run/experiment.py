@@ -232,11 +232,29 @@ class Experiment(Spec):
             require(
                 not strange, f"class_margin.only names {some(strange, 4)}; there are {some(sorted(names), 8)}"
             )
+        for index, level in enumerate(self.levels):
+            self._require_uses(index, level.lower_video_uses)
         same = len({level.steps for level in self.levels}) == 1
         require(same or not self.joint, "levels that are trained together take the same number of steps")
         own = {(level.global_batch, level.micro_batch) for level in self.levels}
         require(len(own) == 1 or not self.joint, "levels that are trained together take the same batches")
         require(not self.joint or len(self.levels) > 1, "joint training needs two levels or more")
+
+    def _require_uses(self, index: int, uses: int) -> None:
+        """Refuse ``uses`` of a lower video that level ``index`` does not have, or not so many."""
+        training, asked = self.training, f"levels.{index}.lower_video_uses is {uses}"
+        fed = index > 0 and not self.joint
+        require(
+            uses == 1 or fed, f"{asked}, but that level is not fed by trained levels below it: leave it at 1"
+        )
+        most = training.discriminator_updates + 1
+        require(uses <= most, f"{asked}, but a step has {most} updates, the generator's included")
+        paired = [name for name in ("pixel_loss", "variety") if getattr(training, name) is not None]
+        require(
+            uses == 1 or not paired,
+            f"{asked}, but training.{' and training.'.join(paired)} compares fakes with real clips of the same class, "
+            "and the second use of a lower video has other real clips",
+        )
 
     def for_classes(self, classes: int) -> "Experiment":
         """The experiment for data with this many classes; a class-free one stays at one."""

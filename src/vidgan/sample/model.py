@@ -334,7 +334,7 @@ class Model:
             statistics: how they are taken; None: as the experiment says.
             chunk: where statistics have yet to be taken, levels above the first make this many frames at a time.
             window: as in :meth:`sample`; its statistics are of such windows, which are not cut by ``chunk``.
-            replicas: the processes that call this together and share the work of statistics, but for those of windows.
+            replicas: the processes that call this together and share the work of statistics.
         """
         experiment = self.experiment if frames is None else unrolled(self.experiment, frames)
         spec = (statistics or experiment.training.standing_statistics).at(truncation.deviation)
@@ -352,7 +352,7 @@ class Model:
                 levels = frozen_levels(experiment, self.generators, *kept, replicas)
             else:
                 levels = window_levels(
-                    experiment, self.generators, self.label_counts, self.statistics, window, spec
+                    experiment, self.generators, self.label_counts, self.statistics, window, spec, replicas
                 )
             self._samplers[key] = Sampler(levels, at_once(experiment, self.experiment), window, self.dtype)
         return self._samplers[key]

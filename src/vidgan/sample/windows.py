@@ -13,6 +13,7 @@ from vidgan.models.cascade import FrozenLevel, by_label, sample_window, whole
 from vidgan.models.generator import Conditioning, Generator, from_below
 from vidgan.nn.norm import StandingStatistics
 from vidgan.run.checkpoints import weights_hash
+from vidgan.run.distributed import Replicas
 from vidgan.run.experiment import Experiment, StandingStatisticsSpec
 from vidgan.sample.noise import Scaled, latents
 from vidgan.sample.sampler import at_once, clips_in_memory, device_of, parts_of, window_starts
@@ -45,17 +46,18 @@ def window_levels(
     store: StatisticsStore,
     frames: int,
     statistics: StandingStatisticsSpec,
+    replicas: Replicas = Replicas(),
 ) -> tuple[FrozenLevel, ...]:
     """As :func:`vidgan.sample.standing.frozen_levels`; the top level's statistics are of windows of ``frames`` frames.
 
     Such statistics are per step of a window, wherever it lies, as those of a training batch are.
     """
-    below = frozen_levels(experiment, generators[:-1], labels, None, store, None, statistics)
+    below = frozen_levels(experiment, generators[:-1], labels, None, store, None, statistics, replicas)
     spec, top, generator = statistics.at(1.0), experiment.levels[-1], generators[-1]
     hashes = [weights_hash(each) for each in generators]
     facts = facts_of(experiment, hashes, frames, spec, labels) | {"window_of": top.frames}
     table = store.load(facts)
-    if table is None:
+    if any(replicas.agree(table is None)):
         seed = derive(experiment.training.seed, "level", len(below))
         given = _windows_of(experiment, below, spec.deviation, frames)
         table = standing_statistics(
@@ -67,8 +69,10 @@ def window_levels(
             given,
             at_once=clips_in_memory(experiment, len(below), frames),
             dtype=experiment.training.dtype,
+            replicas=replicas,
         )
-        store.save(facts, table)
+        store.save(facts, table, replicas.is_rank_zero)
+    assert table is not None
     return (*below, FrozenLevel(top, generator, StandingStatistics(table, device_of(generator))))
 
 

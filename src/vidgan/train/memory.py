@@ -21,7 +21,8 @@ def short_of_memory(experiment: Experiment, index: int, processes: int, step: in
         if not is_out_of_memory(error):
             raise
         share = experiment.batch_of(index).share(processes)
-        raise UserError(advice(share, step, experiment.micro_batch_option(index), index)) from None
+        keeps = share.passes > 1 and experiment.levels[index].lower_video_uses > 1
+        raise UserError(advice(share, step, experiment.micro_batch_option(index), index, keeps)) from None
 
 
 STATISTICS = "standing statistics"
@@ -65,14 +66,20 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
 
 
-def advice(share: Share, step: int, option: str, index: int) -> str:
-    """What to do when a step of level ``index`` does not fit, whose micro-batch ``option`` sets."""
+def advice(share: Share, step: int, option: str, index: int, keeps: bool = False) -> str:
+    """What to do when a step of level ``index`` does not fit, whose micro-batch ``option`` sets.
+
+    Args:
+        keeps: whether lower videos wait for updates that will use them again, which a smaller micro-batch does not
+            change.
+    """
     start = f"out of memory in step {step} with micro-batches of {share.per_pass} clips: "
     smaller = smaller_micro_batch(share)
     if smaller is None:
+        anew = f"make lower videos anew with --levels.{index}.lower-video-uses 1, " if keeps else ""
         return (
-            f"{start}there is no smaller one; recompute activations with --levels.{index}.generator.checkpointing "
-            "True, or choose smaller widths or fewer frames"
+            f"{start}there is no smaller one; {anew}recompute activations with "
+            f"--levels.{index}.generator.checkpointing True, or choose smaller widths or fewer frames"
         )
     begin = (
         f"resume with {option} {smaller}"

@@ -144,5 +144,6 @@ def predict(
         gradients += times * sum(sums)
         # The last bucket is complete only when nothing is left to compute.
         exposed += times * (max(sums[-1], sum(sums) - hidden) if sums else 0.0)
+    compute -= plan.lower.repeats * plan.lower.flops * share.clips / (REACHED * machines.matmul)
     flags = sum(machines.all_reduce(4 * count) for count in FLAGS) if n > 1 else 0.0
     return Prediction(compute, machines.overhead, statistics, gradients, exposed, flags)

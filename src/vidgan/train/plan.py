@@ -28,6 +28,7 @@ from vidgan.run.directory import Budget
 from vidgan.run.distributed import Replicas
 from vidgan.run.experiment import Experiment, window_of
 from vidgan.seeds import stream
+from vidgan.train.lower_videos import repeats
 from vidgan.train.memory import short_of_memory
 from vidgan.train.monitor import Monitor
 from vidgan.train.state import TrainState
@@ -152,8 +153,8 @@ class Update(NamedTuple):
 
     name: str
     flops: int
-    """per clip, with the levels below; convolutions and matrix products, a multiply and an add are two; no
-    recomputation"""
+    """per clip, with the levels below, which are made in each; convolutions and matrix products, a multiply and an add
+    are two; no recomputation"""
     fixed: float
     """bytes at its peak that do not depend on the micro-batch, weights and Adam apart"""
     per_clip: float
@@ -162,6 +163,17 @@ class Update(NamedTuple):
     def peak(self, micro: int) -> float:
         """Bytes that a micro-batch needs at the peak, weights and Adam apart."""
         return self.fixed + self.per_clip * micro
+
+
+class LowerPlan(NamedTuple):
+    """Lower videos that several updates of a step use."""
+
+    repeats: int = 0
+    """updates of a step that find theirs made already"""
+    flops: int = 0
+    """operations of making one, which each of these saves"""
+    kept: int = 0
+    """bytes of one, while an update to come will use it"""
 
 
 class LevelPlan(NamedTuple):
@@ -183,6 +195,7 @@ class LevelPlan(NamedTuple):
     """bytes of a real clip on the device, as the level sees it"""
     saved: tuple[tuple[str, float], ...]
     """activations kept for the backward pass of the generator's update, bytes per clip by part, largest first"""
+    lower: LowerPlan = LowerPlan()
 
     @property
     def state(self) -> int:
@@ -192,6 +205,7 @@ class LevelPlan(NamedTuple):
     def memory(self, share: Share) -> float:
         """Bytes at the peak of a step of a process that does ``share`` of every batch."""
         waiting = share.clips * self.clip  # the real clips of an update
+        waiting += (share.clips - share.per_pass) * self.lower.kept
         return self.state + waiting + max(update.peak(share.per_pass) for update in self.updates)
 
     def fitting(self, share: Share, memory: float) -> Share | None:
@@ -226,8 +240,23 @@ def plan_level(experiment: Experiment, index: int) -> LevelPlan:
         )
     )
     discriminators, generator = updates
+    lower = plan_lower(experiment, index)
     flops = experiment.training.discriminator_updates * discriminators.flops + generator.flops
-    return LevelPlan(found, updates, flops, weights, average, adam, clip, saved_by_part(dry_run))
+    flops -= lower.repeats * lower.flops
+    return LevelPlan(found, updates, flops, weights, average, adam, clip, saved_by_part(dry_run), lower)
+
+
+def plan_lower(experiment: Experiment, index: int) -> LowerPlan:
+    """What sharing lower videos saves and holds."""
+    uses = experiment.levels[index].lower_video_uses
+    count = repeats(uses, experiment.training.discriminator_updates + 1)
+    if not count:
+        return LowerPlan()
+    below = DryRun(batched(plainly(experiment), 1), index, META).state.below
+    assert below is not None, "an experiment refuses several uses where no level is below"
+    with operations() as counter:
+        video = below(torch.zeros(1, dtype=torch.int64, device=META), 0, 0, 0)
+    return LowerPlan(count, counter.get_total_flops(), video.numel() * video.element_size())
 
 
 def prime(state: TrainState) -> None:
@@ -260,20 +289,21 @@ def step_flops(experiment: Experiment, index: int) -> tuple[int, int]:
 
     What checkpointing recomputes is no progress, and what folding saves is no loss.
     """
-    plain = experiment.replace(
-        levels=tuple(
-            level.replace(generator=level.generator.replace(checkpointing=False))
-            for level in experiment.levels
-        ),
-        training=experiment.training.replace(folded=False),
-    )
-    dry_run = DryRun(batched(plain, 1), index, META)
+    dry_run = DryRun(batched(plainly(experiment), 1), index, META)
     counts = []
     for update in (dry_run.discriminators_step, dry_run.generator_step):
         with operations() as counter:
             update()
         counts.append(counter.get_total_flops())
     return counts[0], counts[1]
+
+
+def plainly(experiment: Experiment) -> Experiment:
+    """``experiment`` without what makes steps smaller or faster by other operations."""
+    levels = tuple(
+        level.replace(generator=level.generator.replace(checkpointing=False)) for level in experiment.levels
+    )
+    return experiment.replace(levels=levels, training=experiment.training.replace(folded=False))
 
 
 def batched(experiment: Experiment, clips: int) -> Experiment:

@@ -25,6 +25,7 @@ from vidgan.run.transfer import sent
 from vidgan.sample.sampler import at_once, parts_of
 from vidgan.seeds import stream
 from vidgan.train.kernels import training_kernels
+from vidgan.train.lower_videos import LowerVideos
 from vidgan.train.monitor import Monitor
 from vidgan.train.state import BelowSource, TrainState
 
@@ -41,10 +42,17 @@ class MicroBatch(NamedTuple):
     real: DiscriminatorInput
     z: Tensor
     """(B, latent)"""
+    label: Tensor
+    """classes of the fake clips (B,): those of the real ones, unless their lower videos were made for others"""
     below: Callable[[], Tensor | None]
-    """makes the lower level's video (B T' 3 h w) for the fake clips"""
+    """gives the lower level's video (B T' 3 h w) for the fake clips"""
     real_draws: Draws
     fake_draws: Draws
+
+    @property
+    def like(self) -> DiscriminatorInput:
+        """What fakes are the counterparts of: the real clips, with the fakes' classes."""
+        return self.real._replace(label=self.label)
 
 
 @training_kernels()
@@ -58,14 +66,15 @@ def training_step(
         monitor: measures the step.
     """
     scalars: Scalars = {}
+    lower = None if state.below is None else LowerVideos.of_step(state, state.below)
     state.set_rates()
     with held_weights(state.level.generator):
         for update, real in enumerate(reals):
-            scalars |= update_discriminators(state, micro_batches(state, real, update), monitor)
+            scalars |= update_discriminators(state, micro_batches(state, real, update, lower), monitor)
     # Our choice: all fakes take labels (and conditioning frames) of real clips, the discriminators' of the batch that
     # they are set against, the generator's of the last one: so they are as frequent as in the data.
     with held_weights(state.level.discriminators):
-        scalars |= update_generator(state, micro_batches(state, real, update + 1), monitor)
+        scalars |= update_generator(state, micro_batches(state, real, update + 1, lower), monitor)
     state.steps += 1
     if state.average is not None:
         state.average.update(state.level.generator, state.steps)
@@ -83,9 +92,11 @@ def update_discriminators(
     clips = state.batch.global_batch
     for micro in batch:
         with torch.no_grad():
-            fake = level.generate_fake(micro.real, micro.z, micro.below(), state.statistics, state.dtype)
+            fake = level.generate_fake(micro.like, micro.z, micro.below(), state.statistics, state.dtype)
         seen = level.features([micro.real, fake], [micro.real_draws, micro.fake_draws], state.dtype)
-        on_real, on_fake = (level.score(h, micro.real.label) for h in seen)
+        on_real, on_fake = (
+            level.score(h, each.label) for h, each in zip(seen, (micro.real, fake), strict=True)
+        )
         loss = level.spec.objective.discriminator_loss(on_real, on_fake)
         scalars = {"loss/discriminators": loss} | discriminator_scalars(level, on_real, on_fake)
         if spec.class_margin is not None:
@@ -116,7 +127,7 @@ def update_generator(
         own = sum(len(micro.z) for micro in batch)
         state.gradients.generator.backward(penalty * (own / clips), last=False)
     for micro in batch:
-        real = micro.real
+        real = micro.like
         if spec.variety is not None:
             real = real.rows(spec.variety.rows(len(micro.z), micro.z.device))
         fake = level.generate_fake(real, micro.z, micro.below(), state.statistics, state.dtype)
@@ -185,11 +196,14 @@ def real_input(state: TrainState, batch: Batch) -> DiscriminatorInput:
     return state.level.real_input(clip, label, state.experiment.smooth_views)
 
 
-def micro_batches(state: TrainState, real: DiscriminatorInput, update: int) -> list[MicroBatch]:
+def micro_batches(
+    state: TrainState, real: DiscriminatorInput, update: int, lower: LowerVideos | None = None
+) -> list[MicroBatch]:
     """The micro-batches of update number ``update`` of the next step; the generator's comes after the discriminators'.
 
     Args:
         real: this process's share of the real clips.
+        lower: the lower videos of the step, some of which may be there from the update before; None: new ones.
     """
     level, replicas, spec = state.level, state.replicas, state.experiment.training
     clips, passes = state.batch.global_batch, state.batch.passes(replicas.size, replicas.rank)
@@ -209,17 +223,15 @@ def micro_batches(state: TrainState, real: DiscriminatorInput, update: int) -> l
         dict(zip(of_fake, others[len(of_real) :], strict=True)),
     )
     real = level.at(real, places)
+    if lower is None and state.below is not None:
+        lower = LowerVideos(state.below, state.steps, update + 1)
+    label = real.label if lower is None else lower.labels(update, real.label)
     cut = []
     for part in passes:
         rows = slice(part.start - passes[0].start, part.stop - passes[0].start)
-        own = real.rows(rows)
-        below = (
-            no_video
-            if state.below is None
-            else partial(state.below, own.label, state.steps, update, part.start)
-        )
+        below = no_video if lower is None else partial(lower.video, update, part.start, label[rows])
         drawn = ({name: draw[rows] for name, draw in table.items()} for table in (of_real, of_fake))
-        cut.append(MicroBatch(own, z[rows], below, *drawn))
+        cut.append(MicroBatch(real.rows(rows), z[rows], label[rows], below, *drawn))
     return cut
 
 
