@@ -16,7 +16,7 @@ from vidgan.run.distributed import Replicas, end_process_group
 from vidgan.run.experiment import Experiment
 from vidgan.train.network import Machines, Prediction, Traffic, predict, traffic
 from vidgan.train.phases import Phase
-from vidgan.train.plan import LevelPlan, Update
+from vidgan.train.plan import LevelPlan, LowerPlan, Update
 
 
 def asked(shared: bool) -> Experiment:
@@ -75,6 +75,11 @@ def test_a_step_waits_for_statistics_and_for_what_the_backward_pass_does_not_cov
     )
     assert predict(experiment, 0, plan, sent, machines) == pytest.approx(expected)
     assert expected.step == updates * 6.5 + 33.0
+    # A lower video of 1 s that an update finds made.
+    fewer = plan._replace(lower=LowerPlan(repeats=1, flops=67, kept=0))
+    assert predict(experiment, 0, fewer, sent, machines).compute == pytest.approx(
+        expected.compute - 1.0, rel=0.01
+    )
 
 
 def test_a_plan_of_machines(capsys: pytest.CaptureFixture[str]) -> None:
