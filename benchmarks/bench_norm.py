@@ -18,7 +18,7 @@ def plain(norm: ConditionalNormReLU, x: Tensor, context: Context) -> Tensor:
     """relu((1 + g) (x - mean) / sqrt(variance + eps) + b), per time step over (B, H, W), left to autograd."""
     wide = x.to(torch.promote_types(x.dtype, torch.float32))
     variance, mean = torch.var_mean(wide, (0, 3, 4), correction=0, keepdim=True)
-    gain, bias = (g[..., None, None] for g in norm.gain_and_bias(context))
+    gain, bias = (g[..., None, None] for g in norm.gain_and_bias(context.condition))
     return torch.relu(gain * (wide - mean) * torch.rsqrt(variance + EPSILON) + bias).to(x.dtype)
 
 
@@ -27,7 +27,7 @@ def two_means(norm: ConditionalNormReLU, x: Tensor, context: Context) -> Tensor:
     wide = x.to(torch.promote_types(x.dtype, torch.float32))
     mean = wide.mean((0, 3, 4), keepdim=True)
     variance = (wide.square().mean((0, 3, 4), keepdim=True) - mean.square()).clamp_min(0)
-    gain, bias = (g[..., None, None] for g in norm.gain_and_bias(context))
+    gain, bias = (g[..., None, None] for g in norm.gain_and_bias(context.condition))
     scale = gain * torch.rsqrt(variance + EPSILON)
     return torch.relu(torch.addcmul((bias - mean * scale).to(x.dtype), x, scale.to(x.dtype)))
 

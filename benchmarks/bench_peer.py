@@ -55,8 +55,8 @@ def main(settings: Settings) -> None:
     ready = sides(settings)
     taken: list[list[Taken]] = [[] for _ in ready]
     for number in range(settings.rounds):
-        for side in range(len(ready)) if number % 2 == 0 else reversed(range(len(ready))):
-            taken[side].append(ready[side].step())
+        for i in range(len(ready)) if number % 2 == 0 else reversed(range(len(ready))):
+            taken[i].append(ready[i].step())
     title = (
         f"a step of {settings.batch} clips of 12x64x64 at width {settings.width}, threads: {settings.threads}"
     )

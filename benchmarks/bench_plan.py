@@ -18,6 +18,7 @@ import torch
 from interleaved import Settings, mib, options, show_machine
 from training import STEPS, peak_of_training, take_steps, with_batch, with_width
 from vidgan.presets import preset
+from vidgan.run.batch import Share
 from vidgan.run.experiment import Experiment
 from vidgan.train.plan import plan_level
 
@@ -86,8 +87,7 @@ def main(settings: Settings) -> None:
     for name, index, width, clips in CASES:
         experiment = experiment_of(name, width, clips)
         case = (experiment, index, settings.device)
-        training = experiment.training
-        planned = plan_level(experiment, index).memory(training.batch, training.discriminator_updates, clips)
+        planned = plan_level(experiment, index).memory(Share(clips, clips))
         print(f"  {name}, level {index + 1}, {clips} clips: planned {mib(int(planned))}", flush=True)
         found = {"tensors": alone(peak_of_training, *case)}
         if settings.device.type == "cpu":

@@ -7,6 +7,7 @@ import statistics
 import time
 from collections.abc import Callable
 from functools import partial
+from unittest import mock
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -26,7 +27,6 @@ from training import Trainee, with_batch, with_checkpointing, with_width
 from vidgan.presets import preset
 from vidgan.run.experiment import Experiment
 from vidgan.seeds import stream
-from vidgan.train import compiled
 
 
 class StepSettings(Settings):
@@ -75,12 +75,12 @@ def main(settings: StepSettings) -> None:
     kind = str(dtype).removeprefix("torch.")
     size = 8192 if device.type == "cuda" else 1024
     flops = {"matmul": 2 * size**3, "step": step_flops(experiment, index)}
-    if settings.compute == "graphed":
-        compiled.torch.compile = partial(torch.compile, mode="reduce-overhead")
-    compiles = settings.compute != "plain"
-    trainee = Trainee(
-        experiment.replace(training=experiment.training.replace(compile=compiles)), index, device
-    )
+    experiment = experiment.replace(training=experiment.training.replace(compile=settings.compute != "plain"))
+    mode = "reduce-overhead" if settings.compute == "graphed" else "default"
+    with mock.patch.object(
+        torch, "compile", partial(torch.compile, mode=mode)
+    ):  # it is called as networks are built
+        trainee = Trainee(experiment, index, device)
     cases = [
         Case("matmul", matmul(size, dtype, device, clock)),
         Case("step", timed(trainee.step, device, clock)),

@@ -55,8 +55,8 @@ def frozen(experiment: Experiment, index: int, device: torch.device) -> FrozenLe
         generator = spec.build_generator(1, below)
     table = {}
     for norm in (module for module in generator.modules() if isinstance(module, NormReLU)):
-        channels = norm.gain.bias if isinstance(norm.gain, torch.nn.Module) else norm.gain
-        shape = (spec.frames, len(channels))
+        gain, _ = norm.gain_and_bias(None)
+        shape = (spec.frames, gain.shape[-1])
         table[f"{norm.key}/mean"] = torch.zeros(shape, dtype=torch.float64)
         table[f"{norm.key}/variance"] = torch.ones(shape, dtype=torch.float64)
     return FrozenLevel(spec, generator, StandingStatistics(table))

@@ -39,7 +39,7 @@ def sections(device: str, tiny: bool) -> Iterator[Section]:
         ("-m", "pytest", "-q", "--no-header", *tests),
         "Commands and trainers compute where torch sees a GPU; references are on the CPU.",
     )
-    size = (
+    size: tuple[str, ...] = (
         ("--preset", "demo", "--batch", "2", "--width", "2")
         if tiny
         else ("--preset", "dvd-gan-k600-12x64", "--batch", "32")

@@ -8,10 +8,11 @@ operator of many tensors the launches that CUDA makes of it. What is not seen: t
 import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
+from unittest import mock
 
 import torch
 import torch.nn.functional as F
@@ -95,10 +96,12 @@ def count(preset: str, level: int, clips: int, penalty: bool) -> int:
     if hasattr(trainee.state, "below") and level > 1:  # 66b4565's had none there
         trainee.state.below = noise_below(trainee.state.level)
     kernels = Kernels()
-    for optimiser in trainee.state.optimisers:
-        weights = [weight for group in optimiser.param_groups for weight in group["params"]]
-        optimiser.step = partial(kernels.add, launches(weights, ADAM))
-    with attention_as_on_cuda():
+    with ExitStack() as replaced:
+        for optimiser in trainee.state.optimisers:
+            weights = [weight for group in optimiser.param_groups for weight in group["params"]]
+            counted = partial(kernels.add, launches(weights, ADAM))
+            replaced.enter_context(mock.patch.object(optimiser, "step", counted))
+        replaced.enter_context(attention_as_on_cuda())
         trainee.step()
         kernels.count = 0
         with kernels:

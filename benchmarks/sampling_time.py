@@ -7,6 +7,7 @@ are random, which changes no time; statistics are standing ones, as for ``vidgan
 import argparse
 import statistics
 import time
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -87,14 +88,13 @@ def main(settings: SamplingSettings) -> None:
     clock = time.process_time if settings.processor_time else time.perf_counter
     dtypes = {"float32": None, "bfloat16": torch.bfloat16}
     cases = [
-        Case(name, timed(lambda dtype=dtypes[name]: sampler.sample(dtype), device, clock))
-        for name in settings.types
+        Case(name, timed(partial(sampler.sample, dtypes[name]), device, clock)) for name in settings.types
     ]
     results = interleave(cases, settings.rounds)
     # A pass on a CPU takes minutes, and tensors are as large where they have no values.
     seen = sampler if device.type == "cuda" else counted
     for result in results:
-        memory = peak_bytes(lambda name=result.name: seen.sample(dtypes[name]), device)
+        memory = peak_bytes(partial(seen.sample, dtypes[result.name]), device)
         median = statistics.median(result.seconds)
         least, most = min(result.seconds), max(result.seconds)
         print(

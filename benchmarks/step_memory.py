@@ -42,7 +42,8 @@ class Kept(NamedTuple):
 @contextmanager
 def counting(module: nn.Module) -> Iterator[Kept]:
     """Count what layers of ``module`` keep for a backward pass."""
-    kept, seen, stack = Kept(Counter(), Counter()), set(), ["(step)"]
+    kept, stack = Kept(Counter(), Counter()), ["(step)"]
+    seen: set[int] = set()
     kinds = {name: type(layer).__name__ for name, layer in module.named_modules()}
     weights = {p.untyped_storage()._cdata for p in module.parameters()}
     alive: list[Any] = []  # a freed storage's address would be another's later

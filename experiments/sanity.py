@@ -157,8 +157,8 @@ def draw(results: Sequence[Mapping[str, Any]], path: Path) -> None:
             for part in (0, 0.5, 1):
                 value = part * largest / 1.05
                 text(begin - 14, at(value), f"{value:.3g}", "rm")
-            for x in np.arange(begin - 8, end + 8, 10):
-                line([(x, at(floor)), (x + 5, at(floor))], "#c44e52", 1)
+            for dash in range(begin - 8, end + 8, 10):
+                line([(dash, at(floor)), (dash + 5, at(floor))], "#c44e52", 1)
             entries = [(floor, result["0"]["deviation"]["value"])]
             entries += [(entry["value"], entry["deviation"]) for entry in rows.values()]
             spots = [(float(x), at(value)) for x, (value, _) in zip(places, entries, strict=True)]

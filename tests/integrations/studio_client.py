@@ -84,7 +84,7 @@ class User:
         config = json.loads(self.ask("/config").body)
         names = {index: page for page, content in config["page"].items() for index in content["dependencies"]}
         parts = {component["id"]: component for component in config["components"]}
-        found = {}
+        found: dict[str, dict[str, Any]] = {}
         for each in config["dependencies"]:
             each["parts"] = [parts[index] for index in each["inputs"]]
             # One that several events call has a number behind its name.
