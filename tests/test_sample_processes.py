@@ -61,6 +61,9 @@ def test_two_processes_measure_and_make_windows(tmp_path: Path, capsys: pytest.C
     assert answer.status == 0, answer.err
     done = two_processes("evaluate", shared, *measured, *window, "--cache", tmp_path / "rows of two")
     assert done.returncode == 0, done.stderr
+    refused = two_processes("evaluate", shared, "--protocol", "psd", "--clips", 0)
+    assert refused.returncode != 0
+    assert refused.stderr.count("--clips must be at least 1") == 1  # one speaks for both
     one, two = (read_lines(run / "metrics.jsonl")[-1] for run in (alone, shared))
     assert two["value"] == pytest.approx(one["value"], rel=1e-3)
     tables = [sorted(path.name for path in (run / "statistics").iterdir()) for run in (alone, shared)]

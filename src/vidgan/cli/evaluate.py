@@ -30,8 +30,9 @@ from vidgan.names import printable, tell
 from vidgan.report.words import count
 from vidgan.run.data import data_of_run, open_data
 from vidgan.run.directory import RunDirectory, command_line, versions
-from vidgan.run.distributed import join_replicas
+from vidgan.run.distributed import Replicas, ending_together, join_replicas
 from vidgan.run.logs import Log
+from vidgan.run.watch import STALL
 from vidgan.sample.model import RECORD, class_numbers
 
 
@@ -115,11 +116,13 @@ def run(args: list[str]) -> int:
     if any(arg.split("=")[0] == "--train-classifier" for arg in args):
         train_network(args)
     else:
-        measured(parse(Options, "evaluate", args), args)
+        options, replicas = parse(Options, "evaluate", args), join_replicas(STALL, ENDING)
+        with ending_together(replicas):
+            measured(options, args, replicas)
     return 0
 
 
-def measured(options: Measuring, args: Sequence[str]) -> list[dict[str, Any]]:
+def measured(options: Measuring, args: Sequence[str], replicas: Replicas) -> list[dict[str, Any]]:
     """Measure and print; the lines of the results. ``args`` are the words that ``options`` were read from."""
     if not options.protocol:
         raise UserError("say what to measure by: --protocol NAME; vidgan evaluate --protocols lists them")
@@ -127,7 +130,6 @@ def measured(options: Measuring, args: Sequence[str]) -> list[dict[str, Any]]:
     named = [protocol(name) for name in options.protocol]
     require_effect(options, named, args)
     chosen = {each: with_options(own, options) for each, own in zip(options.protocol, named, strict=True)}
-    replicas = join_replicas()
     shares = Shares(replicas.rank, replicas.size, replicas.wait)
     device = options.place
     sigma, level = options.statistics_sigma, options.level
@@ -177,6 +179,8 @@ def check(options: Measuring) -> None:
         raise UserError(f"--out {options.out}: there is no folder {options.out.parent}")
 
 
+ENDING: Final = "measuring stopped, and the same command goes on from the clips that are done"
+"""where one of several processes ends"""
 OF_SOME_PROTOCOLS: Final[Mapping[str, tuple[Any, Any]]] = {
     **dict.fromkeys(("futures", "real_clips", "windows"), (1, 2)),
     "positions": ((1,), (2,)),

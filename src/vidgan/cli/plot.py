@@ -46,7 +46,9 @@ from vidgan.report.figures import (
 from vidgan.report.words import number
 from vidgan.run.data import data_of_run, open_data
 from vidgan.run.directory import RunDirectory
+from vidgan.run.distributed import ending_together, join_replicas
 from vidgan.run.experiment import window_of
+from vidgan.run.watch import STALL
 from vidgan.sample.model import Model, unrolled
 from vidgan.sample.video_io import (
     Row,
@@ -184,10 +186,11 @@ def truncation_curve(args: list[str]) -> Path:
     name = RunDirectory.open(options.evaluated).path.resolve().name
     out = options.out or options.evaluated / "truncation.svg"
     check_target(out)
-    results = []
-    for sigma in sigmas:
-        lines = evaluate.measured(dataclasses.replace(options, sigma=sigma, out=None), args)
-        results += [(sigma, line) for line in lines]
+    results, replicas = [], join_replicas(STALL, evaluate.ENDING)
+    with ending_together(replicas):
+        for sigma in sigmas:
+            lines = evaluate.measured(dataclasses.replace(options, sigma=sigma, out=None), args, replicas)
+            results += [(sigma, line) for line in lines]
     save(out, truncation(name, results))
     return out
 

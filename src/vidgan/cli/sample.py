@@ -15,6 +15,7 @@ from vidgan.names import file_names, tell
 from vidgan.report.words import count
 from vidgan.run.batch import evenly
 from vidgan.run.distributed import Replicas, ending_together, join_replicas
+from vidgan.run.watch import STALL
 from vidgan.sample.model import Model
 from vidgan.sample.sampler import at_once, parts_of
 from vidgan.sample.video_io import (
@@ -98,13 +99,13 @@ def run(args: list[str]) -> int:
         require_chunks(model.experiment.levels)
     if len(model.experiment.levels) == 1:
         refuse_idle(args, "of a model of one level", "--levels")
-    replicas = join_replicas()
-    together = options.grid or options.stills or options.strip is not None
-    if replicas.size > 1 and together:
-        raise UserError(
-            "--grid, --stills and --strip are of one process, and several share the clips: leave them out"
-        )
+    replicas = join_replicas(STALL, "sampling stopped; videos that lie there are whole")
     with ending_together(replicas):
+        together = options.grid or options.stills or options.strip is not None
+        if replicas.size > 1 and together:
+            raise UserError(
+                "--grid, --stills and --strip are of one process, and several share the clips: leave them out"
+            )
         return sample_own(options, model, replicas)
 
 

@@ -23,7 +23,7 @@ from torch.distributed.rendezvous import rendezvous
 from vidgan.errors import UserError
 from vidgan.run.batch import evenly
 from vidgan.run.meeting import meet
-from vidgan.run.watch import RESUME, STATUS, Watch, is_lost_connection
+from vidgan.run.watch import STATUS, TRAINING, Watch, is_lost_connection
 
 T = TypeVar("T")
 
@@ -169,7 +169,7 @@ LONGEST: Final = timedelta(days=1)
 """What replicas wait for another: as long as work of one of them may take, such as statistics of a large model."""
 
 
-def join_replicas(stall: float | None = None) -> Replicas:
+def join_replicas(stall: float | None = None, ending: str = TRAINING) -> Replicas:
     """The replicas that torchrun started; a plain process is alone.
 
     On GPUs, each process has chosen its own before.
@@ -177,6 +177,7 @@ def join_replicas(stall: float | None = None) -> Replicas:
     Args:
         stall: seconds after which a step that does not end ends all: for work inside :func:`ending_together`, which
             alone tells the others that a process is done. None: no process watches the others.
+        ending: what follows where one process ends, in words for the user.
     """
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:
@@ -197,6 +198,7 @@ def join_replicas(stall: float | None = None) -> Replicas:
             # torchrun keeps the store itself; else the first process does.
             keeps=rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True",
             speaks_alone=hosts[rank] not in hosts[1:rank],
+            ending=ending,
         )
     with watch.step() if watch is not None else nullcontext():
         dist.init_process_group(backend, store=own, rank=rank, world_size=count, timeout=LONGEST)
@@ -229,7 +231,7 @@ def ending_together(replicas: Replicas) -> Iterator[None]:
         if lost:
             raise UserError(
                 f"one of {replicas.size} processes has ended without a word (killed, short of memory, or its machine "
-                f"is gone): training stopped, {RESUME}"
+                f"is gone): {watch.ending}"
             ) from error
         raise
     finally:

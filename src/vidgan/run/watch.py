@@ -31,7 +31,8 @@ STATUS: Final = 2
 """exit status of processes that end because of another"""
 FAULT: Final = "fault"
 """key of the process that says what went wrong"""
-RESUME: Final = "its checkpoints are intact: resume with --resume"
+TRAINING: Final = "training stopped, its checkpoints are intact: resume with --resume"
+"""what follows from the end of one process, in words for the user"""
 
 
 class Watch:
@@ -42,6 +43,7 @@ class Watch:
         stall: seconds that a step may take.
         keeps: whether the store is gone when this process is.
         speaks_alone: whether this process says why it ends where the store is gone: one on each machine.
+        ending: what follows where one process ends, in words.
     """
 
     def __init__(
@@ -52,8 +54,9 @@ class Watch:
         stall: float = STALL,
         keeps: bool = False,
         speaks_alone: bool = True,
+        ending: str = TRAINING,
     ) -> None:
-        self.rank, self.size, self.stall = rank, size, stall
+        self.rank, self.size, self.stall, self.ending = rank, size, stall, ending
         self.keeps, self.speaks_alone = keeps, speaks_alone
         self.meetings = 0
         """how often all have met, as far as this process got"""
@@ -118,7 +121,7 @@ class Watch:
         while not self._done.wait(BEAT):
             if time.monotonic() - self._answered > (LINGER if self._faulty else self._lost):
                 if self.speaks_alone and not self._faulty:
-                    say("the process through which all met is gone")
+                    self._say("the process through which all met is gone")
                 os._exit(STATUS)
 
     def _look(self) -> None:
@@ -169,15 +172,14 @@ class Watch:
             why: what to say, unless another process speaks; None: one has spoken.
         """
         if why is not None and self.speaks():
-            say(why)
+            self._say(why)
         self._answered, self._faulty = time.monotonic(), True
         self._leave()
         os._exit(STATUS)
 
-
-def say(why: str) -> None:
-    """Say why training ends, as an error of the command line."""
-    tell(f"vidgan: error: {why}: training stopped, {RESUME}", to=sys.stderr, flush=True)
+    def _say(self, why: str) -> None:
+        """Say why all end, as an error of the command line."""
+        tell(f"vidgan: error: {why}: {self.ending}", to=sys.stderr, flush=True)
 
 
 def named(ranks: list[int], size: int) -> str:
