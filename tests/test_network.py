@@ -82,6 +82,19 @@ def test_a_step_waits_for_statistics_and_for_what_the_backward_pass_does_not_cov
     )
 
 
+@pytest.mark.parametrize(("micro_batch", "passes"), [(4, 1), (1, 4)])
+def test_gradients_hide_behind_the_last_of_several_passes(micro_batch: int, passes: int) -> None:
+    """Four clips of each process take 4 s; half of the last pass covers its gradients, 1 s and 1 s."""
+    experiment = steps.batched(
+        catalog.experiments()["demo"], 8, micro_batch=micro_batch, sync_batch_norm=False
+    )
+    each = (Update("discriminators", 0, 0.0, 0.0), Update("generator", 67, 0.0, 0.0))
+    sent = (Traffic((), ()), Traffic((1, 1), ()))
+    machines = Machines(nodes=1, gpus=2, link=1.0, matmul=100.0, latency=0.0)
+    found = predict(experiment, 0, LevelPlan((), each, 0, 0, 0, 0, 0, ()), sent, machines)
+    assert found.exposed == pytest.approx(max(1.0, 2.0 - 0.5 * 4.0 / passes))
+
+
 def test_a_plan_of_machines(capsys: pytest.CaptureFixture[str]) -> None:
     words = ("plan", "demo", "--tiny", "--nodes", 2, "--gpus", 4, "--training.batch.global-batch", 12)
     answer = vidgan(capsys, *words, "--link", "10Gbit", "--matmul", "1TFLOPs", "--overhead", 3600_000)
@@ -89,16 +102,23 @@ def test_a_plan_of_machines(capsys: pytest.CaptureFixture[str]) -> None:
     (seconds,) = re.findall(r"a step is predicted to take (\S+) ms", answer.out)
     assert 3600_000 <= float(seconds) < 3700_000
     assert "2 in each of 8 processes" in answer.out
+    (told,) = re.findall(r"\((\S+) clips/s\)", answer.out)
+    assert float(told) == pytest.approx(12 / (float(seconds) / 1000), rel=1e-3)  # a step has a batch of 12
     assert "sums of gradients" in answer.out
     assert "a step is predicted to take" in answer.out
 
 
 def test_phases_take_seconds_by_the_rate_of_matrix_products() -> None:
-    """Two thirds of it are reached; all processes share some of the work."""
-    phases = [Phase("step", 1, 0, 0, 6.7e12, shared=True), Phase("previews", 1, 0, 0, 6.7e12)]
-    _, head, step, previews = phases_text(phases, matmul=1e12, processes=4).splitlines()
+    """Two thirds of it are reached; all processes share the work, of previews a part."""
+    phases = [
+        Phase("step", 1, 0, 0, 6.7e12),
+        Phase("previews", 1, 0, 0, 6.7e12, alone=3.35e12),
+        Phase("save", 1, 0, 0, 0),
+    ]
+    _, head, step, previews, save = phases_text(phases, matmul=1e12, processes=4).splitlines()
     assert head.split()[-1] == "seconds"
-    assert (step.split()[-1], previews.split()[-1]) == ("2.50", "10.00")
+    assert (step.split()[-1], previews.split()[-1], save.split()[-1]) == ("2.50", "6.25", "0.00")
+    assert len(save.split()) == len(step.split()) - 1  # how long files take is not known
     assert "seconds" not in phases_text(phases)
 
 

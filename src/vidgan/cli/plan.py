@@ -225,8 +225,7 @@ def show(
         if rate is not None:
             print(days(experiment, index, rate))
         if machines is not None:
-            passes = len(batch.passes(processes)[0])
-            sent = traffic(experiment, index, passes)
+            sent = traffic(experiment, index, len(batch.passes(processes)))
             print(network(experiment, index, sent, predict(experiment, index, plan, sent, machines)))
     if memory is None:
         print("\nGive --device-memory 80G to be told which micro-batch fits.")

@@ -147,7 +147,7 @@ def phases_text(found: Iterable[Phase], matmul: float | None = None, processes: 
 
     Args:
         matmul: operations per second of a matrix product, to tell seconds.
-        processes: that share the work of the step and of standing statistics.
+        processes: that share the work.
     """
     head = f"    {'':24}{'clips at once':>14}{'device':>14}{'host':>14}{'TFLOP':>12}"
     lines = [head if matmul is None else f"{head}{'seconds':>12}"]
@@ -157,8 +157,8 @@ def phases_text(found: Iterable[Phase], matmul: float | None = None, processes: 
             f"{phase.flops / 1e12:12,.2f}"
         )
         if matmul is not None:
-            sharing = processes if phase.shared else 1
-            line += f"{phase.flops / sharing / (REACHED * matmul):12,.2f}"
+            longest = (phase.flops - phase.alone) / processes + phase.alone
+            line += f"{longest / (REACHED * matmul):12,.2f}" if phase.flops else ""
         lines.append(line)
     return "  all phases (on a CPU, what is on the device and on the host adds up)\n" + "\n".join(lines)
 
@@ -220,7 +220,7 @@ def network(experiment: Experiment, index: int, sent: tuple[Traffic, Traffic], s
         f"{len(traffic.statistics)} of statistics, {sum(traffic.statistics) / 2**10:.4g} KiB"
         for name, traffic in rows
     ]
-    clips = experiment.batch_of(index).global_batch * updates / seconds.step
+    clips = experiment.batch_of(index).global_batch / seconds.step
     return "\n".join(
         [
             "  sent by each process",

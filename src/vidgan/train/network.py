@@ -131,7 +131,7 @@ def predict(
     """How long a step of level ``index`` takes on ``machines``, by the formula of docs/clusters.md."""
     training, n = experiment.training, machines.processes
     batch = experiment.batch_of(index)
-    share, passes = batch.share(n), len(batch.passes(n)[0])
+    share, passes = batch.share(n), len(batch.passes(n))
     compute = statistics = gradients = exposed = 0.0
     counts = (training.discriminator_updates, 1)
     for times, update, traffic in zip(counts, plan.updates, sent, strict=True):

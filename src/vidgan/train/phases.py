@@ -34,8 +34,8 @@ class Phase(NamedTuple):
     """bytes in the host's memory; on a CPU they come on top of the device's"""
     flops: float
     """operations each time that it comes, of all processes"""
-    shared: bool = False
-    """whether all processes do a part of them"""
+    alone: float = 0
+    """those of them that one process does, while the others wait; all share the rest"""
 
 
 class Pass(NamedTuple):
@@ -90,7 +90,6 @@ def phases(
             plan.memory(share),
             0,
             plan.flops * experiment.batch_of(index).global_batch,
-            shared=True,
         ),
         Phase("checkpoint", 0, plan.state, plan.state, 0),
         Phase(
@@ -99,6 +98,7 @@ def phases(
             max(looks, *(phase.device for phase in brief)),
             max(phase.host for phase in brief),
             sum(phase.flops for phase in brief) + previews * sampled.flops,
+            alone=previews * sampled.flops,
         ),
         Phase(
             "standing statistics",
@@ -106,7 +106,6 @@ def phases(
             max(phase.device for phase in taken),
             max(phase.host for phase in taken),
             sum(phase.flops for phase in taken),
-            shared=True,
         ),
         Phase("evaluation, 1000 clips", most, plan.state + sampled.peak(most), 0, 1000 * sampled.flops),
         sampling(experiment, levels, sampled),
