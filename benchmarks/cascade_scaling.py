@@ -42,9 +42,9 @@ class Cost(NamedTuple):
     """What a training step takes."""
 
     memory: int
-    """bytes at the peak, everything included"""
+    """bytes at the peak, everything included, also the levels below"""
     flops: int
-    """of a step per clip, all discriminator updates and the generator's"""
+    """of a step per clip, all discriminator updates and the generator's, with the videos of the levels below"""
 
 
 def float32(experiment: Experiment) -> Experiment:
@@ -104,10 +104,8 @@ def figure_3() -> Plot:
     found: dict[tuple[str, int], Cost] = {}
     for frames in COMPUTED:
         for subject in subjects(frames):
-            first = min((n for name, n in found if name == subject.name), default=frames)
-            fixed = subject.experiment.levels[subject.level].window is not None and first < frames
             key = subject.name, frames
-            found[key] = found[subject.name, first] if fixed else computed(subject, 1)
+            found[key] = computed(subject, 1)
             print(f"{subject.name}, {frames} frames: {found[key].memory / GB:.2f} GB", flush=True)
     names = list(dict.fromkeys(name for name, _ in found))
     print("\nOne clip at the papers' widths, float32: GB (and TFLOP) of a training step\n")

@@ -10,14 +10,12 @@ from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 from vidgan.errors import UserError
-from vidgan.models.cascade import require_chunks
 from vidgan.presets import presets
 from vidgan.report.costs import table
 from vidgan.run.batch import Share
 from vidgan.run.experiment import Experiment
-from vidgan.sample.model import unrolled
-from vidgan.train.phases import Phase, phases, sample_pass, sampling
-from vidgan.train.plan import MARGIN, META, plan_level, untrained_levels
+from vidgan.train.phases import Phase, longer_sampling, phases
+from vidgan.train.plan import MARGIN, plan_level
 
 DEVICE: Final = 80e9
 """bytes of the device that micro-batches are chosen for"""
@@ -70,15 +68,12 @@ def longer_samples(experiment: Experiment) -> tuple[Phase | None, Phase | None]:
     top = experiment.levels[-1]
     if top.context_frames:
         return None, None
-    longer = unrolled(experiment, LONGER * top.frames)
-    levels = untrained_levels(longer, len(longer.levels), META)
-    whole = sampling(longer, levels, sample_pass(longer, levels), experiment)
+    frames = LONGER * top.frames
     try:
-        require_chunks(longer.levels)
+        chunked = longer_sampling(experiment, frames, top.trained_frames)
     except UserError:
-        return whole, None
-    chunk = top.trained_frames
-    return whole, sampling(longer, levels, sample_pass(longer, levels, chunk), experiment, chunk)
+        chunked = None
+    return longer_sampling(experiment, frames), chunked
 
 
 def memory_table(rows: Iterable[Row]) -> str:

@@ -119,3 +119,17 @@ def test_the_command_says_what_fits_and_how_long(capsys: Capture, tmp_path: Path
     require_one_line(vidgan(capsys, "plan", "demo", "--device-memory", "much"), "80G", "much")
     require_one_line(vidgan(capsys, "plan", "dmeo"), "did you mean 'demo'")
     require_one_line(vidgan(capsys, "plan", "--tiny"), "the preset comes first")
+
+
+def test_the_command_counts_sampling_longer_videos(capsys: Capture) -> None:
+    longer = ("plan", "demo-cascade", "--tiny", "--sample-frames", 32)
+    answer = vidgan(capsys, *longer, "--sample-chunk", 4)
+    assert answer.status == 0, answer.err
+    assert "sampling 32 frames in chunks of 4" in answer.out.splitlines()[-1]
+    for words, said in (
+        (("plan", "demo-cascade", "--tiny", "--sample-chunk", 4), "changes nothing without --sample-frames"),
+        (("plan", "demo", "--tiny", "--sample-frames", 8, "--sample-chunk", 4), "this model has one level"),
+        (("plan", "demo", "--tiny", "--sample-frames", 1), "frames must be at least"),
+        (("plan", "demo-prediction", "--tiny", "--sample-frames", 30), "in rounds of its own length"),
+    ):
+        require_one_line(vidgan(capsys, *words), said)

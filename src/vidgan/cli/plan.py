@@ -25,7 +25,7 @@ from vidgan.run.experiment import Experiment, nothing_to_mix, window_of
 from vidgan.run.tiny import tiny
 from vidgan.train.lengths import LevelCost, costs_of_length, lengthened
 from vidgan.train.network import Machines, predict, traffic
-from vidgan.train.phases import phases
+from vidgan.train.phases import longer_sampling, phases
 from vidgan.train.plan import plan_level
 
 UNITS = {"M": 1e6, "G": 1e9, "MB": 1e6, "GB": 1e9, "MIB": 2**20, "GIB": 2**30}
@@ -51,21 +51,25 @@ class Options(OfExperiment, Caching):
     classes: int | None = None
     """classes of the data (the paper's)"""
     processes: int = 1
-    """processes that share every batch; what one of them needs is told"""
+    """processes that share every batch"""
     nodes: int | None = None
-    """machines, to be told what a step sends between them and how long it takes (docs/clusters.md)"""
+    """machines, to be told what a step sends and how long it takes"""
     gpus: int = 8
     """GPUs, and so processes, of each of them"""
     link: str = "400Gbit"
-    """how fast a machine sends to the others, such as 400Gbit or 50GB per second"""
+    """how fast it sends, such as 400Gbit or 50GB"""
     matmul: str | None = None
     """how fast a GPU multiplies matrices, to be told how long phases take (with --nodes 800TFLOPs)"""
     latency: float = 20.0
     """microseconds that a message takes"""
     overhead: float = 0.0
     """milliseconds of a step that its clips do not change, such as the optimiser's"""
+    sample_frames: int | None = None
+    """also, sampling videos of so many frames"""
+    sample_chunk: int | None = None
+    """these made so many frames at a time"""
     frames: Annotated[tuple[int, ...], tyro.conf.arg(metavar="INT ...")] = ()
-    """instead, memory and operations at these lengths of videos (CVG, Figure 3)"""
+    """instead, a step at these lengths of videos (CVG, Figure 3)"""
     beside: Annotated[tuple[str, ...], tyro.conf.arg(metavar="PRESET ...")] = ()
     """other experiments at the same lengths"""
     out: Path | None = None
@@ -97,16 +101,27 @@ def run(args: list[str]) -> int:
             "--matmul",
             "--latency",
             "--overhead",
+            "--sample-frames",
+            "--sample-chunk",
         )
         refuse_idle(args, "beside --frames", *idle)
         show_lengths(options, experiment)
         return 0
     refuse_idle(args, "without --frames", "--beside", "--out")
+    if options.sample_frames is None:
+        refuse_idle(args, "without --sample-frames", "--sample-chunk")
+    else:
+        at_least("--sample-frames", options.sample_frames, 1)
+        at_least("--sample-chunk", options.sample_chunk or 1, 1)
     machines = machines_of(options, args)
     processes = options.processes if machines is None else machines.processes
     memory, rate = beside_data(options, experiment, args), options.clips_per_second
     matmul = None if options.matmul is None else speed("--matmul", options.matmul, RATES, MATMUL)
+    frames, chunk = options.sample_frames, options.sample_chunk
+    sampled = None if frames is None else longer_sampling(experiment, frames, chunk)
     show(experiment, processes, memory, rate, machines, matmul)
+    if sampled is not None:
+        print(f"\n{phases_text([sampled], matmul, processes)}")
     return 0
 
 

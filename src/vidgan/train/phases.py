@@ -9,13 +9,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from vidgan.models.cascade import FrozenLevel, by_label, sample_window, stream_chunks
+from vidgan.errors import UserError
+from vidgan.models.cascade import FrozenLevel, by_label, require_chunks, sample_window, stream_chunks
 from vidgan.models.costs import meta
 from vidgan.models.generator import NOTHING, Conditioning, from_below
 from vidgan.models.known_shapes import operations
 from vidgan.nn.norm import Clock, Context
 from vidgan.run.batch import Share, evenly
 from vidgan.run.experiment import Experiment, StandingStatisticsSpec, window_of
+from vidgan.sample.model import unrolled
 from vidgan.sample.pieces import Piece, PiecewiseStatistics, pass_in_pieces
 from vidgan.sample.previews import COLUMNS, ROWS, brief_statistics
 from vidgan.sample.sampler import at_once, clips_in_memory
@@ -129,6 +131,24 @@ def sampling(
     weights = sum(size_of(level.generator) for level in levels)
     frames = f"{levels[-1].spec.frames} frames" + (f" in chunks of {chunk}" if chunk else "")
     return Phase(f"sampling {frames}", clips, weights + sampled.peak(clips), 0, clips * sampled.flops)
+
+
+def longer_sampling(experiment: Experiment, frames: int, chunk: int | None = None) -> Phase:
+    """Making videos of ``frames`` frames with the finished model, one pass of them.
+
+    Args:
+        chunk: frames that levels above the first make at a time, of one clip; None: all at once.
+
+    Raises:
+        UserError: where the model makes no such videos, or not in chunks.
+    """
+    if experiment.levels[0].context_frames:
+        raise UserError("a model that continues videos makes longer ones in rounds of its own length")
+    longer = unrolled(experiment, frames)
+    if chunk is not None:
+        require_chunks(longer.levels)
+    levels = untrained_levels(longer, len(longer.levels), META)
+    return sampling(longer, levels, sample_pass(longer, levels, chunk), experiment, chunk)
 
 
 def statistics_phase(
