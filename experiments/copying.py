@@ -3,9 +3,10 @@
 ``python experiments/copying.py MODEL ... --data data/driving-test --out copying.json`` continues the middle of every
 clip from its first frames, ten times with other noise. Of SSIM and PSNR it tells, for each made frame: copying, one
 continuation (the first), and the best of ten, which is chosen per clip by its mean over the frames (as in Luc et al.
-2020, Fig. 5). Deviations are over resamples of the clips, of the difference to copying, too: the same clips are hard
-for both. Where the units of a model warp, it also tells how its motion goes with the true shift of the upper half of
-the picture, sideways. Models of one kind with other seeds may be named together.
+2020, Fig. 5). PSNR is infinite where a frame equals the copied one. Deviations are over resamples of the clips, of the
+difference to copying, too: the same clips are hard for both. Where the units of a model warp, it also tells how its
+motion goes with the true shift of the upper half of the picture, sideways. Models of one kind with other seeds may be
+named together.
 """
 
 import argparse
@@ -25,6 +26,7 @@ from vidgan.data.loader import to_float
 from vidgan.data.window import centre_item
 from vidgan.errors import UserError
 from vidgan.evaluation.metrics.frames import best_of, copy_last, psnr, ssim
+from vidgan.files import write_text
 from vidgan.run.experiment import whole_window
 from vidgan.sample.video_io import to_bytes
 from vidgan.seeds import derive
@@ -32,6 +34,8 @@ from vidgan.seeds import derive
 Floats = NDArray[np.float64]
 MEASURES: Final = {"ssim": ssim, "psnr": psnr}
 RESAMPLES: Final = 1000
+MOVED: Final = 2
+"""pixels that the picture moves at least over the made frames, where the sign of its motion is asked for"""
 
 
 def beside_copying(model: vidgan.Model, data: Dataset, futures: int, seed: int) -> dict[str, Any]:
@@ -67,10 +71,11 @@ def beside_copying(model: vidgan.Model, data: Dataset, futures: int, seed: int) 
             "best less copying": per_frame(best_of(made) - copied),
         }
     if motion:
+        right = [(a > 0) == (b > 0) for a, b in motion if abs(b) >= MOVED]
         found["motion"] = {
             "correlation": float(np.corrcoef(np.asarray(motion).T)[0, 1]),
-            "right way": float(np.mean([(a > 0) == (b > 0) for a, b in motion if abs(b) >= 2])),
-            "moved clips": sum(abs(b) >= 2 for _, b in motion),
+            "right way": float(np.mean(right)) if right else None,
+            "moved clips": len(right),
         }
     return found
 
@@ -123,7 +128,7 @@ def main(words: Sequence[str] | None = None) -> None:
         name: beside_copying(vidgan.load(name), vidgan.open_dataset(given.data), given.futures, given.seed)
         for name in given.models
     }
-    given.out.write_text(json.dumps(found, indent=1) + "\n")
+    write_text(given.out, json.dumps(found, indent=1) + "\n")
     for name, each in found.items():
         print(name, each.get("motion", ""))
         for measure in MEASURES:
@@ -131,4 +136,7 @@ def main(words: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except UserError as error:
+        raise SystemExit(str(error)) from error
