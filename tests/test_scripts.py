@@ -141,7 +141,7 @@ def smallest() -> list[object]:
     return [pytest.param(script, SMALLEST[script], id=script, marks=mark) for script, mark in marks.items()]
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize(("script", "words"), smallest())
 def test_a_script_runs_in_its_smallest_form(
     script: str,
