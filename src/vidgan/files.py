@@ -1,5 +1,6 @@
 """Files appear whole or not at all: write beside the target, flush to disk, rename. And they are read with care."""
 
+import contextlib
 import errno
 import fcntl
 import hashlib
@@ -9,9 +10,10 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, BinaryIO, Final, NoReturn
 
 from vidgan.errors import UserError
 
@@ -43,7 +45,7 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
             os.fsync(file.fileno())
         part.chmod(0o666 & ~_umask())
         part.replace(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
@@ -59,7 +61,7 @@ def write_folder(path: Path, write: Callable[[Path], None]) -> None:
         write(part)
         part.chmod(0o777 & ~_umask())
         part.replace(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
@@ -175,6 +177,11 @@ def parse_json(text: str | bytes, constant: Callable[[str], Any] = no_number) ->
         raise ValueError("it is nested too deeply") from None
 
 
+def default_cache() -> Path:
+    """``vidgan`` in the user's cache folder, where what can be made or fetched again is kept by default."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vidgan"
+
+
 def is_free(file: int, shared: bool = False) -> bool:
     """Lock an open file (flock); False where another process has it. Where the file system has no locks, it is free.
 
@@ -189,13 +196,39 @@ def is_free(file: int, shared: bool = False) -> bool:
     return True
 
 
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[BinaryIO]:
+    """The file at ``path``, made where there is none, open to be read and written, once no other process has it.
+
+    Its holder may rename or remove it. The lock ends with the process, whatever ends it.
+    """
+    while True:
+        with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666), "r+b") as file:
+            while not is_free(file.fileno()):
+                time.sleep(0.05)
+            if is_file_of(file.fileno(), path):
+                yield file
+                return
+
+
+def is_file_of(file: int, path: Path) -> bool:
+    """Whether the open ``file`` is still the one at ``path``, which others may have renamed or removed."""
+    try:
+        there = path.stat()
+    except OSError:
+        return False
+    own = os.fstat(file)
+    return (own.st_dev, own.st_ino) == (there.st_dev, there.st_ino)
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Flush to disk which files ``folder`` has."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

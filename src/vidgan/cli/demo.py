@@ -12,7 +12,8 @@ from vidgan.evaluation.evaluated import ModelSamples
 from vidgan.evaluation.protocols import protocol
 from vidgan.evaluation.protocols.base import Resources
 from vidgan.evaluation.record import evaluate_by
-from vidgan.evaluation.rows import Work, default_cache
+from vidgan.evaluation.rows import Work
+from vidgan.files import default_cache
 from vidgan.names import file_name, tell
 from vidgan.presets.demo import demo
 from vidgan.report.page import write_report

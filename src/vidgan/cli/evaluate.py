@@ -24,7 +24,8 @@ from vidgan.evaluation.opening import Opening, open_beside, open_run, open_sides
 from vidgan.evaluation.protocols import ALL, Protocol, adjusted, protocol
 from vidgan.evaluation.protocols.base import Resources
 from vidgan.evaluation.record import Result, changes_of, copies_log, evaluate_by
-from vidgan.evaluation.rows import Shares, Work, default_cache, silent
+from vidgan.evaluation.rows import Shares, Work, silent
+from vidgan.files import default_cache
 from vidgan.memory import FLOAT, require_memory_for_clips
 from vidgan.names import printable, tell
 from vidgan.report.words import count

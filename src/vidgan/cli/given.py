@@ -13,6 +13,7 @@ from vidgan.data.codecs import Frame
 from vidgan.data.dataset import Dataset, Frames
 from vidgan.data.images import IMAGES, FrameFolder, StripImage
 from vidgan.data.open import is_named
+from vidgan.data.remote import is_url
 from vidgan.data.resize import Resizer
 from vidgan.data.store import INDEX
 from vidgan.data.synthetic import BUILT_IN
@@ -100,7 +101,7 @@ def clip_at(path: Path) -> ClipSource:
 
 def is_dataset(named: str) -> bool:
     """Whether this is what :func:`vidgan.open_dataset` opens by name: prepared or built-in clips, or one's own."""
-    return named in BUILT_IN or is_named(named) or (Path(named) / INDEX).is_file()
+    return named in BUILT_IN or is_named(named) or is_url(named) or (Path(named) / INDEX).is_file()
 
 
 def chosen_clips(dataset: Dataset, named: Sequence[str], random: int | None, seed: int) -> list[int]:

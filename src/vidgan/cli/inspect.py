@@ -29,7 +29,7 @@ class Options:
     """Shows what a dataset holds, and names every clip that is short, small or damaged."""
 
     dest: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="DEST")]
-    """folder made by `vidgan prepare`, FILE.py:NAME, or built-in clips such as synthetic"""
+    """folder made by `vidgan prepare`, its URL in an object store, FILE.py:NAME, or built-in clips such as synthetic"""
     frames: int = 1
     """frames per window that every clip must hold"""
     stride: int = 1

@@ -24,7 +24,7 @@ class Options(Code, Device):
     runs: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN ...")] = ()
     """runs, saved models, folders of them, or hf:owner/name (runs and zoo, where they are)"""
     data: tuple[str, ...] = ()
-    """prepared datasets, or folders of them"""
+    """prepared datasets (folders or URLs), or folders of them"""
     weights: tuple[Path, ...] = ()
     """files of networks' weights to measure with"""
     out: Path = Path("runs")

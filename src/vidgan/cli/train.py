@@ -14,7 +14,7 @@ from vidgan.cli.parse import option_set
 from vidgan.cli.shared import Device, at_least, positive, refuse_idle
 from vidgan.errors import UserError
 from vidgan.evaluation.protocols.base import Resources
-from vidgan.evaluation.rows import default_cache
+from vidgan.files import default_cache
 from vidgan.names import tell
 from vidgan.report.words import duration
 from vidgan.run.best import best_of_run
@@ -42,7 +42,8 @@ class Options(OfExperiment, Device, Caching):
     """
 
     data: str
-    """prepared dataset, FILE.py:NAME, or built-in clips: synthetic, synthetic-textured, synthetic-open"""
+    """prepared dataset (a folder, or its URL, such as s3://bucket/folder), FILE.py:NAME, or built-in clips: synthetic,
+    synthetic-textured, synthetic-open"""
     out: Path
     """run directory; new or empty unless --resume is given"""
     resume: Literal["no", "yes", "auto"] = "no"

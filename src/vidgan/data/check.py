@@ -47,9 +47,14 @@ def is_damaged(folder: Path, shard: tuple[int, NDArray[np.void]], begin: Begin) 
     begin(number)
     try:
         with (folder / shard_name(number)).open("rb") as file:
-            return any(checksum(file, int(row["bytes"])) != row["crc"] for row in rows) or file.read(1) != b""
+            return not has_clips(file, rows) or file.read(1) != b""
     except OSError:
         return True
+
+
+def has_clips(file: BinaryIO, rows: NDArray[np.void]) -> bool:
+    """Whether the next bytes of a file are the clips of these ``rows`` of the index, one after the other."""
+    return all(checksum(file, int(row["bytes"])) == row["crc"] for row in rows)
 
 
 def checksum(file: BinaryIO, length: int) -> int | None:

@@ -12,10 +12,11 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from vidgan.data.dataset import Dataset, Frames
+from vidgan.data.fetched import open_stored
 from vidgan.data.layouts import LeftOut
 from vidgan.data.listing import Remark
 from vidgan.data.rates import mixed_rates
-from vidgan.data.store import PreparedDataset, open_prepared
+from vidgan.data.store import PreparedDataset
 from vidgan.data.window import WindowSpec
 from vidgan.errors import UserError
 from vidgan.files import write_whole
@@ -60,7 +61,7 @@ class Inspection(NamedTuple):
 def inspect(
     folder: str | Path, *, frames: int = 1, stride: int = 1, size: int = 1, checksums: bool = True
 ) -> Inspection:
-    """Look through the prepared dataset in ``folder``.
+    """Look through the prepared dataset in ``folder``, which may be the URL of one in an object store.
 
     Args:
         frames: of the window that every clip must hold.
@@ -72,7 +73,7 @@ def inspect(
         UserError: where there is no prepared dataset.
     """
     window = WindowSpec(size=size, frames=frames, stride=stride)
-    dataset = open_prepared(Path(folder))
+    dataset = open_stored(folder)
     found = list(problems(dataset, window, checksums))
     return Inspection(class_counts(dataset), dataset.index.left_out, remarks_on(dataset), found)
 
@@ -117,6 +118,8 @@ def problems(dataset: Dataset, window: WindowSpec, checksums: bool) -> Iterator[
             if zlib.crc32(dataset.clip_bytes(index)) != crcs[index]:
                 yield Problem(dataset.name(index), "damaged: its checksum does not fit")
         except UserError as error:
+            if dataset.shards is not None:
+                raise  # the store's fault: the other clips of the shard would say the same
             yield Problem(dataset.name(index), str(error))
 
 

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 
 from vidgan.data.dataset import Dataset
-from vidgan.data.store import open_prepared
+from vidgan.data.fetched import open_stored
+from vidgan.data.remote import is_url
 from vidgan.data.synthetic import BUILT_IN, SyntheticDataset
 from vidgan.data.torch_dataset import TorchDataset, open_named
 from vidgan.errors import UserError, did_you_mean
@@ -20,19 +21,23 @@ def open_dataset(
     frames: int | None = None,
     clips: int | None = None,
     seed: int | None = None,
+    cache: str | Path | None = None,
 ) -> Dataset:
     """The clips that ``source`` stands for.
 
     Args:
-        source: the folder of a prepared dataset; ``"synthetic"``, ``"synthetic-textured"`` (striped shapes that pass
-            behind another) or ``"synthetic-open"`` (shapes that begin in the middle and go one of four ways);
-            ``"my_data.py:clips"``, a torch ``Dataset`` in a file of one's own, or a function that makes it; such a
-            dataset itself (:class:`~vidgan.data.torch_dataset.TorchDataset` says what it may tell); or a dataset that
+        source: the folder of a prepared dataset, or its URL in an object store, such as ``"s3://bucket/folder"``, whose
+            shards are kept on this machine's disk as they are read; ``"synthetic"``, ``"synthetic-textured"`` (striped
+            shapes that pass behind another) or ``"synthetic-open"`` (shapes that begin in the middle and go one of four
+            ways); ``"my_data.py:clips"``, a torch ``Dataset`` in a file of one's own, or a function that makes it; such
+            a dataset itself (:class:`~vidgan.data.torch_dataset.TorchDataset` says what it may tell); or a dataset that
             is open already.
         size: of built-in clips: height and width (pixels); 24 without it.
         frames: of built-in clips: frames per clip; 8 without it.
         clips: of built-in clips: their number; 10,000 without it.
         seed: of built-in clips: everything in them derives from it; 0 without it.
+        cache: folder for data of object stores; without it ``$VIDGAN_DATA_CACHE``, or ``vidgan/data`` in the user's
+            cache folder.
 
     Raises:
         UserError: where there is no such dataset.
@@ -47,13 +52,13 @@ def open_dataset(
         return source
     if isinstance(source, Path) or (isinstance(source, str) and not is_named(source)):
         _require_place(str(source))
-        return open_prepared(Path(source))
+        return open_stored(source, None if cache is None else Path(cache))
     return open_named(source) if isinstance(source, str) else TorchDataset(source)
 
 
 def _require_place(source: str) -> None:
     """Raise :class:`UserError` where ``source`` is no folder, but a Python file or nearly a name of built-in clips."""
-    if Path(source).is_dir():
+    if is_url(source) or Path(source).is_dir():
         return
     if source.endswith(".py"):
         raise UserError(f"name the dataset in the file, too: {source}:NAME")

@@ -64,7 +64,7 @@ class Store:
         try:
             self._system, root = fsspec.core.url_to_fs(self.url)
         except (ImportError, ValueError) as error:  # fsspec names the package that is missing
-            raise UserError(f"{url} cannot be read: {_words(error)}") from error
+            raise UserError(f"{url} cannot be read: {words_of(error)}") from error
         self.root = Path("/", root)
         """the folder as the store calls it; where that begins with a bucket's name, with a slash in front"""
         self._slash = root.startswith("/")
@@ -79,7 +79,7 @@ class Store:
         try:
             found: dict[str, dict[str, Any]] = self._system.find(self._own(self.root), detail=True)
         except Exception as error:  # drivers raise what they like: no key, no bucket, no network
-            raise UserError(f"{self.url} cannot be listed: {_words(error)}") from error
+            raise UserError(f"{self.url} cannot be listed: {words_of(error)}") from error
         remarks, files, folders = Remarks(), [], set()
         for name, facts in sorted(found.items()):
             path = Path("/", name)
@@ -109,8 +109,39 @@ class Store:
         try:
             file: IO[bytes] = self._system.open(self._own(path), "rb", **named)
         except Exception as error:
-            raise UserError(f"{path} of {self.url} cannot be read: {_words(error)}") from error
+            raise UserError(f"{path} of {self.url} cannot be read: {words_of(error)}") from error
         return file
+
+    def sizes(self) -> dict[str, int]:
+        """Bytes of each file that lies in the folder itself, by its name, as it is now.
+
+        Raises:
+            UserError: where it cannot be listed.
+        """
+        try:
+            self._system.invalidate_cache()
+            found: list[dict[str, Any]] = self._system.ls(self._own(self.root), detail=True)
+        except Exception as error:
+            raise UserError(f"{self.url} cannot be listed: {words_of(error)}") from error
+        return {Path(facts["name"]).name: int(facts.get("size") or 0) for facts in found}
+
+    def read_bytes(self, name: str, most: int) -> bytes | None:
+        """All bytes of a file of the folder, as it is now; None where there is none.
+
+        Raises:
+            UserError: where it cannot be read, or holds more than ``most`` bytes.
+        """
+        try:
+            self._system.invalidate_cache()
+            with self._system.open(self._own(self.root / name), "rb") as file:
+                content: bytes = file.read(most + 1)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except Exception as error:
+            raise UserError(f"{name} of {self.url} cannot be read: {words_of(error)}") from error
+        if len(content) > most:
+            raise UserError(f"{name} of {self.url} is too large to be what it should be")
+        return content
 
     def _own(self, path: Path) -> str:
         return str(path) if self._slash else str(path)[1:]
@@ -122,7 +153,8 @@ def _stamp_of(facts: dict[str, Any]) -> FileStamp:
     return FileStamp(int(facts.get("size") or 0), int.from_bytes(digest, "little"))
 
 
-def _words(error: Exception) -> str:
+def words_of(error: Exception) -> str:
+    """What a driver says, on one line."""
     return " ".join(str(error).split()) or type(error).__name__
 
 
@@ -166,7 +198,7 @@ class Copied(ClipSource):
             except Exception as error:
                 # No fault of the clip, which would be left out of the data for good.
                 raise UserError(
-                    f"{self.path} of {self.store or 'this disk'} could not be read to its end: {_words(error)}; the "
+                    f"{self.path} of {self.store or 'this disk'} could not be read to its end: {words_of(error)}; the "
                     "same command resumes"
                 ) from error
         if left:

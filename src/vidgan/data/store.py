@@ -19,6 +19,7 @@ import io
 import json
 import os
 import zlib
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -150,14 +151,39 @@ def fingerprint_of(header: dict[str, Any], clips: bytes, sources: bytes) -> str:
     return digest.hexdigest()
 
 
-class PreparedDataset(Dataset):
-    """The clips of a prepared folder; :func:`open_prepared` makes it. Pickles as its path and fingerprint."""
+class ShardSource(ABC):
+    """Where shards come from that are not in the dataset's folder yet. Pickles small."""
 
-    def __init__(self, folder: Path, fingerprint: str) -> None:
-        self.folder, self.source, self._fingerprint = folder, str(folder.resolve()), fingerprint
+    url: str
+    """of the place"""
+
+    @abstractmethod
+    def fetch(self, file: Path, clips: NDArray[np.void]) -> None:
+        """Put the shard of these rows of the index at ``file``, unless it is there; whole and checked, or not at all.
+
+        Raises:
+            UserError: where it cannot be had, or not kept.
+        """
+
+
+class PreparedDataset(Dataset):
+    """The clips of a prepared folder; :func:`open_prepared` makes it. Pickles as its path and fingerprint.
+
+    Args:
+        shards: where those come from that the folder lacks; None: it has all.
+    """
+
+    def __init__(self, folder: Path, fingerprint: str, shards: ShardSource | None = None) -> None:
+        self.folder, self._fingerprint, self.shards = folder, fingerprint, shards
+        self.source = str(folder.resolve()) if shards is None else shards.url
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"folder": self.folder, "source": self.source, "_fingerprint": self._fingerprint}
+        return {name: vars(self)[name] for name in ("folder", "source", "_fingerprint", "shards")}
+
+    @property
+    def place(self) -> str:
+        """Where it lies, as it was named: a folder, or a URL."""
+        return str(self.folder) if self.shards is None else self.source
 
     @property
     def fingerprint(self) -> str:
@@ -253,12 +279,17 @@ class PreparedDataset(Dataset):
         return pieces
 
     def _shard(self, row: np.void) -> Path:
-        return self.folder / shard_name(int(row["shard"]))
+        file = self.folder / shard_name(int(row["shard"]))
+        if self.shards is not None and not file.exists():
+            clips = self.index.clips
+            self.shards.fetch(file, clips[clips["shard"] == row["shard"]])
+        return file
 
     def _broken(self, index: int, error: Exception) -> NoReturn:
         shard = shard_name(int(self.index.clips[index]["shard"]))
+        advice = "prepare the data again" if self.shards is None else "remove that file, to fetch it anew"
         raise UserError(
-            f"{self.name(index)} cannot be read from {self.folder / shard}: {error}; prepare the data again"
+            f"{self.name(index)} cannot be read from {self.folder / shard}: {error}; {advice}"
         ) from error
 
 
@@ -308,10 +339,8 @@ def open_prepared(path: Path) -> PreparedDataset:
             version, damaged or cut off.
     """
     index = read_index(path)
-    clips = index.clips
-    for shard in np.unique(clips["shard"]):
-        rows = clips[clips["shard"] == shard]
-        size, file = int((rows["offset"] + rows["bytes"]).max()), path / shard_name(int(shard))
+    for name, size in shard_sizes(index).items():
+        file = path / name
         if not file.is_file():
             raise UserError(f"{file} is missing; prepare the data again")
         if (found := file.stat().st_size) != size:
@@ -321,11 +350,31 @@ def open_prepared(path: Path) -> PreparedDataset:
     return dataset
 
 
+def shard_sizes(index: Index) -> dict[str, int]:
+    """Bytes of each shard, by the name of its file."""
+    numbers, places = np.unique(index.clips["shard"], return_inverse=True)
+    ends = np.zeros(len(numbers), np.int64)
+    np.maximum.at(ends, places, index.clips["offset"] + index.clips["bytes"])
+    return dict(zip(map(shard_name, numbers.tolist()), ends.tolist(), strict=True))
+
+
 def read_index(path: Path) -> Index:
     """The index of the prepared dataset in ``path``; raises :class:`UserError` as :func:`open_prepared`."""
     header = read_header(path)
     try:
         table, names = (read_bytes(path / name, LARGEST_TABLE) for name in (CLIPS, SOURCES))
+    except UserError as error:
+        raise damaged_index(path, error) from error
+    return index_of(header, table, names, path)
+
+
+def index_of(header: dict[str, Any], table: bytes, names: bytes, place: Path | str) -> Index:
+    """The index that a header and the bytes of the other two files make; raises :class:`UserError` where none.
+
+    Args:
+        place: where they are from, for messages.
+    """
+    try:
         if fingerprint_of(header, table, names) != header["fingerprint"]:
             raise ValueError("the fingerprint does not fit")
         clips, sources = np.load(io.BytesIO(table), allow_pickle=False), parse_json(names)
@@ -342,14 +391,14 @@ def read_index(path: Path) -> Index:
         checked = header["version"] > UNCHECKED
         return Index(spec, classes, left_out, remarks, clips, tuple(sources), header["fingerprint"], checked)
     except (OSError, ValueError, KeyError, TypeError, UserError, EOFError) as error:
-        raise damaged_index(path, error) from error
+        raise damaged_index(place, error) from error
 
 
-def damaged_index(path: Path, error: Exception) -> UserError:
+def damaged_index(place: Path | str, error: Exception) -> UserError:
     """What is said of a folder whose index cannot be used."""
     reason = " ".join(str(error).split())
     return UserError(
-        f"the index of {path} is damaged ({reason}): remove the folder and prepare the data again"
+        f"the index of {place} is damaged ({reason}): remove the folder and prepare the data again"
     )
 
 
@@ -369,12 +418,21 @@ def read_header(path: Path) -> dict[str, Any]:
         header = read_json(path / INDEX)
     except UserError as error:
         raise damaged_index(path, error) from error
+    return checked_header(header, path)
+
+
+def checked_header(header: Any, place: Path | str) -> dict[str, Any]:
+    """What an ``index.json`` holds, of this version; raises :class:`UserError` where it is none.
+
+    Args:
+        place: where it is from, for messages.
+    """
     if not isinstance(header, dict) or header.get("format") != FORMAT:
-        raise UserError(f"{path} is not a prepared dataset: its {INDEX} is of something else")
+        raise UserError(f"{place} is not a prepared dataset: its {INDEX} is of something else")
     if header.get("version") not in (VERSION, UNCHECKED):
         raise UserError(
-            f"{path} is of format version {header.get('version')}, not {VERSION}: prepare the data again"
+            f"{place} is of format version {header.get('version')}, not {VERSION}: prepare the data again"
         )
     if not fits(header, HEADER):
-        raise damaged_index(path, ValueError(f"{INDEX} lacks what a header has, or holds other values"))
+        raise damaged_index(place, ValueError(f"{INDEX} lacks what a header has, or holds other values"))
     return header

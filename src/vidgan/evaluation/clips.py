@@ -464,9 +464,12 @@ class PairedClips(Clips):
 
 
 def stamp(dataset: Dataset) -> Any:
-    """What betrays bytes that changed under an unchanged index: sizes and times of a prepared dataset's shards."""
+    """What betrays bytes that changed under an unchanged index: sizes and times of a prepared dataset's shards.
+
+    Those of an object store are compared with the index when they are fetched.
+    """
     whole, _ = dataset.origin(0)
-    if not isinstance(whole, PreparedDataset):
+    if not isinstance(whole, PreparedDataset) or whole.shards is not None:
         return None
     shards = sorted({shard_name(int(n)) for n in whole.index.clips["shard"]})
     states = [(whole.folder / name).stat() for name in shards]

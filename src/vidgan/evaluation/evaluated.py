@@ -472,7 +472,7 @@ def facts_of(dataset: Dataset, clips: DataClips | None) -> dict[str, Any]:
     }
     whole, _ = dataset.origin(0)
     if isinstance(whole, PreparedDataset):
-        facts |= {"source": str(whole.folder), "prepared": to_json(whole.index.spec)}
+        facts |= {"source": whole.place, "prepared": to_json(whole.index.spec)}
     elif isinstance(dataset, RawVideos):
         facts |= {"source": dataset.source, "remarks": list(map(str, dataset.remarks))}
     return facts

@@ -7,9 +7,11 @@ import numpy as np
 import torch
 
 from vidgan.data.dataset import Dataset
+from vidgan.data.fetched import open_stored
 from vidgan.data.open import is_named, open_dataset, open_fitting
 from vidgan.data.raw_videos import ArrayClips, RawVideos, open_videos
-from vidgan.data.store import INDEX, PreparedDataset, open_prepared
+from vidgan.data.remote import is_url
+from vidgan.data.store import INDEX, PreparedDataset
 from vidgan.data.synthetic import BUILT_IN
 from vidgan.errors import UserError
 from vidgan.evaluation.evaluated import Evaluated, FinishedVideos, ModelSamples
@@ -100,7 +102,7 @@ def open_beside(
     if isinstance(dataset, PreparedDataset) and dataset.index.spec.size < videos.size:
         own = dataset.index.spec.size
         raise UserError(
-            f"{dataset.folder} is prepared at {own} pixels and the evaluated videos have {videos.size}: give --size "
+            f"{dataset.place} is prepared at {own} pixels and the evaluated videos have {videos.size}: give --size "
             f"{own}, or prepare it at {videos.size}"
         )
     return FinishedVideos(videos), dataset
@@ -135,4 +137,6 @@ def open_real(real: Real, size: int, frames: int) -> Dataset:
     if str(real) in BUILT_IN or is_named(str(real)):
         return open_fitting(str(real), size, frames)
     path = Path(real)
-    return open_prepared(path) if (path / INDEX).is_file() else open_videos(path, size)
+    if is_url(str(real)) or (path / INDEX).is_file():
+        return open_stored(real)
+    return open_videos(path, size)

@@ -56,11 +56,6 @@ class Shares(NamedTuple):
         return self.rank == 0
 
 
-def default_cache() -> Path:
-    """Where the command line keeps rows unless it is told otherwise: ``vidgan`` in the user's cache folder."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vidgan"
-
-
 Part = dict[str, NDArray[Any]]
 """rows by name, and ``labels``"""
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
 from vidgan.errors import UserError
-from vidgan.files import is_free, parse_json
+from vidgan.files import is_file_of, is_free, parse_json
 from vidgan.forms import TEXT, WHOLE, Fields, fits
 from vidgan.names import tell
 
@@ -128,7 +128,7 @@ class RunLock:
         self._done.set()
         self._thread.join()
         self._held.pop(self.path, None)
-        if _is_file_of(self._file, self.path):
+        if is_file_of(self._file, self.path):
             self.path.unlink(missing_ok=True)  # while it is locked: nobody can have it
         os.close(self._file)
 
@@ -196,18 +196,9 @@ def _locked(path: Path) -> int:
                 raise _refusal(path.parent, holder)
             time.sleep(0.02)
             continue
-        if _is_file_of(file, path):
+        if is_file_of(file, path):
             return file
         os.close(file)  # its holder has just removed it
-
-
-def _is_file_of(file: int, path: Path) -> bool:
-    try:
-        there = path.stat()
-    except OSError:
-        return False
-    own = os.fstat(file)
-    return (own.st_dev, own.st_ino) == (there.st_dev, there.st_ino)
 
 
 def _shows_life(path: Path, before: Holder) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
+from vidgan.data.remote import is_url
 from vidgan.data.store import INDEX
 from vidgan.data.synthetic import BUILT_IN
 from vidgan.errors import UserError
@@ -30,7 +31,7 @@ class Served:
 
     Args:
         places: runs, saved models, folders of such, or ``hf:owner/name``.
-        data: prepared datasets, or folders of such.
+        data: prepared datasets, on disk or by URL, or folders of such.
         out: folder for runs that are started from the page; None: none can be.
         device: where models are computed.
         weights: files of networks to measure with.
@@ -53,7 +54,7 @@ class Served:
                 raise UserError(f"there is no file {path}")
         for name in (*places, *data):
             path = self.places.get(name, Path(name))
-            if not path.is_dir():
+            if not path.is_dir() and not (name in data and is_url(name)):
                 raise UserError(f"there is no folder {name}: give runs, saved models, or folders of such")
         self._models: OrderedDict[str, tuple[object, Model]] = OrderedDict()
         self._lock, self._loading = threading.Lock(), dict[str, threading.Lock]()
@@ -74,7 +75,8 @@ class Served:
 
     def datasets(self) -> dict[str, str]:
         """Datasets by name: those given, built-in clips, and those that the runs were trained on and are there."""
-        given = dict(found({name: Path(name) for name in self.data}, is_prepared))
+        given: dict[str, str | Path] = {name: name for name in self.data if is_url(name)}
+        given |= found({name: Path(name) for name in self.data}, is_prepared)
         of_runs = {}
         for path in self.runs().values():
             try:
