@@ -42,6 +42,7 @@ from vidgan.evaluation.protocols.networks import RandomFeatures
 from vidgan.evaluation.record import Result, evaluate_by
 from vidgan.evaluation.rows import Kept, Shares, Work, compute_rows, folder_of, key_of
 from vidgan.presets import preset
+from vidgan.run.distributed import Replicas
 from vidgan.run.experiment import Experiment, StandingStatisticsSpec
 from vidgan.run.tiny import tiny
 from vidgan.sample.noise import Scaled, Threshold, Truncation
@@ -105,7 +106,9 @@ class Painter:
         self.truncations: list[Truncation] = []
         self.asked: list[int] = []
 
-    def sampler(self, statistics: StandingStatisticsSpec, window: None) -> "Painter":
+    def sampler(
+        self, statistics: StandingStatisticsSpec, window: None, replicas: Replicas = Replicas()
+    ) -> "Painter":
         return self
 
     def _video(self, clips: list[list[int]]) -> Tensor:

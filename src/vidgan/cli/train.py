@@ -42,8 +42,7 @@ class Options(OfExperiment, Device, Caching):
     """
 
     data: str
-    """prepared dataset (a folder, or its URL, such as s3://bucket/folder), FILE.py:NAME, or built-in clips: synthetic,
-    synthetic-textured, synthetic-open"""
+    """prepared data or their URL, FILE.py:NAME, or built-in clips: synthetic, synthetic-textured, synthetic-open"""
     out: Path
     """run directory; new or empty unless --resume is given"""
     resume: Literal["no", "yes", "auto"] = "no"

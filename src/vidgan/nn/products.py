@@ -50,12 +50,13 @@ def multiply_batches(a: Tensor, b: Tensor, to: Tensor, *, add: bool) -> None:
 
 def by_onednn(x: Tensor, multiplications: int) -> bool:
     """Whether products of ``x`` with so many multiplications are computed by oneDNN; not in graphs of a compiler."""
+    # Graphs first: a comparison of their sizes would hold exported ones to fewer clips.
     return (
-        multiplications >= LEAST
+        not (torch.compiler.is_compiling() or torch.compiler.is_exporting())
         and x.dtype == torch.float32
         and x.device.type == "cpu"
-        and not (torch.compiler.is_compiling() or torch.compiler.is_exporting())
         and multiplies_by_half()
+        and multiplications >= LEAST
     )
 
 
