@@ -11,11 +11,11 @@ from torch import Tensor
 import catalog
 import steps
 from commands import require_one_line, vidgan
-from vidgan.report.costs import phases_text
+from vidgan.report.costs import beyond, phases_text
 from vidgan.run.distributed import Replicas, end_process_group
 from vidgan.run.experiment import Experiment
 from vidgan.train.network import Machines, Prediction, Traffic, predict, traffic
-from vidgan.train.phases import Phase
+from vidgan.train.phases import STEP, Phase
 from vidgan.train.plan import LevelPlan, LowerPlan, Update
 
 
@@ -120,6 +120,16 @@ def test_phases_take_seconds_by_the_rate_of_matrix_products() -> None:
     assert (step.split()[-1], previews.split()[-1], save.split()[-1]) == ("2.50", "6.25", "0.00")
     assert len(save.split()) == len(step.split()) - 1  # how long files take is not known
     assert "seconds" not in phases_text(phases)
+
+
+def test_phases_that_do_not_fit_where_a_step_does_are_named() -> None:
+    step = Phase(STEP, 1, 2 * 2**30, 0, 0)
+    looks = Phase("previews", 1, 3 * 2**30, 0, 0)
+    told = beyond([step, looks], 2.5 * 2**30)
+    assert told is not None
+    assert "A step fits into 2.5 GiB, but previews (3 GiB) would not" in told
+    assert beyond([step, looks], 3 * 2**30) is None
+    assert beyond([step, looks], 2**30) is None  # of which the micro-batch is told already
 
 
 @pytest.mark.parametrize(

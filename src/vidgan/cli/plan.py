@@ -16,7 +16,7 @@ from vidgan.data.held import DeviceCache, bytes_held
 from vidgan.errors import UserError
 from vidgan.names import tell
 from vidgan.presets import preset
-from vidgan.report.costs import days, fitting, level_plan, network, phases_text
+from vidgan.report.costs import beyond, days, fitting, level_plan, network, phases_text
 from vidgan.report.figures import check_target, save
 from vidgan.report.lengths import length_plots, length_table
 from vidgan.report.words import count
@@ -236,7 +236,10 @@ def show(
         if memory is not None:
             print(fitting(experiment, index, plan, share, memory))
         own = share if memory is None else plan.fitting(share, memory) or share._replace(per_pass=1)
-        print(phases_text(phases(experiment, index, plan, own, processes), matmul, processes))
+        found = phases(experiment, index, plan, own, processes)
+        print(phases_text(found, matmul, processes))
+        if memory is not None and (told := beyond(found, memory)):
+            say(told)
         if rate is not None:
             print(days(experiment, index, rate))
         if machines is not None:

@@ -7,7 +7,7 @@ from vidgan.report.words import count
 from vidgan.run.batch import Share
 from vidgan.run.experiment import Experiment
 from vidgan.train.network import REACHED, Prediction, Traffic
-from vidgan.train.phases import Phase
+from vidgan.train.phases import STEP, Phase
 from vidgan.train.plan import MARGIN, LevelPlan
 
 PARTS = 8
@@ -161,6 +161,19 @@ def phases_text(found: Iterable[Phase], matmul: float | None = None, processes: 
             line += f"{longest / (REACHED * matmul):12,.2f}" if phase.flops else ""
         lines.append(line)
     return "  all phases (on a CPU, what is on the device and on the host adds up)\n" + "\n".join(lines)
+
+
+def beyond(found: Iterable[Phase], memory: float) -> str | None:
+    """What to say of phases that do not fit into ``memory`` bytes although a step does; None where all do, or it does
+    not itself."""
+    over = [phase for phase in found if phase.device > memory]
+    if not over or any(phase.name == STEP for phase in over):
+        return None
+    named = " and ".join(f"{phase.name} ({phase.device / GIB:.3g} GiB)" for phase in over)
+    return (
+        f"  A step fits into {memory / GIB:.4g} GiB, but {named} would not: training would end there, "
+        "with its step saved. That takes a larger device"
+    )
 
 
 def activations(plan: LevelPlan) -> str:

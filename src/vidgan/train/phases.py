@@ -4,7 +4,7 @@ The passes are those of the run itself, and so are the numbers of clips that are
 """
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,6 +22,9 @@ from vidgan.sample.pieces import Piece, PiecewiseStatistics, pass_in_pieces
 from vidgan.sample.previews import COLUMNS, ROWS, brief_statistics
 from vidgan.sample.sampler import at_once, clips_in_memory
 from vidgan.train.plan import META, LevelPlan, LiveTensors, size_of, untrained_levels
+
+STEP: Final = "training step"
+"""the name of that phase"""
 
 
 class Phase(NamedTuple):
@@ -87,7 +90,7 @@ def phases(
     return (
         Phase("reading data", share.clips, 0, read, 0),
         Phase(
-            "training step",
+            STEP,
             share.per_pass,
             plan.memory(share),
             0,
