@@ -1,4 +1,4 @@
-"""`vidgan prepare s3://...` from a server of S3's protocol (moto), a program of its own, on this machine.
+"""Videos and prepared data in a server of S3's protocol (moto), a program of its own, on this machine.
 
 `MOTO_SERVER` names the program, where it is not on the path: its packages and s3fs's do not fit one environment.
 """
@@ -17,22 +17,30 @@ import vidgan
 from videos import write_video
 from vidgan.cli import main
 from vidgan.data.dataset import Dataset
+from vidgan.data.loader import Loader
+from vidgan.data.window import WindowSpec
 from vidgan.errors import UserError
 
 s3fs = pytest.importorskip("s3fs")
 SERVER = shutil.which(os.environ.get("MOTO_SERVER", "moto_server"))
 
 
+@pytest.fixture(scope="module")
+def port() -> int:
+    """The same for all tests: processes that read for several of them keep the environment of the first."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        found: int = free.getsockname()[1]
+    return found
+
+
 @pytest.fixture
-def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def endpoint(port: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The address of a server without buckets."""
     if SERVER is None:
         pytest.skip("moto_server is not installed")
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     address = f"http://127.0.0.1:{port}"
     own = {"ACCESS_KEY_ID": "test", "SECRET_ACCESS_KEY": "test", "DEFAULT_REGION": "us-east-1"}
     for name, value in {**own, "ENDPOINT_URL": address}.items():
@@ -112,9 +120,50 @@ def test_tar_files_of_a_bucket(tmp_path: Path, endpoint: str) -> None:
     assert lengths(packed) == lengths(disk) == [4, 5, 6]
 
 
+def test_prepared_data_in_a_bucket(
+    tmp_path: Path, endpoint: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Read by worker processes, which fetch shards themselves; what a killed one had of a shard is gone on from."""
+    monkeypatch.setenv("VIDGAN_DATA_CACHE", str(tmp_path / "cache"))
+    for number in range(6):
+        path = tmp_path / "source" / ("walk", "run")[number % 2] / f"{number}.mp4"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_video(path, frames=6)
+    disk = vidgan.prepare(tmp_path / "source", tmp_path / "disk", size=16, workers=0)
+    system = s3fs.S3FileSystem()
+    system.mkdir("prepared")
+    system.put(str(tmp_path / "disk"), "prepared/mine", recursive=True)
+    data = vidgan.open_dataset("s3://prepared/mine")
+    assert data.fingerprint == disk.fingerprint
+    kept = tmp_path / "cache" / disk.fingerprint
+    shard = (tmp_path / "disk" / "shard-00002.bin").read_bytes()
+    (kept / ".shard-00002.bin.part").write_bytes(shard[:1000])
+    items = [range(n, n + 3) for n in range(0, 12, 3)]
+    batches = []
+    for each, workers in ((data, 2), (disk, 0)):
+        with Loader(each, WindowSpec(size=16, frames=4), 1, workers) as loader:
+            batches.append([batch.video.tolist() for batch in loader.batches(iter(items))])
+    assert batches[0] == batches[1]
+    assert {path.name: path.read_bytes() for path in kept.glob("*shard*")} == {
+        path.name: path.read_bytes() for path in (tmp_path / "disk").glob("shard*")
+    }
+    # A bucket that lacks a shard, and one without prepared data: one line.
+    shutil.rmtree(kept)
+    system.rm("prepared/mine/shard-00001.bin")
+    capsys.readouterr()
+    for url, words in (("s3://prepared/mine", "shard-00001.bin"), ("s3://prepared", "no prepared dataset")):
+        assert main(["inspect", url]) == 2
+        told = capsys.readouterr().err
+        assert words in told
+        assert len(told.strip().splitlines()) == 1
+
+
 def test_a_server_that_is_gone(tmp_path: Path, endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     s3fs.S3FileSystem.clear_instance_cache()
     with pytest.raises(UserError) as told:
         vidgan.prepare("s3://clips/mine", tmp_path / "made", size=16, workers=0)
+    assert "\n" not in str(told.value)
+    with pytest.raises(UserError, match=r"index\.json of s3://clips/mine cannot be read: ") as told:
+        vidgan.open_dataset("s3://clips/mine", cache=tmp_path / "cache")
     assert "\n" not in str(told.value)
