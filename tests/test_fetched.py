@@ -17,6 +17,7 @@ import vidgan
 from commands import require_one_line
 from commands import vidgan as command
 from kills import require_same
+from object_stores import in_memory
 from test_store import LENGTHS, make
 from vidgan.data import fetched, remote
 from vidgan.data.codecs import Png, Raw
@@ -42,10 +43,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def bucket() -> Iterator[fsspec.AbstractFileSystem]:
     """A store in this process's memory."""
-    system = fsspec.filesystem("memory")
-    yield system
-    if system.exists("/prepared"):
-        system.rm("/prepared", recursive=True)
+    with in_memory("/prepared") as system:
+        yield system
 
 
 @pytest.fixture

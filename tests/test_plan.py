@@ -130,6 +130,7 @@ def test_the_command_counts_sampling_longer_videos(capsys: Capture) -> None:
         (("plan", "demo-cascade", "--tiny", "--sample-chunk", 4), "changes nothing without --sample-frames"),
         (("plan", "demo", "--tiny", "--sample-frames", 8, "--sample-chunk", 4), "this model has one level"),
         (("plan", "demo", "--tiny", "--sample-frames", 1), "frames must be at least"),
+        ((*longer, "--sample-chunk", 0), "--sample-chunk must be at least 1"),
         (("plan", "demo-prediction", "--tiny", "--sample-frames", 30), "in rounds of its own length"),
     ):
         require_one_line(vidgan(capsys, *words), said)

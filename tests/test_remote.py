@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import vidgan
+from object_stores import in_memory
 from test_prepare import files, refused, strips
 from videos import write_video
 from vidgan.cli.prepare import run
@@ -25,10 +26,8 @@ BUCKET = "memory://clips/mine"
 @pytest.fixture
 def bucket() -> Iterator[fsspec.AbstractFileSystem]:
     """An empty store in this process's memory."""
-    system = fsspec.filesystem("memory")
-    yield system
-    if system.exists("/clips"):
-        system.rm("/clips", recursive=True)
+    with in_memory("/clips") as system:
+        yield system
 
 
 def put(system: fsspec.AbstractFileSystem, folder: Path) -> None:

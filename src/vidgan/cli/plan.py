@@ -112,7 +112,8 @@ def run(args: list[str]) -> int:
         refuse_idle(args, "without --sample-frames", "--sample-chunk")
     else:
         at_least("--sample-frames", options.sample_frames, 1)
-        at_least("--sample-chunk", options.sample_chunk or 1, 1)
+        if options.sample_chunk is not None:
+            at_least("--sample-chunk", options.sample_chunk, 1)
     machines = machines_of(options, args)
     processes = options.processes if machines is None else machines.processes
     memory, rate = beside_data(options, experiment, args), options.clips_per_second
@@ -230,8 +231,7 @@ def show(
     if told := nothing_to_mix(experiment, processes):
         say(told)
     for index in experiment.rounds:
-        batch = experiment.batch_of(index)
-        share, plan = batch.share(processes), plan_level(experiment, index)
+        share, plan = experiment.batch_of(index).share(processes), plan_level(experiment, index)
         print(f"\n{level_plan(experiment, index, plan, share)}")
         if memory is not None:
             print(fitting(experiment, index, plan, share, memory))
@@ -243,7 +243,7 @@ def show(
         if rate is not None:
             print(days(experiment, index, rate))
         if machines is not None:
-            sent = traffic(experiment, index, len(batch.passes(processes)))
+            sent = traffic(experiment, index, share.passes)
             print(network(experiment, index, sent, predict(experiment, index, plan, sent, machines)))
     if memory is None:
         print("\nGive --device-memory 80G to be told which micro-batch fits.")

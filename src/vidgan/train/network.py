@@ -130,15 +130,14 @@ def predict(
 ) -> Prediction:
     """How long a step of level ``index`` takes on ``machines``, by the formula of docs/clusters.md."""
     training, n = experiment.training, machines.processes
-    batch = experiment.batch_of(index)
-    share, passes = batch.share(n), len(batch.passes(n))
+    share = experiment.batch_of(index).share(n)
     compute = statistics = gradients = exposed = 0.0
     counts = (training.discriminator_updates, 1)
     for times, update, traffic in zip(counts, plan.updates, sent, strict=True):
         own = update.flops * share.clips / (REACHED * machines.matmul)
         sums = [machines.all_reduce(size) for size in traffic.gradients] if n > 1 else []
         meets = sum(machines.all_reduce(size) for size in traffic.statistics) if n > 1 else 0.0
-        hidden = BACKWARD * own / passes
+        hidden = BACKWARD * own / share.passes
         compute += times * own
         statistics += times * meets
         gradients += times * sum(sums)
