@@ -30,6 +30,7 @@ HEALTHY: dict[str, float] = {
     "discriminator/clip/fake": -0.6,
     "accuracy/frames/real": 0.9,
     "accuracy/frames/fake": 0.9,
+    "accuracy/frames/trained on": 0.9,
     "accuracy/frames/held out": 0.85,
     **{f"pixel/{kind} {colour}": 0.25 for kind in ("real", "fake") for colour in ("red", "green", "blue")},
     "dark/real": 0.0,

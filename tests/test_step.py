@@ -18,6 +18,7 @@ from vidgan.models.level import Level
 from vidgan.models.views import DiscriminatorInput
 from vidgan.nn.layers import Embedding, WeightLayer
 from vidgan.run.batch import BatchSpec
+from vidgan.run.collapse import CollapseSpec, discriminator_memorises
 from vidgan.run.distributed import Replicas
 from vidgan.run.experiment import Experiment, TrainingSpec, whole_window
 from vidgan.seeds import stream
@@ -95,8 +96,10 @@ def test_held_out_clips_keep_their_classes(conditional: bool, monkeypatch: pytes
     monkeypatch.setattr(Level, "real_input", recorded)
     state, monitor = TrainState(experiment, 0, CPU), Monitor()
     state.steps = 1
-    HeldOut(held_out, experiment, classes).discriminate(state, monitor)
-    (given,) = seen
+    trained_on = SyntheticDataset(held_out.spec.replace(motions=("right", "left", "up")))
+    assert trained_on.classes == classes
+    HeldOut(held_out, trained_on, experiment).discriminate(state, monitor)
+    given = seen[0]
     videos = [torch.from_numpy(held_out.read(i, 0, level.frames)) for i in range(len(held_out))]
     names = []
     for clip in given.clip:
@@ -155,12 +158,14 @@ def test_each_process_scores_held_out_clips_of_its_own(monkeypatch: pytest.Monke
     experiment = experiment.replace(reporting=experiment.reporting.replace(tick=5))
     (level,) = experiment.levels
     data = SyntheticDataset(SyntheticSpec(size=level.size, frames=level.frames, clips=8))
-    held_out = HeldOut(data, experiment.replace(classes=len(data.classes)), data.classes)
+    trained_on = SyntheticDataset(data.spec.replace(clips=12))
+    held_out = HeldOut(data, trained_on, experiment.replace(classes=len(data.classes)))
     state, seen = TrainState(held_out.experiment, 0, CPU), list[int]()
     real = monitor_file.random_item
 
     def recorded(dataset: object, window: object, seed: int, n: int, order: object) -> object:
-        seen.append(n)
+        if dataset is data:
+            seen.append(n)
         return real(dataset, window, seed, n, order)  # type: ignore[arg-type]
 
     monkeypatch.setattr(monitor_file, "random_item", recorded)
@@ -169,6 +174,22 @@ def test_each_process_scores_held_out_clips_of_its_own(monkeypatch: pytest.Monke
             state.steps, state.replicas = step, Replicas(rank, 2)
             held_out.discriminate(state, Monitor())
     assert seen == list(range(12))
+
+
+def test_an_update_that_moves_all_scores_is_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Held-out clips are compared with clips scored by the same weights, not with those that the update saw."""
+    experiment = catalog.experiments()["demo"]
+    (level,) = experiment.levels
+    data = SyntheticDataset(SyntheticSpec(size=level.size, frames=level.frames, clips=8))
+    state, monitor = TrainState(experiment.replace(classes=len(data.classes)), 0, CPU), Monitor()
+    state.steps, before = 1, [torch.ones(8, 2) for _ in level.discriminators]
+    monitor.evaluated(state.level, "real", before)
+    after = [-scores for scores in before]
+    monkeypatch.setattr(Level, "discriminate", lambda *_: [after])
+    HeldOut(data, data, state.experiment).discriminate(state, monitor)
+    signals = monitor.take(state.level, state.replicas)
+    assert (signals["accuracy/clip/real"], signals["accuracy/clip/held out"]) == (1, 0)
+    assert discriminator_memorises(CollapseSpec(), signals)["clip"].severity == 0
 
 
 @pytest.mark.parametrize("index", [0, 1])
@@ -187,7 +208,7 @@ def test_held_out_clips_are_windows_of_the_level_in_training(
         return real(dataset, window, *more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(monitor_file, "random_item", recorded)
-    HeldOut(data, state.experiment, data.classes).discriminate(state, Monitor())
+    HeldOut(data, data, state.experiment).discriminate(state, Monitor())
     level = experiment.levels[index]
     assert set(seen) == {(level.trained_frames, level.stride)}
 

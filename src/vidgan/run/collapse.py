@@ -144,8 +144,8 @@ def discriminator_memorises(spec: CollapseSpec, scalars: Scalars) -> Signals:
     if not spec.memory_gap:
         return {}
     found = {}
-    for name, gap in between(scalars, "accuracy", "real", "held out").items():
-        known, other = scalars[f"accuracy/{name}/real"], scalars[f"accuracy/{name}/held out"]
+    for name, gap in between(scalars, "accuracy", "trained on", "held out").items():
+        known, other = scalars[f"accuracy/{name}/trained on"], scalars[f"accuracy/{name}/held out"]
         assert known is not None
         assert other is not None
         text = (

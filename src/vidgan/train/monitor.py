@@ -1,6 +1,6 @@
 """Signals of a monitored step, and what discriminators say of clips that they are not trained on."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import torch
@@ -22,6 +22,9 @@ from vidgan.train.state import TrainState
 
 DARK: Final = 0.05
 """A video whose mean pixel value, in [0, 1], is below this is dark; the protocol ``pixel-statistics`` has the same."""
+HELD_OUT: Final = "held out"
+TRAINED_ON: Final = "trained on"
+"""What signals call the clips of :class:`HeldOut`."""
 
 
 class Monitor:
@@ -52,13 +55,17 @@ class Monitor:
 
     @torch.no_grad()
     def evaluated(self, level: AdversarialLevel, kind: str, scores: Scores) -> None:
-        """Scores of ``real``, ``fake`` or ``held out`` clips: how many outputs are on the right side of 0."""
+        """Scores of ``real``, ``fake``, ``held out`` or ``trained on`` clips: how many outputs are on the right side
+        of 0."""
         for name, output in zip(
             level.discriminators, level.spec.objective.by_discriminator(scores), strict=True
         ):
             right = output < 0 if kind == "fake" else output > 0
             self._add(f"accuracy/{name}/{kind}", right)
-            if kind == "held out":  # what they give to the hinge otherwise is logged at every step
+            if kind in (
+                HELD_OUT,
+                TRAINED_ON,
+            ):  # of the others, what the hinge is given is logged at every step
                 self._add(f"discriminator/{name}/{kind}", output)
 
     @torch.no_grad()
@@ -128,32 +135,33 @@ def first_singular_values(network: nn.Module) -> dict[str, Tensor]:
 
 
 class HeldOut:
-    """Real clips that the discriminators score in monitored steps: a micro-batch per process, other clips every time.
+    """Real clips that the discriminators score after monitored steps: as many held-out ones as ones that are trained
+    on, a micro-batch of each per process, other clips every time.
+
+    Both by the same weights: from one update to the next what a discriminator gives to all real clips may rise and
+    fall by more than the two differ.
 
     Args:
-        classes: of the training data, which labels count.
+        dataset: the held-out clips.
+        trained_on: those of the training, whose classes count.
 
     Raises:
         UserError: if clips are too short or small, or of classes that the training data lack.
     """
 
-    def __init__(self, dataset: Dataset, experiment: Experiment, classes: tuple[str, ...]) -> None:
-        for index in experiment.rounds:
-            check_usable(dataset, window_of(experiment, index))
-        self.dataset, self.experiment = dataset, experiment
-        seed = experiment.training.seed
-        self.seeds = {index: derive(seed, "held out", index) for index in experiment.rounds}
-        self.orders = {
-            index: in_order(dataset, own, together_of(experiment, index)) for index, own in self.seeds.items()
+    def __init__(self, dataset: Dataset, trained_on: Dataset, experiment: Experiment) -> None:
+        if experiment.conditional and (
+            strange := [name for name in dataset.classes if name not in trained_on.classes]
+        ):
+            raise UserError(
+                f"held-out clips are of classes that are not trained on: {', '.join(strange[:5])}; prepare them "
+                "with the same classes"
+            )
+        self.experiment = experiment
+        self.sides = {
+            kind: Drawn(clips, trained_on.classes, experiment, kind)
+            for kind, clips in ((HELD_OUT, dataset), (TRAINED_ON, trained_on))
         }
-        self.labels = [0] * len(dataset.classes)
-        if experiment.conditional:
-            if strange := [name for name in dataset.classes if name not in classes]:
-                raise UserError(
-                    f"held-out clips are of classes that are not trained on: {', '.join(strange[:5])}; prepare them "
-                    "with the same classes"
-                )
-            self.labels = [classes.index(name) for name in dataset.classes]
 
     @torch.no_grad()
     def discriminate(self, state: TrainState, monitor: Monitor) -> None:
@@ -167,14 +175,41 @@ class HeldOut:
         count = state.batch.share(replicas.size).per_pass
         # One clip after the other in an order of their own; what training draws is not touched.
         first = (step // self.experiment.reporting.tick * replicas.size + replicas.rank) * count
-        seed, order = self.seeds[state.index], self.orders[state.index]
-        window = window_of(self.experiment, state.index)
-        items = [random_item(self.dataset, window, seed, n, order) for n in range(first, first + count)]
-        clip = to_float(torch.stack([torch.from_numpy(item.frames) for item in items]).to(state.device))
-        label = torch.tensor([self.labels[item.label] for item in items], device=state.device)
-        rng = stream(training.seed, "views of held out", state.index, step, replicas.rank)
-        seen = level.real_input(clip, label, self.experiment.smooth_views)
-        seen = level.at(seen, level.places(count, rng))
-        draws = {name: draw.to(state.device) for name, draw in level.draws(count, rng).items()}
-        (scores,) = level.discriminate([seen], [draws], state.dtype)
-        monitor.evaluated(level, "held out", scores)
+        for kind, clips in self.sides.items():
+            clip, label = clips.batch(state.index, range(first, first + count), state.device)
+            rng = stream(training.seed, f"views of {kind}", state.index, step, replicas.rank)
+            seen = level.real_input(clip, label, self.experiment.smooth_views)
+            seen = level.at(seen, level.places(count, rng))
+            draws = {name: draw.to(state.device) for name, draw in level.draws(count, rng).items()}
+            (scores,) = level.discriminate([seen], [draws], state.dtype)
+            monitor.evaluated(level, kind, scores)
+
+
+class Drawn:
+    """Clips of a dataset in an order of their own, labelled by the ``classes`` of the training.
+
+    Raises:
+        UserError: if clips are too short or small.
+    """
+
+    def __init__(
+        self, dataset: Dataset, classes: Sequence[str], experiment: Experiment, purpose: str
+    ) -> None:
+        for index in experiment.rounds:
+            check_usable(dataset, window_of(experiment, index))
+        self.dataset, self.experiment = dataset, experiment
+        seed = experiment.training.seed
+        self.seeds = {index: derive(seed, purpose, index) for index in experiment.rounds}
+        self.orders = {
+            index: in_order(dataset, own, together_of(experiment, index)) for index, own in self.seeds.items()
+        }
+        self.labels = [0] * len(dataset.classes)
+        if experiment.conditional:
+            self.labels = [list(classes).index(name) for name in dataset.classes]
+
+    def batch(self, index: int, places: Iterable[int], device: torch.device) -> tuple[Tensor, Tensor]:
+        """Windows of level ``index`` (B T C H W), in [-1, 1], of the clips at ``places`` of the order, and labels."""
+        window, seed, order = window_of(self.experiment, index), self.seeds[index], self.orders[index]
+        items = [random_item(self.dataset, window, seed, n, order) for n in places]
+        clip = to_float(torch.stack([torch.from_numpy(item.frames) for item in items]).to(device))
+        return clip, torch.tensor([self.labels[item.label] for item in items], device=device)

@@ -118,7 +118,7 @@ class Trainer(TrainContext):
         if held_out is not None:
             apart = open_held_out(held_out, experiment)
             apart = long_clips(apart, longest_span(experiment)) if skip_short else apart
-            self.held_out = HeldOut(apart, experiment, dataset.classes)
+            self.held_out = HeldOut(apart, dataset, experiment)
         self.device = choose_device() if device is None else torch.device(device)
         self.replicas = join_replicas() if replicas is None else replicas
         require_alike(self.replicas, experiment, dataset, self.device)
