@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
+from vidgan.errors import UserError
 from vidgan.evaluation.metrics.frames import mean_motion, psnr
 from vidgan.models.cascade import below_of
 from vidgan.models.level import view_below
@@ -59,4 +60,7 @@ if __name__ == "__main__":
     )
     parser.add_argument("--clips", type=int, default=256, help="clips, a multiple of the classes (256)")
     given = parser.parse_args()
-    main(given.runs, given.clips)
+    try:
+        main(given.runs, given.clips)
+    except UserError as error:
+        raise SystemExit(str(error)) from error

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vidgan.cli import main as vidgan
+from vidgan.errors import UserError
 from vidgan.run.collapse import RULES, CollapseDetector
 from vidgan.run.directory import RunDirectory
 from vidgan.run.logs import read_ticks
@@ -100,4 +101,7 @@ if __name__ == "__main__":
     parser.add_argument("--tiny", action="store_true", help="shrink the presets, to try the script")
     parser.add_argument("--failing", action="store_true", help="only runs that are made to fail: two minutes")
     given = parser.parse_args()
-    print(table(given.runs or train(given.out, given.steps, given.tiny, given.failing)))
+    try:
+        print(table(given.runs or train(given.out, given.steps, given.tiny, given.failing)))
+    except UserError as error:
+        raise SystemExit(str(error)) from error

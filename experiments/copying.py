@@ -3,14 +3,16 @@
 ``python experiments/copying.py MODEL ... --data data/driving-test --out copying.json`` continues the middle of every
 clip from its first frames, ten times with other noise. Of SSIM and PSNR it tells, for each made frame: copying, one
 continuation (the first), and the best of ten, which is chosen per clip by its mean over the frames (as in Luc et al.
-2020, Fig. 5). PSNR is infinite where a frame equals the copied one. Deviations are over resamples of the clips, of the
-difference to copying, too: the same clips are hard for both. Where the units of a model warp, it also tells how its
-motion goes with the true shift of the upper half of the picture, sideways. Models of one kind with other seeds may be
+2020, Fig. 5). PSNR counts at most 58.9 dB, that of rounding to bytes: a clip that stands still is copied without error,
+which would make every mean infinite. Deviations are over resamples of the clips, of the difference to copying, too:
+the same clips are hard for both. Where the units of a model warp, it also tells how its motion goes with the true
+shift of the upper half of the picture, sideways. Models of one kind with other seeds may be
 named together.
 """
 
 import argparse
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -25,13 +27,23 @@ from vidgan.data.dataset import Dataset
 from vidgan.data.loader import to_float
 from vidgan.data.window import centre_item
 from vidgan.errors import UserError
-from vidgan.evaluation.metrics.frames import best_of, copy_last, psnr, ssim
+from vidgan.evaluation.metrics.frames import Numbers, best_of, copy_last, ssim
+from vidgan.evaluation.metrics.frames import psnr as unbounded
 from vidgan.files import write_text
 from vidgan.run.experiment import whole_window
 from vidgan.sample.video_io import to_bytes
 from vidgan.seeds import derive
 
 Floats = NDArray[np.float64]
+ROUNDING: Final = -10 * math.log10(1 / (12 * 255**2))
+"""dB; our choice: the error of a number that was rounded to a byte is even within half a level"""
+
+
+def psnr(a: Numbers, b: Numbers) -> Floats:
+    """PSNR per frame, at most :data:`ROUNDING`."""
+    return np.minimum(unbounded(a, b), ROUNDING)
+
+
 MEASURES: Final = {"ssim": ssim, "psnr": psnr}
 RESAMPLES: Final = 1000
 MOVED: Final = 2

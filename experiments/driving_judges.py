@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 import vidgan
 from vidgan.data.dataset import Dataset
 from vidgan.data.window import WindowSpec, centre_item
+from vidgan.errors import UserError
 from vidgan.evaluation.metrics.features import squared_distances
 from vidgan.evaluation.protocols.base import EvaluationBatch, Resources
 from vidgan.evaluation.protocols.efficientnet import EfficientNetLite0Frames
@@ -203,4 +204,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except UserError as error:
+        raise SystemExit(str(error)) from error

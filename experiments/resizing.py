@@ -17,6 +17,7 @@ from PIL import Image
 
 from vidgan.data.resize import Resizer
 from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
+from vidgan.errors import UserError
 
 FACTOR, COUNT = 4, 32
 Frame = NDArray[np.uint8]
@@ -82,4 +83,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except UserError as error:
+        raise SystemExit(str(error)) from error

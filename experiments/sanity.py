@@ -19,6 +19,7 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from vidgan.data.layouts import Strips
 from vidgan.data.prepare import prepare_by
 from vidgan.data.store import PrepareSpec
+from vidgan.errors import UserError
 from vidgan.evaluation.record import Result, evaluate
 from vidgan.seeds import derive
 
@@ -212,4 +213,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except UserError as error:
+        raise SystemExit(str(error)) from error

@@ -114,3 +114,11 @@ def test_what_is_told_is_what_loops_find(
     assert motion["moved clips"] == len(right)
     assert motion["right way"] == statistics.fmean(right)
     assert motion["correlation"] == pytest.approx(statistics.correlation(fields, SPEEDS), abs=0.02)
+
+
+def test_a_frame_that_stands_still_has_the_error_of_rounding() -> None:
+    """Of numbers that are even between -0.5 and 0.5, a mean square of 1/12."""
+    rng = np.random.default_rng(0)
+    frame = rng.integers(1, 255, (256, 256, 3)).astype(np.uint8)
+    rounded = (frame + rng.uniform(-0.5, 0.5, frame.shape)) / 255
+    assert copying.psnr(frame, frame) == pytest.approx(copying.psnr(frame / 255, rounded), abs=0.02)
