@@ -27,7 +27,8 @@ from vidgan.data.dataset import Dataset
 from vidgan.data.loader import to_float
 from vidgan.data.window import centre_item
 from vidgan.errors import UserError
-from vidgan.evaluation.metrics.frames import Numbers, best_of, copy_last, ssim
+from vidgan.evaluation.metrics.features import Numbers
+from vidgan.evaluation.metrics.frames import best_of, copy_last, ssim
 from vidgan.evaluation.metrics.frames import psnr as unbounded
 from vidgan.files import write_text
 from vidgan.run.experiment import whole_window
