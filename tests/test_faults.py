@@ -1,8 +1,6 @@
 """What happens overnight: each fault either lets a run continue or stops it with everything saved, and says which."""
 
 import os
-import re
-import shlex
 import shutil
 import signal
 import subprocess
@@ -111,47 +109,6 @@ def test_a_schedulers_sigterm_and_the_queue_again(
     again = vidgan(capsys, *command(data, out, "--resume", "auto", "--workers", 0, "--steps", reached + 2))
     assert f"resumes at step {reached}" in again.out
     assert [line["step"] for line in read_lines(out / "log.jsonl")] == list(range(1, reached + 3))
-
-
-@pytest.mark.slow
-def test_the_job_script_saves_and_queues_itself_again(
-    data: Path, whole: dict[str, torch.Tensor], tmp_path: Path
-) -> None:
-    page = (Path(__file__).parents[1] / "docs" / "clusters.md").read_text()
-    (script,) = re.findall(r"^```bash\n(.*?)^```", page, flags=re.M | re.S)
-    (written,) = re.findall(r"^vidgan train .* --resume auto &$", script, flags=re.M)
-    out, tools = tmp_path / "run", tmp_path / "bin"
-    mine = command(data, out, "--workers", 0, "--steps", 10**6, "--resume", "auto")
-    (tmp_path / "job.sh").write_text(script.replace(written, f"vidgan {shlex.join(map(str, mine))} &"))
-    tools.mkdir()
-    stand_in(tools / "vidgan", f'exec {sys.executable} -m vidgan "$@"')
-    stand_in(tools / "scontrol", f'echo "$@" >> {tmp_path}/queue')
-    environment = ENVIRONMENT | {"PATH": f"{tools}:{os.environ['PATH']}", "SLURM_JOB_ID": "4711"}
-    reached = 0
-    for job in (1, 2):
-        process = subprocess.Popen(
-            ["bash", tmp_path / "job.sh"],
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        wait_for_lines(process, out, reached + 2)
-        process.send_signal(signal.SIGUSR1)  # as --signal=B:USR1 does: to the script alone
-        said, err = process.communicate(timeout=60)
-        assert process.returncode == 0, err
-        assert "all saved" in said
-        assert (tmp_path / "queue").read_text() == "requeue 4711\n" * job
-        steps = [line["step"] for line in read_lines(out / "log.jsonl")]
-        assert steps == list(range(1, len(steps) + 1))
-        assert len(steps) == steps_of(out / "checkpoints", 1)[-1] > reached
-        reached = len(steps)
-
-
-def stand_in(path: Path, line: str) -> None:
-    """A program of one line."""
-    path.write_text(f"#!/bin/sh\n{line}\n")
-    path.chmod(0o755)
 
 
 @pytest.mark.slow

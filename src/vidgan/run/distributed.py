@@ -23,6 +23,7 @@ from torch.distributed.rendezvous import rendezvous
 from vidgan.errors import UserError
 from vidgan.run.batch import evenly
 from vidgan.run.meeting import meet
+from vidgan.run.tasks import require_alone
 from vidgan.run.watch import STATUS, TRAINING, Watch, is_lost_connection
 
 T = TypeVar("T")
@@ -178,7 +179,11 @@ def join_replicas(stall: float | None = None, ending: str = TRAINING) -> Replica
         stall: seconds after which a step that does not end ends all: for work inside :func:`ending_together`, which
             alone tells the others that a process is done. None: no process watches the others.
         ending: what follows where one process ends, in words for the user.
+
+    Raises:
+        UserError: if srun or mpirun started several processes without torchrun.
     """
+    require_alone(os.environ, os.isatty(0))
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:
         return Replicas()
