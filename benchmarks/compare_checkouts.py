@@ -3,7 +3,10 @@
     git worktree add ../before 66b4565
     python benchmarks/compare_checkouts.py ../before
 
-Each has a process of its own, and they take turns, so that a machine that slows down slows both.
+Each has a process of its own, set up as the checkout's command line does, and they take turns, so that a machine that
+slows down slows both. What becomes of freed memory is the same on both sides where the environment says it, as in
+
+    MALLOC_TRIM_THRESHOLD_=2147483647 MALLOC_MMAP_THRESHOLD_=33554432 python benchmarks/compare_checkouts.py ../before
 """
 
 import argparse

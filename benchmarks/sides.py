@@ -27,7 +27,6 @@ class Side:
             **os.environ,
             "OMP_NUM_THREADS": str(threads),
             "PYTHONPATH": "",
-            "THP_MEM_ALLOC_ENABLE": "1",  # as the command line has it
         }
         self._process = subprocess.Popen(
             [sys.executable, *map(str, words), str(threads)],

@@ -1,6 +1,7 @@
 """What every command does when nobody listens, when memory is short, and when vidgan itself is at fault."""
 
 import errno
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +27,28 @@ def test_a_reader_that_has_left_is_no_error(command: str) -> None:
     process.stdout.close()
     _, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (0, "")
+
+
+FAULTS = """
+from resource import RUSAGE_SELF, getrusage
+from vidgan.cli.process import set_up_process
+
+set_up_process()
+for round in range(8):
+    before = getrusage(RUSAGE_SELF).ru_minflt
+    bytearray(16 << 20)
+    print(getrusage(RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other allocators are left as they are")
+@pytest.mark.parametrize("kept", [True, False])
+def test_freed_memory_is_kept_unless_the_environment_says_otherwise(kept: bool) -> None:
+    """16 MiB that are given back are 4,096 pages to be mapped anew the next time."""
+    environment = ENVIRONMENT if kept else ENVIRONMENT | {"MALLOC_MMAP_THRESHOLD_": "65536"}
+    done = subprocess.run([sys.executable, "-c", FAULTS], env=environment, capture_output=True, check=True)
+    later = [int(line) for line in done.stdout.split()][3:]
+    assert max(later) < 100 if kept else min(later) > 1000
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,6 @@ ENVIRONMENT: Final = {
     "OMP_NUM_THREADS": "1",
     "MALLOC_ARENA_MAX": "1",
     "MALLOC_MMAP_THRESHOLD_": "65536",
-    "THP_MEM_ALLOC_ENABLE": "0",
 }
 
 

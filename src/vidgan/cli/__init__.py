@@ -5,6 +5,7 @@ import io
 import os
 import sys
 
+from vidgan.cli.process import set_up_process
 from vidgan.errors import UserError, did_you_mean
 
 # Help stands here, not in the verbs' modules: those import torch, and `vidgan --help` must answer at once.
@@ -59,17 +60,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command line; the exit status: 0 fine, 2 for bad input, 130 when interrupted, 70 for a fault of vidgan's
     own. Each but the first comes with one line on standard error; with ``VIDGAN_TRACEBACK=1`` in the environment, its
     cause is raised instead."""
-    # Before torch loads: compute threads that wait for each other soon sleep. Spinning for long, which is the default,
-    # makes a training step several times slower as soon as fewer cores are free than there are threads; sleeping at
-    # once, small steps half as fast again as with one thread, as waking takes longer than what is waited for.
-    if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
-        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
-    # Large pages for large tensors, where Linux gives them to those who ask: a step is about 5 % faster.
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
-    if os.environ.get("WORLD_SIZE", "1") != "1":
-        # Where one of several processes ends, torch would warn in each of the others, with a page of addresses.
-        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    set_up_process()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A letter that the terminal does not know is no reason to end.
