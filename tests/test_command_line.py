@@ -36,7 +36,8 @@ from vidgan.cli.process import set_up_process
 set_up_process()
 for round in range(8):
     before = getrusage(RUSAGE_SELF).ru_minflt
-    bytearray(16 << 20)
+    blocks = [bytearray(24 << 20) for _ in range(8)]
+    del blocks
     print(getrusage(RUSAGE_SELF).ru_minflt - before)
 """
 
@@ -44,11 +45,11 @@ for round in range(8):
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other allocators are left as they are")
 @pytest.mark.parametrize("kept", [True, False])
 def test_freed_memory_is_kept_unless_the_environment_says_otherwise(kept: bool) -> None:
-    """16 MiB that are given back are 4,096 pages to be mapped anew the next time."""
+    """192 MiB that are given back are 49,152 pages to be mapped anew the next time; glibc keeps 64 MiB by itself."""
     environment = ENVIRONMENT if kept else ENVIRONMENT | {"MALLOC_MMAP_THRESHOLD_": "65536"}
     done = subprocess.run([sys.executable, "-c", FAULTS], env=environment, capture_output=True, check=True)
     later = [int(line) for line in done.stdout.split()][3:]
-    assert max(later) < 100 if kept else min(later) > 1000
+    assert max(later) < 1000 if kept else min(later) > 30_000
 
 
 @pytest.mark.parametrize(
