@@ -1,30 +1,34 @@
-"""A training step of 1, 2, 4 and 8 processes: gradients summed at the end, or in buckets meanwhile, and as predicted.
+"""A training step of 1, 2, 4 and 8 processes: gradients summed at the end, in buckets meanwhile, by torch's own
+DistributedDataParallel, and as predicted.
 
     python benchmarks/gradient_sums.py --out docs/results/gradient-sums.svg
 
 The processes meet over gloo on this machine and share its cores and caches, so their steps take longer with more of
 them than there are cores. The prediction is that of `vidgan plan` (docs/clusters.md) and is given what it needs: the
 rate at which the processes compute side by side, by steps whose gradients are not summed, and the bandwidth and latency
-of gloo, by sums of two sizes. The three take turns, step by step. Wall time counts what other programs take of the
+of gloo, by sums of two sizes. All take turns, step by step. Wall time counts what other programs take of the
 cores, so the shortest of many steps are compared; processor time, of all processes together, leaves it out, and waiting
 too.
 """
 
 import argparse
-import itertools
+import json
 import math
 import os
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from training import with_batch, with_width
+from vidgan.models.level import AdversarialLevel
 from vidgan.presets import preset
 from vidgan.report.figures import Curve, Plot, Point, save
 from vidgan.run.distributed import Replicas, side_by_side
@@ -44,6 +48,8 @@ SIZES: Final = (4, 4 * 2**20)
 """bytes of the sums that gloo is timed by"""
 SUMS: Final = 20
 """of each of these"""
+WARM: Final = 2
+"""rounds before those that count: Adam makes its state, DistributedDataParallel cuts buckets anew"""
 
 
 class Flat(GradientSum):
@@ -59,24 +65,84 @@ class Flat(GradientSum):
             torch._foreach_copy_(gradients, [p.view_as(g) for p, g in zip(parts, gradients, strict=True)])
 
 
+class Carried(nn.Module):
+    """Hands a loss on: the module that it comes from has been called."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, loss: Tensor) -> Tensor:
+        """``loss``"""
+        return loss
+
+
+class Parallel(GradientSum):
+    """By torch's DistributedDataParallel, which waits for gradients of the module's weights from its forward pass on:
+    here that of the loss, as a step calls a network's parts by themselves."""
+
+    def __init__(self, module: nn.Module, replicas: Replicas) -> None:
+        super().__init__(module, replicas)
+        self._processes = replicas.size  # over which it takes the mean, while a step sums
+        self._parallel: DistributedDataParallel | None = None
+        if replicas.group is not None:
+            self._parallel = DistributedDataParallel(
+                Carried(module),
+                process_group=replicas.group,
+                bucket_cap_mb=BUCKET / 2**20,  # which it takes as a fraction, too
+                broadcast_buffers=False,
+            )
+
+    def backward(self, loss: Tensor, last: bool) -> None:
+        if self._parallel is None:
+            loss.backward()
+            return
+        with nullcontext() if last else self._parallel.no_sync():
+            self._parallel(self._processes * loss).backward()
+
+
+def in_buckets_of(module: nn.Module, replicas: Replicas) -> GradientSum:
+    """In the project's own buckets."""
+    return GradientSum(module, replicas, BUCKET)
+
+
+class Way(NamedTuple):
+    """How gradients are summed."""
+
+    name: str
+    sums: Callable[[nn.Module, Replicas], GradientSum]
+
+
+APART: Final = "not summed"
+FLAT: Final = "one flat sum"
+BUCKETS: Final = "in buckets"
+PARALLEL: Final = "DistributedDataParallel"
+WAYS: Final = (
+    Way(APART, lambda module, _: GradientSum(module, Replicas())),
+    Way(FLAT, Flat),
+    Way(BUCKETS, in_buckets_of),
+    Way(PARALLEL, Parallel),
+)
+
+
 class Times(NamedTuple):
-    """Of one number of processes, seconds."""
+    """Of one number of processes, seconds; by the names of :data:`WAYS`, which took turns."""
 
     processes: int
-    apart: Sequence[float]
-    """steps whose gradients are not summed, as long as the process that took longest"""
-    flat: Sequence[float]
-    buckets: Sequence[float]
-    """those of both ways, in turn with them"""
-    work: Sequence[float]
-    """processor time of a step in the order of these three: the means, of all processes together"""
-    sums: tuple[float, ...]
+    steps: Mapping[str, Sequence[float]]
+    """of steps, as long as the process that took longest"""
+    work: Mapping[str, float]
+    """processor time of a step: the mean, of all processes together"""
+    sums: Sequence[float]
     """a sum of each of :data:`SIZES`"""
 
-    @property
-    def ratio(self) -> float:
-        """Buckets against the flat sum: the median over pairs of steps, which saw the same machine."""
-        return statistics.median(a / b for a, b in zip(self.buckets, self.flat, strict=True))
+    def least(self, way: str) -> float:
+        """The shortest step."""
+        return min(self.steps[way])
+
+    def ratio(self, way: str) -> float:
+        """Against the flat sum: the median over pairs of steps, which saw the same machine."""
+        return statistics.median(a / b for a, b in zip(self.steps[way], self.steps[FLAT], strict=True))
 
 
 def experiment() -> Experiment:
@@ -87,39 +153,37 @@ def experiment() -> Experiment:
 
 
 def measure(replicas: Replicas, rounds: int, out: str) -> bool:
-    """Time steps of this process among others; process 0 writes a line of numbers."""
+    """Time steps of this process among others; process 0 writes them."""
     trainee = DryRun(experiment(), 0, torch.device("cpu"), replicas)
     level = trainee.state.level
-    ways = [
-        sums(Flat, level, Replicas()),
-        sums(Flat, level, replicas),
-        sums(lambda m, r: GradientSum(m, r, BUCKET), level, replicas),
-    ]
-    taken: list[list[float]] = [[] for _ in ways]
-    work = [0.0 for _ in ways]
-    for number in range(-1, rounds):
-        for way in (0, 1, 2) if number % 2 else (2, 1, 0):
-            trainee.state.gradients = ways[way]
+    ways = {way.name: sums(way, level, replicas) for way in WAYS}
+    taken: dict[str, list[float]] = {name: [] for name in ways}
+    work = dict.fromkeys(ways, 0.0)
+    for number in range(-WARM, rounds):
+        for name in ways if number % 2 else reversed(ways):
+            trainee.state.gradients = ways[name]
             replicas.wait()
             processor, began = time.process_time(), time.perf_counter()
             trainee.step()
             seconds = slowest(replicas, time.perf_counter() - began)
-            if number >= 0:  # the first makes Adam's state
-                taken[way].append(seconds)
-                work[way] += time.process_time() - processor
-    means = replicas.average({str(way): torch.tensor(each / rounds) for way, each in enumerate(work)})
-    timed = [sum_of(size, replicas) for size in SIZES]
+            if number >= 0:
+                taken[name].append(seconds)
+                work[name] += time.process_time() - processor
+    means = replicas.average({name: torch.tensor(each / rounds) for name, each in work.items()})
+    found = Times(
+        replicas.size,
+        taken,
+        {name: mean * replicas.size for name, mean in means.items()},
+        [sum_of(size, replicas) for size in SIZES],
+    )
     if replicas.is_rank_zero:
-        numbers = [*itertools.chain(*taken), *(means[str(way)] * replicas.size for way in range(3)), *timed]
-        Path(out).write_text(" ".join(map(str, numbers)))
+        Path(out).write_text(json.dumps(found._asdict()))
     return True
 
 
-def sums(
-    way: Callable[[nn.Module, Replicas], GradientSum], level: nn.Module, replicas: Replicas
-) -> GradientSums:
+def sums(way: Way, level: AdversarialLevel, replicas: Replicas) -> GradientSums:
     """Sums of both networks."""
-    return GradientSums(way(level.generator, replicas), way(level.discriminators, replicas))  # type: ignore[arg-type]
+    return GradientSums(way.sums(level.generator, replicas), way.sums(level.discriminators, replicas))
 
 
 def slowest(replicas: Replicas, seconds: float) -> float:
@@ -145,21 +209,18 @@ def sum_of(size: int, replicas: Replicas) -> float:
 
 def times(processes: int, rounds: int, folder: Path) -> Times:
     """Start ``processes`` and time their steps."""
-    out = folder / f"{processes}.txt"
+    out = folder / f"{processes}.json"
     if not out.exists():
         torch.set_num_threads(1)
         side_by_side(processes, measure, rounds, str(out))
-    numbers = [float(word) for word in out.read_text().split()]
-    apart, flat, buckets = (numbers[way * rounds : (way + 1) * rounds] for way in range(3))
-    work, timed = numbers[3 * rounds : 3 * rounds + 3], numbers[3 * rounds + 3 :]
-    return Times(processes, apart, flat, buckets, work, tuple(timed))
+    return Times(**json.loads(out.read_text()))
 
 
 def predicted(found: Times) -> float:
     """Seconds of a step in buckets by docs/clusters.md."""
     own, plan = experiment(), plan_level(experiment(), 0)
     n = found.processes
-    rate = plan.flops * CLIPS / n / min(found.apart) / REACHED
+    rate = plan.flops * CLIPS / n / found.least(APART) / REACHED
     if n == 1:
         machines = Machines(1, 1, math.inf, rate, 0.0)
     else:
@@ -185,27 +246,26 @@ def main() -> None:
     asked.folder.mkdir(parents=True, exist_ok=True)
     found = [times(processes, asked.rounds, asked.folder) for processes in PROCESSES]
     rows = [(each, predicted(each)) for each in found]
+    summing = [way.name for way in WAYS if way.name not in (APART, FLAT)]
     print(
-        "| processes | not summed, s | flat, s | buckets, s | ratio | processor time, ratio | predicted, s | "
-        "measured / predicted |"
+        "| processes | "
+        + " | ".join(f"{way.name}, s" for way in WAYS)
+        + "".join(f" | {name} / flat | in processor time" for name in summing)
+        + " | predicted, s | in buckets / predicted |"
     )
-    print("| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+    print("| ---: " * (len(WAYS) + 2 * len(summing) + 3) + "|")
     for each, seconds in rows:
-        print(
-            f"| {each.processes} | {min(each.apart):.3f} | {min(each.flat):.3f} | {min(each.buckets):.3f} | "
-            f"{each.ratio:.2f} | {each.work[2] / each.work[1]:.2f} | {seconds:.3f} | "
-            f"{min(each.buckets) / seconds:.2f} |"
-        )
+        cells = [f"{each.least(way.name):.3f}" for way in WAYS]
+        for name in summing:
+            cells += [f"{each.ratio(name):.2f}", f"{each.work[name] / each.work[FLAT]:.2f}"]
+        cells += [f"{seconds:.3f}", f"{each.least(BUCKETS) / seconds:.2f}"]
+        print(f"| {each.processes} | {' | '.join(cells)} |")
     if asked.out is not None:
-        ways = {
-            "not summed": [min(each.apart) for each in found],
-            "one flat sum": [min(each.flat) for each in found],
-            "in buckets": [min(each.buckets) for each in found],
-            "in buckets, predicted": [seconds for _, seconds in rows],
-        }
+        lines = {way.name: [each.least(way.name) for each in found] for way in WAYS}
+        lines["in buckets, predicted"] = [seconds for _, seconds in rows]
         curves = [
             Curve(name, [Point(n, y, None) for n, y in zip(PROCESSES, seconds, strict=True)])
-            for name, seconds in ways.items()
+            for name, seconds in lines.items()
         ]
         cores = len(os.sched_getaffinity(0))
         save(

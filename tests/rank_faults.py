@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from torch import Tensor
@@ -39,8 +40,10 @@ def work(case: str, at: int, out: Path) -> int:
     """Train as the process that the environment says, with the fault ``case`` in process ``at``."""
     from test_ending import data, experiment
     from vidgan.cli import told
+    from vidgan.run import shared
     from vidgan.run.distributed import ending_together, join_replicas
     from vidgan.train import alike
+    from vidgan.train import trainer as module
     from vidgan.train.callbacks import Callback, TrainContext
     from vidgan.train.trainer import Trainer
 
@@ -71,6 +74,11 @@ def work(case: str, at: int, out: Path) -> int:
                 clips = type(clips)(clips.spec.replace(clips=6))
             if faulty and case == "code":
                 alike.package_hash = lambda: "another"
+            if faulty and case == "apart":  # a disk that is not shared
+                shared.PATIENCE, out = 1.0, out.with_name("elsewhere")
+            if faulty and case == "checkpoint":
+                found = SimpleNamespace(path=Path("level1-step00000007.safetensors"))
+                module.latest = lambda folder, level: found
             trainer = Trainer(
                 asked, clips, out, device="cpu", workers=0, progress=False, replicas=replicas,
                 callbacks=[Faulty()] if faulty else [],

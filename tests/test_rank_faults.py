@@ -19,6 +19,11 @@ from vidgan.run.watch import Watch, is_lost_connection, named
 CASES = {
     ("data", 2): "process 2 of 3 has another fingerprint of its data than process 0",
     ("code", 1): "process 1 of 3 has another hash of vidgan's code than process 0",
+    ("apart", 2): "does not see the run that process 0 has made",
+    (
+        "checkpoint",
+        1,
+    ): "another newest checkpoint than process 0: level1-step00000007.safetensors instead of none",
     ("disk", 1): "the disk is full (checkpoint)",
     ("killed", 0): "one of 3 processes has ended without a word",
     ("killed", 2): "one of 3 processes has ended without a word",

@@ -39,6 +39,7 @@ from vidgan.run.experiment import (
     window_of,
 )
 from vidgan.run.lock import RunLock
+from vidgan.run.shared import open_shared
 from vidgan.sample.model import Model
 from vidgan.sample.standing import GivenFrames, StatisticsStore, frozen_levels
 from vidgan.train.alike import require_alike
@@ -281,7 +282,7 @@ class Trainer(TrainContext):
             )
             self.run, self._on_record = created, True
         self.replicas.wait()
-        run = RunDirectory.open(path)
+        run = RunDirectory.open(path) if self.replicas.is_rank_zero else open_shared(path)
         run.require_same(self.experiment, data, begun_levels(run))
         return run
 
@@ -396,6 +397,7 @@ class Trainer(TrainContext):
         """
         experiment, index = self.experiment, state.index
         found = None if self.run is None else latest(self.run.checkpoints, index + 1)
+        self.replicas.require_same({"newest checkpoint": "none" if found is None else found.path.name})
         finished = False
         if found is not None:
             require_same_below(found, [level.generator for level in self.below])
