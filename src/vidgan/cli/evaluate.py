@@ -134,7 +134,8 @@ def measured(options: Measuring, args: Sequence[str], replicas: Replicas) -> lis
     shares = Shares(replicas.rank, replicas.size, replicas.wait)
     device = options.place
     sigma, level = options.statistics_sigma, options.level
-    opening = Opening(options.checkpoint, options.raw, device, statistics_sigma=sigma, level=level)
+    most = options.micro_batch
+    opening = Opening(options.checkpoint, options.raw, device, None, sigma, level, most)
     evaluated, real, log = sides_of(options, opening)
     if options.classes:
         chosen = {
@@ -150,7 +151,7 @@ def measured(options: Measuring, args: Sequence[str], replicas: Replicas) -> lis
         alarm(lines[-1])
 
     with clips_progress() as begin:
-        resources = Resources(options.weights, options.mean_clip, options.run_foreign_code, device)
+        resources = Resources(options.weights, options.mean_clip, options.run_foreign_code, device, most)
         told = begin if shares.is_rank_zero else silent
         work = Work(options.cache or default_cache(), shares, told, replicas=replicas)
         results = evaluate_by(evaluated, real, chosen, resources, work, log, tell=finished)
@@ -169,7 +170,17 @@ def tell_remarks(*sides: Dataset) -> None:
 
 def check(options: Measuring) -> None:
     """Raise :class:`UserError` for numbers that make no sense, before anything is computed."""
-    for name in ("clips", "real_clips", "frames", "stride", "size", "futures", "windows", "runs"):
+    for name in (
+        "clips",
+        "real_clips",
+        "frames",
+        "stride",
+        "size",
+        "futures",
+        "windows",
+        "runs",
+        "micro_batch",
+    ):
         value = getattr(options, name)
         if value is not None:
             at_least(f"--{name.replace('_', '-')}", value, 1)

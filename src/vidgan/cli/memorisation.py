@@ -141,7 +141,8 @@ def similarity_of(options: Options, run: RunDirectory) -> Similarity:
     if options.features is None:
         return Pixels()
     named = protocol(options.features)
-    opened = named.features.open(Resources(weights=options.weights, device=options.place), run.class_names)
+    resources = Resources(options.weights, device=options.place, micro_batch=options.micro_batch)
+    opened = named.features.open(resources, run.class_names)
     return NetworkFeatures(options.features, opened, options.hop)
 
 

@@ -129,7 +129,7 @@ class Screen(io.StringIO):
 
     def fitted(self) -> str:
         """All that was printed, no line longer than the terminal is wide."""
-        lines = self.getvalue().splitlines()
+        lines = self.getvalue().rstrip().splitlines()
         return "\n".join(line if "│" in line or "─" in line else wrapped(line) for line in lines)
 
 

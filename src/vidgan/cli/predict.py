@@ -48,7 +48,7 @@ class Options(Run, Weights, Noise, Classes):
     """video file whose first frames are given, an image of square frames side by side, a folder of frames, or a
     dataset"""
     out: Path
-    """folder for the continuations; earlier ones are replaced"""
+    """folder for them, emptied of earlier ones"""
     clips: tuple[str, ...] = ()
     """of a dataset: these clips, by number or name"""
     random: int | None = None

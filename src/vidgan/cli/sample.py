@@ -184,7 +184,7 @@ def write_whole_videos(options: Options, model: Model, own: range) -> None:
     rasters = beside.with_name(f"{beside.name}-rasters")
     if options.rasters:
         rasters.mkdir(exist_ok=True)
-    part = PASSES * at_once(model.experiment)
+    part = PASSES * (model.micro_batch or at_once(model.experiment))
     for rows in parts_of(len(own), part):
         numbers, first = own[rows], own[rows].start
         if options.levels:

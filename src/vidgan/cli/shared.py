@@ -49,7 +49,7 @@ class Device:
 
 @option_set
 class Weights(Device):
-    """Which weights of a run make the videos."""
+    """Which weights of a run make the videos, and how many at a time."""
 
     checkpoint: str = "last"
     """best, last or a step"""
@@ -59,6 +59,8 @@ class Weights(Device):
     """only the levels up to this one (all)"""
     statistics_sigma: float | None = None
     """sigma of standing statistics (the samples' own)"""
+    micro_batch: int | None = None
+    """videos made at a time (by the memory of training)"""
 
     def model(self, path: Path, data: str | None = None) -> Model:
         """The model of a run, which keeps the standing statistics that are taken, or of a saved folder.
@@ -70,13 +72,17 @@ class Weights(Device):
         Raises:
             UserError: if there is no model, or no such checkpoint.
         """
+        if self.micro_batch is not None:
+            at_least("--micro-batch", self.micro_batch, 1)
         path = fetch(path) if is_on_hub(path) else path
         record = path / RECORD
         if not record.is_file():
             run = RunDirectory.open(path)
             given = given_frames(run, None if data is None else data_of_run(run, data))
             sigma, level = self.statistics_sigma, self.level
-            return load_run(run, self.checkpoint, self.raw, self.place, run.statistics, given, sigma, level)
+            model = load_run(run, self.checkpoint, self.raw, self.place, run.statistics, given, sigma, level)
+            model.micro_batch = self.micro_batch
+            return model
         dataset = None if data is None else open_data(data, preset(str(record)))
         with warnings_said():
             return load(
@@ -88,6 +94,7 @@ class Weights(Device):
                 data=dataset,
                 statistics_sigma=self.statistics_sigma,
                 level=self.level,
+                micro_batch=self.micro_batch,
             )
 
     def model_from_noise(self, path: Path) -> Model:

@@ -7,7 +7,7 @@ from typing import Annotated
 import tyro
 
 from vidgan.cli.parse import Code, option_set, parse
-from vidgan.cli.shared import Device, output_folder
+from vidgan.cli.shared import Device, at_least, output_folder
 from vidgan.names import tell
 from vidgan.studio.access import Access
 from vidgan.studio.app import serve
@@ -35,6 +35,8 @@ class Options(Code, Device):
     """address to listen at; others than this machine's need --token"""
     token: str | None = None
     """what others have to type before they see anything"""
+    micro_batch: int | None = None
+    """videos made at a time (by the memory of training)"""
 
 
 def run(args: list[str]) -> int:
@@ -43,6 +45,8 @@ def run(args: list[str]) -> int:
     access = Access(options.host, options.port, options.token)
     access.check()
     output_folder(options.out)
+    if options.micro_batch is not None:
+        at_least("--micro-batch", options.micro_batch, 1)
     places = options.runs or tuple(name for name in ("runs", "zoo") if Path(name).is_dir())
     if not places:
         tell(
@@ -50,6 +54,7 @@ def run(args: list[str]) -> int:
             "or name runs and saved models: vidgan studio RUN",
             to=sys.stderr,
         )
-    served = Served(places, options.data, options.out, options.device, options.code or None, options.weights)
+    code, most = options.code or None, options.micro_batch
+    served = Served(places, options.data, options.out, options.device, code, options.weights, most)
     serve(served, access)
     return 0

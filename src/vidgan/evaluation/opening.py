@@ -45,6 +45,8 @@ class Opening(NamedTuple):
     """deviation of the noise of standing statistics; None: as the experiment says"""
     level: int | None = None
     """of a cascade, its first levels alone, up to this one (from 1); None: all"""
+    micro_batch: int | None = None
+    """videos made at a time; None: as many as fit where training fits"""
 
 
 def open_sides(
@@ -65,6 +67,8 @@ def open_sides(
             raise UserError("a model is evaluated as it is: leave out checkpoint")
         if opening.statistics_sigma is not None:
             raise UserError("a model has its standing statistics: say statistics_sigma when you load it")
+        if opening.micro_batch is not None:
+            raise UserError("a model knows how many videos it makes at a time: set its micro_batch")
         return _samples(fake, None, real)
     if not isinstance(fake, str | Path):
         raise UserError(
@@ -74,8 +78,15 @@ def open_sides(
     if (path / "experiment.json").is_file():
         return open_run(RunDirectory.open(path), real, opening)
     if (path / RECORD).is_file():
-        sigma = opening.statistics_sigma
-        model = load(path, None, opening.checkpoint, opening.raw, opening.device, statistics_sigma=sigma)
+        model = load(
+            path,
+            None,
+            opening.checkpoint,
+            opening.raw,
+            opening.device,
+            statistics_sigma=opening.statistics_sigma,
+            micro_batch=opening.micro_batch,
+        )
         return _samples(model, path, real)
     return open_beside(open_videos(path, form.size), real, opening, form)
 
@@ -116,8 +127,10 @@ def open_run(run: RunDirectory, real: Real | None, opening: Opening) -> tuple[Mo
     given = given_frames(run, dataset if dataset.fingerprint == run.data.fingerprint else None)
 
     def model() -> Model:
-        _, raw, device, cache, sigma, level = opening
-        return load_run(run, opening.checkpoint, raw, device, cache, given, sigma, level)
+        _, raw, device, cache, sigma, level, micro_batch = opening
+        model = load_run(run, opening.checkpoint, raw, device, cache, given, sigma, level)
+        model.micro_batch = micro_batch
+        return model
 
     experiment = run.experiment.up_to(opening.level or len(run.experiment.levels))
     experiment = experiment.with_statistics(opening.statistics_sigma)

@@ -231,6 +231,7 @@ def evaluate(
     checkpoint: str | int = "last",
     raw: bool = False,
     statistics_sigma: float | None = None,
+    micro_batch: int | None = None,
     device: str | torch.device | None = None,
     cache: str | Path | None = None,
     log: str | Path | None = None,
@@ -266,6 +267,8 @@ def evaluate(
         raw: raw weights instead of their moving average. A model is used as it is; here it is said for the record.
         statistics_sigma: of a run or a saved folder: deviation of the noise of standing statistics; None: the samples'
             own. A model has it already (:func:`vidgan.load`).
+        micro_batch: of a run or a saved folder: videos made at a time; None: as many as fit where training fits. A
+            model has it already (``model.micro_batch``). Networks take no more clips at a time either.
         device: where networks run; None: the GPU where there is one.
         cache: folder that keeps features, so that the same call resumes and real clips are looked at once.
         log: file to which the result is appended as a line.
@@ -292,11 +295,11 @@ def evaluate(
         raise UserError(f"there is no folder {Path(log).parent} for the log")
     place = torch.device(device) if device is not None else choose_device()
     evaluated, dataset = open_sides(
-        fake, real, Opening(checkpoint, raw, place, None, statistics_sigma), asked.source
+        fake, real, Opening(checkpoint, raw, place, None, statistics_sigma, None, micro_batch), asked.source
     )
     if runs is not None and isinstance(evaluated, FinishedVideos):
         raise UserError("runs repeat a measurement with other noise; finished videos have none: leave it out")
-    resources = Resources(_path(weights), _path(mean_clip), run_foreign_code, place)
+    resources = Resources(_path(weights), _path(mean_clip), run_foreign_code, place, micro_batch)
     to = None if log is None else Log(Path(log))
     (result,) = evaluate_by(evaluated, dataset, {name or "own": asked}, resources, Work(_path(cache)), to)
     return result

@@ -167,8 +167,8 @@ class ReportingSpec(Spec):
     """latest checkpoints that are kept"""
     keep_at: tuple[Count, ...] = ()
     """steps, such as a figure's, whose checkpoints are written and kept besides"""
-    samples: Count = 1000
-    """steps between samples from fixed latents"""
+    samples: Count | None = 1000
+    """steps between samples from fixed latents, which the end of a level has too; None: there are none"""
     collapse: CollapseSpec = CollapseSpec()
     """when the collapse detector gives alarm"""
     best: BestSpec = BestSpec()

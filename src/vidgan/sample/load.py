@@ -62,6 +62,7 @@ def load(
     data: Dataset | None = None,
     statistics_sigma: float | None = None,
     level: int | None = None,
+    micro_batch: int | None = None,
 ) -> Model:
     """The model of a run directory, or of a folder that :meth:`Model.save` wrote. Nothing is written into either.
 
@@ -78,6 +79,7 @@ def load(
         statistics_sigma: standard deviation of the noise of standing statistics, whatever is sampled with; None: as
             the experiment says, which by default is that of the samples.
         level: of a cascade's run, its first levels alone, up to this one (from 1), which may be all that it has yet.
+        micro_batch: videos made at a time, as ``model.micro_batch``; None: as many as fit where training fits.
 
     Raises:
         UserError: if there is no model, it is damaged, or a frame-conditional one has neither statistics nor data.
@@ -97,6 +99,7 @@ def load(
         model = load_run(
             RunDirectory.open(path), checkpoint, raw, device, place, given, statistics_sigma, level
         )
+    model.micro_batch = micro_batch
     if data is None and model.experiment.levels[0].context_frames:
         model.sampler()
         which = "were taken anew, of" if model.statistics.taken else "are the saved ones, of"

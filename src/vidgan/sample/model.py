@@ -1,5 +1,6 @@
 """A trained model: sampled, and saved as a folder."""
 
+import copy
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -64,7 +65,11 @@ class Model:
     Attributes:
         dtype: what networks compute in, as they did in training unless it is set: None is the dtype of their weights,
             float32. Videos are float32.
+        micro_batch: videos made at a time, and passed for standing statistics, which changes rounding alone; None: as
+            many as fit where training fits.
     """
+
+    micro_batch: int | None = None
 
     def __init__(
         self,
@@ -83,22 +88,12 @@ class Model:
         self.class_names, self.step, self.label_counts = tuple(class_names), step, tuple(label_counts)
         self.data, self.statistics = data and data.of_classes(self._known), statistics or StatisticsStore()
         self.dtype = experiment.training.dtype
-        self._samplers: dict[tuple[int, StandingStatisticsSpec, int | None, torch.dtype | None], Sampler] = {}
+        self._samplers: dict[tuple[object, ...], Sampler] = {}
 
     def with_batch_statistics(self) -> "Model":
         """The same model whose top level takes the statistics of the clips that are made together."""
-        model = Model(
-            self.experiment,
-            self.generators,
-            self.class_names,
-            self.step,
-            self.label_counts,
-            self.data,
-            self.statistics,
-            of_batch=True,
-            origin=self.origin,
-        )
-        model.dtype = self.dtype
+        model = copy.copy(self)
+        model.of_batch, model._samplers = True, {}
         return model
 
     @property
@@ -338,23 +333,25 @@ class Model:
         """
         experiment = self.experiment if frames is None else unrolled(self.experiment, frames)
         spec = (statistics or experiment.training.standing_statistics).at(truncation.deviation)
+        if self.micro_batch is not None and self.micro_batch < 1:
+            raise UserError(f"at least one video is made at a time, got a micro-batch of {self.micro_batch}")
         if window is not None:
             window = window_frames(experiment, window)
         elif frames is not None and self.device.type == "cpu":
             require_memory_for_videos(experiment, self.dtype, chunk)
-        key = (experiment.levels[-1].frames, spec, window, self.dtype)
+        key = (experiment.levels[-1].frames, spec, window, self.dtype, self.micro_batch)
         if key not in self._samplers:
-            kept = (self.label_counts, self.data, self.statistics, chunk, spec)
+            kept = (self.label_counts, self.data, self.statistics, chunk, spec, replicas, self.micro_batch)
             if self.of_batch:  # levels below are fed with standing statistics in training too
                 top = FrozenLevel(experiment.levels[-1], self.generators[-1], BatchStatistics())
-                levels = (*frozen_levels(experiment, self.generators[:-1], *kept, replicas), top)
+                levels = (*frozen_levels(experiment, self.generators[:-1], *kept), top)
             elif window is None:
-                levels = frozen_levels(experiment, self.generators, *kept, replicas)
+                levels = frozen_levels(experiment, self.generators, *kept)
             else:
-                levels = window_levels(
-                    experiment, self.generators, self.label_counts, self.statistics, window, spec, replicas
-                )
-            self._samplers[key] = Sampler(levels, at_once(experiment, self.experiment), window, self.dtype)
+                known = (self.label_counts, self.statistics, window, spec, replicas, self.micro_batch)
+                levels = window_levels(experiment, self.generators, *known)
+            most = self.micro_batch or at_once(experiment, self.experiment)
+            self._samplers[key] = Sampler(levels, most, window, self.dtype)
         return self._samplers[key]
 
     def class_numbers(self, classes: Classes = None) -> list[int]:

@@ -3,12 +3,13 @@
 Clip number i is a function of the seed, i and its class, whatever else is made beside it.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 
+from vidgan.errors import UserError
 from vidgan.memory import FLOAT, require_memory
 from vidgan.models.cascade import (
     Embed,
@@ -16,6 +17,7 @@ from vidgan.models.cascade import (
     Noise,
     by_label,
     factor_of,
+    require_chunks,
     sample_alone,
     sample_levels,
     sample_window,
@@ -24,8 +26,11 @@ from vidgan.models.cascade import (
 from vidgan.models.generator import Generator, GeneratorSpec
 from vidgan.nn.warping import expected_motion, refine, upsample
 from vidgan.run.experiment import Experiment
+from vidgan.sample.memory import short_of_memory
 from vidgan.sample.noise import Scaled, Truncation, interpolate, latents
 from vidgan.seeds import derive
+
+Made = TypeVar("Made")
 
 MOST_AT_ONCE: Final = 16
 """clips per pass of generators with standing statistics, where training takes as many"""
@@ -155,8 +160,8 @@ class Sampler:
         self, numbers: Sequence[int], labels: Sequence[int], seed: int, truncation: Truncation = Scaled()
     ) -> Tensor:
         """Whole videos of the top level, or windows of it."""
-        parts = []
-        for rows in parts_of(len(numbers), self.at_once):
+
+        def made(rows: slice) -> Tensor:
             noise, embed = self._noise(seed, numbers[rows], truncation), self._embed(labels[rows])
             if self.window is None:
                 video = sample_window(self.levels, noise, embed, _starts(rows), self.frames, self.dtype)
@@ -164,8 +169,9 @@ class Sampler:
                 places = self.levels[-2].spec.frames - self.window // factor_of(self.levels) + 1
                 start = window_starts(seed, numbers[rows], places)
                 video = sample_alone(self.levels, noise, embed, start, self.window, self.dtype)
-            parts.append(video.cpu())
-        return torch.cat(parts)
+            return video.cpu()
+
+        return torch.cat(self._in_passes(len(numbers), made))
 
     @torch.no_grad()
     def sample_levels(
@@ -181,12 +187,14 @@ class Sampler:
         Args:
             first: stands for what level 1 would make.
         """
-        parts: list[list[Tensor]] = []
-        for rows in parts_of(len(numbers), self.at_once):
+
+        def made(rows: slice) -> list[Tensor]:
             noise = self._noise(seed, numbers[rows], truncation)
             given = None if first is None else first[rows].to(self.device)
             videos = sample_levels(self.levels, noise, self._embed(labels[rows]), given, self.dtype)
-            parts.append([video.cpu() for video in videos])
+            return [video.cpu() for video in videos]
+
+        parts = self._in_passes(len(numbers), made)
         return [torch.cat(videos) for videos in zip(*parts, strict=True)]
 
     def stream(
@@ -201,8 +209,11 @@ class Sampler:
             UserError: if a level above the first cannot be made in chunks.
         """
         noise = self._noise(seed, [number], truncation)
-        parts = stream_chunks(self.levels, noise, self._embed([label]), frames, self.dtype)
-        return (part[0].cpu() for part in parts)
+        smaller = "level 1 makes its whole video at once: ask for fewer --frames"
+        smaller = smaller if frames == 1 else f"give a smaller --chunk; {smaller}"
+        with short_of_memory(1, f"{frames} frames of one video made at a time", smaller):
+            for part in stream_chunks(self.levels, noise, self._embed([label]), frames, self.dtype):
+                yield part[0].cpu()
 
     @torch.no_grad()
     def interpolate(
@@ -214,10 +225,9 @@ class Sampler:
         of one class give a latent interpolation, ends of one number a class interpolation.
         """
         labels = torch.tensor([first.label, last.label], device=self.device)
-        parts = []
-        for rows in parts_of(points, self.at_once):
 
-            def noise(level: int, dimension: int, rows: slice = rows) -> Tensor:
+        def made(rows: slice) -> Tensor:
+            def noise(level: int, dimension: int) -> Tensor:
                 a, b = (
                     latents(
                         seed if end.seed is None else end.seed, level, [end.number], dimension, truncation
@@ -226,13 +236,14 @@ class Sampler:
                 )
                 return interpolate(a, b, points)[rows].to(self.device)
 
-            def embed(generator: Generator, rows: slice = rows) -> Tensor:
+            def embed(generator: Generator) -> Tensor:
                 a, b = generator.embed_label(labels)
                 return interpolate(a, b, points)[rows]
 
             start = _starts(rows)
-            parts.append(sample_window(self.levels, noise, embed, start, self.frames, self.dtype).cpu())
-        return torch.cat(parts)
+            return sample_window(self.levels, noise, embed, start, self.frames, self.dtype).cpu()
+
+        return torch.cat(self._in_passes(points, made))
 
     def predict(
         self,
@@ -278,8 +289,8 @@ class Sampler:
         motion_units: int | None,
     ) -> Futures:
         level = self.levels[0]
-        videos, fields = [], []
-        for rows in parts_of(len(numbers), self.at_once):
+
+        def made(rows: slice) -> tuple[Tensor, Tensor | None]:
             z = self._noise(seed, numbers[rows], truncation)(0, level.spec.generator.latent)
             conditioning = level.generator.encode(given[rows].to(self.device, self.dtype))
             embedded = self._embed(labels[rows])(level.generator)
@@ -293,14 +304,43 @@ class Sampler:
                 dtype=self.dtype,
                 kernels=kernels,
             )
-            videos.append(video.cpu())
-            if kernels:
-                # Luc et al. 2020, 4.4. Our choice: the fields of all units; Figure 3 combines "the two lower levels",
-                # which are the finer ones, as a coarse field is refined "with the next lower level flow field".
-                fields_of_units = [expected_motion(of_unit.to(z.dtype)) for of_unit in kernels]
-                motion = refine(fields_of_units[-(motion_units or len(kernels)) :])
-                fields.append(upsample(motion, video.shape[-2:]).cpu())
+            if not kernels:
+                return video.cpu(), None
+            # Luc et al. 2020, 4.4. Our choice: the fields of all units; Figure 3 combines "the two lower levels",
+            # which are the finer ones, as a coarse field is refined "with the next lower level flow field".
+            fields_of_units = [expected_motion(of_unit.to(z.dtype)) for of_unit in kernels]
+            motion = refine(fields_of_units[-(motion_units or len(kernels)) :])
+            return video.cpu(), upsample(motion, video.shape[-2:]).cpu()
+
+        videos, motions = zip(*self._in_passes(len(numbers), made), strict=True)
+        fields = [motion for motion in motions if motion is not None]
         return Futures(torch.cat(videos), torch.cat(fields) if fields else None)
+
+    def _in_passes(self, count: int, make: Callable[[slice], Made]) -> list[Made]:
+        """What ``make`` makes of each pass of ``count`` clips.
+
+        Raises:
+            OutOfMemoryInPassError: where one does not fit.
+        """
+        parts, length = [], self.frames if self.window is None else self.window
+        for rows in parts_of(count, self.at_once):
+            clips = rows.stop - rows.start
+            what = (
+                f"{clips} videos of {length} frames made at a time"
+                if clips > 1
+                else f"one video of {length} frames"
+            )
+            with short_of_memory(clips, what, self._instead()):
+                parts.append(make(rows))
+        return parts
+
+    def _instead(self) -> str:
+        """What helps where not even one video fits."""
+        try:
+            require_chunks([level.spec for level in self.levels])
+        except UserError:
+            return "ask for fewer --frames if it is longer than trained, or choose another --device (cpu)"
+        return "vidgan sample --chunk makes levels above the first a few frames at a time"
 
     def _noise(self, seed: int, numbers: Sequence[int], truncation: Truncation) -> Noise:
         return lambda level, dimension: latents(seed, level, numbers, dimension, truncation).to(self.device)

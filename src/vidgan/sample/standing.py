@@ -7,7 +7,7 @@ still called "settle": another name draws other numbers.)
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -26,6 +26,7 @@ from vidgan.run.data import data_of_run
 from vidgan.run.directory import RunDirectory
 from vidgan.run.distributed import Replicas
 from vidgan.run.experiment import Experiment, StandingStatisticsSpec, window_of
+from vidgan.sample.memory import short_of_memory
 from vidgan.sample.noise import Scaled, latents
 from vidgan.sample.pieces import Piece, PiecewiseStatistics, pass_in_pieces
 from vidgan.sample.sampler import at_once, clips_in_memory, device_of, parts_of
@@ -124,6 +125,7 @@ def frozen_levels(
     chunk: int | None = None,
     statistics: StandingStatisticsSpec | None = None,
     replicas: Replicas = Replicas(),
+    at_once: int | None = None,
 ) -> tuple[FrozenLevel, ...]:
     """The first levels of ``experiment``, one for each generator, with standing statistics: kept ones or new ones.
 
@@ -133,6 +135,7 @@ def frozen_levels(
         chunk: frames that levels above the first make at a time; None: all of them.
         statistics: how they are taken; None: as the experiment says, by noise that is not truncated.
         replicas: the processes that call this together and share the work; rank 0 keeps what is new.
+        at_once: as in :func:`statistics_of_level`.
 
     Raises:
         UserError: if a frame-conditional level has no data and its statistics are not kept.
@@ -153,7 +156,7 @@ def frozen_levels(
         if any(replicas.agree(table is None)):
             dataset = data.open() if data is not None and level.context_frames else None
             table = statistics_of_level(
-                experiment, index, generator, levels, labels, dataset, spec, chunk, replicas
+                experiment, index, generator, levels, labels, dataset, spec, chunk, replicas, at_once
             )
             store.save(facts, table, replicas.is_rank_zero)
         assert table is not None
@@ -219,6 +222,9 @@ def standing_statistics(
 
     Returns:
         ``{layer/mean, layer/variance}`` -> (T, C), float64.
+
+    Raises:
+        OutOfMemoryInPassError: where so many clips do not fit.
     """
     device = device_of(generator)
     recorded = [PiecewiseStatistics(replicas.group) for _ in chunks]
@@ -228,7 +234,8 @@ def standing_statistics(
         slice(own.start + cut.start, own.start + cut.stop)
         for cut in parts_of(len(own), at_once or spec.clips)
     ]
-    with held_weights(generator):
+    most = max(cut.stop - cut.start for cut in cuts)
+    with held_weights(generator), short_of_memory(most, f"{most} clips at a time of {WHAT}", SHORTER):
         for batch in range(spec.batches):
             rng = stream(seed, "settle", batch)
             z = spec.deviation * torch.randn((spec.clips, generator.spec.latent), generator=rng)
@@ -255,6 +262,10 @@ def standing_statistics(
         key: torch.cat([table[key][chunk.kept] for chunk, table in zip(chunks, tables, strict=True)])
         for key in tables[0]
     }
+
+
+WHAT: Final = "standing statistics"
+SHORTER: Final = "of a cascade, vidgan sample --chunk takes them a few frames at a time"
 
 
 def own_rows(clips: int, replicas: Replicas) -> tuple[range, bool]:

@@ -47,12 +47,15 @@ def window_levels(
     frames: int,
     statistics: StandingStatisticsSpec,
     replicas: Replicas = Replicas(),
+    at_once: int | None = None,
 ) -> tuple[FrozenLevel, ...]:
     """As :func:`vidgan.sample.standing.frozen_levels`; the top level's statistics are of windows of ``frames`` frames.
 
     Such statistics are per step of a window, wherever it lies, as those of a training batch are.
     """
-    below = frozen_levels(experiment, generators[:-1], labels, None, store, None, statistics, replicas)
+    below = frozen_levels(
+        experiment, generators[:-1], labels, None, store, None, statistics, replicas, at_once
+    )
     spec, top, generator = statistics.at(1.0), experiment.levels[-1], generators[-1]
     hashes = [weights_hash(each) for each in generators]
     facts = facts_of(experiment, hashes, frames, spec, labels) | {"window_of": top.frames}
@@ -67,7 +70,7 @@ def window_levels(
             spec,
             seed,
             given,
-            at_once=clips_in_memory(experiment, len(below), frames),
+            at_once=at_once or clips_in_memory(experiment, len(below), frames),
             dtype=experiment.training.dtype,
             replicas=replicas,
         )

@@ -51,6 +51,8 @@ def words_of(
     words += ["--seed", str(whole_in("Seed", seed, 0, 10**8 - 1))]
     if weights != NO_FILE:
         words += ["--weights", str(chosen(served.weights, weights, "file of weights"))]
+    if served.micro_batch is not None:
+        words += ["--micro-batch", str(served.micro_batch)]
     return words + ([] if served.device is None else ["--device", served.device])
 
 

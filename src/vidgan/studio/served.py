@@ -35,6 +35,7 @@ class Served:
         out: folder for runs that are started from the page; None: none can be.
         device: where models are computed.
         weights: files of networks to measure with.
+        micro_batch: videos made at a time; None: as many as fit where training fits.
     """
 
     def __init__(
@@ -45,9 +46,11 @@ class Served:
         device: str | None = None,
         code: Files = None,
         weights: Sequence[Path] = (),
+        micro_batch: int | None = None,
     ) -> None:
         self.places = {place: fetch(place) if is_on_hub(place) else Path(place) for place in places}
         self.data, self.out, self.device, self.code = tuple(data), out, device, code
+        self.micro_batch = micro_batch
         self.weights = {path.name: path for path in weights}
         for path in weights:
             if not path.is_file():
@@ -100,7 +103,7 @@ class Served:
         with loading:  # two users who ask for one model wait for each other, and for nobody else
             known = self._models.get(name)
             if known is None or known[0] != stamp:
-                model = load(path, code=self.code, device=self.device)
+                model = load(path, code=self.code, device=self.device, micro_batch=self.micro_batch)
                 if not model.experiment.levels[0].context_frames:
                     model.sampler()  # before several threads ask for the same statistics
                 known = (stamp, model)

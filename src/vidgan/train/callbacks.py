@@ -200,7 +200,8 @@ class Previews(Callback):
                 write_real_clips(self.run, trainer.dataset)
             write_views(self.run, trainer.dataset)
             self._has_real = True
-        if trainer.ending or state.steps % trainer.experiment.reporting.samples == 0:
+        every = trainer.experiment.reporting.samples
+        if every is not None and (trainer.ending or state.steps % every == 0):
             index, generators = state.index, state.generators()
             write_previews(
                 self.run,

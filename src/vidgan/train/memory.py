@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-import torch
+from typing import Final, NamedTuple
 
 from vidgan.errors import UserError
+from vidgan.memory import is_out_of_memory
 from vidgan.run.batch import Share
 from vidgan.run.experiment import Experiment
+from vidgan.sample.memory import OutOfMemoryInPassError
 from vidgan.train.callbacks import TrainContext
 
 
@@ -17,7 +18,7 @@ def short_of_memory(experiment: Experiment, index: int, processes: int, step: in
     micro-batch."""
     try:
         yield
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+    except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
         share = experiment.batch_of(index).share(processes)
@@ -25,9 +26,20 @@ def short_of_memory(experiment: Experiment, index: int, processes: int, step: in
         raise UserError(advice(share, step, experiment.micro_batch_option(index), index, keeps)) from None
 
 
-STATISTICS = "standing statistics"
-LOOKING = "samples or an evaluation"
-"""work between steps that takes memory of its own"""
+class Beside(NamedTuple):
+    """Work between steps that takes memory of its own."""
+
+    what: str
+    instead: str
+    """what helps where a single clip at a time does not fit"""
+
+
+STATISTICS: Final = Beside("standing statistics", "only fewer frames or a device with more memory help")
+LOOKING: Final = Beside(
+    "samples or an evaluation",
+    "resume with --reporting.samples none and, if it evaluates while it trains, --reporting.best.protocol none "
+    "--reporting.evaluate",
+)
 
 
 @contextmanager
@@ -47,23 +59,23 @@ class OutOfMemoryBesideTrainingError(UserError):
 
 
 @contextmanager
-def out_of_memory_in(what: str) -> Iterator[None]:
-    """Turns "out of memory" while ``what`` is made into a :class:`UserError` that names what lowers it."""
+def out_of_memory_in(work: Beside) -> Iterator[None]:
+    """Turns "out of memory" in ``work`` into a :class:`UserError` that names what lowers it."""
+    option = "resume with --training.standing-statistics.at-once"
     try:
         yield
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+    except OutOfMemoryInPassError as error:
+        fewer = error.clips // 2
+        helps = f"{option} {fewer}, clips in memory at a time" if fewer else work.instead
+    except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        raise OutOfMemoryBesideTrainingError(
-            f"out of memory in {what}: resume with --training.standing-statistics.at-once 1 or another small number of "
-            "clips in memory at a time; vidgan plan tells what each phase needs"
-        ) from None
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an allocator, of a GPU or of the CPU, had nothing left to give."""
-    # The CPU's allocator raises a plain RuntimeError.
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
+        helps = f"{option} 1 or another small number of clips in memory at a time"
+    else:
+        return
+    raise OutOfMemoryBesideTrainingError(
+        f"out of memory in {work.what}: {helps}; vidgan plan tells what each phase needs"
+    )
 
 
 def advice(share: Share, step: int, option: str, index: int, keeps: bool = False) -> str:

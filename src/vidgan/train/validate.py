@@ -105,7 +105,9 @@ class Validator(Callback):
         marks[decides]["larger_is_better"] = asked[decides].metric.larger_is_better
         work = Work(self.cache, Shares(replicas.rank, replicas.size, replicas.wait))
         samples = ModelSamples.of(model, run.path)
-        result, *others = evaluate_by(samples, against, asked, self.resources, work, run.metrics, marks)
+        most = trainer.experiment.training.standing_statistics.at_once
+        resources = self.resources._replace(micro_batch=most)
+        result, *others = evaluate_by(samples, against, asked, resources, work, run.metrics, marks)
         if not replicas.is_rank_zero:  # the others do not write, nor read half-written lines
             return
         for other in others:

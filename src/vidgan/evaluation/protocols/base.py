@@ -52,6 +52,8 @@ class Resources(NamedTuple):
     """whether TorchScript may be run"""
     device: torch.device = torch.device("cpu")
     """where networks run"""
+    micro_batch: int | None = None
+    """most clips that a network takes at a time; None: as many as it takes by itself"""
 
     def require_use(self, features: Sequence["Features"]) -> None:
         """Raise :class:`UserError` if a file was named that none of ``features`` needs."""

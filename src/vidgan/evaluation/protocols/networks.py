@@ -32,6 +32,7 @@ from vidgan.evaluation.features.weights import (
     load_torchscript,
 )
 from vidgan.evaluation.protocols.base import EvaluationBatch, Extractor, Features, Resources, Rows
+from vidgan.sample.memory import short_of_memory
 from vidgan.sample.video_io import Videos
 from vidgan.spec import Spec, require
 
@@ -40,16 +41,27 @@ LARGE_PASS, SMALL_PASS = 4, 16
 
 
 def in_passes(
-    network: Callable[[Tensor], Mapping[str, Tensor]], device: torch.device, most: int
+    network: Callable[[Tensor], Mapping[str, Tensor]], resources: Resources, most: int
 ) -> Callable[[EvaluationBatch], Rows]:
-    """``network`` of bytes (N T 3 H W), ``most`` clips at a time, in exact float32; its outputs as float32 arrays."""
+    """``network`` of bytes (N T 3 H W) in exact float32; its outputs as float32 arrays.
+
+    It takes ``most`` clips at a time, or fewer where ``resources`` say so.
+    """
+    most = min(most, resources.micro_batch or most)
 
     def rows(batch: EvaluationBatch) -> Rows:
         parts = []
         with exact_float32():
             for start in range(0, len(batch.videos), most):
-                found = network(to_video(batch.videos[start : start + most], device))
-                parts.append({name: value.float().cpu().numpy() for name, value in found.items()})
+                videos = batch.videos[start : start + most]
+                what = (
+                    f"{len(videos)} clips of {videos.shape[1]} frames at a time in the network that measures"
+                )
+                with short_of_memory(
+                    len(videos), what, "ask for fewer --frames, or choose another --device (cpu)"
+                ):
+                    found = network(to_video(videos, resources.device))
+                    parts.append({name: value.float().cpu().numpy() for name, value in found.items()})
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     return rows
@@ -65,7 +77,7 @@ def outputs_of(
 ) -> Callable[[EvaluationBatch], Rows]:
     """``logits`` and ``features`` of a large network, of clips that are prepared from bytes (N T 3 H W)."""
     network.to(resources.device)
-    return in_passes(lambda x: network(prepare(x))._asdict(), resources.device, LARGE_PASS)
+    return in_passes(lambda x: network(prepare(x))._asdict(), resources, LARGE_PASS)
 
 
 def named_weights(resources: Resources, network: str) -> Path:
@@ -197,7 +209,7 @@ class ForeignI3D(Features):
             clip = x[:, :: self.every].transpose(1, 2).float()
             return {"logits": program(clip, rescale=True, resize=True, return_features=True)}
 
-        return Extractor(in_passes(logits, resources.device, LARGE_PASS), weights_facts(weights), self)
+        return Extractor(in_passes(logits, resources, LARGE_PASS), weights_facts(weights), self)
 
 
 class RandomI3D(I3DInput):
@@ -218,7 +230,7 @@ class RandomFeatures(Features):
         def features(x: Tensor) -> Mapping[str, Tensor]:
             return {"features": network(x.float() / 127.5 - 1)}
 
-        return Extractor(in_passes(features, resources.device, SMALL_PASS), {}, self)
+        return Extractor(in_passes(features, resources, SMALL_PASS), {}, self)
 
 
 class TganInput(Spec):
@@ -306,7 +318,7 @@ class InDomainFeatures(Features):
             "held_out_accuracy": in_domain.facts["held_out_accuracy"],
             "classifier": in_domain.facts,
         }
-        return Extractor(in_passes(outputs, resources.device, SMALL_PASS), facts, self)
+        return Extractor(in_passes(outputs, resources, SMALL_PASS), facts, self)
 
 
 class InDomainLabels(InDomainFeatures):
