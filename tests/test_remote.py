@@ -5,10 +5,12 @@ import shutil
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, ClassVar
 
 import fsspec
 import numpy as np
 import pytest
+from fsspec.spec import AbstractBufferedFile
 
 import vidgan
 from object_stores import in_memory
@@ -16,8 +18,10 @@ from test_prepare import files, refused, strips
 from videos import write_video
 from vidgan.cli.prepare import run
 from vidgan.data import remote
+from vidgan.data.resize import Resizer
 from vidgan.data.shards import RECORDS
 from vidgan.data.store import open_prepared
+from vidgan.data.tars import TarShards
 from vidgan.errors import UserError
 
 BUCKET = "memory://clips/mine"
@@ -135,6 +139,52 @@ def test_videos_in_tar_files(tmp_path: Path, bucket: fsspec.AbstractFileSystem, 
         count = data.info(place_in).frames
         assert data.info(place_in)[1:] == plain.info(own)[1:]
         assert np.array_equal(data.read(place_in, 0, count, 1), plain.read(own, 0, count, 1))
+
+
+class Ranges(AbstractBufferedFile):  # type: ignore[misc]
+    """A file of a store that gives ranges, as S3 does."""
+
+    def _fetch_range(self, start: int, end: int) -> bytes:
+        data: bytes = Path(self.path).read_bytes()[start:end]
+        self.fs.fetched.append(len(data))
+        return data
+
+
+class OfRanges(fsspec.AbstractFileSystem):  # type: ignore[misc]
+    """The local disk as such a store, with the block that s3fs reads ahead by."""
+
+    protocol = "ranges"
+    fetched: ClassVar[list[int]] = []
+
+    def ls(self, path: str, detail: bool = True, **more: object) -> list[Any]:
+        found = sorted(Path(path).iterdir())
+        return [{"name": str(each), "size": each.stat().st_size, "type": "file"} for each in found]
+
+    def info(self, path: str, **more: object) -> dict[str, Any]:
+        here = Path(path)
+        return {"name": path, "size": here.stat().st_size, "type": "directory" if here.is_dir() else "file"}
+
+    def _open(self, path: str, mode: str = "rb", block_size: int | None = None, **more: object) -> Ranges:
+        return Ranges(self, path, mode, block_size=block_size or 50 * 2**20)
+
+
+def test_of_a_tar_file_no_more_is_fetched_than_a_clip(tmp_path: Path) -> None:
+    fsspec.register_implementation("ranges", OfRanges, clobber=True)
+    write_video(tmp_path / "clip.mp4")
+    (tmp_path / "shards").mkdir()
+    with tarfile.open(tmp_path / "shards" / "one.tar", "w") as tar:
+        for number in range(4):
+            tar.add(tmp_path / "clip.mp4", f"{number}.mp4")
+            beside = tarfile.TarInfo(f"{number}.json")
+            beside.size = 2**20
+            tar.addfile(beside, io.BytesIO(bytes(beside.size)))
+    store = remote.Store(f"ranges://{tmp_path / 'shards'}")
+    clips = TarShards().find_in(store).sources
+    OfRanges.fetched.clear()
+    for clip in clips:
+        assert len(list(clip.open(Resizer(16, "bilinear")).frames)) > 1
+    size = (tmp_path / "clip.mp4").stat().st_size
+    assert 4 * size <= sum(OfRanges.fetched) <= 8 * size
 
 
 def test_folders_in_a_tar_file_are_classes_and_what_is_no_tar_file_is_told(tmp_path: Path) -> None:

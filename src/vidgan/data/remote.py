@@ -25,7 +25,7 @@ from vidgan.errors import UserError
 CHANGES: Final = ("ETag", "etag", "mtime", "LastModified", "last_modified", "updated", "created")
 """what drivers call the mark of a file that another one of its name has not"""
 BLOCK: Final = 2**16
-"""bytes that are read at a time where only a file's table of contents is wanted"""
+"""bytes that are read at a time where only parts of a file are wanted"""
 
 
 def is_url(source: str) -> bool:
@@ -187,7 +187,11 @@ class Copied(ClipSource):
         return opened._replace(frames=_then_removed(opened.frames, folder))
 
     def _copy(self, to: Path) -> None:
-        with closing(Store(self.store).open(self.path) if self.store else self.path.open("rb")) as source:
+        # Drivers read ahead by a block, s3fs by 50 MiB, which of a small part of a file would be most of the work.
+        block = None if self.part is None else min(self.part[1], BLOCK)
+        with closing(
+            Store(self.store).open(self.path, block) if self.store else self.path.open("rb")
+        ) as source:
             try:
                 first, left = self.part or (0, self.known.size)
                 source.seek(first)
