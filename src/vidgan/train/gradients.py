@@ -3,7 +3,8 @@
 Why not torch's DistributedDataParallel, which works in the same way: after its first step it cuts its buckets anew, by
 the order in which gradients came, and a sum of more than two numbers rounds otherwise in another bucket, so a run that
 is resumed would not go on bit for bit. With ``find_unused_parameters`` it does not, but walks the whole graph in every
-pass and warns of that on every process. Here the buckets depend on the network alone.
+pass and warns of that on every process. Here the buckets depend on the network alone. tests/test_gradient_sums.py has
+both, and benchmarks/gradient_sums.py how long they take.
 """
 
 from collections.abc import Iterator
