@@ -1,4 +1,4 @@
-"""A run goes from its start to samples in the memory that `vidgan plan` says, and a share above it."""
+"""A run goes from start to samples and evaluation in the memory that `vidgan plan` says, and a share above it."""
 
 import sys
 

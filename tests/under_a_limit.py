@@ -1,4 +1,4 @@
-"""A run's whole life under a limit of memory: all levels, previews, evaluation, checkpoints, statistics, samples.
+"""A run's whole life under a limit of memory: levels, previews, checkpoints, statistics, samples, an evaluation.
 
 The limit is what ``vidgan plan`` says that the run takes at most, and a share above it, beside what a process maps that
 has lived the same life with few clips for its statistics: torch imports much of itself only when it is used, and oneDNN
@@ -42,6 +42,8 @@ FEW, MANY = 2, 240
 """Clips of a pass for statistics: with many of them they take most of what a version needs that makes them of a whole
 batch at once, as they do at full size."""
 STEPS: Final = ("--steps", "2", "--workers", "0", "--data", "synthetic")
+# By features of a random network, which no phase of the plan counts: here they take less than the largest phase.
+MEASURED: Final = ("--protocol", "frechet-random", "--clips", "6", "--real-clips", "6")
 REPORTING: Final = ("--reporting.tick", "1", "--reporting.checkpoint", "1", "--reporting.samples", "1")
 # Tensors are given back to the system when they are freed, and one heap serves all threads; the limit is of addresses,
 # which a heap per thread would take whether it is used or not.
@@ -84,7 +86,7 @@ def with_statistics(options: Sequence[str], clips: int, group: str = STATISTICS)
 
 
 def live(name: str, options: Sequence[str], limit: float, group: str = STATISTICS) -> Life:
-    """Train a run and sample it, in a process that may map ``limit`` bytes more than an idle one.
+    """Train a run, sample and evaluate it, in a process that may map ``limit`` bytes more than an idle one.
 
     Args:
         group: of the options for statistics.
@@ -100,23 +102,24 @@ def child(limit: int, words: list[str]) -> int:
     """Lead the two lives in ``words``, which "+" separates, the second one under the limit; print the most that was
     mapped."""
     cut = words.index("+")
-    train_and_sample(words[:cut])
+    lead(words[:cut])
     gc.collect()
     idle = addresses("VmSize")
     resource.setrlimit(resource.RLIMIT_AS, (idle + limit,) * 2)
-    status = train_and_sample(words[cut + 1 :])
+    status = lead(words[cut + 1 :])
     print(f"{MAPPED}{addresses('VmPeak') - idle}")
     return status
 
 
-def train_and_sample(words: list[str]) -> int:
+def lead(words: list[str]) -> int:
     """A life with these options; the first status that is not 0."""
     from vidgan.cli import main
 
     with tempfile.TemporaryDirectory() as folder:
-        out, videos = str(Path(folder) / "run"), str(Path(folder) / "videos")
+        out, videos, rows = (str(Path(folder) / name) for name in ("run", "videos", "rows"))
         status = main(["train", *words, *STEPS, *REPORTING, "--out", out])
-        return status or main(["sample", out, "--out", videos, "--clips", "2"])
+        status = status or main(["sample", out, "--out", videos, "--clips", "2"])
+        return status or main(["evaluate", out, *MEASURED, "--cache", rows])
 
 
 def addresses(kind: str) -> int:

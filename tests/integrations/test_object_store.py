@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -156,6 +157,24 @@ def test_prepared_data_in_a_bucket(
         told = capsys.readouterr().err
         assert words in told
         assert len(told.strip().splitlines()) == 1
+
+
+def test_the_benchmark_of_many_clips(tmp_path: Path) -> None:
+    """Sources and prepared data in a server of its own; each object is fetched once, and in the next epoch none."""
+    if SERVER is None:
+        pytest.skip("moto_server is not installed")
+    script = Path(__file__).parents[2] / "benchmarks" / "many_clips.py"
+    words = [sys.executable, script, "--clips", "64", "--folder", tmp_path, "--server", SERVER]
+    done = subprocess.run(list(map(str, words)), capture_output=True, text=True, timeout=500, check=False)
+    assert done.returncode == 0, done.stderr
+    lines = [line for line in done.stdout.splitlines() if " MiB fetched" in line]
+    prepared, first, second = lines[2], lines[-2], lines[-1]
+    assert prepared.startswith("prepared by 8 processes")
+    assert int(prepared.split(" requests")[0].split()[-1].replace(",", "")) >= 64
+    assert "nothing in the cache" in first
+    assert ", 0.1 MiB fetched" in first  # 64 clips of 784 bytes, and the index
+    assert "all in the cache" in second
+    assert ", 0.0 MiB fetched" in second
 
 
 def test_a_server_that_is_gone(tmp_path: Path, endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
