@@ -10,7 +10,6 @@ from functools import partial
 from unittest import mock
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from interleaved import (
     Case,
@@ -23,10 +22,12 @@ from interleaved import (
     show_machine,
     timed,
 )
-from training import Trainee, with_batch, with_checkpointing, with_width
+from training import Trainee, with_batch, with_width
 from vidgan.presets import preset
 from vidgan.run.experiment import Experiment
 from vidgan.seeds import stream
+from vidgan.train.operations import Operations
+from vidgan.train.plan import plan_lower, step_flops, update_flops
 
 
 class StepSettings(Settings):
@@ -41,17 +42,10 @@ class StepSettings(Settings):
     processor_time: bool
 
 
-def step_flops(experiment: Experiment, index: int) -> int:
-    """Floating-point operations of a step (a multiply and an add are two), counted on the meta device.
-
-    Convolutions and matrix products alone, forward and backward, as the papers' layers do them: what checkpointing
-    recomputes is no progress, and what folding saves is no loss.
-    """
-    plain = experiment.replace(training=experiment.training.replace(folded=False))
-    trainee = Trainee(with_checkpointing(plain, False), index, torch.device("meta"))
-    with FlopCounterMode(display=False) as counter:
-        trainee.step()
-    return counter.get_total_flops()
+def work_of_step(experiment: Experiment, index: int) -> Operations:
+    """Operations of a step, as ``vidgan plan`` counts them on the meta device."""
+    updates = experiment.training.discriminator_updates
+    return step_flops(*update_flops(experiment, index), updates, plan_lower(experiment, index))
 
 
 def matmul(size: int, dtype: torch.dtype, device: torch.device, clock: Callable[[], float]) -> Measure:
@@ -74,7 +68,8 @@ def main(settings: StepSettings) -> None:
     dtype = torch.bfloat16 if experiment.training.bf16 else torch.float32
     kind = str(dtype).removeprefix("torch.")
     size = 8192 if device.type == "cuda" else 1024
-    flops = {"matmul": 2 * size**3, "step": step_flops(experiment, index)}
+    work = work_of_step(experiment, index)
+    flops = {"matmul": 2 * size**3, "step": work.of(settings.batch)}
     experiment = experiment.replace(training=experiment.training.replace(compile=settings.compute != "plain"))
     mode = "reduce-overhead" if settings.compute == "graphed" else "default"
     with mock.patch.object(
@@ -98,7 +93,7 @@ def main(settings: StepSettings) -> None:
         f"(medians and least-most of {settings.rounds} rounds)\n"
         f"  time         {1000 * median:.1f} ms\n"
         f"  speed        {settings.batch / median:.2f} clips/s ({min(rates):.2f}-{max(rates):.2f})\n"
-        f"  work         {flops['step'] / settings.batch / 1e9:.2f} GFLOP per clip\n"
+        f"  work         {work.per_clip / 1e9:.2f} GFLOP per clip and {work.fixed / 1e9:.2f} whatever the clips\n"
         f"  peak memory  {mib(memory)}: {counted}\n"
         f"  matmul rate  {rate:.3f} TFLOP/s for {size}x{size}, taken in turn with the step\n"
         f"  share of it  {statistics.median(shares):.1f} % ({min(shares):.1f}-{max(shares):.1f})"

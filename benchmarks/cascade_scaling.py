@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from interleaved import Case, Measure, interleave, peak_bytes, show_machine
 from training import with_batch, with_width
@@ -21,7 +20,8 @@ from vidgan.models.level import LevelSpec
 from vidgan.presets import preset
 from vidgan.report.figures import Curve, Plot, Point, save
 from vidgan.run.experiment import Experiment
-from vidgan.train.plan import DryRun, LiveTensors, prime
+from vidgan.train.operations import Operations
+from vidgan.train.plan import DryRun, LiveTensors, prime, step_flops, update_flops
 
 META, CPU = torch.device("meta"), torch.device("cpu")
 COMPUTED, MEASURED = (24, 48, 140), (24, 48)
@@ -43,8 +43,8 @@ class Cost(NamedTuple):
 
     memory: int
     """bytes at the peak, everything included, also the levels below"""
-    flops: int
-    """of a step per clip, all discriminator updates and the generator's, with the videos of the levels below"""
+    flops: Operations
+    """of a step, all discriminator updates and the generator's, with the videos of the levels below"""
 
 
 def float32(experiment: Experiment) -> Experiment:
@@ -79,9 +79,9 @@ def computed(subject: Subject, clips: int) -> Cost:
     with LiveTensors() as live:
         dry_run = DryRun(experiment, subject.level, META)
         prime(dry_run.state)
-        with FlopCounterMode(display=False) as counter:
-            dry_run.step()
-    return Cost(live.most, counter.get_total_flops() // clips)
+        dry_run.step()
+    updates = experiment.training.discriminator_updates
+    return Cost(live.most, step_flops(*update_flops(experiment, subject.level), updates))
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -113,7 +113,7 @@ def figure_3() -> Plot:
         table(
             ["output frames", *names],
             [
-                [str(frames), *(f"{c.memory / GB:.1f} ({c.flops / 1e12:.1f})" for c in row)]
+                [str(frames), *(f"{c.memory / GB:.1f} ({c.flops.of(1) / 1e12:.1f})" for c in row)]
                 for frames in COMPUTED
                 for row in [[found[name, frames] for name in names]]
             ],
@@ -139,8 +139,8 @@ def table_3() -> None:
     rows = [
         [
             *(subject.name, str(clips), f"{paper:,}", f"{cost.memory / 1e6:,.0f}", f"{seconds:.2f}"),
-            *(f"{seconds / printed[1][3]:.2f}", f"{cost.flops / 1e12:.1f}"),
-            f"{cost.flops / costs[1].flops:.2f}",
+            *(f"{seconds / printed[1][3]:.2f}", f"{cost.flops.per_clip / 1e12:.1f}"),
+            f"{cost.flops.per_clip / costs[1].flops.per_clip:.2f}",
         ]
         for (subject, clips, paper, seconds), cost in zip(printed, costs, strict=True)
     ]

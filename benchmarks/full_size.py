@@ -6,16 +6,26 @@ Everything is counted on the meta device, in about ten minutes. Presets that dif
 counted once.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple
 
+import torch
+from torch import Tensor
+
 from vidgan.errors import UserError
+from vidgan.evaluation.features.c3d import C3D, MEAN_SHAPE, tgan_input
+from vidgan.evaluation.features.efficientnet_lite import EfficientNetLite0, efficientnet_lite_input
+from vidgan.evaluation.features.i3d import I3D
+from vidgan.evaluation.features.network import FeatureNetwork, exact_float32
+from vidgan.evaluation.features.r2plus1d import R2Plus1D, r2plus1d_input
+from vidgan.evaluation.protocols.efficientnet import PASS, EfficientNetLite0Frames
+from vidgan.evaluation.protocols.networks import LARGE_PASS, I3DFeatures
 from vidgan.presets import presets
 from vidgan.report.costs import table
 from vidgan.run.batch import Share
 from vidgan.run.experiment import Experiment
 from vidgan.train.phases import Phase, longer_sampling, phases
-from vidgan.train.plan import MARGIN, plan_level
+from vidgan.train.plan import MARGIN, META, LiveTensors, plan_level, size_of
 
 DEVICE: Final = 80e9
 """bytes of the device that micro-batches are chosen for"""
@@ -131,6 +141,59 @@ def operations_table(rows: Iterable[Row]) -> str:
     return table(head, cells)
 
 
+FRAMES, SIDE = 16, 128
+"""of clips that feature networks are counted with"""
+
+
+class FeatureMemory(NamedTuple):
+    """What a feature network takes on the device."""
+
+    name: str
+    seen: str
+    """in a pass"""
+    weights: int
+    """bytes"""
+    peak: int
+    """bytes at the peak of a pass, weights included"""
+
+
+def feature_memory(
+    name: str,
+    network: FeatureNetwork,
+    prepare: Callable[[Tensor], Tensor],
+    clips: int,
+    frames: int = FRAMES,
+) -> FeatureMemory:
+    """Of a pass of clips as bytes, their preparation included, counted on the meta device."""
+    videos = torch.zeros((clips, frames, SIDE, SIDE, 3), dtype=torch.uint8, device=META)
+    weights = size_of(network.to(META))
+    with exact_float32(), LiveTensors() as live:
+        network(prepare(videos.permute(0, 1, 4, 2, 3)))
+    seen = f"{clips} clips of {frames} frames" if clips > 1 else f"{frames} frames"
+    return FeatureMemory(name, seen, weights, weights + videos.nbytes + live.most)
+
+
+def feature_networks() -> list[FeatureMemory]:
+    """Of those that an evaluation loads."""
+    mean, side = torch.zeros(MEAN_SHAPE, device=META), EfficientNetLite0Frames().side
+    return [
+        feature_memory("I3D", I3D(), I3DFeatures().prepared, LARGE_PASS),
+        feature_memory("C3D", C3D(101), lambda x: tgan_input(2 * x.float() / 255 - 1, mean), LARGE_PASS),
+        feature_memory(
+            "R(2+1)D-18", R2Plus1D(400), lambda x: r2plus1d_input(2 * x.float() / 255 - 1), LARGE_PASS
+        ),
+        feature_memory(
+            "EfficientNet-Lite0", EfficientNetLite0(), lambda x: efficientnet_lite_input(x, side), 1, PASS
+        ),
+    ]
+
+
+def feature_table(found: Iterable[FeatureMemory]) -> str:
+    """GB that feature networks take on the device."""
+    cells = [(each.name, each.seen, giga(each.weights), giga(each.peak)) for each in found]
+    return table(("network", "a pass", "weights", "at the peak"), cells)
+
+
 def giga(size: float) -> str:
     """Bytes, in GB."""
     return f"{size / 1e9:.1f}" if size >= 1e8 else f"{size / 1e9:.3f}"
@@ -163,6 +226,7 @@ def main() -> None:
     rows = all_rows(presets().values())
     print(memory_table(rows))
     print(operations_table(rows))
+    print(feature_table(feature_networks()))
     too_large = [row.name for row in rows if not row.fits or row.peak() > DEVICE]
     print(f"over {DEVICE / 1e9:.0f} GB: {', '.join(too_large) or 'none'} ({MARGIN:.0%} of it are left free)")
 

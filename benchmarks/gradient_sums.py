@@ -220,7 +220,7 @@ def predicted(found: Times) -> float:
     """Seconds of a step in buckets by docs/clusters.md."""
     own, plan = experiment(), plan_level(experiment(), 0)
     n = found.processes
-    rate = plan.flops * CLIPS / n / found.least(APART) / REACHED
+    rate = plan.flops.of(CLIPS // n) / found.least(APART) / REACHED
     if n == 1:
         machines = Machines(1, 1, math.inf, rate, 0.0)
     else:

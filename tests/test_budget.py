@@ -12,7 +12,7 @@ from vidgan.presets import preset
 from vidgan.report.page import write_report
 from vidgan.run.directory import Budget
 from vidgan.run.distributed import Replicas
-from vidgan.train import plan as budget
+from vidgan.train import budget
 
 Capture = pytest.CaptureFixture[str]
 HOURS = 0.0001

@@ -6,7 +6,16 @@ from pathlib import Path
 import pytest
 
 import catalog
-from full_size import DEVICE, all_rows, cost_of, memory_table, operations_table, rows_of
+from full_size import (
+    DEVICE,
+    all_rows,
+    cost_of,
+    feature_networks,
+    feature_table,
+    memory_table,
+    operations_table,
+    rows_of,
+)
 from vidgan.presets import preset, presets
 
 PAGE = Path(__file__).parents[1] / "docs" / "full-size.md"
@@ -57,6 +66,18 @@ def test_the_page_names_every_preset_and_no_phase_over_its_device() -> None:
         )
         most = max(float(c) for c in (step, checkpoint, previews, statistics, *others) if c)
         assert most <= DEVICE / 1e9, name
+
+
+@pytest.mark.slow
+def test_feature_networks_take_what_the_pages_say() -> None:
+    """Weights by their numbers of parameters, printed by their papers and ports; `vidgan plan` names the most."""
+    found = feature_networks()
+    assert feature_table(found).strip() in PAGE.read_text()
+    millions = {"I3D": 12.7, "C3D": 78, "R(2+1)D-18": 31.5, "EfficientNet-Lite0": 4.7}
+    for each in found:
+        assert each.weights / 4e6 == pytest.approx(millions[each.name], rel=0.02)
+        assert each.peak > each.weights + 4 * 3 * 16 * 112 * 112
+    assert f"{max(each.peak for each in found) / 1e9:.1f} GB" == "0.7 GB"
 
 
 @pytest.mark.slow

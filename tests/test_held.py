@@ -154,8 +154,8 @@ def test_the_plan_counts_what_is_held(capsys: Capture) -> None:
     answer = vidgan(capsys, *plan, "--cache", "device", "--device-memory", "1GiB")
     assert answer.status == 0, answer.err
     # 10,000 clips of 4 frames of 24x24 and three colours
-    assert f"held: 10,000 clips, {10_000 * 4 * 24 * 24 * 3 / 2**30:.3g} GiB in the device" in answer.out
-    assert f"with {1 - 10_000 * 4 * 24 * 24 * 3 / 2**30:.4g} GiB" in answer.out
+    assert f"held: 10,000 clips, {10_000 * 4 * 24 * 24 * 3 / 1e9:.3g} GB in the device" in answer.out
+    assert f"with {(2**30 - 10_000 * 4 * 24 * 24 * 3) / 1e9:.4g} GB" in answer.out
     require_one_line(vidgan(capsys, *plan, "--cache", "device", "--device-memory", "50M"), "fill", "memory")
     require_one_line(vidgan(capsys, *plan), "--data", "--cache")
     require_one_line(vidgan(capsys, *plan[:3], "--cache", "memory"), "--cache", "--data")

@@ -13,6 +13,7 @@ from vidgan.run.batch import BatchSpec
 from vidgan.run.experiment import Experiment
 from vidgan.run.tiny import tiny
 from vidgan.train.lengths import ONE, LevelCost, lengthened
+from vidgan.train.operations import Operations
 from vidgan.train.plan import DryRun, LevelPlan, LiveTensors, Update
 
 Capture = pytest.CaptureFixture[str]
@@ -34,8 +35,11 @@ def test_levels_below_make_their_part_and_windows_stay() -> None:
 
 def test_clips_that_fit_leave_a_margin() -> None:
     """1,000 bytes stay, 10 per clip wait; updates of 100 + 40 n and 500 + 20 n bytes: 5,000 hold 72 at 0.92."""
-    updates = (Update("discriminators", 0, 100.0, 40.0), Update("generator", 0, 500.0, 20.0))
-    cost = LevelCost("level 1", LevelPlan((), updates, 0, 500, 200, 300, 10, ()))
+    updates = (
+        Update("discriminators", Operations(0), 100.0, 40.0),
+        Update("generator", Operations(0), 500.0, 20.0),
+    )
+    cost = LevelCost("level 1", LevelPlan((), updates, Operations(0), 500, 200, 300, 10, ()))
     assert cost.memory == 1000 + 10 + 520  # the generator's peak is the higher one
     assert cost.more == 50
     assert cost.fitting(5000) == 70  # (4,600 - 1,000 - 100) / 50, and 103 for the generator
@@ -74,10 +78,10 @@ def test_the_table_is_what_steps_of_one_clip_take(capsys: Capture, tmp_path: Pat
             first.replace(frames=frames // factor),
             second.replace(frames=frames, window=second.window and min(second.window, frames)),
         )
-        expected = measured(cascade.replace(levels=levels), index) / 2**30
+        expected = measured(cascade.replace(levels=levels), index) / 1e9
         assert float(row[3]) == pytest.approx(expected, rel=0.15), row
     drawn = figure.read_text()
-    for name in ("demo-cascade, level 2", "demo, level 1", "output frames", "GiB", "TFLOP"):
+    for name in ("demo-cascade, level 2", "demo, level 1", "output frames", "GB", "TFLOP"):
         assert name in drawn.replace("<!-- ", "").replace(" -->", ""), name
 
 

@@ -18,6 +18,7 @@ from vidgan.run.tiny import tiny
 from vidgan.sample.sampler import clips_in_memory
 from vidgan.spec import SpecError, to_json
 from vidgan.train.memory import short_of_memory
+from vidgan.train.operations import Operations
 from vidgan.train.plan import LevelPlan, Update
 
 Capture = pytest.CaptureFixture[str]
@@ -95,9 +96,12 @@ def test_the_option_of_the_level_is_named() -> None:
     words = r"start a new run with --training\.batch\.micro-batch 3,"
     with pytest.raises(UserError, match=words), short_of_memory(one, 0, 1, 1):
         raise MemoryError
-    updates = (Update("discriminators", 0, 100.0, 30.0), Update("generator", 0, 50.0, 40.0))
-    plan = LevelPlan((), updates, 0, 500, 200, 1000, 2, ())
-    assert "--levels.1.micro-batch 6 fits" in fitting(experiment, 1, plan, Share(12, 12), 2200)
+    updates = (
+        Update("discriminators", Operations(0), 100.0, 30.0),
+        Update("generator", Operations(0), 50.0, 40.0),
+    )
+    plan = LevelPlan((), updates, Operations(0), 500, 200, 1000, 2, ())
+    assert "--levels.1.micro-batch 6 (of level 2) fits" in fitting(experiment, 1, plan, Share(12, 12), 2200)
 
 
 def test_how_a_batch_is_cut_matters_where_it_is_cut() -> None:

@@ -24,7 +24,17 @@ from vidgan.run.experiment import Experiment, TrainingSpec
 from vidgan.spec import SpecError
 from vidgan.train.lower_videos import LowerVideos
 from vidgan.train.memory import short_of_memory
-from vidgan.train.plan import META, DryRun, LiveTensors, batched, plainly, plan_level, plan_lower, step_flops
+from vidgan.train.plan import (
+    META,
+    DryRun,
+    LiveTensors,
+    batched,
+    plainly,
+    plan_level,
+    plan_lower,
+    step_flops,
+    update_flops,
+)
 from vidgan.train.state import TrainState
 from vidgan.train.step import (
     micro_batches,
@@ -203,16 +213,23 @@ def test_a_video_is_gone_after_its_last_use() -> None:
 
 def test_uses_that_there_are_not() -> None:
     for change, words in (
-        ({"lower_video_uses": 4}, "levels.1.lower_video_uses is 4, but a step has 3 updates"),
+        (
+            {"lower_video_uses": 4},
+            r"levels\.1\.lower_video_uses \(of level 2\) is 4, but a step has 3 updates",
+        ),
         ({"lower_video_uses": 0}, "at least 1"),
     ):
         low, high = cascade(1).levels
         with pytest.raises(SpecError, match=words):
             cascade(1).replace(levels=(low, high.replace(**change)))
     first, *others = cascade(1).levels
-    with pytest.raises(SpecError, match=r"levels\.0\.lower_video_uses is 2, but that level is not fed"):
+    with pytest.raises(
+        SpecError, match=r"levels\.0\.lower_video_uses \(of level 1\) is 2, but that level is not fed"
+    ):
         cascade(1).replace(levels=(first.replace(lower_video_uses=2), *others))
-    with pytest.raises(SpecError, match=r"levels\.1\.lower_video_uses is 2, but that level is not fed"):
+    with pytest.raises(
+        SpecError, match=r"levels\.1\.lower_video_uses \(of level 2\) is 2, but that level is not fed"
+    ):
         cascade(2).replace(joint=True)
     loss = catalog.experiments()["guide-pixel-loss-2-at-50k"].training.pixel_loss
     assert loss is not None
@@ -237,7 +254,7 @@ def test_operations_of_a_plan_are_those_of_a_step() -> None:
         with operations() as counter:
             dry_run.step()
         counted.append(counter.get_total_flops())
-        assert plan_level(experiment, 1).flops == counted[-1]
+        assert plan_level(experiment, 1).flops.of(1) == counted[-1]
     first, second, third = counted
     assert first - second == second - third > 0
 
@@ -284,8 +301,7 @@ def test_the_page_says_what_is_saved(row: list[str]) -> None:
         level.replace(lower_video_uses=3 if at == index else 1) for at, level in enumerate(experiment.levels)
     )
     lower = plan_lower(experiment.replace(levels=levels), index)
-    discriminators, generator = step_flops(experiment, index)
-    step, saved = 2 * discriminators + generator, lower.flops
+    step, saved = step_flops(*update_flops(experiment, index), 2).per_clip, lower.flops
     found = [f"{(step - each * saved) / 1e12:.1f}" for each in range(3)]
     assert row[1:] == [found[0], f"{300 * saved / step:.0f} %", *found[1:]]
 

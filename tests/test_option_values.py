@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from commands import require_one_line, snapshot, vidgan
 from runs import make_run
 from vidgan import memory
 from vidgan.errors import UserError
-from vidgan.memory import FLOAT
 from vidgan.presets import preset, presets
 from vidgan.run.checkpoints import checkpoint_path, save
 from vidgan.run.tiny import tiny
@@ -122,7 +122,7 @@ def test_what_memory_cannot_hold_is_refused_before_the_work(
     monkeypatch.chdir(tmp_path)
     places = {"RUN": run, "FILES": "clips"}
     before = snapshot(run)
-    require_one_line(vidgan(capsys, *(places.get(str(word), word) for word in command)), "GiB of memory")
+    require_one_line(vidgan(capsys, *(places.get(str(word), word) for word in command)), "GB of memory")
     assert snapshot(run) == before
     assert [path.name for path in tmp_path.iterdir()] == ["clips"]
 
@@ -132,8 +132,10 @@ def test_no_video_is_refused_that_fits(name: str) -> None:
     """Beside the tensors that a pass on the meta device has at a time; most are no more than three times the least."""
     experiment = preset(name)
     (level,) = experiment.levels
-    made = sample_pass(experiment, untrained_levels(experiment, 1, META)).per_clip
-    assert 1 <= made / (FLOAT * values_at_once(level.generator, level.frames)) < 4
+    pass_of = sample_pass(experiment, untrained_levels(experiment, 1, META))
+    made = pass_of.peak(5) - pass_of.peak(4)
+    kind = experiment.training.dtype or torch.float32
+    assert 1 <= made / (kind.itemsize * values_at_once(level.generator, level.frames)) < 4
 
 
 def test_rows_that_memory_cannot_hold_are_refused_after_the_first(

@@ -9,11 +9,13 @@ import catalog
 from commands import require_one_line, vidgan
 from vidgan.run.batch import BatchSpec, Share
 from vidgan.run.experiment import Experiment
+from vidgan.train.operations import Operations
 from vidgan.train.plan import DryRun, LevelPlan, LiveTensors, Update, line, plan_level
 from vidgan.train.state import TrainState
 
 Capture = pytest.CaptureFixture[str]
 CPU = torch.device("cpu")
+NONE = Operations(0)
 PHASES = ("reading data", "checkpoint", "previews", "standing statistics", "evaluation", "sampling 4 frames")
 
 
@@ -54,8 +56,8 @@ def test_the_real_clips_of_a_step_are_counted_once() -> None:
     """Peaks are counted at a batch of one micro-batch, whose clips of 5 bytes they hold; a batch may have more."""
     fixed, per_clip, clip = 100, 30, 5
     low, high = (fixed + (per_clip + clip) * clips for clips in (2, 4))
-    update = line("generator", low, high, clip, 0)
-    plan = LevelPlan((), (update,), 0, 0, 0, 0, clip, ())
+    update = line("generator", low, high, clip, NONE)
+    plan = LevelPlan((), (update,), NONE, 0, 0, 0, clip, ())
     for share, micro in ((2, 2), (12, 6), (12, 1)):
         assert plan.memory(Share(share, micro)) == fixed + per_clip * micro + clip * share
 
@@ -75,8 +77,8 @@ def test_live_tensors_count_what_lives() -> None:
 
 
 def test_the_largest_micro_batch_that_fits() -> None:
-    updates = (Update("discriminators", 0, 100.0, 30.0), Update("generator", 0, 50.0, 40.0))
-    plan = LevelPlan((), updates, 0, 500, 200, 1000, 2, ())
+    updates = (Update("discriminators", NONE, 100.0, 30.0), Update("generator", NONE, 50.0, 40.0))
+    plan = LevelPlan((), updates, NONE, 500, 200, 1000, 2, ())
     share = Share(12, 12)
     # 1700 stay, 12 real clips of 2 bytes wait; the peaks cross at 5 clips.
     assert plan.memory(Share(12, 3)) == 1700 + 24 + 100 + 90

@@ -7,7 +7,8 @@ from typing import Final
 
 from vidgan.errors import UserError
 
-GIB: Final = 2**30
+GB: Final = 1e9
+"""bytes: sizes are told in it wherever they are"""
 FLOAT: Final = 4
 """bytes of a value of a video in [-1, 1]"""
 CGROUPS: Final = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
@@ -56,7 +57,7 @@ def require_memory(needed: float, what: str, instead: str) -> None:
     """
     if needed > (free := available()):
         raise UserError(
-            f"{what} would take {needed / GIB:,.1f} GiB of memory, and {free / GIB:,.1f} GiB are free: {instead}"
+            f"{what} would take {needed / GB:,.1f} GB of memory, and {free / GB:,.1f} GB are free: {instead}"
         )
 
 

@@ -5,7 +5,7 @@ from typing import Final, Literal
 
 from vidgan.cli.parse import option_set
 from vidgan.data.held import Cache, DeviceCache, MemoryCache
-from vidgan.memory import GIB
+from vidgan.memory import GB
 from vidgan.report.words import count
 
 CACHES: Final[Mapping[str, Cache]] = {"device": DeviceCache(), "memory": MemoryCache()}
@@ -26,4 +26,4 @@ class Caching:
 
 def held_text(clips: int, size: float, where: str) -> str:
     """What is held, in words: so many clips of ``size`` bytes."""
-    return f"held: {count(clips, 'clip')}, {size / GIB:.3g} GiB {where}"
+    return f"held: {count(clips, 'clip')}, {size / GB:.3g} GB {where}"

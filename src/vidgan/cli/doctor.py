@@ -15,6 +15,7 @@ import tyro
 
 import vidgan
 from vidgan.cli.parse import option_set, parse, wrapped
+from vidgan.memory import GB
 from vidgan.names import printable, tell
 
 PACKAGES: Final = ("torch", "numpy", "av", "pillow", "safetensors", "tyro")
@@ -123,7 +124,7 @@ def gpus() -> Iterator[Finding]:
         return
     for index in range(torch.cuda.device_count()):
         facts = torch.cuda.get_device_properties(index)
-        yield Finding("GPU", f"{facts.name}, {facts.total_memory / 2**30:.0f} GiB, CUDA {torch.version.cuda}")
+        yield Finding("GPU", f"{facts.name}, {facts.total_memory / GB:.0f} GB, CUDA {torch.version.cuda}")
     fast = torch.cuda.is_bf16_supported(including_emulation=False)
     advice = None if fast else "the papers' presets compute in it: --training.bf16 False"
     yield Finding("bfloat16", "yes" if fast else "not by this GPU", advice)
@@ -146,7 +147,7 @@ def shared_memory(folder: Path) -> Finding:
         return Finding("shared memory", "unknown")
     size = shutil.disk_usage(folder).total
     advice = "workers may fail: docker run --shm-size=1g, or train with --workers 0"
-    return Finding("shared memory", f"{size / 2**30:.2g} GiB", advice if size < SHARED else None)
+    return Finding("shared memory", f"{size / GB:.2g} GB", advice if size < SHARED else None)
 
 
 def disk(folder: Path) -> Iterator[Finding]:

@@ -21,7 +21,7 @@ from vidgan.report.figures import check_target, save
 from vidgan.report.lengths import length_plots, length_table
 from vidgan.report.words import count
 from vidgan.run.data import open_data
-from vidgan.run.experiment import Experiment, nothing_to_mix, window_of
+from vidgan.run.experiment import Experiment, level_in_words, nothing_to_mix, window_of
 from vidgan.run.tiny import tiny
 from vidgan.train.lengths import LevelCost, costs_of_length, lengthened
 from vidgan.train.network import Machines, predict, traffic
@@ -122,7 +122,7 @@ def run(args: list[str]) -> int:
     sampled = None if frames is None else longer_sampling(experiment, frames, chunk)
     show(experiment, processes, memory, rate, machines, matmul)
     if sampled is not None:
-        print(f"\n{phases_text([sampled], matmul, processes)}")
+        print(f"\n{phases_text([sampled], matmul)}")
     return 0
 
 
@@ -213,7 +213,7 @@ def per_update(experiment: Experiment, processes: int) -> str:
     if len(set(told)) == 1:
         return told[0]
     return "; ".join(
-        f"level {index + 1}: {words}" for index, words in zip(experiment.rounds, told, strict=True)
+        f"{level_in_words(index)}: {words}" for index, words in zip(experiment.rounds, told, strict=True)
     )
 
 
@@ -232,12 +232,12 @@ def show(
         say(told)
     for index in experiment.rounds:
         share, plan = experiment.batch_of(index).share(processes), plan_level(experiment, index)
-        print(f"\n{level_plan(experiment, index, plan, share)}")
+        print(f"\n{level_plan(experiment, index, plan, share, processes)}")
         if memory is not None:
             print(fitting(experiment, index, plan, share, memory))
         own = share if memory is None else plan.fitting(share, memory) or share._replace(per_pass=1)
         found = phases(experiment, index, plan, own, processes)
-        print(phases_text(found, matmul, processes))
+        print(phases_text(found, matmul))
         if memory is not None and (told := beyond(found, memory)):
             say(told)
         if rate is not None:
@@ -245,11 +245,13 @@ def show(
         if machines is not None:
             sent = traffic(experiment, index, share.passes)
             print(network(experiment, index, sent, predict(experiment, index, plan, sent, machines)))
+    print()
+    say("Not counted: an evaluation's feature network, up to 0.7 GB of the device (docs/full-size.md).")
     if memory is None:
-        print("\nGive --device-memory 80G to be told which micro-batch fits.")
+        print("Give --device-memory 80G to be told which micro-batch fits.")
         # Our choice: in words, since it differs between machines; docs/results/data.md has what was measured.
         say(
-            "This is what tensors take. On a CPU the process holds about a third of a GiB besides, for Python, torch "
+            "This is what tensors take. On a CPU the process holds about a third of a GB besides, for Python, torch "
             "and its kernels, and malloc may keep a third to two thirds more than is needed at the peak."
         )
 

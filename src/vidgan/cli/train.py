@@ -25,9 +25,9 @@ from vidgan.run.distributed import Replicas, ending_together, join_replicas
 from vidgan.run.experiment import Experiment
 from vidgan.run.logs import read_ticks
 from vidgan.run.watch import STALL
+from vidgan.train.budget import measure_budget
 from vidgan.train.callbacks import Callback
 from vidgan.train.initial import origin_of
-from vidgan.train.plan import measure_budget
 from vidgan.train.tensorboard import TensorBoardTracker
 from vidgan.train.trackers import MlflowTracker, Tracker, Tracking, TrackioTracker, WandbTracker
 from vidgan.train.trainer import Trainer

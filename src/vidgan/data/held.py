@@ -16,7 +16,7 @@ from torch import Tensor
 from vidgan.data.dataset import ClipInfo, Dataset, Frames, LongClips
 from vidgan.data.window import Order, Place, WindowSpec, fit, random_place
 from vidgan.errors import UserError
-from vidgan.memory import GIB, require_memory
+from vidgan.memory import GB, require_memory
 from vidgan.spec import Spec
 
 INSTEAD = "leave --cache out, or prepare fewer or smaller clips"
@@ -145,7 +145,7 @@ def require_room(needed: int, what: str, place: torch.device) -> None:
     free, _ = torch.cuda.mem_get_info(place)
     if needed > free:
         raise UserError(
-            f"{what} would take {needed / GIB:,.1f} GiB of {place}, and {free / GIB:,.1f} GiB are free: {INSTEAD}"
+            f"{what} would take {needed / GB:,.1f} GB of {place}, and {free / GB:,.1f} GB are free: {INSTEAD}"
         )
 
 

@@ -190,7 +190,7 @@ def dvd_gan_ucf101_16x128() -> Experiment:
 
 
 def dvd_gan_ucf101_16x64_1gpu() -> Experiment:
-    """Not the paper's: UCF-101 at a size that one GPU of 16 GiB trains in days; tensors take 13 GiB."""
+    """Not the paper's: UCF-101 at a size that one GPU of 16 GB trains in days; tensors take 14 GB."""
     paper = dvd_gan_k600_12x64()
     (level,) = paper.levels
     training = paper.training.replace(
@@ -201,7 +201,7 @@ def dvd_gan_ucf101_16x64_1gpu() -> Experiment:
     )
     return paper.replace(
         name="dvd-gan-ucf101-16x64-1gpu",
-        description="Not the paper's: UCF-101 on one GPU (13 GiB): 16 frames, 64x64, half the width.",
+        description="Not the paper's: UCF-101 on one GPU (14 GB): 16 frames, 64x64, half the width.",
         source="Clark et al. 2019, A.1-A.3 and B.2; sizes are ours",
         deviations=(
             "64x64 instead of 128x128; consecutive frames (A.1)",

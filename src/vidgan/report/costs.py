@@ -1,18 +1,20 @@
 """What experiments cost: parameters and operations as Markdown tables, the memory of training as text."""
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
+from vidgan.memory import GB
 from vidgan.models.costs import Network, Part, Shape, networks
 from vidgan.report.words import count
 from vidgan.run.batch import Share
-from vidgan.run.experiment import Experiment
+from vidgan.run.experiment import Experiment, level_in_words
 from vidgan.train.network import REACHED, Prediction, Traffic
 from vidgan.train.phases import STEP, Phase
 from vidgan.train.plan import MARGIN, LevelPlan
 
 PARTS = 8
 """parts of the activations that are listed"""
-GIB, MIB = 2**30, 2**20
+MB: Final = 1e6
 
 
 def level_networks(experiment: Experiment) -> list[tuple[Network, ...]]:
@@ -93,15 +95,17 @@ def giga(flops: int) -> str:
     return f"{flops / 1e9:,.0f}" if flops >= 1e10 else f"{flops / 1e9:.2f}"
 
 
-def level_plan(experiment: Experiment, index: int, plan: LevelPlan, share: Share) -> str:
+def level_plan(experiment: Experiment, index: int, plan: LevelPlan, share: Share, processes: int = 1) -> str:
     """Parameters, operations, and the memory of a process that does ``share`` of every batch."""
     level, training = experiment.levels[index], experiment.training
     generator, *discriminators = plan.networks
-    name = "all levels together" if experiment.joint else f"level {index + 1}"
+    name = "all levels together" if experiment.joint else level_in_words(index)
     updates = training.discriminator_updates
     peak = max(plan.updates, key=lambda update: update.peak(share.per_pass))
     whose = "generator's" if peak.name == "generator" else f"{peak.name}'"
-    step = plan.flops * experiment.batch_of(index).global_batch
+    step = plan.flops.of(experiment.batch_of(index).global_batch, processes)
+    fixed = plan.flops.fixed
+    penalty = f", {fixed / 1e9:,.1f} per process for the orthogonal penalty" if fixed else ""
     held = share.clips - share.per_pass
     kept = [(f"lower videos for updates to come ({held})", held * plan.lower.kept)] if plan.lower.kept else []
     rows = [
@@ -114,7 +118,7 @@ def level_plan(experiment: Experiment, index: int, plan: LevelPlan, share: Share
         ("all", plan.memory(share)),
     ]
     width = max(len(name) for name, _ in rows)
-    memory = "\n".join(f"    {name:{width}}{size / GIB:11.3f} GiB" for name, size in rows)
+    memory = "\n".join(f"    {name:{width}}{size / GB:11.3f} GB" for name, size in rows)
     names = " + ".join(discriminator.name for discriminator in discriminators)
     return (
         f"{name}: {count(level.trained_frames, 'frame')} of {level.size}x{level.size}\n"
@@ -122,8 +126,9 @@ def level_plan(experiment: Experiment, index: int, plan: LevelPlan, share: Share
         f"discriminators ({names}) {' + '.join(millions(each.parameters) for each in discriminators)} M\n"
         f"  forward      generator {giga(generator.flops)} GFLOP per clip; "
         f"discriminators {' + '.join(giga(discriminator.flops) for discriminator in discriminators)}\n"
-        f"  a step       {plan.flops / 1e9:,.1f} GFLOP per clip "
-        f"({count(updates, 'update')} of the discriminators, 1 of the generator), {step / 1e12:,.2f} TFLOP in all\n"
+        f"  a step       {plan.flops.per_clip / 1e9:,.1f} GFLOP per clip "
+        f"({count(updates, 'update')} of the discriminators, 1 of the generator){penalty}; "
+        f"{step / 1e12:,.2f} TFLOP in all\n"
         f"{lower_videos(plan, updates)}"
         f"  memory with micro-batches of {share.per_pass}\n{memory}\n"
         f"{activations(plan)}"
@@ -135,30 +140,28 @@ def lower_videos(plan: LevelPlan, updates: int) -> str:
     lower = plan.lower
     if not lower.repeats:
         return ""
-    saved = lower.repeats * lower.flops
+    saved, per_clip = lower.repeats * lower.flops, plan.flops.per_clip
     return (
         f"  lower videos {updates + 1 - lower.repeats} per step instead of {updates + 1}: "
-        f"{100 * saved / (plan.flops + saved):.0f} % of its operations are saved\n"
+        f"{100 * saved / (per_clip + saved):.0f} % of its operations are saved\n"
     )
 
 
-def phases_text(found: Iterable[Phase], matmul: float | None = None, processes: int = 1) -> str:
+def phases_text(found: Iterable[Phase], matmul: float | None = None) -> str:
     """What each phase takes, a line each.
 
     Args:
         matmul: operations per second of a matrix product, to tell seconds.
-        processes: that share the work.
     """
     head = f"    {'':24}{'clips at once':>14}{'device':>14}{'host':>14}{'TFLOP':>12}"
     lines = [head if matmul is None else f"{head}{'seconds':>12}"]
     for phase in found:
         line = (
-            f"    {phase.name:24}{phase.clips or '':>14}{phase.device / GIB:10.3f} GiB{phase.host / GIB:10.3f} GiB"
+            f"    {phase.name:24}{phase.clips or '':>14}{phase.device / GB:11.3f} GB{phase.host / GB:11.3f} GB"
             f"{phase.flops / 1e12:12,.2f}"
         )
         if matmul is not None:
-            longest = (phase.flops - phase.alone) / processes + phase.alone
-            line += f"{longest / (REACHED * matmul):12,.2f}" if phase.flops else ""
+            line += f"{phase.longest / (REACHED * matmul):12,.2f}" if phase.flops else ""
         lines.append(line)
     return "  all phases (on a CPU, what is on the device and on the host adds up)\n" + "\n".join(lines)
 
@@ -169,9 +172,9 @@ def beyond(found: Iterable[Phase], memory: float) -> str | None:
     over = [phase for phase in found if phase.device > memory]
     if not over or any(phase.name == STEP for phase in over):
         return None
-    named = " and ".join(f"{phase.name} ({phase.device / GIB:.3g} GiB)" for phase in over)
+    named = " and ".join(f"{phase.name} ({phase.device / GB:.3g} GB)" for phase in over)
     return (
-        f"  A step fits into {memory / GIB:.4g} GiB, but {named} would not: training would end there, "
+        f"  A step fits into {memory / GB:.4g} GB, but {named} would not: training would end there, "
         "with its step saved. That takes a larger device"
     )
 
@@ -184,28 +187,28 @@ def activations(plan: LevelPlan) -> str:
         rows.append((f"{len(rest)} more", sum(size for _, size in rest)))
     width = max(len(name) for name, _ in rows)
     lines = "\n".join(
-        f"    {name:{width}}{size / MIB:10.2f} MiB  {100 * size / total:3.0f} %" for name, size in rows
+        f"    {name:{width}}{size / MB:10.2f} MB  {100 * size / total:3.0f} %" for name, size in rows
     )
-    return (
-        f"  kept for the generator's backward pass: {total / MIB:.1f} MiB per clip of a micro-batch\n{lines}"
-    )
+    return f"  kept for the generator's backward pass: {total / MB:.1f} MB per clip of a micro-batch\n{lines}"
 
 
 def fitting(experiment: Experiment, index: int, plan: LevelPlan, share: Share, memory: float) -> str:
     """The micro-batch that fits into ``memory`` bytes and the accumulation it needs."""
-    size = f"{memory / GIB:.4g} GiB"
+    size = f"{memory / GB:.4g} GB"
     fits = plan.fitting(share, memory)
     if fits is None:
-        least = plan.memory(share._replace(per_pass=1)) / (1 - MARGIN) / GIB
+        least = plan.memory(share._replace(per_pass=1)) / (1 - MARGIN) / GB
         return (
-            f"  with {size}: not even a single clip fits, which takes a device of {least:.3g} GiB; try smaller widths, "
-            f"a smaller global batch or --levels.{index}.generator.checkpointing True"
+            f"  with {size}: not even a single clip fits, which takes a device of {least:.3g} GB; try smaller widths, "
+            f"a smaller global batch or --levels.{index}.generator.checkpointing True (of level {index + 1})"
         )
-    needs = plan.memory(fits) / GIB
+    needs = plan.memory(fits) / GB
     if fits.per_pass == fits.clips:
-        return f"  with {size}: the whole batch of {count(fits.clips, 'clip')} fits ({needs:.3g} GiB)"
+        return f"  with {size}: the whole batch of {count(fits.clips, 'clip')} fits ({needs:.3g} GB)"
+    option = experiment.micro_batch_option(index)
+    whose = f" (of level {index + 1})" if option.startswith("--levels") else ""
     return (
-        f"  with {size}: {experiment.micro_batch_option(index)} {fits.per_pass} fits ({needs:.3g} GiB), in "
+        f"  with {size}: {option} {fits.per_pass}{whose} fits ({needs:.3g} GB), in "
         f"{fits.passes} accumulated passes per update, which is not the same as one large batch: "
         "batch statistics see a micro-batch"
     )
@@ -229,8 +232,8 @@ def network(experiment: Experiment, index: int, sent: tuple[Traffic, Traffic], s
         for name, count, traffic in zip(("discriminators", "generator"), (updates, 1), sent, strict=True)
     ]
     lines = [
-        f"    {name}: {len(traffic.gradients)} sums of gradients, {sum(traffic.gradients) / 2**20:.4g} MiB; "
-        f"{len(traffic.statistics)} of statistics, {sum(traffic.statistics) / 2**10:.4g} KiB"
+        f"    {name}: {len(traffic.gradients)} sums of gradients, {sum(traffic.gradients) / MB:.4g} MB; "
+        f"{len(traffic.statistics)} of statistics, {sum(traffic.statistics) / 1e3:.4g} KB"
         for name, traffic in rows
     ]
     clips = experiment.batch_of(index).global_batch / seconds.step

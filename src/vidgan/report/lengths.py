@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
+from vidgan.memory import GB
 from vidgan.report.figures import Curve, Plot, Point
 from vidgan.train.lengths import LevelCost
 
-GIB = 2**30
 Costs = Mapping[int, Sequence[LevelCost]]
 """of every number of frames, those of each level"""
 
@@ -20,15 +20,15 @@ def length_table(costs: Costs, memory: float | None) -> str:
         (
             str(frames) if place == 0 else "",
             cost.name,
-            f"{cost.memory / GIB:.4g}",
-            f"{cost.more / GIB:.4g}",
-            f"{cost.plan.flops / 1e12:.4g}",
+            f"{cost.memory / GB:.4g}",
+            f"{cost.more / GB:.4g}",
+            f"{cost.plan.flops.per_clip / 1e12:.4g}",
             *(() if memory is None else (str(cost.fitting(memory)),)),
         )
         for frames, found in costs.items()
         for place, cost in enumerate(found)
     ]
-    head = ("frames", "level", "GiB of one clip", "GiB per clip more", "TFLOP per clip")
+    head = ("frames", "level", "GB of one clip", "GB per clip more", "TFLOP per clip")
     lines = [head + (() if memory is None else ("clips that fit",)), *rows]
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     return "\n".join(
@@ -43,8 +43,8 @@ def length_table(costs: Costs, memory: float | None) -> str:
 def length_plots(experiments: Mapping[str, Costs]) -> list[Plot]:
     """Memory and operations against frames: a curve per experiment, called by the keys, and level."""
     quantities = {
-        "memory of a training step of one clip": ("GiB", lambda cost: cost.memory / GIB),
-        "operations of a training step per clip": ("TFLOP", lambda cost: cost.plan.flops / 1e12),
+        "memory of a training step of one clip": ("GB", lambda cost: cost.memory / GB),
+        "operations of a training step per clip": ("TFLOP", lambda cost: cost.plan.flops.per_clip / 1e12),
     }
     return [
         Plot(

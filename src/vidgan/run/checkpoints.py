@@ -20,7 +20,7 @@ from vidgan.models.cascade import FrozenLevel
 from vidgan.names import tell
 from vidgan.nn.norm import StandingStatistics
 from vidgan.run.directory import RunDirectory
-from vidgan.run.experiment import Experiment
+from vidgan.run.experiment import Experiment, level_in_words
 from vidgan.tensor_file import State, checksum, load_tensors, save_tensors
 
 FORMAT: Final = "vidgan-checkpoint-2"
@@ -259,8 +259,8 @@ def require_below_stays(run: RunDirectory, experiment: Experiment) -> None:
         if old != new:
             above = min(level for level in begun if level > index + 1)
             raise UserError(
-                f"cannot resume {run.path} with {new} steps of level {index + 1} instead of {old}: level {above} was "
-                f"trained upon it as it is; resume with --levels.{index}.steps {old}, or remove the checkpoints of "
+                f"cannot resume {run.path} with {new} steps of {level_in_words(index)} instead of {old}: level {above} "
+                f"was trained upon it as it is; resume with --levels.{index}.steps {old}, or remove the checkpoints of "
                 f"level {above} and above to train them anew"
             )
 

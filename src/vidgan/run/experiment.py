@@ -242,7 +242,10 @@ class Experiment(Spec):
 
     def _require_uses(self, index: int, uses: int) -> None:
         """Refuse ``uses`` of a lower video that level ``index`` does not have, or not so many."""
-        training, asked = self.training, f"levels.{index}.lower_video_uses is {uses}"
+        training, asked = (
+            self.training,
+            f"levels.{index}.lower_video_uses (of level {index + 1}) is {uses}",
+        )
         fed = index > 0 and not self.joint
         require(
             uses == 1 or fed, f"{asked}, but that level is not fed by trained levels below it: leave it at 1"
@@ -374,6 +377,11 @@ def remarks_on_passes(experiment: Experiment, processes: int) -> list[str]:
         batch.share(processes).per_pass < batch.per_pass and not batch.sync_batch_norm for batch in batches
     )
     return [told for told in (OWN_STATISTICS if own else None, nothing_to_mix(experiment, processes)) if told]
+
+
+def level_in_words(index: int) -> str:
+    """A level as words call it, which count from 1, and as options do, which count from 0."""
+    return f"level {index + 1} (--levels.{index})"
 
 
 def nothing_to_mix(experiment: Experiment, processes: int = 1) -> str | None:

@@ -290,31 +290,17 @@ class Sampler:
     ) -> Futures:
         level = self.levels[0]
 
-        def made(rows: slice) -> tuple[Tensor, Tensor | None]:
+        def made(rows: slice) -> Futures:
             z = self._noise(seed, numbers[rows], truncation)(0, level.spec.generator.latent)
-            conditioning = level.generator.encode(given[rows].to(self.device, self.dtype))
+            own = given[rows].to(self.device, self.dtype)
             embedded = self._embed(labels[rows])(level.generator)
-            kernels: list[Tensor] = []
-            video = level.generator.generate(
-                z,
-                embedded,
-                level.spec.frames,
-                level.statistics,
-                conditioning,
-                dtype=self.dtype,
-                kernels=kernels,
-            )
-            if not kernels:
-                return video.cpu(), None
-            # Luc et al. 2020, 4.4. Our choice: the fields of all units; Figure 3 combines "the two lower levels",
-            # which are the finer ones, as a coarse field is refined "with the next lower level flow field".
-            fields_of_units = [expected_motion(of_unit.to(z.dtype)) for of_unit in kernels]
-            motion = refine(fields_of_units[-(motion_units or len(kernels)) :])
-            return video.cpu(), upsample(motion, video.shape[-2:]).cpu()
+            found = continue_frames(level, z, embedded, own, self.dtype, motion_units)
+            return Futures(found.video.cpu(), None if found.motion is None else found.motion.cpu())
 
-        videos, motions = zip(*self._in_passes(len(numbers), made), strict=True)
-        fields = [motion for motion in motions if motion is not None]
-        return Futures(torch.cat(videos), torch.cat(fields) if fields else None)
+        parts = self._in_passes(len(numbers), made)
+        fields = [part.motion for part in parts if part.motion is not None]
+        video = torch.cat([part.video for part in parts])
+        return Futures(video, torch.cat(fields) if fields else None)
 
     def _in_passes(self, count: int, make: Callable[[slice], Made]) -> list[Made]:
         """What ``make`` makes of each pass of ``count`` clips.
@@ -347,6 +333,37 @@ class Sampler:
 
     def _embed(self, labels: Sequence[int]) -> Embed:
         return by_label(torch.tensor(labels, device=self.device))
+
+
+@torch.no_grad()
+def continue_frames(
+    level: FrozenLevel,
+    z: Tensor,
+    embedded: Tensor,
+    given: Tensor,
+    dtype: torch.dtype | None = None,
+    motion_units: int | None = None,
+) -> Futures:
+    """One pass of a level that continues frames, where its weights are.
+
+    Args:
+        z: noise (B, latent).
+        embedded: class embedding (B, embedding).
+        given: conditioning frames (B C 3 H W) in [-1, 1], in ``dtype``.
+        dtype: what to compute in; None is the weights' dtype.
+        motion_units: units whose motion is combined, from the finest; None: all.
+    """
+    conditioning, kernels = level.generator.encode(given), list[Tensor]()
+    video = level.generator.generate(
+        z, embedded, level.spec.frames, level.statistics, conditioning, dtype=dtype, kernels=kernels
+    )
+    if not kernels:
+        return Futures(video, None)
+    # Luc et al. 2020, 4.4. Our choice: the fields of all units; Figure 3 combines "the two lower levels", which are the
+    # finer ones, as a coarse field is refined "with the next lower level flow field".
+    fields_of_units = [expected_motion(of_unit.to(z.dtype)) for of_unit in kernels]
+    motion = refine(fields_of_units[-(motion_units or len(kernels)) :])
+    return Futures(video, upsample(motion, video.shape[-2:]))
 
 
 def window_starts(seed: int, numbers: Sequence[int], places: int) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from vidgan.errors import UserError
 from vidgan.memory import is_out_of_memory
 from vidgan.run.batch import Share
-from vidgan.run.experiment import Experiment
+from vidgan.run.experiment import Experiment, level_in_words
 from vidgan.sample.memory import OutOfMemoryInPassError
 from vidgan.train.callbacks import TrainContext
 
@@ -85,7 +85,8 @@ def advice(share: Share, step: int, option: str, index: int, keeps: bool = False
         keeps: whether lower videos wait for updates that will use them again, which a smaller micro-batch does not
             change.
     """
-    start = f"out of memory in step {step} with micro-batches of {share.per_pass} clips: "
+    level = f" of {level_in_words(index)}" if option.startswith("--levels") else ""
+    start = f"out of memory in step {step}{level} with micro-batches of {share.per_pass} clips: "
     smaller = smaller_micro_batch(share)
     if smaller is None:
         anew = f"make lower videos anew with --levels.{index}.lower-video-uses 1, " if keeps else ""

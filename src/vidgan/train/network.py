@@ -134,10 +134,12 @@ def predict(
     compute = statistics = gradients = exposed = 0.0
     counts = (training.discriminator_updates, 1)
     for times, update, traffic in zip(counts, plan.updates, sent, strict=True):
-        own = update.flops * share.clips / (REACHED * machines.matmul)
+        rate = REACHED * machines.matmul
+        own = update.flops.of(share.clips) / rate
         sums = [machines.all_reduce(size) for size in traffic.gradients] if n > 1 else []
         meets = sum(machines.all_reduce(size) for size in traffic.statistics) if n > 1 else 0.0
-        hidden = BACKWARD * own / share.passes
+        # The orthogonal penalty's gradients come before those of the passes.
+        hidden = BACKWARD * update.flops.per_clip * share.clips / rate / share.passes
         compute += times * own
         statistics += times * meets
         gradients += times * sum(sums)

@@ -1,9 +1,12 @@
 """The life of a run besides its training steps, rehearsed on the meta device: what each phase takes at its peak.
 
-The passes are those of the run itself, and so are the numbers of clips that are made at once.
+The passes are those of the run itself, in its dtype, and so are the numbers of clips that are made at once. Operations
+are those of :mod:`vidgan.train.operations`.
 """
 
-from collections.abc import Callable, Iterator
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final, NamedTuple
 
 import torch
@@ -13,18 +16,21 @@ from vidgan.errors import UserError
 from vidgan.models.cascade import FrozenLevel, by_label, require_chunks, sample_window, stream_chunks
 from vidgan.models.costs import meta
 from vidgan.models.generator import NOTHING, Conditioning, from_below
-from vidgan.models.known_shapes import operations
+from vidgan.models.known_shapes import KnownShapes, operations
+from vidgan.nn.layers import fold_resizing, held_weights
 from vidgan.nn.norm import Clock, Context
 from vidgan.run.batch import Share, evenly
 from vidgan.run.experiment import Experiment, StandingStatisticsSpec, window_of
 from vidgan.sample.model import unrolled
 from vidgan.sample.pieces import Piece, PiecewiseStatistics, pass_in_pieces
 from vidgan.sample.previews import COLUMNS, ROWS, brief_statistics
-from vidgan.sample.sampler import at_once, clips_in_memory
+from vidgan.sample.sampler import at_once, clips_in_memory, continue_frames
 from vidgan.train.plan import META, LevelPlan, LiveTensors, size_of, untrained_levels
 
 STEP: Final = "training step"
 """the name of that phase"""
+EVALUATED: Final = 1000
+"""clips of an evaluation"""
 
 
 class Phase(NamedTuple):
@@ -39,27 +45,34 @@ class Phase(NamedTuple):
     """bytes in the host's memory; on a CPU they come on top of the device's"""
     flops: float
     """operations each time that it comes, of all processes"""
-    alone: float = 0
-    """those of them that one process does, while the others wait; all share the rest"""
+    longest: float
+    """those of the process that does most of them, for which the others wait"""
 
 
 class Pass(NamedTuple):
     """A forward pass without gradients."""
 
-    fixed: float
-    """bytes at its peak whatever the number of clips"""
-    per_clip: float
-    """bytes at its peak per clip"""
+    peak: Callable[[int], float]
+    """bytes at its peak with so many clips, weights apart"""
     flops: int
     """operations per clip"""
-    waiting: float = 0
-    """bytes per clip that wait between two parts"""
-    given: float = 0
-    """bytes per clip that it is made from, which stay on the device meanwhile"""
 
-    def peak(self, clips: int) -> float:
-        """Bytes at its peak, weights apart."""
-        return self.fixed + self.per_clip * clips
+
+class StatisticsPass(NamedTuple):
+    """A pass of a level for its standing statistics, and what it is made from."""
+
+    whole: Pass
+    """all clips at once"""
+    piece: Pass
+    """one of several pieces, whose layers compute some things again"""
+    waiting: float
+    """bytes per clip that wait between two parts, where there are several pieces"""
+    given: float
+    """bytes per clip that it is made from, which stay on the device until all pieces have passed"""
+    below: Pass | None
+    """of all levels below, which make a new video for every clip; None for the first"""
+    below_at_once: int
+    """clips of that at a time"""
 
 
 def phases(
@@ -76,44 +89,62 @@ def phases(
     levels = untrained_levels(experiment, index + 1, META)
     sampled, most = sample_pass(experiment, levels), at_once(experiment)
     own = [
-        (statistics_pass(experiment, i, levels[i]), clips_in_memory(experiment, i, levels[i].spec.frames))
+        (
+            statistics_pass(experiment, levels[: i + 1]),
+            clips_in_memory(experiment, i, levels[i].spec.frames),
+        )
         for i in range(0 if experiment.joint else index, index + 1)
     ]
-    taken = [statistics_phase(*each, training.standing_statistics, plan.state, processes) for each in own]
-    brief = [
-        statistics_phase(*each, brief_statistics(experiment, index), plan.state, processes) for each in own
-    ]
+    full, short = training.standing_statistics, brief_statistics(experiment, index)
+    taken, brief = (
+        together([statistics_phase(*each, spec, plan.state, processes) for each in own])
+        for spec in (full, short)
+    )
     previews = ROWS * COLUMNS
     video = window_of(experiment, index)
     read = 3 * share.clips * video.frames * video.size**2 * (training.discriminator_updates + 1)
-    looks = plan.state + sampled.peak(min(most, previews))
+    looks = Phase(
+        "previews",
+        min(most, previews),
+        plan.state + sampled.peak(min(most, previews)),
+        0,
+        previews * sampled.flops,
+        previews * sampled.flops,  # by one process
+    )
     return (
-        Phase("reading data", share.clips, 0, read, 0),
+        Phase("reading data", share.clips, 0, read, 0, 0),
         Phase(
             STEP,
             share.per_pass,
             plan.memory(share),
             0,
-            plan.flops * experiment.batch_of(index).global_batch,
+            plan.flops.of(experiment.batch_of(index).global_batch, processes),
+            plan.flops.of(share.clips),
         ),
-        Phase("checkpoint", 0, plan.state, plan.state, 0),
+        Phase("checkpoint", 0, plan.state, plan.state, 0, 0),
+        together([looks, brief]),
+        taken._replace(name="standing statistics"),
         Phase(
-            "previews",
-            max(min(most, previews), *(phase.clips for phase in brief)),
-            max(looks, *(phase.device for phase in brief)),
-            max(phase.host for phase in brief),
-            sum(phase.flops for phase in brief) + previews * sampled.flops,
-            alone=previews * sampled.flops,
+            f"evaluation, {EVALUATED} clips",
+            most,
+            plan.state + sampled.peak(most),
+            0,
+            EVALUATED * sampled.flops,
+            len(evenly(EVALUATED, processes)[0]) * sampled.flops,
         ),
-        Phase(
-            "standing statistics",
-            max(phase.clips for phase in taken),
-            max(phase.device for phase in taken),
-            max(phase.host for phase in taken),
-            sum(phase.flops for phase in taken),
-        ),
-        Phase("evaluation, 1000 clips", most, plan.state + sampled.peak(most), 0, 1000 * sampled.flops),
         sampling(experiment, levels, sampled),
+    )
+
+
+def together(found: Sequence[Phase]) -> Phase:
+    """Phases that come one after another as one, of the first one's name."""
+    return Phase(
+        found[0].name,
+        max(phase.clips for phase in found),
+        max(phase.device for phase in found),
+        max(phase.host for phase in found),
+        sum(phase.flops for phase in found),
+        sum(phase.longest for phase in found),
     )
 
 
@@ -124,7 +155,7 @@ def sampling(
     trained: Experiment | None = None,
     chunk: int | None = None,
 ) -> Phase:
-    """Making one pass of videos with a finished model.
+    """Making one pass of videos with a finished model, in one process.
 
     Args:
         trained: as in :func:`vidgan.sample.sampler.at_once`.
@@ -133,7 +164,8 @@ def sampling(
     clips = 1 if chunk else at_once(experiment, trained)
     weights = sum(size_of(level.generator) for level in levels)
     frames = f"{levels[-1].spec.frames} frames" + (f" in chunks of {chunk}" if chunk else "")
-    return Phase(f"sampling {frames}", clips, weights + sampled.peak(clips), 0, clips * sampled.flops)
+    flops = clips * sampled.flops
+    return Phase(f"sampling {frames}", clips, weights + sampled.peak(clips), 0, flops, flops)
 
 
 def longer_sampling(experiment: Experiment, frames: int, chunk: int | None = None) -> Phase:
@@ -155,60 +187,93 @@ def longer_sampling(experiment: Experiment, frames: int, chunk: int | None = Non
 
 
 def statistics_phase(
-    taken: Pass, fitting: int, spec: StandingStatisticsSpec, stays: float, processes: int
+    taken: StatisticsPass, fitting: int, spec: StandingStatisticsSpec, stays: float, processes: int
 ) -> Phase:
-    """Standing statistics of a level, of which each process takes its share."""
-    own = max(1, len(evenly(spec.clips, processes)[0])) if processes <= spec.clips else 1
+    """Standing statistics of a level, of which each process takes its share.
+
+    Args:
+        fitting: clips of a piece.
+        stays: bytes on the device besides.
+    """
+    own = max(
+        1, len(evenly(spec.clips, processes)[0])
+    )  # where there are more processes, one has a clip at least
     clips = min(fitting, own)
+    passed = taken.whole if clips == own else taken.piece
+    flops, peak = passed.flops, passed.peak(clips)
     waiting = 0 if clips == own else own * taken.waiting
-    others = (own - clips) * taken.given
-    # Whether a layer is computed again depends on whether there are pieces: see vidgan.sample.pieces.
-    return Phase(
-        "", clips, stays + others + taken.peak(clips), waiting, spec.batches * spec.clips * taken.flops
-    )
+    kept = taken.given
+    if taken.below is not None:
+        flops += taken.below.flops
+        made = min(clips, taken.below_at_once)
+        # Lower videos that are joined stay beside what they are joined to.
+        kept *= 2 if made < clips else 1
+        peak = max(peak + clips * (kept - taken.given), taken.below.peak(made) + (clips - made) * kept)
+    device = stays + peak + (own - clips) * kept
+    all_clips = spec.batches * max(spec.clips, processes)
+    return Phase("", clips, device, waiting, all_clips * flops, spec.batches * own * flops)
 
 
 @torch.no_grad()
-def statistics_pass(experiment: Experiment, index: int, level: FrozenLevel) -> Pass:
-    """A pass of level ``index`` for its standing statistics, in two pieces; its operations are of the whole video."""
+def statistics_pass(experiment: Experiment, levels: Sequence[FrozenLevel]) -> StatisticsPass:
+    """A pass of the last of ``levels`` for its standing statistics; its operations are of the whole video."""
+    *below, level = levels
     spec, dtype = level.spec, experiment.training.dtype
     largest = 0.0
 
     def piece(clips: int) -> Piece:
-        below: Conditioning = NOTHING
+        given: Conditioning = NOTHING
         if spec.context_frames:
-            frames = meta(clips, spec.context_frames, spec.size, spec.size, 3).permute(0, 1, 4, 2, 3)
-            below = level.generator.encode(frames if dtype is None else frames.to(dtype))
-        elif index:
-            low = experiment.levels[index - 1]
-            below = from_below(meta(clips, low.frames, low.size, low.size, 3).permute(0, 1, 4, 2, 3))
+            given = level.generator.encode(given_frames(clips, level, dtype))
+        elif below:
+            low = below[-1].spec
+            given = from_below(meta(clips, low.frames, low.size, low.size, 3).permute(0, 1, 4, 2, 3))
         return Piece(
-            meta(clips, spec.generator.latent), meta(clips, spec.generator.embedding), below, 1 / clips
+            meta(clips, spec.generator.latent), meta(clips, spec.generator.embedding), given, 1 / clips
         )
 
-    def work(clips: int) -> None:
+    def whole(clips: int) -> None:
+        with held_weights(level.generator):  # as for all batches and pieces in the run
+            pass_in_pieces(level.generator, [piece(clips)], spec.frames, PiecewiseStatistics(), dtype=dtype)
+
+    def two_pieces(clips: int) -> None:
+        pieces = [piece(clips), piece(clips)]
+        pass_in_pieces(level.generator, pieces, spec.frames, PiecewiseStatistics(), dtype=dtype)
+
+    def one_of_several(clips: int) -> None:  # what waits is counted apart
         nonlocal largest
         statistics, own = PiecewiseStatistics(), piece(clips)
         condition = torch.cat([own.z, own.embedded], dim=1)
-        h = level.generator.begin(condition, spec.frames, dtype)
-        for part in level.generator.parts(Context(condition, statistics, Clock()), own.conditioning):
-            h = part(h)
-            largest = max(largest, h.numel() * h.element_size() / clips)
+        with held_weights(level.generator):
+            h = level.generator.begin(condition, spec.frames, dtype)
+            for part in level.generator.parts(Context(condition, statistics, Clock()), own.conditioning):
+                h = part(h)
+                largest = max(largest, h.numel() * h.element_size() / clips)
 
-    with operations() as counter:
-        pieces = [piece(1), piece(1)]
-        pass_in_pieces(level.generator, pieces, spec.frames, PiecewiseStatistics(), dtype=dtype)
-    with LiveTensors() as live:
+    def lower_videos(clips: int) -> None:
+        embed = by_label(torch.zeros(clips, dtype=torch.int64, device=META))
+        for _ in stream_chunks(below, lambda _, dimension: meta(clips, dimension), embed, None, dtype):
+            pass
+
+    with KnownShapes(), LiveTensors() as live:
+        one_of_several(1)
         kept = piece(1)
         given = live.now
     del kept
-    return measured(work, counter.get_total_flops() // 2)._replace(waiting=largest, given=given)
+    return StatisticsPass(
+        Pass(peak_of(whole), operations_of(whole, levels, experiment)),
+        Pass(peak_of(one_of_several), operations_of(two_pieces, levels, experiment) // 2),
+        largest,
+        given,
+        Pass(peak_of(lower_videos), operations_of(lower_videos, levels, experiment)) if below else None,
+        at_once(experiment),
+    )
 
 
 @torch.no_grad()
 def sample_pass(experiment: Experiment, levels: list[FrozenLevel], chunk: int | None = None) -> Pass:
-    """A pass of a finished model that makes whole videos of its top level."""
-    top = levels[-1].spec
+    """A pass of a finished model that makes whole videos of its top level, in the dtype of training as samples are."""
+    top, dtype = levels[-1].spec, experiment.training.dtype
 
     def noise(clips: int) -> Callable[[int, int], Tensor]:
         return lambda level, dimension: meta(clips, dimension)
@@ -216,32 +281,58 @@ def sample_pass(experiment: Experiment, levels: list[FrozenLevel], chunk: int | 
     def parts(clips: int) -> Iterator[Tensor]:
         embed = by_label(torch.zeros(clips, dtype=torch.int64, device=META))
         if chunk is not None:
-            yield from stream_chunks(levels, noise(clips), embed, chunk)
+            yield from stream_chunks(levels, noise(clips), embed, chunk, dtype)
         elif top.context_frames:
-            frames = meta(clips, top.context_frames, top.size, top.size, 3).permute(0, 1, 4, 2, 3)
-            generator = levels[-1].generator
-            given, z = generator.encode(frames), meta(clips, top.generator.latent)
-            yield generator.generate(z, embed(generator), top.frames, levels[-1].statistics, given)
+            z, embedded = meta(clips, top.generator.latent), embed(levels[-1].generator)
+            given = given_frames(clips, levels[-1], dtype)
+            yield continue_frames(levels[-1], z, embedded, given, dtype).video
         else:
             start = torch.zeros(clips, dtype=torch.int64)
-            yield sample_window(levels, noise(clips), embed, start, top.frames)
+            yield sample_window(levels, noise(clips), embed, start, top.frames, dtype)
 
     def work(clips: int) -> None:
         for _ in parts(clips):
             pass
 
-    with operations() as counter:
+    return Pass(peak_of(work), operations_of(work, levels, experiment))
+
+
+def given_frames(clips: int, level: FrozenLevel, dtype: torch.dtype | None) -> Tensor:
+    """Conditioning frames without content, in the dtype of the run."""
+    spec = level.spec
+    frames = meta(clips, spec.context_frames, spec.size, spec.size, 3).permute(0, 1, 4, 2, 3)
+    return frames if dtype is None else frames.to(dtype)
+
+
+def operations_of(work: Callable[[int], None], levels: Sequence[FrozenLevel], experiment: Experiment) -> int:
+    """Operations of ``work`` with one clip, by ``levels`` that compute as the papers' layers do."""
+    with operations() as counter, unfolded(levels, experiment):
         work(1)
-    return measured(work, counter.get_total_flops())
+    return counter.get_total_flops()
 
 
-def measured(work: Callable[[int], None], flops: int) -> Pass:
-    """The peaks of ``work`` with one and with two clips."""
-    peaks = []
-    with LiveTensors() as live:
-        for clips in (1, 2):
-            before = live.most = live.now
+@contextmanager
+def unfolded(levels: Sequence[FrozenLevel], experiment: Experiment) -> Iterator[None]:
+    """While it holds, changes of size are not folded into kernels."""
+    for level in levels:
+        fold_resizing(level.generator, False)
+    try:
+        yield
+    finally:
+        for level in levels:
+            fold_resizing(level.generator, experiment.training.folded)
+
+
+def peak_of(work: Callable[[int], None]) -> Callable[[int], int]:
+    """Bytes at the peak of ``work``, as a function of the number of clips.
+
+    They are no straight line: with few clips the peak is where weights are cast, with many where activations are large.
+    """
+
+    @functools.cache
+    def peak(clips: int) -> int:
+        with torch.no_grad(), LiveTensors() as live:
             work(clips)
-            peaks.append(live.most - before)
-    one, two = peaks
-    return Pass(2 * one - two, two - one, flops)
+        return live.most
+
+    return peak

@@ -4,7 +4,6 @@ Steps are made without data: every tensor has its size but no content, and the b
 time are counted. What is not seen: the workspace of kernels, the allocator's rounding, the GPU's own context.
 """
 
-import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +15,6 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from vidgan.data.loader import Batch
-from vidgan.errors import UserError
 from vidgan.models.cascade import FrozenLevel, below_of
 from vidgan.models.costs import Network, joint_networks, named_networks, networks, parts_of
 from vidgan.models.known_shapes import call, operations, tensors_in
@@ -24,13 +22,12 @@ from vidgan.models.level import AdversarialLevel
 from vidgan.nn.layers import NormalSpec, fold_resizing, held_weights
 from vidgan.nn.norm import BatchStatistics
 from vidgan.run.batch import BatchSpec, Share, evenly
-from vidgan.run.directory import Budget
 from vidgan.run.distributed import Replicas
 from vidgan.run.experiment import Experiment, window_of
 from vidgan.seeds import stream
 from vidgan.train.lower_videos import repeats
-from vidgan.train.memory import short_of_memory
 from vidgan.train.monitor import Monitor
+from vidgan.train.operations import Operations, counted
 from vidgan.train.state import TrainState
 from vidgan.train.step import (
     MicroBatch,
@@ -152,9 +149,8 @@ class Update(NamedTuple):
     """An update of the discriminators or of the generator."""
 
     name: str
-    flops: int
-    """per clip, with the levels below, which are made in each; convolutions and matrix products, a multiply and an add
-    are two; no recomputation"""
+    flops: Operations
+    """with the levels below, which are made in each"""
     fixed: float
     """bytes at its peak that do not depend on the micro-batch, weights and Adam apart"""
     per_clip: float
@@ -183,8 +179,8 @@ class LevelPlan(NamedTuple):
     """generator and discriminators: parameters, forward operations"""
     updates: tuple[Update, ...]
     """of the discriminators (one of them) and of the generator"""
-    flops: int
-    """operations of a whole step per clip"""
+    flops: Operations
+    """of a whole step"""
     weights: int
     """bytes of weights and buffers, those of the levels below included"""
     average: int
@@ -236,13 +232,14 @@ def plan_level(experiment: Experiment, index: int) -> LevelPlan:
     updates = tuple(
         line(name, low, high, clip, flops)
         for name, low, high, flops in zip(
-            ("discriminators", "generator"), *runs, step_flops(experiment, index), strict=True
+            ("discriminators", "generator"), *runs, update_flops(experiment, index), strict=True
         )
     )
     discriminators, generator = updates
     lower = plan_lower(experiment, index)
-    flops = experiment.training.discriminator_updates * discriminators.flops + generator.flops
-    flops -= lower.repeats * lower.flops
+    flops = step_flops(
+        discriminators.flops, generator.flops, experiment.training.discriminator_updates, lower
+    )
     return LevelPlan(found, updates, flops, weights, average, adam, clip, saved_by_part(dry_run), lower)
 
 
@@ -278,24 +275,35 @@ def peaks(dry_run: DryRun, clips: int, live: LiveTensors, base: int) -> tuple[in
     return found[0], found[1]
 
 
-def line(name: str, low: int, high: int, clip: int, flops: int) -> Update:
+def line(name: str, low: int, high: int, clip: int, flops: Operations) -> Update:
     """An update from its peaks at both of :data:`SIZES`; its real clips are counted with those of the step."""
     per_clip = (high - low) / (SIZES[1] - SIZES[0])
     return Update(name, flops, low - per_clip * SIZES[0], per_clip - clip)
 
 
-def step_flops(experiment: Experiment, index: int) -> tuple[int, int]:
-    """Operations per clip of an update of the discriminators and of the generator, as the papers' layers do them.
-
-    What checkpointing recomputes is no progress, and what folding saves is no loss.
-    """
+def update_flops(experiment: Experiment, index: int) -> tuple[Operations, Operations]:
+    """Of an update of the discriminators and of the generator's."""
     dry_run = DryRun(batched(plainly(experiment), 1), index, META)
-    counts = []
-    for update in (dry_run.discriminators_step, dry_run.generator_step):
-        with operations() as counter:
+
+    def of(update: Callable[[], object]) -> Operations:
+        def work(clips: int) -> None:
+            dry_run.resize(clips)
             update()
-        counts.append(counter.get_total_flops())
-    return counts[0], counts[1]
+
+        return counted(work)
+
+    return of(dry_run.discriminators_step), of(dry_run.generator_step)
+
+
+def step_flops(
+    discriminators: Operations, generator: Operations, updates: int, lower: LowerPlan = LowerPlan()
+) -> Operations:
+    """Of a step of ``updates`` updates of the discriminators and one of the generator."""
+    saved = lower.repeats * lower.flops
+    return Operations(
+        updates * discriminators.per_clip + generator.per_clip - saved,
+        updates * discriminators.fixed + generator.fixed,
+    )
 
 
 def plainly(experiment: Experiment) -> Experiment:
@@ -369,52 +377,3 @@ def tally(level: AdversarialLevel) -> Iterator[dict[str, int]]:
     finally:
         for hook in hooks:
             hook.remove()
-
-
-SECONDS = 30.0
-"""for which steps are measured (Luc et al. 2020, 4.2)"""
-WARM = 2
-"""steps before: the first ones make Adam's state and choose kernels"""
-
-
-def measure_budget(experiment: Experiment, hours: float, replicas: Replicas, device: torch.device) -> Budget:
-    """Measure the step of ``experiment`` on made-up clips, and tell how many fit into ``hours``.
-
-    Nothing is read meanwhile, so that neither data loading nor preprocessing counts. Steps are measured for
-    :data:`SECONDS`, or for the whole budget if that is less.
-
-    Raises:
-        UserError: if the model is a cascade, its level has a number of steps of its own, or memory does not suffice.
-    """
-    if len(experiment.levels) > 1:
-        raise UserError(
-            f"--budget-hours is for models of one level and {experiment.name} has {len(experiment.levels)}: "
-            "give --steps or --minutes"
-        )
-    if experiment.levels[0].steps is not None:
-        raise UserError("--levels.0.steps and --budget-hours both set the number of steps: give one of them")
-    dry_run = DryRun(experiment, 0, device, replicas=replicas)
-    with short_of_memory(experiment, 0, replicas.size, 1):
-        for _ in range(WARM):
-            dry_run.step()
-        synchronise(device)
-        steps, began = 0, time.monotonic()
-        enough = min(SECONDS, 3600 * hours)
-        while True:
-            dry_run.step()
-            synchronise(device)
-            steps += 1
-            seconds = time.monotonic() - began
-            if replicas.agree(seconds >= enough)[
-                0
-            ]:  # together: a replica that stopped alone would be waited for
-                break
-    # All replicas must come to the same number of steps.
-    mean = replicas.average({"step": torch.tensor(seconds / steps, dtype=torch.float64)})["step"]
-    return Budget(hours, mean, steps)
-
-
-def synchronise(device: torch.device) -> None:
-    """Wait until a GPU has done all that it was told to."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

@@ -1,0 +1,179 @@
+"""Phases of a run beside training steps: their operations and memory against the run's own functions.
+
+Operations are counted while they are done on the CPU. Memory is that of the same functions with as many clips as a run
+gives them, on the meta device, where they take a GPU's ways through the code.
+"""
+
+import functools
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+import catalog
+from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
+from vidgan.models.cascade import FrozenLevel
+from vidgan.models.costs import networks
+from vidgan.run.experiment import Experiment, StandingStatisticsSpec, whole_window
+from vidgan.sample.sampler import Sampler, at_once
+from vidgan.sample.standing import statistics_of_level
+from vidgan.train.phases import phases, sample_pass, statistics_pass, statistics_phase
+from vidgan.train.plan import META, LiveTensors, plan_level, untrained_levels
+
+CPU = torch.device("cpu")
+CLIPS = 5
+SPEC = StandingStatisticsSpec(batches=2, clips=CLIPS)
+CASES = ("dvd-gan-k600-12x64", "dvd-gan-fp-k600-16x64", "ssw-gan-k600-48x128")
+
+
+def wide(name: str, width: int = 2, bf16: bool = False) -> Experiment:
+    """A tiny experiment whose generators have other widths, and whose changes of size are not folded."""
+    experiment = catalog.experiments()[name]
+    levels = tuple(
+        level.replace(generator=level.generator.replace(width=width)) for level in experiment.levels
+    )
+    training = experiment.training.replace(bf16=bf16, folded=False)
+    return experiment.replace(levels=levels, training=training)
+
+
+def clips_of(experiment: Experiment) -> SyntheticDataset:
+    frames = whole_window(experiment).span
+    return SyntheticDataset(SyntheticSpec(size=experiment.size, frames=frames, clips=7))
+
+
+def taking(experiment: Experiment, levels: list[FrozenLevel], clips: int) -> Callable[[], object]:
+    """Takes standing statistics of the top level, so many clips at a time."""
+    *below, top = levels
+    arguments = (
+        *(experiment, len(below), top.generator, below, [1] * experiment.classes),
+        *(clips_of(experiment), SPEC),
+    )
+    return functools.partial(statistics_of_level, *arguments, at_once=clips)
+
+
+def operations(work: Callable[[], object]) -> int:
+    with FlopCounterMode(display=False) as counter:
+        work()
+    return counter.get_total_flops()
+
+
+def peak(work: Callable[[], object]) -> int:
+    with LiveTensors() as live:
+        work()
+    return live.most
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CASES)
+def test_statistics_do_what_is_counted(name: str) -> None:
+    """All clips at once and in pieces, with new videos of the levels below for each of them."""
+    experiment = wide(name)
+    count = len(experiment.levels)
+    passed = statistics_pass(experiment, untrained_levels(experiment, count, META))
+    levels = untrained_levels(experiment, count, CPU)
+    for clips in (CLIPS, 2):
+        phase = statistics_phase(passed, clips, SPEC, 0.0, 1)
+        assert phase.flops == phase.longest == operations(taking(experiment, levels, clips))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CASES)
+def test_statistics_take_the_memory_that_is_counted(name: str) -> None:
+    """All in one place, what is on the device and what waits adds up."""
+    experiment = wide(name, width=8, bf16=True)
+    levels = untrained_levels(experiment, len(experiment.levels), META)
+    passed = statistics_pass(experiment, levels)
+    for clips in (CLIPS, 2):
+        phase = statistics_phase(passed, clips, SPEC, 0.0, 1)
+        measured = peak(taking(experiment, levels, clips))
+        # Of several pieces, the one at work waits nowhere.
+        assert 0.99 <= (phase.device + phase.host) / measured < (1.01 if clips == CLIPS else 1.2)
+
+
+def test_processes_pass_a_clip_each_where_there_are_fewer_clips() -> None:
+    experiment = wide("dvd-gan-k600-12x64")
+    passed = statistics_pass(experiment, untrained_levels(experiment, 1, META))
+    one = passed.whole.flops
+    for processes, each in ((1, CLIPS), (2, 3), (CLIPS, 1), (8, 1)):
+        phase = statistics_phase(passed, CLIPS, SPEC, 0.0, processes)
+        assert phase.longest == SPEC.batches * each * one
+        assert phase.flops == SPEC.batches * max(CLIPS, processes) * one
+
+
+def sampling(experiment: Experiment, levels: list[FrozenLevel], clips: int) -> Callable[[], Tensor]:
+    """Makes videos as previews, evaluations and ``vidgan sample`` make them."""
+    sampler, top = Sampler(levels, clips, dtype=experiment.training.dtype), experiment.levels[-1]
+    if top.context_frames:
+        place = sampler.device
+        frames = torch.zeros(clips, top.context_frames, 3, top.size, top.size, device=place)
+        return lambda: sampler.predict(frames, range(clips), [0] * clips, 3).video
+    return lambda: sampler.sample(range(clips), [0] * clips, 3)
+
+
+PREDICTION = "trivd-gan-fp-k600-16x64"
+"""its units warp"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*CASES, PREDICTION])
+def test_samples_do_what_is_counted(name: str) -> None:
+    experiment = wide(name)
+    count = len(experiment.levels)
+    planned = sample_pass(experiment, untrained_levels(experiment, count, META))
+    work = sampling(experiment, untrained_levels(experiment, count, CPU), 3)
+    assert 3 * planned.flops == operations(work)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*CASES, PREDICTION])
+@pytest.mark.parametrize("bf16", [False, True])
+def test_samples_take_the_memory_that_is_counted(
+    name: str, bf16: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the dtype of training, motion fields included where units warp."""
+    experiment = wide(name, width=8, bf16=bf16)
+    levels = untrained_levels(experiment, len(experiment.levels), META)
+    planned = sample_pass(experiment, levels)
+    work, most = sampling(experiment, levels, CLIPS), list[int]()
+
+    def leave_the_device(made: Tensor) -> Tensor:
+        most.append(live.most)
+        return made  # there is nothing to copy
+
+    monkeypatch.setattr(Tensor, "cpu", leave_the_device)
+    with LiveTensors() as live:
+        work()
+    assert planned.peak(CLIPS) == pytest.approx(most[0], rel=0.03)
+
+
+def test_operations_of_a_sample_are_those_of_the_layers() -> None:
+    """Whether changes of size are folded or not: docs/costs.md counts the same."""
+    experiment = catalog.experiments()["dvd-gan-k600-12x64"]
+    (level,) = experiment.levels
+    generator, *_ = networks((level,), 0, experiment.classes)
+    for folded in (False, True):
+        own = experiment.replace(training=experiment.training.replace(folded=folded))
+        assert sample_pass(own, untrained_levels(own, 1, META)).flops == generator.flops
+
+
+@pytest.mark.slow
+def test_the_time_of_phases_is_that_of_the_process_with_most() -> None:
+    """Five clips over two processes are three and two; previews are made by one."""
+    experiment = wide("dvd-gan-k600-12x64")
+    plan = plan_level(experiment, 0)
+    found = {
+        processes: phases(experiment, 0, plan, experiment.batch_of(0).share(processes), processes)
+        for processes in (1, 2)
+    }
+    clips = experiment.batch_of(0).global_batch
+    one, two = ({phase.name: phase for phase in phases} for phases in found.values())
+    step = "training step"
+    assert one[step].longest == one[step].flops == plan.flops.of(clips)
+    assert two[step].longest == plan.flops.of(-(-clips // 2))
+    assert two[step].flops == plan.flops.of(clips) + plan.flops.fixed
+    sample = one["evaluation, 1000 clips"].flops / 1000
+    assert two["evaluation, 1000 clips"].longest == 500 * sample
+    assert two["previews"].longest >= 32 * sample
+    assert at_once(experiment) == one["evaluation, 1000 clips"].clips
