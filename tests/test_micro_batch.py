@@ -106,10 +106,11 @@ def test_videos_do_not_depend_on_how_many_are_made_at_a_time(
     """Nor do standing statistics, which each model takes for itself."""
     expected = made(exact(library.load(untouched)), kind)
     for micro_batch in (1, 3, 5):
-        passes.clear()
-        found = made(exact(library.load(untouched, micro_batch=micro_batch)), kind)
-        torch.testing.assert_close(found, expected, rtol=0, atol=1e-10)
-        assert max(passes) == micro_batch
+        model = exact(library.load(untouched, micro_batch=micro_batch))
+        for _ in range(2):  # of which the first takes statistics
+            passes.clear()
+            torch.testing.assert_close(made(model, kind), expected, rtol=0, atol=1e-10)
+            assert max(passes) == micro_batch
     assert float(expected.std()) > 0.01
 
 
