@@ -14,7 +14,7 @@ from vidgan.run.experiment import Experiment
 from vidgan.run.tiny import tiny
 from vidgan.train.lengths import ONE, LevelCost, lengthened
 from vidgan.train.operations import Operations
-from vidgan.train.plan import DryRun, LevelPlan, LiveTensors, Update
+from vidgan.train.plan import DryRun, LevelPlan, Line, LiveTensors, Update
 
 Capture = pytest.CaptureFixture[str]
 
@@ -36,8 +36,8 @@ def test_levels_below_make_their_part_and_windows_stay() -> None:
 def test_clips_that_fit_leave_a_margin() -> None:
     """1,000 bytes stay, 10 per clip wait; updates of 100 + 40 n and 500 + 20 n bytes: 5,000 hold 72 at 0.92."""
     updates = (
-        Update("discriminators", Operations(0), 100.0, 40.0),
-        Update("generator", Operations(0), 500.0, 20.0),
+        Update("discriminators", Operations(0), (Line(100.0, 40.0),)),
+        Update("generator", Operations(0), (Line(500.0, 20.0),)),
     )
     cost = LevelCost("level 1", LevelPlan((), updates, Operations(0), 500, 200, 300, 10, ()))
     assert cost.memory == 1000 + 10 + 520  # the generator's peak is the higher one

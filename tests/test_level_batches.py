@@ -19,7 +19,7 @@ from vidgan.sample.sampler import clips_in_memory
 from vidgan.spec import SpecError, to_json
 from vidgan.train.memory import short_of_memory
 from vidgan.train.operations import Operations
-from vidgan.train.plan import LevelPlan, Update
+from vidgan.train.plan import LevelPlan, Line, Update
 
 Capture = pytest.CaptureFixture[str]
 TRAIN = ("train", "demo-cascade", "--tiny", "--data", "synthetic", "--workers", 0, "--reporting.samples", 100)
@@ -97,8 +97,8 @@ def test_the_option_of_the_level_is_named() -> None:
     with pytest.raises(UserError, match=words), short_of_memory(one, 0, 1, 1):
         raise MemoryError
     updates = (
-        Update("discriminators", Operations(0), 100.0, 30.0),
-        Update("generator", Operations(0), 50.0, 40.0),
+        Update("discriminators", Operations(0), (Line(100.0, 30.0),)),
+        Update("generator", Operations(0), (Line(50.0, 40.0),)),
     )
     plan = LevelPlan((), updates, Operations(0), 500, 200, 1000, 2, ())
     assert "--levels.1.micro-batch 6 (of level 2) fits" in fitting(experiment, 1, plan, Share(12, 12), 2200)

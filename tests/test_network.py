@@ -17,7 +17,7 @@ from vidgan.run.experiment import Experiment
 from vidgan.train.network import Machines, Prediction, Traffic, predict, traffic
 from vidgan.train.operations import Operations
 from vidgan.train.phases import STEP, Phase
-from vidgan.train.plan import LevelPlan, LowerPlan, Update
+from vidgan.train.plan import LevelPlan, Line, LowerPlan, Update
 
 
 def asked(shared: bool) -> Experiment:
@@ -60,8 +60,8 @@ def test_a_step_waits_for_statistics_and_for_what_the_backward_pass_does_not_cov
     experiment = asked(True)
     updates = experiment.training.discriminator_updates
     each = (
-        Update("discriminators", Operations(67), 0.0, 0.0),
-        Update("generator", Operations(134, fixed=201), 0.0, 0.0),
+        Update("discriminators", Operations(67), (Line(0.0, 0.0),)),
+        Update("generator", Operations(134, fixed=201), (Line(0.0, 0.0),)),
     )
     plan = LevelPlan((), each, Operations(0), 0, 0, 0, 0, ())
     machines = Machines(
@@ -94,8 +94,8 @@ def test_gradients_hide_behind_the_last_of_several_passes(micro_batch: int, pass
         catalog.experiments()["demo"], 8, micro_batch=micro_batch, sync_batch_norm=False
     )
     each = (
-        Update("discriminators", Operations(0), 0.0, 0.0),
-        Update("generator", Operations(67), 0.0, 0.0),
+        Update("discriminators", Operations(0), (Line(0.0, 0.0),)),
+        Update("generator", Operations(67), (Line(0.0, 0.0),)),
     )
     sent = (Traffic((), ()), Traffic((1, 1), ()))
     machines = Machines(nodes=1, gpus=2, link=1.0, matmul=100.0, latency=0.0)

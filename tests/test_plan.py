@@ -7,10 +7,23 @@ import torch
 
 import catalog
 from commands import require_one_line, vidgan
+from vidgan.presets import preset
 from vidgan.run.batch import BatchSpec, Share
 from vidgan.run.experiment import Experiment
 from vidgan.train.operations import Operations
-from vidgan.train.plan import DryRun, LevelPlan, LiveTensors, Update, line, plan_level
+from vidgan.train.plan import (
+    FEW,
+    META,
+    DryRun,
+    LevelPlan,
+    Line,
+    LiveTensors,
+    Update,
+    batched,
+    line,
+    plan_level,
+    prime,
+)
 from vidgan.train.state import TrainState
 
 Capture = pytest.CaptureFixture[str]
@@ -55,11 +68,29 @@ def test_memory_is_what_training_steps_take(name: str, index: int, share: int, m
 def test_the_real_clips_of_a_step_are_counted_once() -> None:
     """Peaks are counted at a batch of one micro-batch, whose clips of 5 bytes they hold; a batch may have more."""
     fixed, per_clip, clip = 100, 30, 5
-    low, high = (fixed + (per_clip + clip) * clips for clips in (2, 4))
-    update = line("generator", low, high, clip, NONE)
+    low, high = (fixed + (per_clip + clip) * clips for clips in FEW)
+    update = Update("generator", NONE, (line(FEW, low, high, clip),))
     plan = LevelPlan((), (update,), NONE, 0, 0, 0, clip, ())
     for share, micro in ((2, 2), (12, 6), (12, 1)):
         assert plan.memory(Share(share, micro)) == fixed + per_clip * micro + clip * share
+
+
+@pytest.mark.slow
+def test_memory_at_other_micro_batches_is_counted_where_it_is_largest() -> None:
+    """At full size the discriminators' peak is at a weight with few clips, and at maps with many."""
+    experiment = preset("guide-k400-12x64")
+    plan = plan_level(experiment, 0)
+    for clips in (20, 108):
+        with LiveTensors() as live:
+            dry_run = DryRun(batched(experiment, clips), 0, META)
+            prime(dry_run.state)
+            for update, work in zip(
+                plan.updates, (dry_run.discriminators_step, dry_run.generator_step), strict=True
+            ):
+                live.most = live.now
+                work()
+                planned = plan.state + update.peak(clips) + clips * plan.clip
+                assert planned == pytest.approx(live.most, rel=0.03)
 
 
 def test_live_tensors_count_what_lives() -> None:
@@ -77,7 +108,10 @@ def test_live_tensors_count_what_lives() -> None:
 
 
 def test_the_largest_micro_batch_that_fits() -> None:
-    updates = (Update("discriminators", NONE, 100.0, 30.0), Update("generator", NONE, 50.0, 40.0))
+    updates = (
+        Update("discriminators", NONE, (Line(100.0, 30.0),)),
+        Update("generator", NONE, (Line(50.0, 40.0),)),
+    )
     plan = LevelPlan((), updates, NONE, 500, 200, 1000, 2, ())
     share = Share(12, 12)
     # 1700 stay, 12 real clips of 2 bytes wait; the peaks cross at 5 clips.

@@ -26,14 +26,13 @@ class LevelCost(NamedTuple):
     @property
     def more(self) -> float:
         """Bytes that one clip more in the same pass takes, beyond a few."""
-        return self.plan.clip + max(update.per_clip for update in self.plan.updates)
+        return self.plan.clip + max(line.per_clip for update in self.plan.updates for line in update.lines)
 
     def fitting(self, memory: float) -> int:
         """Clips that fit into ``memory`` bytes at once, with :data:`MARGIN` to spare; 0 if none does."""
         room = (1 - MARGIN) * memory - self.plan.state
-        return max(
-            0, int(min((room - each.fixed) // (each.per_clip + self.plan.clip) for each in self.plan.updates))
-        )
+        lines = [line for update in self.plan.updates for line in update.lines]
+        return max(0, int(min((room - line.fixed) // (line.per_clip + self.plan.clip) for line in lines)))
 
 
 def lengthened(experiment: Experiment, frames: int) -> Experiment:

@@ -87,7 +87,10 @@ def made_up_clips(state: TrainState) -> Batch:
     experiment, side = state.experiment, state.experiment.data_size
     clips = len(evenly(state.batch.global_batch, state.replicas.size)[state.replicas.rank])
     shape = (clips, window_of(experiment, state.index).frames, side, side, 3)
-    video = torch.randint(0, 256, shape, generator=stream(0, "made-up clips"), dtype=torch.uint8)
+    if state.device.type == "meta":
+        video = torch.empty(shape, dtype=torch.uint8, device="meta")
+    else:
+        video = torch.randint(0, 256, shape, generator=stream(0, "made-up clips"), dtype=torch.uint8)
     return Batch(video, torch.arange(clips) % experiment.classes)
 
 
@@ -139,10 +142,21 @@ class LiveTensors(TorchDispatchMode):
 
 
 META = torch.device("meta")
-SIZES = (2, 4)
-"""micro-batches that are counted; memory is linear in between and beyond"""
+FEW, MANY = (2, 4), (32, 64)
+"""Micro-batches that are counted. Where a pass takes most depends on its clips: with few of them where a large weight
+is normalised or its gradient made, with many where maps are large. So there are two straight lines, and memory is the
+larger one."""
 # Our choice: what a GPU's context, cuDNN's workspace and gaps between blocks take, as a share of its memory.
 MARGIN = 0.08
+
+
+class Line(NamedTuple):
+    """Bytes at a peak, weights and Adam apart."""
+
+    fixed: float
+    """whatever the micro-batch"""
+    per_clip: float
+    """of the micro-batch"""
 
 
 class Update(NamedTuple):
@@ -151,14 +165,12 @@ class Update(NamedTuple):
     name: str
     flops: Operations
     """with the levels below, which are made in each"""
-    fixed: float
-    """bytes at its peak that do not depend on the micro-batch, weights and Adam apart"""
-    per_clip: float
-    """bytes at its peak per clip of the micro-batch"""
+    lines: tuple[Line, ...]
+    """of its peaks, the highest of which counts"""
 
     def peak(self, micro: int) -> float:
         """Bytes that a micro-batch needs at the peak, weights and Adam apart."""
-        return self.fixed + self.per_clip * micro
+        return max(line.fixed + line.per_clip * micro for line in self.lines)
 
 
 class LowerPlan(NamedTuple):
@@ -217,7 +229,7 @@ def plan_level(experiment: Experiment, index: int) -> LevelPlan:
     levels, classes = experiment.levels, experiment.classes
     found = joint_networks(levels, classes) if experiment.joint else networks(levels, index, classes)
     with LiveTensors() as live:
-        dry_run = DryRun(batched(experiment, SIZES[0]), index, META)
+        dry_run = DryRun(batched(experiment, FEW[0]), index, META)
         state = dry_run.state
         weights = size_of(state.level) + sum(size_of(level.generator) for level in dry_run.below)
         average = 0 if state.average is None else size_of(state.average.module)
@@ -226,13 +238,17 @@ def plan_level(experiment: Experiment, index: int) -> LevelPlan:
         prime(state)
         adam = live.now - before - gradients
         base = weights + average + adam
-        runs = [peaks(dry_run, clips, live, base) for clips in SIZES]
+        found_at = {clips: peaks(dry_run, clips, live, base) for clips in (*FEW, *MANY)}
     spec = experiment.levels[index]
     clip = 4 * 3 * spec.seen_frames * experiment.data_size**2
     updates = tuple(
-        line(name, low, high, clip, flops)
-        for name, low, high, flops in zip(
-            ("discriminators", "generator"), *runs, update_flops(experiment, index), strict=True
+        Update(
+            name,
+            flops,
+            tuple(line(sizes, *(found_at[size][i] for size in sizes), clip) for sizes in (FEW, MANY)),
+        )
+        for i, (name, flops) in enumerate(
+            zip(("discriminators", "generator"), update_flops(experiment, index), strict=True)
         )
     )
     discriminators, generator = updates
@@ -275,10 +291,10 @@ def peaks(dry_run: DryRun, clips: int, live: LiveTensors, base: int) -> tuple[in
     return found[0], found[1]
 
 
-def line(name: str, low: int, high: int, clip: int, flops: Operations) -> Update:
-    """An update from its peaks at both of :data:`SIZES`; its real clips are counted with those of the step."""
-    per_clip = (high - low) / (SIZES[1] - SIZES[0])
-    return Update(name, flops, low - per_clip * SIZES[0], per_clip - clip)
+def line(sizes: tuple[int, int], low: int, high: int, clip: int) -> Line:
+    """The line through the peaks at two micro-batches; its real clips are counted with those of the step."""
+    per_clip = (high - low) / (sizes[1] - sizes[0])
+    return Line(low - per_clip * sizes[0], per_clip - clip)
 
 
 def update_flops(experiment: Experiment, index: int) -> tuple[Operations, Operations]:
@@ -329,8 +345,8 @@ def size_of(module: nn.Module) -> int:
 
 def saved_by_part(dry_run: DryRun) -> tuple[tuple[str, float], ...]:
     """Bytes per clip that the forward pass of the generator's update keeps, by part; the largest first."""
-    low, high = (saved(dry_run, clips) for clips in SIZES)
-    per_clip = {name: (high[name] - low.get(name, 0)) / (SIZES[1] - SIZES[0]) for name in high}
+    low, high = (saved(dry_run, clips) for clips in FEW)
+    per_clip = {name: (high[name] - low.get(name, 0)) / (FEW[1] - FEW[0]) for name in high}
     return tuple(sorted(per_clip.items(), key=lambda entry: -entry[1]))
 
 
