@@ -245,7 +245,7 @@ def plan_level(experiment: Experiment, index: int) -> LevelPlan:
         Update(
             name,
             flops,
-            tuple(line(sizes, *(found_at[size][i] for size in sizes), clip) for sizes in (FEW, MANY)),
+            tuple(line((low, high), found_at[low][i], found_at[high][i], clip) for low, high in (FEW, MANY)),
         )
         for i, (name, flops) in enumerate(
             zip(("discriminators", "generator"), update_flops(experiment, index), strict=True)
