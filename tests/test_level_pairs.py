@@ -32,9 +32,8 @@ def trained(levels: tuple[LevelSpec, ...], smooth: bool = False) -> Model:
     experiment = Experiment(name="x", levels=levels, classes=3, smooth_views=smooth, training=training)
     frozen = [frozen_level(levels, i) for i in range(len(levels))]
     model = Model(experiment, [level.generator for level in frozen], NAMES, 0, [1, 1, 1])
-    model._samplers[(levels[-1].frames, training.standing_statistics.at(1.0), None, model.dtype)] = Sampler(
-        frozen, 2
-    )
+    key = (levels[-1].frames, training.standing_statistics.at(1.0), None, model.dtype, model.micro_batch)
+    model._samplers[key] = Sampler(frozen, 2)
     return model
 
 
