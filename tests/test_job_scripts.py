@@ -41,9 +41,12 @@ class Cluster:
         self.number = free_number()
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self, *command: str, steps: int = ENDLESS, nodes: int = 1, processes: int = 1) -> None:
+    def start(
+        self, *command: str, steps: int = ENDLESS, nodes: int = 1, processes: int = 1, late: int = 0
+    ) -> None:
         """Run a command of the cluster."""
         own = {"JOB": self.job, "MACHINES": nodes, "PROCESSES": processes, "STEPS": steps}
+        own |= {"PRESENT": max(nodes, 2) - late}
         own |= {"PYTHON": sys.executable, "SLURM_JOB_ID": self.number, "OMP_NUM_THREADS": 1}
         own |= {"PATH": f"{ROOT / 'tests' / 'slurm'}:{os.environ['PATH']}", "TORCH_CPP_LOG_LEVEL": "ERROR"}
         environment = ENVIRONMENT | {name: str(value) for name, value in own.items()}
@@ -52,10 +55,10 @@ class Cluster:
                 command, cwd=self.folder, env=environment, stdout=log, stderr=subprocess.STDOUT
             )
 
-    def submit(self, script: str, steps: int = ENDLESS, nodes: int = 1, processes: int = 1) -> None:
+    def submit(self, script: str, **more: int) -> None:
         """Start the job, which is the process of its script."""
         (self.folder / "job.sh").write_text(script)
-        self.start("sbatch", "job.sh", steps=steps, nodes=nodes, processes=processes)
+        self.start("sbatch", "job.sh", **more)
 
     def is_running(self) -> bool:
         assert self.process is not None
@@ -85,6 +88,16 @@ class Cluster:
         while len(self.steps) < number:
             assert self.is_running(), self.said
             time.sleep(0.1)
+
+    def wait_for_launch(self, number: int) -> None:
+        """Until the run has been started or resumed so often."""
+        while len(processes_of(self.run)) < number:
+            assert self.is_running(), self.said
+            time.sleep(0.1)
+
+    def let_come(self) -> None:
+        """Start the nodes that are late."""
+        (self.job / "come").touch()
 
     def tell(self) -> None:
         """Say that the time is nearly over, as --signal=B:USR1@300 does: to the script alone."""
@@ -177,18 +190,21 @@ def test_a_job_saves_before_its_time_is_over_and_queues_itself_again(
 
 
 @pytest.mark.long
-def test_a_job_goes_on_without_a_node_that_is_lost(cluster: Cluster) -> None:
-    cluster.submit(scripts()["Several nodes, some of which may be lost"], nodes=3)
+def test_a_job_goes_on_with_a_node_that_comes_late_and_without_one_that_is_lost(cluster: Cluster) -> None:
+    cluster.submit(scripts()["Several nodes, some of which may be lost"], nodes=3, late=1)
     cluster.wait_for_steps(2)
+    cluster.let_come()
+    cluster.wait_for_launch(2)
+    cluster.wait_for_steps(len(cluster.steps) + 2)
     cluster.cut_off(2)
-    had = len(cluster.steps)
-    cluster.wait_for_steps(had + 3)
+    cluster.wait_for_launch(3)
+    cluster.wait_for_steps(len(cluster.steps) + 2)
     cluster.tell()
     assert cluster.end() != 0  # srun's, of the node that is lost
     assert "all saved" in cluster.said
     assert cluster.steps == list(range(1, len(cluster.steps) + 1))
     assert cluster.queued == [f"requeue {cluster.number}"]
-    assert processes_of(cluster.run) == [3, 2]
+    assert processes_of(cluster.run) == [2, 3, 2]
 
 
 def processes_of(run: Path) -> list[int]:
