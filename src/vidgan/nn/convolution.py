@@ -112,6 +112,33 @@ def convolve_clip(
     return F.conv3d(x, weight, bias, stride=stride, padding=padding)
 
 
+def convolve_upsampled(x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
+    """Frames (N out 2H 2W) of frames (N in H W), by a kernel of :func:`upsampling_kernel`."""
+    plain = torch.compiler.is_compiling() or torch.compiler.is_exporting() or not torch.is_grad_enabled()
+    if bias is None or plain or x.device.type != "cpu":
+        return F.conv_transpose2d(x, kernel, bias, stride=2, padding=1)
+    y = F.conv_transpose2d(x, kernel, bias.detach(), stride=2, padding=1)
+    biased: Tensor = _BiasGradient.apply(y, bias)
+    return biased
+
+
+class _BiasGradient(torch.autograd.Function):
+    """Frames to which a bias was added, and its gradient.
+
+    Where oneDNN takes it along, in a transposed convolution's backward pass, it takes as long as the gradients of
+    frames and kernel together; a sum takes a hundredth of that.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, y: Tensor, bias: Tensor) -> Tensor:
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
+        (gradient,) = gradients
+        return gradient, gradient.sum((0, 2, 3))
+
+
 class BoundConvolution:
     """A convolution with a fixed weight and bias, for frames (N in H W) of one size again and again."""
 

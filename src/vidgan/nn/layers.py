@@ -22,6 +22,7 @@ from vidgan.nn.convolution import (
     average_pool,
     convolution_like,
     convolve_clip,
+    convolve_upsampled,
     downsampling_kernel,
     downsampling_kernel_and_time,
     folding_pays,
@@ -226,7 +227,7 @@ class Conv2d(Convolution):
             if not self.folds(x, frames, height, width):
                 return super().forward(nearest_upsample(x))
             kernel = self.effective_weight(x.dtype, upsampling_kernel)
-            return F.conv_transpose2d(x, kernel, self.effective_bias(x.dtype), stride=2, padding=1)
+            return convolve_upsampled(x, kernel, self.effective_bias(x.dtype))
         if downsample:
             if not self.folds(x, frames, height // 2, width // 2):
                 return F.avg_pool2d(super().forward(x), 2)
