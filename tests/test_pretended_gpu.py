@@ -126,6 +126,9 @@ def test_no_step_waits_or_mixes(experiment: Experiment, index: int) -> None:
     saved = {name: torch.zeros(tensor.shape, dtype=tensor.dtype) for name, tensor in state.tensors().items()}
     state.restore(saved, 1)
     batch = made_up_clips(state)
+    batch = batch._replace(
+        video=torch.zeros(batch.video.shape, dtype=torch.uint8)
+    )  # where a loader has put it
     for optimiser in state.optimisers:
         optimiser.step = no_step  # type: ignore[method-assign]
     with PretendedGPU() as gpu:
