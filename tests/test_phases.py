@@ -177,3 +177,14 @@ def test_the_time_of_phases_is_that_of_the_process_with_most() -> None:
     assert two["evaluation, 1000 clips"].longest == 500 * sample
     assert two["previews"].longest >= 32 * sample
     assert at_once(experiment) == one["evaluation, 1000 clips"].clips
+
+
+def test_a_run_without_samples_has_no_previews() -> None:
+    experiment = catalog.experiments()["demo"]
+    plan, share = plan_level(experiment, 0), experiment.batch_of(0).share(1)
+    none = experiment.replace(reporting=experiment.reporting.replace(samples=None))
+    names = [phase.name for phase in phases(experiment, 0, plan, share)]
+    assert [phase.name for phase in phases(none, 0, plan, share)] == [
+        name for name in names if name != "previews"
+    ]
+    assert "previews" in names

@@ -122,7 +122,7 @@ def phases(
             plan.flops.of(share.clips),
         ),
         Phase("checkpoint", 0, plan.state, plan.state, 0, 0),
-        together([looks, brief]),
+        *([] if experiment.reporting.samples is None else [together([looks, brief])]),
         taken._replace(name="standing statistics"),
         Phase(
             f"evaluation, {EVALUATED} clips",
