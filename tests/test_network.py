@@ -103,6 +103,7 @@ def test_gradients_hide_behind_the_last_of_several_passes(micro_batch: int, pass
     assert found.exposed == pytest.approx(max(1.0, 2.0 - 0.5 * 4.0 / passes))
 
 
+@pytest.mark.slow
 def test_a_plan_of_machines(capsys: pytest.CaptureFixture[str]) -> None:
     words = ("plan", "demo", "--tiny", "--nodes", 2, "--gpus", 4, "--training.batch.global-batch", 12)
     answer = vidgan(capsys, *words, "--link", "10Gbit", "--matmul", "1TFLOPs", "--overhead", 3600_000)

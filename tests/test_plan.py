@@ -157,6 +157,7 @@ def test_the_command_says_what_fits_and_how_long(capsys: Capture, tmp_path: Path
     require_one_line(vidgan(capsys, "plan", "--tiny"), "the preset comes first")
 
 
+@pytest.mark.slow
 def test_the_command_counts_sampling_longer_videos(capsys: Capture) -> None:
     longer = ("plan", "demo-cascade", "--tiny", "--sample-frames", 32)
     answer = vidgan(capsys, *longer, "--sample-chunk", 4)
