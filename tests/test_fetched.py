@@ -23,7 +23,7 @@ from vidgan.data import fetched, remote
 from vidgan.data.codecs import Png, Raw
 from vidgan.data.fetched import open_fetched
 from vidgan.data.loader import Loader
-from vidgan.data.store import INDEX, PreparedDataset, shard_name
+from vidgan.data.store import CLIPS, INDEX, SOURCES, PreparedDataset, shard_name
 from vidgan.data.window import WindowSpec, random_clip
 from vidgan.errors import UserError
 from vidgan.run.directory import RunDirectory
@@ -148,6 +148,32 @@ def test_readers_of_one_shard_wait_for_the_one_that_fetches_it(
     assert kept(cache) == {shard_name(0)}
 
 
+def test_processes_that_open_an_empty_cache_together_fetch_one_index(
+    disk: PreparedDataset, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, read = remote.Store.read_bytes, list[str]()
+
+    def noted(self: remote.Store, name: str, limit: int) -> bytes | None:
+        read.append(name)
+        return own(self, name, limit)
+
+    monkeypatch.setattr(remote.Store, "read_bytes", noted)
+    together, found = threading.Barrier(8), list[str]()
+
+    def open_it() -> None:
+        together.wait()
+        found.append(vidgan.open_dataset(BUCKET).fingerprint)
+
+    threads = [threading.Thread(target=open_it) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [disk.fingerprint] * 8
+    assert sorted(read) == sorted([CLIPS, SOURCES, *[INDEX] * 8])
+    assert kept(cache) == set()
+
+
 @pytest.mark.parametrize("own", [True, False])
 def test_what_a_killed_process_had_is_gone_on_from(
     disk: PreparedDataset, cache: Path, monkeypatch: pytest.MonkeyPatch, own: bool
@@ -236,7 +262,7 @@ def test_a_damaged_index_is_one_line_and_not_kept(
     bucket.rm(f"{BUCKET}/clips.npy")
     with pytest.raises(UserError, match=r"clips\.npy missing"):
         vidgan.open_dataset(BUCKET)
-    assert not cache.exists()
+    assert not [path for path in cache.rglob("*") if path.is_file()]
 
 
 def test_a_damaged_cache_is_fetched_anew_or_named(disk: PreparedDataset, cache: Path) -> None:

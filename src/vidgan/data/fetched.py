@@ -93,10 +93,7 @@ def open_fetched(url: str, cache: Path) -> PreparedDataset:
     if re.fullmatch("[0-9a-f]{32}", header["fingerprint"]) is None:
         raise damaged_index(url, ValueError("its fingerprint is none"))
     folder = cache / header["fingerprint"]
-    try:
-        index = read_index(folder)
-    except UserError:
-        index = _fetch_index(store, content, header, folder)
+    index = _kept_index(folder) or _fetch_index(store, content, header, folder)
     sizes = shard_sizes(index)
     missing = {name: size for name, size in sizes.items() if not _has(folder / name, size)}
     if missing:
@@ -176,19 +173,35 @@ class FetchedShards(ShardSource):
         os.fsync(part.fileno())
 
 
+def _kept_index(folder: Path) -> Index | None:
+    try:
+        return read_index(folder)
+    except UserError:  # there is none, or a damaged one
+        return None
+
+
 def _fetch_index(store: Store, content: bytes, header: dict[str, Any], folder: Path) -> Index:
-    """The index with this header, which is kept in ``folder``."""
+    """The index with this header, which is kept in ``folder``; one process fetches it, and others wait."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock_file = folder / ".index.part"
+        with locked(lock_file):
+            try:
+                return _kept_index(folder) or _fetch_and_keep(store, content, header, folder)
+            finally:
+                lock_file.unlink(missing_ok=True)
+    except OSError as error:
+        raise _not_kept(folder, error) from error
+
+
+def _fetch_and_keep(store: Store, content: bytes, header: dict[str, Any], folder: Path) -> Index:
     parts = {name: store.read_bytes(name, LARGEST_TABLE) for name in (CLIPS, SOURCES)}
     if lost := [name for name, data in parts.items() if data is None]:
         raise damaged_index(store.url, ValueError(f"{' and '.join(lost)} missing"))
     table, names = (data or b"" for data in parts.values())
     index = index_of(header, table, names, store.url)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, data in ((CLIPS, table), (SOURCES, names), (INDEX, content)):
-            write_bytes(folder / name, data)
-    except OSError as error:
-        raise _not_kept(folder, error) from error
+    for name, data in ((CLIPS, table), (SOURCES, names), (INDEX, content)):
+        write_bytes(folder / name, data)
     return index
 
 
