@@ -1,5 +1,7 @@
 """Levels of a cascade with batches of their own."""
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from vidgan.report.changes import of_consequence
 from vidgan.report.costs import fitting
 from vidgan.run.batch import BatchSpec, Share
 from vidgan.run.checkpoints import checkpoint_path, load
+from vidgan.run.directory import DataRecord, RunDirectory
 from vidgan.run.experiment import Experiment
 from vidgan.run.logs import read_lines
 from vidgan.run.tiny import tiny
@@ -20,6 +23,7 @@ from vidgan.spec import SpecError, to_json
 from vidgan.train.memory import short_of_memory
 from vidgan.train.operations import Operations
 from vidgan.train.plan import LevelPlan, Line, Update
+from vidgan.train.trainer import Trainer
 
 Capture = pytest.CaptureFixture[str]
 TRAIN = ("train", "demo-cascade", "--tiny", "--data", "synthetic", "--workers", 0, "--reporting.samples", 100)
@@ -71,27 +75,75 @@ def test_levels_train_on_their_own_batches(tmp_path: Path, capsys: Capture) -> N
 
 
 @pytest.mark.slow
-def test_batches_of_a_level_may_change_until_it_has_begun(tmp_path: Path, capsys: Capture) -> None:
+def test_passes_of_a_level_may_change_and_its_batches_until_it_has_begun(
+    tmp_path: Path, capsys: Capture
+) -> None:
     train = (*TRAIN, "--out", tmp_path / "run", "--training.batch.global-batch", 4)
     assert vidgan(capsys, *train, "--level", 1).status == 0
-    require_one_line(vidgan(capsys, *train, "--resume", "--levels.0.micro-batch", 2), "levels.0.micro_batch")
+    require_one_line(
+        vidgan(capsys, *train, "--resume", "--levels.0.global-batch", 2), "levels.0.global_batch"
+    )
     changed = (*train, "--resume", "--levels.1.micro-batch", 2, "--levels.1.lower-video-uses", 2)
     answer = vidgan(capsys, *changed, "--level", 2)
     assert answer.status == 0, answer.err
-    require_one_line(vidgan(capsys, *changed, "--levels.1.micro-batch", 1), "levels.1.micro_batch: 2 -> 1")
     one = (*changed, "--levels.1.lower-video-uses", 1)
     require_one_line(vidgan(capsys, *one), "levels.1.lower_video_uses: 2 -> 1")
+    answer = vidgan(capsys, *changed, "--levels.1.micro-batch", 1, "--levels.1.steps", 3)
+    assert answer.status == 0, answer.err
+    record = json.loads((tmp_path / "run" / "experiment.json").read_text())["resumed"][-1]
+    assert "levels.1.micro_batch: 2 -> 1" in record["changes"]
 
 
-def test_the_option_of_the_level_is_named() -> None:
+def passes(capsys: Capture, run: Path, steps: int, *more: object) -> dict[str, torch.Tensor]:
+    """What is trained after so many steps of 4 clips."""
+    command = (
+        "train",
+        "demo",
+        "--tiny",
+        "--data",
+        "synthetic",
+        "--workers",
+        0,
+        "--reporting.samples",
+        "none",
+    )
+    options = ("--training.batch.global-batch", 4, "--steps", steps, "--out", run, *more)
+    answer = vidgan(capsys, *command, *options)
+    assert answer.status == 0, answer.err
+    return load(checkpoint_path(run / "checkpoints", 1, steps)).tensors
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_in_smaller_passes(tmp_path: Path, capsys: Capture) -> None:
+    """As one that had them for the steps after: an update of 4 clips that two passes give gradients to."""
+    micro = "--training.batch.micro-batch"
+    once = passes(capsys, tmp_path / "once", 1, micro, 4)
+    whole = passes(capsys, tmp_path / "whole", 2, micro, 4)
+    shutil.copytree(tmp_path / "once", tmp_path / "cut")
+    cut = passes(capsys, tmp_path / "cut", 2, micro, 2, "--resume")
+    assert once.keys() == whole.keys() == cut.keys()
+    experiment = RunDirectory.open(tmp_path / "cut").experiment
+    assert experiment.training.batch == BatchSpec(global_batch=4, micro_batch=2)
+    with Trainer(experiment, "synthetic", device="cpu", workers=0, progress=False) as trainer:
+        trainer.state.restore(once, 1)
+        trainer.step()
+        expected = trainer.state.tensors()
+    assert all(torch.equal(cut[name], tensor) for name, tensor in expected.items())
+    assert any(not torch.equal(cut[name], whole[name]) for name in cut)
+
+
+def test_the_option_of_the_level_is_named(tmp_path: Path) -> None:
     experiment = of_levels("demo-cascade", (None, None), (None, None))
-    for index, step, words in (
-        (0, 1, "start a new run with --levels.0.micro-batch 3,"),
-        (1, 1, "resume with --levels.1.micro-batch 3,"),
-        (1, 2, "start a new run with --levels.1.micro-batch 3,"),
+    run = RunDirectory(tmp_path, experiment, DataRecord("synthetic", ("all",), 1, ""))
+    for index, words in (
+        (0, "in step 7 of level 1 .* start a new run with --levels.0.micro-batch 3,"),
+        (0, "in step 7 of level 1 .* resume with --levels.0.micro-batch 3,"),
+        (1, "in step 7 of level 2 .* resume with --levels.1.micro-batch 3,"),
     ):
-        with pytest.raises(UserError, match=words), short_of_memory(experiment, index, 1, step):
+        with pytest.raises(UserError, match=words), short_of_memory(experiment, index, 1, 7, run):
             raise MemoryError
+        run.checkpoints.mkdir(exist_ok=True)
+        checkpoint_path(run.checkpoints, 1, 5).touch()
     one = preset("demo").replace(training=experiment.training)
     words = r"start a new run with --training\.batch\.micro-batch 3,"
     with pytest.raises(UserError, match=words), short_of_memory(one, 0, 1, 1):

@@ -21,10 +21,12 @@ from vidgan.data.window import WindowSpec
 from vidgan.errors import UserError
 from vidgan.run import data as data_file
 from vidgan.run.checkpoints import checkpoint_path, load, steps_of
+from vidgan.run.directory import RunDirectory
 from vidgan.run.experiment import Experiment
 from vidgan.run.logs import read_lines
 from vidgan.seeds import derive
 from vidgan.spec import to_json
+from vidgan.train import callbacks
 from vidgan.train.callbacks import Callback, TrainContext
 from vidgan.train.step import training_step
 from vidgan.train.trainer import Trainer
@@ -380,6 +382,38 @@ def test_callbacks_end_training(ask: str, trained: bool, last: list[tuple[object
     answer, told = heard(Recorder(1, ask), 3)
     assert (answer, told[-len(last) :]) == (trained, last)
     assert (("checkpoint", 1, False) in told) == (ask == "keep")
+
+
+def test_a_checkpoint_is_written_before_what_looks_at_a_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system may end a process that takes too much memory, without a word."""
+    seen = []
+
+    class Looks(Callback):
+        def looks(self, trainer: TrainContext) -> bool:
+            return trainer.state.steps == 3
+
+        def on_step(self, trainer: TrainContext, scalars: Mapping[str, Tensor]) -> None:
+            seen.append(steps_of(tmp_path / "run" / "checkpoints", 1))
+
+    def previews(run: RunDirectory, index: int, generators: object, step: int, *rest: object) -> None:
+        assert step in steps_of(run.checkpoints, 1)
+
+    monkeypatch.setattr(callbacks, "write_previews", previews)
+    whole = seldom("demo")
+    experiment = whole.replace(reporting=whole.reporting.replace(samples=2))
+    with Trainer(
+        experiment,
+        "synthetic",
+        tmp_path / "run",
+        device="cpu",
+        workers=0,
+        callbacks=[Looks()],
+        progress=False,
+    ) as trainer:
+        trainer.fit(steps=5)
+    assert seen == [[], [2], [2, 3], [2, 3, 4], [3, 4, 5]]
 
 
 @pytest.mark.slow

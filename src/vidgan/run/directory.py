@@ -57,6 +57,7 @@ MAY_CHANGE = (
     "training.steps:",
     "training.standing_statistics.",
     "training.compile:",
+    "training.batch.micro_batch:",
     "reporting.",
     "description:",
     "source:",
@@ -221,8 +222,9 @@ class RunDirectory:
     def require_same(self, experiment: Experiment, data: DataRecord, begun: Collection[int]) -> None:
         """Refuse to resume with an experiment that computes something else, or with other data.
 
-        How long it trains, how often it reports and how it takes standing statistics may differ, and how the batches
-        of a level are put together that is not begun, and how often it uses a lower video.
+        How long it trains, how often it reports, how it takes standing statistics and in how many passes it works on a
+        batch may differ, as it may go on on other machines or fewer; and of a level that is not begun, the clips of a
+        batch, and how often it uses a lower video.
 
         Args:
             begun: levels that have a checkpoint.
@@ -230,12 +232,11 @@ class RunDirectory:
         Raises:
             UserError: names the fields that changed.
         """
-        own = [f"levels.{index}.steps:" for index in range(len(experiment.levels))]
+        levels = range(len(experiment.levels))
+        own = [f"levels.{index}.{name}:" for index in levels for name in ("steps", "micro_batch")]
         for index in range(len(self.experiment.levels)):
             if self.experiment.round_of(index) not in begun:
-                own += [
-                    f"levels.{index}.{name}:" for name in ("global_batch", "micro_batch", "lower_video_uses")
-                ]
+                own += [f"levels.{index}.{name}:" for name in ("global_batch", "lower_video_uses")]
         changed = [
             line
             for line in differences(to_json(self.experiment), to_json(experiment))

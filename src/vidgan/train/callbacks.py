@@ -112,8 +112,16 @@ class Callback(ABC):  # noqa: B024 - any of the methods may be left out
             scalars: 0-d tensors that stand on the device; reading them waits for it.
         """
 
+    def looks(self, trainer: TrainContext) -> bool:
+        """Whether :meth:`on_step` of this step takes long, or memory of its own: a checkpoint is written before.
+
+        All processes must answer alike.
+        """
+        return False
+
     def on_checkpoint(self, trainer: TrainContext, finished: bool) -> None:  # noqa: B027
-        """All state is saved, every ``reporting.checkpoint`` steps and at the end, before :meth:`on_step` of that step.
+        """All state is saved, every ``reporting.checkpoint`` steps, wherever a callback :meth:`looks`, and at the end,
+        before :meth:`on_step` of that step.
 
         It is once more where a callback of that step ends the level.
 
@@ -191,6 +199,10 @@ class Previews(Callback):
         self.run = run
         self._has_real = False
 
+    def looks(self, trainer: TrainContext) -> bool:
+        every = trainer.experiment.reporting.samples
+        return every is not None and trainer.state.steps % every == 0
+
     def on_step(self, trainer: TrainContext, scalars: Mapping[str, Tensor]) -> None:
         state = trainer.state
         if (
@@ -200,8 +212,8 @@ class Previews(Callback):
                 write_real_clips(self.run, trainer.dataset)
             write_views(self.run, trainer.dataset)
             self._has_real = True
-        every = trainer.experiment.reporting.samples
-        if every is not None and (trainer.ending or state.steps % every == 0):
+        shows = trainer.experiment.reporting.samples is not None
+        if self.looks(trainer) or (shows and trainer.ending):
             index, generators = state.index, state.generators()
             write_previews(
                 self.run,

@@ -63,7 +63,8 @@ def train_level(trainer: TrainContext) -> bool:
             trainer.finished = state.steps >= steps or (over and not stopped)
             trainer.ending = trainer.finished or stopped
             saves = state.steps % reporting.checkpoint == 0 or state.steps in reporting.keep_at
-            saved = saves or trainer.ending
+            looks = any(callback.looks(trainer) for callback in trainer.callbacks)
+            saved = saves or looks or trainer.ending
             if state.steps % reporting.tick == 0 or saved:
                 tick(trainer, meter, monitor)
             finished = trainer.finished
@@ -77,7 +78,7 @@ def train_level(trainer: TrainContext) -> bool:
             keeps, over = replicas.agree(requests.keep, requests.finish)
             requests.keep = False
             trainer.finished, trainer.ending = trainer.finished or over, trainer.ending or over
-            if keeps or (trainer.ending and not saved) or trainer.finished != finished:
+            if ((keeps or trainer.ending) and not saved) or trainer.finished != finished:
                 trainer.save()
     finally:
         trainer.ending = False

@@ -7,15 +7,23 @@ from typing import Final, NamedTuple
 from vidgan.errors import UserError
 from vidgan.memory import is_out_of_memory
 from vidgan.run.batch import Share
+from vidgan.run.checkpoints import begun_levels
+from vidgan.run.directory import RunDirectory
 from vidgan.run.experiment import Experiment, level_in_words
 from vidgan.sample.memory import OutOfMemoryInPassError
 from vidgan.train.callbacks import TrainContext
 
 
 @contextmanager
-def short_of_memory(experiment: Experiment, index: int, processes: int, step: int) -> Iterator[None]:
+def short_of_memory(
+    experiment: Experiment, index: int, processes: int, step: int, run: RunDirectory | None = None
+) -> Iterator[None]:
     """Turns "out of memory" inside a training step of level ``index`` into a :class:`UserError` that names a smaller
-    micro-batch."""
+    micro-batch.
+
+    Args:
+        run: where it is trained; None: nothing is kept of it.
+    """
     try:
         yield
     except (MemoryError, RuntimeError) as error:
@@ -23,7 +31,9 @@ def short_of_memory(experiment: Experiment, index: int, processes: int, step: in
             raise
         share = experiment.batch_of(index).share(processes)
         keeps = share.passes > 1 and experiment.levels[index].lower_video_uses > 1
-        raise UserError(advice(share, step, experiment.micro_batch_option(index), index, keeps)) from None
+        goes_on = run is not None and bool(begun_levels(run))
+        option = experiment.micro_batch_option(index)
+        raise UserError(advice(share, step, option, index, goes_on=goes_on, keeps=keeps)) from None
 
 
 class Beside(NamedTuple):
@@ -78,10 +88,11 @@ def out_of_memory_in(work: Beside) -> Iterator[None]:
     )
 
 
-def advice(share: Share, step: int, option: str, index: int, keeps: bool = False) -> str:
+def advice(share: Share, step: int, option: str, index: int, *, goes_on: bool, keeps: bool) -> str:
     """What to do when a step of level ``index`` does not fit, whose micro-batch ``option`` sets.
 
     Args:
+        goes_on: whether there is a checkpoint to go on from.
         keeps: whether lower videos wait for updates that will use them again, which a smaller micro-batch does not
             change.
     """
@@ -94,13 +105,9 @@ def advice(share: Share, step: int, option: str, index: int, keeps: bool = False
             f"{start}there is no smaller one; {anew}recompute activations with "
             f"--levels.{index}.generator.checkpointing True, or choose smaller widths or fewer frames"
         )
-    begin = (
-        f"resume with {option} {smaller}"
-        if index and step == 1
-        else f"start a new run with {option} {smaller}"
-    )
+    begin = "resume" if goes_on else "start a new run"
     return (
-        f"{start}{begin}, which should fit (about half: "
+        f"{start}{begin} with {option} {smaller}, which should fit (about half: "
         "activations take most of the memory and shrink with it, weights do not); vidgan plan tells more"
     )
 

@@ -193,7 +193,7 @@ class Trainer(TrainContext):
         """
         state = self._advance()
         batches = self._read(state)
-        with short_of_memory(self.experiment, state.index, self.replicas.size, state.steps + 1):
+        with short_of_memory(self.experiment, state.index, self.replicas.size, state.steps + 1, self.run):
             scalars = training_step(state, (real_input(state, batch) for batch in batches), monitor)
             if monitor is not None and self.held_out is not None:
                 self.held_out.discriminate(state, monitor)

@@ -86,12 +86,15 @@ class Validator(Callback):
         reporting = trainer.experiment.reporting
         return {name: adjusted(protocol(name), clips=reporting.best.clips) for name in reporting.protocols}
 
+    def looks(self, trainer: TrainContext) -> bool:
+        state, every = trainer.state, trainer.experiment.reporting.best.every
+        return state.index not in self._left_out and state.steps % every == 0
+
     def on_step(self, trainer: TrainContext, scalars: Mapping[str, Tensor]) -> None:
         """Measure what the run would sample with now, where it is time, and keep the best."""
         self.measured = None
         run, state, replicas = trainer.run, trainer.state, trainer.replicas
-        spec = trainer.experiment.reporting.best
-        if run is None or state.index in self._left_out or state.steps % spec.every:
+        if run is None or not self.looks(trainer):
             return
         experiment = trainer.experiment.up_to(state.index + 1)
         generators = [*(level.generator for level in trainer.below), *state.generators()]
