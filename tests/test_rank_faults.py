@@ -33,9 +33,14 @@ CASES = {
 """kind of fault and the process that has it; `python tests/rank_faults.py --case KIND --at N` is one process of more"""
 
 
+SAMPLE = {("data", 2), ("killed", 0)}
+"""cases of `make test`; the others are of `make test-all`"""
+
+
 @pytest.mark.slow
-@pytest.mark.long
-@pytest.mark.parametrize(("kind", "at"), CASES)
+@pytest.mark.parametrize(
+    ("kind", "at"), [pytest.param(*case, marks=[] if case in SAMPLE else pytest.mark.long) for case in CASES]
+)
 def test_a_fault_of_one_process_ends_all_with_one_line(tmp_path: Path, kind: str, at: int) -> None:
     ended = rank_faults.run_case(kind, 3, at, tmp_path / "run")
     dies = kind in ("killed", "stopped")
@@ -47,7 +52,6 @@ def test_a_fault_of_one_process_ends_all_with_one_line(tmp_path: Path, kind: str
 
 
 @pytest.mark.slow
-@pytest.mark.long
 def test_a_run_whose_processes_are_killed_is_finished_by_torchrun(tmp_path: Path) -> None:
     out = tmp_path / "run"
     done = rank_faults.train_through_kills(2, 2, out, 3, longest=8.0, rng=random.Random(1))
