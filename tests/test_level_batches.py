@@ -18,7 +18,7 @@ from vidgan.run.directory import DataRecord, RunDirectory
 from vidgan.run.experiment import Experiment
 from vidgan.run.logs import read_lines
 from vidgan.run.tiny import tiny
-from vidgan.sample.sampler import clips_in_memory
+from vidgan.sample.passes import Trained, clips_in_memory
 from vidgan.spec import SpecError, to_json
 from vidgan.train.memory import short_of_memory
 from vidgan.train.operations import Operations
@@ -47,7 +47,8 @@ def test_what_a_level_does_not_say_is_as_training_says() -> None:
     assert experiment.with_micro_batch(0, 3).batch_of(1).micro_batch == 2
     # As many frames at once as a step of the level has: 2 clips of its window.
     level = experiment.levels[1]
-    assert clips_in_memory(experiment, 1, level.trained_frames) == 2
+    assert clips_in_memory(Trained(experiment, 1), 1, level.trained_frames) == 2
+    assert clips_in_memory(Trained(experiment, 8), 1, level.trained_frames) == 1
     small = tiny(experiment)
     assert small.batch_of(1) == small.training.batch
     with pytest.raises(SpecError, match="the same batches"):

@@ -13,6 +13,7 @@ import catalog
 import vidgan as library
 from commands import require_one_line, vidgan
 from runs import untrained
+from steps import batched
 from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
 from vidgan.errors import UserError
 from vidgan.evaluation.features.network import RandomConv3d
@@ -258,3 +259,17 @@ def test_training_names_what_helps_besides_a_step(
     answer = vidgan(capsys, *command, "--steps", 3, "--reporting.samples", "none")
     assert answer.status == 0, answer.err
     assert sorted(path.name for path in (run / "samples").rglob("level1-*")) == before == []
+
+
+def test_a_finished_run_is_sampled_as_its_processes_had_room(tmp_path: Path) -> None:
+    """By those of its latest start, of which a saved model knows."""
+    experiment = batched(experiment_of("demo"), 16)
+    run = untrained(tmp_path / "run", experiment)
+    assert library.load(run.path).at_once() == 16
+    for processes, clips in ((8, 2), (4, 4)):
+        run.resume(run.experiment, [], processes)
+        model = library.load(run.path)
+        assert model.sampler().at_once == model.at_once() == clips
+    model.save(tmp_path / "saved")
+    assert library.load(tmp_path / "saved").at_once() == 4
+    assert library.load(tmp_path / "saved", micro_batch=9).at_once() == 9

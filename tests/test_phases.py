@@ -6,6 +6,8 @@ gives them, on the meta device, where they take a GPU's ways through the code.
 
 import functools
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,11 +15,18 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 import catalog
+import steps
+from runs import make_run
 from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
 from vidgan.models.cascade import FrozenLevel
 from vidgan.models.costs import networks
+from vidgan.models.generator import Generator
+from vidgan.run.distributed import Replicas
 from vidgan.run.experiment import Experiment, StandingStatisticsSpec, whole_window
-from vidgan.sample.sampler import Sampler, at_once
+from vidgan.sample.model import Model
+from vidgan.sample.passes import Trained
+from vidgan.sample.previews import write_previews
+from vidgan.sample.sampler import Sampler
 from vidgan.sample.standing import statistics_of_level
 from vidgan.train.phases import phases, sample_pass, statistics_pass, statistics_phase
 from vidgan.train.plan import META, LiveTensors, plan_level, untrained_levels
@@ -71,7 +80,7 @@ def test_statistics_do_what_is_counted(name: str) -> None:
     """All clips at once and in pieces, with new videos of the levels below for each of them."""
     experiment = wide(name)
     count = len(experiment.levels)
-    passed = statistics_pass(experiment, untrained_levels(experiment, count, META))
+    passed = statistics_pass(Trained(experiment, 1), untrained_levels(experiment, count, META))
     levels = untrained_levels(experiment, count, CPU)
     for clips in (CLIPS, 2):
         phase = statistics_phase(passed, clips, SPEC, 0.0, 1)
@@ -84,7 +93,7 @@ def test_statistics_take_the_memory_that_is_counted(name: str) -> None:
     """All in one place, what is on the device and what waits adds up."""
     experiment = wide(name, width=8, bf16=True)
     levels = untrained_levels(experiment, len(experiment.levels), META)
-    passed = statistics_pass(experiment, levels)
+    passed = statistics_pass(Trained(experiment, 1), levels)
     for clips in (CLIPS, 2):
         phase = statistics_phase(passed, clips, SPEC, 0.0, 1)
         measured = peak(taking(experiment, levels, clips))
@@ -94,7 +103,7 @@ def test_statistics_take_the_memory_that_is_counted(name: str) -> None:
 
 def test_processes_pass_a_clip_each_where_there_are_fewer_clips() -> None:
     experiment = wide("dvd-gan-k600-12x64")
-    passed = statistics_pass(experiment, untrained_levels(experiment, 1, META))
+    passed = statistics_pass(Trained(experiment, 1), untrained_levels(experiment, 1, META))
     one = passed.whole.flops
     for processes, each in ((1, CLIPS), (2, 3), (CLIPS, 1), (8, 1)):
         phase = statistics_phase(passed, CLIPS, SPEC, 0.0, processes)
@@ -176,7 +185,46 @@ def test_the_time_of_phases_is_that_of_the_process_with_most() -> None:
     sample = one["evaluation, 1000 clips"].flops / 1000
     assert two["evaluation, 1000 clips"].longest == 500 * sample
     assert two["previews"].longest >= 32 * sample
-    assert at_once(experiment) == one["evaluation, 1000 clips"].clips
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("whole_previews")
+@pytest.mark.parametrize(("index", "clips", "micro"), [(0, 10, 2), (1, 16, 16)])
+def test_several_processes_do_what_is_planned(
+    index: int, clips: int, micro: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first of four, which has most clips: how many at once, and all operations; the others are not there."""
+    four = Replicas(0, 4)
+    experiment = steps.batched(wide("demo-cascade"), clips, micro_batch=micro)
+    training = experiment.training.replace(standing_statistics=StandingStatisticsSpec(batches=2, clips=10))
+    run = make_run(tmp_path / "run", experiment.replace(training=training))
+    experiment, data = run.experiment, clips_of(run.experiment)
+    found = phases(experiment, index, plan_level(experiment, index), experiment.batch_of(index).share(4), 4)
+    planned = {phase.name: phase for phase in found}
+    *below, top = untrained_levels(experiment, index + 1, CPU)
+    made, begin = list[int](), Generator.begin
+
+    def counted(self: Generator, condition: Tensor, *more: Any) -> Tensor:
+        if self is top.generator:
+            made.append(len(condition))
+        return begin(self, condition, *more)
+
+    monkeypatch.setattr(Generator, "begin", counted)
+    labels = [1] * experiment.classes
+    work = functools.partial(write_previews, run, index, [top.generator], 1, below, labels, data, four)
+    assert operations(work) == planned["previews"].longest
+    assert max(made) == planned["previews"].clips
+    made.clear()
+    spec = experiment.training.standing_statistics
+    statistics = functools.partial(
+        statistics_of_level, experiment, index, top.generator, below, labels, data, spec, replicas=four
+    )
+    assert operations(statistics) == planned["standing statistics"].longest
+    assert max(made) == planned["standing statistics"].clips
+    own, generators = experiment.up_to(index + 1), [level.generator for level in (*below, top)]
+    model = Model(own, generators, run.class_names, 1, labels, processes=four.size)
+    for phase in ("evaluation, 1000 clips", f"sampling {own.levels[-1].frames} frames"):
+        assert planned[phase].clips == model.at_once() == model.sampler().at_once
 
 
 def test_a_run_without_samples_has_no_previews() -> None:

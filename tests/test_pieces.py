@@ -1,5 +1,6 @@
 """Standing statistics in pieces of a batch, in chunks of time and over processes are those of the whole batch."""
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from vidgan.nn.norm import RecordedStatistics, StandingStatistics
 from vidgan.run.distributed import Replicas, end_process_group
 from vidgan.run.experiment import Experiment, StandingStatisticsSpec, whole_window
 from vidgan.run.networks import initial_level
-from vidgan.sample.sampler import clips_in_memory
+from vidgan.sample.passes import Trained, clips_in_memory
 from vidgan.sample.standing import own_rows, standing_statistics, statistics_of_level
 from vidgan.seeds import stream
 
@@ -134,8 +135,10 @@ def test_no_more_frames_are_made_at_once_than_a_step_makes() -> None:
     experiment = catalog.experiments()["ssw-gan-k600-48x128"]
     batch = experiment.training.batch.replace(global_batch=12, micro_batch=6)
     experiment = experiment.replace(training=experiment.training.replace(batch=batch))
-    for index, level in enumerate(experiment.levels):
+    for (processes, share), (index, level) in itertools.product(
+        ((1, 6), (4, 3), (5, 3)), enumerate(experiment.levels)
+    ):
         for frames in (1, 3, level.frames, 10 * level.frames):
-            clips = clips_in_memory(experiment, index, frames)
-            most = 6 * level.trained_frames
+            clips = clips_in_memory(Trained(experiment, processes), index, frames)
+            most = share * level.trained_frames
             assert clips * frames <= most < (clips + 1) * frames or clips == 1

@@ -20,8 +20,9 @@ from vidgan.run.tiny import LATENT, tiny
 from vidgan.sample import standing
 from vidgan.sample.model import Model
 from vidgan.sample.noise import Scaled, Threshold
-from vidgan.sample.previews import brief_statistics, column_classes
-from vidgan.sample.sampler import at_once, parts_of
+from vidgan.sample.passes import Trained, at_once, brief_statistics
+from vidgan.sample.previews import column_classes
+from vidgan.sample.sampler import parts_of
 from vidgan.sample.standing import GivenFrames, StatisticsStore, frozen_levels, standing_statistics
 from vidgan.sample.video_io import to_bytes
 from vidgan.seeds import derive, stream
@@ -32,7 +33,7 @@ BRIEF = StandingStatisticsSpec(batches=2, clips=6)
 
 
 def with_micro(experiment: Experiment, micro: int) -> Experiment:
-    batch = BatchSpec(global_batch=6, micro_batch=micro)
+    batch = BatchSpec(global_batch=12, micro_batch=micro)
     return experiment.replace(training=experiment.training.replace(batch=batch, standing_statistics=BRIEF))
 
 
@@ -91,25 +92,31 @@ def test_cutting_changes_nothing(name: str, passes: list[tuple[int, bool]]) -> N
 def test_parts_cover_all_clips_in_order() -> None:
     base = preset("demo")  # micro-batch 8
     small = base.replace(training=base.training.replace(batch=BatchSpec(global_batch=12, micro_batch=4)))
-    for experiment, most in ((base, 8), (small, 4)):
+    for experiment, processes, most in ((base, 1, 8), (small, 1, 4), (base, 8, 2), (base, 32, 1)):
+        trained = Trained(experiment, processes)
         for clips in (0, 1, 4, 16, 33):
-            parts = [list(range(clips))[rows] for rows in parts_of(clips, at_once(experiment))]
+            parts = [
+                list(range(clips))[rows] for rows in parts_of(clips, at_once(trained, experiment.levels))
+            ]
             assert [clip for part in parts for clip in part] == list(range(clips))
             assert all(len(part) <= most for part in parts)
             assert len(parts) == -(-clips // most)
 
 
 @pytest.mark.parametrize(
-    ("standing_statistics", "batch", "expected"),
+    ("standing_statistics", "batch", "processes", "expected"),
     [
-        ((100, 256), (512, 512), (10, 256)),  # the papers': a tenth of the passes
-        ((100, 256), (512, 32), (80, 32)),  # as many clips in smaller passes
-        ((16, 64), (16, 16), (7, 16)),
-        ((2, 3), (3, 3), (2, 3)),  # never fewer than two
+        ((100, 256), (512, 512), 1, (10, 256)),  # the papers': a tenth of the passes
+        ((100, 256), (512, 32), 1, (80, 32)),  # as many clips in smaller passes
+        ((100, 256), (512, 512), 128, (10, 256)),  # two clips of each process
+        ((100, 256), (512, 4), 16, (40, 64)),  # four of each
+        ((100, 256), (108, 108), 8, (24, 108)),  # 14 or 13
+        ((16, 64), (16, 16), 1, (7, 16)),
+        ((2, 3), (3, 3), 1, (2, 3)),  # never fewer than two
     ],
 )
 def test_previews_take_passes_that_fit(
-    standing_statistics: tuple[int, int], batch: tuple[int, int], expected: tuple[int, int]
+    standing_statistics: tuple[int, int], batch: tuple[int, int], processes: int, expected: tuple[int, int]
 ) -> None:
     training = TrainingSpec(
         standing_statistics=StandingStatisticsSpec(
@@ -117,7 +124,7 @@ def test_previews_take_passes_that_fit(
         ),
         batch=BatchSpec(global_batch=batch[0], micro_batch=batch[1]),
     )
-    brief = brief_statistics(preset("demo").replace(training=training), 0)
+    brief = brief_statistics(Trained(preset("demo").replace(training=training), processes), 0)
     assert (brief.batches, brief.clips) == expected
 
 

@@ -119,7 +119,7 @@ def run(args: list[str]) -> int:
     memory, rate = beside_data(options, experiment, args), options.clips_per_second
     matmul = None if options.matmul is None else speed("--matmul", options.matmul, RATES, MATMUL)
     frames, chunk = options.sample_frames, options.sample_chunk
-    sampled = None if frames is None else longer_sampling(experiment, frames, chunk)
+    sampled = None if frames is None else longer_sampling(experiment, frames, chunk, processes)
     show(experiment, processes, memory, rate, machines, matmul)
     if sampled is not None:
         print(f"\n{phases_text([sampled], matmul)}")

@@ -17,7 +17,7 @@ from vidgan.run.batch import evenly
 from vidgan.run.distributed import Replicas, ending_together, join_replicas
 from vidgan.run.watch import STALL
 from vidgan.sample.model import Model
-from vidgan.sample.sampler import at_once, parts_of
+from vidgan.sample.sampler import parts_of
 from vidgan.sample.video_io import (
     FORMATS,
     Clip,
@@ -184,7 +184,7 @@ def write_whole_videos(options: Options, model: Model, own: range) -> None:
     rasters = beside.with_name(f"{beside.name}-rasters")
     if options.rasters:
         rasters.mkdir(exist_ok=True)
-    part = PASSES * (model.micro_batch or at_once(model.experiment))
+    part = PASSES * model.at_once(None if options.random_window else options.frames)
     for rows in parts_of(len(own), part):
         numbers, first = own[rows], own[rows].start
         if options.levels:

@@ -42,7 +42,7 @@ def sharing(record: Mapping[str, Any], experiment: Experiment) -> str:
 def alone(batch: BatchSpec, processes: int) -> bool:
     """Whether one process that trains alone sees as many clips at once."""
     per_pass = batch.share(processes).per_pass
-    return is_whole(batch, processes) or (not batch.sync_batch_norm and per_pass == batch.per_pass)
+    return is_whole(batch, processes) or (not batch.sync_batch_norm and per_pass == batch.largest_pass())
 
 
 def is_tiny(record: Mapping[str, Any]) -> bool:
@@ -95,7 +95,9 @@ def found_start(record: Mapping[str, Any]) -> tuple[Experiment | None, str]:
 
 def of_consequence(old: Any, new: Any) -> list[str]:
     """Differences of two experiments that change what one process computes, beyond rounding."""
-    whole = all(batch.per_pass == batch.global_batch for data in (old, new) for batch in batches_in(data))
+    whole = all(
+        batch.largest_pass() == batch.global_batch for data in (old, new) for batch in batches_in(data)
+    )
     return [
         line
         for line in differences(old, dict(new))

@@ -47,10 +47,11 @@ class BatchSpec(Spec):
     DVD-GAN's and SSW-GAN's presets each process has those of its own clips, though BigGAN, on whose training DVD-GAN's
     is modelled (4), shares them; in the Guide's they are shared, so that its eight GPUs train as one"""
 
-    @property
-    def per_pass(self) -> int:
-        """Clips per forward pass where one process trains."""
-        return min(self.micro_batch, self.global_batch)
+    def largest_pass(self, processes: int = 1) -> int:
+        """Clips of the largest forward pass of one of ``processes`` processes, which need not share all batches: each
+        has one clip at least."""
+        clips = -(-self.global_batch // processes)
+        return -(-clips // -(-clips // self.micro_batch))
 
     def share(self, processes: int = 1) -> Share:
         """The most that each of ``processes`` processes does of a batch: where the batch cannot be cut evenly, some
@@ -72,7 +73,7 @@ class BatchSpec(Spec):
             f"a batch of {self.global_batch} clips leaves some of {processes} processes without a clip in the last of "
             f"{passes} passes: take a --training.batch.micro-batch of 2 or more, or another number of processes",
         )
-        return Share(clips, -(-clips // passes))
+        return Share(clips, self.largest_pass(processes))
 
     def passes(self, processes: int = 1, rank: int = 0) -> list[range]:
         """Which clips of the batch process ``rank`` of ``processes`` works on in each pass; the same number of passes

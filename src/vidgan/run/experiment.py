@@ -374,7 +374,8 @@ def remarks_on_passes(experiment: Experiment, processes: int) -> list[str]:
     """What to know where so many processes share a batch, or it is cut into passes: sentences."""
     batches = [experiment.batch_of(index) for index in experiment.rounds]
     own = any(
-        batch.share(processes).per_pass < batch.per_pass and not batch.sync_batch_norm for batch in batches
+        batch.share(processes).per_pass < batch.largest_pass() and not batch.sync_batch_norm
+        for batch in batches
     )
     return [told for told in (OWN_STATISTICS if own else None, nothing_to_mix(experiment, processes)) if told]
 

@@ -47,7 +47,7 @@ FIELDS: Final = Fields(
         "data": (str, NoneType),
         "code": Table(TEXT),
     },
-    {"origin": ORIGIN},
+    {"origin": ORIGIN, "processes": COUNT},
 )
 """what a saved model's record holds besides its format"""
 
@@ -128,7 +128,15 @@ def load_run(
         data or given_frames(run, None),
         StatisticsStore([run.statistics], cache),
         origin=origin_of(run, state.facts["step"]),
+        processes=last_processes(run),
     )
+
+
+def last_processes(run: RunDirectory) -> int:
+    """How many processes shared the batches of a run when it was last started."""
+    record = read_json(run.path / "experiment.json")
+    found: int = [record, *record["resumed"]][-1]["processes"]
+    return found
 
 
 def _load_saved(
@@ -176,6 +184,7 @@ def _load_saved(
         data or (None if record["data"] is None else GivenFrames(record["data"], refuse)),
         StatisticsStore([path / STATISTICS], cache),
         origin=origin,
+        processes=record.get("processes", 1),
     )
 
 

@@ -23,14 +23,8 @@ from vidgan.run.experiment import Experiment, StandingStatisticsSpec
 from vidgan.sample.card import CARD, Origin, card
 from vidgan.sample.hub import push
 from vidgan.sample.noise import Scaled, Truncation, latents, truncation
-from vidgan.sample.sampler import (
-    End,
-    Futures,
-    Sampler,
-    at_once,
-    device_of,
-    require_memory_for_videos,
-)
+from vidgan.sample.passes import Trained, at_once
+from vidgan.sample.sampler import End, Futures, Sampler, device_of, require_memory_for_videos
 from vidgan.sample.standing import GivenFrames, StatisticsStore, frozen_levels
 from vidgan.sample.windows import window_frames, window_levels
 from vidgan.spec import to_json
@@ -61,6 +55,7 @@ class Model:
             not standing ones; then a clip depends on what is made beside it (Clark et al. 2019, C: early variants
             "required batch statistics in order to produce good samples").
         origin: what it was trained on and how it was measured, for its card.
+        processes: that shared every batch of its training: what fits is what fitted each of them.
 
     Attributes:
         dtype: what networks compute in, as they did in training unless it is set: None is the dtype of their weights,
@@ -82,8 +77,9 @@ class Model:
         statistics: StatisticsStore | None = None,
         of_batch: bool = False,
         origin: Origin = Origin(),
+        processes: int = 1,
     ) -> None:
-        self.of_batch, self.origin = of_batch, origin
+        self.of_batch, self.origin, self.processes = of_batch, origin, processes
         self.experiment, self.generators = experiment, tuple(generators)
         self.class_names, self.step, self.label_counts = tuple(class_names), step, tuple(label_counts)
         self.data, self.statistics = data and data.of_classes(self._known), statistics or StatisticsStore()
@@ -341,18 +337,23 @@ class Model:
             require_memory_for_videos(experiment, self.dtype, chunk)
         key = (experiment.levels[-1].frames, spec, window, self.dtype, self.micro_batch)
         if key not in self._samplers:
-            kept = (self.label_counts, self.data, self.statistics, chunk, spec, replicas, self.micro_batch)
+            how = (spec, replicas, self.micro_batch, Trained(self.experiment, self.processes))
+            kept = (self.label_counts, self.data, self.statistics, chunk, *how)
             if self.of_batch:  # levels below are fed with standing statistics in training too
                 top = FrozenLevel(experiment.levels[-1], self.generators[-1], BatchStatistics())
                 levels = (*frozen_levels(experiment, self.generators[:-1], *kept), top)
             elif window is None:
                 levels = frozen_levels(experiment, self.generators, *kept)
             else:
-                known = (self.label_counts, self.statistics, window, spec, replicas, self.micro_batch)
+                known = (self.label_counts, self.statistics, window, *how)
                 levels = window_levels(experiment, self.generators, *known)
-            most = self.micro_batch or at_once(experiment, self.experiment)
-            self._samplers[key] = Sampler(levels, most, window, self.dtype)
+            self._samplers[key] = Sampler(levels, self.at_once(frames), window, self.dtype)
         return self._samplers[key]
+
+    def at_once(self, frames: int | None = None) -> int:
+        """Videos of ``frames`` frames (None: as many as in training) that are made at a time."""
+        longer = self.experiment if frames is None else unrolled(self.experiment, frames)
+        return self.micro_batch or at_once(Trained(self.experiment, self.processes), longer.levels)
 
     def class_numbers(self, classes: Classes = None) -> list[int]:
         """The numbers of classes given by name or number; None: all.
@@ -415,6 +416,7 @@ class Model:
             "experiment": to_json(self.experiment),
             "class_names": self.class_names,
             "step": self.step,
+            "processes": self.processes,
             "label_counts": self.label_counts,
             "data": None if self.data is None else self.data.fingerprint,
             "code": code_of(self.experiment),

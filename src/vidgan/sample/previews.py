@@ -19,8 +19,9 @@ from vidgan.names import file_names
 from vidgan.nn.norm import StandingStatistics
 from vidgan.run.directory import RunDirectory
 from vidgan.run.distributed import Replicas
-from vidgan.run.experiment import Experiment, StandingStatisticsSpec, whole_window, window_of
-from vidgan.sample.sampler import Sampler, at_once, device_of
+from vidgan.run.experiment import whole_window, window_of
+from vidgan.sample.passes import Trained, at_once, brief_statistics
+from vidgan.sample.sampler import Sampler, device_of
 from vidgan.sample.standing import statistics_of_level
 from vidgan.sample.video_io import Videos, grid, to_bytes, under, write_clip, write_image
 from vidgan.sample.views import picture_of, seen_by_discriminators
@@ -59,7 +60,8 @@ def write_previews(
         replicas: the processes that call this together; rank 0 samples and writes.
     """
     experiment = run.experiment
-    brief = brief_statistics(experiment, index)
+    trained = Trained(experiment, replicas.size)
+    brief = brief_statistics(trained, index)
     levels = list(below)
     for generator in generators:
         place = len(levels)
@@ -70,7 +72,8 @@ def write_previews(
         levels.append(FrozenLevel(experiment.levels[place], generator, standing))
     if not replicas.is_rank_zero:
         return
-    sampler = Sampler(levels, at_once(experiment), dtype=experiment.training.dtype)
+    most = at_once(trained, [level.spec for level in levels])
+    sampler = Sampler(levels, most, dtype=experiment.training.dtype)
     clips = range(COLUMNS * ROWS)
     seed = derive(experiment.training.seed, "previews")
     given = experiment.levels[index].context_frames
@@ -143,14 +146,3 @@ def write_motion(path: Path, videos: Videos, motion: Tensor) -> None:
 def column_classes(classes: int) -> list[int]:
     """A class for every clip of the grid: each column shows one, as many as there is room for."""
     return [i % COLUMNS % classes for i in range(COLUMNS * ROWS)]
-
-
-def brief_statistics(experiment: Experiment, index: int) -> StandingStatisticsSpec:
-    """A tenth of the clips of a finished model's standing statistics, in passes no larger than those in which level
-    ``index`` is trained.
-
-    Our choice: a preview must fit wherever training fits, even if a finished model's passes would not.
-    """
-    full = experiment.training.standing_statistics
-    clips = min(full.clips, experiment.batch_of(index).per_pass)
-    return full.replace(batches=max(2, -(-full.batches * full.clips // (10 * clips))), clips=clips)

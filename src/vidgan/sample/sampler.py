@@ -4,7 +4,7 @@ Clip number i is a function of the seed, i and its class, whatever else is made 
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -32,39 +32,10 @@ from vidgan.seeds import derive
 
 Made = TypeVar("Made")
 
-MOST_AT_ONCE: Final = 16
-"""clips per pass of generators with standing statistics, where training takes as many"""
-
 
 def device_of(generator: Generator) -> torch.device:
     """Where a generator's weights are."""
     return next(generator.parameters()).device
-
-
-def at_once(experiment: Experiment, trained: Experiment | None = None) -> int:
-    """Clips per pass whose whole videos take no more memory than a training step, at any level.
-
-    Args:
-        trained: the experiment as it was trained, where ``experiment`` makes longer videos; None: the same.
-    """
-    known = trained or experiment
-    fitting = (clips_in_memory(known, index, level.frames) for index, level in enumerate(experiment.levels))
-    return min(MOST_AT_ONCE, *fitting)
-
-
-def clips_in_memory(experiment: Experiment, index: int, frames: int, trained: int | None = None) -> int:
-    """Clips of ``frames`` frames that level ``index`` may make at once: as many frames as in a training step, or one.
-
-    A step keeps activations for its gradients besides, which outweigh float32 here and the activations of a level
-    that is fed; ``vidgan plan`` tells both.
-
-    Args:
-        trained: frames of a clip of a training step, where ``experiment`` makes longer videos; None: as it says.
-    """
-    asked = experiment.training.standing_statistics.at_once
-    trained = experiment.levels[index].trained_frames if trained is None else trained
-    fitting = max(1, experiment.batch_of(index).per_pass * trained // frames)
-    return fitting if asked is None else min(asked, fitting)
 
 
 def require_memory_for_videos(

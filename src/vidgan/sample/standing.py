@@ -28,8 +28,9 @@ from vidgan.run.distributed import Replicas
 from vidgan.run.experiment import Experiment, StandingStatisticsSpec, window_of
 from vidgan.sample.memory import short_of_memory
 from vidgan.sample.noise import Scaled, latents
+from vidgan.sample.passes import Trained, at_once, clips_in_memory
 from vidgan.sample.pieces import Piece, PiecewiseStatistics, pass_in_pieces
-from vidgan.sample.sampler import at_once, clips_in_memory, device_of, parts_of
+from vidgan.sample.sampler import device_of, parts_of
 from vidgan.seeds import derive, stream
 
 
@@ -126,6 +127,7 @@ def frozen_levels(
     statistics: StandingStatisticsSpec | None = None,
     replicas: Replicas = Replicas(),
     at_once: int | None = None,
+    trained: Trained | None = None,
 ) -> tuple[FrozenLevel, ...]:
     """The first levels of ``experiment``, one for each generator, with standing statistics: kept ones or new ones.
 
@@ -136,6 +138,7 @@ def frozen_levels(
         statistics: how they are taken; None: as the experiment says, by noise that is not truncated.
         replicas: the processes that call this together and share the work; rank 0 keeps what is new.
         at_once: as in :func:`statistics_of_level`.
+        trained: as in :func:`statistics_of_level`.
 
     Raises:
         UserError: if a frame-conditional level has no data and its statistics are not kept.
@@ -156,7 +159,7 @@ def frozen_levels(
         if any(replicas.agree(table is None)):
             dataset = data.open() if data is not None and level.context_frames else None
             table = statistics_of_level(
-                experiment, index, generator, levels, labels, dataset, spec, chunk, replicas, at_once
+                experiment, index, generator, levels, labels, dataset, spec, chunk, replicas, at_once, trained
             )
             store.save(facts, table, replicas.is_rank_zero)
         assert table is not None
@@ -288,6 +291,7 @@ def statistics_of_level(
     chunk: int | None = None,
     replicas: Replicas = Replicas(),
     at_once: int | None = None,
+    trained: Trained | None = None,
 ) -> dict[str, Tensor]:
     """Statistics of a level's generator for the whole length of its videos, in the dtype of training.
 
@@ -301,7 +305,9 @@ def statistics_of_level(
         dataset: where conditioning frames come from; only a frame-conditional level needs it.
         replicas: as in :func:`standing_statistics`.
         at_once: clips on the device at a time; None: as many as fit where training fits.
+        trained: how its training was, where that is over; None: it is in training, by ``replicas``.
     """
+    trained = trained or Trained(experiment, replicas.size)
     level = experiment.levels[index]
     seed = experiment.training.seed
     chunks = chunks_of(experiment.levels, index, chunk)
@@ -309,10 +315,10 @@ def statistics_of_level(
     label_of = None
     if level.context_frames:
         assert dataset is not None, "a frame-conditional level is given frames of data"
-        given = _frames_of(experiment, index, generator, dataset)
+        given = _frames_of(experiment, index, generator, dataset, trained)
         label_of = _labels_of(experiment, index, dataset, spec.clips) if experiment.conditional else None
     elif below:
-        given = _videos_of(experiment, below, spec.deviation, chunks, chunk)
+        given = _videos_of(experiment, below, spec.deviation, chunks, chunk, trained)
     else:
         given = _nothing
     return standing_statistics(
@@ -323,8 +329,7 @@ def statistics_of_level(
         derive(seed, "level", index),
         given,
         label_of,
-        at_once=at_once
-        or clips_in_memory(experiment, index, max(each.steps for each in chunks), generator.frames),
+        at_once=at_once or clips_in_memory(trained, index, max(each.steps for each in chunks)),
         dtype=experiment.training.dtype,
         replicas=replicas,
     )
@@ -334,8 +339,11 @@ def _nothing(numbers: range, label: Tensor) -> list[Conditioning]:
     return [NOTHING]
 
 
-def _frames_of(experiment: Experiment, index: int, generator: Generator, dataset: Dataset) -> Given:
+def _frames_of(
+    experiment: Experiment, index: int, generator: Generator, dataset: Dataset, trained: Trained
+) -> Given:
     window = window_of(experiment, index)
+    most = at_once(trained, experiment.levels[: index + 1])
     seed, device = derive(experiment.training.seed, "settle on", index), device_of(generator)
     dtype = experiment.training.dtype or next(generator.parameters()).dtype
 
@@ -345,7 +353,7 @@ def _frames_of(experiment: Experiment, index: int, generator: Generator, dataset
         return generator.encode(given.to(dtype))
 
     def given(numbers: range, label: Tensor) -> list[Conditioning]:
-        return [join([encoded(numbers[rows]) for rows in parts_of(len(numbers), at_once(experiment))])]
+        return [join([encoded(numbers[rows]) for rows in parts_of(len(numbers), most)])]
 
     return given
 
@@ -367,8 +375,10 @@ def _videos_of(
     sigma: float,
     chunks: Sequence[Chunk],
     chunk: int | None,
+    trained: Trained,
 ) -> Given:
     seed = derive(experiment.training.seed, "settle")
+    most = at_once(trained, [level.spec for level in below])
     factor = experiment.levels[len(below)].frames // below[-1].spec.frames
 
     def made(numbers: range, label: Tensor) -> Iterator[Tensor]:
@@ -379,7 +389,7 @@ def _videos_of(
         return inputs_of(chunks, parts, factor)
 
     def given(numbers: range, label: Tensor) -> Iterator[Conditioning]:
-        parts = [made(numbers[rows], label[rows]) for rows in parts_of(len(numbers), at_once(experiment))]
+        parts = [made(numbers[rows], label[rows]) for rows in parts_of(len(numbers), most)]
         return (
             from_below(torch.cat(videos) if len(videos) > 1 else videos[0])
             for videos in zip(*parts, strict=True)

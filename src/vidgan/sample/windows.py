@@ -16,7 +16,8 @@ from vidgan.run.checkpoints import weights_hash
 from vidgan.run.distributed import Replicas
 from vidgan.run.experiment import Experiment, StandingStatisticsSpec
 from vidgan.sample.noise import Scaled, latents
-from vidgan.sample.sampler import at_once, clips_in_memory, device_of, parts_of, window_starts
+from vidgan.sample.passes import Trained, at_once, clips_in_memory
+from vidgan.sample.sampler import device_of, parts_of, window_starts
 from vidgan.sample.standing import Given, StatisticsStore, facts_of, frozen_levels, standing_statistics
 from vidgan.seeds import derive
 
@@ -48,13 +49,15 @@ def window_levels(
     statistics: StandingStatisticsSpec,
     replicas: Replicas = Replicas(),
     at_once: int | None = None,
+    trained: Trained | None = None,
 ) -> tuple[FrozenLevel, ...]:
     """As :func:`vidgan.sample.standing.frozen_levels`; the top level's statistics are of windows of ``frames`` frames.
 
     Such statistics are per step of a window, wherever it lies, as those of a training batch are.
     """
+    trained = trained or Trained(experiment, replicas.size)
     below = frozen_levels(
-        experiment, generators[:-1], labels, None, store, None, statistics, replicas, at_once
+        experiment, generators[:-1], labels, None, store, None, statistics, replicas, at_once, trained
     )
     spec, top, generator = statistics.at(1.0), experiment.levels[-1], generators[-1]
     hashes = [weights_hash(each) for each in generators]
@@ -62,7 +65,7 @@ def window_levels(
     table = store.load(facts)
     if any(replicas.agree(table is None)):
         seed = derive(experiment.training.seed, "level", len(below))
-        given = _windows_of(experiment, below, spec.deviation, frames)
+        given = _windows_of(experiment, below, spec.deviation, frames, trained)
         table = standing_statistics(
             generator,
             [whole(frames)],
@@ -70,7 +73,7 @@ def window_levels(
             spec,
             seed,
             given,
-            at_once=at_once or clips_in_memory(experiment, len(below), frames),
+            at_once=at_once or clips_in_memory(trained, len(below), frames),
             dtype=experiment.training.dtype,
             replicas=replicas,
         )
@@ -79,9 +82,12 @@ def window_levels(
     return (*below, FrozenLevel(top, generator, StandingStatistics(table, device_of(generator))))
 
 
-def _windows_of(experiment: Experiment, below: Sequence[FrozenLevel], deviation: float, frames: int) -> Given:
+def _windows_of(
+    experiment: Experiment, below: Sequence[FrozenLevel], deviation: float, frames: int, trained: Trained
+) -> Given:
     """What the top level is conditioned on in passes for its statistics: windows at random places."""
     seed = derive(experiment.training.seed, "settle windows")
+    most = at_once(trained, [level.spec for level in below])
     low = frames * below[-1].spec.frames // experiment.levels[-1].frames
 
     def made(numbers: range, label: Tensor) -> Tensor:
@@ -92,7 +98,7 @@ def _windows_of(experiment: Experiment, below: Sequence[FrozenLevel], deviation:
         return sample_window(below, noise, by_label(label), start, low, experiment.training.dtype)
 
     def given(numbers: range, label: Tensor) -> Iterator[Conditioning]:
-        parts = parts_of(len(numbers), at_once(experiment))
+        parts = parts_of(len(numbers), most)
         yield from_below(torch.cat([made(numbers[rows], label[rows]) for rows in parts]))
 
     return given

@@ -22,9 +22,10 @@ from vidgan.nn.norm import Clock, Context
 from vidgan.run.batch import Share, evenly
 from vidgan.run.experiment import Experiment, StandingStatisticsSpec, window_of
 from vidgan.sample.model import unrolled
+from vidgan.sample.passes import Trained, at_once, brief_statistics, clips_in_memory
 from vidgan.sample.pieces import Piece, PiecewiseStatistics, pass_in_pieces
-from vidgan.sample.previews import COLUMNS, ROWS, brief_statistics
-from vidgan.sample.sampler import at_once, clips_in_memory, continue_frames
+from vidgan.sample.previews import COLUMNS, ROWS
+from vidgan.sample.sampler import continue_frames
 from vidgan.train.plan import META, LevelPlan, LiveTensors, size_of, untrained_levels
 
 STEP: Final = "training step"
@@ -72,7 +73,7 @@ class StatisticsPass(NamedTuple):
     below: Pass | None
     """of all levels below, which make a new video for every clip; None for the first"""
     below_at_once: int
-    """clips of that at a time"""
+    """clips of that at a time; 0 for the first"""
 
 
 def phases(
@@ -87,15 +88,16 @@ def phases(
     training = experiment.training
     experiment = experiment.with_micro_batch(index, share.per_pass).up_to(index + 1)
     levels = untrained_levels(experiment, index + 1, META)
-    sampled, most = sample_pass(experiment, levels), at_once(experiment)
+    trained = Trained(experiment, processes)
+    sampled, most = sample_pass(experiment, levels), at_once(trained, experiment.levels)
     own = [
         (
-            statistics_pass(experiment, levels[: i + 1]),
-            clips_in_memory(experiment, i, levels[i].spec.frames),
+            statistics_pass(trained, levels[: i + 1]),
+            clips_in_memory(trained, i, levels[i].spec.frames),
         )
         for i in range(0 if experiment.joint else index, index + 1)
     ]
-    full, short = training.standing_statistics, brief_statistics(experiment, index)
+    full, short = training.standing_statistics, brief_statistics(trained, index)
     taken, brief = (
         together([statistics_phase(*each, spec, plan.state, processes) for each in own])
         for spec in (full, short)
@@ -132,7 +134,7 @@ def phases(
             EVALUATED * sampled.flops,
             len(evenly(EVALUATED, processes)[0]) * sampled.flops,
         ),
-        sampling(experiment, levels, sampled),
+        sampling(trained, levels, sampled),
     )
 
 
@@ -149,30 +151,29 @@ def together(found: Sequence[Phase]) -> Phase:
 
 
 def sampling(
-    experiment: Experiment,
-    levels: list[FrozenLevel],
-    sampled: Pass,
-    trained: Experiment | None = None,
-    chunk: int | None = None,
+    trained: Trained, levels: Sequence[FrozenLevel], sampled: Pass, chunk: int | None = None
 ) -> Phase:
     """Making one pass of videos with a finished model, in one process.
 
     Args:
-        trained: as in :func:`vidgan.sample.sampler.at_once`.
+        levels: which may make longer videos than in training.
         chunk: frames that levels above the first make at a time, of one clip.
     """
-    clips = 1 if chunk else at_once(experiment, trained)
+    clips = 1 if chunk else at_once(trained, [level.spec for level in levels])
     weights = sum(size_of(level.generator) for level in levels)
     frames = f"{levels[-1].spec.frames} frames" + (f" in chunks of {chunk}" if chunk else "")
     flops = clips * sampled.flops
     return Phase(f"sampling {frames}", clips, weights + sampled.peak(clips), 0, flops, flops)
 
 
-def longer_sampling(experiment: Experiment, frames: int, chunk: int | None = None) -> Phase:
+def longer_sampling(
+    experiment: Experiment, frames: int, chunk: int | None = None, processes: int = 1
+) -> Phase:
     """Making videos of ``frames`` frames with the finished model, one pass of them.
 
     Args:
         chunk: frames that levels above the first make at a time, of one clip; None: all at once.
+        processes: that share every batch of its training.
 
     Raises:
         UserError: where the model makes no such videos, or not in chunks.
@@ -183,7 +184,7 @@ def longer_sampling(experiment: Experiment, frames: int, chunk: int | None = Non
     if chunk is not None:
         require_chunks(longer.levels)
     levels = untrained_levels(longer, len(longer.levels), META)
-    return sampling(longer, levels, sample_pass(longer, levels, chunk), experiment, chunk)
+    return sampling(Trained(experiment, processes), levels, sample_pass(longer, levels, chunk), chunk)
 
 
 def statistics_phase(
@@ -215,9 +216,9 @@ def statistics_phase(
 
 
 @torch.no_grad()
-def statistics_pass(experiment: Experiment, levels: Sequence[FrozenLevel]) -> StatisticsPass:
+def statistics_pass(trained: Trained, levels: Sequence[FrozenLevel]) -> StatisticsPass:
     """A pass of the last of ``levels`` for its standing statistics; its operations are of the whole video."""
-    *below, level = levels
+    experiment, (*below, level) = trained.experiment, levels
     spec, dtype = level.spec, experiment.training.dtype
     largest = 0.0
 
@@ -266,7 +267,7 @@ def statistics_pass(experiment: Experiment, levels: Sequence[FrozenLevel]) -> St
         largest,
         given,
         Pass(peak_of(lower_videos), operations_of(lower_videos, levels, experiment)) if below else None,
-        at_once(experiment),
+        at_once(trained, [each.spec for each in below]) if below else 0,
     )
 
 

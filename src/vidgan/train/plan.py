@@ -50,7 +50,8 @@ class DryRun:
         # Orthogonal weights would take minutes at full width, and how fast a step is does not depend on them.
         experiment = experiment.replace(training=experiment.training.replace(initial=NormalSpec()))
         self.below = [] if experiment.joint else untrained_levels(experiment, index, device)
-        self.state = TrainState(experiment, index, device, replicas, videos_below(experiment, self.below))
+        below = videos_below(experiment, self.below, replicas.size)
+        self.state = TrainState(experiment, index, device, replicas, below)
         self.batch = made_up_clips(self.state)
 
     def resize(self, clips: int) -> None:

@@ -22,7 +22,8 @@ from vidgan.run.batch import evenly
 from vidgan.run.distributed import Replicas
 from vidgan.run.experiment import Experiment
 from vidgan.run.transfer import sent
-from vidgan.sample.sampler import at_once, parts_of
+from vidgan.sample.passes import Trained, at_once
+from vidgan.sample.sampler import parts_of
 from vidgan.seeds import stream
 from vidgan.train.kernels import training_kernels
 from vidgan.train.lower_videos import LowerVideos
@@ -239,18 +240,20 @@ def no_video() -> None:
     """There is no level below the first."""
 
 
-def videos_below(experiment: Experiment, levels: Sequence[FrozenLevel]) -> BelowSource | None:
+def videos_below(
+    experiment: Experiment, levels: Sequence[FrozenLevel], processes: int = 1
+) -> BelowSource | None:
     """Windows of the videos of frozen ``levels`` for the fake clips of the level above them; None for the first level.
 
     Noise and the window's place are drawn per clip from its global index. They are made in the dtype of training, in
-    parts of as many clips as fit where training fits.
+    parts of as many clips as fit where training by so many processes fits.
     """
     if not levels:
         return None
     training, low, high = experiment.training, levels[-1].spec, experiment.levels[len(levels)]
     frames = high.trained_frames * low.frames // high.frames
     batch = experiment.batch_of(len(levels)).global_batch
-    most = at_once(experiment.up_to(len(levels)))
+    most = at_once(Trained(experiment, processes), [level.spec for level in levels])
 
     def sample(label: Tensor, step: int, update: int, first: int) -> Tensor:
         parts = [made(label[part], step, update, first + part.start) for part in parts_of(len(label), most)]

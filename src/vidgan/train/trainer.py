@@ -175,8 +175,8 @@ class Trainer(TrainContext):
         state, experiment = self.state, self.experiment
         generators = [level.generator for level in self.below] + list(state.copied_generators())
         names = self.dataset.classes if experiment.conditional else ("all",)
-        known, given = experiment.up_to(len(generators)), GivenFrames.of(self.dataset)
-        return Model(known, generators, names, state.steps, self.labels, given)
+        about = (names, state.steps, self.labels, GivenFrames.of(self.dataset))
+        return Model(experiment.up_to(len(generators)), generators, *about, processes=self.replicas.size)
 
     def step(self, monitor: Monitor | None = None) -> dict[str, Tensor]:
         """One step of the level in training: the discriminators' updates, the generator's, its average.
@@ -376,7 +376,7 @@ class Trainer(TrainContext):
             index = self.experiment.rounds[0] if state is None else state.index + 1
             self._state = state = None  # before the next one takes memory
             self._close_loader()
-            below = videos_below(self.experiment, self.below)
+            below = videos_below(self.experiment, self.below, self.replicas.size)
             state = TrainState(self.experiment, index, self.device, self.replicas, below)
             self.finished, self._state = self._restore(state), state
         return state

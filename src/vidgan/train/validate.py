@@ -99,7 +99,8 @@ class Validator(Callback):
         experiment = trainer.experiment.up_to(state.index + 1)
         generators = [*(level.generator for level in trainer.below), *state.generators()]
         given, store = GivenFrames.of(trainer.dataset), StatisticsStore(write=run.statistics)
-        model = Model(experiment, generators, run.class_names, state.steps, trainer.labels, given, store)
+        about = (run.class_names, state.steps, trainer.labels)
+        model = Model(experiment, generators, *about, given, store, processes=replicas.size)
         # Together, before each process makes its share of the clips.
         frozen_levels(experiment, generators, trainer.labels, given, store, replicas=replicas)
         asked, against = self.protocols_of(trainer), self.against or trainer.dataset
