@@ -35,6 +35,7 @@ def test_a_preset_that_was_begun_and_not_finished(capsys: Capture) -> None:
     require_one_line(vidgan(capsys, "presets", "dvd-gan-k600"), "did you mean 'dvd-gan-k600-12x64'")
 
 
+@pytest.mark.slow
 def test_clips_too_short_are_named_before_anything_is_written(capsys: Capture, tmp_path: Path) -> None:
     (tmp_path / "strips" / "a").mkdir(parents=True)
     Image.new("RGB", (3 * 24, 24)).save(tmp_path / "strips" / "a" / "short.png")

@@ -188,6 +188,7 @@ def test_what_cannot_be_is_said(tmp_path: Path, capsys: Capture) -> None:
     load_run(RunDirectory.open(out))
 
 
+@pytest.mark.slow
 def test_every_level_is_measured_and_against_what_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,6 +14,7 @@ from vidgan.cli import UNEXPECTED, presets
 Capture = pytest.CaptureFixture[str]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["--help", "presets"])
 def test_a_reader_that_has_left_is_no_error(command: str) -> None:
     process = subprocess.Popen(
@@ -42,6 +43,7 @@ for round in range(8):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other allocators are left as they are")
 @pytest.mark.parametrize("kept", [True, False])
 def test_freed_memory_is_kept_unless_the_environment_says_otherwise(kept: bool) -> None:

@@ -116,6 +116,7 @@ NAMES = ("_first", "<script>alert(1)</script>", "[bold]$x^$", 'a & "b" -- c')
 ODD = [Plot(name, "step", "value", [Curve(name, RISING.points)]) for name in NAMES]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_files_are_whole(tmp_path: Path, suffix: str) -> None:
     file = tmp_path / f"a{suffix}"

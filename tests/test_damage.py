@@ -53,6 +53,7 @@ def same(one: State, other: State) -> bool:
     )
 
 
+@pytest.mark.slow
 def test_every_flipped_bit_of_a_binary_file_is_refused_or_changes_nothing(tmp_path: Path) -> None:
     path, changed = tmp_path / "x.safetensors", tmp_path / "y.safetensors"
     save_tensors(path, "kind", STATE)

@@ -201,6 +201,7 @@ def test_time_that_runs_out_on_one_process_finishes_the_level_on_all(tmp_path: P
     assert finished(tmp_path / "run") == {1: True}
 
 
+@pytest.mark.slow
 def test_a_level_that_time_has_ended_stays_finished(tmp_path: Path) -> None:
     """Its own number of steps counts, not that of the other levels; more steps continue it."""
     asked = experiment()

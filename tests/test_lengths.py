@@ -85,6 +85,7 @@ def test_the_table_is_what_steps_of_one_clip_take(capsys: Capture, tmp_path: Pat
         assert name in drawn.replace("<!-- ", "").replace(" -->", ""), name
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_is_told_before_anything_is_counted(capsys: Capture) -> None:
     plan = ("plan", "demo-cascade", "--tiny", "--frames", 9)
     require_one_line(vidgan(capsys, *plan), "9 frames", "multiple of")

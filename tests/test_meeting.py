@@ -28,6 +28,7 @@ def all_meet(store: dist.Store, order: tuple[int, ...]) -> dict[int, Meeting]:
     return found
 
 
+@pytest.mark.slow
 def test_every_launch_has_a_store_of_its_own() -> None:
     store = dist.HashStore()
     for number, order in enumerate(((0, 1, 2), (2, 1, 0), (1, 0, 2))):

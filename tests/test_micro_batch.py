@@ -115,6 +115,7 @@ def test_videos_do_not_depend_on_how_many_are_made_at_a_time(
     assert float(expected.std()) > 0.01
 
 
+@pytest.mark.slow
 def test_continuations_do_not_depend_on_it(tmp_path: Path, passes: list[int]) -> None:
     experiment = experiment_of("trivd-gan-fp-k600-16x64")
     run = untrained(tmp_path / "run", experiment).path
@@ -176,6 +177,7 @@ def test_what_an_error_names_helps(
     assert len(list((tmp_path / "out").iterdir())) == 5
 
 
+@pytest.mark.slow
 def test_where_one_video_does_not_fit_it_is_said_what_helps(
     cascade: Path, tmp_path: Path, capsys: Capture, room: list[int]
 ) -> None:

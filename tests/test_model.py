@@ -205,6 +205,7 @@ def test_averaged_weights_are_divided_by_their_own_norm(run: Path) -> None:
         assert layer.sigma().item() == pytest.approx(first, rel=0.03)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("below_averaged", [False, True])
 @pytest.mark.parametrize("raw", [False, True])
 def test_lower_levels_are_as_they_fed_the_top(tmp_path: Path, below_averaged: bool, raw: bool) -> None:

@@ -145,6 +145,7 @@ def test_names_of_class_folders_are_shown_as_they_are(
     assert f"contact sheet: {tmp_path}/[b]:x:.png\n" in shown.out
 
 
+@pytest.mark.slow
 def test_class_names_never_become_paths_or_markup(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,6 +24,7 @@ def asked(shared: bool) -> Experiment:
     return steps.batched(catalog.experiments()["demo"], 2, micro_batch=1, sync_batch_norm=shared)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shared", [True, False])
 def test_counts_are_those_of_a_step(shared: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a group of one process, whose collective operations are seen as they are called. Two passes."""

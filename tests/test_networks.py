@@ -339,6 +339,7 @@ def compiled(network: nn.Module) -> Any:
     return torch.compile(network, fullgraph=True, backend="aot_eager")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", catalog.few_first([*catalog.generators(), *catalog.discriminators()], set(KINDS))
 )

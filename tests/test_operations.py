@@ -38,13 +38,10 @@ def computed(experiment: Experiment, index: int, clips: int) -> int:
     return counter.get_total_flops()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "index"),
-    [
-        ("dvd-gan-k600-12x64", 0),
-        pytest.param("trivd-gan-fp-k600-16x64", 0, marks=pytest.mark.slow),
-        pytest.param("ssw-gan-k600-48x128", 1, marks=pytest.mark.slow),
-    ],
+    [("dvd-gan-k600-12x64", 0), ("trivd-gan-fp-k600-16x64", 0), ("ssw-gan-k600-48x128", 1)],
 )
 def test_a_step_does_what_is_counted(name: str, index: int) -> None:
     """The penalty once for all clips, everything else for each."""

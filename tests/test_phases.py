@@ -227,6 +227,7 @@ def test_several_processes_do_what_is_planned(
         assert planned[phase].clips == model.at_once() == model.sampler().at_once
 
 
+@pytest.mark.slow
 def test_a_run_without_samples_has_no_previews() -> None:
     experiment = catalog.experiments()["demo"]
     plan, share = plan_level(experiment, 0), experiment.batch_of(0).share(1)

@@ -225,6 +225,7 @@ def test_damaged_frame_names_its_clip(tmp_path: Path, codec: Codec) -> None:
         data.read(2, 0, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("codec", [Raw(), Png(), Jpeg()])
 def test_every_flipped_bit_of_a_frame_is_found_where_the_frame_is_read(
     tmp_path: Path, codec: Raw | Png | Jpeg

@@ -288,6 +288,7 @@ if sys.argv[1] != "told":
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("told", "said"), [("told", []), ("not yet", ["still there"])])
 def test_the_studio_ends_though_something_is_being_made(told: str, said: list[str]) -> None:
     done = subprocess.run(

@@ -227,6 +227,7 @@ def test_each_level_reads_clips_of_its_own_in_an_order_of_its_own(monkeypatch: p
     assert seen[0][1] != seen[1][1]
 
 
+@pytest.mark.slow
 def test_a_model_is_a_copy_and_leaves_training_as_it_is() -> None:
     watched, plain = trainer_of("demo"), trainer_of("demo")
     for trainer in (watched, plain):
