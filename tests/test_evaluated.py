@@ -40,7 +40,7 @@ from vidgan.evaluation.protocols.metrics import (
 )
 from vidgan.evaluation.protocols.networks import RandomFeatures
 from vidgan.evaluation.record import Result, evaluate_by
-from vidgan.evaluation.rows import Kept, Shares, Work, compute_rows, folder_of, key_of
+from vidgan.evaluation.rows import Kept, Work, folder_of, key_of
 from vidgan.presets import preset
 from vidgan.run.distributed import Replicas
 from vidgan.run.experiment import Experiment, StandingStatisticsSpec
@@ -532,21 +532,21 @@ def test_everything_that_rows_depend_on_is_in_their_key(
         opened._replace(facts={"sha256": "1"}),
         opened._replace(spec=RandomFeatures()),
     ]
-    folders = [folder_of(tmp_path, key_of(clips, opened), Shares()) for clips in drawn]
-    folders += [folder_of(tmp_path, key_of(drawn[0], each), Shares()) for each in extractors[1:]]
+    folders = [folder_of(tmp_path, key_of(clips, opened)) for clips in drawn]
+    folders += [folder_of(tmp_path, key_of(drawn[0], each)) for each in extractors[1:]]
     assert len(set(folders)) == len(drawn) + len(extractors) - 1
     changed = tmp_path / "my_features.py"
     for number, text in enumerate(("FIRST = 0", "SECOND = 1")):
         changed.write_text(text)
         monkeypatch.setattr("vidgan.run.directory.file_of", lambda cls: changed)
         monkeypatch.setattr("vidgan.run.directory.code_hash", lambda path: path.read_text())
-        folders.append(folder_of(tmp_path, key_of(drawn[0], opened), Shares()))
-        folders.append(folder_of(tmp_path, key_of(drawn[11], opened), Shares()))
+        folders.append(folder_of(tmp_path, key_of(drawn[0], opened)))
+        folders.append(folder_of(tmp_path, key_of(drawn[11], opened)))
         assert len(set(folders)) == len(drawn) + len(extractors) + 1 + 2 * number
     monkeypatch.undo()
     again = DataClips(Numbered(8, 6), window, Draw(), 3)  # a seed that nothing is drawn by
     named = opened._replace(facts={"file": "elsewhere.pt"})
-    assert folder_of(tmp_path, key_of(again, named), Shares()) == folders[0]
+    assert folder_of(tmp_path, key_of(again, named)) == folders[0]
 
 
 class Counting(Features):
@@ -621,35 +621,6 @@ def test_too_few_clips_are_refused_before_any_is_made() -> None:
             listed(samples, Numbered(DEMO.size), protocol.replace(source=ClipForm(stride=1)))
         painter: Any = samples.model
         assert painter.truncations == []
-
-
-def test_processes_share_the_parts(tmp_path: Path) -> None:
-    """Two of them, one after the other: each computes its own, and both have all in the end."""
-    seen: list[list[int]] = [[], []]
-    data = Numbered(8, 100, (16,))
-    clips = DataClips(data, WindowSpec(size=8, frames=2), Draw(), 0)
-    waits: list[int] = []
-
-    def table(rank: int) -> Table:
-        extractor = Codes().open(Resources(), NAMES)
-
-        def rows(batch: EvaluationBatch) -> Any:
-            seen[rank].append(len(batch.videos))
-            return extractor.rows(batch)
-
-        def wait() -> None:
-            waits.append(rank)
-            if rank == 0:
-                table(1)
-
-        work = Work(tmp_path, Shares(rank, 2, wait))
-        return compute_rows(clips, extractor._replace(rows=rows), work, "clips")[0]
-
-    found = table(0)
-    assert seen == [[32, 32], [32, 4]]
-    assert waits == [0, 1]
-    assert found.get("codes").tolist() == [[16 * i % 256, (16 * i + 1) % 256] for i in range(100)]
-    assert found.labels.tolist() == [i % 3 for i in range(100)]
 
 
 def test_parts_that_are_kept_are_known_by_their_names(tmp_path: Path) -> None:

@@ -24,7 +24,8 @@ from vidgan.evaluation.opening import Opening, open_beside, open_run, open_sides
 from vidgan.evaluation.protocols import ALL, Protocol, adjusted, protocol
 from vidgan.evaluation.protocols.base import Resources
 from vidgan.evaluation.record import Result, changes_of, copies_log, evaluate_by
-from vidgan.evaluation.rows import Shares, Work, silent
+from vidgan.evaluation.rows import Work, silent
+from vidgan.evaluation.shares import Shares
 from vidgan.files import default_cache
 from vidgan.memory import FLOAT, require_memory_for_clips
 from vidgan.names import printable, tell
@@ -131,7 +132,7 @@ def measured(options: Measuring, args: Sequence[str], replicas: Replicas) -> lis
     named = [protocol(name) for name in options.protocol]
     require_effect(options, named, args)
     chosen = {each: with_options(own, options) for each, own in zip(options.protocol, named, strict=True)}
-    shares = Shares(replicas.rank, replicas.size, replicas.wait)
+    shares = Shares.of(replicas)
     device = options.place
     sigma, level = options.statistics_sigma, options.level
     most = options.micro_batch

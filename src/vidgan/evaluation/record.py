@@ -165,8 +165,9 @@ def evaluate_by(
             if log is not None:
                 log.append(result.line())
             tell(result)
-    if work.shares.is_rank_zero:
-        forget(folders)
+    work.shares.wait()  # others may still read them
+    forget(folders)  # on each node its own
+    work.shares.wait()  # before one of them begins anew there
     return results
 
 

@@ -1,8 +1,9 @@
 """Rows of a set of clips, computed part by part and kept in memory, or in a folder under a key made of all that they
 depend on.
 
-What a folder keeps is not computed again: an evaluation that was killed resumes, real clips are looked at once, and
-several processes share the parts. Anything that changes the rows changes the key.
+What a folder keeps is not computed again: an evaluation that was killed resumes, and real clips are looked at once.
+Several processes share the parts, whether they have one folder or each node its own. Anything that changes the rows
+changes the key.
 """
 
 import hashlib
@@ -16,11 +17,11 @@ from typing import Any, NamedTuple
 import av
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from vidgan import __version__
 from vidgan.evaluation.clips import PART, Clips
 from vidgan.evaluation.protocols.base import Extractor, Table
+from vidgan.evaluation.shares import Part, Shares, removed
 from vidgan.files import write_json, write_whole
 from vidgan.memory import require_memory
 from vidgan.run.directory import code_of
@@ -40,24 +41,6 @@ Begin = Callable[[str, int, int], Advance]
 def silent(what: str, total: int, kept: int) -> Advance:
     """Shows no progress."""
     return lambda done: None
-
-
-class Shares(NamedTuple):
-    """This process among those that share an evaluation."""
-
-    rank: int = 0
-    size: int = 1
-    wait: Callable[[], None] = lambda: None
-    """returns when all processes have come here"""
-
-    @property
-    def is_rank_zero(self) -> bool:
-        """Whether this process writes results and talks."""
-        return self.rank == 0
-
-
-Part = dict[str, NDArray[Any]]
-"""rows by name, and ``labels``"""
 
 
 class Kept:
@@ -117,7 +100,7 @@ class Work(NamedTuple):
     """How rows are computed."""
 
     cache: Path | None = None
-    """folder in which they are kept; None: in memory, and each process computes all of them"""
+    """folder in which they are kept, of all processes or of each node; None: in memory"""
     shares: Shares = Shares()
     """which parts are this process's"""
     begin: Begin = silent
@@ -130,7 +113,7 @@ class Work(NamedTuple):
     def kept(self, clips: Clips, extractor: Extractor) -> Kept:
         """The rows of ``clips`` that are done."""
         if self.cache is not None:
-            return Kept(folder_of(self.cache, key_of(clips, extractor), self.shares))
+            return Kept(folder_of(self.cache, key_of(clips, extractor)))
         if self.memory is None:
             return Kept(None)
         return self.memory.setdefault(json.dumps(key_of(clips, extractor), sort_keys=True), Kept(None))
@@ -154,12 +137,12 @@ def key_of(clips: Clips, extractor: Extractor) -> dict[str, Any]:
     }
 
 
-def folder_of(cache: Path, key: dict[str, Any], shares: Shares) -> Path:
+def folder_of(cache: Path, key: dict[str, Any]) -> Path:
     """The folder for rows with this key, which is written into it."""
     text = json.dumps(key, sort_keys=True)
     folder = cache / hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
     folder.mkdir(parents=True, exist_ok=True)
-    if shares.is_rank_zero and not (folder / "key.json").exists():
+    if not (folder / "key.json").exists():
         write_json(folder / "key.json", key)
     return folder
 
@@ -184,24 +167,22 @@ def compute_rows(
             no clip is generated or decoded twice; they are kept too.
 
     Raises:
-        UserError: where a clip cannot be read or does not fit a network.
+        UserError: where a clip cannot be read or does not fit a network, or the folder is emptied meanwhile.
     """
-    shares, kept = Shares() if work.cache is None else work.shares, work.kept(clips, extractor)
-    folder, spans = kept.folder, parts_of(clips)
+    shares, kept, spans = work.shares, work.kept(clips, extractor), parts_of(clips)
     together = [
         (work.kept(others, other), other, set(parts_of(others)))
         for others, other in (beside if work.cache is not None or work.memory is not None else ())
         if (others.identity, others.classes) == (clips.identity, clips.classes)
     ]
-    mine = spans[shares.rank :: shares.size]
-    missing = kept.missing(mine)
-    if missing:
-        total, left = sum(map(len, mine)), sum(map(len, missing))
-        advance = work.begin(what, total, total - left)
-        for numbers in missing:
+    new, mine = shares.divide(kept, spans)
+    if mine:
+        left, had = sum(map(len, mine)), clips.count - sum(map(len, new))
+        advance = work.begin(what, left + had // shares.size, had // shares.size)
+        for numbers in mine:
             batch = clips.read(numbers)
             made: Part = {**extractor.rows(batch), LABELS: batch.labels}
-            if numbers == missing[0]:
+            if numbers == mine[0]:
                 each = sum(array.nbytes for array in made.values()) / len(numbers)
                 what = f"what is measured of {clips.count:,} clips"
                 require_memory(ROWS * each * clips.count, what, "ask for fewer clips")
@@ -210,12 +191,13 @@ def compute_rows(
                 if numbers in theirs and also.load(numbers) is None:
                     also.save(numbers, {**other.rows(batch), LABELS: batch.labels})
             advance(len(numbers))
-    shares.wait()
+    shares.exchange(kept, spans)
     parts = [part for numbers in spans if (part := kept.load(numbers)) is not None]
-    assert len(parts) == len(spans), f"another process removed rows from {folder}"
+    if len(parts) < len(spans):
+        raise removed()
     joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     labels = joined.pop(LABELS)
-    return Table(joined, labels, clips.classes), folder
+    return Table(joined, labels, clips.classes), kept.folder
 
 
 def forget(folders: set[Path]) -> None:

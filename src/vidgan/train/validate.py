@@ -13,7 +13,8 @@ from vidgan.evaluation.evaluated import ModelSamples, subject_of
 from vidgan.evaluation.protocols import Protocol, adjusted, protocol
 from vidgan.evaluation.protocols.base import Resources
 from vidgan.evaluation.record import evaluate_by
-from vidgan.evaluation.rows import Shares, Work
+from vidgan.evaluation.rows import Work
+from vidgan.evaluation.shares import Shares
 from vidgan.run.best import DURING, Best, best_of_run
 from vidgan.sample.model import Model
 from vidgan.sample.standing import GivenFrames, StatisticsStore, frozen_levels
@@ -107,7 +108,7 @@ class Validator(Callback):
         marks: dict[str, dict[str, Any]] = {name: {"during": DURING} for name in asked}
         decides, *_ = asked
         marks[decides]["larger_is_better"] = asked[decides].metric.larger_is_better
-        work = Work(self.cache, Shares(replicas.rank, replicas.size, replicas.wait))
+        work = Work(self.cache, Shares.of(replicas))
         samples = ModelSamples.of(model, run.path)
         most = trainer.experiment.training.standing_statistics.at_once
         resources = self.resources._replace(micro_batch=most)
