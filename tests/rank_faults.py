@@ -43,7 +43,7 @@ def work(case: str, at: int, out: Path) -> int:
     from vidgan.run import shared
     from vidgan.run.distributed import ending_together, join_replicas
     from vidgan.train import alike
-    from vidgan.train import trainer as module
+    from vidgan.train import begin as module
     from vidgan.train.callbacks import Callback, TrainContext
     from vidgan.train.trainer import Trainer
 

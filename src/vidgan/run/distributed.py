@@ -8,7 +8,7 @@ import socket
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 from multiprocessing.process import BaseProcess
@@ -125,6 +125,14 @@ class Replicas(NamedTuple):
         found: list[Any] = [None] * self.size
         dist.all_gather_object(found, value, group=self.group)
         return found
+
+    def copy_from_first(self, tensors: Iterable[Tensor]) -> None:
+        """Give ``tensors`` the values that they have on the first replica; one after another, which takes no memory."""
+        for tensor in tensors if self.group is not None else ():
+            sent = tensor.contiguous()
+            dist.broadcast(sent, 0, group=self.group)
+            if sent is not tensor:
+                tensor.copy_(sent)
 
     def require_same(self, facts: Mapping[str, str]) -> None:
         """Raise :class:`UserError`, on all replicas, unless all have the same ``facts``: named in words, and short."""

@@ -119,11 +119,16 @@ class TrainState:
             return tuple(map(copy.deepcopy, raw))
         return tuple(map(refresh_spectral_norm, generators_in(copy.deepcopy(self.average.module)), raw))
 
-    def tensors(self) -> dict[str, Tensor]:
-        """All state as named tensors."""
+    def networks(self) -> dict[str, Tensor]:
+        """All weights and buffers, and the average's, as named tensors."""
         table = {f"level/{name}": t for name, t in self.level.state_dict().items()}
         if self.average is not None:
             table |= {f"average/{name}": t for name, t in self.average.module.state_dict().items()}
+        return table
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All state as named tensors."""
+        table = self.networks()
         generator, discriminators = self._names()
         table |= optimiser_state("adam/generator", self.optimisers.generator, generator)
         table |= optimiser_state("adam/discriminators", self.optimisers.discriminators, discriminators)

@@ -21,9 +21,7 @@ from vidgan.run.best import fed_steps
 from vidgan.run.checkpoints import (
     begun_levels,
     cut_logs,
-    latest,
     require_below_stays,
-    require_same_below,
     require_steps,
     write_manifest,
 )
@@ -43,9 +41,10 @@ from vidgan.run.shared import open_shared
 from vidgan.sample.model import Model
 from vidgan.sample.standing import GivenFrames, StatisticsStore, frozen_levels
 from vidgan.train.alike import require_alike
+from vidgan.train.begin import begin, require_levels_below
 from vidgan.train.callbacks import Callback, Previews, Requests, RunWriter, TrainContext
 from vidgan.train.compiled import notice_of_compiling
-from vidgan.train.initial import origin_of, start_from, take_best
+from vidgan.train.initial import origin_of, take_best
 from vidgan.train.logging import progress_display
 from vidgan.train.loop import UnreadableClipsError, full_disk, stop_signals, train_level
 from vidgan.train.memory import STATISTICS, out_of_memory_in, short_of_memory
@@ -378,7 +377,11 @@ class Trainer(TrainContext):
             self._close_loader()
             below = videos_below(self.experiment, self.below, self.replicas.size)
             state = TrainState(self.experiment, index, self.device, self.replicas, below)
-            self.finished, self._state = self._restore(state), state
+            origin = self.init_from if self.run is None else self.run.init_from
+            lower = [level.generator for level in self.below]
+            self.finished = begin(state, self.run, lower, origin, self.say)
+            require_levels_below(state, self.finished, self.only)
+            self._state = state
         return state
 
     def _frozen(self, state: TrainState, averaged: bool) -> Sequence[FrozenLevel]:
@@ -389,34 +392,6 @@ class Trainer(TrainContext):
         given, others = GivenFrames.of(self.dataset), self.replicas
         with out_of_memory_in(STATISTICS):
             return frozen_levels(experiment, generators, self.labels, given, self._store, replicas=others)
-
-    def _restore(self, state: TrainState) -> bool:
-        """Read a level from its newest whole checkpoint, if there is one; whether it has ended.
-
-        It has by its last step or its time, unless more steps are asked for since.
-        """
-        experiment, index = self.experiment, state.index
-        found = None if self.run is None else latest(self.run.checkpoints, index + 1)
-        self.replicas.require_same({"newest checkpoint": "none" if found is None else found.path.name})
-        finished = False
-        if found is not None:
-            require_same_below(found, [level.generator for level in self.below])
-            facts = found.state.facts
-            state.restore(found.state.tensors, facts["step"])
-            finished = bool(facts.get("finished")) and facts.get("asked") == experiment.steps_of(index)
-            for message in found.broken:
-                self.say(f"skipped a broken checkpoint: {message}")
-            name = "training" if experiment.joint else f"level {index + 1}"
-            verb = "is finished at" if finished else "resumes at"
-            self.say(f"{name} {verb} step {state.steps} ({found.path.name})")
-        elif origin := self.init_from if self.run is None else self.run.init_from:
-            self.say(start_from(state, origin))
-        if not finished and self.only is not None and index < self.only:
-            raise UserError(
-                f"level {self.only + 1} needs level {index + 1} finished, which stands at step {state.steps} of "
-                f"{experiment.steps_of(index)}: train that first, with --level {index + 1}"
-            )
-        return finished
 
     def _train_level(self) -> bool:
         """Train the level to its end; False if it was told to stop before."""
