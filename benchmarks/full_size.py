@@ -61,7 +61,7 @@ def rows_of(experiment: Experiment) -> Iterator[Row]:
         plan = plan_level(experiment, index)
         whole = experiment.batch_of(index).share(PROCESSES)
         found = plan.fitting(whole, DEVICE)
-        share = found or whole._replace(per_pass=1)
+        share = found or whole.smallest
         own = phases(experiment, index, plan, share, PROCESSES)
         top = index == len(experiment.levels) - 1
         longer, chunked = (

@@ -229,7 +229,8 @@ def predicted(found: Times) -> float:
         link = 2 * (n - 1) / n * SIZES[1] / max(large - small, 1e-9)
         machines = Machines(1, n, link, rate, latency)
     shared = own.replace(training=own.training.replace(batch=own.training.batch.replace(micro_batch=CLIPS)))
-    made = predict(shared, 0, plan, traffic(shared, 0, 1, BUCKET), machines)
+    share = shared.batch_of(0).share(n)
+    made = predict(shared.training, plan, share, traffic(shared, 0, 1, BUCKET), machines)
     # Where processes wait for cores, none computes while another one's sums are worked on.
     enough = n <= len(os.sched_getaffinity(0))
     return made.step if enough else made.step - made.exposed + made.gradients

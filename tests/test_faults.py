@@ -264,3 +264,6 @@ def test_smaller_micro_batches_are_of_passes_as_equal_as_can_be() -> None:
     sizes |= {(14, 7): 3}  # four passes of 3 and one of 2; 4 is more than half
     for (share, micro), expected in sizes.items():
         assert smaller_micro_batch(Share(share, micro)) == expected
+    # Where some processes have a clip less, none can go clip by clip.
+    for micro, least in ((4, 2), (3, 2), (2, None)):
+        assert smaller_micro_batch(Share(14, micro, uneven=True)) == least

@@ -79,11 +79,12 @@ def test_a_step_waits_for_statistics_and_for_what_the_backward_pass_does_not_cov
         exposed=updates * 2.5 + 4.0,
         flags=20.0,
     )
-    assert predict(experiment, 0, plan, sent, machines) == pytest.approx(expected)
+    training, share = experiment.training, experiment.batch_of(0).share(2)
+    assert predict(training, plan, share, sent, machines) == pytest.approx(expected)
     assert expected.step == updates * 6.5 + 36.0
     # A lower video of 1 s that an update finds made.
     fewer = plan._replace(lower=LowerPlan(repeats=1, flops=67, kept=0))
-    assert predict(experiment, 0, fewer, sent, machines).compute == pytest.approx(
+    assert predict(training, fewer, share, sent, machines).compute == pytest.approx(
         expected.compute - 1.0, rel=0.01
     )
 
@@ -100,7 +101,8 @@ def test_gradients_hide_behind_the_last_of_several_passes(micro_batch: int, pass
     )
     sent = (Traffic((), ()), Traffic((1, 1), ()))
     machines = Machines(nodes=1, gpus=2, link=1.0, matmul=100.0, latency=0.0)
-    found = predict(experiment, 0, LevelPlan((), each, Operations(0), 0, 0, 0, 0, ()), sent, machines)
+    plan, share = LevelPlan((), each, Operations(0), 0, 0, 0, 0, ()), experiment.batch_of(0).share(2)
+    found = predict(experiment.training, plan, share, sent, machines)
     assert found.exposed == pytest.approx(max(1.0, 2.0 - 0.5 * 4.0 / passes))
 
 

@@ -1,5 +1,6 @@
 """`vidgan plan` against what training steps really hold, on the CPU; the micro-batch that fits."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -122,8 +123,29 @@ def test_the_largest_micro_batch_that_fits() -> None:
     assert plan.fitting(share, exactly - 1) == Share(12, 4)
     assert plan.fitting(share, 1e9) == share
     assert plan.fitting(share, 1000) is None
+    assert plan.fitting(Share(12, 4), 1e9) == Share(12, 4)  # no more than is asked for
+    # Eight processes share 108 clips, so some have 13 and none can go clip by clip.
+    uneven = BatchSpec(global_batch=108, micro_batch=108).share(8)
+    assert plan.fitting(uneven, (plan.memory(Share(14, 1)) + 1) / 0.92) is None
+    assert plan.fitting(uneven, (plan.memory(Share(14, 2)) + 1) / 0.92) == Share(14, 2, uneven=True)
     # Three passes, of 4, 3 and 3 clips: a micro-batch need not divide a share.
     assert plan.fitting(Share(10, 10), (plan.memory(Share(10, 4)) + 1) / 0.92) == Share(10, 4)
+
+
+@pytest.mark.slow
+def test_all_that_the_command_tells_is_of_the_micro_batch_that_fits(capsys: Capture) -> None:
+    """Memory, phases, what is sent and how long a step takes: those of the same command with that micro-batch."""
+    micro, batch = "--training.batch.micro-batch", ("--training.batch.global-batch", 256)
+    words = ("plan", "demo", "--tiny", "--nodes", 1, "--gpus", 2, *batch, micro, 100)
+    told = [line for line in vidgan(capsys, *words, "--device-memory", "20M").out.splitlines() if line]
+    (fits,) = [line for line in told if " fits (" in line]
+    found = re.search(rf"{micro} (\d+) fits", fits)
+    assert found is not None
+    assert 1 < int(found[1]) < 64
+    told.remove(fits)
+    again = vidgan(capsys, *words, micro, found[1], "--device-memory", "1G").out.splitlines()
+    assert told == [line for line in again if line and " fits (" not in line]
+    assert f"micro-batches of {found[1]}" in "".join(told)
 
 
 @pytest.mark.slow

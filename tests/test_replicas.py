@@ -1,5 +1,6 @@
 """Two processes that share a batch, evenly or not, are one process with the whole batch."""
 
+import contextlib
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +17,7 @@ from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
 from vidgan.errors import UserError
 from vidgan.models.discriminator import ProjectionSpec
 from vidgan.nn.norm import RecordedStatistics
-from vidgan.run.batch import BatchSpec, evenly
+from vidgan.run.batch import BatchSpec, Share, evenly
 from vidgan.run.distributed import Replicas, end_process_group
 from vidgan.run.experiment import Experiment
 from vidgan.train.step import data_indices
@@ -195,9 +196,23 @@ def test_training_says_that_statistics_are_not_shared(capsys: pytest.CaptureFixt
 
 def test_a_launch_cuts_the_batch() -> None:
     batch = BatchSpec(global_batch=12, micro_batch=4)
-    assert [batch.share(processes) for processes in (1, 3, 6)] == [(12, 4), (4, 4), (2, 2)]
+    assert [batch.share(processes) for processes in (1, 3, 6)] == [Share(12, 4), Share(4, 4), Share(2, 2)]
     with pytest.raises(UserError, match="12 clips cannot be shared by 13 processes: start at most 12"):
         batch.share(13)
+
+
+@pytest.mark.parametrize(
+    ("clips", "processes"), [(108, 8), (108, 4), (5, 4), (3, 2), (7, 7), (10, 4), (1, 1)]
+)
+def test_smaller_passes_are_all_those_that_a_launch_accepts(clips: int, processes: int) -> None:
+    """As many sizes as there are, each asked for: 108 clips on 8 processes cannot go one by one."""
+    accepted = set()
+    for micro in range(1, clips + 1):
+        with contextlib.suppress(UserError):
+            accepted.add(BatchSpec(global_batch=clips, micro_batch=micro).share(processes))
+    whole = BatchSpec(global_batch=clips, micro_batch=clips).share(processes)
+    assert {whole, *whole.smaller()} == accepted
+    assert whole.smallest.per_pass == min(share.per_pass for share in accepted)
 
 
 @pytest.mark.parametrize(("clips", "micro"), [(108, 108), (108, 14), (108, 4), (10, 4), (7, 2), (9, 3)])

@@ -225,26 +225,32 @@ def show(
     machines: Machines | None = None,
     matmul: float | None = None,
 ) -> None:
-    """Print the plan of every level; how long its phases take, where the rate of matrix products is known."""
+    """Print the plan of every level; how long its phases take, where the rate of matrix products is known.
+
+    All of it is of the micro-batch that is asked for, or else of the largest smaller one that fits into ``memory``.
+    """
     kind = "bfloat16" if experiment.training.bf16 else "float32"
     tell(f"{experiment.name}: {per_update(experiment, processes)}, {kind}")
     if told := nothing_to_mix(experiment, processes):
         say(told)
+    planned = experiment
     for index in experiment.rounds:
         share, plan = experiment.batch_of(index).share(processes), plan_level(experiment, index)
-        print(f"\n{level_plan(experiment, index, plan, share, processes)}")
+        own = share if memory is None else plan.fitting(share, memory) or share.smallest
+        print(f"\n{level_plan(experiment, index, plan, own, processes)}")
         if memory is not None:
             print(fitting(experiment, index, plan, share, memory))
-        own = share if memory is None else plan.fitting(share, memory) or share._replace(per_pass=1)
-        found = phases(experiment, index, plan, own, processes)
+            planned = planned.with_micro_batch(index, own.per_pass)
+        found = phases(planned, index, plan, own, processes)
         print(phases_text(found, matmul))
         if memory is not None and (told := beyond(found, memory)):
             say(told)
         if rate is not None:
             print(days(experiment, index, rate))
         if machines is not None:
-            sent = traffic(experiment, index, share.passes)
-            print(network(experiment, index, sent, predict(experiment, index, plan, sent, machines)))
+            sent = traffic(experiment, index, own.passes)
+            predicted = predict(experiment.training, plan, own, sent, machines)
+            print(network(experiment, index, sent, predicted))
     print()
     say("Not counted: an evaluation's feature network, up to 0.7 GB of the device (docs/full-size.md).")
     if memory is None:

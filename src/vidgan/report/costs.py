@@ -193,13 +193,15 @@ def activations(plan: LevelPlan) -> str:
 
 
 def fitting(experiment: Experiment, index: int, plan: LevelPlan, share: Share, memory: float) -> str:
-    """The micro-batch that fits into ``memory`` bytes and the accumulation it needs."""
+    """The micro-batch, at most that of ``share``, that fits into ``memory`` bytes, and the accumulation it needs."""
     size = f"{memory / GB:.4g} GB"
     fits = plan.fitting(share, memory)
     if fits is None:
-        least = plan.memory(share._replace(per_pass=1)) / (1 - MARGIN) / GB
+        smallest = share.smallest
+        least = plan.memory(smallest) / (1 - MARGIN) / GB
+        clips = "a single clip" if smallest.per_pass == 1 else count(smallest.per_pass, "clip")
         return (
-            f"  with {size}: not even a single clip fits, which takes a device of {least:.3g} GB; try smaller widths, "
+            f"  with {size}: not even {clips} fits, which takes a device of {least:.3g} GB; try smaller widths, "
             f"a smaller global batch or --levels.{index}.generator.checkpointing True (of level {index + 1})"
         )
     needs = plan.memory(fits) / GB
@@ -207,10 +209,14 @@ def fitting(experiment: Experiment, index: int, plan: LevelPlan, share: Share, m
         return f"  with {size}: the whole batch of {count(fits.clips, 'clip')} fits ({needs:.3g} GB)"
     option = experiment.micro_batch_option(index)
     whose = f" (of level {index + 1})" if option.startswith("--levels") else ""
+    most = plan.fitting(share._replace(per_pass=share.clips), memory)
+    more = (
+        f"; up to {most.per_pass} would fit too" if most is not None and most.per_pass > fits.per_pass else ""
+    )
     return (
         f"  with {size}: {option} {fits.per_pass}{whose} fits ({needs:.3g} GB), in "
         f"{fits.passes} accumulated passes per update, which is not the same as one large batch: "
-        "batch statistics see a micro-batch"
+        f"batch statistics see a micro-batch{more}"
     )
 
 

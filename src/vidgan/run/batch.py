@@ -22,6 +22,8 @@ class Share(NamedTuple):
     """clips per update"""
     per_pass: int
     """clips per forward pass"""
+    uneven: bool = False
+    """whether some processes have a clip less"""
 
     @property
     def passes(self) -> int:
@@ -29,9 +31,17 @@ class Share(NamedTuple):
         return -(-self.clips // self.per_pass)
 
     def smaller(self) -> Iterator[Self]:
-        """The same in more passes, one more at a time as far as they become smaller, down to one clip."""
-        sizes = sorted({-(-self.clips // passes) for passes in range(1, self.clips + 1)}, reverse=True)
+        """The same in more passes, one more at a time as far as they become smaller, down to one clip; to two where
+        processes that have a clip less would have none in the last pass (:meth:`BatchSpec.share` refuses that)."""
+        fewest = self.clips - self.uneven
+        sizes = sorted({-(-self.clips // passes) for passes in range(1, fewest + 1)}, reverse=True)
         return (self._replace(per_pass=size) for size in sizes if size < self.per_pass)
+
+    @property
+    def smallest(self) -> Self:
+        """The same in the smallest passes."""
+        *_, last = (self, *self.smaller())
+        return last
 
 
 class BatchSpec(Spec):
@@ -73,7 +83,7 @@ class BatchSpec(Spec):
             f"a batch of {self.global_batch} clips leaves some of {processes} processes without a clip in the last of "
             f"{passes} passes: take a --training.batch.micro-batch of 2 or more, or another number of processes",
         )
-        return Share(clips, self.largest_pass(processes))
+        return Share(clips, self.largest_pass(processes), self.global_batch % processes > 0)
 
     def passes(self, processes: int = 1, rank: int = 0) -> list[range]:
         """Which clips of the batch process ``rank`` of ``processes`` works on in each pass; the same number of passes

@@ -113,5 +113,7 @@ def advice(share: Share, step: int, option: str, index: int, *, goes_on: bool, k
 
 
 def smaller_micro_batch(share: Share) -> int | None:
-    """The largest micro-batch of at most half the size, in passes as equal as can be; None where it is 1."""
-    return next((cut.per_pass for cut in share.smaller() if 2 * cut.per_pass <= share.per_pass), None)
+    """The largest micro-batch of at most half the size, in passes as equal as can be, or else the smallest that all
+    processes can share; None where it is that already."""
+    smaller = [cut.per_pass for cut in share.smaller()]
+    return next((size for size in smaller if 2 * size <= share.per_pass), smaller[-1] if smaller else None)

@@ -5,7 +5,8 @@ from typing import Final, NamedTuple
 from torch import Tensor
 
 from vidgan.nn.norm import BatchStatistics, Clock, Moments
-from vidgan.run.experiment import Experiment
+from vidgan.run.batch import Share
+from vidgan.run.experiment import Experiment, TrainingSpec
 from vidgan.train.gradients import BUCKET, in_buckets
 from vidgan.train.plan import META, DryRun, LevelPlan, batched
 
@@ -126,11 +127,14 @@ class Prediction(NamedTuple):
 
 
 def predict(
-    experiment: Experiment, index: int, plan: LevelPlan, sent: tuple[Traffic, Traffic], machines: Machines
+    training: TrainingSpec, plan: LevelPlan, share: Share, sent: tuple[Traffic, Traffic], machines: Machines
 ) -> Prediction:
-    """How long a step of level ``index`` takes on ``machines``, by the formula of docs/clusters.md."""
-    training, n = experiment.training, machines.processes
-    share = experiment.batch_of(index).share(n)
+    """How long a step of a level takes on ``machines``, by the formula of docs/clusters.md.
+
+    Args:
+        share: of every batch, and the passes that ``sent`` is of.
+    """
+    n = machines.processes
     compute = statistics = gradients = exposed = 0.0
     counts = (training.discriminator_updates, 1)
     for times, update, traffic in zip(counts, plan.updates, sent, strict=True):

@@ -218,11 +218,10 @@ class LevelPlan(NamedTuple):
         return self.state + waiting + max(update.peak(share.per_pass) for update in self.updates)
 
     def fitting(self, share: Share, memory: float) -> Share | None:
-        """``share`` in the largest micro-batches that fit into ``memory`` bytes with :data:`MARGIN` to spare; None if
-        none do."""
-        whole = share._replace(per_pass=share.clips)
+        """``share`` in the largest micro-batches, of those that it has at most, that fit into ``memory`` bytes with
+        :data:`MARGIN` to spare; None if none do."""
         room = (1 - MARGIN) * memory
-        return next((cut for cut in (whole, *whole.smaller()) if self.memory(cut) <= room), None)
+        return next((cut for cut in (share, *share.smaller()) if self.memory(cut) <= room), None)
 
 
 def plan_level(experiment: Experiment, index: int) -> LevelPlan:
