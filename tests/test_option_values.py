@@ -13,6 +13,7 @@ from runs import make_run
 from vidgan import memory
 from vidgan.errors import UserError
 from vidgan.presets import preset, presets
+from vidgan.run.batch import Share
 from vidgan.run.checkpoints import checkpoint_path, save
 from vidgan.run.tiny import tiny
 from vidgan.sample.sampler import values_at_once
@@ -253,9 +254,14 @@ def test_every_format_takes_the_slowest_and_the_fastest_rate(tmp_path: Path, suf
         (("inspect", "a", "--skip-cheksums"), ("--skip-cheksums", "did you mean '--skip-checksums'")),
         (("inspect", "a", "--size", "large"), ("large",)),
         (("inspect",), ("DEST",)),
+        (("plan", "demo", "--replicas", 2), ("no option --replicas", "did you mean '--processes'")),
+        (("plan", "demo", "--chunk", 2), ("no option --chunk", "did you mean '--sample-chunk'")),
+        (("evaluate", "a", "--replicas", 2), ("no option --replicas",)),
     ],
 )
-def test_prepare_and_inspect(capsys: Capture, words: tuple[object, ...], said: tuple[str, ...]) -> None:
+def test_options_that_are_not_understood(
+    capsys: Capture, words: tuple[object, ...], said: tuple[str, ...]
+) -> None:
     require_one_line(vidgan(capsys, *words), *said)
 
 
@@ -263,4 +269,4 @@ def test_prepare_and_inspect(capsys: Capture, words: tuple[object, ...], said: t
 def test_shrunk_presets_take_another_batch(name: str) -> None:
     small = tiny(preset(name))
     for clips in (1, 8, 32):
-        assert small.training.batch.replace(global_batch=clips).share() == (clips, clips)
+        assert small.training.batch.replace(global_batch=clips).share() == Share(clips, clips)

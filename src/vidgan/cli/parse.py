@@ -139,12 +139,17 @@ def wrapped(text: str, indent: str = "") -> str:
     return textwrap.fill(text, width, subsequent_indent=indent, break_on_hyphens=False)
 
 
+OTHER_WORDS: Final = {"--replicas": "--processes", "--chunk": "--sample-chunk"}
+"""options by words that mean the same, where a verb does not have those"""
+
+
 def not_understood(word: str, args: list[str], names: list[str]) -> str:
     """What is wrong with a word that no option took, after the name of the verb; ``names`` are the options'."""
     known = [f"--{name}" for name in names]
     if word.startswith("-"):
         flag = word.split("=")[0]
-        return f" has no option {flag}{did_you_mean(flag, known)}"
+        meant = [name for name in known if name == OTHER_WORDS.get(flag)]
+        return f" has no option {flag}{did_you_mean(meant[0] if meant else flag, known)}"
     joined = [arg.split("=")[0] for arg in args if arg.startswith("--") and arg.endswith(f"={word}")]
     # tyro breaks words that are longer than its lines.
     places = [place for place, arg in enumerate(args) if arg.startswith(word)]
