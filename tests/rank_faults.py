@@ -57,13 +57,16 @@ def work(case: str, at: int, out: Path) -> int:
                 os.kill(os.getpid(), signal.SIGKILL)
             elif case == "stopped":
                 os.kill(os.getpid(), signal.SIGSTOP)
+            elif case == "stands":
+                with trainer.replicas.during("looking"):
+                    time.sleep(1e6)
             elif case == "bug":
                 raise ValueError("a fault in a callback")
             elif case == "disk":
                 raise OSError(errno.ENOSPC, "No space left on device", "checkpoint")
 
     try:
-        replicas = join_replicas(stall=20.0)
+        replicas = join_replicas(stall=20.0, idle=15.0)
         with ending_together(replicas):
             faulty = replicas.rank == at
             asked = experiment()

@@ -28,6 +28,10 @@ CASES = {
     ("killed", 0): "one of 3 processes has ended without a word",
     ("killed", 2): "one of 3 processes has ended without a word",
     ("hung", 2): "process 2 of 3 (counted from 0) has not ended a step for 0.333 minutes",
+    (
+        "stands",
+        2,
+    ): "process 2 of 3 (counted from 0) has not got on for 0.25 minutes, in looking, at train/loop.py",
     ("stopped", 0): "the process through which all met is gone",
 }
 """kind of fault and the process that has it; `python tests/rank_faults.py --case KIND --at N` is one process of more"""
@@ -166,6 +170,29 @@ def test_a_hung_process_is_named_once_by_whoever_notices_first(
     assert ending.statuses == [2, 2]
     (line,) = capsys.readouterr().err.splitlines()
     assert "process 1 of 2 (counted from 0) has not ended a step for 0.00333 minutes" in line
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_process_that_hangs_between_steps_is_named_with_what_it_does(
+    ending: Ending, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is this thread, which waits for nothing that the other one does; that one works on."""
+
+    def work() -> None:
+        ending.watch(1, 2, idle=60.0)
+        while not ending.statuses:
+            time.sleep(0.03)
+            time.sleep(0.03)
+
+    other = threading.Thread(target=work)
+    other.start()
+    first = ending.watch(0, 2, idle=0.3, keeps=True)
+    with first.during("standing statistics"):
+        ending.wait(2)
+    other.join()
+    assert ending.statuses == [2, 2]
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "process 0 of 2 (counted from 0) has not got on for 0.005 minutes, in standing statistics" in line
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")

@@ -24,7 +24,7 @@ from vidgan.run.directory import Budget, InitFrom, RunDirectory
 from vidgan.run.distributed import Replicas, ending_together, join_replicas
 from vidgan.run.experiment import Experiment
 from vidgan.run.logs import read_ticks
-from vidgan.run.watch import STALL
+from vidgan.run.watch import IDLE, STALL
 from vidgan.train.budget import measure_budget
 from vidgan.train.callbacks import Callback
 from vidgan.train.initial import origin_of
@@ -32,6 +32,9 @@ from vidgan.train.tensorboard import TensorBoardTracker
 from vidgan.train.trackers import MlflowTracker, Tracker, Tracking, TrackioTracker, WandbTracker
 from vidgan.train.trainer import Trainer
 from vidgan.train.validate import Validator
+
+OPENING: Final = "opening data"
+"""what hangs, in words, where it hangs there"""
 
 
 @option_set
@@ -73,6 +76,8 @@ class Options(OfExperiment, Device, Caching):
     """processes that read clips, or 0"""
     stall_minutes: float = STALL / 60
     """of several processes: end all when a step takes longer, as where one of them hangs"""
+    idle_minutes: float = IDLE / 60
+    """of several processes: end all when one stands still for longer at other work, such as opening data"""
     tracker: tuple[Literal["tensorboard", "wandb", "trackio", "mlflow"], ...] = ()
     """also keep a record in these (extras; of the first: log)"""
 
@@ -98,7 +103,8 @@ def train(options: Options, experiment: Experiment) -> int:
     """Train ``experiment`` as ``options`` say; 0 when finished or stopped by a signal with all saved."""
     experiment = asked_for(options, experiment)
     positive("--stall-minutes", options.stall_minutes)
-    replicas = join_replicas(60 * options.stall_minutes)
+    positive("--idle-minutes", options.idle_minutes)
+    replicas = join_replicas(60 * options.stall_minutes, idle=60 * options.idle_minutes)
     with ending_together(replicas):
         train_as(replicas, options, experiment)
     return 0
@@ -109,10 +115,12 @@ def train_as(replicas: Replicas, options: Options, experiment: Experiment) -> No
     device = options.place
     if replicas.is_rank_zero:
         require_run(options)
-    dataset = open_data(options.data, experiment)
+    with replicas.during(OPENING):
+        dataset = open_data(options.data, experiment)
     experiment = experiment.for_classes(len(dataset.classes))
     if options.held is not None:
-        dataset = held = hold(dataset, experiment, options.held, device, options.skip_short)
+        with replicas.during(OPENING):
+            dataset = held = hold(dataset, experiment, options.held, device, options.skip_short)
         if replicas.is_rank_zero:
             tell(held_text(len(held), held.bytes, f"on {held.place} of each process"), flush=True)
     budget = None

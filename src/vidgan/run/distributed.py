@@ -9,7 +9,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -24,7 +24,7 @@ from vidgan.errors import UserError
 from vidgan.run.batch import evenly
 from vidgan.run.meeting import meet
 from vidgan.run.tasks import require_alone
-from vidgan.run.watch import STATUS, TRAINING, Watch, is_lost_connection
+from vidgan.run.watch import IDLE, STATUS, TRAINING, Watch, is_lost_connection
 
 T = TypeVar("T")
 
@@ -91,6 +91,7 @@ class Replicas(NamedTuple):
             return {}
         stacked = torch.stack([v.detach().double() for v in values.values()])
         if self.group is not None:
+            self._count()
             summed = torch.cat([weight * stacked, stacked.new_full((1,), weight)])
             dist.all_reduce(summed, group=self.group)
             stacked = summed[:-1] / summed[-1]
@@ -101,10 +102,18 @@ class Replicas(NamedTuple):
         if self.group is None:
             return flags
         values = torch.tensor(flags, dtype=torch.float32, device="cpu")
-        if self.watch is not None:
-            self.watch.meetings += 1
+        self._count()
         dist.all_reduce(values, op=dist.ReduceOp.MAX, group=self.group)
         return tuple(value > 0 for value in values.tolist())
+
+    def _count(self) -> None:
+        """Show the others how far this replica is, before it meets them."""
+        if self.watch is not None:
+            self.watch.meetings += 1
+
+    def during(self, work: str) -> AbstractContextManager[None]:
+        """Around work between steps: names it where it hangs."""
+        return nullcontext() if self.watch is None else self.watch.during(work)
 
     def wait(self) -> None:
         """Return when all replicas have come here."""
@@ -122,6 +131,7 @@ class Replicas(NamedTuple):
         """Every replica's own small ``value``."""
         if self.group is None:
             return [value]
+        self._count()
         found: list[Any] = [None] * self.size
         dist.all_gather_object(found, value, group=self.group)
         return found
@@ -175,10 +185,11 @@ WORD: Final = 2.0
 MEETING: Final = timedelta(minutes=10)
 """What processes that are started wait for each other."""
 LONGEST: Final = timedelta(days=1)
-"""What replicas wait for another: as long as work of one of them may take, such as statistics of a large model."""
+"""What replicas wait for another: as long as work of one of them may take, such as statistics of a large model. One
+that hangs meanwhile ends all sooner (:mod:`vidgan.run.progress`)."""
 
 
-def join_replicas(stall: float | None = None, ending: str = TRAINING) -> Replicas:
+def join_replicas(stall: float | None = None, ending: str = TRAINING, idle: float = IDLE) -> Replicas:
     """The replicas that torchrun started; a plain process is alone.
 
     On GPUs, each process has chosen its own before.
@@ -187,6 +198,7 @@ def join_replicas(stall: float | None = None, ending: str = TRAINING) -> Replica
         stall: seconds after which a step that does not end ends all: for work inside :func:`ending_together`, which
             alone tells the others that a process is done. None: no process watches the others.
         ending: what follows where one process ends, in words for the user.
+        idle: seconds after which one that stands in one place at other work ends all.
 
     Raises:
         UserError: if srun or mpirun started several processes without torchrun.
@@ -212,6 +224,7 @@ def join_replicas(stall: float | None = None, ending: str = TRAINING) -> Replica
             keeps=rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True",
             speaks_alone=hosts[rank] not in hosts[1:rank],
             ending=ending,
+            idle=idle,
         )
     with watch.step() if watch is not None else nullcontext():
         dist.init_process_group(backend, store=own, rank=rank, world_size=count, timeout=LONGEST)

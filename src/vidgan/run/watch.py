@@ -1,7 +1,7 @@
 """What ends all processes of a training when one of them ends, or hangs: at once, and with one line from one of them.
 
-Processes tell each other through the store in which they met that they are alive and how far they are. A thread does
-so, because the main one may stand in a collective operation that nobody else will ever come to.
+Processes tell each other through the store in which they met that they are alive, how far they are and whether they get
+on. A thread does so, because the main one may stand in a collective operation that nobody else will ever come to.
 """
 
 import os
@@ -15,9 +15,12 @@ from typing import Final
 import torch.distributed as dist
 
 from vidgan.names import tell
+from vidgan.run.progress import Beat, Pace, standing_still
 
 BEAT: Final = 2.0
 """seconds after which a process shows that it is alive"""
+LOOK: Final = 0.05
+"""seconds between two looks at what this process does"""
 LOST: Final = 60.0
 """seconds after which a process that shows nothing counts as gone: stopped, or its machine is"""
 GRACE: Final = 10.0
@@ -27,6 +30,9 @@ LINGER: Final = 2 * GRACE
 learn why, and each would say that it is gone"""
 STALL: Final = 1800.0
 """seconds after which a step that no process ends counts as hanging"""
+IDLE: Final = 3600.0
+"""seconds after which a process hangs that stands in one place between steps: more than the longest file or the largest
+layer takes"""
 STATUS: Final = 2
 """exit status of processes that end because of another"""
 FAULT: Final = "fault"
@@ -44,6 +50,8 @@ class Watch:
         keeps: whether the store is gone when this process is.
         speaks_alone: whether this process says why it ends where the store is gone: one on each machine.
         ending: what follows where one process ends, in words.
+        idle: seconds that a process may stand in one place at work between steps; the thread that makes this watch is
+            the one that works.
     """
 
     def __init__(
@@ -55,12 +63,15 @@ class Watch:
         keeps: bool = False,
         speaks_alone: bool = True,
         ending: str = TRAINING,
+        idle: float = IDLE,
     ) -> None:
+        self.idle = idle
         self.rank, self.size, self.stall, self.ending = rank, size, stall, ending
         self.keeps, self.speaks_alone = keeps, speaks_alone
         self.meetings = 0
         """how often all have met, as far as this process got"""
-        self._in_step = False
+        self._in_step, self._work = False, ""
+        self._thread, self._pace = threading.get_ident(), Pace()
         self._store, self._done = store, threading.Event()
         self._lost = min(LOST, stall)
         self._answered, self._faulty, self._leaving = time.monotonic(), False, False
@@ -70,12 +81,21 @@ class Watch:
 
     @contextmanager
     def step(self) -> Iterator[None]:
-        """What must end within ``stall`` seconds; other work may take long, on whichever process."""
+        """What must end within ``stall`` seconds; other work may take long, on whichever process, if it gets on."""
         self._in_step = True
         try:
             yield
         finally:
             self._in_step = False
+
+    @contextmanager
+    def during(self, work: str) -> Iterator[None]:
+        """Names what is done between steps, where it hangs."""
+        before, self._work = self._work, work
+        try:
+            yield
+        finally:
+            self._work = before
 
     def speaks(self) -> bool:
         """Whether this process is the first to end, and so the one that says why."""
@@ -125,14 +145,20 @@ class Watch:
                 os._exit(STATUS)
 
     def _look(self) -> None:
-        beat = 0
+        beat, last = 0, -BEAT
         changed = [time.monotonic()] * self.size
         seen = [b""] * self.size
         met, since, faulty = -1, time.monotonic(), None
-        while not self._done.wait(BEAT):
-            beat, now = beat + 1, time.monotonic()
+        while not self._done.wait(min(LOOK, BEAT)):
+            now, pace = time.monotonic(), self._pace
+            pace.look(sys._current_frames().get(self._thread), self.meetings, now)
+            if now - last < BEAT:
+                continue
+            beat, last = beat + 1, now
+            doing = round(pace.still, 1), pace.waits, self._work, pace.place
+            own = Beat(beat, self.meetings, self._in_step, *doing)
             try:
-                self._store.set(f"beat {self.rank}", f"{beat} {self.meetings} {int(self._in_step)}")
+                self._store.set(f"beat {self.rank}", own.text())
                 there = [r for r in range(self.size) if seen[r] or self._store.check([f"beat {r}"])]
                 found = dict(zip(there, self._store.multi_get([f"beat {r}" for r in there]), strict=True))
                 faulty = (faulty or now) if self._store.check([FAULT]) else None
@@ -148,11 +174,21 @@ class Watch:
                 r for r in range(self.size) if now - changed[r] > self._lost and not self._has_left(r)
             ]:
                 self._end(f"{named(gone, self.size)} shown no sign of life for {self._lost:.0f} s")
-            states = [value.split() for value in seen]
-            if not all(len(state) == 3 and state[2] == b"1" for state in states):
+            if not all(seen):
+                continue
+            beats = [Beat.read(value) for value in seen]
+            if standing_still(beats, self.stall, self.idle) is not None:
+                # What a process said last that has ended since does not count.
+                beats = [
+                    each._replace(still=0.0) if self._has_left(r) else each for r, each in enumerate(beats)
+                ]
+                if (hanging := standing_still(beats, self.stall, self.idle)) is not None:
+                    ranks, what = hanging
+                    self._end(f"{named(ranks, self.size)} {what}")
+            if not all(each.in_step for each in beats):
                 met = -1
                 continue
-            counts = [int(state[1]) for state in states]
+            counts = [each.meetings for each in beats]
             if min(counts) != met:
                 met, since = min(counts), now
             if now - since > self.stall:

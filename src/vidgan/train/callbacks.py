@@ -215,13 +215,14 @@ class Previews(Callback):
         shows = trainer.experiment.reporting.samples is not None
         if self.looks(trainer) or (shows and trainer.ending):
             index, generators = state.index, state.generators()
-            write_previews(
-                self.run,
-                index,
-                generators,
-                state.steps,
-                trainer.below,
-                trainer.labels,
-                trainer.dataset,
-                trainer.replicas,
-            )
+            with trainer.replicas.during("samples"):
+                write_previews(
+                    self.run,
+                    index,
+                    generators,
+                    state.steps,
+                    trainer.below,
+                    trainer.labels,
+                    trainer.dataset,
+                    trainer.replicas,
+                )

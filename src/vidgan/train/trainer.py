@@ -245,8 +245,9 @@ class Trainer(TrainContext):
         """Write a checkpoint of the level in training into the run; nothing where there is none."""
         if self.run is not None:
             self._lock(self.run.path)
-        for each in self.callbacks:
-            each.on_checkpoint(self, self.finished)
+        with self.replicas.during("writing a checkpoint"):
+            for each in self.callbacks:
+                each.on_checkpoint(self, self.finished)
 
     def close(self) -> None:
         """End the processes that read clips, and let other processes train in the run; a next step starts others."""
@@ -379,7 +380,8 @@ class Trainer(TrainContext):
             state = TrainState(self.experiment, index, self.device, self.replicas, below)
             origin = self.init_from if self.run is None else self.run.init_from
             lower = [level.generator for level in self.below]
-            self.finished = begin(state, self.run, lower, origin, self.say)
+            with self.replicas.during("reading weights"):
+                self.finished = begin(state, self.run, lower, origin, self.say)
             require_levels_below(state, self.finished, self.only)
             self._state = state
         return state
@@ -390,7 +392,7 @@ class Trainer(TrainContext):
         experiment, spec = self.experiment, self.experiment.training.standing_statistics
         self.say(f"standing statistics, if not kept yet: {spec.batches} x {spec.clips} clips")
         given, others = GivenFrames.of(self.dataset), self.replicas
-        with out_of_memory_in(STATISTICS):
+        with out_of_memory_in(STATISTICS), others.during("standing statistics"):
             return frozen_levels(experiment, generators, self.labels, given, self._store, replicas=others)
 
     def _train_level(self) -> bool:

@@ -103,7 +103,8 @@ class Validator(Callback):
         about = (run.class_names, state.steps, trainer.labels)
         model = Model(experiment, generators, *about, given, store, processes=replicas.size)
         # Together, before each process makes its share of the clips.
-        frozen_levels(experiment, generators, trainer.labels, given, store, replicas=replicas)
+        with replicas.during("standing statistics"):
+            frozen_levels(experiment, generators, trainer.labels, given, store, replicas=replicas)
         asked, against = self.protocols_of(trainer), self.against or trainer.dataset
         marks: dict[str, dict[str, Any]] = {name: {"during": DURING} for name in asked}
         decides, *_ = asked
@@ -112,7 +113,8 @@ class Validator(Callback):
         samples = ModelSamples.of(model, run.path)
         most = trainer.experiment.training.standing_statistics.at_once
         resources = self.resources._replace(micro_batch=most)
-        result, *others = evaluate_by(samples, against, asked, resources, work, run.metrics, marks)
+        with replicas.during("an evaluation"):
+            result, *others = evaluate_by(samples, against, asked, resources, work, run.metrics, marks)
         if not replicas.is_rank_zero:  # the others do not write, nor read half-written lines
             return
         for other in others:
