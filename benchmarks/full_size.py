@@ -24,7 +24,9 @@ from vidgan.presets import presets
 from vidgan.report.costs import table
 from vidgan.run.batch import Share
 from vidgan.run.experiment import Experiment
-from vidgan.train.phases import Phase, longer_sampling, phases
+from vidgan.sample.passes import Trained
+from vidgan.train.longer import longer_sampling
+from vidgan.train.phases import Phase, phases
 from vidgan.train.plan import MARGIN, META, LiveTensors, plan_level, size_of
 
 DEVICE: Final = 80e9
@@ -78,12 +80,12 @@ def longer_samples(experiment: Experiment) -> tuple[Phase | None, Phase | None]:
     top = experiment.levels[-1]
     if top.context_frames:
         return None, None
-    frames = LONGER * top.frames
+    frames, trained = LONGER * top.frames, Trained(experiment, PROCESSES)
     try:
-        chunked = longer_sampling(experiment, frames, top.trained_frames)
+        chunked = longer_sampling(trained, frames, top.trained_frames)
     except UserError:
         chunked = None
-    return longer_sampling(experiment, frames), chunked
+    return longer_sampling(trained, frames), chunked
 
 
 def memory_table(rows: Iterable[Row]) -> str:

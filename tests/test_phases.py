@@ -23,11 +23,12 @@ from vidgan.models.costs import networks
 from vidgan.models.generator import Generator
 from vidgan.run.distributed import Replicas
 from vidgan.run.experiment import Experiment, StandingStatisticsSpec, whole_window
-from vidgan.sample.model import Model
+from vidgan.sample.model import Model, unrolled
 from vidgan.sample.passes import Trained
 from vidgan.sample.previews import write_previews
 from vidgan.sample.sampler import Sampler
 from vidgan.sample.standing import statistics_of_level
+from vidgan.train.longer import longer_statistics
 from vidgan.train.phases import phases, sample_pass, statistics_pass, statistics_phase
 from vidgan.train.plan import META, LiveTensors, plan_level, untrained_levels
 
@@ -228,6 +229,52 @@ def test_several_processes_do_what_is_planned(
 
 
 @pytest.mark.slow
+@pytest.mark.slow
+@pytest.mark.parametrize("chunk", [None, 4])
+def test_longer_videos_take_the_statistics_that_are_planned(
+    chunk: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a model that two processes trained, by one: operations, clips at once, and memory, where nothing waits apart
+    from the device."""
+    experiment = steps.batched(wide("demo-cascade", width=4), 8)
+    training = experiment.training.replace(standing_statistics=StandingStatisticsSpec(batches=2, clips=5))
+    experiment = experiment.replace(training=training)
+    frames = 4 * experiment.levels[-1].frames
+    planned = longer_statistics(Trained(experiment, 2), frames, chunk)
+    assert planned is not None
+    made, begin = list[int](), Generator.begin
+
+    def counted(self: Generator, condition: Tensor, *more: Any) -> Tensor:
+        made.append(len(condition))
+        return begin(self, condition, *more)
+
+    monkeypatch.setattr(Generator, "begin", counted)
+
+    def model(device: torch.device) -> Model:
+        generators = [level.generator for level in untrained_levels(experiment, 2, device)]
+        names = [str(label) for label in range(experiment.classes)]
+        return Model(experiment, generators, names, 1, [1] * len(names), processes=2)
+
+    assert operations(lambda: model(CPU).sampler(frames, chunk=chunk)) == planned.flops
+    assert max(made) == planned.clips
+    assert longer_statistics(Trained(experiment, 2), experiment.levels[-1].frames) is None
+
+
+@pytest.mark.slow
+def test_statistics_in_chunks_take_the_memory_that_is_counted() -> None:
+    """With what the level below keeps of its own video meanwhile."""
+    trained = wide("ssw-gan-k600-48x128", width=8, bf16=True)
+    experiment = unrolled(trained, 4 * trained.levels[-1].frames)
+    levels, chunk = untrained_levels(experiment, 2, META), 4
+    passed = statistics_pass(Trained(trained, 1), levels, chunk)
+    *below, top = levels
+    arguments = (experiment, 1, top.generator, below, [1] * experiment.classes, None, SPEC, chunk)
+    for clips in (CLIPS, 2):
+        phase = statistics_phase(passed, clips, SPEC, 0.0, 1)
+        measured = peak(functools.partial(statistics_of_level, *arguments, at_once=clips))
+        assert 0.97 <= (phase.device + phase.host) / measured < (1.05 if clips == CLIPS else 1.25)
+
+
 def test_a_run_without_samples_has_no_previews() -> None:
     experiment = catalog.experiments()["demo"]
     plan, share = plan_level(experiment, 0), experiment.batch_of(0).share(1)

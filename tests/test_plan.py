@@ -185,6 +185,7 @@ def test_the_command_counts_sampling_longer_videos(capsys: Capture) -> None:
     answer = vidgan(capsys, *longer, "--sample-chunk", 4)
     assert answer.status == 0, answer.err
     assert "sampling 32 frames in chunks of 4" in answer.out.splitlines()[-1]
+    assert "statistics, 32 frames" in answer.out.splitlines()[-2]
     for words, said in (
         (("plan", "demo-cascade", "--tiny", "--sample-chunk", 4), "changes nothing without --sample-frames"),
         (("plan", "demo", "--tiny", "--sample-frames", 8, "--sample-chunk", 4), "this model has one level"),

@@ -23,9 +23,11 @@ from vidgan.report.words import count
 from vidgan.run.data import open_data
 from vidgan.run.experiment import Experiment, level_in_words, nothing_to_mix, window_of
 from vidgan.run.tiny import tiny
+from vidgan.sample.passes import Trained
 from vidgan.train.lengths import LevelCost, costs_of_length, lengthened
+from vidgan.train.longer import longer_sampling, longer_statistics, with_longer_videos
 from vidgan.train.network import Machines, predict, traffic
-from vidgan.train.phases import longer_sampling, phases
+from vidgan.train.phases import phases
 from vidgan.train.plan import plan_level
 
 UNITS = {"M": 1e6, "G": 1e9, "MB": 1e6, "GB": 1e9, "MIB": 2**20, "GIB": 2**30}
@@ -65,7 +67,7 @@ class Options(OfExperiment, Caching):
     overhead: float = 0.0
     """milliseconds of a step that its clips do not change, such as the optimiser's"""
     sample_frames: int | None = None
-    """also, sampling videos of so many frames"""
+    """also, sampling videos of so many frames, and first their standing statistics"""
     sample_chunk: int | None = None
     """these made so many frames at a time"""
     frames: Annotated[tuple[int, ...], tyro.conf.arg(metavar="INT ...")] = ()
@@ -119,10 +121,13 @@ def run(args: list[str]) -> int:
     memory, rate = beside_data(options, experiment, args), options.clips_per_second
     matmul = None if options.matmul is None else speed("--matmul", options.matmul, RATES, MATMUL)
     frames, chunk = options.sample_frames, options.sample_chunk
-    sampled = None if frames is None else longer_sampling(experiment, frames, chunk, processes)
-    show(experiment, processes, memory, rate, machines, matmul)
-    if sampled is not None:
-        print(f"\n{phases_text([sampled], matmul)}")
+    if frames is not None:  # before anything is counted, so that a length that does not fit is told at once
+        with_longer_videos(experiment, frames, chunk)
+    planned = show(experiment, processes, memory, rate, machines, matmul)
+    if frames is not None:
+        asked = (Trained(planned, processes), frames, chunk)
+        first, sampled = longer_statistics(*asked), longer_sampling(*asked)
+        print(f"\n{phases_text([sampled] if first is None else [first, sampled], matmul)}")
     return 0
 
 
@@ -224,10 +229,11 @@ def show(
     rate: float | None,
     machines: Machines | None = None,
     matmul: float | None = None,
-) -> None:
+) -> Experiment:
     """Print the plan of every level; how long its phases take, where the rate of matrix products is known.
 
-    All of it is of the micro-batch that is asked for, or else of the largest smaller one that fits into ``memory``.
+    All of it is of the micro-batch that is asked for, or else of the largest smaller one that fits into ``memory``, as
+    in the experiment that it returns.
     """
     kind = "bfloat16" if experiment.training.bf16 else "float32"
     tell(f"{experiment.name}: {per_update(experiment, processes)}, {kind}")
@@ -260,6 +266,7 @@ def show(
             "This is what tensors take. On a CPU the process holds about a third of a GB besides, for Python, torch "
             "and its kernels, and malloc may keep a third to two thirds more than is needed at the peak."
         )
+    return planned
 
 
 def memory_of(text: str | None) -> float | None:

@@ -55,8 +55,8 @@ class PiecewiseStatistics(Statistics):
         self._sums: dict[str, Tensor] = {}
         self._recorded: dict[str, tuple[Tensor, Tensor, int]] = {}
 
-    def begin(self) -> None:
-        """Begin a new batch."""
+    def forget(self) -> None:
+        """Begin a new batch: let go of the moments of the last one."""
         self._known = {}
 
     def moments(self, key: str, x: Tensor, clock: Clock, over_time: bool) -> Moments:
@@ -106,12 +106,12 @@ def pass_in_pieces(
         steps: frames.
         dtype: what to compute in; None is the weights' dtype.
     """
-    statistics.begin()
     statistics.waits = len(pieces) > 1
     if not statistics.waits:  # no layer is computed twice
         (piece,) = pieces
         statistics.weight = piece.weight
         generator.generate(piece.z, piece.embedded, steps, statistics, piece.conditioning, clock, dtype)
+        statistics.forget()
         return
     device = pieces[0].z.device
     waiting: list[Tensor] = []
@@ -123,6 +123,7 @@ def pass_in_pieces(
     for of_pieces in zip(*parts, strict=True):
         while not _pass(of_pieces, pieces, waiting, statistics, device):
             statistics.join()
+    statistics.forget()
 
 
 def _pass(

@@ -4,6 +4,7 @@ The passes are those of the run itself, in its dtype, and so are the numbers of 
 are those of :mod:`vidgan.train.operations`.
 """
 
+import collections
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,8 +13,14 @@ from typing import Final, NamedTuple
 import torch
 from torch import Tensor
 
-from vidgan.errors import UserError
-from vidgan.models.cascade import FrozenLevel, by_label, require_chunks, sample_window, stream_chunks
+from vidgan.models.cascade import (
+    FrozenLevel,
+    by_label,
+    chunks_of,
+    inputs_of,
+    sample_window,
+    stream_chunks,
+)
 from vidgan.models.costs import meta
 from vidgan.models.generator import NOTHING, Conditioning, from_below
 from vidgan.models.known_shapes import KnownShapes, operations
@@ -21,7 +28,6 @@ from vidgan.nn.layers import fold_resizing, held_weights
 from vidgan.nn.norm import Clock, Context
 from vidgan.run.batch import Share, evenly
 from vidgan.run.experiment import Experiment, StandingStatisticsSpec, window_of
-from vidgan.sample.model import unrolled
 from vidgan.sample.passes import Trained, at_once, brief_statistics, clips_in_memory
 from vidgan.sample.pieces import Piece, PiecewiseStatistics, pass_in_pieces
 from vidgan.sample.previews import COLUMNS, ROWS
@@ -74,6 +80,8 @@ class StatisticsPass(NamedTuple):
     """of all levels below, which make a new video for every clip; None for the first"""
     below_at_once: int
     """clips of that at a time; 0 for the first"""
+    tables: float = 0.0
+    """bytes of the moments of the video's other chunks, where it passes in chunks"""
 
 
 def phases(
@@ -166,27 +174,6 @@ def sampling(
     return Phase(f"sampling {frames}", clips, weights + sampled.peak(clips), 0, flops, flops)
 
 
-def longer_sampling(
-    experiment: Experiment, frames: int, chunk: int | None = None, processes: int = 1
-) -> Phase:
-    """Making videos of ``frames`` frames with the finished model, one pass of them.
-
-    Args:
-        chunk: frames that levels above the first make at a time, of one clip; None: all at once.
-        processes: that share every batch of its training.
-
-    Raises:
-        UserError: where the model makes no such videos, or not in chunks.
-    """
-    if experiment.levels[0].context_frames:
-        raise UserError("a model that continues videos makes longer ones in rounds of its own length")
-    longer = unrolled(experiment, frames)
-    if chunk is not None:
-        require_chunks(longer.levels)
-    levels = untrained_levels(longer, len(longer.levels), META)
-    return sampling(Trained(experiment, processes), levels, sample_pass(longer, levels, chunk), chunk)
-
-
 def statistics_phase(
     taken: StatisticsPass, fitting: int, spec: StandingStatisticsSpec, stays: float, processes: int
 ) -> Phase:
@@ -210,64 +197,96 @@ def statistics_phase(
         # Lower videos that are joined stay beside what they are joined to.
         kept *= 2 if made < clips else 1
         peak = max(peak + clips * (kept - taken.given), taken.below.peak(made) + (clips - made) * kept)
-    device = stays + peak + (own - clips) * kept
+    device = stays + taken.tables + peak + (own - clips) * kept
     all_clips = spec.batches * max(spec.clips, processes)
     return Phase("", clips, device, waiting, all_clips * flops, spec.batches * own * flops)
 
 
 @torch.no_grad()
-def statistics_pass(trained: Trained, levels: Sequence[FrozenLevel]) -> StatisticsPass:
-    """A pass of the last of ``levels`` for its standing statistics; its operations are of the whole video."""
+def statistics_pass(
+    trained: Trained, levels: Sequence[FrozenLevel], chunk: int | None = None
+) -> StatisticsPass:
+    """A pass of the last of ``levels`` for its standing statistics; its operations are of the whole video.
+
+    Args:
+        chunk: frames that levels above the first keep of a pass; None: all, in one.
+    """
     experiment, (*below, level) = trained.experiment, levels
     spec, dtype = level.spec, experiment.training.dtype
+    chunks = chunks_of([each.spec for each in levels], len(below), chunk)
+    longest = max(each.steps for each in chunks)
     largest = 0.0
 
-    def piece(clips: int) -> Piece:
+    def piece(clips: int, steps: int = longest) -> Piece:
         given: Conditioning = NOTHING
         if spec.context_frames:
             given = level.generator.encode(given_frames(clips, level, dtype))
         elif below:
             low = below[-1].spec
-            given = from_below(meta(clips, low.frames, low.size, low.size, 3).permute(0, 1, 4, 2, 3))
+            frames = steps * low.frames // spec.frames
+            given = from_below(meta(clips, frames, low.size, low.size, 3).permute(0, 1, 4, 2, 3))
         return Piece(
             meta(clips, spec.generator.latent), meta(clips, spec.generator.embedding), given, 1 / clips
         )
 
-    def whole(clips: int) -> None:
+    def whole(clips: int, steps: int = longest) -> PiecewiseStatistics:
+        statistics = PiecewiseStatistics()
         with held_weights(level.generator):  # as for all batches and pieces in the run
-            pass_in_pieces(level.generator, [piece(clips)], spec.frames, PiecewiseStatistics(), dtype=dtype)
+            pass_in_pieces(level.generator, [piece(clips, steps)], steps, statistics, dtype=dtype)
+        return statistics
 
-    def two_pieces(clips: int) -> None:
-        pieces = [piece(clips), piece(clips)]
-        pass_in_pieces(level.generator, pieces, spec.frames, PiecewiseStatistics(), dtype=dtype)
+    def two_pieces(clips: int, steps: int) -> None:
+        pieces = [piece(clips, steps), piece(clips, steps)]
+        pass_in_pieces(level.generator, pieces, steps, PiecewiseStatistics(), dtype=dtype)
 
     def one_of_several(clips: int) -> None:  # what waits is counted apart
         nonlocal largest
         statistics, own = PiecewiseStatistics(), piece(clips)
         condition = torch.cat([own.z, own.embedded], dim=1)
         with held_weights(level.generator):
-            h = level.generator.begin(condition, spec.frames, dtype)
+            h = level.generator.begin(condition, longest, dtype)
             for part in level.generator.parts(Context(condition, statistics, Clock()), own.conditioning):
                 h = part(h)
                 largest = max(largest, h.numel() * h.element_size() / clips)
 
-    def lower_videos(clips: int) -> None:
+    def made_below(clips: int) -> Iterator[Tensor]:
         embed = by_label(torch.zeros(clips, dtype=torch.int64, device=META))
-        for _ in stream_chunks(below, lambda _, dimension: meta(clips, dimension), embed, None, dtype):
+        return stream_chunks(below, lambda _, dimension: meta(clips, dimension), embed, chunk, dtype)
+
+    def lower_videos(clips: int) -> None:
+        for _ in made_below(clips):
             pass
+
+    def of_all_chunks(work: Callable[[int, int], object]) -> int:
+        total = 0
+        for frames, count in collections.Counter(each.steps for each in chunks).items():
+
+            def passed(clips: int, steps: int = frames) -> object:
+                return work(clips, steps)
+
+            total += count * operations_of(passed, levels, experiment)
+        return total
 
     with KnownShapes(), LiveTensors() as live:
         one_of_several(1)
         kept = piece(1)
         given = live.now
     del kept
+    tables = 0
+    if len(chunks) > 1:  # the levels below stand still in the middle of their videos
+        with KnownShapes(), LiveTensors() as live:
+            videos = inputs_of(chunks, made_below(1), spec.frames // below[-1].spec.frames)
+            held = max(live.now for _ in videos)
+        given += held - 4 * 3 * longest * below[-1].spec.frames // spec.frames * below[-1].spec.size ** 2
+        tables = (len(chunks) - 1) * sum(table.nbytes for table in whole(1).averages().values())
     return StatisticsPass(
-        Pass(peak_of(whole), operations_of(whole, levels, experiment)),
-        Pass(peak_of(one_of_several), operations_of(two_pieces, levels, experiment) // 2),
+        Pass(peak_of(whole), of_all_chunks(whole)),
+        Pass(peak_of(one_of_several), of_all_chunks(two_pieces) // 2),
         largest,
         given,
         Pass(peak_of(lower_videos), operations_of(lower_videos, levels, experiment)) if below else None,
         at_once(trained, [each.spec for each in below]) if below else 0,
+        tables,
     )
 
 
@@ -305,7 +324,9 @@ def given_frames(clips: int, level: FrozenLevel, dtype: torch.dtype | None) -> T
     return frames if dtype is None else frames.to(dtype)
 
 
-def operations_of(work: Callable[[int], None], levels: Sequence[FrozenLevel], experiment: Experiment) -> int:
+def operations_of(
+    work: Callable[[int], object], levels: Sequence[FrozenLevel], experiment: Experiment
+) -> int:
     """Operations of ``work`` with one clip, by ``levels`` that compute as the papers' layers do."""
     with operations() as counter, unfolded(levels, experiment):
         work(1)
@@ -324,7 +345,7 @@ def unfolded(levels: Sequence[FrozenLevel], experiment: Experiment) -> Iterator[
             fold_resizing(level.generator, experiment.training.folded)
 
 
-def peak_of(work: Callable[[int], None]) -> Callable[[int], int]:
+def peak_of(work: Callable[[int], object]) -> Callable[[int], int]:
     """Bytes at the peak of ``work``, as a function of the number of clips.
 
     They are no straight line: with few clips the peak is where weights are cast, with many where activations are large.
