@@ -37,8 +37,9 @@ def available() -> float:
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an allocator, of a GPU or of the CPU, had nothing left to give."""
     # Those of GPUs, and that of the CPU, raise a RuntimeError; whatever its class, they say so in these words.
-    words = ("out of memory", "can't allocate memory")
-    return isinstance(error, MemoryError) or any(each in str(error) for each in words)
+    # The third are the system's, where a file is mapped.
+    words = ("out of memory", "can't allocate memory", "cannot allocate memory")
+    return isinstance(error, MemoryError) or any(each in str(error).lower() for each in words)
 
 
 def _number(path: Path) -> int | None:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from vidgan.errors import UserError
 from vidgan.files import parse_json, require_regular, write_whole
+from vidgan.memory import is_out_of_memory
 
 
 class State(NamedTuple):
@@ -47,6 +48,7 @@ def load_tensors(path: Path, kind: str, former: str | None = None) -> State:
 
     Raises:
         UserError: if the file is missing, truncated, damaged or of another kind; one line that names it.
+        MemoryError, RuntimeError: where there is no room for it; nothing is wrong with it then.
     """
     require_regular(path)
     try:
@@ -59,6 +61,8 @@ def load_tensors(path: Path, kind: str, former: str | None = None) -> State:
                 )
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError, KeyError, RuntimeError, AttributeError) as error:
+        if is_out_of_memory(error):
+            raise
         reason = " ".join(str(error).split())
         raise UserError(f"{path} is truncated, damaged or no such file ({reason})") from error
     facts = metadata.get("facts", "")

@@ -8,7 +8,7 @@ from vidgan.errors import UserError
 from vidgan.run.directory import Budget
 from vidgan.run.distributed import Replicas
 from vidgan.run.experiment import Experiment
-from vidgan.train.memory import short_of_memory
+from vidgan.train.memory import short_of_memory, state_in_memory
 from vidgan.train.plan import DryRun
 
 SECONDS = 30.0
@@ -33,7 +33,8 @@ def measure_budget(experiment: Experiment, hours: float, replicas: Replicas, dev
         )
     if experiment.levels[0].steps is not None:
         raise UserError("--levels.0.steps and --budget-hours both set the number of steps: give one of them")
-    dry_run = DryRun(experiment, 0, device, replicas=replicas)
+    with state_in_memory("making the model", 0, replicas.size):
+        dry_run = DryRun(experiment, 0, device, replicas=replicas)
     with short_of_memory(experiment, 0, replicas.size, 1):
         for _ in range(WARM):
             dry_run.step()

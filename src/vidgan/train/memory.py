@@ -36,6 +36,34 @@ def short_of_memory(
         raise UserError(advice(share, step, option, index, goes_on=goes_on, keeps=keeps)) from None
 
 
+@contextmanager
+def state_in_memory(doing: str, index: int, processes: int, rest: str = "") -> Iterator[None]:
+    """Turns "out of memory" in what holds all state of level ``index`` into a :class:`UserError` that names what helps:
+    no micro-batch does.
+
+    Args:
+        doing: what is done with the state, in words.
+        rest: what else to say, after a semicolon.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, UserError) or not is_out_of_memory(error):
+            raise
+        width = f"--levels.{index}.generator.width"
+        if "CUDA" in str(error):
+            helps = f"a device with more memory or a smaller {width} helps"
+        else:
+            fewer = (
+                ", and fewer processes on this machine (torchrun --nproc-per-node)" if processes > 1 else ""
+            )
+            helps = f"--workers 0 and --cache no leave more of this machine's memory{fewer}; else a smaller {width}"
+        raise UserError(
+            f"out of memory in {doing}, which takes the same whatever the batch: {helps}{rest and '; '}{rest}; "
+            "vidgan plan tells what each phase needs"
+        ) from None
+
+
 class Beside(NamedTuple):
     """Work between steps that takes memory of its own."""
 
@@ -54,14 +82,23 @@ LOOKING: Final = Beside(
 
 @contextmanager
 def saved_if_short_of_memory(trainer: TrainContext, saved: bool) -> Iterator[None]:
-    """As :func:`out_of_memory_in` for what only looks at a step, which is kept whatever becomes of that."""
+    """As :func:`out_of_memory_in` for what only looks at a step, which is kept whatever becomes of that, as far as the
+    process that is short of memory is the one that writes.
+
+    Args:
+        saved: whether the step is already.
+    """
     try:
         with out_of_memory_in(LOOKING):
             yield
     except OutOfMemoryBesideTrainingError as error:
-        if not saved:
+        if trainer.run is None:
+            raise
+        if not saved and trainer.replicas.is_rank_zero:
             trainer.save()
-        raise UserError(f"{error}. Step {trainer.state.steps} is saved") from error
+            saved = True
+        other = "" if saved else "not saved, as another process writes; earlier checkpoints stay"
+        raise UserError(f"{error}. Step {trainer.state.steps} is {other or 'saved'}") from error
 
 
 class OutOfMemoryBesideTrainingError(UserError):

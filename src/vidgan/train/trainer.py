@@ -47,7 +47,7 @@ from vidgan.train.compiled import notice_of_compiling
 from vidgan.train.initial import origin_of, take_best
 from vidgan.train.logging import progress_display
 from vidgan.train.loop import UnreadableClipsError, full_disk, stop_signals, train_level
-from vidgan.train.memory import STATISTICS, out_of_memory_in, short_of_memory
+from vidgan.train.memory import STATISTICS, out_of_memory_in, short_of_memory, state_in_memory
 from vidgan.train.monitor import HeldOut, Monitor
 from vidgan.train.state import TrainState
 from vidgan.train.step import data_indices, real_input, training_step, videos_below
@@ -245,7 +245,12 @@ class Trainer(TrainContext):
         """Write a checkpoint of the level in training into the run; nothing where there is none."""
         if self.run is not None:
             self._lock(self.run.path)
-        with self.replicas.during("writing a checkpoint"):
+        index, steps, size = self.state.index, self.state.steps, self.replicas.size
+        what, rest = (
+            f"writing the checkpoint of step {steps}",
+            "earlier ones are intact: resume with --resume",
+        )
+        with state_in_memory(what, index, size, rest), self.replicas.during("writing a checkpoint"):
             for each in self.callbacks:
                 each.on_checkpoint(self, self.finished)
 
@@ -362,13 +367,14 @@ class Trainer(TrainContext):
 
     def _advance(self) -> TrainState:
         """The lowest level that has yet to be trained, or the last one; those that are passed are frozen."""
-        state = self._state
+        state, count = self._state, self.replicas.size
         if state is None and self.run is not None:
             require_below_stays(self.run, self.experiment)
         while state is None or (self.finished and not self._is_last(state.index)):
             if state is not None:
                 self._fed.append(self.experiment.steps_of(state.index))
-                take_best(self.run, state, self.say)
+                with state_in_memory(f"reading the best of level {state.index + 1}", state.index, count):
+                    take_best(self.run, state, self.say)
                 self.below = self._frozen(state, self.experiment.below_averaged)
                 for level in self.below:
                     level.generator.requires_grad_(False)
@@ -377,10 +383,12 @@ class Trainer(TrainContext):
             self._state = state = None  # before the next one takes memory
             self._close_loader()
             below = videos_below(self.experiment, self.below, self.replicas.size)
-            state = TrainState(self.experiment, index, self.device, self.replicas, below)
+            with state_in_memory(f"making level {index + 1}", index, count):
+                state = TrainState(self.experiment, index, self.device, self.replicas, below)
             origin = self.init_from if self.run is None else self.run.init_from
             lower = [level.generator for level in self.below]
-            with self.replicas.during("reading weights"):
+            read = state_in_memory(f"reading the weights of level {index + 1}", index, count)
+            with read, self.replicas.during("reading weights"):
                 self.finished = begin(state, self.run, lower, origin, self.say)
             require_levels_below(state, self.finished, self.only)
             self._state = state
