@@ -13,7 +13,7 @@ from vidgan.run.checkpoints import checkpoint_path, load, save
 from vidgan.run.directory import InitFrom, RunDirectory
 from vidgan.run.experiment import Experiment
 from vidgan.tensor_file import State
-from vidgan.train import trainer
+from vidgan.train import begin
 from vidgan.train.initial import start_from, take
 from vidgan.train.state import TrainState
 
@@ -123,7 +123,7 @@ def test_a_start_that_is_refused_leaves_the_folder_free(
         raise UserError("nothing of it fits")
 
     with monkeypatch.context() as changed:
-        changed.setattr(trainer, "start_from", refuse)
+        changed.setattr(begin, "start_from", refuse)
         require_one_line(vidgan(capsys, *command, "--out", two, "--init-from", one), "nothing of it fits")
     assert not (two / "experiment.json").exists()
     assert vidgan(capsys, *command, "--out", two).status == 0
