@@ -103,7 +103,7 @@ def memory_table(rows: Iterable[Row]) -> str:
     )
     cells = []
     for row in rows:
-        _, step, checkpoint, previews, statistics, evaluation, samples = row.phases
+        _, _, step, checkpoint, previews, statistics, evaluation, samples = row.phases
         cells.append(
             (
                 row.name,
@@ -131,7 +131,7 @@ def operations_table(rows: Iterable[Row]) -> str:
     )
     cells = []
     for row in rows:
-        _, step, _, previews, statistics, evaluation, samples = row.phases
+        _, _, step, _, previews, statistics, evaluation, samples = row.phases
         cells.append(
             (
                 row.name,

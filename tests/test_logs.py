@@ -1,17 +1,21 @@
 """What stays in a run's logs when it is resumed."""
 
 import json
+import weakref
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 import catalog
 from commands import require_one_line, vidgan
 from runs import cascade, tick
-from vidgan.run.checkpoints import checkpoint_path, cut_logs
+from vidgan.run import checkpoints
+from vidgan.run.checkpoints import checkpoint_path, cut_logs, save
 from vidgan.run.directory import RunDirectory
 from vidgan.run.logs import Log, read_lines, seconds_logged
+from vidgan.tensor_file import State
 from vidgan.train import logging
 from vidgan.train.callbacks import RunWriter
 from vidgan.train.logging import LiveProgress, PlainProgress, clock
@@ -46,6 +50,25 @@ def test_each_level_is_cut_at_its_own_checkpoint(tmp_path: Path) -> None:
     lines = [(line["level"], line["step"]) for line in read_lines(run.log.path)]
     assert lines == [(1, 2), (1, 4), (2, 2), (2, 4), (1, 6)]
     assert [line["step"] for line in read_lines(run.metrics.path)] == [4]
+
+
+def test_no_two_checkpoints_are_in_memory_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = cascade(tmp_path / "run", 6, 4)
+    for level, step in ((1, 6), (2, 4)):
+        file = checkpoint_path(run.checkpoints, level, step)
+        save(file, State({"weight": torch.zeros(3)}, {"level": level, "step": step}))
+    read: list[weakref.ref[torch.Tensor]] = []
+    load = checkpoints.load_checkpoint
+
+    def noted(folder: Path, level: int, step: int) -> State:
+        assert all(tensor() is None for tensor in read)
+        state = load(folder, level, step)
+        read.append(weakref.ref(state.tensors["weight"]))
+        return state
+
+    monkeypatch.setattr(checkpoints, "load_checkpoint", noted)
+    cut_logs(run)
+    assert len(read) == 2
 
 
 def test_a_level_without_checkpoints_starts_over(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ gives them, on the meta device, where they take a GPU's ways through the code.
 """
 
 import functools
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,12 @@ from torch.utils.flop_counter import FlopCounterMode
 import catalog
 import steps
 from runs import make_run
+from vidgan.data import loader
 from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
 from vidgan.models.cascade import FrozenLevel
 from vidgan.models.costs import networks
 from vidgan.models.generator import Generator
+from vidgan.run.data import training_loader
 from vidgan.run.distributed import Replicas
 from vidgan.run.experiment import Experiment, StandingStatisticsSpec, whole_window
 from vidgan.sample.model import Model, unrolled
@@ -30,7 +33,9 @@ from vidgan.sample.sampler import Sampler
 from vidgan.sample.standing import statistics_of_level
 from vidgan.train.longer import longer_statistics
 from vidgan.train.phases import phases, sample_pass, statistics_pass, statistics_phase
-from vidgan.train.plan import META, LiveTensors, plan_level, untrained_levels
+from vidgan.train.plan import META, LiveTensors, plan_level, prime, untrained_levels
+from vidgan.train.state import TrainState
+from vidgan.train.step import data_indices
 
 CPU = torch.device("cpu")
 CLIPS = 5
@@ -273,6 +278,35 @@ def test_statistics_in_chunks_take_the_memory_that_is_counted() -> None:
         phase = statistics_phase(passed, clips, SPEC, 0.0, 1)
         measured = peak(functools.partial(statistics_of_level, *arguments, at_once=clips))
         assert 0.97 <= (phase.device + phase.host) / measured < (1.05 if clips == CLIPS else 1.25)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("index", [0, 1])
+def test_the_host_holds_what_is_read(index: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkpoint as it comes from the disk; batches in use, and as many as workers have room for."""
+    experiment = steps.batched(catalog.experiments()["demo-cascade"], 6)
+    plan, data = plan_level(experiment, index), clips_of(experiment)
+    state = TrainState(experiment, index, CPU)
+    prime(state)
+    held = sum(tensor.nbytes for tensor in state.tensors().values())
+    slots: list[int] = []
+    share_memory = loader._shared_slots
+
+    def noted(shape: tuple[int, ...]) -> Tensor:
+        slots.append(math.prod(shape))
+        return share_memory(shape)
+
+    monkeypatch.setattr(loader, "_shared_slots", noted)
+    for workers in (0, 2):
+        found = phases(experiment, index, plan, experiment.batch_of(index).share(2), 2, workers)
+        planned = {phase.name: phase for phase in found}
+        assert planned["resuming"].host == planned["checkpoint"].host == pytest.approx(held, rel=0.01)
+        with training_loader(data, experiment, index, workers, CPU) as reader:
+            batches = reader.batches(data_indices(6, Replicas(0, 2), 0))
+            used = [next(batches).video for _ in range(experiment.training.discriminator_updates)]
+        (in_use,) = {video.nbytes for video in used}
+        room = slots[0] if workers else in_use
+        assert planned["reading data"].host == len(used) * in_use + room
 
 
 def test_a_run_without_samples_has_no_previews() -> None:

@@ -30,7 +30,15 @@ from vidgan.train.state import TrainState
 Capture = pytest.CaptureFixture[str]
 CPU = torch.device("cpu")
 NONE = Operations(0)
-PHASES = ("reading data", "checkpoint", "previews", "standing statistics", "evaluation", "sampling 4 frames")
+PHASES = (
+    "reading data",
+    "resuming",
+    "checkpoint",
+    "previews",
+    "standing statistics",
+    "evaluation",
+    "sampling 4 frames",
+)
 
 
 def with_clips(experiment: Experiment, share: int, micro: int) -> Experiment:

@@ -54,6 +54,8 @@ class Options(OfExperiment, Caching):
     """classes of the data (the paper's)"""
     processes: int = 1
     """processes that share every batch"""
+    workers: int = 1
+    """processes that read clips for each, or 0"""
     nodes: int | None = None
     """machines, to be told what a step sends and how long it takes"""
     gpus: int = 8
@@ -67,7 +69,7 @@ class Options(OfExperiment, Caching):
     overhead: float = 0.0
     """milliseconds of a step that its clips do not change, such as the optimiser's"""
     sample_frames: int | None = None
-    """also, sampling videos of so many frames, and first their standing statistics"""
+    """also, sampling videos of so many frames"""
     sample_chunk: int | None = None
     """these made so many frames at a time"""
     frames: Annotated[tuple[int, ...], tyro.conf.arg(metavar="INT ...")] = ()
@@ -91,12 +93,16 @@ def run(args: list[str]) -> int:
     if options.clips_per_second is not None:
         positive("--clips-per-second", options.clips_per_second)
     at_least("--processes", options.processes, 1)
+    at_least("--workers", options.workers, 0, 1000)
+    if options.held is not None:
+        refuse_idle(args, "with --cache, which reads no clips while it trains", "--workers")
     if options.frames:
         idle = (
             "--cache",
             "--data",
             "--clips-per-second",
             "--processes",
+            "--workers",
             "--nodes",
             "--gpus",
             "--link",
@@ -123,7 +129,8 @@ def run(args: list[str]) -> int:
     frames, chunk = options.sample_frames, options.sample_chunk
     if frames is not None:  # before anything is counted, so that a length that does not fit is told at once
         with_longer_videos(experiment, frames, chunk)
-    planned = show(experiment, processes, memory, rate, machines, matmul)
+    workers = options.workers if options.held is None else 0
+    planned = show(experiment, processes, workers, memory, rate, machines, matmul)
     if frames is not None:
         asked = (Trained(planned, processes), frames, chunk)
         first, sampled = longer_statistics(*asked), longer_sampling(*asked)
@@ -225,6 +232,7 @@ def per_update(experiment: Experiment, processes: int) -> str:
 def show(
     experiment: Experiment,
     processes: int,
+    workers: int,
     memory: float | None,
     rate: float | None,
     machines: Machines | None = None,
@@ -247,7 +255,7 @@ def show(
         if memory is not None:
             print(fitting(experiment, index, plan, share, memory))
             planned = planned.with_micro_batch(index, own.per_pass)
-        found = phases(planned, index, plan, own, processes)
+        found = phases(planned, index, plan, own, processes, workers)
         print(phases_text(found, matmul))
         if memory is not None and (told := beyond(found, memory)):
             say(told)

@@ -101,13 +101,18 @@ def _held_batches(windows: Iterator[tuple[Tensor, list[int]]], pin: bool) -> Ite
         yield Batch(video.pin_memory() if pin and on_host else video, torch.tensor(labels, dtype=torch.int64))
 
 
+def slots_of(workers: int) -> int:
+    """Batches that lie where so many workers write: one more than they fill."""
+    return AHEAD * workers + 1
+
+
 def _batches(
     cutting: "_Cutting", workers: int, pin: bool, indices: Iterator[Sequence[int]]
 ) -> Generator[Batch]:
     first = next(indices, None)
     if first is None:
         return
-    count = AHEAD * workers + 1  # one more than workers fill
+    count = slots_of(workers)
     slots = _shared_slots((count, *shape_of(len(first), cutting.window))) if workers else None
     keys = zip(itertools.cycle(range(count)), itertools.chain([first], indices), strict=False)
     cutting = cutting._replace(slots=slots)

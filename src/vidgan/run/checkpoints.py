@@ -281,14 +281,19 @@ def cut_logs(run: RunDirectory) -> None:
 
     Evaluations up to the checkpoint of their level stay: training does not write them anew.
     """
-    newest = [latest(run.checkpoints, index + 1) for index in range(len(run.experiment.levels))]
-    steps = [0 if found is None else int(found.state.facts["step"]) for found in newest]
+    steps = [latest_step(run, index + 1) for index in range(len(run.experiment.levels))]
     made = dict(enumerate(steps, 1))
     run.log.cut(lambda line: not fits(line, PLACE) or line["step"] <= made.get(line["level"], 0))
     top = len(steps)  # whose results do not name a level
     run.metrics.cut(
         lambda line: type(line.get("step")) is not int or line["step"] <= made.get(line.get("level", top), 0)
     )
+
+
+def latest_step(run: RunDirectory, level: int) -> int:
+    """The step of the newest whole checkpoint of ``level``, whose tensors are not kept; 0 where there is none."""
+    found = latest(run.checkpoints, level)
+    return 0 if found is None else int(found.state.facts["step"])
 
 
 def write_manifest(run: RunDirectory, levels: Sequence[FrozenLevel], fed: Sequence[int | None]) -> None:

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 import torch
 from torch import Tensor
 
+from vidgan.data.loader import slots_of
 from vidgan.models.cascade import (
     FrozenLevel,
     by_label,
@@ -85,13 +86,14 @@ class StatisticsPass(NamedTuple):
 
 
 def phases(
-    experiment: Experiment, index: int, plan: LevelPlan, share: Share, processes: int = 1
+    experiment: Experiment, index: int, plan: LevelPlan, share: Share, processes: int = 1, workers: int = 1
 ) -> tuple[Phase, ...]:
     """All phases of training level ``index``, in micro-batches of ``share``; where levels are trained together, of all.
 
     Args:
         plan: of that level.
         processes: that share every batch.
+        workers: that read clips for each of them.
     """
     training = experiment.training
     experiment = experiment.with_micro_batch(index, share.per_pass).up_to(index + 1)
@@ -112,7 +114,10 @@ def phases(
     )
     previews = ROWS * COLUMNS
     video = window_of(experiment, index)
-    read = 3 * share.clips * video.frames * video.size**2 * (training.discriminator_updates + 1)
+    # Those of a step, and where workers write, or the one that is read.
+    batches = training.discriminator_updates + (slots_of(workers) if workers else 1)
+    read = 3 * share.clips * video.frames * video.size**2 * batches
+    saved = plan.state - (0 if experiment.joint else sum(size_of(below.generator) for below in levels[:-1]))
     looks = Phase(
         "previews",
         min(most, previews),
@@ -123,6 +128,8 @@ def phases(
     )
     return (
         Phase("reading data", share.clips, 0, read, 0, 0),
+        # Each process reads the whole checkpoint.
+        Phase("resuming", 0, plan.state, saved, 0, 0),
         Phase(
             STEP,
             share.per_pass,
@@ -131,7 +138,7 @@ def phases(
             plan.flops.of(experiment.batch_of(index).global_batch, processes),
             plan.flops.of(share.clips),
         ),
-        Phase("checkpoint", 0, plan.state, plan.state, 0, 0),
+        Phase("checkpoint", 0, plan.state, saved, 0, 0),
         *([] if experiment.reporting.samples is None else [together([looks, brief])]),
         taken._replace(name="standing statistics"),
         Phase(
