@@ -28,6 +28,7 @@ from vidgan.run.distributed import Replicas
 from vidgan.run.experiment import Experiment, StandingStatisticsSpec, whole_window
 from vidgan.sample.model import Model, unrolled
 from vidgan.sample.passes import Trained
+from vidgan.sample.pieces import bytes_waiting
 from vidgan.sample.previews import write_previews
 from vidgan.sample.sampler import Sampler
 from vidgan.sample.standing import statistics_of_level
@@ -100,6 +101,8 @@ def test_statistics_take_the_memory_that_is_counted(name: str) -> None:
     experiment = wide(name, width=8, bf16=True)
     levels = untrained_levels(experiment, len(experiment.levels), META)
     passed = statistics_pass(Trained(experiment, 1), levels)
+    top = levels[-1].spec
+    assert passed.waiting == bytes_waiting(top.generator, top.frames, size=2)  # bfloat16
     for clips in (CLIPS, 2):
         phase = statistics_phase(passed, clips, SPEC, 0.0, 1)
         measured = peak(taking(experiment, levels, clips))

@@ -1,8 +1,10 @@
 """Standing statistics in pieces of a batch, in chunks of time and over processes are those of the whole batch."""
 
+import functools
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,13 +14,16 @@ from torch.multiprocessing.spawn import spawn
 
 import catalog
 from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
+from vidgan.errors import UserError
 from vidgan.models.cascade import FrozenLevel, whole
 from vidgan.models.generator import NOTHING, Conditioning, Generator
 from vidgan.nn.norm import RecordedStatistics, StandingStatistics
 from vidgan.run.distributed import Replicas, end_process_group
 from vidgan.run.experiment import Experiment, StandingStatisticsSpec, whole_window
 from vidgan.run.networks import initial_level
+from vidgan.sample import pieces
 from vidgan.sample.passes import Trained, clips_in_memory
+from vidgan.sample.pieces import bytes_waiting
 from vidgan.sample.standing import own_rows, standing_statistics, statistics_of_level
 from vidgan.seeds import stream
 
@@ -142,3 +147,44 @@ def test_no_more_frames_are_made_at_once_than_a_step_makes() -> None:
             clips = clips_in_memory(Trained(experiment, processes), index, frames)
             most = share * level.trained_frames
             assert clips * frames <= most < (clips + 1) * frames or clips == 1
+
+
+def test_what_would_wait_is_compared_with_the_memory_that_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything is made: to the byte, for this process and for the others of its machine, as torchrun says."""
+    made: list[Tensor] = []
+    begin, free = Generator.begin, [0.0]
+
+    def noted(self: Generator, condition: Tensor, *more: Any) -> Tensor:
+        made.append(begin(self, condition, *more))
+        return made[-1]
+
+    monkeypatch.setattr(Generator, "begin", noted)
+    monkeypatch.setattr(pieces, "free_on_machine", lambda: free[0])
+    frames = 3
+    experiment = experiment_of(NAMES[0])
+    generator, labels = generator_of(experiment, 0), [1] * experiment.classes
+    spec = SPEC.replace(clips=6)
+    take = functools.partial(
+        standing_statistics, generator, [whole(frames)], labels, spec, 9, lambda *_: [NOTHING], at_once=2
+    )
+    each = bytes_waiting(generator.spec, frames, size=next(generator.parameters()).itemsize)
+    assert each > 0
+    for replicas, local, needed, fits in (
+        (Replicas(), 1, 6 * each, 5),
+        (Replicas(), 4, 6 * each, 5),  # on its own, whatever started it
+        (Replicas(0, 2), 2, 2 * 3 * each, 4),
+    ):
+        monkeypatch.setenv("LOCAL_WORLD_SIZE", str(local))
+        free[0] = needed - 1
+        with pytest.raises(UserError, match=f"--training.standing-statistics.clips {fits}\\)") as caught:
+            take(replicas=replicas)
+        assert "\n" not in str(caught.value)
+        assert not made
+        free[0] = needed
+        take(replicas=replicas)
+        made.clear()
+    free[0] = each - 1
+    with pytest.raises(UserError, match="fewer frames, or by more machines"):
+        take()
+    free[0] = 0
+    standing_statistics(generator, [whole(frames)], labels, spec, 9, lambda *_: [NOTHING])  # nothing waits

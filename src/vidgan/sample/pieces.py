@@ -10,6 +10,7 @@ more than one pass, and one tensor per piece waits. To wait at every layer would
 often, and to begin at the noise for every layer would take ten to fifteen times the operations.
 """
 
+import os
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -17,8 +18,10 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from vidgan.models.generator import Conditioning, Generator, Part
+from vidgan.memory import free_on_machine, release_freed_memory, require_memory
+from vidgan.models.generator import Conditioning, Generator, GeneratorSpec, Part
 from vidgan.nn.norm import Clock, Context, Moments, Statistics, mean_and_square
+from vidgan.run.distributed import Replicas
 
 
 class Piece(NamedTuple):
@@ -150,8 +153,46 @@ ROOM = 0.5
 
 def put_aside(x: Tensor) -> Tensor:
     """``x`` where it can wait: as it is, or in the host's memory where a GPU has little room."""
-    if x.device.type != "cuda":
-        return x
-    free, whole = torch.cuda.mem_get_info(x.device)
-    held = torch.cuda.memory_reserved(x.device) - torch.cuda.memory_allocated(x.device)
-    return x if free + held > ROOM * whole else x.cpu()
+    return x.cpu() if x.device.type == "cuda" and room_on(x.device) <= 0 else x
+
+
+def room_on(device: torch.device) -> float:
+    """Bytes that may wait on a GPU."""
+    free, whole = torch.cuda.mem_get_info(device)
+    held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return free + held - ROOM * whole
+
+
+def bytes_waiting(spec: GeneratorSpec, steps: int, size: int) -> int:
+    """Bytes of a clip of ``steps`` frames that wait between two parts at the most, of values of ``size`` bytes."""
+    side, channels, most = spec.side, spec.channels * spec.width, 0
+    for stage in spec.stages:
+        most = max(most, channels * side**2)
+        side, channels = side << stage.upsample, stage.channels * spec.width
+        most = max(most, channels * side**2)
+    return size * steps * most
+
+
+def require_room(each: int, own: int, replicas: Replicas, device: torch.device) -> None:
+    """Raise :class:`UserError` where the activations of ``own`` clips, of ``each`` bytes, cannot wait in this machine's
+    memory, before any of them is made; a system that runs short would end the process without a word.
+
+    What other processes of this machine put aside counts too.
+    """
+    if device.type == "meta":
+        return
+    on_device = max(0.0, room_on(device)) if device.type == "cuda" else 0.0
+    beside = int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if replicas.size > 1 else 1  # set by torchrun
+    needed = beside * (own * each - on_device)
+    if needed <= 0:
+        return
+    release_freed_memory()
+    fewer = replicas.size * int((free_on_machine() / beside + on_device) // each)
+    take = f"take them of {fewer} clips a pass" if fewer else "take them of fewer frames"
+    option = f" (vidgan train --resume with --training.standing-statistics.clips {fewer})" if fewer else ""
+    require_memory(
+        needed,
+        f"standing statistics of {own} clips, whose activations wait in this machine's memory,",
+        f"{take}{option}, or by more machines; of a cascade, vidgan sample --chunk takes them a few frames at a time",
+        free_on_machine(),
+    )

@@ -29,7 +29,7 @@ from vidgan.run.experiment import Experiment, StandingStatisticsSpec, window_of
 from vidgan.sample.memory import short_of_memory
 from vidgan.sample.noise import Scaled, latents
 from vidgan.sample.passes import Trained, at_once, clips_in_memory
-from vidgan.sample.pieces import Piece, PiecewiseStatistics, pass_in_pieces
+from vidgan.sample.pieces import Piece, PiecewiseStatistics, bytes_waiting, pass_in_pieces, require_room
 from vidgan.sample.sampler import device_of, parts_of
 from vidgan.seeds import derive, stream
 
@@ -228,6 +228,7 @@ def standing_statistics(
 
     Raises:
         OutOfMemoryInPassError: where so many clips do not fit.
+        UserError: where this machine has no room for activations that wait.
     """
     device = device_of(generator)
     recorded = [PiecewiseStatistics(replicas.group) for _ in chunks]
@@ -238,6 +239,10 @@ def standing_statistics(
         for cut in parts_of(len(own), at_once or spec.clips)
     ]
     most = max(cut.stop - cut.start for cut in cuts)
+    if len(cuts) > 1:
+        size = (dtype or next(generator.parameters()).dtype).itemsize
+        waiting = bytes_waiting(generator.spec, max(chunk.steps for chunk in chunks), size)
+        require_room(waiting, len(own), replicas, device)
     with held_weights(generator), short_of_memory(most, f"{most} clips at a time of {WHAT}", SHORTER):
         for batch in range(spec.batches):
             rng = stream(seed, "settle", batch)
