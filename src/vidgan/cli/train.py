@@ -75,9 +75,9 @@ class Options(OfExperiment, Device, Caching):
     workers: int = 1
     """processes that read clips, or 0"""
     stall_minutes: float = STALL / 60
-    """of several processes: end all when a step takes longer, as where one of them hangs"""
+    """a longer step of several processes ends all"""
     idle_minutes: float = IDLE / 60
-    """of several processes: end all when one stands still for longer at other work, such as opening data"""
+    """so does one that stands still between steps"""
     tracker: tuple[Literal["tensorboard", "wandb", "trackio", "mlflow"], ...] = ()
     """also keep a record in these (extras; of the first: log)"""
 
