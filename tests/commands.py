@@ -21,6 +21,10 @@ class Answer(NamedTuple):
     err: str
 
 
+TINY = ("--tiny", "--data", "synthetic", "--workers", 0)
+"""options of a training that takes seconds"""
+
+
 def vidgan(capsys: pytest.CaptureFixture[str], *args: object) -> Answer:
     """Run ``vidgan ARGS`` in this process."""
     capsys.readouterr()

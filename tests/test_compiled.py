@@ -9,6 +9,7 @@ import torch
 
 import steps
 import vidgan
+from commands import TINY
 from commands import vidgan as command
 from vidgan.run.experiment import Experiment
 from vidgan.run.tiny import tiny
@@ -59,17 +60,7 @@ def test_a_run_may_be_resumed_compiled_and_plain(
     else:  # tracing takes most of a minute
         stand_in = lambda function, **options: called.append(function.__name__) or function  # noqa: E731
         monkeypatch.setattr(compiled.torch, "compile", stand_in)
-    words: list[object] = [
-        "train",
-        "demo",
-        "--tiny",
-        "--data",
-        "synthetic",
-        "--workers",
-        0,
-        "--out",
-        tmp_path / "run",
-    ]
+    words = ("train", "demo", *TINY, "--out", tmp_path / "run")
     for number, on in enumerate(("False", "True"), 1):
         resume = ["--resume"] if number > 1 else []
         answer = command(capsys, *words, "--steps", number, "--training.compile", on, *resume)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from commands import require_one_line, vidgan
+from commands import TINY, require_one_line, vidgan
 from vidgan.errors import UserError
 from vidgan.presets import preset
 from vidgan.report.changes import of_consequence
@@ -26,7 +26,7 @@ from vidgan.train.plan import LevelPlan, Line, Update
 from vidgan.train.trainer import Trainer
 
 Capture = pytest.CaptureFixture[str]
-TRAIN = ("train", "demo-cascade", "--tiny", "--data", "synthetic", "--workers", 0, "--reporting.samples", 100)
+TRAIN = ("train", "demo-cascade", *TINY, "--reporting.samples", 100)
 
 
 def of_levels(base: str, *batches: tuple[int | None, int | None]) -> Experiment:
@@ -97,19 +97,8 @@ def test_passes_of_a_level_may_change_and_its_batches_until_it_has_begun(
 
 def passes(capsys: Capture, run: Path, steps: int, *more: object) -> dict[str, torch.Tensor]:
     """What is trained after so many steps of 4 clips."""
-    command = (
-        "train",
-        "demo",
-        "--tiny",
-        "--data",
-        "synthetic",
-        "--workers",
-        0,
-        "--reporting.samples",
-        "none",
-    )
     options = ("--training.batch.global-batch", 4, "--steps", steps, "--out", run, *more)
-    answer = vidgan(capsys, *command, *options)
+    answer = vidgan(capsys, "train", "demo", *TINY, "--reporting.samples", "none", *options)
     assert answer.status == 0, answer.err
     return load(checkpoint_path(run / "checkpoints", 1, steps)).tensors
 

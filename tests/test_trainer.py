@@ -15,7 +15,7 @@ from torch import Tensor
 
 import catalog
 import vidgan
-from commands import snapshot, torchrun
+from commands import TINY, snapshot, torchrun
 from commands import vidgan as command
 from vidgan.data.window import WindowSpec
 from vidgan.errors import UserError
@@ -32,7 +32,6 @@ from vidgan.train.step import training_step
 from vidgan.train.trainer import Trainer
 
 Capture = pytest.CaptureFixture[str]
-TRAIN = ("--tiny", "--data", "synthetic", "--workers", 0)
 
 
 def trainer_of(name: str, out: Path | None = None, **more: object) -> Trainer:
@@ -92,7 +91,7 @@ def test_steps_in_memory_a_run_from_python_and_the_command_give_equal_weights(
     name: str, levels: int, tmp_path: Path, capsys: Capture
 ) -> None:
     steps = 3
-    answer = command(capsys, "train", name, *TRAIN, "--steps", steps, "--out", tmp_path / "command")
+    answer = command(capsys, "train", name, *TINY, "--steps", steps, "--out", tmp_path / "command")
     assert answer.status == 0, answer.err
     assert trainer_of(name, tmp_path / "python").fit(steps=steps)
     expected = final(tmp_path / "command", levels)
@@ -118,7 +117,7 @@ def test_steps_in_memory_a_run_from_python_and_the_command_give_equal_weights(
 @pytest.mark.slow
 def test_what_one_starts_the_other_resumes(tmp_path: Path, capsys: Capture) -> None:
     whole, one, two = (tmp_path / name for name in ("whole", "one", "two"))
-    train = ("train", "demo", *TRAIN, "--reporting.samples", 100)
+    train = ("train", "demo", *TINY, "--reporting.samples", 100)
     assert command(capsys, *train, "--steps", 4, "--out", whole).status == 0
     assert command(capsys, *train, "--steps", 2, "--out", one).status == 0
     assert trainer_of("demo", one).fit(steps=4)
