@@ -32,7 +32,7 @@ EXTRAS = ("onnxruntime", "matplotlib")
 """what only an extra installs; without it a script is imported up to there"""
 WITHOUT_OPTIONS = ("full_size", "kernel_process", "peer_process", "step_process")
 """which compute, or read words that another script gives them, where they are called"""
-EXPERIMENTS = ("packed", "predictor_units", "small_cascade")
+EXPERIMENTS = ("driving_prediction", "packed", "small_cascade")
 """files of functions that return an experiment, for ``vidgan train``"""
 RUNS = ("demo", "demo-cascade", "demo-prediction", "trivd-gan-fp-k600-16x64")
 STRIPS = SyntheticSpec(shapes=("disc",), motions=("right", "left"), size=32, frames=40, clips=28)
