@@ -13,6 +13,12 @@ from torch import Tensor
 
 def as_video(x: Tensor) -> Tensor:
     """``x`` (B T C H W) with the memory order B T H W C; copies only if it has another order."""
+    if torch.compiler.is_compiling() or torch.compiler.is_exporting():
+        return x.permute(0, 1, 3, 4, 2).contiguous().permute(0, 1, 4, 2, 3)
+    _, t, c, h, w = x.shape
+    # Nearly always so; in a small step, three operators each time would show.
+    if x.stride() == (t * h * w * c, h * w * c, 1, w * c, c):
+        return x
     return x.permute(0, 1, 3, 4, 2).contiguous().permute(0, 1, 4, 2, 3)
 
 
@@ -29,6 +35,18 @@ def fold_time(x: Tensor) -> Tensor:
 def unfold_time(frames: Tensor, steps: int) -> Tensor:
     """Frames (B*T C H W) -> video (B T C H W), the inverse of :func:`fold_time`."""
     return as_frames(frames).unflatten(0, (-1, steps))
+
+
+def to_cells(x: Tensor) -> Tensor:
+    """Video (B T C H W) -> frames of cells (B*T H*W C), in its memory order."""
+    b, t, c, h, w = x.shape
+    return as_video(x).permute(0, 1, 3, 4, 2).view(b * t, h * w, c)
+
+
+def from_cells(cells: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Frames of cells (B*T H*W C) -> video of ``shape`` (B T C H W), the inverse of :func:`to_cells`."""
+    b, t, c, h, w = shape
+    return cells.view(b, t, h, w, c).permute(0, 1, 4, 2, 3)
 
 
 def to_clip(x: Tensor) -> Tensor:

@@ -84,9 +84,17 @@ def convolution_like(x: Tensor, weight: Tensor, padding: int) -> Callable[[Tenso
     kernel = weight.contiguous(memory_format=torch.channels_last)
 
     def convolution(frames: Tensor, bias: Tensor | None) -> Tensor:
-        return F.conv2d(frames, kernel, bias, padding=padding)
+        return convolve_frames(frames, kernel, bias, 1, padding)
 
     return convolution
+
+
+def convolve_frames(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int) -> Tensor:
+    """:func:`torch.nn.functional.conv2d` of frames (N in H W)."""
+    if bias is None or x.dtype == torch.bfloat16 or not _sums_gradient(bias):
+        return F.conv2d(x, weight, bias, stride, padding)
+    biased: Tensor = _BiasGradient.apply(F.conv2d(x, weight, bias.detach(), stride, padding), bias)
+    return biased
 
 
 def convolve_clip(
@@ -109,24 +117,32 @@ def convolve_clip(
         ) + 1
         x = F.pad(x, (0, 0, 0, 0, 0, 1))
         return F.conv3d(x, weight, bias, stride=stride, padding=padding)[:, :, :steps]
-    return F.conv3d(x, weight, bias, stride=stride, padding=padding)
+    if bias is None or x.dtype == torch.bfloat16 or not _sums_gradient(bias):
+        return F.conv3d(x, weight, bias, stride, padding)
+    biased: Tensor = _BiasGradient.apply(F.conv3d(x, weight, bias.detach(), stride, padding), bias)
+    return biased
 
 
 def convolve_upsampled(x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
     """Frames (N out 2H 2W) of frames (N in H W), by a kernel of :func:`upsampling_kernel`."""
-    plain = torch.compiler.is_compiling() or torch.compiler.is_exporting() or not torch.is_grad_enabled()
-    if bias is None or plain or x.device.type != "cpu":
+    if bias is None or not _sums_gradient(bias):
         return F.conv_transpose2d(x, kernel, bias, stride=2, padding=1)
     y = F.conv_transpose2d(x, kernel, bias.detach(), stride=2, padding=1)
     biased: Tensor = _BiasGradient.apply(y, bias)
     return biased
 
 
+def _sums_gradient(bias: Tensor) -> bool:
+    """Whether to take the gradient of a convolution's bias by a sum, not by the convolution's backward pass."""
+    asked = bias.requires_grad and torch.is_grad_enabled() and bias.device.type == "cpu"
+    return asked and not (torch.compiler.is_compiling() or torch.compiler.is_exporting())
+
+
 class _BiasGradient(torch.autograd.Function):
-    """Frames to which a bias was added, and its gradient.
+    """Frames or clips (N C ...) to which a bias was added, and its gradient.
 
     Where oneDNN takes it along, in a transposed convolution's backward pass, it takes as long as the gradients of
-    frames and kernel together; a sum takes a hundredth of that.
+    frames and kernel together, in a plain one's in float32 a twentieth of that; a sum takes a hundredth.
     """
 
     @staticmethod
@@ -136,7 +152,7 @@ class _BiasGradient(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
         (gradient,) = gradients
-        return gradient, gradient.sum((0, 2, 3))
+        return gradient, gradient.sum((0, *range(2, gradient.ndim)))
 
 
 class BoundConvolution:

@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
@@ -22,6 +23,7 @@ from vidgan.nn.convolution import (
     average_pool,
     convolution_like,
     convolve_clip,
+    convolve_frames,
     convolve_upsampled,
     downsampling_kernel,
     downsampling_kernel_and_time,
@@ -37,6 +39,16 @@ from vidgan.shapes import from_clip, to_clip
 from vidgan.spec import Spec, require
 
 
+@dataclass(slots=True)
+class _Kept:
+    """What a layer has computed of its weights, for as long as they stay as they are."""
+
+    weights: dict[tuple[torch.dtype, Callable[[Tensor], Tensor] | None], Tensor] | None = None
+    """None: not to be kept"""
+    biases: dict[torch.dtype, Tensor] = field(default_factory=dict)
+    singular: Singular | None = None
+
+
 class WeightLayer(nn.Module, ABC):
     """A layer with one weight (out, ...), an optional bias (out) and optional spectral normalisation.
 
@@ -47,14 +59,16 @@ class WeightLayer(nn.Module, ABC):
     checkpointed recomputation must not change the weights.
     """
 
+    u: Tensor
+    """(out,); of layers with spectral normalisation, as ``v`` (rest,)"""
+    v: Tensor
+
     def __init__(self, shape: tuple[int, ...], *, bias: bool, spectral: bool) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(shape))
         self.bias = nn.Parameter(torch.zeros(shape[0])) if bias else None
         self.spectral = spectral
-        self._held: dict[tuple[torch.dtype, Callable[[Tensor], Tensor] | None], Tensor] | None = None
-        self._held_biases: dict[torch.dtype, Tensor] = {}
-        self._known: Singular | None = None
+        self._kept = _Kept()
         if spectral:
             rest = self.weight[0].numel()
             self.register_buffer("u", torch.full((shape[0],), shape[0] ** -0.5))
@@ -70,25 +84,26 @@ class WeightLayer(nn.Module, ABC):
         return self._singular().sigma
 
     def _singular(self) -> Singular:
-        known = None if torch.compiler.is_compiling() or torch.compiler.is_exporting() else self._known
+        known = (
+            None if torch.compiler.is_compiling() or torch.compiler.is_exporting() else self._kept.singular
+        )
         if known is not None and known.of == self._state():
             return known
-        weight, v = self.weight.detach().flatten(1), self.get_buffer("v")
-        sigma = torch.linalg.vector_norm(torch.mv(weight, v))
-        return Singular(sigma, self.get_buffer("u") / sigma)
+        sigma = torch.linalg.vector_norm(torch.mv(self.weight.detach().flatten(1), self.v))
+        return Singular(sigma, self.u / sigma)
 
     def remember(self, sigma: Tensor, left: Tensor) -> None:
         """Take these as :meth:`sigma` and u / sigma of the weight and the vectors as they are now."""
         if not torch.is_inference_mode_enabled():  # where changes leave no trace
-            self._known = Singular(sigma, left, self._state())
+            self._kept.singular = Singular(sigma, left, self._state())
 
     def forget(self) -> None:
         """Compute :meth:`sigma` anew wherever it is needed."""
-        self._known = None
+        self._kept.singular = None
 
     def _state(self) -> tuple[int, ...]:
         """Another one wherever the weight or a vector is changed in place or replaced."""
-        weight, u, v = self.weight, self.get_buffer("u"), self.get_buffer("v")
+        weight, u, v = self.weight, self.u, self.v
         places = weight.data_ptr(), u.data_ptr(), v.data_ptr()
         return (*places, weight._version, u._version, v._version)
 
@@ -99,19 +114,20 @@ class WeightLayer(nn.Module, ABC):
             fold: makes another kernel of the weight before it is cast, see :mod:`vidgan.nn.convolution`.
         """
         # A compiled graph computes them anew: it would be made again for each table of what is held.
-        if torch.compiler.is_compiling() or self._held is None or self._needs_gradient():
+        kept = self._kept.weights
+        if torch.compiler.is_compiling() or kept is None or self._needs_gradient():
             return self._compute_weight(dtype, fold)
         key = (dtype, fold)
-        if key not in self._held:
-            self._held[key] = self._compute_weight(dtype, fold).detach()
-        return self._held[key]
+        if key not in kept:
+            kept[key] = self._compute_weight(dtype, fold).detach()
+        return kept[key]
 
     def _compute_weight(self, dtype: torch.dtype, fold: Callable[[Tensor], Tensor] | None) -> Tensor:
         weight: Tensor = self.weight
         if self.spectral:
             wide = dtype if fold is None else weight.dtype
             singular = self._singular()
-            weight = Normalised.apply(weight, singular.sigma, singular.left, self.get_buffer("v"), wide)
+            weight = Normalised.apply(weight, singular.sigma, singular.left, self.v, wide)
         return (weight if fold is None else fold(weight)).to(dtype)
 
     def _needs_gradient(self) -> bool:
@@ -119,18 +135,19 @@ class WeightLayer(nn.Module, ABC):
 
     def hold(self, on: bool) -> None:
         """Keep what :meth:`effective_weight` gives without a gradient, or forget it; see :func:`held_weights`."""
-        self._held = {} if on else None
-        self._held_biases = {}
+        self._kept.weights = {} if on else None
+        self._kept.biases = {}
 
     def effective_bias(self, dtype: torch.dtype) -> Tensor | None:
         """The bias cast to ``dtype``."""
         if self.bias is None or self.bias.dtype == dtype:
             return self.bias
-        if torch.compiler.is_compiling() or self._held is None or self._needs_gradient():
+        kept = self._kept
+        if torch.compiler.is_compiling() or kept.weights is None or self._needs_gradient():
             return self.bias.to(dtype)
-        if dtype not in self._held_biases:
-            self._held_biases[dtype] = self.bias.detach().to(dtype)
-        return self._held_biases[dtype]
+        if dtype not in kept.biases:
+            kept.biases[dtype] = self.bias.detach().to(dtype)
+        return kept.biases[dtype]
 
     @abstractmethod
     def apply_weight(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -232,7 +249,7 @@ class Conv2d(Convolution):
             if not self.folds(x, frames, height // 2, width // 2):
                 return F.avg_pool2d(super().forward(x), 2)
             kernel = self.effective_weight(x.dtype, downsampling_kernel)
-            return F.conv2d(x, kernel, self.effective_bias(x.dtype), stride=2, padding=1)
+            return convolve_frames(x, kernel, self.effective_bias(x.dtype), 2, 1)
         return super().forward(x)
 
 
@@ -326,8 +343,7 @@ def power_iterate(module: nn.Module, iterations: int = 1, *, remember: bool = Fa
     if not layers:
         return
     matrices = [layer.weight.flatten(1) for layer in layers]
-    left = [layer.get_buffer("u") for layer in layers]
-    right = [layer.get_buffer("v") for layer in layers]
+    left, right = [layer.u for layer in layers], [layer.v for layer in layers]
     for layer in layers:
         layer.forget()
     for _ in range(iterations):
@@ -382,7 +398,7 @@ def initialise(module: nn.Module, scheme: InitialiserSpec, rng: torch.Generator 
         if isinstance(layer, WeightLayer):
             scheme.fill(layer.weight, rng)
             if layer.spectral:
-                u = layer.get_buffer("u")
+                u = layer.u
                 u.copy_(nn.functional.normalize(torch.randn(u.shape, generator=rng), dim=0))
     power_iterate(module, FIRST_POWER_ITERATIONS)
 

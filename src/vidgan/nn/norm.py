@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from vidgan.bounds import Length
 from vidgan.nn.layers import Linear
-from vidgan.shapes import fold_time
+from vidgan.shapes import from_cells, to_cells
 from vidgan.spec import Spec
 
 BLOCK: Final = 2**17
@@ -28,29 +28,21 @@ Steps that follow each other on so few find them in the processor's cache: seven
 """
 
 
-def _cells(x: Tensor) -> Tensor:
-    """A video (B T C H W) as frames of cells (B*T, H*W, C), which is its memory order."""
-    return fold_time(x).permute(0, 2, 3, 1).flatten(1, 2)
-
-
-def _empty(x: Tensor) -> Tensor:
-    """A tensor like ``x`` (B T C H W) in the memory order B T H W C, so that :func:`_cells` is a view of it."""
-    b, t, c, h, w = x.shape
-    return x.new_empty((b, t, h, w, c)).permute(0, 1, 4, 2, 3)
-
-
 def _in_blocks(x: Tensor) -> bool:
     """Not on a GPU, nor in a graph that is compiled or exported."""
     return x.device.type == "cpu" and not (torch.compiler.is_compiling() or torch.compiler.is_exporting())
 
 
 def _blocks(*tensors: Tensor) -> Iterable[tuple[Tensor, ...]]:
-    """Tensors (N, ?, C) cut along the first axis into blocks of frames, or whole."""
-    first = tensors[0]
-    if not _in_blocks(first):
-        return [tensors]
-    frames = max(1, BLOCK // max(1, first[0].numel()))
+    """Tensors (N, ...) cut along the first axis into blocks of frames, of which the first has (N, cells, C)."""
+    _, cells, channels = tensors[0].shape
+    frames = max(1, BLOCK // max(1, cells * channels))
     return zip(*(tensor.split(frames) for tensor in tensors), strict=True)
+
+
+def _rows(values: Tensor) -> Tensor:
+    """(B T C) -> (B*T, 1, C)."""
+    return values.reshape(-1, 1, values.shape[-1])
 
 
 def _scaled_and_shifted(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
@@ -64,11 +56,13 @@ class _ScaleShiftReLU(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
         if _in_blocks(x):
-            y = _empty(x)
-            for to, cells, own_scale, own_shift in _blocks(*map(_cells, (y, x, scale, shift))):
-                torch.addcmul(own_shift, cells, own_scale, out=to).relu_()
+            cells = to_cells(x)
+            made = torch.empty_like(cells)
+            for to, own, own_scale, own_shift in _blocks(made, cells, _rows(scale), _rows(shift)):
+                torch.addcmul(own_shift, own, own_scale, out=to).relu_()
+            y = from_cells(made, x.shape)
         else:
-            y = _scaled_and_shifted(x, scale, shift).relu_()
+            y = _scaled_and_shifted(x, scale[..., None, None], shift[..., None, None]).relu_()
         ctx.save_for_backward(x, scale, y)
         return y
 
@@ -78,19 +72,21 @@ class _ScaleShiftReLU(torch.autograd.Function):
         wide = torch.promote_types(x.dtype, torch.float32)
         if not _in_blocks(x):
             gradient = torch.ops.aten.threshold_backward(gradients[0], y, 0)
-            grad_scale = (gradient * x).sum((3, 4), keepdim=True, dtype=wide).to(scale.dtype)
-            grad_shift = gradient.sum((3, 4), keepdim=True, dtype=wide).to(scale.dtype)
-            return gradient.mul_(scale), grad_scale, grad_shift
-        gradient = _empty(x)
-        sums = []
-        for to, above, cells, own_scale, made in _blocks(*map(_cells, (gradient, gradients[0], x, scale, y))):
+            grad_scale = (gradient * x).sum((3, 4), dtype=wide).to(scale.dtype)
+            grad_shift = gradient.sum((3, 4), dtype=wide).to(scale.dtype)
+            return gradient.mul_(scale[..., None, None]), grad_scale, grad_shift
+        cells = to_cells(x)
+        gradient = torch.empty_like(cells)
+        of_scale, of_shift = cells.new_empty((2, len(cells), scale.shape[-1]), dtype=wide)
+        for to, above, own, own_scale, made, to_scale, to_shift in _blocks(
+            gradient, to_cells(gradients[0]), cells, _rows(scale), to_cells(y), of_scale, of_shift
+        ):
             torch.ops.aten.threshold_backward.grad_input(above, made, 0, grad_input=to)
-            sums.append(((to * cells).to(wide).sum(1), to.to(wide).sum(1)))
+            torch.sum((to * own).to(wide), 1, out=to_scale)
+            torch.sum(to.to(wide), 1, out=to_shift)
             to.mul_(own_scale)
-        grad_scale, grad_shift = (
-            torch.cat(parts).view_as(scale).to(scale.dtype) for parts in zip(*sums, strict=True)
-        )
-        return gradient, grad_scale, grad_shift
+        grad_scale, grad_shift = (sums.view_as(scale).to(scale.dtype) for sums in (of_scale, of_shift))
+        return from_cells(gradient, x.shape), grad_scale, grad_shift
 
 
 def scale_shift_relu(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
@@ -98,13 +94,39 @@ def scale_shift_relu(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
 
     Args:
         x: video (B T C H W).
-        scale: (B T C); computed in float32, and used so where the kernel casts by itself, else in the dtype of ``x``.
-        shift: (B T C).
+        scale: broadcasts to (B T C); computed in float32, and used so where the kernel casts by itself, else in the
+            dtype of ``x``.
+        shift: the same.
     """
+    scale, shift = (s if s.shape == x.shape[:3] else s.expand(x.shape[:3]) for s in (scale, shift))
     kind = x.dtype if _in_blocks(x) else torch.promote_types(x.dtype, torch.float32)
-    scale, shift = (s.to(kind)[..., None, None] for s in (scale, shift))
-    y: Tensor = _ScaleShiftReLU.apply(x, scale, shift)
+    y: Tensor = _ScaleShiftReLU.apply(x, scale.to(kind), shift.to(kind))
     return y
+
+
+def _sums_of_frames(x: Tensor) -> Tensor:
+    """Sums of ``x`` (B T C H W) and of its squares over each frame, in float32 or wider: (2, B*T, C)."""
+    cells = to_cells(x)
+    wide = torch.promote_types(x.dtype, torch.float32)
+    if not _in_blocks(x):
+        values = cells.to(wide)
+        return torch.stack([values.sum(1), values.square().sum(1)])
+    sums = cells.new_empty((2, len(cells), cells.shape[2]), dtype=wide)
+    for own, first, second in _blocks(cells, *sums):
+        # Squares rounded to bfloat16 would lose the variance of a channel whose mean is large beside it.
+        values = own.to(wide)
+        torch.sum(values, 1, out=first)
+        torch.sum(values * values if values is own else values.square_(), 1, out=second)
+    return sums
+
+
+def _mean_and_square(x: Tensor, over_time: bool) -> tuple[Tensor, Tensor]:
+    """See :func:`mean_and_square`; without gradients."""
+    clips, steps, channels = x.shape[:3]
+    sums = _sums_of_frames(x).view(2, clips, steps, channels).sum((1, 2) if over_time else 1)
+    count = x.numel() // channels // (1 if over_time else steps)
+    first, second = (sums / count).view(2, -1, channels)
+    return first, second
 
 
 class _MeanAndSquare(torch.autograd.Function):
@@ -113,51 +135,40 @@ class _MeanAndSquare(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, over_time: bool) -> tuple[Tensor, Tensor]:
         ctx.save_for_backward(x)
-        clips, steps = x.shape[:2]
-        sums = []
-        for (cells,) in _blocks(_cells(x)):
-            # Squares rounded to bfloat16 would lose the variance of a channel whose mean is large beside it.
-            wide = cells.to(torch.promote_types(x.dtype, torch.float32))
-            first = wide.sum(1)
-            square = wide * wide if wide is cells else wide.square_()
-            sums.append((first, square.sum(1)))
-        axes = (0, 1) if over_time else (0,)
-        count = x.numel() // x.shape[2] // (1 if over_time else steps)
-        first, second = (
-            torch.cat(parts).unflatten(0, (clips, steps)).sum(axes, keepdim=True)[..., None, None] / count
-            for parts in zip(*sums, strict=True)
-        )
-        return first, second
+        return _mean_and_square(x, over_time)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         (x,) = ctx.saved_tensors
         count = x.numel() // gradients[0].numel()
-        first, second = ((g / count).to(x.dtype) for g in gradients)
+        first, second = ((g / count).to(x.dtype)[..., None, None] for g in gradients)
         return torch.addcmul(first, x, 2 * second), None
 
 
 def mean_and_square(x: Tensor, over_time: bool) -> tuple[Tensor, Tensor]:
-    """E[x] and E[x^2] of ``x`` (B T C H W) over (B, H, W), in float32 or wider: (1 T C 1 1).
+    """E[x] and E[x^2] of ``x`` (B T C H W) over (B, H, W), in float32 or wider: (T C).
 
     Args:
-        over_time: over T too: (1 1 C 1 1).
+        over_time: over T too: (1 C).
     """
     first, second = _MeanAndSquare.apply(x, over_time)
     return first, second
 
 
-class _MomentsAtOnce(torch.autograd.Function):
-    """Mean and variance where a few large kernels are best: on a GPU, and in a compiled graph."""
+class _MeanAndVariance(torch.autograd.Function):
+    """(T C), or (1 C) over T too; in a few large kernels on a GPU and in a compiled graph."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, over_time: bool) -> tuple[Tensor, Tensor]:
-        axes = (0, 1, 3, 4) if over_time else (0, 3, 4)
-        wide = torch.promote_types(x.dtype, torch.float32)
-        # Both read x as it is and sum in a wide dtype: no wide copy of a video.
-        mean = x.mean(axes, dtype=wide)
-        length = torch.linalg.vector_norm(x, 2, axes, dtype=wide)
-        square = length.mul_((mean.numel() / x.numel()) ** 0.5).square_()
+        if _in_blocks(x):
+            mean, square = _mean_and_square(x, over_time)
+        else:
+            axes = (0, 1, 3, 4) if over_time else (0, 3, 4)
+            wide = torch.promote_types(x.dtype, torch.float32)
+            # Both read x as it is and sum in a wide dtype: no wide copy of a video.
+            mean = x.mean(axes, dtype=wide).view(-1, x.shape[2])
+            length = torch.linalg.vector_norm(x, 2, axes, dtype=wide).view_as(mean)
+            square = length.mul_((mean.numel() / x.numel()) ** 0.5).square_()
         variance = torch.addcmul(square, mean, mean, value=-1).clamp_min_(0)
         ctx.save_for_backward(x, mean)
         return mean, variance
@@ -168,6 +179,8 @@ class _MomentsAtOnce(torch.autograd.Function):
         share = mean.numel() / x.numel()
         slope = gradients[1] * (2 * share)
         offset = torch.addcmul(gradients[0] * share, slope, mean, value=-1)
+        if _in_blocks(x):
+            slope, offset = slope.to(x.dtype), offset.to(x.dtype)
         return _scaled_and_shifted(x, slope[..., None, None], offset[..., None, None]), None
 
 
@@ -279,13 +292,11 @@ class StandingStatistics(Statistics):
 
 def batch_moments(x: Tensor, over_time: bool, group: dist.ProcessGroup | None) -> Moments:
     """Mean and biased variance of ``x`` (B T C H W) over (B, H, W), and T too if ``over_time``."""
-    if group is None and not _in_blocks(x):
-        mean, variance = _MomentsAtOnce.apply(x, over_time)
-        return Moments(*(moment[None] if over_time else moment for moment in (mean, variance)))
-    moments = mean_and_square(x, over_time)
-    first, second = (moment[0, :, :, 0, 0] for moment in moments)
-    if group is not None:
-        first, second = average_over_replicas(torch.stack([first, second]), len(x), group).unbind()
+    if group is None:
+        mean, variance = _MeanAndVariance.apply(x, over_time)
+        return Moments(mean, variance)
+    moments = torch.stack(mean_and_square(x, over_time))
+    first, second = average_over_replicas(moments, len(x), group).unbind()
     return Moments(first, (second - first.square()).clamp_min(0))
 
 
@@ -407,8 +418,7 @@ class NormReLU(nn.Module, ABC):
         gain, bias = self.gain_and_bias(context.condition)
         scale = gain * torch.rsqrt(variance + EPSILON)
         shift = torch.addcmul(bias, mean, scale, value=-1)
-        shape = x.shape[:3]
-        return scale_shift_relu(x, scale.expand(shape), shift.expand(shape))
+        return scale_shift_relu(x, scale, shift)
 
 
 class ConditionalNormReLU(NormReLU):

@@ -39,9 +39,12 @@ def product(a: Tensor, b: Tensor) -> Tensor:
 def multiply_batches(a: Tensor, b: Tensor, to: Tensor, *, add: bool) -> None:
     """a (N M K) times b (N K L) into ``to`` (N M L), or added to what it holds. Keeps nothing for gradients."""
     if by_onednn(a, a[0].numel() * b.shape[2]):
-        for left, right, out in zip(a.unbind(), b.unbind(), to.unbind(), strict=True):
-            made = _multiply(left, right, None)
-            out.add_(made) if add else out.copy_(made)
+        made = (_by_onednn(*pair, None) for pair in zip(a.unbind(), b.mT.unbind(), strict=True))
+        if add:
+            for out, each in zip(to.unbind(), made, strict=True):
+                out.add_(each)
+        else:
+            torch.stack(list(made), out=to)
     elif add:
         to.baddbmm_(a, b)
     else:
@@ -62,15 +65,22 @@ def by_onednn(x: Tensor, multiplications: int) -> bool:
 
 def _multiply(a: Tensor, b: Tensor, row: Tensor | None) -> Tensor:
     if by_onednn(a, a.numel() * b.shape[1]):
-        # The operator that torch's own compiler puts in place of a linear layer.
-        made: Tensor = torch.ops.mkldnn._linear_pointwise(_dense(a), _dense(b.t()), row, "none", [], "")
-        return made
+        return _by_onednn(a, b.t(), row)
     return a @ b if row is None else torch.addmm(row, a, b)
+
+
+def _by_onednn(a: Tensor, turned: Tensor, row: Tensor | None) -> Tensor:
+    """a (M K) times the transpose of ``turned`` (N K) plus a row (N)."""
+    # The operator that torch's own compiler puts in place of a linear layer.
+    operator = torch.ops.mkldnn._linear_pointwise.default
+    made: Tensor = operator(_dense(a), _dense(turned), row, "none", [], "")
+    return made
 
 
 def _dense(matrix: Tensor) -> Tensor:
     # With gaps between rows, as in a kernel's taps at one step of time, oneDNN takes a hundred times as long.
-    return matrix if matrix.is_contiguous() or matrix.t().is_contiguous() else matrix.contiguous()
+    rows, columns = matrix.shape
+    return matrix if matrix.stride() in ((columns, 1), (1, rows)) else matrix.contiguous()
 
 
 class _Product(torch.autograd.Function):

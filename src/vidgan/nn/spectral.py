@@ -37,7 +37,7 @@ class Normalised(torch.autograd.Function):
         gradient = gradients[0].to(weight.dtype, memory_format=torch.contiguous_format).flatten(1)
         along = left * torch.dot(gradient.flatten(), weight.flatten())
         return (
-            torch.addcmul(gradient, along[:, None], v, value=-1).div_(sigma).view(weight.shape),
+            torch.addr(gradient, along, v, alpha=-1).div_(sigma).view(weight.shape),
             None,
             None,
             None,

@@ -61,8 +61,7 @@ class FoldedNormReLU(nn.Module):
         if self.layer is not None:
             gain, bias = self.layer.gain_and_bias(context.condition)
             scale, shift = gain * self.scale, gain * self.offset + bias
-        shape = x.shape[:3]
-        return scale_shift_relu(x, scale.expand(shape), shift.expand(shape))
+        return scale_shift_relu(x, scale, shift)
 
 
 def folded_generator(level: FrozenLevel) -> Generator:

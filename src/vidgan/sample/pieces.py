@@ -64,7 +64,7 @@ class PiecewiseStatistics(Statistics):
 
     def moments(self, key: str, x: Tensor, clock: Clock, over_time: bool) -> Moments:
         if key not in self._known:
-            own = torch.stack([each[0, :, :, 0, 0].double() for each in mean_and_square(x, over_time)])
+            own = torch.stack(mean_and_square(x, over_time)).double()
             self._sums[key] = self._sums.get(key, 0) + self.weight * own
             if self.waits:
                 raise _NotYetKnownError
