@@ -7,7 +7,7 @@ continuation (the first), and the best of ten, which is chosen per clip by its m
 which would make every mean infinite. Deviations are over resamples of the clips, of the difference to copying, too:
 the same clips are hard for both. Where the units of a model warp, it also tells how its motion goes with the true
 shift of the upper half of the picture, sideways. Models of one kind with other seeds may be
-named together.
+named together; ``--curves`` and ``--strips`` draw what is told, and some futures of the first model.
 """
 
 import argparse
@@ -31,8 +31,9 @@ from vidgan.evaluation.metrics.features import Numbers
 from vidgan.evaluation.metrics.frames import best_of, copy_last, ssim
 from vidgan.evaluation.metrics.frames import psnr as unbounded
 from vidgan.files import write_text
+from vidgan.report.figures import Curve, Plot, Point, check_target, save
 from vidgan.run.experiment import whole_window
-from vidgan.sample.video_io import to_bytes
+from vidgan.sample.video_io import Videos, strip, to_bytes, write_image
 from vidgan.seeds import derive
 
 Floats = NDArray[np.float64]
@@ -46,6 +47,9 @@ def psnr(a: Numbers, b: Numbers) -> Floats:
 
 
 MEASURES: Final = {"ssim": ssim, "psnr": psnr}
+AXES: Final = {"ssim": "SSIM", "psnr": "PSNR (dB)"}
+PICTURED: Final = (4, 2)
+"""clips of the picture, spread out over the data, and futures of each"""
 RESAMPLES: Final = 1000
 MOVED: Final = 2
 """pixels that the picture moves at least over the made frames, where the sign of its motion is asked for"""
@@ -119,6 +123,39 @@ def table(found: Mapping[str, Any], name: str) -> str:
     return "\n".join(rows)
 
 
+def curves(found: Mapping[str, Mapping[str, Any]]) -> list[Plot]:
+    """A plot per measure: copying, and one future and the best of each model."""
+    plots = []
+    for measure, axis in AXES.items():
+        lines = {"copying the last given frame": next(iter(found.values()))[measure]["copying"]}
+        for name, each in found.items():
+            futures = each["futures"]
+            lines |= {
+                f"{name}, best of {futures}": each[measure]["best"],
+                f"{name}, one": each[measure]["one"],
+            }
+        drawn = [
+            Curve(name, [Point(n + 1, y, d) for n, (y, d) in enumerate(zip(*line.values(), strict=True))])
+            for name, line in lines.items()
+        ]
+        plots.append(Plot(axis, "made frame", axis, drawn))
+    return plots
+
+
+def strips(model: vidgan.Model, data: Dataset, seed: int) -> Videos:
+    """A still picture: some clips, and below each the first of its futures behind the given frames."""
+    window, given = whole_window(model.experiment), model.experiment.levels[0].context_frames
+    clips, futures = PICTURED
+    rows = []
+    for number in range(clips):
+        index = number * len(data) // clips
+        real = centre_item(data, window, index).frames
+        first = to_float(torch.from_numpy(real[None, :given]))[0]
+        made = to_bytes(model.futures(first, futures, seed=seed, first=index * futures).video).numpy()
+        rows += [real, *(np.concatenate([real[:given], future]) for future in made)]
+    return strip(np.stack(rows))
+
+
 def frames(found: Mapping[str, Any], name: str) -> int:
     """How many are made."""
     return len(found[name]["copying"]["value"])
@@ -136,12 +173,19 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--futures", type=int, default=10, help="of each clip (10)")
     parser.add_argument("--seed", type=int, default=0, help="of the noise (0)")
     parser.add_argument("--out", type=Path, required=True, help="JSON file, by model")
+    parser.add_argument("--curves", type=Path, help="figure of all measures (SVG, PDF or PNG)")
+    parser.add_argument("--strips", type=Path, help="picture of some futures of the first model (PNG)")
     given = parser.parse_args(words)
-    found = {
-        name: beside_copying(vidgan.load(name), vidgan.open_dataset(given.data), given.futures, given.seed)
-        for name in given.models
-    }
+    if given.curves is not None:
+        check_target(given.curves)
+    data = vidgan.open_dataset(given.data)
+    models = {name: vidgan.load(name) for name in given.models}
+    found = {name: beside_copying(model, data, given.futures, given.seed) for name, model in models.items()}
     write_text(given.out, json.dumps(found, indent=1) + "\n")
+    if given.curves is not None:
+        save(given.curves, curves(found))
+    if given.strips is not None:
+        write_image(given.strips, strips(next(iter(models.values())), data, given.seed))
     for name, each in found.items():
         print(name, each.get("motion", ""))
         for measure in MEASURES:

@@ -26,7 +26,7 @@ from vidgan.run.experiment import whole_window
 from vidgan.run.tiny import tiny
 from vidgan.sample.video_io import to_bytes
 
-SIDE, FUTURES, SEED = 32, 3, 4
+SIDE, FUTURES, SEED, GAP = 32, 3, 4, 2
 SPEEDS = (2, -1, 0)
 """pixels per frame to the right, of each clip"""
 
@@ -77,9 +77,17 @@ def test_what_is_told_is_what_loops_find(
     monkeypatch.setattr(vidgan, "load", lambda name: predictor)
     out = tmp_path / "copying.json"
     words = ["mine", "--data", str(tmp_path / "data"), "--out", str(out), "--seed", str(SEED)]
-    copying.main([*words, "--futures", str(FUTURES)])
+    copying.main([*words, "--futures", str(FUTURES), "--strips", str(tmp_path / "strips.png")])
     found = json.loads(out.read_text())["mine"]
     assert (found["clips"], found["futures"], found["seed"]) == (len(clips), FUTURES, SEED)
+
+    picture = np.asarray(Image.open(tmp_path / "strips.png").convert("RGB"))
+    real, future = (picture[top : top + SIDE, -SIDE:] for top in (0, SIDE + GAP))  # the last frames
+    assert (real == clips[0][(window.frames - 1) * window.stride]).all()
+    assert (real != future).any()
+    assert (picture[:SIDE, :SIDE] == picture[SIDE + GAP :][:SIDE, :SIDE]).all()  # the first, which is given
+    (plot, _) = copying.curves({"mine": found})
+    assert [point.y for point in plot.curves[1].points] == found["ssim"]["best"]["value"]
 
     fields = []
     rows: dict[str, dict[str, list[Sequence[float]]]] = {
