@@ -129,10 +129,10 @@ def curves(found: Mapping[str, Mapping[str, Any]]) -> list[Plot]:
     for measure, axis in AXES.items():
         lines = {"copying the last given frame": next(iter(found.values()))[measure]["copying"]}
         for name, each in found.items():
-            futures = each["futures"]
+            short, futures = Path(name).name, each["futures"]
             lines |= {
-                f"{name}, best of {futures}": each[measure]["best"],
-                f"{name}, one": each[measure]["one"],
+                f"{short}, best of {futures}": each[measure]["best"],
+                f"{short}, one": each[measure]["one"],
             }
         drawn = [
             Curve(name, [Point(n + 1, y, d) for n, (y, d) in enumerate(zip(*line.values(), strict=True))])

@@ -1,7 +1,7 @@
 """CVG's three levels in small, for a few CPU cores: 12 frames of 24x24, 24 of 48x48 and 48 of 96x96.
 
 ``vidgan train experiments/small_cascade.py:cascade``; ``no_matching`` is the same without its discriminators of pairs.
-Not tried yet beyond the first steps.
+docs/results/driving-cascade.md shows what 44 minutes of a core per level make of it.
 """
 
 from vidgan.models import DiscriminatorSpec, FramesSpec, LevelSpec
