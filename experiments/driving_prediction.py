@@ -1,13 +1,12 @@
 """Small predictors of real clips, 8 frames of 64x64 given 4, whose futures are drawn to what really followed.
 
-``vidgan train experiments/driving_prediction.py:tsru_p --data data/driving-all --out runs/tsru-p --minutes 25``, then
-``conv_gru`` for as long: all but the recurrent units is the same (after Luc et al. 2020, Table 2).
-``experiments/copying.py`` measures both beside copying the last given frame.
+``vidgan train experiments/driving_prediction.py:conv_gru --data data/all --out runs/conv-gru --steps 1295``, then
+``tsru_p`` for 1,200 steps, which take as long: all but the recurrent units is the same (after Luc et al. 2020, Table
+2). ``experiments/copying.py`` measures both beside copying the last given frame; docs/results/driving-prediction.md.
 """
 
 from vidgan.models import VarietySpec
-from vidgan.nn.recurrent import ConvGRUSpec, TSRUpSpec, UnitSpec
-from vidgan.nn.temporal import RecurrentSpec
+from vidgan.nn.recurrent import ConvGRUSpec, TSRUpSpec
 from vidgan.presets import preset
 from vidgan.run.experiment import Experiment
 
@@ -21,28 +20,36 @@ def dvd_gan_fp() -> Experiment:
     Neither paper has that loss. Without it 1,247 steps of 16 clips, 20 minutes, stay below copying in every frame.
     """
     plain = preset("dvd-gan-fp-12x64-cpu")
+    said = (
+        "a variety loss (Gupta et al. 2018) of weight 20: the nearer of two futures is drawn to what followed"
+    )
     return plain.replace(
         name="driving-dvd-gan-fp",
+        deviations=(*plain.deviations, said),
         training=plain.training.replace(variety=VarietySpec(weight=20.0, futures=2)),
     )
 
 
-def with_units(unit: UnitSpec, name: str) -> Experiment:
-    """That network with ``unit`` at several resolutions, as TrIVD-GAN-FP has it (Luc et al. 2020, A)."""
+def at_three_resolutions() -> Experiment:
+    """That network with units at several resolutions, as TrIVD-GAN-FP has them (Luc et al. 2020, A)."""
     single = dvd_gan_fp()
     (level,) = single.levels
-    stages = level.generator.stages
-    recurrent = RecurrentSpec(unit=unit)
-    lower = tuple(stage.replace(temporal=(recurrent, *stage.temporal[1:])) for stage in stages[:RESOLUTIONS])
-    generator = level.generator.replace(stages=(*lower, *stages[RESOLUTIONS:]))
-    return single.replace(name=name, levels=(level.replace(generator=generator),))
+    first, *others = level.generator.stages
+    unit, *_ = first.temporal
+    lower = (stage.replace(temporal=(unit,)) for stage in others[: RESOLUTIONS - 1])
+    stages = (first, *lower, *others[RESOLUTIONS - 1 :])
+    said = f"recurrent units in the first {RESOLUTIONS} stages instead of the first"
+    return single.replace(
+        levels=(level.replace(generator=level.generator.replace(stages=stages)),),
+        deviations=(*single.deviations, said),
+    )
 
 
 def tsru_p() -> Experiment:
     """Transformation, candidate and update gate in parallel (Luc et al. 2020, 3.2)."""
-    return with_units(TSRUpSpec(), "driving-tsru-p")
+    return at_three_resolutions().with_unit(TSRUpSpec()).replace(name="driving-tsru-p")
 
 
 def conv_gru() -> Experiment:
     """No transformation: the state stays in its place."""
-    return with_units(ConvGRUSpec(), "driving-conv-gru")
+    return at_three_resolutions().with_unit(ConvGRUSpec()).replace(name="driving-conv-gru")
