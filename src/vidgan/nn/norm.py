@@ -98,7 +98,7 @@ def scale_shift_relu(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
             dtype of ``x``.
         shift: the same.
     """
-    scale, shift = (s if s.shape == x.shape[:3] else s.expand(x.shape[:3]) for s in (scale, shift))
+    scale, shift = scale.expand(x.shape[:3]), shift.expand(x.shape[:3])
     kind = x.dtype if _in_blocks(x) else torch.promote_types(x.dtype, torch.float32)
     y: Tensor = _ScaleShiftReLU.apply(x, scale.to(kind), shift.to(kind))
     return y
@@ -108,11 +108,8 @@ def _sums_of_frames(x: Tensor) -> Tensor:
     """Sums of ``x`` (B T C H W) and of its squares over each frame, in float32 or wider: (2, B*T, C)."""
     cells = to_cells(x)
     wide = torch.promote_types(x.dtype, torch.float32)
-    if not _in_blocks(x):
-        values = cells.to(wide)
-        return torch.stack([values.sum(1), values.square().sum(1)])
     sums = cells.new_empty((2, len(cells), cells.shape[2]), dtype=wide)
-    for own, first, second in _blocks(cells, *sums):
+    for own, first, second in _blocks(cells, *sums) if _in_blocks(x) else [(cells, *sums)]:
         # Squares rounded to bfloat16 would lose the variance of a channel whose mean is large beside it.
         values = own.to(wide)
         torch.sum(values, 1, out=first)
