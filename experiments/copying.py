@@ -33,7 +33,8 @@ from vidgan.evaluation.metrics.frames import psnr as unbounded
 from vidgan.files import write_text
 from vidgan.report.figures import Curve, Plot, Point, check_target, save
 from vidgan.run.experiment import whole_window
-from vidgan.sample.video_io import Videos, strip, to_bytes, write_image
+from vidgan.sample.sampler import Futures
+from vidgan.sample.video_io import Clip, Videos, strip, to_bytes, write_image
 from vidgan.seeds import derive
 
 Floats = NDArray[np.float64]
@@ -55,9 +56,18 @@ MOVED: Final = 2
 """pixels that the picture moves at least over the made frames, where the sign of its motion is asked for"""
 
 
+def continue_clip(
+    model: vidgan.Model, data: Dataset, index: int, futures: int, seed: int
+) -> tuple[Clip, Futures]:
+    """The middle of a clip (T H W 3), and futures of its first frames."""
+    real = centre_item(data, whole_window(model.experiment), index).frames
+    given = to_float(torch.from_numpy(real[None, : model.experiment.levels[0].context_frames]))[0]
+    return real, model.futures(given, futures, seed=seed, first=index * futures)
+
+
 def beside_copying(model: vidgan.Model, data: Dataset, futures: int, seed: int) -> dict[str, Any]:
     """Everything that is told of one model."""
-    window, given = whole_window(model.experiment), model.experiment.levels[0].context_frames
+    given = model.experiment.levels[0].context_frames
     if not given:
         raise UserError("this model makes videos from noise and is given no frames")
     scores: dict[str, dict[str, list[Floats]]] = {
@@ -65,9 +75,7 @@ def beside_copying(model: vidgan.Model, data: Dataset, futures: int, seed: int) 
     }
     motion: list[tuple[float, float]] = []
     for index in range(len(data)):
-        real = centre_item(data, window, index).frames
-        frames = to_float(torch.from_numpy(real[None, :given]))[0]
-        continued = model.futures(frames, futures, seed=seed, first=index * futures)
+        real, continued = continue_clip(model, data, index, futures, seed)
         videos, truth = to_bytes(continued.video).numpy(), real[given:]
         copied = copy_last(real[:given], len(truth))
         for name, measure in MEASURES.items():
@@ -144,15 +152,16 @@ def curves(found: Mapping[str, Mapping[str, Any]]) -> list[Plot]:
 
 def strips(model: vidgan.Model, data: Dataset, seed: int) -> Videos:
     """A still picture: some clips, and below each the first of its futures behind the given frames."""
-    window, given = whole_window(model.experiment), model.experiment.levels[0].context_frames
     clips, futures = PICTURED
     rows = []
     for number in range(clips):
         index = number * len(data) // clips
-        real = centre_item(data, window, index).frames
-        first = to_float(torch.from_numpy(real[None, :given]))[0]
-        made = to_bytes(model.futures(first, futures, seed=seed, first=index * futures).video).numpy()
-        rows += [real, *(np.concatenate([real[:given], future]) for future in made)]
+        real, continued = continue_clip(model, data, index, futures, seed)
+        given = len(real) - continued.video.shape[1]
+        rows += [
+            real,
+            *(np.concatenate([real[:given], video]) for video in to_bytes(continued.video).numpy()),
+        ]
     return strip(np.stack(rows))
 
 

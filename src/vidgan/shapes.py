@@ -13,11 +13,10 @@ from torch import Tensor
 
 def as_video(x: Tensor) -> Tensor:
     """``x`` (B T C H W) with the memory order B T H W C; copies only if it has another order."""
-    if torch.compiler.is_compiling() or torch.compiler.is_exporting():
-        return x.permute(0, 1, 3, 4, 2).contiguous().permute(0, 1, 4, 2, 3)
     _, t, c, h, w = x.shape
+    graph = torch.compiler.is_compiling() or torch.compiler.is_exporting()
     # Nearly always so; in a small step, three operators each time would show.
-    if x.stride() == (t * h * w * c, h * w * c, 1, w * c, c):
+    if not graph and x.stride() == (t * h * w * c, h * w * c, 1, w * c, c):
         return x
     return x.permute(0, 1, 3, 4, 2).contiguous().permute(0, 1, 4, 2, 3)
 

@@ -91,10 +91,8 @@ def convolution_like(x: Tensor, weight: Tensor, padding: int) -> Callable[[Tenso
 
 def convolve_frames(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int) -> Tensor:
     """:func:`torch.nn.functional.conv2d` of frames (N in H W)."""
-    if bias is None or x.dtype == torch.bfloat16 or not _sums_gradient(bias):
-        return F.conv2d(x, weight, bias, stride, padding)
-    biased: Tensor = _BiasGradient.apply(F.conv2d(x, weight, bias.detach(), stride, padding), bias)
-    return biased
+    pays = x.dtype != torch.bfloat16
+    return _summing_gradient(lambda bias: F.conv2d(x, weight, bias, stride, padding), bias, pays)
 
 
 def convolve_clip(
@@ -117,25 +115,25 @@ def convolve_clip(
         ) + 1
         x = F.pad(x, (0, 0, 0, 0, 0, 1))
         return F.conv3d(x, weight, bias, stride=stride, padding=padding)[:, :, :steps]
-    if bias is None or x.dtype == torch.bfloat16 or not _sums_gradient(bias):
-        return F.conv3d(x, weight, bias, stride, padding)
-    biased: Tensor = _BiasGradient.apply(F.conv3d(x, weight, bias.detach(), stride, padding), bias)
-    return biased
+    pays = x.dtype != torch.bfloat16
+    return _summing_gradient(lambda bias: F.conv3d(x, weight, bias, stride, padding), bias, pays)
 
 
 def convolve_upsampled(x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
     """Frames (N out 2H 2W) of frames (N in H W), by a kernel of :func:`upsampling_kernel`."""
-    if bias is None or not _sums_gradient(bias):
-        return F.conv_transpose2d(x, kernel, bias, stride=2, padding=1)
-    y = F.conv_transpose2d(x, kernel, bias.detach(), stride=2, padding=1)
-    biased: Tensor = _BiasGradient.apply(y, bias)
+    return _summing_gradient(
+        lambda bias: F.conv_transpose2d(x, kernel, bias, stride=2, padding=1), bias, pays=True
+    )
+
+
+def _summing_gradient(convolve: Callable[[Tensor | None], Tensor], bias: Tensor | None, pays: bool) -> Tensor:
+    """A convolution whose bias gets its gradient by a sum, where that ``pays``, not by the backward pass."""
+    if bias is None or not (pays and bias.requires_grad and torch.is_grad_enabled()):
+        return convolve(bias)
+    if bias.device.type != "cpu" or torch.compiler.is_compiling() or torch.compiler.is_exporting():
+        return convolve(bias)
+    biased: Tensor = _BiasGradient.apply(convolve(bias.detach()), bias)
     return biased
-
-
-def _sums_gradient(bias: Tensor) -> bool:
-    """Whether to take the gradient of a convolution's bias by a sum, not by the convolution's backward pass."""
-    asked = bias.requires_grad and torch.is_grad_enabled() and bias.device.type == "cpu"
-    return asked and not (torch.compiler.is_compiling() or torch.compiler.is_exporting())
 
 
 class _BiasGradient(torch.autograd.Function):
