@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from interleaved import mib, show_machine
+from interleaved import Result, mib, show, show_machine
 from sides import Side, Taken
 
 HERE = Path(__file__).resolve().parent
@@ -57,18 +57,21 @@ def main(settings: Settings) -> None:
     for number in range(settings.rounds):
         for i in range(len(ready)) if number % 2 == 0 else reversed(range(len(ready))):
             taken[i].append(ready[i].step())
-    title = (
-        f"a step of {settings.batch} clips of 12x64x64 at width {settings.width}, threads: {settings.threads}"
-    )
-    print(f"\n{title} (medians of {settings.rounds} interleaved rounds)")
-    print("| | processor, s | clock, s | memory | speed | least-most |\n|---|---:|---:|---:|---:|---|")
+    results = []
     for side, own in zip(ready, taken, strict=True):
-        speeds = [first.processor / each.processor for first, each in zip(taken[0], own, strict=True)]
-        processor, clock, memory = (statistics.median(column) for column in zip(*own, strict=True))
-        print(
-            f"| {side.name} | {processor:.2f} | {clock:.2f} | {mib(int(memory))} | {statistics.median(speeds):.2f} "
-            f"| {min(speeds):.2f}-{max(speeds):.2f} |"
-        )
+        ratios = [each.processor / first.processor for first, each in zip(taken[0], own, strict=True)]
+        results.append(Result(side.name, [each.processor for each in own], ratios))
+    notes = [
+        f"{1 / statistics.median(result.ratios):.2f} times the speed; "
+        f"{statistics.median(each.clock for each in own):.2f} s by the clock, "
+        f"{mib(int(statistics.median(each.memory for each in own)))}"
+        for result, own in zip(results, taken, strict=True)
+    ]
+    title = (
+        f"processor time of a step of {settings.batch} clips of 12x64x64 at width {settings.width}, "
+        f"threads: {settings.threads}"
+    )
+    show(title, results, items=settings.batch, notes=notes)
 
 
 if __name__ == "__main__":

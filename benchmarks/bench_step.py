@@ -19,6 +19,7 @@ from interleaved import (
     mib,
     options,
     peak_bytes,
+    show,
     show_machine,
     timed,
 )
@@ -87,12 +88,13 @@ def main(settings: StepSettings) -> None:
     shares = [100 * flops["step"] / flops["matmul"] / ratio for ratio in step.ratios]
     rate = flops["matmul"] / statistics.median(product.seconds) / 1e12
     counted = "all that is on the GPU" if device.type == "cuda" else "what the step makes, without weights"
+    title = (
+        f"a training step of {settings.preset}, level {settings.level}, {settings.batch} clips, {kind}, "
+        f"{settings.compute}"
+    )
+    show(title, [product, step])
     print(
-        f"\na training step of {settings.preset}, level {settings.level}, {settings.batch} clips, {kind}, "
-        f"{settings.compute} "
-        f"(medians and least-most of {settings.rounds} rounds)\n"
-        f"  time         {1000 * median:.1f} ms\n"
-        f"  speed        {settings.batch / median:.2f} clips/s ({min(rates):.2f}-{max(rates):.2f})\n"
+        f"\n  speed        {settings.batch / median:.2f} clips/s ({min(rates):.2f}-{max(rates):.2f})\n"
         f"  work         {work.per_clip / 1e9:.2f} GFLOP per clip and {work.fixed / 1e9:.2f} whatever the clips\n"
         f"  peak memory  {mib(memory)}: {counted}\n"
         f"  matmul rate  {rate:.3f} TFLOP/s for {size}x{size}, taken in turn with the step\n"

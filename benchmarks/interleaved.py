@@ -6,6 +6,7 @@ worth more than either time. The first case is the reference.
 
 import argparse
 import platform
+import re
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -43,6 +44,19 @@ class Result(NamedTuple):
     """one per round"""
     ratios: Sequence[float]
     """over the first case's seconds of the same round"""
+
+
+class Row(NamedTuple):
+    """A line of a table that :func:`show` printed."""
+
+    title: str
+    case: str
+    milliseconds: float
+    """median over the rounds"""
+    ratio: float
+    """median of the ratios to the first case, in the same round"""
+    least: float
+    most: float
 
 
 class Settings(argparse.Namespace):
@@ -117,15 +131,20 @@ def peak_bytes(work: Callable[[], object], device: torch.device) -> int:
     return live.most
 
 
-def show_machine(device: torch.device) -> None:
-    """Print what the numbers below depend on."""
-    if device.type == "cuda":
+def machine(device: torch.device | None = None) -> str:
+    """What numbers depend on, in words; of the CPU where no device is named."""
+    if device is not None and device.type == "cuda":
         where = torch.cuda.get_device_name(device)
     else:
         where = f"CPU {platform.machine()}, {torch.get_num_threads()} threads"
-    print(
+    return (
         f"vidgan {vidgan.__version__}, torch {torch.__version__}, Python {platform.python_version()}; {where}"
     )
+
+
+def show_machine(device: torch.device) -> None:
+    """Print what the numbers below depend on."""
+    print(machine(device))
 
 
 def show(title: str, results: Sequence[Result], items: int = 0, notes: Sequence[str] = ()) -> None:
@@ -145,6 +164,25 @@ def show(title: str, results: Sequence[Result], items: int = 0, notes: Sequence[
         speed = f"{items / median:10.1f}" if items else ""
         ratio = f"{statistics.median(result.ratios):8.2f}  {min(result.ratios):.2f}-{max(result.ratios):.2f}"
         print(f"  {result.name:{width}}{1000 * median:10.3f}{speed}{ratio}  {note}".rstrip())
+
+
+TITLE = re.compile(r"(?P<title>.+) \(medians of \d+ interleaved rounds\)")
+LINE = re.compile(
+    r"  (?P<case>.+?) +(?P<ms>\d+\.\d{3})(?: +\d+\.\d)? +"
+    r"(?P<ratio>\d+\.\d\d)  (?P<least>[\d.]+)-(?P<most>[\d.]+)(?:  .*)?"
+)
+
+
+def rows_of(text: str) -> list[Row]:
+    """The lines of all tables that :func:`show` printed, among whatever else a script prints."""
+    title, found = "", []
+    for line in text.splitlines():
+        if head := TITLE.fullmatch(line):
+            title = head["title"]
+        elif row := LINE.fullmatch(line):
+            numbers = (float(row[name]) for name in ("ms", "ratio", "least", "most"))
+            found.append(Row(title, row["case"], *numbers))
+    return found
 
 
 def mib(size: int) -> str:

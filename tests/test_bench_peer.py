@@ -53,11 +53,15 @@ def test_a_stand_in_with_its_interface(tmp_path: Path) -> None:
     (tmp_path / "Module/Discriminators.py").write_text(DISCRIMINATORS)
     done = bench("--peer", tmp_path, "--width", 1, "--rounds", 2, "--dtypes", "float32")
     assert done.returncode == 0, done.stderr
-    rows = [line.split("|")[1:-1] for line in done.stdout.splitlines() if line.startswith("|")][2:]
-    assert [row[0].strip() for row in rows] == ["peer", "vidgan, float32"]
-    for row in rows:
-        assert all(float(re.sub(r"[^\d.]", "", cell)) > 0 for cell in row[1:4])
-    assert float(rows[0][4]) == 1.0
+    row = re.compile(
+        r"  (peer|vidgan, float32) +([\d.]+) +[\d.]+ +([\d.]+)  [\d.]+-[\d.]+  "
+        r"([\d.]+) times the speed; ([\d.]+) s by the clock, ([\d.]+) MiB"
+    )
+    rows = [found.groups() for line in done.stdout.splitlines() if (found := row.fullmatch(line))]
+    assert [name for name, *_ in rows] == ["peer", "vidgan, float32"]
+    for _, *numbers in rows:
+        assert all(float(number) > 0 for number in numbers)
+    assert float(rows[0][2]) == 1.0
 
     (tmp_path / "Module/Generator.py").unlink()
     done = bench("--peer", tmp_path)

@@ -49,6 +49,7 @@ SMALLEST = {
     "benchmarks/bench_recurrent.py": ONCE,
     "benchmarks/bench_resize.py": ONCE,
     "benchmarks/bench_step.py": f"{ONCE} --batch 2 --width 2",
+    "benchmarks/run_all.py": "--only bench_norm bench_step --rounds 1 --out {out}/bench.md",
     "benchmarks/many_clips.py": "--clips 64 --folder {out}/many",
     "benchmarks/sampling_time.py": f"{ONCE} --preset demo --width 4 --types float32 bfloat16",
     "benchmarks/step_memory.py": "--preset demo --width 4",
