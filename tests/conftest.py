@@ -17,6 +17,14 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest leaves out what ``-m`` says
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What is long is slow: ``-m "not slow"`` takes the place of pyproject.toml's ``-m "not long"``."""
+    for item in items:
+        if item.get_closest_marker("long") is not None:
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(autouse=True)
 def same_answer_to_sigterm() -> Iterator[None]:
     """A process that ends with others ignores it to the end; what later tests start would inherit that."""

@@ -3,6 +3,8 @@
 import ast
 import functools
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -276,3 +278,11 @@ def test_file_parsing_finds_what_it_looks_for() -> None:
     assert {"torch.randn", "torch.rand", "torch.load", "np.load", "isinstance"} <= names
     found = {(part_of(importer), part_of(imported)) for _, importer, imported in arrows()}
     assert {("cli", "train"), ("models", "nn"), ("train", "sample"), ("nn", "spec")} <= found
+
+
+@pytest.mark.slow
+def test_what_is_long_is_slow() -> None:
+    """``make check`` leaves it out, whose ``-m`` takes the place of pyproject.toml's."""
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-m", "long and not slow", "tests"]
+    done = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True)
+    assert done.returncode == 5, done.stdout  # nothing to run
