@@ -56,10 +56,10 @@ def real_clips(dataset: Dataset, window: WindowSpec) -> Clips:
     return Clips(np.stack([item.frames for item in items]), np.asarray(labels, np.int64))
 
 
-def generated(model: vidgan.Model, count: int, seed: int) -> Clips:
+def generated(model: vidgan.Model, count: int, seed: int, sigma: float | None) -> Clips:
     """``count`` clips, classes in turns."""
     parts = [
-        to_bytes(model.sample(min(24, count - first), seed=seed, first=first)).numpy()
+        to_bytes(model.sample(min(24, count - first), seed=seed, sigma=sigma, first=first)).numpy()
         for first in range(0, count, 24)
     ]
     return Clips(np.concatenate(parts), np.arange(count) % len(CLASSES))
@@ -133,12 +133,18 @@ def share(right: NDArray[np.bool_], name: str) -> dict[str, float]:
     return with_deviation(right.astype(np.float64), lambda rows: float(rows.mean()), name)
 
 
-def judge(model: vidgan.Model, train: Dataset, test: Dataset, count: int, seed: int) -> dict[str, Any]:
+def judge(
+    model: vidgan.Model, train: Dataset, test: Dataset, count: int, seed: int, sigma: float | None = None
+) -> dict[str, Any]:
     """All that is told of the model, beside the real test clips."""
     window = whole_window(model.experiment)
-    known, real, made = real_clips(train, window), real_clips(test, window), generated(model, count, seed)
+    known, real, made = (
+        real_clips(train, window),
+        real_clips(test, window),
+        generated(model, count, seed, sigma),
+    )
     bounds = bounds_of(sideways(known.videos), known.labels)
-    found: dict[str, Any] = {"step": model.step, "seed": seed, "bounds": bounds}
+    found: dict[str, Any] = {"step": model.step, "seed": seed, "sigma": sigma, "bounds": bounds}
     for name, clips in (("real", real), ("made", made)):
         shifts = sideways(clips.videos)
         turns = clips.labels != CLASSES.index("straight")
@@ -190,6 +196,7 @@ def main() -> None:
     parser.add_argument("--test", type=Path, required=True, help="prepared clips that it was not trained on")
     parser.add_argument("--clips", type=int, default=384, help="samples, classes in turns (384)")
     parser.add_argument("--seed", type=int, default=0, help="of the noise (0)")
+    parser.add_argument("--sigma", type=float, help="deviation of the noise; below 1 truncates (1)")
     parser.add_argument("--out", type=Path, required=True, help="JSON file")
     given = parser.parse_args()
     found = judge(
@@ -198,6 +205,7 @@ def main() -> None:
         vidgan.open_dataset(given.test),
         given.clips,
         given.seed,
+        given.sigma,
     )
     given.out.write_text(json.dumps(found, indent=1) + "\n")
     print(json.dumps(found, indent=1))
