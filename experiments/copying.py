@@ -57,15 +57,17 @@ MOVED: Final = 2
 
 
 def continue_clip(
-    model: vidgan.Model, data: Dataset, index: int, futures: int, seed: int
+    model: vidgan.Model, data: Dataset, index: int, futures: int, seed: int, sigma: float | None
 ) -> tuple[Clip, Futures]:
     """The middle of a clip (T H W 3), and futures of its first frames."""
     real = centre_item(data, whole_window(model.experiment), index).frames
     given = to_float(torch.from_numpy(real[None, : model.experiment.levels[0].context_frames]))[0]
-    return real, model.futures(given, futures, seed=seed, first=index * futures)
+    return real, model.futures(given, futures, seed=seed, sigma=sigma, first=index * futures)
 
 
-def beside_copying(model: vidgan.Model, data: Dataset, futures: int, seed: int) -> dict[str, Any]:
+def beside_copying(
+    model: vidgan.Model, data: Dataset, futures: int, seed: int, sigma: float | None = None
+) -> dict[str, Any]:
     """Everything that is told of one model."""
     given = model.experiment.levels[0].context_frames
     if not given:
@@ -75,7 +77,7 @@ def beside_copying(model: vidgan.Model, data: Dataset, futures: int, seed: int) 
     }
     motion: list[tuple[float, float]] = []
     for index in range(len(data)):
-        real, continued = continue_clip(model, data, index, futures, seed)
+        real, continued = continue_clip(model, data, index, futures, seed, sigma)
         videos, truth = to_bytes(continued.video).numpy(), real[given:]
         copied = copy_last(real[:given], len(truth))
         for name, measure in MEASURES.items():
@@ -85,7 +87,13 @@ def beside_copying(model: vidgan.Model, data: Dataset, futures: int, seed: int) 
             field = continued.motion[0, :, 0]  # to the right (T H W)
             upper = field[:, : field.shape[1] // 2].double().mean((1, 2)).sum()
             motion.append((float(upper), float(sideways(real[None, given - 1 :])[0])))
-    found: dict[str, Any] = {"step": model.step, "seed": seed, "clips": len(data), "futures": futures}
+    found: dict[str, Any] = {
+        "step": model.step,
+        "seed": seed,
+        "sigma": sigma,
+        "clips": len(data),
+        "futures": futures,
+    }
     for name, each in scores.items():
         copied, made = np.stack(each["copy"]), np.stack(each["made"], axis=1)
         found[name] = {
@@ -150,13 +158,13 @@ def curves(found: Mapping[str, Mapping[str, Any]]) -> list[Plot]:
     return plots
 
 
-def strips(model: vidgan.Model, data: Dataset, seed: int) -> Videos:
+def strips(model: vidgan.Model, data: Dataset, seed: int, sigma: float | None = None) -> Videos:
     """A still picture: some clips, and below each the first of its futures behind the given frames."""
     clips, futures = PICTURED
     rows = []
     for number in range(clips):
         index = number * len(data) // clips
-        real, continued = continue_clip(model, data, index, futures, seed)
+        real, continued = continue_clip(model, data, index, futures, seed, sigma)
         given = len(real) - continued.video.shape[1]
         rows += [
             real,
@@ -181,6 +189,7 @@ def main(words: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--futures", type=int, default=10, help="of each clip (10)")
     parser.add_argument("--seed", type=int, default=0, help="of the noise (0)")
+    parser.add_argument("--sigma", type=float, help="deviation of the noise; below 1 truncates (1)")
     parser.add_argument("--out", type=Path, required=True, help="JSON file, by model")
     parser.add_argument("--curves", type=Path, help="figure of all measures (SVG, PDF or PNG)")
     parser.add_argument("--strips", type=Path, help="picture of some futures of the first model (PNG)")
@@ -189,12 +198,15 @@ def main(words: Sequence[str] | None = None) -> None:
         check_target(given.curves)
     data = vidgan.open_dataset(given.data)
     models = {name: vidgan.load(name) for name in given.models}
-    found = {name: beside_copying(model, data, given.futures, given.seed) for name, model in models.items()}
+    found = {
+        name: beside_copying(model, data, given.futures, given.seed, given.sigma)
+        for name, model in models.items()
+    }
     write_text(given.out, json.dumps(found, indent=1) + "\n")
     if given.curves is not None:
         save(given.curves, curves(found))
     if given.strips is not None:
-        write_image(given.strips, strips(next(iter(models.values())), data, given.seed))
+        write_image(given.strips, strips(next(iter(models.values())), data, given.seed, given.sigma))
     for name, each in found.items():
         print(name, each.get("motion", ""))
         for measure in MEASURES:

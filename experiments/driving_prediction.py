@@ -2,7 +2,9 @@
 
 ``vidgan train experiments/driving_prediction.py:conv_gru --data data/all --out runs/conv-gru --steps 1295``, then
 ``tsru_p`` for 1,200 steps, which take as long: all but the recurrent units is the same (after Luc et al. 2020, Table
-2). ``experiments/copying.py`` measures both beside copying the last given frame; docs/results/driving-prediction.md.
+2). ``near`` and then ``nearer`` are one longer training in two runs, which made zoo/driving-8-after-4.
+``experiments/copying.py`` measures all of them beside copying the last given frame;
+docs/results/driving-prediction.md.
 """
 
 from vidgan.models import VarietySpec
@@ -14,25 +16,26 @@ RESOLUTIONS = 3
 """stages with a unit: at 4x4, 8x8 and 16x16, each with the encoder's features as its first state"""
 
 
-def dvd_gan_fp() -> Experiment:
+def dvd_gan_fp(weight: float = 20.0) -> Experiment:
     """``dvd-gan-fp-12x64-cpu`` with a variety loss: the nearer of two futures is drawn to the truth.
 
     Neither paper has that loss. Without it 1,247 steps of 16 clips, 20 minutes, stay below copying in every frame.
     """
     plain = preset("dvd-gan-fp-12x64-cpu")
     said = (
-        "a variety loss (Gupta et al. 2018) of weight 20: the nearer of two futures is drawn to what followed"
+        f"a variety loss (Gupta et al. 2018) of weight {weight:g}: the nearer of two futures is drawn to what "
+        "followed"
     )
     return plain.replace(
         name="driving-dvd-gan-fp",
         deviations=(*plain.deviations, said),
-        training=plain.training.replace(variety=VarietySpec(weight=20.0, futures=2)),
+        training=plain.training.replace(variety=VarietySpec(weight=weight, futures=2)),
     )
 
 
-def at_three_resolutions() -> Experiment:
+def at_three_resolutions(weight: float = 20.0) -> Experiment:
     """That network with units at several resolutions, as TrIVD-GAN-FP has them (Luc et al. 2020, A)."""
-    single = dvd_gan_fp()
+    single = dvd_gan_fp(weight)
     (level,) = single.levels
     first, *others = level.generator.stages
     unit, *_ = first.temporal
@@ -50,6 +53,16 @@ def tsru_p() -> Experiment:
     return at_three_resolutions().with_unit(TSRUpSpec()).replace(name="driving-tsru-p")
 
 
-def conv_gru() -> Experiment:
+def conv_gru(weight: float = 20.0) -> Experiment:
     """No transformation: the state stays in its place."""
-    return at_three_resolutions().with_unit(ConvGRUSpec()).replace(name="driving-conv-gru")
+    return at_three_resolutions(weight).with_unit(ConvGRUSpec()).replace(name="driving-conv-gru")
+
+
+def near() -> Experiment:
+    """With three times the weight, a single future comes nearer to what followed."""
+    return conv_gru(60.0)
+
+
+def nearer() -> Experiment:
+    """What ``near`` has learnt, drawn nearer still: ``--init-from runs/near``."""
+    return conv_gru(200.0)
