@@ -1,11 +1,13 @@
 """Training with compiled networks is training; what compiles them here only checks that each is one graph."""
 
 import copy
+import inspect
 from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor, nn
 
 import steps
 import vidgan
@@ -67,6 +69,35 @@ def test_a_run_may_be_resumed_compiled_and_plain(
         assert answer.status == 0, answer.err
         assert ("networks are compiled" in answer.out + answer.err) == (on == "True")
     assert traced or called == ["generate_fake", "features"]
+
+
+class Passes(nn.Module):
+    """What is compiled of a level, in small."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.layer = nn.Linear(width, width)
+
+    def generate_fake(self, x: Tensor) -> Tensor:
+        return self.layer(x)
+
+    def features(self, x: Tensor) -> Tensor:
+        return self.layer(x).relu()
+
+
+@pytest.mark.skipif(
+    compiled.APART not in inspect.signature(torch.compile).parameters, reason="torch before 2.13"
+)
+def test_levels_and_runs_of_a_process_count_their_graphs_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three levels with passes of two sizes make twelve graphs of one method; torch allows eight."""
+    compile_by("eager", monkeypatch)
+    for width in range(2, 12):
+        level = Passes(width)
+        compiled.compile_passes(level, whole=True)  # type: ignore[arg-type]
+        x = torch.ones(2, width)
+        with torch.no_grad():
+            fake = level.generate_fake(x)
+        torch.testing.assert_close(level.features(fake), level.layer(level.layer(x)).relu())
 
 
 def test_without_a_compiler_one_line_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,13 +1,19 @@
 """The networks of a training step as compiled graphs."""
 
+import inspect
 import os
 import shutil
+from typing import Any, Final
 
 import torch
 
 from vidgan.errors import UserError
 from vidgan.models.level import AdversarialLevel
 from vidgan.run.experiment import Experiment
+
+APART: Final = "isolate_recompiles"
+"""torch 2.13 and later: each function that is compiled counts its own graphs. Before, those of one method count
+together, of all levels and runs of a process, and beyond torch's limit of 8 the next is an error."""
 
 
 def compile_passes(level: AdversarialLevel, *, whole: bool) -> None:
@@ -19,8 +25,9 @@ def compile_passes(level: AdversarialLevel, *, whole: bool) -> None:
     Args:
         whole: raise where a pass is not one graph; sums over processes cut it.
     """
+    apart: dict[str, Any] = {APART: True} if APART in inspect.signature(torch.compile).parameters else {}
     for name in ("generate_fake", "features"):
-        setattr(level, name, torch.compile(getattr(level, name), fullgraph=whole, dynamic=False))
+        setattr(level, name, torch.compile(getattr(level, name), fullgraph=whole, dynamic=False, **apart))
 
 
 def notice_of_compiling(experiment: Experiment, device: torch.device) -> str | None:
