@@ -142,12 +142,12 @@ class WeightLayer(nn.Module, ABC):
         """The bias cast to ``dtype``."""
         if self.bias is None or self.bias.dtype == dtype:
             return self.bias
-        kept = self._kept
-        if torch.compiler.is_compiling() or kept.weights is None or self._needs_gradient():
+        held, kept = self._kept.weights is not None, self._kept.biases
+        if torch.compiler.is_compiling() or not held or self._needs_gradient():
             return self.bias.to(dtype)
-        if dtype not in kept.biases:
-            kept.biases[dtype] = self.bias.detach().to(dtype)
-        return kept.biases[dtype]
+        if dtype not in kept:  # another thread that ends holding them begins a new table
+            kept[dtype] = self.bias.detach().to(dtype)
+        return kept[dtype]
 
     @abstractmethod
     def apply_weight(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
