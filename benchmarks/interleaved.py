@@ -131,9 +131,9 @@ def peak_bytes(work: Callable[[], object], device: torch.device) -> int:
     return live.most
 
 
-def machine(device: torch.device | None = None) -> str:
-    """What numbers depend on, in words; of the CPU where no device is named."""
-    if device is not None and device.type == "cuda":
+def machine(device: torch.device) -> str:
+    """What numbers depend on, in words."""
+    if device.type == "cuda":
         where = torch.cuda.get_device_name(device)
     else:
         where = f"CPU {platform.machine()}, {torch.get_num_threads()} threads"

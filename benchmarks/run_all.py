@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 
 from interleaved import Row, machine, rows_of
 from vidgan.files import write_text
+from vidgan.run.distributed import choose_device
 
 HERE: Final = Path(__file__).resolve().parent
 
@@ -59,12 +60,16 @@ def commit_of(checkout: Path) -> str:
     return done.stdout.strip() or "unknown"
 
 
-def page(found: Sequence[Found], before: Path | None) -> str:
-    """The table, and what it depends on."""
+def measured(before: Path | None) -> str:
+    """What the table depends on: machine and commits."""
     older = "" if before is None else f", before: {commit_of(before)}"
+    return f"{machine(choose_device())}; commit {commit_of(HERE.parent)}{older}"
+
+
+def page(title: str, found: Sequence[Found]) -> str:
+    """The table, below what it depends on."""
     head = (
-        f"{machine()}; commit {commit_of(HERE.parent)}{older}. Ratios are to the first case of the same round, "
-        "with the least and the greatest.",
+        f"{title}. Ratios are to the first case of the same round, with the least and the greatest.",
         "",
         "| script | what | case | ms | ratio | least-most |",
         "|---|---|---|---:|---:|---|",
@@ -89,12 +94,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("build/bench.md"), help="the table (%(default)s)")
     asked = parser.parse_args()
     asked.out.parent.mkdir(parents=True, exist_ok=True)
-    found: list[Found] = []
+    title, table, found = measured(asked.before), "", list[Found]()
     for command in commands(asked.rounds, asked.before, asked.only):
         print(f"\n== {Path(command[0]).name}", flush=True)
         found.append(run(command))
-        write_text(asked.out, page(found, asked.before))
-    print(f"\n{page(found, asked.before)}")
+        table = page(title, found)
+        write_text(asked.out, table)
+    print(f"\n{table}")
     if any(each.status for each in found):
         raise SystemExit(1)
 

@@ -12,11 +12,13 @@ from vidgan.nn.recurrent import ConvGRUSpec, TSRUpSpec
 from vidgan.presets import preset
 from vidgan.run.experiment import Experiment
 
+WEIGHT = 20.0
+"""of the variety loss, where units are compared"""
 RESOLUTIONS = 3
 """stages with a unit: at 4x4, 8x8 and 16x16, each with the encoder's features as its first state"""
 
 
-def dvd_gan_fp(weight: float = 20.0) -> Experiment:
+def dvd_gan_fp(weight: float = WEIGHT) -> Experiment:
     """``dvd-gan-fp-12x64-cpu`` with a variety loss: the nearer of two futures is drawn to the truth.
 
     Neither paper has that loss. Without it 1,247 steps of 16 clips, 20 minutes, stay below copying in every frame.
@@ -33,7 +35,7 @@ def dvd_gan_fp(weight: float = 20.0) -> Experiment:
     )
 
 
-def at_three_resolutions(weight: float = 20.0) -> Experiment:
+def at_three_resolutions(weight: float = WEIGHT) -> Experiment:
     """That network with units at several resolutions, as TrIVD-GAN-FP has them (Luc et al. 2020, A)."""
     single = dvd_gan_fp(weight)
     (level,) = single.levels
@@ -53,7 +55,7 @@ def tsru_p() -> Experiment:
     return at_three_resolutions().with_unit(TSRUpSpec()).replace(name="driving-tsru-p")
 
 
-def conv_gru(weight: float = 20.0) -> Experiment:
+def conv_gru(weight: float = WEIGHT) -> Experiment:
     """No transformation: the state stays in its place."""
     return at_three_resolutions(weight).with_unit(ConvGRUSpec()).replace(name="driving-conv-gru")
 

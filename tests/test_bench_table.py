@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from interleaved import Result, Row, rows_of, show
+
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 PRINTED = """vidgan 0.1, torch 2.13.0; CPU
 
@@ -23,10 +25,7 @@ reading (medians of 1 interleaved rounds)
 """
 
 
-def test_rows_are_read_from_what_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    from interleaved import rows_of
-
+def test_rows_are_read_from_what_is_printed() -> None:
     assert [tuple(row) for row in rows_of(PRINTED)] == [
         ("a step of demo, 8 clips", "before", 101.0, 1.0, 1.0, 1.0),
         ("a step of demo, 8 clips", "now", 88.596, 0.88, 0.73, 0.92),
@@ -34,12 +33,7 @@ def test_rows_are_read_from_what_is_printed(monkeypatch: pytest.MonkeyPatch) -> 
     ]
 
 
-def test_a_shown_table_is_read_back(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    from interleaved import Result, Row, rows_of, show
-
+def test_a_shown_table_is_read_back(capsys: pytest.CaptureFixture[str]) -> None:
     show(
         "steps",
         [Result("a", [1, 2, 4], [1, 1, 1]), Result("b, of two", [0.5, 1, 2], [0.5, 0.25, 1])],
@@ -54,9 +48,11 @@ def test_a_shown_table_is_read_back(
 
 @pytest.mark.slow
 def test_a_script_that_fails_is_told_and_the_others_go_on(tmp_path: Path) -> None:
-    """bench_peer takes no ``--rounds 0``: its medians are of nothing."""
-    command = [sys.executable, str(BENCHMARKS / "run_all.py"), "--only", "bench_norm", "--rounds", "0"]
+    """Medians of no rounds are an error in each."""
+    only = ["bench_norm", "bench_recurrent"]
+    command = [sys.executable, str(BENCHMARKS / "run_all.py"), "--only", *only, "--rounds", "0"]
     done = subprocess.run([*command, "--out", str(tmp_path / "bench.md")], capture_output=True, text=True)
     assert done.returncode == 1
     assert "| bench_norm.py | **ended with status 1** |" in (tmp_path / "bench.md").read_text()
+    assert "| bench_recurrent.py | **ended with status 1** |" in (tmp_path / "bench.md").read_text()
     assert "Traceback" not in (tmp_path / "bench.md").read_text()
