@@ -1,5 +1,7 @@
 """How far `vidgan plan` is from the memory that training steps take, for small variants of three presets.
 
+One of them is also wide enough for Winograd's algorithm, which the plan does not see.
+
 Each is measured in processes of their own: the most that its tensors held at a time, and on a CPU (Linux) by how
 much the resident memory of the process grew at most, once every block that is freed goes back to the system and
 once as malloc does by itself, which keeps some for later. On a GPU, the most that torch's allocator gave out.
@@ -26,6 +28,8 @@ CASES = (
     ("demo", 0, None, 32),
     ("dvd-gan-k600-12x64", 0, 8, 4),
     ("ssw-gan-k600-48x128", 1, 4, 2),
+    ("dvd-gan-k600-12x64", 0, 32, 1),
+    ("dvd-gan-k600-12x64", 0, 32, 4),
 )
 """preset, level, width (None: its own), clips"""
 THRESHOLD = ("MALLOC_MMAP_THRESHOLD_", "65536")

@@ -104,3 +104,9 @@ def run_step(state: TrainState, monitor: Monitor | None = None) -> dict[str, Ten
 def gradients(state: TrainState) -> dict[str, Tensor]:
     """All gradients that a step left behind."""
     return {n: p.grad.clone() for n, p in state.level.named_parameters() if p.grad is not None}
+
+
+def largest_difference(ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> float:
+    """Of any number, relative to the largest one beside it of its tensor."""
+    assert ours.keys() == theirs.keys()
+    return max(float((ours[n] - theirs[n]).abs().max() / (1e-3 + theirs[n].abs().max())) for n in ours)

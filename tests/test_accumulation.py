@@ -43,11 +43,6 @@ def after_a_step(
     return state, steps.run_step(state)
 
 
-def largest_difference(ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> float:
-    assert ours.keys() == theirs.keys()
-    return max(float((ours[n] - theirs[n]).abs().max() / (1e-3 + theirs[n].abs().max())) for n in ours)
-
-
 NAMES = [
     pytest.param(name, index, marks=() if name == "demo" else pytest.mark.slow, id=f"{name} {index + 1}")
     for name, index in [
@@ -66,7 +61,7 @@ def test_four_micro_batches_are_one_batch_with_standing_statistics(name: str, in
     fixed = standing_of(experiment, index)
     whole, scalars = after_a_step(experiment, index, CLIPS, fixed)
     parts, partial = after_a_step(experiment, index, CLIPS // 4, fixed)
-    assert largest_difference(steps.gradients(parts), steps.gradients(whole)) < 1e-6
+    assert steps.largest_difference(steps.gradients(parts), steps.gradients(whole)) < 1e-6
     assert partial.keys() == scalars.keys()
     for key, value in scalars.items():
         torch.testing.assert_close(partial[key], value, rtol=1e-7, atol=1e-9)
@@ -79,7 +74,7 @@ def test_micro_batches_have_batch_statistics_of_their_own() -> None:
     experiment = steps.batched(unmixed(catalog.experiments()["demo"]), CLIPS)
     whole, _ = after_a_step(experiment, 0, CLIPS, BatchStatistics())
     parts, _ = after_a_step(experiment, 0, CLIPS // 2, BatchStatistics())
-    assert largest_difference(steps.gradients(parts), steps.gradients(whole)) > 1e-3
+    assert steps.largest_difference(steps.gradients(parts), steps.gradients(whole)) > 1e-3
 
 
 @pytest.mark.slow

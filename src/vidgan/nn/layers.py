@@ -34,7 +34,16 @@ from vidgan.nn.convolution import (
 )
 from vidgan.nn.products import linear
 from vidgan.nn.spectral import Normalised, Singular, to_unit_length
-from vidgan.nn.winograd import POOLED, SAME, UPSAMPLED, Resizing, winograd, winograd_kernel, winograd_pays
+from vidgan.nn.winograd import (
+    POOLED,
+    SAME,
+    UPSAMPLED,
+    Resizing,
+    winograd,
+    winograd_by,
+    winograd_kernel,
+    winograd_pays,
+)
 from vidgan.shapes import from_clip, to_clip
 from vidgan.spec import Spec, require
 
@@ -113,9 +122,8 @@ class WeightLayer(nn.Module, ABC):
         Args:
             fold: makes another kernel of the weight before it is cast, see :mod:`vidgan.nn.convolution`.
         """
-        # A compiled graph computes them anew: it would be made again for each table of what is held.
         kept = self._kept.weights
-        if torch.compiler.is_compiling() or kept is None or self._needs_gradient():
+        if kept is None or not self._holds():
             return self._compute_weight(dtype, fold)
         key = (dtype, fold)
         if key not in kept:
@@ -130,8 +138,11 @@ class WeightLayer(nn.Module, ABC):
             weight = Normalised.apply(weight, singular.sigma, singular.left, self.v, wide)
         return (weight if fold is None else fold(weight)).to(dtype)
 
-    def _needs_gradient(self) -> bool:
-        return self.weight.requires_grad and torch.is_grad_enabled()
+    def _holds(self) -> bool:
+        """Whether what is computed now is kept for passes to come."""
+        # A compiled graph computes all anew: it would be made again for each table of what is held.
+        needs_gradient = self.weight.requires_grad and torch.is_grad_enabled()
+        return not (torch.compiler.is_compiling() or self._kept.weights is None or needs_gradient)
 
     def hold(self, on: bool) -> None:
         """Keep what :meth:`effective_weight` gives without a gradient, or forget it; see :func:`held_weights`."""
@@ -142,8 +153,8 @@ class WeightLayer(nn.Module, ABC):
         """The bias cast to ``dtype``."""
         if self.bias is None or self.bias.dtype == dtype:
             return self.bias
-        held, kept = self._kept.weights is not None, self._kept.biases
-        if torch.compiler.is_compiling() or not held or self._needs_gradient():
+        kept = self._kept.biases
+        if not self._holds():
             return self.bias.to(dtype)
         if dtype not in kept:  # another thread that ends holding them begins a new table
             kept[dtype] = self.bias.detach().to(dtype)
@@ -211,8 +222,10 @@ class Convolution(WeightLayer, ABC):
         """The convolution and the change of size by Winograd's algorithm; None where that is not faster."""
         if not (self.folding and winograd_pays(x, self.weight, resizing)):
             return None
-        kernel = self.effective_weight(x.dtype, winograd_kernel)
-        return winograd(x, kernel, self.effective_bias(x.dtype), resizing)
+        bias = self.effective_bias(x.dtype)
+        if self._holds():
+            return winograd_by(self.effective_weight(x.dtype, winograd_kernel), x, bias, resizing)
+        return winograd(x, self.effective_weight(x.dtype), bias, resizing)
 
 
 class Conv2d(Convolution):

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from vidgan.bounds import Length
 from vidgan.nn.layers import Linear
@@ -67,6 +68,7 @@ class _ScaleShiftReLU(torch.autograd.Function):
         return y
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         x, scale, y = ctx.saved_tensors
         wide = torch.promote_types(x.dtype, torch.float32)
@@ -171,6 +173,7 @@ class _MeanAndVariance(torch.autograd.Function):
         return mean, variance
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         x, mean = ctx.saved_tensors
         share = mean.numel() / x.numel()

@@ -7,11 +7,12 @@ and average pooling after the convolution go into the first and the last of thes
 """
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from vidgan.nn.convolution import product_pays
 from vidgan.nn.products import multiply_batches, product
@@ -100,19 +101,30 @@ def winograd_kernel(weight: Tensor) -> Tensor:
     return joined.view(-1, LENGTH**2, outputs, inputs)
 
 
-def winograd(x: Tensor, kernel: Tensor, bias: Tensor | None, resizing: Resizing = SAME) -> Tensor:
+def winograd(x: Tensor, weight: Tensor, bias: Tensor | None, resizing: Resizing = SAME) -> Tensor:
     """A size-preserving convolution with the change of size beside it.
+
+    Its kernel is made here, and once more for gradients, as it takes four times the memory of the weight.
 
     Args:
         x: frames (N in H W), or clips (B in T H W); height and width are multiples of ``resizing.step``.
-        kernel: (K 36 out in) of :func:`winograd_kernel`; K taps along T, or one for frames.
+        weight: (out in 3 3), or (out in K 3 3) with K taps along T.
         bias: (out).
 
     Returns:
         Frames (N out H' W') or clips (B out T H' W'), channels last in memory.
     """
+    return _biased(x, bias, lambda video: _Winograd.apply(video, weight, None, resizing))
+
+
+def winograd_by(kernel: Tensor, x: Tensor, bias: Tensor | None, resizing: Resizing = SAME) -> Tensor:
+    """The same with a kernel (K 36 out in) of :func:`winograd_kernel`, which gets no gradient."""
+    return _biased(x, bias, lambda video: _Winograd.apply(video, None, kernel, resizing))
+
+
+def _biased(x: Tensor, bias: Tensor | None, convolve: Callable[[Tensor], Tensor]) -> Tensor:
     clips = x[:, :, None] if x.ndim == 4 else x
-    video: Tensor = _Winograd.apply(clips.permute(2, 0, 3, 4, 1), kernel, resizing)
+    video = convolve(clips.permute(2, 0, 3, 4, 1))
     if bias is not None:
         video = video + bias
     y = video.permute(1, 4, 0, 2, 3)
@@ -237,9 +249,12 @@ def _taps(kernel: Tensor, rows: int, steps: int) -> Iterator[tuple[Tensor, slice
 
 class _Winograd(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, kernel: Tensor, resizing: Resizing) -> Tensor:
-        ctx.save_for_backward(x, kernel)
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor | None, kernel: Tensor | None, resizing: Resizing
+    ) -> Tensor:
+        ctx.save_for_backward(x, weight, kernel)
         ctx.resizing = resizing
+        kernel = _kernel_of(weight, kernel)
         to_input, to_output = _transforms(resizing, x.dtype)
         tiles = _Tiles.of(x, resizing)
         steps, clips, _, _, inputs = x.shape
@@ -257,11 +272,13 @@ class _Winograd(torch.autograd.Function):
         return y
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
-        x, kernel = ctx.saved_tensors
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+        x, weight, kernel = ctx.saved_tensors
         to_input, to_output = _transforms(ctx.resizing, x.dtype)
         tiles = _Tiles.of(x, ctx.resizing)
-        steps, inputs, outputs = x.shape[0], x.shape[-1], kernel.shape[2]
+        steps, inputs, outputs = x.shape[0], x.shape[-1], gradients[0].shape[-1]
+        kernel = _kernel_of(weight, kernel) if ctx.needs_input_grad[0] else None
         of_x = (
             x.new_empty((x.shape[1], steps, *x.shape[2:])).transpose(0, 1)
             if ctx.needs_input_grad[0]
@@ -269,13 +286,15 @@ class _Winograd(torch.autograd.Function):
         )
         of_kernel = None
         if ctx.needs_input_grad[1]:
+            taps = weight.shape[2] if weight.ndim == 5 else 1
             # Of several taps, some may see no step.
-            of_kernel = torch.empty_like(kernel) if len(kernel) == 1 else torch.zeros_like(kernel)
+            new = x.new_empty if taps == 1 else x.new_zeros
+            of_kernel = new((taps, LENGTH**2, outputs, inputs))
         for block, some in enumerate(tiles.blocks(x)):
             sums = tiles.cut(gradients[0][:, some]).reshape(tiles.made**2, -1)
             sums = product(to_output.t(), sums).view(LENGTH**2, -1, outputs)
             rows = sums.shape[1]
-            if of_x is not None:
+            if of_x is not None and kernel is not None:
                 seen = sums.new_empty((LENGTH**2, rows, inputs))
                 for number, (matrix, own, other) in enumerate(_taps(kernel, rows, steps)):
                     multiply_batches(sums[:, own], matrix, seen[:, other], add=number > 0)
@@ -284,4 +303,19 @@ class _Winograd(torch.autograd.Function):
                 seen = product(to_input, tiles.gather(x[:, some])).view(LENGTH**2, -1, inputs)
                 for matrix, own, other in _taps(of_kernel, rows, steps):
                     multiply_batches(sums[:, own].transpose(1, 2), seen[:, other], matrix, add=block > 0)
-        return of_x, of_kernel, None
+        return of_x, None if of_kernel is None else _weight_gradient(of_kernel, weight), None, None
+
+
+def _kernel_of(weight: Tensor | None, kernel: Tensor | None) -> Tensor:
+    if kernel is not None:
+        return kernel
+    assert weight is not None, "one of the two is given"
+    return winograd_kernel(weight)
+
+
+def _weight_gradient(of_kernel: Tensor, weight: Tensor) -> Tensor:
+    """The transpose of :func:`winograd_kernel`: (K 36 out in) -> the shape of ``weight``."""
+    filters = _square(_toom_cook().filters, weight.dtype).t()
+    each = [product(filters, numbers.flatten(1)).t() for numbers in of_kernel.unbind()]
+    joined = torch.stack(each, dim=1) if weight.ndim == 5 else each[0]
+    return joined.reshape(weight.shape)
