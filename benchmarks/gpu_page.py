@@ -3,8 +3,9 @@
     python benchmarks/gpu_page.py --out docs/results/gpu.md
 
 The fast tests, the full-width step plain, compiled and with CUDA graphs (clips/s, share of a matrix product's rate,
-memory), and sampling beside the paper's 150 ms, each a process of its own; what fails is told on the page, and the rest
-goes on. ``--tiny`` runs the same commands in minutes anywhere, on ``--device cpu`` too, to see that they run.
+memory), and sampling beside the paper's 150 ms, each a process of its own; what fails is told on the page, the rest
+goes on, and the exit status is 1 at the end. ``--tiny`` runs the same commands in minutes anywhere, on ``--device cpu``
+too, to see that they run.
 """
 
 import argparse
@@ -58,8 +59,8 @@ def sections(device: str, tiny: bool) -> Iterator[Section]:
     )
 
 
-def made(section: Section) -> str:
-    """The section's text: the command, what it printed and how long it took."""
+def made(section: Section) -> tuple[str, bool]:
+    """The section's text: the command, what it printed and how long it took; and whether it ended well."""
     began = time.monotonic()
     done = subprocess.run(
         [sys.executable, *section.words],
@@ -74,10 +75,11 @@ def made(section: Section) -> str:
     told = "\n".join(line.rstrip() for line in lines)
     command = " ".join(("python", *(f"'{word}'" if " " in word else word for word in section.words)))
     remark = f"{section.remark}\n\n" if section.remark else ""
-    return (
+    text = (
         f"## {section.title}\n\n{remark}```sh\n{command}\n```\n\n```text\n{told}\n```\n\n"
         f"Took {time.monotonic() - began:.0f} s.\n"
     )
+    return text, done.returncode == 0
 
 
 def main() -> None:
@@ -89,10 +91,15 @@ def main() -> None:
     page = (
         "# On a GPU\n\nMade by `python benchmarks/gpu_page.py`, each section by the command that it shows.\n"
     )
+    failed = []
     for section in sections(asked.device, asked.tiny):
-        page += "\n" + made(section)
+        text, well = made(section)
+        page += "\n" + text
         write_text(asked.out, page)  # after each, so that what is cut short leaves what it had
-        print(section.title, flush=True)
+        print(section.title if well else f"{section.title}: failed", flush=True)
+        failed += [] if well else [section.title]
+    if failed:
+        sys.exit(f"{asked.out} tells what failed: {', '.join(failed)}")
 
 
 if __name__ == "__main__":

@@ -153,3 +153,22 @@ def test_a_step_says_how_float32_is_multiplied_and_leaves_no_trace() -> None:
         step()
     assert told == [("tf32", "ieee", True)]
     assert state() == before
+
+
+@pytest.mark.parametrize("older", ["high", "highest"])
+def test_a_step_leaves_older_names_of_these_readable(older: str) -> None:
+    """torch.compile reads them; torch refuses where a program says one thing by these and another by newer ones."""
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    try:
+        torch.set_float32_matmul_precision(older)
+        cudnn.allow_tf32 = False
+        with training_kernels():
+            assert not matmul.allow_tf32
+            assert cudnn.allow_tf32
+            assert torch.get_float32_matmul_precision() == "highest"
+        assert matmul.allow_tf32 == (older == "high")
+        assert not cudnn.allow_tf32
+        assert torch.get_float32_matmul_precision() == older
+    finally:
+        torch.set_float32_matmul_precision("highest")
+        cudnn.allow_tf32 = True

@@ -32,7 +32,7 @@ EXTRAS = ("onnxruntime", "matplotlib")
 """what only an extra installs; without it a script is imported up to there"""
 WITHOUT_OPTIONS = ("full_size", "kernel_process", "peer_process", "step_process")
 """which compute, or read words that another script gives them, where they are called"""
-EXPERIMENTS = ("driving_prediction", "packed", "small_cascade")
+EXPERIMENTS = ("driving_prediction", "packed", "scaling", "small_cascade")
 """files of functions that return an experiment, for ``vidgan train``"""
 RUNS = ("demo", "demo-cascade", "demo-prediction", "trivd-gan-fp-k600-16x64")
 STRIPS = SyntheticSpec(shapes=("disc",), motions=("right", "left"), size=32, frames=40, clips=28)
@@ -49,6 +49,7 @@ SMALLEST = {
     "benchmarks/bench_recurrent.py": ONCE,
     "benchmarks/bench_resize.py": ONCE,
     "benchmarks/bench_step.py": f"{ONCE} --batch 2 --width 2",
+    "benchmarks/gpu_page.py": "--tiny --device cpu --out {out}/gpu.md",
     "benchmarks/run_all.py": "--only bench_norm bench_step --rounds 1 --out {out}/bench.md",
     "benchmarks/many_clips.py": "--clips 64 --folder {out}/many",
     "benchmarks/sampling_time.py": f"{ONCE} --preset demo --width 4 --types float32 bfloat16",
@@ -75,7 +76,7 @@ LONG = (
         "bench_plan",
         "bench_prepare",
     ),
-    *("many_clips", "dark_videos", "memorisation", "sanity"),
+    *("gpu_page", "many_clips", "dark_videos", "memorisation", "sanity"),
 )
 
 

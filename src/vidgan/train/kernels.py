@@ -18,13 +18,31 @@ def training_kernels() -> Iterator[None]:
     - cuDNN times its algorithms for each new shape and keeps the fastest: a level has few shapes, and all its steps
       have the same.
 
-    Nothing of it concerns a CPU.
+    On a CPU, convolutions and algorithms stay as they are.
     """
-    cudnn: Any = torch.backends.cudnn
-    conv, matmul = cudnn.conv, torch.backends.cuda.matmul
-    before = conv.fp32_precision, matmul.fp32_precision, cudnn.benchmark
-    conv.fp32_precision, matmul.fp32_precision, cudnn.benchmark = "tf32", "ieee", True
+    backends: Any = torch.backends
+    cudnn, matmul = backends.cudnn, backends.cuda.matmul
+    places = (cudnn.conv, cudnn.rnn, matmul, backends.mkldnn.matmul)
+    before, benchmark, named = [place.fp32_precision for place in places], cudnn.benchmark, _by_older_names()
+    if named is not None:
+        # Those who read the older names, such as torch.compile, get an error where both do not say the same.
+        torch.set_float32_matmul_precision("highest")
+        cudnn.allow_tf32 = True
+    cudnn.conv.fp32_precision, matmul.fp32_precision, cudnn.benchmark = "tf32", "ieee", True
     try:
         yield
     finally:
-        conv.fp32_precision, matmul.fp32_precision, cudnn.benchmark = before
+        if named is not None:
+            torch.set_float32_matmul_precision(named[0])
+            cudnn.allow_tf32 = named[1]
+        for place, precision in zip(places, before, strict=True):
+            place.fp32_precision = precision
+        cudnn.benchmark = benchmark
+
+
+def _by_older_names() -> tuple[str, bool] | None:
+    """How matrix products and convolutions are set; None where the program has set them by newer names."""
+    try:
+        return torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    except RuntimeError:
+        return None
