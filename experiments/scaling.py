@@ -1,0 +1,156 @@
+"""How the distance to real clips falls with compute, for networks of several widths, and what a line through it says.
+
+    vidgan train experiments/scaling.py:width_16 --data data/driving --out runs/scaling/16 --minutes 90
+    vidgan evaluate runs/scaling/16 --protocol frechet-clips-efficientnet-lite0 --checkpoint STEP --clips 384
+    python experiments/scaling.py runs/scaling/8 runs/scaling/16 runs/scaling/32 --out scaling.svg
+
+The script reads what was measured of each run, at whichever steps, and counts what training to there took: operations
+as ``vidgan plan`` counts them, so that a machine's speed is not in the figure. The line goes through the least distance
+at each compute; what it says far beyond the last point is a guess, and is called one.
+"""
+
+import argparse
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from vidgan.errors import UserError
+from vidgan.presets import preset
+from vidgan.report.figures import Curve, Plot, Point, save
+from vidgan.run.directory import RunDirectory
+from vidgan.run.experiment import Experiment
+from vidgan.run.logs import read_results
+from vidgan.train.plan import plan_level
+
+PROTOCOL: Final = "frechet-clips-efficientnet-lite0"
+GPU: Final = 1e14
+"""operations per second of one GPU that are guessed to be of use, about a fifth of what bfloat16 has on paper"""
+DAY: Final = 24 * 60 * 60
+"""seconds"""
+
+
+def at_width(width: int) -> Experiment:
+    """``dvd-gan-12x64-cpu``, which has width 8, with all networks of another width."""
+    narrow = preset("dvd-gan-12x64-cpu")
+    (level,) = narrow.levels
+    discriminators = tuple(each.replace(body=each.body.replace(width=width)) for each in level.discriminators)
+    level = level.replace(generator=level.generator.replace(width=width), discriminators=discriminators)
+    return narrow.replace(name=f"driving-width-{width}", levels=(level,))
+
+
+def width_8() -> Experiment:
+    """As the preset."""
+    return at_width(8)
+
+
+def width_16() -> Experiment:
+    """Four times the operations."""
+    return at_width(16)
+
+
+def width_32() -> Experiment:
+    """Sixteen times the operations."""
+    return at_width(32)
+
+
+class Measured(NamedTuple):
+    """A checkpoint."""
+
+    step: int
+    compute: float
+    """operations of training to there"""
+    distance: float
+    deviation: float | None
+
+
+class Law(NamedTuple):
+    """distance = factor * compute ** power."""
+
+    factor: float
+    power: float
+
+    def at(self, compute: float) -> float:
+        """The distance that it says."""
+        return self.factor * compute**self.power
+
+
+def measured(run: RunDirectory, protocol: str) -> list[Measured]:
+    """What the protocol gave for the run's checkpoints, the latest figure of each, by steps."""
+    experiment = run.experiment
+    step = plan_level(experiment, 0).flops.of(experiment.training.batch.global_batch)
+    found = {
+        line["step"]: Measured(line["step"], line["step"] * step, line["value"], deviation_of(line))
+        for line in read_results(run.metrics.path)
+        if line["protocol"] == protocol and line["step"] is not None and line["value"] is not None
+    }
+    if not found:
+        raise UserError(
+            f"{run.path}: nothing was measured by {protocol}; vidgan evaluate --protocol {protocol}"
+        )
+    return [found[key] for key in sorted(found)]
+
+
+def deviation_of(line: Mapping[str, Any]) -> float | None:
+    """Of a line of results; None where it has none."""
+    found: float | None = (line.get("deviation") or {}).get("value")
+    return found
+
+
+def frontier(runs: Sequence[Sequence[Measured]]) -> list[Measured]:
+    """What no checkpoint that took as little or less came nearer than, of any run."""
+    best: list[Measured] = []
+    for each in sorted((each for run in runs for each in run), key=lambda each: each.compute):
+        if not best or each.distance < best[-1].distance:
+            best.append(each)
+    return best
+
+
+def law(points: Sequence[Measured]) -> Law:
+    """The line through logarithms, by least squares."""
+    if len(points) < 2:
+        raise UserError("a line needs two points or more: measure checkpoints of more steps")
+    fit = statistics.linear_regression(
+        [math.log(each.compute) for each in points], [math.log(each.distance) for each in points]
+    )
+    return Law(math.exp(fit.intercept), fit.slope)
+
+
+def main() -> None:
+    """Print a table and the line, and draw both."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("runs", type=Path, nargs="+", help="runs of one level, measured at several steps")
+    parser.add_argument("--protocol", default=PROTOCOL, help=f"a distance ({PROTOCOL})")
+    parser.add_argument("--out", type=Path, required=True, help="the figure, .svg, .png or .pdf")
+    given = parser.parse_args()
+    opened = [RunDirectory.open(path) for path in given.runs]
+    names = [run.experiment.name for run in opened]
+    found = [measured(run, given.protocol) for run in opened]
+    print("| run | step | operations | distance |\n|---|---:|---:|---:|")
+    for name, points in zip(names, found, strict=True):
+        for each in points:
+            spread = "" if each.deviation is None else f" ± {each.deviation:.2g}"
+            print(f"| {name} | {each.step:,} | {each.compute:.2e} | {each.distance:.4g}{spread} |")
+    best = frontier(found)
+    line = law(best)
+    print(f"\nthrough {len(best)} points: distance = {line.factor:.3g} * operations^{line.power:.3f}")
+    print(f"a guess, for a day of a GPU at {GPU:.0e} operations per second: {line.at(GPU * DAY):.3g}")
+    ends = (best[0].compute, best[-1].compute)
+    curves = [
+        *(
+            Curve(name, [Point(math.log10(each.compute), math.log10(each.distance), None) for each in points])
+            for name, points in zip(names, found, strict=True)
+        ),
+        Curve("line", [Point(math.log10(compute), math.log10(line.at(compute)), None) for compute in ends]),
+    ]
+    save(given.out, [Plot(given.protocol, "log10 operations", "log10 distance", curves)])
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except UserError as error:
+        raise SystemExit(str(error)) from error
