@@ -22,7 +22,7 @@ from vidgan.report.figures import Curve, Plot, Point, save
 from vidgan.run.directory import RunDirectory
 from vidgan.run.experiment import Experiment
 from vidgan.run.logs import read_results
-from vidgan.train.plan import plan_level
+from vidgan.train.plan import step_flops, update_flops
 
 PROTOCOL: Final = "frechet-clips-efficientnet-lite0"
 GPU: Final = 1e14
@@ -76,10 +76,16 @@ class Law(NamedTuple):
         return self.factor * compute**self.power
 
 
+def operations_of(experiment: Experiment) -> int:
+    """Of a training step of a model of one level."""
+    training = experiment.training
+    of_step = step_flops(*update_flops(experiment, 0), training.discriminator_updates)
+    return of_step.of(training.batch.global_batch)
+
+
 def measured(run: RunDirectory, protocol: str) -> list[Measured]:
     """What the protocol gave for the run's checkpoints, the latest figure of each, by steps."""
-    experiment = run.experiment
-    step = plan_level(experiment, 0).flops.of(experiment.training.batch.global_batch)
+    step = operations_of(run.experiment)
     found = {
         line["step"]: Measured(line["step"], line["step"] * step, line["value"], deviation_of(line))
         for line in read_results(run.metrics.path)

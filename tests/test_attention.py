@@ -88,6 +88,7 @@ def naive_along(layer: Attention, x: Tensor, axis: int) -> Tensor:
     return y
 
 
+@pytest.mark.slow
 def test_attend_does_not_scale_the_logits() -> None:
     query, key, value = random(2, 3, 4), random(2, 5, 4, seed=1), random(2, 5, 6, seed=2)
     made = attend(query, key, value)
@@ -248,6 +249,7 @@ def test_attention_by_torch_in_parts_is_the_loop(most: int) -> None:
         torch.testing.assert_close(first, second, **TOLERANCE)
 
 
+@pytest.mark.slow
 def test_fused_kernels_get_an_axis_of_heads_and_no_more_rows_than_they_take(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

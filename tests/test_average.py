@@ -230,6 +230,7 @@ def test_adam_on_both_sides(spec: AdamSpec) -> None:
         torch.testing.assert_close(p.detach(), expected, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.slow
 def test_rates_fall_in_a_straight_line_to_the_last_step() -> None:
     tour = tiny(preset("demo"))
     rates = AdamSpec(generator_rate=0.01, discriminator_rate=0.04, beta2=0.99, falls_from=6)

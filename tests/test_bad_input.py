@@ -86,6 +86,7 @@ def test_data_missing(capsys: Capture, tmp_path: Path) -> None:
     assert not (tmp_path / "x").exists()
 
 
+@pytest.mark.slow
 def test_data_empty_or_not_prepared(capsys: Capture, tmp_path: Path) -> None:
     folder = tmp_path / "data"
     folder.mkdir()

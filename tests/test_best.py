@@ -277,6 +277,7 @@ def test_each_level_ends_by_its_own_results_and_its_best_feeds_the_next(
     assert load_run(run, "best", level=1).step == 2
 
 
+@pytest.mark.slow
 def test_a_step_that_measures_nothing_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Patience counts evaluations: what one of them found is not found again at the steps behind it."""
     experiment = catalog.experiments()["demo"]

@@ -94,6 +94,7 @@ def test_json_with_numbers_out_of_range() -> None:
             from_json(AdamSpec, data | {name: value})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("option", "value", "said"),
     [

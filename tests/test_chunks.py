@@ -76,14 +76,17 @@ def assert_chunks_are_crops(levels: tuple[LevelSpec, ...], lengths: tuple[int | 
     assert (expected[:, 1:] - expected[:, :-1]).abs().amax((2, 3, 4)).min() > 1e-3  # frames can be told apart
 
 
+@pytest.mark.slow
 def test_any_chunk_of_two_levels() -> None:
     assert_chunks_are_crops(TWO, (1, 2, 3, 4, 7, 17, 18, 100, None))
 
 
+@pytest.mark.slow
 def test_any_chunk_of_three_levels() -> None:
     assert_chunks_are_crops(THREE, (1, 5, 7, 12, 35, 36, None))
 
 
+@pytest.mark.slow
 def test_chunks_of_the_preset() -> None:
     """Five units of two temporal convolutions each, so ten frames on either side; at 8x8 and 16x16 pixels."""
     low, high = (smaller(level, 1) for level in ssw_levels(14))

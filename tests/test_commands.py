@@ -42,6 +42,7 @@ def cycle(
     assert list((out / "samples" / "fixed").glob("*.webp"))
 
 
+@pytest.mark.slow
 def test_saved_models(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run, saved = runs.untrained(tmp_path / "run", tiny(preset("demo"))).path, tmp_path / "saved"
     load(run, device="cpu").save(saved)

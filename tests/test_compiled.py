@@ -85,6 +85,7 @@ class Passes(nn.Module):
         return self.layer(x).relu()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     compiled.APART not in inspect.signature(torch.compile).parameters, reason="torch before 2.13"
 )

@@ -57,6 +57,7 @@ def test_all_verbs_have_options(script: Path) -> None:
         assert "--help" in completed(script, verb, "--h"), verb
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shell", ["zsh", "fish"])
 def test_other_shells(shell: str) -> None:
     from vidgan.cli import completion

@@ -151,6 +151,7 @@ def test_blocks_are_the_same_function_folded_or_not(block: nn.Module) -> None:
             assert (folded - plain).abs().max() <= 1e-12 * plain.abs().max().clamp(min=1)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("always")
 @pytest.mark.parametrize(
     ("name", "index"),

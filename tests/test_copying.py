@@ -62,6 +62,7 @@ def chosen(futures: Sequence[Sequence[float]]) -> Sequence[float]:
     return max(futures, key=statistics.fmean)
 
 
+@pytest.mark.slow
 def test_what_is_told_is_what_loops_find(
     predictor: vidgan.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

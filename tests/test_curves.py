@@ -219,6 +219,7 @@ def test_runs_that_differ_in_their_seed_alone_are_one_group(tmp_path: Path) -> N
     }
 
 
+@pytest.mark.slow
 def test_the_command_draws_figure_7(tmp_path: Path, capsys: Capture, drawn: list[Figure]) -> None:
     """Clark et al. 2019, Figure 7: three runs per choice, mean and deviation over training."""
     values = {("dvd-gan-k1", 0): (4.0, 3.0), ("dvd-gan-k1", 1): (5.0, 2.0), ("dvd-gan-k8", 0): (3.0, 1.0)}

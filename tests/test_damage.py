@@ -280,6 +280,7 @@ def test_a_broken_header_of_an_array_is_named(tmp_path: Path, place: int) -> Non
         open_videos(tmp_path / "a.npy")
 
 
+@pytest.mark.slow
 def test_pictures_too_large_for_a_report_are_named(tmp_path: Path) -> None:
     run = full_run(tmp_path / "run")
     bomb, huge, pipe = (

@@ -134,6 +134,7 @@ def test_without_the_package(
     assert not list(tmp_path.glob("*.jsonl"))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec(PACKAGE) is None, reason="vidgan[features] is not installed")
 def test_with_the_package() -> None:
     """Blurred noise is farther off than the same noise; the record names the weights."""

@@ -116,6 +116,7 @@ def test_what_stops_a_level_finds_its_step_saved_before_anything_is_shown(tmp_pa
     assert len(real) == 8 * 4
 
 
+@pytest.mark.slow
 def test_a_level_that_ends_with_its_steps_is_finished(tmp_path: Path) -> None:
     assert trainer_of(tmp_path / "run").fit()
     assert finished(tmp_path / "run") == {1: False, 2: False, 3: False, 4: False, STEPS: True}
@@ -131,6 +132,7 @@ class Refusing(Callback):
             raise UserError("no")
 
 
+@pytest.mark.slow
 def test_a_level_whose_last_step_is_refused_is_not_finished(tmp_path: Path) -> None:
     """So that it resumes where the fault was, and does not begin the next level on it."""
     trainer = trainer_of(tmp_path / "run")

@@ -78,6 +78,7 @@ def test_oracle_accuracy_refuses_other_classes(run: Path) -> None:
         protocol("oracle-accuracy").check(subject_of(opened.experiment, opened.class_names, data))
 
 
+@pytest.mark.slow
 def test_runs_are_repeated_with_other_noise(run: Path, capsys: Capture) -> None:
     command = ("evaluate", run, "--protocol", "frechet-random", "--clips", 6, "--real-clips", 40)
     single = []
@@ -218,6 +219,7 @@ def test_a_run_is_asked_for_some_classes(run: Path, capsys: Capture) -> None:
     require_one_line(vidgan(capsys, *args, "--classes", "disc-lift"), "disc-left")
 
 
+@pytest.mark.slow
 def test_class_free_models_name_no_classes(tmp_path: Path, capsys: Capture) -> None:
     class_free = train(tmp_path / "free", "demo", "--conditional", "False")
     answer = vidgan(capsys, "sample", class_free, "--out", tmp_path / "a", "--clips", 2, "--format", "npy")

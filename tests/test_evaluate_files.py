@@ -238,6 +238,7 @@ def test_a_short_video_does_not_cut_the_others_in_silence(tmp_path: Path, capsys
     assert "only the first" not in vidgan(capsys, *command, "--frames", 4).err
 
 
+@pytest.mark.slow
 def test_changed_data_never_reuse_old_statistics(tmp_path: Path, capsys: Capture) -> None:
     fake, real = write(tmp_path / "fake", clips(20, 0)), write(tmp_path / "real", clips(20, 1))
     out = tmp_path / "results.jsonl"

@@ -72,6 +72,7 @@ def lasting(line: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in line.items() if name not in ("when", "seconds")}
 
 
+@pytest.mark.slow
 def test_a_runs_number_is_the_commands_and_nothing_is_written(
     run: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -100,6 +101,7 @@ def test_a_runs_number_is_the_commands_and_nothing_is_written(
     assert state(run.parent) == before
 
 
+@pytest.mark.slow
 def test_a_model_is_evaluated_like_its_run(run: Path, tmp_path: Path) -> None:
     from vidgan.run.data import data_of_run
     from vidgan.run.directory import RunDirectory

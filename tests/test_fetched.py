@@ -115,6 +115,7 @@ def test_what_is_kept_serves_any_place_that_holds_these_data(
     assert len(opened) == 3
 
 
+@pytest.mark.slow
 def test_workers_read_the_batches_of_the_folder(disk: PreparedDataset, cache: Path) -> None:
     data = vidgan.open_dataset(f"file://{disk.folder}")
     window = WindowSpec(size=8, frames=3)

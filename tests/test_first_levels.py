@@ -37,6 +37,7 @@ def run(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_finished_level_is_sampled_and_measured(run: Path, tmp_path: Path, capsys: Capture) -> None:
     out = tmp_path / "clips"
     call = ("sample", run, "--clips", 2, "--format", "npy", "--device", "cpu", "--out", out)
@@ -73,6 +74,7 @@ def test_its_clips_are_those_of_the_whole_cascade(tmp_path: Path) -> None:
         load(tmp_path / "saved", level=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["ssw-gan-bdd100k-100x128", "cvg-bdd100k-48x256"])
 @pytest.mark.parametrize("level", [1, 2])
 def test_real_clips_are_seen_as_in_the_cascade(name: str, level: int) -> None:

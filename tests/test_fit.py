@@ -93,6 +93,7 @@ def test_the_command_refuses_and_takes_fit(tmp_path: Path, capsys: pytest.Captur
     require_one_line(answer, "not square; a model's are")
 
 
+@pytest.mark.slow
 def test_real_clips_that_are_resized_again_are_told(tmp_path: Path) -> None:
     experiment = tiny(preset("demo"))
     run = runs.untrained(tmp_path / "run", experiment).path

@@ -160,6 +160,7 @@ OPTIONS = st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(verb=st.sampled_from(sorted(VERBS)), rest=st.lists(st.one_of(WORDS, OPTIONS), max_size=4))
 def test_odd_words_after_a_verb(

@@ -54,6 +54,7 @@ def shown(clip: Tensor) -> list[list[int]]:
     return clip[:, :, 0, 0, 0].int().tolist()
 
 
+@pytest.mark.slow
 def test_each_level_has_noise_of_its_own_dimension() -> None:
     levels = tiny(preset(JOINT)).levels
     sized = [
@@ -128,6 +129,7 @@ def test_fakes_are_the_levels_in_a_row() -> None:
         torch.testing.assert_close(seen.clip, video, rtol=0, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_the_last_output_trains_both_generators() -> None:
     """SSW-GAN, H: discriminators on the second stage alone; the gradient passes through it, as autograd has
     it by hand."""

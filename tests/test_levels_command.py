@@ -70,6 +70,7 @@ def test_rows_stand_in_time_with_each_other() -> None:
         stand_in_time([odd, high], [0], 4)
 
 
+@pytest.mark.slow
 def test_a_cascade_and_others_below_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     first = save_run(tmp_path / "first", (LOW, HIGH))
     wider = HIGH.replace(generator=HIGH.generator.replace(width=8))
@@ -126,6 +127,7 @@ def test_runs_that_do_not_fit_are_refused(tmp_path: Path, capsys: pytest.Capture
     assert not (tmp_path / "a.png").exists()
 
 
+@pytest.mark.slow
 def test_sampled_clips_are_written_while_others_are_made(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -192,6 +192,7 @@ def test_endless_stream_is_left_without_orphans() -> None:
     assert list(other) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
 def test_fault_of_a_clip_arrives_in_its_turn(workers: int) -> None:
     data = Painted(10, broken=3)
@@ -316,6 +317,7 @@ def test_memory_that_cannot_be_shared_is_one_line(monkeypatch: pytest.MonkeyPatc
         next(loader.batches(numbers(4, 8)))
 
 
+@pytest.mark.slow
 def test_memory_is_not_written_again_before_it_is_copied(monkeypatch: pytest.MonkeyPatch) -> None:
     clone = torch.Tensor.clone
 

@@ -64,6 +64,7 @@ def test_a_second_process_is_refused_and_a_dead_one_recognised(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_the_lock_of_a_process_that_has_ended_is_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
@@ -121,6 +122,7 @@ def elsewhere(folder: Path, beat: int = 0) -> None:
     (folder / NAME).write_text(json.dumps(other._asdict()))
 
 
+@pytest.mark.slow
 def test_a_holder_on_another_machine_is_watched(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
@@ -174,6 +176,7 @@ def test_training_is_refused_in_a_folder_where_another_trains(
     assert len((tmp_path / NAME).read_bytes()) == len(before)
 
 
+@pytest.mark.slow
 def test_the_lock_goes_with_the_training(tmp_path: Path, capsys: Capture) -> None:
     experiment = tiny(preset("demo"))
     experiment = experiment.replace(training=experiment.training.replace(steps=1))

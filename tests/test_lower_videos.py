@@ -98,6 +98,7 @@ def fakes_of(state: TrainState, monkeypatch: pytest.MonkeyPatch) -> Seen:
     return seen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("uses", [1, 2, 3])
 def test_updates_share_what_the_first_of_them_makes(uses: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The video that the source makes of its step, update and real classes; noise is of each update's own."""
@@ -119,6 +120,7 @@ def test_updates_share_what_the_first_of_them_makes(uses: int, monkeypatch: pyte
         assert len(noises) == 3 * CLIPS // MICRO
 
 
+@pytest.mark.slow
 def test_one_use_trains_as_updates_apart_do() -> None:
     """Bit for bit."""
     whole, apart = state_of(1), state_of(1)
@@ -148,6 +150,7 @@ def test_a_fake_is_scored_under_its_own_class(monkeypatch: pytest.MonkeyPatch) -
     assert seen == [first[0], first[0], first[1], first[1], second[0], first[0], second[1], first[1], *first]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("done", [1, 2])
 def test_resumed_at_any_step_as_if_never_stopped(done: int) -> None:
     """Nothing is shared across steps, so a checkpoint has nothing of it."""

@@ -41,6 +41,7 @@ def test_every_launch_has_a_store_of_its_own() -> None:
         assert all(len(set(meeting.hosts)) == 1 and len(meeting.hosts) == 3 for meeting in met.values())
 
 
+@pytest.mark.slow
 def test_a_launch_whose_processes_do_not_all_come_says_so() -> None:
     store = dist.HashStore()
     all_meet(store, (0, 1))

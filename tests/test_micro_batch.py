@@ -100,6 +100,7 @@ def last_line(capsys: Capture, *command: object) -> str:
     return answer.err.splitlines()[-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["sampled", "windows", "levels", "interpolated"])
 def test_videos_do_not_depend_on_how_many_are_made_at_a_time(
     untouched: Path, kind: str, passes: list[int]
@@ -133,6 +134,7 @@ def test_continuations_do_not_depend_on_it(tmp_path: Path, passes: list[int]) ->
     assert float(expected.std()) > 0.01
 
 
+@pytest.mark.slow
 def test_a_measurement_does_not_depend_on_it(
     untouched: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,6 +159,7 @@ def test_a_measurement_does_not_depend_on_it(
     assert values == pytest.approx([values[0]] * 3, rel=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("statistics", ["standing", "batch"])
 def test_what_an_error_names_helps(
     cascade: Path, tmp_path: Path, capsys: Capture, room: list[int], statistics: str
@@ -263,6 +266,7 @@ def test_training_names_what_helps_besides_a_step(
     assert sorted(path.name for path in (run / "samples").rglob("level1-*")) == before == []
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_sampled_as_its_processes_had_room(tmp_path: Path) -> None:
     """By those of its latest start, of which a saved model knows."""
     experiment = batched(experiment_of("demo"), 16)

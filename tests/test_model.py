@@ -300,6 +300,7 @@ def predictor(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ).path
 
 
+@pytest.mark.slow
 def test_a_predictor_takes_data_or_saved_statistics(predictor: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="the data of this run have changed"):
         vidgan.load(predictor)
@@ -357,6 +358,7 @@ def test_motion_is_of_all_units_from_coarse_to_fine(predictor: Path, monkeypatch
     assert seen == [sides]
 
 
+@pytest.mark.slow
 def test_a_predictor_says_whether_its_statistics_were_saved(predictor: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(predictor, run)
@@ -374,6 +376,7 @@ def test_a_predictor_says_whether_its_statistics_were_saved(predictor: Path, tmp
         assert model.statistics.taken == taken
 
 
+@pytest.mark.slow
 def test_levels_of_a_cascade(tmp_path: Path) -> None:
     run = runs.untrained(tmp_path / "run", tiny(preset(CASCADE)), CLASSES)
     model = vidgan.load(run.path, device="cpu")

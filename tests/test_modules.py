@@ -181,6 +181,7 @@ def in_package(kind: type[nn.Module]) -> set[type]:
     return children | ({kind} if ours and not inspect.isabstract(kind) else set())
 
 
+@pytest.mark.slow
 def test_every_module_of_the_package_is_in_the_table() -> None:
     """But for the containers of generator and discriminators, and what blocks share."""
     listed = {type(make()[0]) for make in MODULES.values()}

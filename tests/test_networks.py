@@ -349,6 +349,7 @@ def test_a_compiled_network_is_the_network(name: str) -> None:
     require_equal(case(compiled(case.network)), case())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "layer",
     [FullAttention(4), Conv2d(4, 4), pytest.param(TSRUp(4), marks=pytest.mark.slow)],

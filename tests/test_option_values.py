@@ -128,6 +128,7 @@ def test_what_memory_cannot_hold_is_refused_before_the_work(
     assert [path.name for path in tmp_path.iterdir()] == ["clips"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["demo", "demo-prediction", "dvd-gan-k600-12x64", "guide-k400-12x64"])
 def test_no_video_is_refused_that_fits(name: str) -> None:
     """Beside the tensors that a pass on the meta device has at a time; most are no more than three times the least."""
@@ -173,6 +174,7 @@ def test_videos_of_an_earlier_call_are_named(run: Path, tmp_path: Path, capsys: 
     assert sorted(path.name for path in (tmp_path / "x").glob("*.npy")) == kept
 
 
+@pytest.mark.slow
 def test_output_that_is_a_file(run: Path, tmp_path: Path, capsys: Capture) -> None:
     file = tmp_path / "file"
     file.write_text("mine")

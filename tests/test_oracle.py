@@ -33,6 +33,7 @@ def score(videos: Videos, labels: np.ndarray, classes: tuple[str, ...]) -> Score
     return ClassAccuracy().against(None)(Table(rows, labels, classes))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("size", "count"), [(24, 400), (32, 200)])
 def test_right_on_real_clips(size: int, count: int) -> None:
     videos, labels, classes = clips(size, count)

@@ -62,6 +62,7 @@ def test_values_of_the_class_that_stands_in_an_abstract_field_can_be_set(file: P
     assert changed.replace(levels=mine.levels) == mine
 
 
+@pytest.mark.slow
 def test_help_shows_values_of_ones_own_class(file: Path, capsys: Capture) -> None:
     said = vidgan(capsys, "plan", f"{file}:mine", "--help")
     assert said.status == 0, said.err

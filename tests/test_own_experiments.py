@@ -339,6 +339,7 @@ def test_a_run_of_other_code_says_so(file: Path, tmp_path: Path, capsys: Capture
     assert json.loads((plain.path / "experiment.json").read_text())["code"] == {}
 
 
+@pytest.mark.slow
 def test_a_sample_of_a_unit_of_ones_own(file: Path, tmp_path: Path) -> None:
     run = runs.untrained(tmp_path / "run", tiny(vidgan.preset(f"{file}:mine")))
     video = to_bytes(vidgan.load(run.path, code=[file], device="cpu").sample(1))

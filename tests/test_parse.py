@@ -89,6 +89,7 @@ def test_help_calls_values_by_plain_names(capsys: Capture, verb: str) -> None:
     assert "PATH" not in usage
 
 
+@pytest.mark.slow
 def test_help_of_a_preset_offers_its_values_only(capsys: Capture) -> None:
     said = helped(capsys, "train", "demo")
     offered = set(re.findall(r"--([a-z][\w.-]*)", said))

@@ -110,6 +110,7 @@ def test_statistics_take_the_memory_that_is_counted(name: str) -> None:
         assert 0.99 <= (phase.device + phase.host) / measured < (1.01 if clips == CLIPS else 1.2)
 
 
+@pytest.mark.slow
 def test_processes_pass_a_clip_each_where_there_are_fewer_clips() -> None:
     experiment = wide("dvd-gan-k600-12x64")
     passed = statistics_pass(Trained(experiment, 1), untrained_levels(experiment, 1, META))
@@ -166,6 +167,7 @@ def test_samples_take_the_memory_that_is_counted(
     assert planned.peak(CLIPS) == pytest.approx(most[0], rel=0.03)
 
 
+@pytest.mark.slow
 def test_operations_of_a_sample_are_those_of_the_layers() -> None:
     """Whether changes of size are folded or not: docs/costs.md counts the same."""
     experiment = catalog.experiments()["dvd-gan-k600-12x64"]
@@ -312,6 +314,7 @@ def test_the_host_holds_what_is_read(index: int, monkeypatch: pytest.MonkeyPatch
         assert planned["reading data"].host == len(used) * in_use + room
 
 
+@pytest.mark.slow
 def test_a_run_without_samples_has_no_previews() -> None:
     experiment = catalog.experiments()["demo"]
     plan, share = plan_level(experiment, 0), experiment.batch_of(0).share(1)

@@ -149,6 +149,7 @@ def test_no_more_frames_are_made_at_once_than_a_step_makes() -> None:
             assert clips * frames <= most < (clips + 1) * frames or clips == 1
 
 
+@pytest.mark.slow
 def test_what_would_wait_is_compared_with_the_memory_that_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
     """Before anything is made: to the byte, for this process and for the others of its machine, as torchrun says."""
     made: list[Tensor] = []

@@ -282,6 +282,7 @@ def test_truncations_stand_side_by_side(run: Path, tmp_path: Path, capsys: Captu
             assert min(gaps, key=lambda name: gaps[name]) == own, gaps
 
 
+@pytest.mark.slow
 def test_continuations_by_class(tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     """A model that was trained with classes is asked for one, never for the first in silence."""
     experiment = tiny(preset("demo-prediction")).replace(conditional=True)

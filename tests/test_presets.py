@@ -104,6 +104,7 @@ def weights(state: TrainState) -> dict[str, Tensor]:
     return {name: p.detach().clone() for name, p in state.level.named_parameters()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", catalog.few_first({**catalog.structures(), **catalog.distinct()}, catalog.structures())
 )

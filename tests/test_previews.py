@@ -24,6 +24,7 @@ def shown(path: Path) -> NDArray[np.uint8]:
         return np.stack([np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(image)])
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("whole_previews")
 @pytest.mark.parametrize("name", ["demo", "trivd-gan-fp-k600-16x64"])
 def test_previews_show_the_same_clips_at_every_step(

@@ -55,6 +55,7 @@ def test_no_two_protocols_are_the_same() -> None:
     assert len(set(texts)) == len(texts)
 
 
+@pytest.mark.slow
 def test_every_setting_is_documented() -> None:
     """A field without a word about it cannot be evaluated by a reader."""
     seen = 0

@@ -158,6 +158,7 @@ def test_a_model_of_one_level_has_none(tmp_path: Path) -> None:
         model.sample(1, window=2)
 
 
+@pytest.mark.slow
 def test_they_are_sampled_and_measured_by_commands(tmp_path: Path, capsys: Capture) -> None:
     run, out = save_run(tmp_path / "run", LEVELS), tmp_path / "clips"
     call = ("sample", str(run), "--random-window", "--clips", "3", "--format", "npy", "--device", "cpu")

@@ -157,6 +157,7 @@ def ending(monkeypatch: pytest.MonkeyPatch) -> Iterator[Ending]:
             thread.join()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # by it threads end
 def test_a_hung_process_is_named_once_by_whoever_notices_first(
     ending: Ending, capsys: pytest.CaptureFixture[str]
@@ -172,6 +173,7 @@ def test_a_hung_process_is_named_once_by_whoever_notices_first(
     assert "process 1 of 2 (counted from 0) has not ended a step for 0.00333 minutes" in line
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_process_that_hangs_between_steps_is_named_with_what_it_does(
     ending: Ending, capsys: pytest.CaptureFixture[str]

@@ -224,6 +224,7 @@ def ready(spec: typing.Any, inputs: int, hidden: int) -> Unit:
     return unit
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(1, 1, 3, 5), (2, 2, 3, 2)], ids=["one-step", "two-steps"])
 @pytest.mark.parametrize("cls", SPECS, ids=lambda cls: cls.__name__)
 def test_unit_is_its_equations(cls: typing.Any, shape: tuple[int, int, int, int]) -> None:

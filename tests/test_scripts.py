@@ -172,6 +172,7 @@ def test_a_script_runs_in_its_smallest_form(
         assert made.stat().st_size > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_functions_of_a_file_of_experiments_return_some_that_can_be_built(name: str) -> None:
     """In small; one whose networks do not fit together is refused."""

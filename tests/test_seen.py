@@ -74,6 +74,7 @@ def test_rows_stand_below_each_other_and_blocks_beside() -> None:
     assert (row[:, 9:] == 2).all()
 
 
+@pytest.mark.slow
 def test_the_command_and_the_report(tmp_path: Path, capsys: Capture) -> None:
     experiment = tiny(preset("trivd-gan-fp-k600-16x64"))
     run = untrained(tmp_path / "run", experiment, ("all",))

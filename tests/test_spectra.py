@@ -37,6 +37,7 @@ def test_a_plot_per_frame_in_logarithms() -> None:
     assert [p.x for p in second.curves[0].points] == [1]  # no logarithm of nothing
 
 
+@pytest.mark.slow
 def test_the_newest_result_is_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     results, out = tmp_path / "clips.metrics.jsonl", tmp_path / "spectra.svg"
     ask = ("plot", "spectra", results, "--out", out)

@@ -311,6 +311,7 @@ def changed_weight(model: Model, level: int) -> None:
         next(model.generators[level].parameters()).view(-1)[0] += 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "levels"),
     [

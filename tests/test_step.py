@@ -249,6 +249,7 @@ def test_the_average_is_told_how_many_steps_are_made(monkeypatch: pytest.MonkeyP
     assert seen == [1, 2]
 
 
+@pytest.mark.slow
 def test_real_clips_come_as_the_experiment_says() -> None:
     """Without classes all labels are 0; the view below is bilinear where views are smooth, else every other pixel."""
     experiment = catalog.experiments()["demo-cascade"]

@@ -51,6 +51,7 @@ def test_first_frames_and_all_frames_are_those_of_the_clips(tmp_path: Path, caps
     assert {path.suffix for path in out.iterdir()} == {".npy"}  # clips alone, for whoever measures them
 
 
+@pytest.mark.slow
 def test_classes_stand_in_blocks_and_time_in_a_row_per_clip(tmp_path: Path, capsys: Capture) -> None:
     """Clark et al. 2019, Figure 4: a quadrant per class; SSW-GAN, Figure 2: a row per sample."""
     untrained(tmp_path / "run", tiny(preset("demo")), ("a", "b", "c", "d"))

@@ -73,6 +73,7 @@ def test_a_run_is_finished_at_the_end_of_a_turn(tmp_path: Path) -> None:
     assert not table2.is_finished(run, scale._replace(seconds=60))
 
 
+@pytest.mark.slow
 def test_a_report_is_of_what_was_measured_so_far(tmp_path: Path) -> None:
     run = run_with(tmp_path / "tsru-p-0", 1, {10: 0.1, 20: 0.2})
     make_run(tmp_path / "tsru-p-1")

@@ -68,6 +68,7 @@ def test_a_shell_on_a_terminal_is_one_process_whatever_srun_was_asked_for() -> N
         require_alone({"PMI_SIZE": "8", "PMI_RANK": "0"}, at_terminal=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", ["train", "evaluate"])
 def test_verbs_that_write_refuse_before_anything_is_written(
     verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

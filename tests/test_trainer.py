@@ -157,6 +157,7 @@ def test_fit_goes_to_a_step_in_total_and_steps_between_are_kept(tmp_path: Path) 
     require_equal(trainer.state.level.state_dict(), whole.state.level.state_dict())
 
 
+@pytest.mark.slow
 def test_a_level_that_fed_another_keeps_its_steps() -> None:
     trainer = trainer_of("demo-cascade")
     trainer.step()
@@ -205,6 +206,7 @@ def test_a_model_has_the_averaged_weights() -> None:
     require_equal(dict(generator.named_parameters()), dict(average.module.named_parameters()))
 
 
+@pytest.mark.slow
 def test_each_level_reads_clips_of_its_own_in_an_order_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[int, int]] = []
 
@@ -242,6 +244,7 @@ def test_a_model_is_a_copy_and_leaves_training_as_it_is() -> None:
     assert (model.step, watched.model().step) == (1, 2)
 
 
+@pytest.mark.slow
 def test_a_trainer_that_is_closed_or_dropped_leaves_no_processes() -> None:
     """Dropped, it is freed at once: nothing that it holds refers back to it and waits for the garbage collector."""
     others = set(multiprocessing.active_children())
@@ -353,6 +356,7 @@ def heard(recorder: Recorder, steps: int, name: str = "demo") -> tuple[bool, lis
     return trainer.fit(steps=steps), recorder.heard
 
 
+@pytest.mark.slow
 def test_callbacks_hear_of_everything_in_order() -> None:
     assert heard(Recorder(), 3) == (
         True,
@@ -369,6 +373,7 @@ def test_callbacks_hear_of_everything_in_order() -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("ask", "trained", "last"),
     [
@@ -384,6 +389,7 @@ def test_callbacks_end_training(ask: str, trained: bool, last: list[tuple[object
     assert (("checkpoint", 1, False) in told) == (ask == "keep")
 
 
+@pytest.mark.slow
 def test_a_checkpoint_is_written_before_what_looks_at_a_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -105,6 +105,7 @@ def test_combine_is_equation_12() -> None:
     check(combine(w, selection), expected, [w, selection])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(3, 2), (4, 4), (5, 7)])
 def test_factorised_hypernetwork(size: tuple[int, int]) -> None:
     module = FactorisedWarpSpec(kernels=4).build(6)

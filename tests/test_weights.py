@@ -152,6 +152,7 @@ def test_i3d_from_hassony2(tmp_path):
     assert same(network, expected_state(400, 3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [
