@@ -6,7 +6,8 @@
 
 The script reads what was measured of each run, at whichever steps, and counts what training to there took: operations
 as ``vidgan plan`` counts them, so that a machine's speed is not in the figure. The line goes through the least distance
-at each compute; what it says far beyond the last point is a guess, and is called one.
+at each compute, less what two halves of the real clips are apart, from ``--since`` operations on; what it says far
+beyond the last point is a guess, and is called one.
 """
 
 import argparse
@@ -63,17 +64,20 @@ class Measured(NamedTuple):
     """operations of training to there"""
     distance: float
     deviation: float | None
+    floor: float
+    """of two halves of as many real clips"""
 
 
 class Law(NamedTuple):
-    """distance = factor * compute ** power."""
+    """distance = floor + factor * compute ** power."""
 
     factor: float
     power: float
+    floor: float
 
     def at(self, compute: float) -> float:
         """The distance that it says."""
-        return self.factor * compute**self.power
+        return self.floor + self.factor * compute**self.power
 
 
 def operations_of(experiment: Experiment) -> int:
@@ -87,7 +91,13 @@ def measured(run: RunDirectory, protocol: str) -> list[Measured]:
     """What the protocol gave for the run's checkpoints, the latest figure of each, by steps."""
     step = operations_of(run.experiment)
     found = {
-        line["step"]: Measured(line["step"], line["step"] * step, line["value"], deviation_of(line))
+        line["step"]: Measured(
+            line["step"],
+            line["step"] * step,
+            line["value"],
+            value_of(line.get("deviation")),
+            value_of(line.get("two_real_halves")) or 0.0,
+        )
         for line in read_results(run.metrics.path)
         if line["protocol"] == protocol and line["step"] is not None and line["value"] is not None
     }
@@ -98,9 +108,9 @@ def measured(run: RunDirectory, protocol: str) -> list[Measured]:
     return [found[key] for key in sorted(found)]
 
 
-def deviation_of(line: Mapping[str, Any]) -> float | None:
-    """Of a line of results; None where it has none."""
-    found: float | None = (line.get("deviation") or {}).get("value")
+def value_of(part: Mapping[str, Any] | None) -> float | None:
+    """Of a part of a line of results; None where there is none."""
+    found: float | None = None if part is None else part.get("value")
     return found
 
 
@@ -114,13 +124,13 @@ def frontier(runs: Sequence[Sequence[Measured]]) -> list[Measured]:
 
 
 def law(points: Sequence[Measured]) -> Law:
-    """The line through logarithms, by least squares."""
+    """The line through logarithms, by least squares; the floor is the last point's."""
     if len(points) < 2:
         raise UserError("a line needs two points or more: measure checkpoints of more steps")
-    fit = statistics.linear_regression(
-        [math.log(each.compute) for each in points], [math.log(each.distance) for each in points]
-    )
-    return Law(math.exp(fit.intercept), fit.slope)
+    floor = points[-1].floor
+    above = [math.log(max(each.distance - floor, 1e-9)) for each in points]
+    fit = statistics.linear_regression([math.log(each.compute) for each in points], above)
+    return Law(math.exp(fit.intercept), fit.slope, floor)
 
 
 def main() -> None:
@@ -130,6 +140,12 @@ def main() -> None:
     )
     parser.add_argument("runs", type=Path, nargs="+", help="runs of one level, measured at several steps")
     parser.add_argument("--protocol", default=PROTOCOL, help=f"a distance ({PROTOCOL})")
+    parser.add_argument(
+        "--since", type=float, default=0.0, help="operations from which on the line counts (0)"
+    )
+    parser.add_argument(
+        "--at", type=float, nargs="+", default=[], help="operations of which it is to say more"
+    )
     parser.add_argument("--out", type=Path, required=True, help="the figure, .svg, .png or .pdf")
     given = parser.parse_args()
     opened = [RunDirectory.open(path) for path in given.runs]
@@ -140,17 +156,24 @@ def main() -> None:
         for each in points:
             spread = "" if each.deviation is None else f" ± {each.deviation:.2g}"
             print(f"| {name} | {each.step:,} | {each.compute:.2e} | {each.distance:.4g}{spread} |")
-    best = frontier(found)
+    best = [each for each in frontier(found) if each.compute >= given.since]
     line = law(best)
-    print(f"\nthrough {len(best)} points: distance = {line.factor:.3g} * operations^{line.power:.3f}")
+    print(
+        f"\nthrough {len(best)} points: "
+        f"distance = {line.floor:.3g} + {line.factor:.3g} * operations^{line.power:.3f}"
+    )
+    for operations in given.at:
+        print(f"it says of {operations:.3g} operations: {line.at(operations):.3g}")
     print(f"a guess, for a day of a GPU at {GPU:.0e} operations per second: {line.at(GPU * DAY):.3g}")
-    ends = (best[0].compute, best[-1].compute)
+    ends = (best[0].compute, max(best[-1].compute, *given.at, 0))
     curves = [
         *(
             Curve(name, [Point(math.log10(each.compute), math.log10(each.distance), None) for each in points])
             for name, points in zip(names, found, strict=True)
         ),
-        Curve("line", [Point(math.log10(compute), math.log10(line.at(compute)), None) for compute in ends]),
+        Curve(
+            "the line", [Point(math.log10(compute), math.log10(line.at(compute)), None) for compute in ends]
+        ),
     ]
     save(given.out, [Plot(given.protocol, "log10 operations", "log10 distance", curves)])
 

@@ -8,6 +8,7 @@ import torch
 
 import catalog
 from commands import require_one_line, vidgan
+from count_kernels import CLIPS, SUBJECTS, Subject
 from kernel_process import Kernels
 from kernel_process import count as count_kernels
 from vidgan.models.cascade import below_of
@@ -145,14 +146,35 @@ def test_the_command_prints_them(capsys: Capture) -> None:
     require_one_line(vidgan(capsys, "presets", "demo", "--costs", "--json"), "--costs", "exclude")
 
 
-@pytest.mark.slow
-def test_kernels_of_a_step_are_as_many_as_the_page_says() -> None:
-    """Of one preset; and each of five is at two thirds of what 66b4565 started, at most."""
+def kernels_told() -> dict[str, list[int]]:
+    """Of each level: kernels of 66b4565, now, and now with its orthogonal penalty."""
     table = tables(PAGE.read_text())["python benchmarks/count_kernels.py ../before"]
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
-    counts = {name: [int(cell.replace(",", "")) for cell in (before, now)] for name, before, now, *_ in rows}
-    assert counts["`guide-k400-12x64`"][1] == count_kernels("guide-k400-12x64", 1, 2, False)
-    assert sum(now <= before * 2 / 3 for before, now in counts.values()) >= 5
+    return {
+        name: [int(cell.replace(",", "")) for cell in (before, now, own)]
+        for name, before, now, _, own in rows
+    }
+
+
+def test_five_levels_start_two_thirds_of_the_kernels_of_66b4565_at_most() -> None:
+    assert sum(now <= before * 2 / 3 for before, now, _ in kernels_told().values()) >= 5
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        pytest.param(
+            each,
+            id=each.name,
+            marks=pytest.mark.slow if each.preset.startswith("guide") else pytest.mark.long,
+        )
+        for each in SUBJECTS
+    ],
+)
+def test_kernels_of_a_step_are_as_many_as_the_page_says(subject: Subject) -> None:
+    """Without the orthogonal penalty and with it."""
+    now = [count_kernels(subject.preset, subject.level, CLIPS, penalty) for penalty in (False, True)]
+    assert kernels_told()[subject.name][1:] == now
 
 
 def test_kernels_are_counted_as_cuda_starts_them() -> None:
