@@ -47,7 +47,6 @@ class Settings(argparse.Namespace):
     """What the command line gives."""
 
     rounds: int
-    device: str
     presets: Sequence[str]
     steps: int
 
@@ -86,7 +85,6 @@ def main(settings: Settings) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3, help="measurements per case (3)")
-    parser.add_argument("--device", choices=("cpu",), default="cpu", help="it is about a CPU's cores (cpu)")
     parser.add_argument("--presets", nargs="+", default=PRESETS, help="trained ones (demo dvd-gan-8x64-cpu)")
     parser.add_argument("--steps", type=int, default=40, help="that are timed (40)")
     main(parser.parse_args(namespace=Settings()))

@@ -97,7 +97,8 @@ def main() -> None:
         page += "\n" + text
         write_text(asked.out, page)  # after each, so that what is cut short leaves what it had
         print(section.title if well else f"{section.title}: failed", flush=True)
-        failed += [] if well else [section.title]
+        if not well:
+            failed.append(section.title)
     if failed:
         sys.exit(f"{asked.out} tells what failed: {', '.join(failed)}")
 

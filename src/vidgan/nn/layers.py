@@ -47,12 +47,15 @@ from vidgan.nn.winograd import (
 from vidgan.shapes import from_clip, to_clip
 from vidgan.spec import Spec, require
 
+KeptWeights = dict[tuple[torch.dtype, Callable[[Tensor], Tensor] | None], Tensor]
+"""by dtype, and by what made another kernel of the weight"""
+
 
 @dataclass(slots=True)
 class _Kept:
     """What a layer has computed of its weights, for as long as they stay as they are."""
 
-    weights: dict[tuple[torch.dtype, Callable[[Tensor], Tensor] | None], Tensor] | None = None
+    weights: KeptWeights | None = None
     """None: not to be kept"""
     biases: dict[torch.dtype, Tensor] = field(default_factory=dict)
     singular: Singular | None = None
@@ -122,8 +125,8 @@ class WeightLayer(nn.Module, ABC):
         Args:
             fold: makes another kernel of the weight before it is cast, see :mod:`vidgan.nn.convolution`.
         """
-        kept = self._kept.weights
-        if kept is None or not self._holds():
+        kept = self._held()
+        if kept is None:
             return self._compute_weight(dtype, fold)
         key = (dtype, fold)
         if key not in kept:
@@ -138,11 +141,11 @@ class WeightLayer(nn.Module, ABC):
             weight = Normalised.apply(weight, singular.sigma, singular.left, self.v, wide)
         return (weight if fold is None else fold(weight)).to(dtype)
 
-    def _holds(self) -> bool:
-        """Whether what is computed now is kept for passes to come."""
+    def _held(self) -> KeptWeights | None:
+        """The weights that are kept for passes to come; None where what is computed now is not kept."""
         # A compiled graph computes all anew: it would be made again for each table of what is held.
         needs_gradient = self.weight.requires_grad and torch.is_grad_enabled()
-        return not (torch.compiler.is_compiling() or self._kept.weights is None or needs_gradient)
+        return None if torch.compiler.is_compiling() or needs_gradient else self._kept.weights
 
     def hold(self, on: bool) -> None:
         """Keep what :meth:`effective_weight` gives without a gradient, or forget it; see :func:`held_weights`."""
@@ -154,7 +157,7 @@ class WeightLayer(nn.Module, ABC):
         if self.bias is None or self.bias.dtype == dtype:
             return self.bias
         kept = self._kept.biases
-        if not self._holds():
+        if self._held() is None:
             return self.bias.to(dtype)
         if dtype not in kept:  # another thread that ends holding them begins a new table
             kept[dtype] = self.bias.detach().to(dtype)
@@ -223,9 +226,9 @@ class Convolution(WeightLayer, ABC):
         if not (self.folding and winograd_pays(x, self.weight, resizing)):
             return None
         bias = self.effective_bias(x.dtype)
-        if self._holds():
-            return winograd_by(self.effective_weight(x.dtype, winograd_kernel), x, bias, resizing)
-        return winograd(x, self.effective_weight(x.dtype), bias, resizing)
+        if self._held() is None:
+            return winograd(x, self.effective_weight(x.dtype), bias, resizing)
+        return winograd_by(self.effective_weight(x.dtype, winograd_kernel), x, bias, resizing)
 
 
 class Conv2d(Convolution):
