@@ -63,7 +63,7 @@ from vidgan.nn import (
     unroll,
 )
 from vidgan.nn.attention import Attention
-from vidgan.nn.layers import join
+from vidgan.nn.joined import join
 from vidgan.nn.recurrent.conv_lstm import KernelCNN
 from vidgan.nn.temporal import AttentionLayer, ConvolutionLayer, RecurrentLayer
 

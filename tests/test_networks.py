@@ -52,7 +52,7 @@ from vidgan.nn import (
     WarpSpec,
 )
 from vidgan.nn.attention import Attention
-from vidgan.nn.layers import join
+from vidgan.nn.joined import join
 from vidgan.nn.warping import Predict
 from vidgan.run.distributed import end_process_group
 from vidgan.run.experiment import Experiment

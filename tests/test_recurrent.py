@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 import naive
 from vidgan.nn.layers import NormalSpec, OrthogonalSpec, WeightLayer, initialise
@@ -23,6 +24,7 @@ from vidgan.nn.recurrent import (
     unroll,
 )
 from vidgan.nn.recurrent.unit import ReLUSpec, TanhSpec
+from vidgan.shapes import repeat_time
 from vidgan.spec import Spec, SpecError, from_json, to_json
 
 F64 = torch.float64
@@ -224,24 +226,55 @@ def ready(spec: typing.Any, inputs: int, hidden: int) -> Unit:
     return unit
 
 
+def assert_is_its_equations(cls: typing.Any, leaf: Tensor, video: Tensor) -> None:
+    """Values and gradients of the unit of ``video``, which is made of ``leaf``."""
+    batch, _, inputs, height, width = video.shape
+    hidden = 4
+    unit = ready(cls(), inputs, hidden)
+    encoding = random(batch, hidden, height, width, seed=1)
+    reference, weights = REFERENCES[cls], Weights(unit)
+    pairs = zip(video, encoding, strict=True)
+    expected = torch.stack([torch.stack(reference(weights, a, b)) for a, b in pairs])
+    actual, _ = unroll(unit, video, encoding)
+    torch.testing.assert_close(actual, expected, **TOLERANCE)
+    probe = random(*expected.shape, seed=2).detach()
+    wanted = [leaf, encoding, *unit.parameters()]
+    gradients = [
+        torch.autograd.grad((y * probe).sum(), wanted, retain_graph=True) for y in (actual, expected)
+    ]
+    for mine, true in zip(*gradients, strict=True):
+        torch.testing.assert_close(mine, true, **TOLERANCE)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("shape", [(1, 1, 3, 5), (2, 2, 3, 2)], ids=["one-step", "two-steps"])
 @pytest.mark.parametrize("cls", SPECS, ids=lambda cls: cls.__name__)
 def test_unit_is_its_equations(cls: typing.Any, shape: tuple[int, int, int, int]) -> None:
     batch, steps, height, width = shape
-    inputs, hidden = 4, 4
-    unit = ready(cls(), inputs, hidden)
-    x = random(batch, steps, inputs, height, width)
-    encoding = random(batch, hidden, height, width, seed=1)
-    reference, weights = REFERENCES[cls], Weights(unit)
-    expected = torch.stack([torch.stack(reference(weights, a, b)) for a, b in zip(x, encoding, strict=True)])
-    actual, _ = unroll(unit, x, encoding)
-    torch.testing.assert_close(actual, expected, **TOLERANCE)
-    probe = random(*expected.shape, seed=2).detach()
-    wanted = [x, encoding, *unit.parameters()]
-    gradients = [torch.autograd.grad((y * probe).sum(), wanted) for y in (actual, expected)]
-    for mine, true in zip(*gradients, strict=True):
-        torch.testing.assert_close(mine, true, **TOLERANCE)
+    x = random(batch, steps, 4, height, width)
+    assert_is_its_equations(cls, x, x)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cls", SPECS, ids=lambda cls: cls.__name__)
+def test_unit_is_its_equations_where_all_steps_have_one_input(cls: typing.Any) -> None:
+    frame = random(1, 4, 3, 2)
+    assert_is_its_equations(cls, frame, repeat_time(frame, 3))
+
+
+@pytest.mark.parametrize(
+    "cls", [c for c in SPECS if c is not DynamicConvLSTMSpec], ids=lambda cls: cls.__name__
+)
+def test_an_input_that_stays_the_same_is_convolved_once(cls: typing.Any) -> None:
+    unit = ready(cls(), 4, 4)
+    same = repeat_time(random(1, 4, 3, 2), 8)
+
+    def work(video: Tensor) -> int:
+        with torch.no_grad(), FlopCounterMode(display=False) as counted:
+            unit(video)
+        return counted.get_total_flops()
+
+    assert work(same) < work(same.clone(memory_format=torch.contiguous_format))
 
 
 @pytest.mark.parametrize("cls", SPECS, ids=lambda cls: cls.__name__)

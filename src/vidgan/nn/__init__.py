@@ -24,11 +24,11 @@ from vidgan.nn.blocks import (
     SeparableBlock,
     SeparableConv,
 )
+from vidgan.nn.joined import Gates, JoinedConvolution
 from vidgan.nn.layers import (
     Conv2d,
     Conv3d,
     Embedding,
-    Gates,
     InitialiserSpec,
     Linear,
     NormalSpec,
@@ -136,6 +136,7 @@ __all__ = [
     "GroupNormSpec",
     "InitialiserSpec",
     "InstanceNormSpec",
+    "JoinedConvolution",
     "KTrajGRU",
     "KTrajGRUSpec",
     "LearntNormReLU",

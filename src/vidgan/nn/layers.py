@@ -442,33 +442,6 @@ def undrawn_weights() -> Iterator[None]:
         _undrawn.reset(before)
 
 
-class Gates:
-    """Convolutions of one input, computed as one.
-
-    Every matrix of the paper is normalised on its own; only then are they joined along the outputs.
-    """
-
-    def __init__(self, dtype: torch.dtype, *layers: Conv2d) -> None:
-        weight = torch.cat([layer.effective_weight(dtype) for layer in layers])
-        biases = [layer.effective_bias(dtype) for layer in layers]
-        joined = torch.cat([bias for bias in biases if bias is not None])
-        self._convolve = BoundConvolution(weight, joined, layers[0].padding[0])
-        self._sizes = [layer.weight.shape[0] for layer in layers]
-
-    def __call__(self, x: Tensor) -> tuple[Tensor, ...]:
-        """The output of each layer, in order."""
-        return torch.split(self._convolve(x), self._sizes, dim=1)
-
-    def sigmoid(self, x: Tensor) -> tuple[Tensor, ...]:
-        """The sigmoid of each layer's output."""
-        return torch.split(torch.sigmoid(self._convolve(x)), self._sizes, dim=1)
-
-
-def join(*features: Tensor) -> Tensor:
-    """[a; b]: features (B ? H W) joined by channel."""
-    return torch.cat(features, dim=1)
-
-
 def mix(u: Tensor, old: Tensor, new: Tensor) -> Tensor:
     """u * old + (1 - u) * new, in one pass."""
     return torch.lerp(new, old, u)

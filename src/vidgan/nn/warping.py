@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from vidgan.bounds import Length
-from vidgan.nn.layers import Conv2d, Gates, Linear, require_odd
+from vidgan.nn.joined import Gates
+from vidgan.nn.layers import Conv2d, Linear, require_odd
 from vidgan.spec import Spec
 
 POOLED = 4

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from vidgan.nn.layers import Conv2d, Gates, join, mix
+from vidgan.nn.joined import Gates, JoinedConvolution, join, kept_while_same
+from vidgan.nn.layers import Conv2d, mix
 from vidgan.nn.recurrent.unit import (
     Activation,
     ActivationSpec,
@@ -44,13 +45,13 @@ class ConvGRU(Unit):
 
     def bind(self, dtype: torch.dtype) -> Step:
         gates = Gates(dtype, self.reset, self.update)
-        candidate = self.candidate.bind(dtype)
+        candidate = JoinedConvolution(dtype, self.candidate)
 
         def step(x: Tensor, state: State) -> Output:
             (h,) = state
-            r, u = gates.sigmoid(join(h, x))
+            r, u = gates.sigmoid(h, x)
             # Luc et al. 2020, Eqs. 1-5
-            c = self.activation(candidate(join(r * h, x)))
+            c = self.activation(candidate(r * h, x))
             h = mix(u, h, c)
             return Output(h, (h,))
 
@@ -84,16 +85,16 @@ class MultiplicativeConvGRU(Unit):
         self.candidate = Conv2d(channels + self.hidden, self.hidden, kernel)
 
     def bind(self, dtype: torch.dtype) -> Step:
-        from_state, from_input = self.from_state.bind(dtype), self.from_input.bind(dtype)
+        from_state, from_input = self.from_state.bind(dtype), kept_while_same(self.from_input.bind(dtype))
         gates = Gates(dtype, self.reset, self.update)
-        candidate = self.candidate.bind(dtype)
+        candidate = JoinedConvolution(dtype, self.candidate)
 
         def step(x: Tensor, state: State) -> Output:
             (h,) = state
             # Clark et al. 2019, A.2
             g = from_state(h) * from_input(x)
-            r, u = gates.sigmoid(join(g, x))
-            c = self.activation(candidate(join(x, r * g)))
+            r, u = gates.sigmoid(g, x)
+            c = self.activation(candidate(x, r * g))
             h = mix(u, g, c)
             return Output(h, (h,))
 
@@ -132,14 +133,14 @@ class KTrajGRU(Unit):
     def bind(self, dtype: torch.dtype) -> Step:
         predict = self.warp.bind(dtype)
         gates = Gates(dtype, self.reset, self.update)
-        candidate = self.candidate.bind(dtype)
+        candidate = JoinedConvolution(dtype, self.candidate)
 
         def step(x: Tensor, state: State) -> Output:
             (h,) = state
             kernels = predict(join(h, x))  # Luc et al. 2020, Eq. 16
             warped = warp(h, kernels)  # Eq. 17
-            r, u = gates.sigmoid(join(warped, x))  # Eqs. 18, 21
-            c = self.activation(candidate(join(r * warped, x)))  # Eqs. 19-20
+            r, u = gates.sigmoid(warped, x)  # Eqs. 18, 21
+            c = self.activation(candidate(r * warped, x))  # Eqs. 19-20
             h = mix(u, h, c)  # Eq. 22: the state itself, not the warped one
             return Output(h, (h,), kernels)
 

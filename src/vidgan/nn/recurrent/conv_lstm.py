@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vidgan.bounds import Length
-from vidgan.nn.layers import Conv2d, Gates, Linear, join
+from vidgan.nn.joined import Gates, join
+from vidgan.nn.layers import Conv2d, Linear
 from vidgan.nn.recurrent.unit import (
     Activation,
     ActivationSpec,
@@ -73,7 +74,7 @@ class ConvLSTM(Unit):
 
         def step(x: Tensor, state: State) -> Output:
             h, cell = state
-            h, cell = remember(gates(join(h, x)), cell, self.activation)
+            h, cell = remember(gates(h, x), cell, self.activation)
             return Output(join(h, cell), (h, cell))
 
         return step

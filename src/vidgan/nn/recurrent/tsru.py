@@ -18,7 +18,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from vidgan.nn.layers import Conv2d, Gates, join, mix
+from vidgan.nn.joined import Gates, JoinedConvolution, join
+from vidgan.nn.layers import Conv2d, mix
 from vidgan.nn.recurrent.unit import Activation, Output, State, Step, Unit, WarpingUnitSpec
 from vidgan.nn.warping import FactorisedWarpSpec, PixelwiseWarpSpec, WarpSpec, warp
 
@@ -100,10 +101,10 @@ class TSRUc(TSRU):
     """The candidate sees the warped state."""
 
     def content(self, dtype: torch.dtype) -> Content:
-        candidate, update = self.candidate.bind(dtype), self.update.bind(dtype)
+        candidate, update = JoinedConvolution(dtype, self.candidate), JoinedConvolution(dtype, self.update)
 
         def compute(h: Tensor, warped: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-            return self.activation(candidate(join(warped, x))), update(join(h, x))
+            return self.activation(candidate(warped, x)), update(h, x)
 
         return compute
 
@@ -115,7 +116,7 @@ class TSRUp(TSRU):
         gates = Gates(dtype, self.candidate, self.update)
 
         def compute(h: Tensor, warped: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-            c, u = gates(join(h, x))
+            c, u = gates(h, x)
             return self.activation(c), u
 
         return compute
@@ -128,11 +129,11 @@ class TSRUs(TSRU):
         return self.hidden
 
     def content(self, dtype: torch.dtype) -> Content:
-        candidate, update = self.candidate.bind(dtype), self.update.bind(dtype)
+        candidate, update = JoinedConvolution(dtype, self.candidate), JoinedConvolution(dtype, self.update)
 
         def compute(h: Tensor, warped: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-            c = self.activation(candidate(join(warped, x)))
-            return c, update(join(warped, c))
+            c = self.activation(candidate(warped, x))
+            return c, update(warped, c)
 
         return compute
 

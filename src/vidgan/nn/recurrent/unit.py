@@ -23,7 +23,7 @@ A unit of one's own is a module and the spec that builds it::
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 import torch
@@ -175,7 +175,12 @@ def outputs(unit: Unit, x: Tensor, encoding: Tensor | None) -> list[tuple[Tensor
         encoding = x.new_zeros((x.shape[0], unit.hidden, *x.shape[3:]))
     state = unit.start(encoding)
     made = []
-    for x_t in x.unbind(dim=1):
+    for x_t in steps_of(x):
         y, state, kernels = step(x_t, state)
         made.append((y, kernels))
     return made
+
+
+def steps_of(x: Tensor) -> Sequence[Tensor]:
+    """Every step (B C H W) of a video (B T C H W); one and the same tensor where the video repeats its first step."""
+    return [x[:, 0]] * x.shape[1] if x.stride(1) == 0 else x.unbind(dim=1)
