@@ -18,7 +18,7 @@ from vidgan.data.window import WindowSpec
 from vidgan.errors import UserError
 from vidgan.evaluation import record
 from vidgan.evaluation import rows as rows_module
-from vidgan.evaluation.clips import DataClips
+from vidgan.evaluation.clips import DataClips, GeneratedClips
 from vidgan.evaluation.protocols.base import Draw, EvaluationBatch, Protocol, Resources, Table
 from vidgan.evaluation.record import evaluate_by
 from vidgan.evaluation.rows import Kept, Work, compute_rows
@@ -123,6 +123,42 @@ def test_rows_are_removed_when_all_have_read_them(tmp_path: Path, monkeypatch: p
     first, second = in_two(measured)
     assert first == second
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_next_part_is_read_while_the_one_before_is_computed(tmp_path: Path) -> None:
+    data, begun = Numbered(8, 80, (16,)), [threading.Event() for _ in range(3)]
+
+    class Told(DataClips):
+        def read(self, numbers: range) -> EvaluationBatch:
+            begun[numbers.start // 32].set()
+            return super().read(numbers)
+
+    extractor, part = Codes().open(Resources(), NAMES), iter(range(3))
+
+    def rows(batch: EvaluationBatch) -> Any:
+        following = next(part) + 1
+        assert following == 3 or begun[following].wait(60), "the next part is read after these rows"
+        return extractor.rows(batch)
+
+    clips = Told(data, WindowSpec(size=8, frames=2), Draw(), 0)
+    found = compute_rows(clips, extractor._replace(rows=rows), Work(tmp_path), "clips")[0]
+    assert found.get("codes").tolist() == [[16 * i % 256, (16 * i + 1) % 256] for i in range(80)]
+
+
+def test_what_a_model_makes_is_made_by_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The network that measures it computes on the same device."""
+    threads = []
+    read = GeneratedClips.read
+
+    def told(self: GeneratedClips, numbers: range) -> EvaluationBatch:
+        threads.append(threading.current_thread())
+        return read(self, numbers)
+
+    monkeypatch.setattr(GeneratedClips, "read", told)
+    protocol = Protocol(metric=Listing(real=False), features=Codes(), clips=40, runs=1)
+    evaluate_by(of_model(DEMO), None, {"own": protocol})
+    assert set(threads) == {threading.main_thread()}
+    assert len(threads) == 2
 
 
 def test_rows_that_another_evaluation_removes_are_a_fault_in_words(tmp_path: Path) -> None:

@@ -42,6 +42,8 @@ class Clips(ABC):
 
     classes: tuple[str, ...]
     count: int
+    decoded: bool = True
+    """whether reading takes no network, so that a thread may read the next clips while these are looked at"""
 
     @property
     @abstractmethod
@@ -276,6 +278,8 @@ class GeneratedClips(Clips):
         pairs: read also what each level of a cascade was given, and made of it.
         only: labels that are asked for, in turns; none: all.
     """
+
+    decoded = False
 
     def __init__(
         self,

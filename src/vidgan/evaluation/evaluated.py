@@ -46,8 +46,9 @@ from vidgan.sample.model import Model, class_numbers
 from vidgan.sample.windows import window_frames
 from vidgan.spec import to_json
 
-HELD: Final = 2
-"""bytes that are held of each value of a part: its clips, and all of them together"""
+HELD: Final = 3
+"""bytes that are held of each value of a part: its clips, and of the next, read meanwhile, its clips and all of them
+together"""
 
 
 class Sides(NamedTuple):

@@ -10,7 +10,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,7 +21,7 @@ import torch
 
 from vidgan import __version__
 from vidgan.evaluation.clips import PART, Clips
-from vidgan.evaluation.protocols.base import Extractor, Table
+from vidgan.evaluation.protocols.base import EvaluationBatch, Extractor, Table
 from vidgan.evaluation.shares import Part, Shares, removed
 from vidgan.files import write_json, write_whole
 from vidgan.memory import require_memory
@@ -179,8 +180,7 @@ def compute_rows(
     if mine:
         left, had = sum(map(len, mine)), clips.count - sum(map(len, new))
         advance = work.begin(what, left + had // shares.size, had // shares.size)
-        for numbers in mine:
-            batch = clips.read(numbers)
+        for numbers, batch in zip(mine, read_ahead(clips, mine), strict=True):
             made: Part = {**extractor.rows(batch), LABELS: batch.labels}
             if numbers == mine[0]:
                 each = sum(array.nbytes for array in made.values()) / len(numbers)
@@ -198,6 +198,19 @@ def compute_rows(
     joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     labels = joined.pop(LABELS)
     return Table(joined, labels, clips.classes), kept.folder
+
+
+def read_ahead(clips: Clips, spans: Sequence[range]) -> Iterator[EvaluationBatch]:
+    """The clips of every span; those of the next are decoded by a thread while the caller works on these."""
+    if not clips.decoded:
+        yield from map(clips.read, spans)
+        return
+    with ThreadPoolExecutor(1) as reader:
+        coming = reader.submit(clips.read, spans[0])
+        for span in spans[1:]:
+            batch, coming = coming.result(), reader.submit(clips.read, span)
+            yield batch
+        yield coming.result()
 
 
 def forget(folders: set[Path]) -> None:
