@@ -22,7 +22,13 @@ from vidgan.models.discriminator import (
 )
 from vidgan.models.generator import Below
 from vidgan.models.level import LevelSpec
-from vidgan.models.losses import HingeEachSpec, HingeJoinedSpec, ObjectiveSpec, SumThenHingeSpec
+from vidgan.models.losses import (
+    HingeEachSpec,
+    HingeJoinedSpec,
+    ObjectiveSpec,
+    RelativeHingeSpec,
+    SumThenHingeSpec,
+)
 from vidgan.models.views import ClipSpec, CropSpec, FramesSpec, MatchingPairSpec, PackSpec, ViewSpec
 from vidgan.nn.blocks import BigGANBlocksSpec, BigGANDeepBlocksSpec, Plain3dBlocksSpec, ResidualSpec
 from vidgan.nn.layers import InitialiserSpec, NormalSpec, OrthogonalSpec, WeightLayer, power_iterate
@@ -120,6 +126,7 @@ HEADS: Mapping[str, HeadSpec] = {"projection": ProjectionSpec(), "mixed projecti
 OBJECTIVES: Mapping[str, ObjectiveSpec] = {
     "sum then hinge": SumThenHingeSpec(),
     "mean then hinge": SumThenHingeSpec(mean=True),
+    "relative hinge": RelativeHingeSpec(),
     "hinge each": HingeEachSpec(),
     "hinge joined": HingeJoinedSpec(),
 }

@@ -10,6 +10,7 @@ from vidgan.models.losses import (
     HingeEachSpec,
     HingeJoinedSpec,
     ObjectiveSpec,
+    RelativeHingeSpec,
     SumThenHingeSpec,
     orthogonal_penalty,
 )
@@ -219,6 +220,21 @@ def test_discriminator_loss_with_a_hinge_per_discriminator() -> None:
     assert len({round(loss, 6) for loss in losses}) == 4
 
 
+@pytest.mark.parametrize("mean", [False, True])
+def test_discriminator_loss_with_a_hinge_on_each_pair(mean: bool) -> None:
+    real, fake = outputs(0), outputs(10)
+    expected = 0.0
+    for r, f in zip(real, fake, strict=True):
+        for b in range(B):
+            ahead = sum(r[b].tolist()) - sum(f[b].tolist())
+            expected += max(0.0, 2 - (ahead / r.shape[1] if mean else ahead)) / B
+    objective = RelativeHingeSpec(mean=mean)
+    assert objective.discriminator_loss(real, fake).item() == pytest.approx(expected, rel=1e-12)
+    assert expected <= SumThenHingeSpec(mean=mean).discriminator_loss(real, fake).item()
+    raised = [[s + 7 for s in side] for side in (real, fake)]  # only differences count
+    assert objective.discriminator_loss(*raised).item() == pytest.approx(expected, rel=1e-12)
+
+
 def test_generator_loss() -> None:
     """-E[D(G(z))], no hinge (Clark et al. 2019, 2.2; Luc et al. 2020, Eq. 14)."""
     fake = outputs(0)
@@ -236,7 +252,9 @@ def test_generator_loss() -> None:
         assert objective.generator_loss(fake).item() == pytest.approx(value, rel=1e-12)
 
 
-@pytest.mark.parametrize("objective", [SumThenHingeSpec(), HingeEachSpec(), HingeJoinedSpec()], ids=repr)
+@pytest.mark.parametrize(
+    "objective", [SumThenHingeSpec(), RelativeHingeSpec(), HingeEachSpec(), HingeJoinedSpec()], ids=repr
+)
 def test_signs_of_the_gradients(objective: ObjectiveSpec) -> None:
     """Discriminators raise real and lower fake scores until the margin is met; the generator raises fake
     ones always."""

@@ -63,6 +63,22 @@ class SumThenHingeSpec(ObjectiveSpec):
         return [s.mean(-1) if self.mean else s.sum(-1) for s in scores]
 
 
+class RelativeHingeSpec(SumThenHingeSpec):
+    """One hinge on how far a real clip is ahead of a fake one of its class (Jolicoeur-Martineau 2018, RpGAN).
+
+    A fake clip has to be as good as the real clip that it stands beside, not better than zero: a generator that makes
+    a part of the data alone is behind on the rest (Huang et al. 2024). None of the five papers has it.
+
+    Our choice: a margin of 2, so that the loss is bounded by that of two hinges, relu(1 - real) + relu(1 + fake), and
+    equal to it where nothing is told apart. The fake clips of an update take the classes of its real ones, in order.
+    """
+
+    def discriminator_loss(self, real: Scores, fake: Scores) -> Tensor:
+        """sum over discriminators of E[relu(2 - (real - fake))], clip by clip."""
+        pairs = zip(self.outputs(real), self.outputs(fake), strict=True)
+        return torch.stack([self.reduced(torch.relu(2 - (r - f))) for r, f in pairs]).sum()
+
+
 class HingeEachSpec(ObjectiveSpec):
     """A hinge per output, the mean per discriminator (Du 2020, Eq. 4.3; Luc et al. 2020, Eqs. 13 and 14).
 
