@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from interleaved import show_machine
@@ -24,6 +25,7 @@ from vidgan.models.views import FramesSpec
 from vidgan.presets import preset
 from vidgan.report.figures import Curve, Plot, Point, save
 from vidgan.run.experiment import Experiment
+from vidgan.train.state import BelowSource
 
 META, CPU = torch.device("meta"), torch.device("cpu")
 WIDTH = 16
@@ -38,12 +40,15 @@ class Sweep(NamedTuple):
     values: Sequence[int]
     experiment: Callable[[int], Experiment]
     level: int = 0
+    alone: bool = False
+    """whether the videos of the levels below are made once, before the steps, instead of by each"""
 
 
 class Settings(argparse.Namespace):
     """What the command line gives."""
 
     rounds: int
+    only: list[str]
     out: Path
 
 
@@ -75,28 +80,49 @@ def measured(experiment: Experiment) -> Experiment:
 SWEEPS = (
     Sweep("frames", (6, 12, 24, 48, 96), lambda frames: base(frames=frames)),
     Sweep("frames, upper level of a cascade", (24, 48, 96), cascade, level=1),
+    Sweep("frames, upper level without what feeds it", (24, 48, 96), cascade, level=1, alone=True),
     Sweep("side", (32, 64, 128, 256), lambda side: base(side=side)),
     Sweep("width", (16, 32, 64, 128), lambda width: base(width=width)),
     Sweep("clips", (1, 2, 4, 8, 16, 32), lambda clips: base(batch=clips)),
 )
 
 
-def seconds(experiment: Experiment, level: int, rounds: int) -> float:
+def trainee_of(sweep: Sweep, experiment: Experiment, device: torch.device) -> Trainee:
+    """A level that has made its first step."""
+    trainee = Trainee(experiment, sweep.level, device)
+    if sweep.alone and trainee.state.below is not None:
+        trainee.state.below = made_once(trainee.state.below)
+    trainee.step()
+    return trainee
+
+
+def made_once(source: BelowSource) -> BelowSource:
+    """Windows of the videos below that are made for the first step and taken again by all others."""
+    made: dict[tuple[int, int], Tensor] = {}
+
+    def sample(label: Tensor, step: int, update: int, first: int) -> Tensor:
+        if (update, first) not in made:
+            made[update, first] = source(label, step, update, first)
+        return made[update, first]
+
+    return sample
+
+
+def seconds(sweep: Sweep, experiment: Experiment, rounds: int) -> float:
     """Processor time of a step: the median of ``rounds``, after one that is not counted."""
-    step = Trainee(experiment, level, CPU).step
-    step()
+    trainee = trainee_of(sweep, experiment, CPU)
     taken = []
     for _ in range(rounds):
         began = time.process_time()
-        step()
+        trainee.step()
         taken.append(time.process_time() - began)
     return statistics.median(taken)
 
 
-def operations(experiment: Experiment, level: int) -> int:
+def operations(sweep: Sweep, experiment: Experiment) -> int:
     """Of a step, counted on the meta device as the papers' layers do them."""
     plain = experiment.replace(training=experiment.training.replace(folded=False))
-    trainee = Trainee(plain, level, META)
+    trainee = trainee_of(sweep, plain, META)
     with FlopCounterMode(display=False) as counter:
         trainee.step()
     return counter.get_total_flops()
@@ -112,10 +138,10 @@ def main(settings: Settings) -> None:
     show_machine(CPU)
     plots = []
     print("\n| | sizes | seconds of a step | slope | TFLOP | slope |\n|---|---|---|---:|---|---:|")
-    for sweep in SWEEPS:
+    for sweep in [sweep for sweep in SWEEPS if not settings.only or sweep.name in settings.only]:
         experiments = [sweep.experiment(value) for value in sweep.values]
-        taken = [seconds(experiment, sweep.level, settings.rounds) for experiment in experiments]
-        counted = [operations(experiment, sweep.level) / 1e12 for experiment in experiments]
+        taken = [seconds(sweep, experiment, settings.rounds) for experiment in experiments]
+        counted = [operations(sweep, experiment) / 1e12 for experiment in experiments]
         columns = (
             ", ".join(map(str, sweep.values)),
             ", ".join(f"{value:.2f}" for value in taken),
@@ -134,5 +160,8 @@ def main(settings: Settings) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3, help="measured steps per size (3)")
+    parser.add_argument(
+        "--only", nargs="+", default=[], choices=[s.name for s in SWEEPS], help="these rows alone"
+    )
     parser.add_argument("--out", type=Path, default=Path("build/size-scaling.svg"), help="the figure")
     main(parser.parse_args(namespace=Settings()))
