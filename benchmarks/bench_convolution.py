@@ -13,11 +13,17 @@ from torch import Tensor
 
 from interleaved import Case, Settings, interleave, options, show, show_machine, timed
 from vidgan.nn.convolution import convolution_like, downsampling_kernel, nearest_upsample, upsampling_kernel
-from vidgan.nn.winograd import POOLED, UPSAMPLED, winograd, winograd_kernel
+from vidgan.nn.winograd import POOLED, UPSAMPLED, winograd
 from vidgan.seeds import stream
 
 Operation = Callable[[Tensor, Tensor], Tensor]
 """Frames and a 3x3 kernel in float32 -> frames, in the dtype of the frames."""
+
+
+class ConvolutionSettings(Settings):
+    """Which layers."""
+
+    only: list[str]
 
 
 class Size(NamedTuple):
@@ -48,6 +54,8 @@ SMALL = (
 )
 WIDE = (
     Size(24, 128, 128, 16),
+    Size(24, 192, 192, 16),
+    Size(24, 256, 256, 16),
     Size(32, 256, 256, 4),
     Size(32, 256, 256, 8),
     Size(24, 512, 512, 16),
@@ -88,17 +96,17 @@ def chosen(x: Tensor, weight: Tensor) -> Tensor:
 
 def by_winograd(x: Tensor, weight: Tensor) -> Tensor:
     """The convolution by Winograd's algorithm, the transform of the kernel included."""
-    return winograd(x, winograd_kernel(weight), None)
+    return winograd(x, weight, None)
 
 
 def enlarged_by_winograd(x: Tensor, weight: Tensor) -> Tensor:
     """Nearest upsampling as well."""
-    return winograd(x, winograd_kernel(weight), None, UPSAMPLED)
+    return winograd(x, weight, None, UPSAMPLED)
 
 
 def shrunk_by_winograd(x: Tensor, weight: Tensor) -> Tensor:
     """Average pooling as well."""
-    return winograd(x, winograd_kernel(weight), None, POOLED)
+    return winograd(x, weight, None, POOLED)
 
 
 def kernel(inputs: int, outputs: int, device: torch.device) -> Tensor:
@@ -126,7 +134,7 @@ def compare(
     show(title, interleave(cases, settings.rounds))
 
 
-def main(settings: Settings) -> None:
+def main(settings: ConvolutionSettings) -> None:
     show_machine(settings.device)
     for dtype in (torch.float32, torch.bfloat16):
         kind = str(dtype).removeprefix("torch.")
@@ -135,7 +143,7 @@ def main(settings: Settings) -> None:
             x = torch.randn(shape, generator=stream(0, "frames")).to(settings.device, dtype)
             return x.contiguous(memory_format=torch.channels_last)
 
-        for size in CHANGES:
+        for size in CHANGES if "changes" in settings.only else ():
             frames, inputs, outputs, side = size
             weight = kernel(inputs, outputs, settings.device)
             name = f"{kind}, {frames} frames, {inputs} to {outputs} channels, {side} and {2 * side} cells"
@@ -143,13 +151,13 @@ def main(settings: Settings) -> None:
             compare(name, ways, drawn(frames, inputs, side, side), weight, settings)
             ways = (("convolution, pooling", shrunk), ("in one", shrunk_in_one))
             compare(name, ways, drawn(frames, inputs, 2 * side, 2 * side), weight, settings)
-        for size in SMALL:
+        for size in SMALL if "small" in settings.only else ():
             frames, inputs, outputs, side = size
             weight = kernel(inputs, outputs, settings.device)
             name = f"{kind}, {frames} frames of {side}x{side}, {inputs} to {outputs} channels"
             ways = (("convolution", plain), ("as chosen", chosen))
             compare(name, ways, drawn(frames, inputs, side, side), weight, settings)
-        for size in WIDE if dtype == torch.float32 else ():
+        for size in WIDE if "wide" in settings.only and dtype == torch.float32 else ():
             frames, inputs, outputs, side = size
             weight = kernel(inputs, outputs, settings.device)
             name = f"{kind}, {frames} frames of {side}x{side}, {inputs} to {outputs} channels"
@@ -171,4 +179,9 @@ def main(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    main(options(str(__doc__), rounds=5).parse_args(namespace=Settings()))
+    parser = options(str(__doc__), rounds=5)
+    parts = ("changes", "small", "wide")
+    parser.add_argument(
+        "--only", nargs="+", default=parts, choices=parts, help="changes of size, small maps, wide layers"
+    )
+    main(parser.parse_args(namespace=ConvolutionSettings()))

@@ -1,9 +1,9 @@
 """Scripts beside the package: all of them are imported and explain their options, and most run in their smallest form.
 
 Elsewhere: bench_peer.py, full_size.py, kernel_process.py (test_costs.py), over_training.py, table2_in_small.py,
-variants.py and copying.py. Not run at all, for what they take or need: bench_compile.py, bench_convolution.py,
+variants.py and copying.py. Not run at all, for what they take or need: bench_compile.py,
 cascade_memory.py, cascade_scaling.py, compare_checkouts.py, count_kernels.py, explore_latency.py, exported_models.py,
-gpu_page.py, gradient_sums.py, size_scaling.py and driving_judges.py.
+gradient_sums.py and driving_judges.py.
 """
 
 import importlib.util
@@ -40,6 +40,7 @@ ONCE = "--rounds 1 --device cpu"
 SMALLEST = {
     "benchmarks/bench_checkpointing.py": ONCE,
     "benchmarks/bench_checksums.py": ONCE,
+    "benchmarks/bench_convolution.py": f"{ONCE} --only small wide",
     "benchmarks/bench_decompositions.py": f"{ONCE} --width 1 --clips 1 --part units",
     "benchmarks/bench_loader.py": ONCE,
     "benchmarks/bench_monitor.py": f"{ONCE} --batch 2",
@@ -48,11 +49,13 @@ SMALLEST = {
     "benchmarks/bench_prepare.py": ONCE,
     "benchmarks/bench_recurrent.py": ONCE,
     "benchmarks/bench_resize.py": ONCE,
+    "benchmarks/bench_shared_work.py": f"{ONCE} --batch 2 --width 2",
     "benchmarks/bench_step.py": f"{ONCE} --batch 2 --width 2",
     "benchmarks/gpu_page.py": "--tiny --device cpu --out {out}/gpu.md",
     "benchmarks/run_all.py": "--only bench_norm bench_step --rounds 1 --out {out}/bench.md",
     "benchmarks/many_clips.py": "--clips 64 --folder {out}/many",
     "benchmarks/sampling_time.py": f"{ONCE} --preset demo --width 4 --types float32 bfloat16",
+    "benchmarks/size_scaling.py": "--rounds 1 --only 'frames, upper level without what feeds it' --out {out}/sizes.svg",
     "benchmarks/step_memory.py": "--preset demo --width 4",
     "experiments/beside_real.py": "{demo} --out {out}/strips.png --real 0",
     "experiments/cascade_matching.py": "{demo-cascade} {demo-cascade} --clips 8",
@@ -71,12 +74,13 @@ LONG = (
     *(
         "bench_checkpointing",
         "bench_checksums",
+        "bench_convolution",
         "bench_decompositions",
         "bench_loader",
         "bench_plan",
         "bench_prepare",
     ),
-    *("gpu_page", "many_clips", "dark_videos", "memorisation", "sanity"),
+    *("gpu_page", "many_clips", "size_scaling", "dark_videos", "memorisation", "sanity"),
 )
 
 
