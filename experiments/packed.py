@@ -4,10 +4,11 @@
 
     python experiments/variants.py experiments/packed.py:demo experiments/plans/packed.json --out runs/packed
 
-``driving``, for real clips by class, is measured in docs/results/driving.md.
+``driving``, for real clips by class, is measured in docs/results/driving.md. ``demo_relative`` and ``driving_relative``
+are the same with one hinge on the difference of a real and a fake clip.
 """
 
-from vidgan.models import ClassMarginSpec, PackSpec
+from vidgan.models import ClassMarginSpec, PackSpec, RelativeHingeSpec, SumThenHingeSpec
 from vidgan.presets import preset
 from vidgan.run.experiment import AdamSpec, Experiment
 
@@ -38,3 +39,21 @@ def driving() -> Experiment:
     return small.replace(
         training=small.training.replace(class_margin=ClassMarginSpec(weight=1.0, margin=1.0)),
     )
+
+
+def relative(packed: Experiment) -> Experiment:
+    """An experiment whose discriminators compare a real clip with a fake one of its class."""
+    (level,) = packed.levels
+    assert isinstance(level.objective, SumThenHingeSpec)
+    objective = RelativeHingeSpec(mean=level.objective.mean)
+    return packed.replace(name=f"{packed.name}-relative", levels=(level.replace(objective=objective),))
+
+
+def demo_relative() -> Experiment:
+    """``demo`` with a relative objective."""
+    return relative(demo())
+
+
+def driving_relative() -> Experiment:
+    """``driving`` with a relative objective."""
+    return relative(driving())
