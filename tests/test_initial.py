@@ -12,6 +12,7 @@ from vidgan.errors import UserError
 from vidgan.run.checkpoints import checkpoint_path, load, save
 from vidgan.run.directory import InitFrom, RunDirectory
 from vidgan.run.experiment import Experiment
+from vidgan.sample.load import load as load_saved
 from vidgan.tensor_file import State
 from vidgan.train import begin
 from vidgan.train.initial import start_from, take
@@ -109,6 +110,35 @@ def test_a_run_starts_from_another(tmp_path: Path, capsys: Capture) -> None:
     assert not (tmp_path / "y").exists()
     wide = vidgan(capsys, *command, "--out", tmp_path / "x", *options, "--levels.0.generator.width", 4)
     assert "of another shape" in wide.out
+
+
+@pytest.mark.slow
+def test_a_run_starts_from_a_saved_model(tmp_path: Path, capsys: Capture) -> None:
+    command = ("train", "demo-cascade", "--tiny", "--data", "synthetic", "--workers", 0, "--steps", 1)
+    one, two, saved = tmp_path / "one", tmp_path / "two", tmp_path / "saved"
+    assert vidgan(capsys, *command, "--out", one).status == 0
+    load_saved(one).save(saved)
+    frozen = ("--training.adam.generator-rate", 0.0, "--training.adam.discriminator-rate", 0.0)
+    answer = vidgan(capsys, *command, "--out", two, "--init-from", saved, "--seed", 5, *frozen)
+    assert answer.status == 0, answer.err
+    for level in (1, 2):
+        assert f"level {level} starts from weights.safetensors of {saved}" in answer.out
+        theirs = load(checkpoint_path(one / "checkpoints", level, 1)).tensors
+        own = load(checkpoint_path(two / "checkpoints", level, 1)).tensors
+        names = [name.removeprefix("average/") for name in theirs if name.startswith("average/")]
+        assert len(names) > 10
+        for name in names:  # of the generator, and of its average; singular vectors go on
+            if name.endswith(("weight", "bias")):
+                assert torch.equal(own[f"level/generator.{name}"], theirs[f"average/{name}"]), name
+                assert torch.equal(own[f"average/{name}"], theirs[f"average/{name}"]), name
+        heads = [name for name in own if name.startswith("level/discriminators") and name.endswith("weight")]
+        assert any(not torch.equal(own[name], theirs[name]) for name in heads)
+    other = ("--out", tmp_path / "x", "--init-from", saved)
+    require_one_line(vidgan(capsys, *command, *other, "--init-checkpoint", 1), "one set of weights")
+    weights = saved / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"!")
+    require_one_line(vidgan(capsys, *command, *other), "weights.safetensors")
+    assert not (tmp_path / "x").exists()
 
 
 @pytest.mark.slow

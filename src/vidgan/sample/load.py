@@ -4,7 +4,7 @@ import sys
 import warnings
 from pathlib import Path
 from types import NoneType
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 import torch
 from torch import Tensor
@@ -139,20 +139,10 @@ def last_processes(run: RunDirectory) -> int:
     return found
 
 
-def _load_saved(
-    path: Path,
-    device: torch.device,
-    cache: Path | None,
-    data: GivenFrames | None,
-    statistics_sigma: float | None,
-) -> Model:
+def saved_record(path: Path) -> dict[str, Any]:
+    """What a saved model says of itself; raises :class:`UserError` where it or its weights are not as they were
+    saved."""
     require_sums(path, RECORD, WEIGHTS)
-
-    def refuse() -> NoReturn:
-        raise UserError(
-            f"{path} has no standing statistics of this length and noise: they depend on data, so give it some"
-        )
-
     record = read_json(path / RECORD)
     version = record.get("format", "no format name") if isinstance(record, dict) else "no object"
     if version != FORMAT:
@@ -161,6 +151,31 @@ def _load_saved(
         raise UserError(
             f"{path / RECORD} is damaged: it lacks what a model's record has, or holds other values"
         )
+    found: dict[str, Any] = record
+    return found
+
+
+def saved_weights(path: Path, index: int) -> dict[str, Tensor]:
+    """The generator's weights of level ``index`` (from 0) of a saved model."""
+    own = f"level{index + 1}/"
+    tensors = checkpoints.load(path / WEIGHTS).tensors
+    return {name.removeprefix(own): tensor for name, tensor in tensors.items() if name.startswith(own)}
+
+
+def _load_saved(
+    path: Path,
+    device: torch.device,
+    cache: Path | None,
+    data: GivenFrames | None,
+    statistics_sigma: float | None,
+) -> Model:
+
+    def refuse() -> NoReturn:
+        raise UserError(
+            f"{path} has no standing statistics of this length and noise: they depend on data, so give it some"
+        )
+
+    record = saved_record(path)
     experiment = from_json(Experiment, record["experiment"])
     known = record.get("origin")  # models that were saved before have none
     licence = licence_in((path / CARD).read_text("utf-8", "replace")) if (path / CARD).is_file() else None
@@ -168,12 +183,10 @@ def _load_saved(
     if known is not None:
         origin = Origin(known["data"], known["clips"], tuple(known["figures"]), licence)
     warn_of_changed_code(path, record["code"], experiment)
-    tensors = checkpoints.load(path / WEIGHTS).tensors
     generators = []
     for index in range(len(experiment.levels)):
-        generator, own = build_generator(experiment, index), f"level{index + 1}/"
-        part = {name.removeprefix(own): t for name, t in tensors.items() if name.startswith(own)}
-        load_weights(generator, part, path / WEIGHTS)
+        generator = build_generator(experiment, index)
+        load_weights(generator, saved_weights(path, index), path / WEIGHTS)
         generators.append(generator.to(device))
     return Model(
         experiment.with_statistics(statistics_sigma),

@@ -13,7 +13,8 @@ from vidgan.errors import UserError, some
 from vidgan.run.best import fed_by
 from vidgan.run.checkpoints import checkpoint_path, latest, load, load_checkpoint
 from vidgan.run.directory import InitFrom, RunDirectory
-from vidgan.sample.load import find_checkpoint
+from vidgan.sample.load import find_checkpoint, saved_record, saved_weights
+from vidgan.sample.model import RECORD, WEIGHTS
 from vidgan.tensor_file import State
 from vidgan.train.state import TrainState, part
 
@@ -52,11 +53,19 @@ class Transfer(NamedTuple):
 
 
 def origin_of(path: Path, checkpoint: str | int | None = None) -> InitFrom:
-    """The chosen checkpoint of every level of the run at ``path``; without one the newest of those that it has.
+    """The chosen checkpoint of every level of the run at ``path``; without one the newest of those that it has. A saved
+    model has one set of weights, its generators'.
 
     Raises:
-        UserError: where there is no run, or no such checkpoint.
+        UserError: where there is no run, or no such checkpoint; or no whole model.
     """
+    if (path / RECORD).is_file():
+        if checkpoint is not None:
+            raise UserError(
+                f"{path} is a saved model, which has one set of weights: leave out --init-checkpoint"
+            )
+        levels = len(saved_record(path)["experiment"]["levels"])
+        return InitFrom(str(path.resolve()), (WEIGHTS,) * levels)
     run = RunDirectory.open(path)
     experiment = run.experiment
     rounds = [experiment.round_of(index) + 1 for index in range(len(experiment.levels))]
@@ -72,7 +81,8 @@ def origin_of(path: Path, checkpoint: str | int | None = None) -> InitFrom:
 
 
 def start_from(state: TrainState, origin: InitFrom) -> str:
-    """Take the weights of the same level of another run; Adam starts anew. What was taken, in a line.
+    """Take the weights of the same level of another run, or of a saved model; Adam starts anew. What was taken, in a
+    line.
 
     Raises:
         UserError: where the checkpoint is gone, or nothing of it fits.
@@ -80,11 +90,16 @@ def start_from(state: TrainState, origin: InitFrom) -> str:
     number = state.index + 1
     if len(origin.checkpoints) <= state.index:
         return f"level {number} starts at random: {origin.run} has no such level"
-    path = Path(origin.run) / "checkpoints" / origin.checkpoints[state.index]
-    transfer = take(state, load(path))
+    run, name = Path(origin.run), origin.checkpoints[state.index]
+    if name == WEIGHTS:
+        saved = saved_weights(run, state.index)
+        other = State({f"level/generator.{tensor}": value for tensor, value in saved.items()}, {})
+    else:
+        other = load(run / "checkpoints" / name)
+    transfer = take(state, other)
     if not transfer.taken:
         raise UserError(f"--init-from {origin.run}: nothing of it fits level {number}; {transfer.words()}")
-    return f"level {number} starts from {path.name} of {origin.run}: {transfer.words()}"
+    return f"level {number} starts from {name} of {origin.run}: {transfer.words()}"
 
 
 def take(state: TrainState, other: State) -> Transfer:

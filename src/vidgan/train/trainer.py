@@ -70,8 +70,8 @@ class Trainer(TrainContext):
         workers: processes that read clips; 0 reads in this one.
         held_out: clips of the same classes that are not trained on; discriminators score some of them at every tick.
         skip_short: leave out clips with fewer frames than a window has, instead of refusing the data.
-        init_from: a run whose newest weights a new run starts from, as far as they fit, or chosen checkpoints of one
-            (:func:`vidgan.train.initial.origin_of`).
+        init_from: a run whose newest weights a new run starts from, as far as they fit, chosen checkpoints of one
+            (:func:`vidgan.train.initial.origin_of`), or a saved model.
         callbacks: called around the steps of :meth:`fit`, after the trainer's own.
         validator: measures the run where ``experiment.reporting`` names protocols; None: one without weights.
         progress: print what is going on.
