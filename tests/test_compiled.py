@@ -9,11 +9,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import runs
 import steps
 import vidgan
 from commands import TINY
 from commands import vidgan as command
+from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
 from vidgan.run.experiment import Experiment
+from vidgan.run.graphs import APART
 from vidgan.run.tiny import tiny
 from vidgan.train import compiled
 
@@ -86,9 +89,7 @@ class Passes(nn.Module):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(
-    compiled.APART not in inspect.signature(torch.compile).parameters, reason="torch before 2.13"
-)
+@pytest.mark.skipif(APART not in inspect.signature(torch.compile).parameters, reason="torch before 2.13")
 def test_levels_and_runs_of_a_process_count_their_graphs_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three levels with passes of two sizes make twelve graphs of one method; torch allows eight."""
     compile_by("eager", monkeypatch)
@@ -101,8 +102,53 @@ def test_levels_and_runs_of_a_process_count_their_graphs_apart(monkeypatch: pyte
         torch.testing.assert_close(level.features(fake), level.layer(level.layer(x)).relu())
 
 
-def test_without_a_compiler_one_line_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+SAMPLED = {"a cascade": "demo-cascade", "units that warp, given frames": "trivd-gan-fp-k600-16x64"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SAMPLED.values(), ids=SAMPLED)
+def test_compiled_samples_are_the_samples(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whole graphs of every level; seven clips are two passes of three, and one of a clip."""
+    torch.compiler.reset()
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    data = SyntheticDataset(SyntheticSpec(size=64, frames=24))
+    runs.untrained(tmp_path / "run", tiny(vidgan.preset(name)).for_classes(len(data.classes)))
+    models = [vidgan.load(tmp_path / "run", data=data) for _ in range(2)]
+    made = []
+    for model in models:
+        model.micro_batch, model.compile = 3, model is models[1]
+        (level, *_) = model.experiment.levels
+        if level.context_frames:
+            made.append(model.predict(torch.zeros(level.context_frames, 3, level.size, level.size), 7))
+        else:
+            made.append(model.sample(7))
+    torch.testing.assert_close(*made, rtol=1e-5, atol=1e-5)
+    assert "generate" in vars(models[1].sampler().levels[0].generator)
+    assert "generate" not in vars(models[1].generators[0])
+
+
+@pytest.mark.slow
+def test_the_command_compiles_where_asked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called: list[str] = []
+    stand_in = lambda function, **options: called.append(function.__name__) or function  # noqa: E731
+    monkeypatch.setattr(torch, "compile", stand_in)
+    runs.untrained(tmp_path / "run", tiny(vidgan.preset("demo")))
+    words = ("sample", tmp_path / "run", "--out", tmp_path / "made", "--clips", 1, "--format", "gif")
+    assert command(capsys, *words).status == 0
+    assert called == []
+    assert command(capsys, *words, "--compile").status == 0
+    assert called == ["generate"]
+
+
+def test_without_a_compiler_one_line_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     experiment = switched(vidgan.preset("demo"), True)
+    runs.untrained(tmp_path / "run", tiny(vidgan.preset("demo")))
+    model = vidgan.load(tmp_path / "run")
+    model.compile = True
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(vidgan.UserError, match=r"needs a C\+\+ compiler"):
         vidgan.Trainer(tiny(experiment), "synthetic", workers=0)
+    with pytest.raises(vidgan.UserError, match=r"--compile needs a C\+\+ compiler"):
+        model.sample(1)

@@ -50,6 +50,8 @@ class Options(Run, Weights, Noise, Files, Classes):
     """windows at random places that its last level makes"""
     chunk: int | None = None
     """make levels above the first this many frames at a time, and write each frame to its mp4 at once"""
+    compile: bool = False
+    """by torch.compile, for many videos (takes minutes to begin)"""
     statistics: str = "standing"
     """standing, or batch: of the clips made together, as in training (up to 16)"""
     grid: bool = False
@@ -93,6 +95,7 @@ def run(args: list[str]) -> int:
     if options.chunk is not None:
         check_chunk(options.chunk, options)
     model = options.model_from_noise(options.run)
+    model.compile = options.compile
     if options.statistics == "batch":
         model = model.with_batch_statistics()
     if options.chunk is not None:

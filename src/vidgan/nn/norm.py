@@ -191,10 +191,11 @@ class Clock(NamedTuple):
     """absolute index of the window's first frame; per clip (B,) where windows differ"""
 
     def last(self, steps: int) -> int | None:
-        """Where a window of ``steps`` frames ends, the last of all; None where to look at it would wait for a GPU."""
+        """Where a window of ``steps`` frames ends, the last; None where a look would wait for a GPU or cut a graph."""
         if isinstance(self.start, int):
             return self.start + steps
-        return int(self.start.max()) + steps if self.start.device.type == "cpu" else None
+        seen = self.start.device.type == "cpu" and not torch.compiler.is_compiling()
+        return int(self.start.max()) + steps if seen else None
 
 
 class Moments(NamedTuple):

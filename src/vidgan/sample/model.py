@@ -20,6 +20,7 @@ from vidgan.run.checkpoints import save as save_state
 from vidgan.run.directory import code_of, versions
 from vidgan.run.distributed import Replicas
 from vidgan.run.experiment import Experiment, StandingStatisticsSpec
+from vidgan.run.graphs import require_compiler
 from vidgan.sample.card import CARD, Origin, card
 from vidgan.sample.hub import push
 from vidgan.sample.noise import Scaled, Truncation, latents, truncation
@@ -58,13 +59,14 @@ class Model:
         processes: that shared every batch of its training: what fits is what fitted each of them.
 
     Attributes:
-        dtype: what networks compute in, as they did in training unless it is set: None is the dtype of their weights,
-            float32. Videos are float32.
+        dtype: what networks compute in, as in training unless it is set: None is the dtype of their weights, float32.
         micro_batch: videos made at a time, and passed for standing statistics, which changes rounding alone; None: as
             many as fit where training fits.
+        compile: whether generators make videos as compiled graphs, which take minutes to make.
     """
 
     micro_batch: int | None = None
+    compile: bool = False
 
     def __init__(
         self,
@@ -335,8 +337,10 @@ class Model:
             window = window_frames(experiment, window)
         elif frames is not None and self.device.type == "cpu":
             require_memory_for_videos(experiment, self.dtype, chunk)
-        key = (experiment.levels[-1].frames, spec, window, self.dtype, self.micro_batch)
+        key = (experiment.levels[-1].frames, spec, window, self.dtype, self.micro_batch, self.compile)
         if key not in self._samplers:
+            if self.compile:
+                require_compiler(self.device, "--compile")
             how = (spec, replicas, self.micro_batch, Trained(self.experiment, self.processes))
             kept = (self.label_counts, self.data, self.statistics, chunk, *how)
             if self.of_batch:  # levels below are fed with standing statistics in training too
@@ -347,7 +351,7 @@ class Model:
             else:
                 known = (self.label_counts, self.statistics, window, *how)
                 levels = window_levels(experiment, self.generators, *known)
-            self._samplers[key] = Sampler(levels, self.at_once(frames), window, self.dtype)
+            self._samplers[key] = Sampler(levels, self.at_once(frames), window, self.dtype, self.compile)
         return self._samplers[key]
 
     def at_once(self, frames: int | None = None) -> int:

@@ -3,6 +3,7 @@
 Clip number i is a function of the seed, i and its class, whatever else is made beside it.
 """
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, TypeVar
 
@@ -26,6 +27,7 @@ from vidgan.models.cascade import (
 from vidgan.models.generator import Generator, GeneratorSpec
 from vidgan.nn.warping import expected_motion, refine, upsample
 from vidgan.run.experiment import Experiment
+from vidgan.run.graphs import compiled
 from vidgan.sample.memory import short_of_memory
 from vidgan.sample.noise import Scaled, Truncation, interpolate, latents
 from vidgan.seeds import derive
@@ -80,6 +82,13 @@ def parts_of(count: int, most: int) -> Iterator[slice]:
     return (slice(first, min(first + most, count)) for first in range(0, count, most))
 
 
+def compiled_level(level: FrozenLevel) -> FrozenLevel:
+    """The same, its generator a copy of the same weights that makes videos by compiled graphs."""
+    generator = copy.copy(level.generator)
+    setattr(generator, "generate", compiled(generator.generate, whole=True))  # noqa: B010
+    return level._replace(generator=generator)
+
+
 class End(NamedTuple):
     """One end of an interpolation: the sample of this number and class."""
 
@@ -109,6 +118,8 @@ class Sampler:
         window: frames of :meth:`sample`'s videos, where they are windows at random places that the top level makes as
             in training; None: whole videos. Its statistics are then those of windows (:mod:`vidgan.sample.windows`).
         dtype: what networks compute in; None: the dtype of their weights. Videos stay wide.
+        compile: whether generators are compiled, each with its standing statistics: a graph for every number of clips
+            and of frames that are made at once, which is made where it is first needed.
     """
 
     def __init__(
@@ -117,8 +128,10 @@ class Sampler:
         at_once: int,
         window: int | None = None,
         dtype: torch.dtype | None = None,
+        compile: bool = False,
     ) -> None:
-        self.levels, self.at_once, self.window, self.dtype = tuple(levels), at_once, window, dtype
+        self.levels = tuple(map(compiled_level, levels) if compile else levels)
+        self.at_once, self.window, self.dtype = at_once, window, dtype
         self.device = device_of(self.levels[0].generator)
 
     @property
