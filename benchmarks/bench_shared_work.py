@@ -1,6 +1,6 @@
 """What a step could compute several times, or once: what each way takes, and how much of a step lies between them.
 
-Each is a part of the step alone, both ways with the same result, by processor time, beside the whole step.
+Each is a part of the step alone, forward and backward, both ways with the same result, by processor time.
 """
 
 import statistics
@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import torch
 from torch import Tensor
 
-from interleaved import Case, Settings, interleave, options, show_machine, timed
+from interleaved import Case, Settings, interleave, options, show, show_machine, timed
 from training import Trainee, with_batch, with_width
 from vidgan.models.level import Level
 from vidgan.models.views import downsample
@@ -129,8 +129,8 @@ def separable_block_on_one_frame(clips: int, frames: int, channels: int, side: i
     return Shared("a separable block behind the first map", each_time, once, passes)
 
 
-def compare(work: Shared, settings: StepSettings) -> list[float]:
-    """Milliseconds of a pass that does the work each time, of one that does it once."""
+def compare(work: Shared, step: float, title: str, settings: StepSettings) -> None:
+    """Both ways of doing it, and how much of a step that takes so many seconds lies between them."""
 
     def passes(way: Callable[[], list[Tensor]]) -> Callable[[], None]:
         def once() -> None:
@@ -140,17 +140,18 @@ def compare(work: Shared, settings: StepSettings) -> list[float]:
 
         return once
 
+    ways = [("each time", work.each_time)]
     results = work.once()
     if results:
         for a, b in zip(work.each_time(), results, strict=True):
             torch.testing.assert_close(a, b, atol=CLOSE, rtol=CLOSE)
-    cases = [
-        Case(name, timed(passes(way), settings.device, time.process_time))
-        for name, way in (("each time", work.each_time), ("once", work.once))
-        if name == "each time" or results
-    ]
-    measured = [1000 * statistics.median(case.seconds) for case in interleave(cases, settings.rounds)]
-    return measured if results else [*measured, 0.0]
+        ways.append(("once", work.once))
+    cases = [Case(name, timed(passes(way), settings.device, time.process_time)) for name, way in ways]
+    measured = interleave(cases, settings.rounds)
+    before, *after = (statistics.median(case.seconds) for case in measured)
+    share = 100 * work.passes * (before - sum(after)) / step
+    notes = ["", f"saves {share:.1f} % of a step"] if results else [f"{share:.1f} % of a step"]
+    show(f"{work.name}, {title}", measured, notes=notes)
 
 
 def every(experiment: Experiment, level: Level, clips: int) -> Iterator[Shared]:
@@ -174,17 +175,14 @@ def main(settings: StepSettings) -> None:
     experiment = experiment.replace(training=experiment.training.replace(bf16=False, orthogonal_penalty=0.0))
     trainee = Trainee(experiment, 0, settings.device)
     measure = timed(trainee.step, settings.device, time.process_time)
-    step = 1000 * statistics.median(measure() for _ in range(settings.rounds))
+    step = statistics.median(measure() for _ in range(settings.rounds))
     level = trainee.state.level
     assert isinstance(level, Level)
     level.requires_grad_(True)
-    print(f"a step of {settings.preset}, {settings.batch} clips, float32: {step:.0f} ms")
-    print("| work, forward and backward | each time, ms | once, ms | of a step |")
-    print("|---|---:|---:|---:|")
+    title = f"{settings.preset}, {settings.batch} clips, float32"
+    print(f"a step of {title}: {1000 * step:.0f} ms")
     for work in every(experiment, level, settings.batch):
-        before, after = compare(work, settings)
-        share = 100 * work.passes * (before - after) / step
-        print(f"| {work.name} | {before:.2f} | {after:.2f} | {share:.2f} % |", flush=True)
+        compare(work, step, title, settings)
 
 
 if __name__ == "__main__":
