@@ -21,6 +21,7 @@ from vidgan.nn.norm import BatchStatistics, Clock, ConditionalNormReLU, Context
 from vidgan.nn.recurrent import Unit
 from vidgan.presets import preset
 from vidgan.run.experiment import Experiment
+from vidgan.sample.sampler import device_of
 from vidgan.seeds import stream
 from vidgan.shapes import as_frames, as_video, repeat_time, stack_time
 
@@ -52,16 +53,21 @@ class StepSettings(Settings):
     width: int | None
 
 
-def drawn(*shape: int) -> Tensor:
+def drawn(device: torch.device, *shape: int) -> Tensor:
     """Numbers to compute with."""
-    return torch.randn(shape, generator=stream(0, "shared work"))
+    return torch.randn(shape, generator=stream(0, "shared work")).to(device)
+
+
+def clock(device: torch.device) -> Callable[[], float]:
+    """Processor time, which of a GPU would be that of starting its kernels."""
+    return time.perf_counter if device.type == "cuda" else time.process_time
 
 
 def inputs_of_the_first_unit(level: Level, clips: int, passes: float) -> Shared:
     """The unit behind the first map, which is the same at all steps: convolutions of it need one each."""
     unit = next(m for m in level.generator.modules() if isinstance(m, Unit))
     frames, side = level.spec.trained_frames, level.spec.generator.side
-    first = as_frames(drawn(clips, unit.inputs, side, side)).requires_grad_(True)
+    first = as_frames(drawn(device_of(level.generator), clips, unit.inputs, side, side)).requires_grad_(True)
     return Shared(
         "the first recurrent unit's convolutions of its input",
         lambda: [unit(stack_time([first] * frames))],
@@ -73,7 +79,7 @@ def inputs_of_the_first_unit(level: Level, clips: int, passes: float) -> Shared:
 def gains_and_biases(level: Level, clips: int, passes: float) -> Shared:
     """All gains and biases of a generator's normalisation layers by one product."""
     norms = [m for m in level.generator.modules() if isinstance(m, ConditionalNormReLU)]
-    condition = drawn(clips, norms[0].gain.weight.shape[1])
+    condition = drawn(device_of(level.generator), clips, norms[0].gain.weight.shape[1])
     layers = [layer for norm in norms for layer in (norm.gain, norm.bias)]
 
     def each_time() -> list[Tensor]:
@@ -102,7 +108,7 @@ def kernels_of_a_further_pass(level: Level, updates: int) -> Shared:
 def pooled_clips(level: Level, clips: int, updates: int) -> Shared:
     """What the clip discriminator sees: real and fake clips averaged over 2x2 pixels, each once in an update."""
     frames, side = level.spec.seen_frames, level.spec.size
-    video = as_video(drawn(2 * clips, frames, 3, side, side)).requires_grad_(True)
+    video = as_video(drawn(device_of(level.generator), 2 * clips, frames, 3, side, side)).requires_grad_(True)
 
     def each_time() -> list[Tensor]:
         return [downsample(video, 2)]
@@ -110,12 +116,19 @@ def pooled_clips(level: Level, clips: int, updates: int) -> Shared:
     return Shared("the clip discriminator's input, pooled", each_time, list, updates / 3 + 0.5)
 
 
-def separable_block_on_one_frame(clips: int, frames: int, channels: int, side: int, passes: float) -> Shared:
+def separable_block_on_one_frame(level: Level, clips: int, passes: float) -> Shared:
     """A separable block on a frame that is repeated: what is not near either end is the same at all steps."""
+    spec, device = level.spec, device_of(level.generator)
+    channels, side, frames = (
+        spec.generator.channels * spec.generator.width,
+        spec.generator.side,
+        spec.trained_frames,
+    )
     block = SeparableBlock(channels, CONDITION)
     initialise(block, OrthogonalSpec(), stream(0, "block"))
-    context = Context(drawn(clips, CONDITION), BatchStatistics(), Clock())
-    first = as_frames(drawn(clips, channels, side, side)).requires_grad_(True)
+    block.to(device)
+    context = Context(drawn(device, clips, CONDITION), BatchStatistics(), Clock())
+    first = as_frames(drawn(device, clips, channels, side, side)).requires_grad_(True)
 
     def each_time() -> list[Tensor]:
         return [block(repeat_time(first, frames), context)]
@@ -146,7 +159,7 @@ def compare(work: Shared, step: float, title: str, settings: StepSettings) -> No
         for a, b in zip(work.each_time(), results, strict=True):
             torch.testing.assert_close(a, b, atol=CLOSE, rtol=CLOSE)
         ways.append(("once", work.once))
-    cases = [Case(name, timed(passes(way), settings.device, time.process_time)) for name, way in ways]
+    cases = [Case(name, timed(passes(way), settings.device, clock(settings.device))) for name, way in ways]
     measured = interleave(cases, settings.rounds)
     before, *after = (statistics.median(case.seconds) for case in measured)
     share = 100 * work.passes * (before - sum(after)) / step
@@ -158,13 +171,11 @@ def every(experiment: Experiment, level: Level, clips: int) -> Iterator[Shared]:
     """All of a step's shared work."""
     updates = experiment.training.discriminator_updates
     passes = 1 + updates / 3
-    spec = level.spec
     yield inputs_of_the_first_unit(level, clips, passes)
     yield gains_and_biases(level, clips, passes)
     yield kernels_of_a_further_pass(level, updates)
     yield pooled_clips(level, clips, updates)
-    channels = spec.generator.channels * spec.generator.width
-    yield separable_block_on_one_frame(clips, spec.trained_frames, channels, spec.generator.side, passes)
+    yield separable_block_on_one_frame(level, clips, passes)
 
 
 def main(settings: StepSettings) -> None:
@@ -174,7 +185,7 @@ def main(settings: StepSettings) -> None:
         experiment = with_width(experiment, settings.width)
     experiment = experiment.replace(training=experiment.training.replace(bf16=False, orthogonal_penalty=0.0))
     trainee = Trainee(experiment, 0, settings.device)
-    measure = timed(trainee.step, settings.device, time.process_time)
+    measure = timed(trainee.step, settings.device, clock(settings.device))
     step = statistics.median(measure() for _ in range(settings.rounds))
     level = trainee.state.level
     assert isinstance(level, Level)

@@ -12,12 +12,13 @@ from torch import Tensor, nn
 import runs
 import steps
 import vidgan
-from commands import TINY
+from commands import TINY, require_one_line
 from commands import vidgan as command
 from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
 from vidgan.run.experiment import Experiment
 from vidgan.run.graphs import APART
 from vidgan.run.tiny import tiny
+from vidgan.sample.folded import FoldedModel
 from vidgan.train import compiled
 
 KINDS = {
@@ -123,8 +124,26 @@ def test_compiled_samples_are_the_samples(name: str, tmp_path: Path, monkeypatch
         else:
             made.append(model.sample(7))
     torch.testing.assert_close(*made, rtol=1e-5, atol=1e-5)
-    assert "generate" in vars(models[1].sampler().levels[0].generator)
-    assert "generate" not in vars(models[1].generators[0])
+    assert all("generate" not in vars(level.generator) for level in models[1].sampler().levels)
+
+
+@pytest.mark.slow
+def test_a_compiled_sampler_takes_many_numbers_of_clips_and_is_exported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More graphs than the eight that torch allows; constants are folded into the plain generator."""
+    torch.compiler.reset()
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    runs.untrained(tmp_path / "run", tiny(vidgan.preset("demo")))
+    plain, model = (vidgan.load(tmp_path / "run") for _ in range(2))
+    model.micro_batch, model.compile = 16, True
+    for count in range(1, 11 if APART in inspect.signature(torch.compile).parameters else 8):
+        made = model.sample(count)
+        torch.testing.assert_close(made, plain.sample(count), rtol=1e-5, atol=1e-5)
+    folded = [FoldedModel(each.sampler().levels) for each in (plain, model)]
+    for ours, theirs in zip(folded[1].state_dict().items(), folded[0].state_dict().items(), strict=True):
+        assert ours[0] == theirs[0]
+        torch.testing.assert_close(ours[1], theirs[1])
 
 
 @pytest.mark.slow
@@ -140,6 +159,7 @@ def test_the_command_compiles_where_asked(
     assert called == []
     assert command(capsys, *words, "--compile").status == 0
     assert called == ["generate"]
+    require_one_line(command(capsys, *words[:4], "--compile", "--chunk", 4, "--format", "mp4"), "--chunk")
 
 
 def test_without_a_compiler_one_line_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,5 +170,5 @@ def test_without_a_compiler_one_line_says_so(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(vidgan.UserError, match=r"needs a C\+\+ compiler"):
         vidgan.Trainer(tiny(experiment), "synthetic", workers=0)
-    with pytest.raises(vidgan.UserError, match=r"--compile needs a C\+\+ compiler"):
+    with pytest.raises(vidgan.UserError, match=r"generators needs a C\+\+ compiler"):
         model.sample(1)

@@ -16,6 +16,7 @@ from vidgan.errors import UserError
 from vidgan.models.discriminator import BodySpec
 from vidgan.models.known_shapes import operations
 from vidgan.models.level import Level
+from vidgan.models.losses import RelativeHingeSpec
 from vidgan.models.views import DiscriminatorInput
 from vidgan.presets import preset
 from vidgan.run.batch import BatchSpec, Share
@@ -239,6 +240,11 @@ def test_uses_that_there_are_not() -> None:
     training = cascade(2).training.replace(pixel_loss=loss)
     with pytest.raises(SpecError, match=r"training\.pixel_loss compares fakes with real clips of the same"):
         cascade(2).replace(training=training)
+    first, second, *others = cascade(2).levels
+    relative = second.replace(objective=RelativeHingeSpec())
+    with pytest.raises(SpecError, match=r"levels\.1\.objective compares fakes with real clips of the same"):
+        cascade(2).replace(levels=(first, relative, *others))
+    cascade(1).replace(levels=(first, relative.replace(lower_video_uses=1), *others))
 
 
 def shared(uses: int) -> Experiment:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 import steps
 from commands import require_one_line, vidgan
-from vidgan.models.losses import SumThenHingeSpec
+from vidgan.models.losses import RelativeHingeSpec, SumThenHingeSpec
 from vidgan.models.views import DiscriminatorInput
 from vidgan.nn.layers import power_iterate
 from vidgan.presets import preset
@@ -121,6 +121,17 @@ def test_nothing_is_told_of_what_was_not_seen() -> None:
     ours = monitored([made_up(0, [0, 1, 2], frames=1)])
     assert not {"diversity/fake", "motion/fake"} & ours.keys()
     assert "pixel/fake red" in ours
+
+
+def test_scores_without_a_zero_have_no_right_side() -> None:
+    experiment = tiny(preset("demo"))
+    (level,) = experiment.levels
+    experiment = experiment.replace(levels=(level.replace(objective=RelativeHingeSpec()),))
+    state, monitor = TrainState(experiment, 0, steps.CPU), Monitor()
+    monitor.discriminators(state.level, *made_up(0, [0, 1, 0]))
+    ours = monitor.take(state.level, Replicas())
+    assert "pixel/fake red" in ours
+    assert not [name for name in ours if name.startswith("accuracy/")]
 
 
 def test_small_distances_keep_their_digits() -> None:

@@ -129,6 +129,8 @@ def test_the_next_part_is_read_while_the_one_before_is_computed(tmp_path: Path) 
     data, begun = Numbered(8, 80, (16,)), [threading.Event() for _ in range(3)]
 
     class Told(DataClips):
+        decoded = True
+
         def read(self, numbers: range) -> EvaluationBatch:
             begun[numbers.start // 32].set()
             return super().read(numbers)
@@ -143,6 +145,44 @@ def test_the_next_part_is_read_while_the_one_before_is_computed(tmp_path: Path) 
     clips = Told(data, WindowSpec(size=8, frames=2), Draw(), 0)
     found = compute_rows(clips, extractor._replace(rows=rows), Work(tmp_path), "clips")[0]
     assert found.get("codes").tolist() == [[16 * i % 256, (16 * i + 1) % 256] for i in range(80)]
+
+
+def test_reading_ahead_ends_with_the_clip_at_hand(tmp_path: Path) -> None:
+    """An error in what looks at the clips, or an interruption, waits for no other."""
+    data, read = Numbered(8, 80, (16,)), []
+
+    class Told(DataClips):
+        decoded = True
+
+        def read(self, numbers: range) -> EvaluationBatch:
+            read.append(numbers)
+            if numbers.start >= 32:
+                stopped.wait(0.2)
+            return super().read(numbers)
+
+    stopped = threading.Event()
+
+    def rows(batch: EvaluationBatch) -> Any:
+        raise KeyboardInterrupt
+
+    clips = Told(data, WindowSpec(size=8, frames=2), Draw(), 0)
+    extractor = Codes().open(Resources(), NAMES)
+    with pytest.raises(KeyboardInterrupt):
+        compute_rows(clips, extractor._replace(rows=rows), Work(tmp_path), "clips")
+    assert len(read) <= 34
+
+
+def test_a_dataset_of_ones_own_is_read_by_the_thread_that_opened_it(tmp_path: Path) -> None:
+    threads = []
+
+    class Told(Numbered):
+        def read(self, *place: Any) -> Any:
+            threads.append(threading.current_thread())
+            return super().read(*place)
+
+    clips = DataClips(Told(8, 40, (16,)), WindowSpec(size=8, frames=2), Draw(), 0)
+    compute_rows(clips, Codes().open(Resources(), NAMES), Work(tmp_path), "clips")
+    assert set(threads) == {threading.main_thread()}
 
 
 def test_what_a_model_makes_is_made_by_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,7 +64,8 @@ def stack_time(steps: list[Tensor]) -> Tensor:
 
 
 def repeat_time(frame: Tensor, steps: int) -> Tensor:
-    """One frame (B C H W) -> a video (B T C H W) that shows it ``steps`` times, all in the same memory."""
+    """One frame (B C H W) -> a video (B T C H W) that shows it ``steps`` times, all in the same memory, so that it must
+    not be written into."""
     return as_frames(frame)[:, None].expand(-1, steps, -1, -1, -1)
 
 

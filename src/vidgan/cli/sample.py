@@ -94,6 +94,8 @@ def run(args: list[str]) -> int:
         at_least("--strip", options.strip, 1)
     if options.chunk is not None:
         check_chunk(options.chunk, options)
+        if options.compile:
+            raise UserError("--compile is of whole videos: leave it out, or --chunk")
     model = options.model_from_noise(options.run)
     model.compile = options.compile
     if options.statistics == "batch":

@@ -42,8 +42,11 @@ class Clips(ABC):
 
     classes: tuple[str, ...]
     count: int
-    decoded: bool = True
-    """whether reading takes no network, so that a thread may read the next clips while these are looked at"""
+
+    @property
+    def decoded(self) -> bool:
+        """Whether reading is decoding of files, so that a thread may read the next clips while these are looked at."""
+        return False
 
     @property
     @abstractmethod
@@ -182,6 +185,11 @@ class DataClips(Clips):
             "count": self.count,
         }
 
+    @property
+    def decoded(self) -> bool:
+        whole, _ = self.dataset.origin(0)  # a user's own may be bound to the thread that opened it
+        return isinstance(whole, PreparedDataset | RawVideos)
+
     def read(self, numbers: range) -> EvaluationBatch:
         videos, labels = [], []
         for n in numbers:
@@ -278,8 +286,6 @@ class GeneratedClips(Clips):
         pairs: read also what each level of a cascade was given, and made of it.
         only: labels that are asked for, in turns; none: all.
     """
-
-    decoded = False
 
     def __init__(
         self,

@@ -46,9 +46,10 @@ from vidgan.sample.model import Model, class_numbers
 from vidgan.sample.windows import window_frames
 from vidgan.spec import to_json
 
-HELD: Final = 3
-"""bytes that are held of each value of a part: its clips, and of the next, read meanwhile, its clips and all of them
-together"""
+HELD: Final = 2
+"""bytes that are held of each value of a part: its clips, and all of them together"""
+AHEAD: Final = 1
+"""the same of the next part, which is read meanwhile where it is of files"""
 
 
 class Sides(NamedTuple):
@@ -75,8 +76,9 @@ class Sides(NamedTuple):
         assert source.size is not None
         self.protocol.features.check_form(source.frames, source.size)
         held = min(PART, self.protocol.clips * metric.futures)
+        ahead = AHEAD if self.fakes(0).decoded or (self.real is not None and self.real.decoded) else 0
         require_memory_for_clips(
-            held, source.frames, source.size, HELD, "choose a smaller --size or --frames"
+            held, source.frames, source.size, HELD + ahead, "choose a smaller --size or --frames"
         )
         if (total := self.protocol.clips * metric.futures) > MOST_STEPS:
             raise UserError(

@@ -10,8 +10,9 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -180,17 +181,18 @@ def compute_rows(
     if mine:
         left, had = sum(map(len, mine)), clips.count - sum(map(len, new))
         advance = work.begin(what, left + had // shares.size, had // shares.size)
-        for numbers, batch in zip(mine, read_ahead(clips, mine), strict=True):
-            made: Part = {**extractor.rows(batch), LABELS: batch.labels}
-            if numbers == mine[0]:
-                each = sum(array.nbytes for array in made.values()) / len(numbers)
-                what = f"what is measured of {clips.count:,} clips"
-                require_memory(ROWS * each * clips.count, what, "ask for fewer clips")
-            kept.save(numbers, made)
-            for also, other, theirs in together:
-                if numbers in theirs and also.load(numbers) is None:
-                    also.save(numbers, {**other.rows(batch), LABELS: batch.labels})
-            advance(len(numbers))
+        with closing(read_ahead(clips, mine)) as batches:
+            for numbers, batch in zip(mine, batches, strict=True):
+                made: Part = {**extractor.rows(batch), LABELS: batch.labels}
+                if numbers == mine[0]:
+                    each = sum(array.nbytes for array in made.values()) / len(numbers)
+                    what = f"what is measured of {clips.count:,} clips"
+                    require_memory(ROWS * each * clips.count, what, "ask for fewer clips")
+                kept.save(numbers, made)
+                for also, other, theirs in together:
+                    if numbers in theirs and also.load(numbers) is None:
+                        also.save(numbers, {**other.rows(batch), LABELS: batch.labels})
+                advance(len(numbers))
     shares.exchange(kept, spans)
     parts = [part for numbers in spans if (part := kept.load(numbers)) is not None]
     if len(parts) < len(spans):
@@ -200,17 +202,30 @@ def compute_rows(
     return Table(joined, labels, clips.classes), kept.folder
 
 
-def read_ahead(clips: Clips, spans: Sequence[range]) -> Iterator[EvaluationBatch]:
-    """The clips of every span; those of the next are decoded by a thread while the caller works on these."""
+def read_ahead(clips: Clips, spans: Sequence[range]) -> Generator[EvaluationBatch]:
+    """The clips of every span; those of the next are read by a thread while the caller works on these.
+
+    One by one, so that closing the iterator waits for one clip alone, and whoever watches this thread sees it move.
+    """
     if not clips.decoded:
         yield from map(clips.read, spans)
         return
-    with ThreadPoolExecutor(1) as reader:
-        coming = reader.submit(clips.read, spans[0])
-        for span in spans[1:]:
-            batch, coming = coming.result(), reader.submit(clips.read, span)
-            yield batch
-        yield coming.result()
+    reader = ThreadPoolExecutor(1)
+
+    def begin(span: range) -> list[Future[EvaluationBatch]]:
+        return [reader.submit(clips.read, range(number, number + 1)) for number in span]
+
+    try:
+        coming = begin(spans[0])
+        for following in (*spans[1:], range(0)):
+            parts, coming = [future.result() for future in coming], begin(following)
+            videos, labels = (
+                np.concatenate([p.videos for p in parts]),
+                np.concatenate([p.labels for p in parts]),
+            )
+            yield EvaluationBatch(videos, labels)
+    finally:
+        reader.shutdown(cancel_futures=True)
 
 
 def forget(folders: set[Path]) -> None:

@@ -19,6 +19,11 @@ Scores = Sequence[Tensor]
 class ObjectiveSpec(Spec, ABC):
     """The hinge losses of discriminators and generator (Lim and Ye 2017), as a mean over the batch."""
 
+    @property
+    def absolute(self) -> bool:
+        """Whether 0 divides what a discriminator takes for real from what it takes for fake."""
+        return True
+
     def reduced(self, values: Tensor) -> Tensor:
         """A hinge's values, or scores, as one number."""
         return values.mean()
@@ -70,8 +75,13 @@ class RelativeHingeSpec(SumThenHingeSpec):
     a part of the data alone is behind on the rest (Huang et al. 2024). None of the five papers has it.
 
     Our choice: a margin of 2, so that the loss is bounded by that of two hinges, relu(1 - real) + relu(1 + fake), and
-    equal to it where nothing is told apart. The fake clips of an update take the classes of its real ones, in order.
+    equal to it while both scores are within their margins. The fake clips of an update take the classes of its real
+    ones, in order. Scores have no zero: only their differences count.
     """
+
+    @property
+    def absolute(self) -> bool:
+        return False
 
     def discriminator_loss(self, real: Scores, fake: Scores) -> Tensor:
         """sum over discriminators of E[relu(2 - (real - fake))], clip by clip."""

@@ -15,22 +15,23 @@ class JoinedConvolution:
 
     Every matrix of the paper is normalised on its own; only then are they joined along the outputs.
 
-    A generator's first map is the same at all steps: where a or b is the very tensor of the call before, what is
-    convolved of it is kept and the other alone is convolved. The same function, other last digits.
+    A generator's first map is the same at all steps: where a or b is the very tensor of the call before, unchanged,
+    what is convolved of it is kept from then on and the other alone is convolved. The same function, other last digits.
     """
 
     def __init__(self, dtype: torch.dtype, *layers: Conv2d) -> None:
         self._weight = torch.cat([layer.effective_weight(dtype) for layer in layers])
         biases = [layer.effective_bias(dtype) for layer in layers]
-        self._bias = torch.cat([bias for bias in biases if bias is not None])
+        known = [bias for bias in biases if bias is not None]
+        self._bias = torch.cat(known) if known else None
         self._padding = layers[0].padding[0]
         self._whole = BoundConvolution(self._weight, self._bias, self._padding)
-        self._before: tuple[Tensor, ...] = ()
+        self._before: list[_Seen] = []
         self._apart: _Apart | None = None
 
     def __call__(self, *features: Tensor) -> Tensor:
-        before, self._before = self._before, features
-        same = [i for i, (old, new) in enumerate(zip(before, features, strict=False)) if old is new]
+        before, self._before = self._before, [_Seen.of(each) for each in features]
+        same = [i for i, (old, new) in enumerate(zip(before, self._before, strict=False)) if old.same(new)]
         if len(features) != 2 or not same:
             self._apart = None
             return self._whole(join(*features))
@@ -42,6 +43,23 @@ class JoinedConvolution:
         weights = self._weight.split([each.shape[1] for each in features], dim=1)
         kept = BoundConvolution(weights[same], self._bias, self._padding)(features[same])
         return _Apart(same, kept, BoundConvolution(weights[1 - same], None, self._padding))
+
+
+class _Seen(NamedTuple):
+    """A tensor as it was."""
+
+    tensor: Tensor
+    version: int | None
+    """how often it was changed in place; None where nobody counts"""
+
+    @classmethod
+    def of(cls, x: Tensor) -> "_Seen":
+        counted = not (torch.compiler.is_compiling() or x.is_inference())
+        return cls(x, x._version if counted else None)
+
+    def same(self, now: "_Seen") -> bool:
+        """Whether it is the same tensor, and unchanged."""
+        return self.tensor is now.tensor and self.version == now.version
 
 
 class _Apart(NamedTuple):
@@ -77,13 +95,14 @@ def join(*features: Tensor) -> Tensor:
 
 
 def kept_while_same(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    """``function``, which computes nothing where its argument is the very tensor of the call before."""
-    last: tuple[Tensor, Tensor] | None = None
+    """``function``, which computes nothing where its argument is the very tensor of the call before, unchanged."""
+    last: tuple[_Seen, Tensor] | None = None
 
     def call(x: Tensor) -> Tensor:
         nonlocal last
-        if last is None or x is not last[0]:
-            last = (x, function(x))
+        seen = _Seen.of(x)
+        if last is None or not seen.same(last[0]):
+            last = (seen, function(x))
         return last[1]
 
     return call

@@ -191,7 +191,7 @@ class Clock(NamedTuple):
     """absolute index of the window's first frame; per clip (B,) where windows differ"""
 
     def last(self, steps: int) -> int | None:
-        """Where a window of ``steps`` frames ends, the last; None where a look would wait for a GPU or cut a graph."""
+        """The end of the latest window of ``steps`` frames; None where a look would wait for a GPU or cut a graph."""
         if isinstance(self.start, int):
             return self.start + steps
         seen = self.start.device.type == "cpu" and not torch.compiler.is_compiling()

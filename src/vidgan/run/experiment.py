@@ -15,7 +15,7 @@ from vidgan.models.cascade import below_of
 from vidgan.models.discriminator import MixedProjectionSpec
 from vidgan.models.generator import StageSpec
 from vidgan.models.level import LevelSpec
-from vidgan.models.losses import ClassMarginSpec, PixelLossSpec, VarietySpec
+from vidgan.models.losses import ClassMarginSpec, PixelLossSpec, RelativeHingeSpec, VarietySpec
 from vidgan.nn.layers import InitialiserSpec, OrthogonalSpec
 from vidgan.nn.recurrent import UnitSpec
 from vidgan.nn.temporal import RecurrentSpec, TemporalSpec
@@ -253,9 +253,12 @@ class Experiment(Spec):
         most = training.discriminator_updates + 1
         require(uses <= most, f"{asked}, but a step has {most} updates, the generator's included")
         paired = [name for name in ("pixel_loss", "variety") if getattr(training, name) is not None]
+        paired = [f"training.{name}" for name in paired]
+        if isinstance(self.levels[index].objective, RelativeHingeSpec):
+            paired.append(f"levels.{index}.objective")
         require(
             uses == 1 or not paired,
-            f"{asked}, but training.{' and training.'.join(paired)} compares fakes with real clips of the same class, "
+            f"{asked}, but {' and '.join(paired)} compares fakes with real clips of the same class, "
             "and the second use of a lower video has other real clips",
         )
 

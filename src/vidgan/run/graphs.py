@@ -16,17 +16,21 @@ R = TypeVar("R")
 APART: Final = "isolate_recompiles"
 """torch 2.13 and later: each function that is compiled counts its own graphs. Before, those of one method count
 together, of all networks of a process, and beyond torch's limit of 8 the next is an error."""
+LIMIT: Final = "recompile_limit"
 
 
-def compiled(function: Callable[P, R], *, whole: bool) -> Callable[P, R]:
+def compiled(function: Callable[P, R], *, whole: bool, graphs: int | None = None) -> Callable[P, R]:
     """``function`` as graphs, one for every shape of its arguments, with gradients and without.
 
     Args:
         whole: raise where it is not one graph.
+        graphs: how many shapes there may be; None: as many as torch allows, beyond which the next is an error. Before
+            torch 2.13 that is so for any number.
     """
-    apart: dict[str, Any] = {APART: True} if APART in inspect.signature(torch.compile).parameters else {}
-    graphs: Callable[P, R] = torch.compile(function, fullgraph=whole, dynamic=False, **apart)
-    return graphs
+    known = inspect.signature(torch.compile).parameters
+    apart: dict[str, Any] = {name: value for name, value in ((APART, True), (LIMIT, graphs)) if name in known}
+    made: Callable[P, R] = torch.compile(function, fullgraph=whole, dynamic=False, **apart)
+    return made
 
 
 def require_compiler(device: torch.device, option: str) -> None:

@@ -2,6 +2,7 @@
 
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from types import NoneType
 from typing import Any, Final, NoReturn
@@ -155,11 +156,15 @@ def saved_record(path: Path) -> dict[str, Any]:
     return found
 
 
-def saved_weights(path: Path, index: int) -> dict[str, Tensor]:
-    """The generator's weights of level ``index`` (from 0) of a saved model."""
-    own = f"level{index + 1}/"
+def saved_weights(path: Path) -> Callable[[int], dict[str, Tensor]]:
+    """The generator's weights of each level (from 0) of a saved model, whose file is read once."""
     tensors = checkpoints.load(path / WEIGHTS).tensors
-    return {name.removeprefix(own): tensor for name, tensor in tensors.items() if name.startswith(own)}
+
+    def of_level(index: int) -> dict[str, Tensor]:
+        own = f"level{index + 1}/"
+        return {name.removeprefix(own): tensor for name, tensor in tensors.items() if name.startswith(own)}
+
+    return of_level
 
 
 def _load_saved(
@@ -183,10 +188,10 @@ def _load_saved(
     if known is not None:
         origin = Origin(known["data"], known["clips"], tuple(known["figures"]), licence)
     warn_of_changed_code(path, record["code"], experiment)
-    generators = []
+    weights, generators = saved_weights(path), []
     for index in range(len(experiment.levels)):
         generator = build_generator(experiment, index)
-        load_weights(generator, saved_weights(path, index), path / WEIGHTS)
+        load_weights(generator, weights(index), path / WEIGHTS)
         generators.append(generator.to(device))
     return Model(
         experiment.with_statistics(statistics_sigma),

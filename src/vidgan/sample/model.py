@@ -340,7 +340,7 @@ class Model:
         key = (experiment.levels[-1].frames, spec, window, self.dtype, self.micro_batch, self.compile)
         if key not in self._samplers:
             if self.compile:
-                require_compiler(self.device, "--compile")
+                require_compiler(self.device, "compiling a model's generators")
             how = (spec, replicas, self.micro_batch, Trained(self.experiment, self.processes))
             kept = (self.label_counts, self.data, self.statistics, chunk, *how)
             if self.of_batch:  # levels below are fed with standing statistics in training too

@@ -5,7 +5,7 @@ Clip number i is a function of the seed, i and its class, whatever else is made 
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -82,10 +82,14 @@ def parts_of(count: int, most: int) -> Iterator[slice]:
     return (slice(first, min(first + most, count)) for first in range(0, count, most))
 
 
+GRAPHS: Final = 256
+"""numbers of clips that are made at once, of one sampler, for which there may be graphs"""
+
+
 def compiled_level(level: FrozenLevel) -> FrozenLevel:
     """The same, its generator a copy of the same weights that makes videos by compiled graphs."""
     generator = copy.copy(level.generator)
-    setattr(generator, "generate", compiled(generator.generate, whole=True))  # noqa: B010
+    setattr(generator, "generate", compiled(generator.generate, whole=True, graphs=GRAPHS))  # noqa: B010
     return level._replace(generator=generator)
 
 
@@ -118,8 +122,8 @@ class Sampler:
         window: frames of :meth:`sample`'s videos, where they are windows at random places that the top level makes as
             in training; None: whole videos. Its statistics are then those of windows (:mod:`vidgan.sample.windows`).
         dtype: what networks compute in; None: the dtype of their weights. Videos stay wide.
-        compile: whether generators are compiled, each with its standing statistics: a graph for every number of clips
-            and of frames that are made at once, which is made where it is first needed.
+        compile: whether whole videos are made by compiled generators: a graph for every number of clips that are made
+            at once, which is made where it is first needed. :meth:`stream`, whose parts differ in place, takes none.
     """
 
     def __init__(
@@ -130,7 +134,8 @@ class Sampler:
         dtype: torch.dtype | None = None,
         compile: bool = False,
     ) -> None:
-        self.levels = tuple(map(compiled_level, levels) if compile else levels)
+        self.levels = tuple(levels)
+        self._compiled = tuple(map(compiled_level, levels)) if compile else self.levels
         self.at_once, self.window, self.dtype = at_once, window, dtype
         self.device = device_of(self.levels[0].generator)
 
@@ -148,11 +153,11 @@ class Sampler:
         def made(rows: slice) -> Tensor:
             noise, embed = self._noise(seed, numbers[rows], truncation), self._embed(labels[rows])
             if self.window is None:
-                video = sample_window(self.levels, noise, embed, _starts(rows), self.frames, self.dtype)
+                video = sample_window(self._compiled, noise, embed, _starts(rows), self.frames, self.dtype)
             else:
                 places = self.levels[-2].spec.frames - self.window // factor_of(self.levels) + 1
                 start = window_starts(seed, numbers[rows], places)
-                video = sample_alone(self.levels, noise, embed, start, self.window, self.dtype)
+                video = sample_alone(self._compiled, noise, embed, start, self.window, self.dtype)
             return video.cpu()
 
         return torch.cat(self._in_passes(len(numbers), made))
@@ -175,7 +180,7 @@ class Sampler:
         def made(rows: slice) -> list[Tensor]:
             noise = self._noise(seed, numbers[rows], truncation)
             given = None if first is None else first[rows].to(self.device)
-            videos = sample_levels(self.levels, noise, self._embed(labels[rows]), given, self.dtype)
+            videos = sample_levels(self._compiled, noise, self._embed(labels[rows]), given, self.dtype)
             return [video.cpu() for video in videos]
 
         parts = self._in_passes(len(numbers), made)
@@ -225,7 +230,7 @@ class Sampler:
                 return interpolate(a, b, points)[rows]
 
             start = _starts(rows)
-            return sample_window(self.levels, noise, embed, start, self.frames, self.dtype).cpu()
+            return sample_window(self._compiled, noise, embed, start, self.frames, self.dtype).cpu()
 
         return torch.cat(self._in_passes(points, made))
 
@@ -272,7 +277,7 @@ class Sampler:
         truncation: Truncation,
         motion_units: int | None,
     ) -> Futures:
-        level = self.levels[0]
+        level = self._compiled[0]
 
         def made(rows: slice) -> Futures:
             z = self._noise(seed, numbers[rows], truncation)(0, level.spec.generator.latent)

@@ -92,7 +92,7 @@ def start_from(state: TrainState, origin: InitFrom) -> str:
         return f"level {number} starts at random: {origin.run} has no such level"
     run, name = Path(origin.run), origin.checkpoints[state.index]
     if name == WEIGHTS:
-        saved = saved_weights(run, state.index)
+        saved = saved_weights(run)(state.index)
         other = State({f"level/generator.{tensor}": value for tensor, value in saved.items()}, {})
     else:
         other = load(run / "checkpoints" / name)

@@ -56,12 +56,12 @@ class Monitor:
     @torch.no_grad()
     def evaluated(self, level: AdversarialLevel, kind: str, scores: Scores) -> None:
         """Scores of ``real``, ``fake``, ``held out`` or ``trained on`` clips: how many outputs are on the right side
-        of 0."""
+        of 0, where the objective has one."""
         for name, output in zip(
             level.discriminators, level.spec.objective.by_discriminator(scores), strict=True
         ):
-            right = output < 0 if kind == "fake" else output > 0
-            self._add(f"accuracy/{name}/{kind}", right)
+            if level.spec.objective.absolute:
+                self._add(f"accuracy/{name}/{kind}", output < 0 if kind == "fake" else output > 0)
             if kind in (
                 HELD_OUT,
                 TRAINED_ON,
