@@ -69,7 +69,7 @@ class Options(OfExperiment, Device, Caching):
     weights: Path | None = None
     """file of the network's weights for evaluations"""
     init_from: Path | None = None
-    """start from the weights of this run or saved model, where they fit"""
+    """start from the weights of a run or model, where they fit"""
     init_checkpoint: str | None = None
     """with --init-from: best, last or a step (last)"""
     workers: int = 1
