@@ -22,6 +22,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from interleaved import show_machine
 from training import Trainee, with_batch, with_width
 from vidgan.models.views import FramesSpec
+from vidgan.nn.recurrent.unit import every_step_anew
 from vidgan.presets import preset
 from vidgan.report.figures import Curve, Plot, Point, save
 from vidgan.run.experiment import Experiment
@@ -123,7 +124,7 @@ def operations(sweep: Sweep, experiment: Experiment) -> int:
     """Of a step, counted on the meta device as the papers' layers do them."""
     plain = experiment.replace(training=experiment.training.replace(folded=False))
     trainee = trainee_of(sweep, plain, META)
-    with FlopCounterMode(display=False) as counter:
+    with every_step_anew(), FlopCounterMode(display=False) as counter:
         trainee.step()
     return counter.get_total_flops()
 

@@ -7,6 +7,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import catalog
 from vidgan.models.costs import named_networks
 from vidgan.nn.layers import Embedding, WeightLayer
+from vidgan.nn.recurrent.unit import every_step_anew
 from vidgan.presets import preset
 from vidgan.run.experiment import Experiment
 from vidgan.train.operations import Operations, counted
@@ -31,9 +32,9 @@ def penalty(experiment: Experiment, index: int) -> int:
 
 
 def computed(experiment: Experiment, index: int, clips: int) -> int:
-    """Operations of a step on the CPU, counted as they are done."""
+    """Operations of a step on the CPU, counted as they are done without folding or sharing."""
     dry_run = DryRun(batched(plainly(experiment), clips), index, CPU)
-    with FlopCounterMode(display=False) as counter:
+    with every_step_anew(), FlopCounterMode(display=False) as counter:
         dry_run.step()
     return counter.get_total_flops()
 

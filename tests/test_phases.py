@@ -23,6 +23,7 @@ from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
 from vidgan.models.cascade import FrozenLevel
 from vidgan.models.costs import networks
 from vidgan.models.generator import Generator
+from vidgan.nn.recurrent.unit import every_step_anew
 from vidgan.run.data import training_loader
 from vidgan.run.distributed import Replicas
 from vidgan.run.experiment import Experiment, StandingStatisticsSpec, whole_window
@@ -70,7 +71,7 @@ def taking(experiment: Experiment, levels: list[FrozenLevel], clips: int) -> Cal
 
 
 def operations(work: Callable[[], object]) -> int:
-    with FlopCounterMode(display=False) as counter:
+    with every_step_anew(), FlopCounterMode(display=False) as counter:
         work()
     return counter.get_total_flops()
 

@@ -15,6 +15,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
+from vidgan.nn.recurrent.unit import every_step_anew
+
 
 class Result(NamedTuple):
     """A tensor that an operator makes."""
@@ -43,8 +45,8 @@ class KnownShapes(TorchDispatchMode):
 
 @contextmanager
 def operations() -> Iterator[FlopCounterMode]:
-    """While it holds, counts the operations of convolutions and matrix products."""
-    with KnownShapes(), FlopCounterMode(display=False) as counter:
+    """While it holds, counts the operations of convolutions and matrix products, as the papers' layers do them."""
+    with every_step_anew(), KnownShapes(), FlopCounterMode(display=False) as counter:
         yield counter
 
 

@@ -23,7 +23,9 @@ A unit of one's own is a module and the spec that builds it::
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import NamedTuple, Protocol
 
 import torch
@@ -181,6 +183,22 @@ def outputs(unit: Unit, x: Tensor, encoding: Tensor | None) -> list[tuple[Tensor
     return made
 
 
+_anew: ContextVar[bool] = ContextVar(
+    "units see every step of a repeated frame as a tensor of its own", default=False
+)
+
+
+@contextmanager
+def every_step_anew() -> Iterator[None]:
+    """Units within compute all of every step, as the papers' do, for those who count what these take."""
+    before = _anew.set(True)
+    try:
+        yield
+    finally:
+        _anew.reset(before)
+
+
 def steps_of(x: Tensor) -> Sequence[Tensor]:
     """Every step (B C H W) of a video (B T C H W); one and the same tensor where the video repeats its first step."""
-    return [x[:, 0]] * x.shape[1] if x.stride(1) == 0 else x.unbind(dim=1)
+    once = x.stride(1) == 0 and (torch.compiler.is_compiling() or not _anew.get())
+    return [x[:, 0]] * x.shape[1] if once else x.unbind(dim=1)
