@@ -78,6 +78,11 @@ def load_tensors(path: Path, kind: str, former: str | None = None) -> State:
     return State(tensors, told)
 
 
+def part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The entries under ``prefix``, without it."""
+    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
+
+
 def load_weights(module: nn.Module, tensors: Mapping[str, Tensor], path: object) -> None:
     """Put ``tensors`` into ``module``, which has the same names and shapes.
 

@@ -21,7 +21,7 @@ from vidgan.names import tell
 from vidgan.nn.norm import StandingStatistics
 from vidgan.run.directory import RunDirectory
 from vidgan.run.experiment import Experiment, level_in_words
-from vidgan.tensor_file import State, checksum, load_tensors, save_tensors
+from vidgan.tensor_file import State, checksum, load_tensors, part, save_tensors
 
 FORMAT: Final = "vidgan-checkpoint-2"
 PLACE: Final = Fields({"level": WHOLE, "step": WHOLE})
@@ -146,8 +146,7 @@ def load_optimiser_state(
 ) -> None:
     """Undo :func:`optimiser_state`."""
     for name, parameter in zip(names, optimiser.param_groups[0]["params"], strict=True):
-        start = f"{prefix}/{name}/"
-        entries = {key.removeprefix(start): t for key, t in tensors.items() if key.startswith(start)}
+        entries = part(tensors, f"{prefix}/{name}/")
         if entries:
             optimiser.state[parameter] = {
                 key: t.to(parameter.device, copy=True) for key, t in entries.items()

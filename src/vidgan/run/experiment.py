@@ -252,8 +252,8 @@ class Experiment(Spec):
         )
         most = training.discriminator_updates + 1
         require(uses <= most, f"{asked}, but a step has {most} updates, the generator's included")
-        paired = [name for name in ("pixel_loss", "variety") if getattr(training, name) is not None]
-        paired = [f"training.{name}" for name in paired]
+        losses = ("pixel_loss", "variety")
+        paired = [f"training.{name}" for name in losses if getattr(training, name) is not None]
         if isinstance(self.levels[index].objective, RelativeHingeSpec):
             paired.append(f"levels.{index}.objective")
         require(

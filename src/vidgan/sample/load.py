@@ -2,13 +2,11 @@
 
 import sys
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from types import NoneType
 from typing import Any, Final, NoReturn
 
 import torch
-from torch import Tensor
 
 from vidgan.data.dataset import Dataset
 from vidgan.errors import UserError
@@ -36,7 +34,7 @@ from vidgan.sample.hub import fetch, is_on_hub
 from vidgan.sample.model import FORMAT, RECORD, STATISTICS, WEIGHTS, Model
 from vidgan.sample.standing import GivenFrames, StatisticsStore, given_frames
 from vidgan.spec import from_json
-from vidgan.tensor_file import State, load_weights
+from vidgan.tensor_file import State, load_weights, part
 from vidgan.user_code import Files, load_files
 
 FIELDS: Final = Fields(
@@ -156,17 +154,6 @@ def saved_record(path: Path) -> dict[str, Any]:
     return found
 
 
-def saved_weights(path: Path) -> Callable[[int], dict[str, Tensor]]:
-    """The generator's weights of each level (from 0) of a saved model, whose file is read once."""
-    tensors = checkpoints.load(path / WEIGHTS).tensors
-
-    def of_level(index: int) -> dict[str, Tensor]:
-        own = f"level{index + 1}/"
-        return {name.removeprefix(own): tensor for name, tensor in tensors.items() if name.startswith(own)}
-
-    return of_level
-
-
 def _load_saved(
     path: Path,
     device: torch.device,
@@ -188,10 +175,10 @@ def _load_saved(
     if known is not None:
         origin = Origin(known["data"], known["clips"], tuple(known["figures"]), licence)
     warn_of_changed_code(path, record["code"], experiment)
-    weights, generators = saved_weights(path), []
+    weights, generators = checkpoints.load(path / WEIGHTS).tensors, []
     for index in range(len(experiment.levels)):
         generator = build_generator(experiment, index)
-        load_weights(generator, weights(index), path / WEIGHTS)
+        load_weights(generator, part(weights, f"level{index + 1}/"), path / WEIGHTS)
         generators.append(generator.to(device))
     return Model(
         experiment.with_statistics(statistics_sigma),
@@ -287,11 +274,11 @@ def load_generator(experiment: Experiment, index: int, state: State, averaged: b
     own = f"{index}." if experiment.joint else ""
     said = f"the checkpoint of level {index + 1}"
     raw = build_generator(experiment, index)
-    load_weights(raw, _part(state, f"level/generator.{own}"), said)
+    load_weights(raw, part(state.tensors, f"level/generator.{own}"), said)
     if not averaged or experiment.training.average is None:
         return raw
     average = build_generator(experiment, index)
-    load_weights(average, _part(state, f"average/{own}"), said)
+    load_weights(average, part(state.tensors, f"average/{own}"), said)
     return refresh_spectral_norm(average, raw)
 
 
@@ -302,7 +289,3 @@ def build_generator(experiment: Experiment, index: int) -> Generator:
             experiment.classes, below_of(experiment.levels, index)
         )
     return generator.requires_grad_(False)
-
-
-def _part(state: State, prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): t for name, t in state.tensors.items() if name.startswith(prefix)}

@@ -13,10 +13,10 @@ from vidgan.errors import UserError, some
 from vidgan.run.best import fed_by
 from vidgan.run.checkpoints import checkpoint_path, latest, load, load_checkpoint
 from vidgan.run.directory import InitFrom, RunDirectory
-from vidgan.sample.load import find_checkpoint, saved_record, saved_weights
+from vidgan.sample.load import find_checkpoint, saved_record
 from vidgan.sample.model import RECORD, WEIGHTS
-from vidgan.tensor_file import State
-from vidgan.train.state import TrainState, part
+from vidgan.tensor_file import State, part
+from vidgan.train.state import TrainState
 
 NAMED = 4
 """tensors of each kind that are named"""
@@ -92,7 +92,7 @@ def start_from(state: TrainState, origin: InitFrom) -> str:
         return f"level {number} starts at random: {origin.run} has no such level"
     run, name = Path(origin.run), origin.checkpoints[state.index]
     if name == WEIGHTS:
-        saved = saved_weights(run)(state.index)
+        saved = part(load(run / name).tensors, f"level{number}/")
         other = State({f"level/generator.{tensor}": value for tensor, value in saved.items()}, {})
     else:
         other = load(run / "checkpoints" / name)

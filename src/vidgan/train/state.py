@@ -16,7 +16,7 @@ from vidgan.run.distributed import Replicas
 from vidgan.run.ema import WeightAverage, refresh_spectral_norm
 from vidgan.run.experiment import AdamSpec, Experiment
 from vidgan.run.networks import initial_level
-from vidgan.tensor_file import load_weights
+from vidgan.tensor_file import load_weights, part
 from vidgan.train.compiled import compile_passes
 from vidgan.train.gradients import GradientSum
 
@@ -163,8 +163,3 @@ def adam(module: nn.Module, spec: AdamSpec, rate: float) -> torch.optim.Adam:
     fused = not any(parameter.is_meta for parameter in parameters)
     betas = (spec.beta1, spec.beta2)
     return torch.optim.Adam(parameters, lr=rate, betas=betas, eps=spec.epsilon, fused=fused)
-
-
-def part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The entries under ``prefix``, without it."""
-    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
