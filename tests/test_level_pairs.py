@@ -16,9 +16,8 @@ from vidgan.evaluation.protocols.pixels import LevelSimilarity
 from vidgan.models.cascade import by_label, sample_levels
 from vidgan.models.level import LevelSpec
 from vidgan.run.batch import BatchSpec
-from vidgan.run.experiment import Experiment, TrainingSpec
+from vidgan.run.experiment import Experiment, StandingStatisticsSpec, TrainingSpec
 from vidgan.sample.model import Model
-from vidgan.sample.sampler import Sampler
 from vidgan.sample.video_io import to_bytes
 
 CPU = torch.device("cpu")
@@ -27,14 +26,14 @@ LEVELS = (level_spec(4, 2, 4, GRU), level_spec(8, 4, 2, SEPARABLE), level_spec(1
 NAMES = ("a", "b", "c")
 
 
-def trained(levels: tuple[LevelSpec, ...], smooth: bool = False) -> Model:
-    training = TrainingSpec(batch=BatchSpec(global_batch=2, micro_batch=2))
-    experiment = Experiment(name="x", levels=levels, classes=3, smooth_views=smooth, training=training)
-    frozen = [frozen_level(levels, i) for i in range(len(levels))]
-    model = Model(experiment, [level.generator for level in frozen], NAMES, 0, [1, 1, 1])
-    key = (levels[-1].frames, training.standing_statistics.at(1.0), None, model.dtype, model.micro_batch)
-    model._samplers[key] = Sampler(frozen, 2)
-    return model
+def trained(levels: tuple[LevelSpec, ...]) -> Model:
+    training = TrainingSpec(
+        batch=BatchSpec(global_batch=2, micro_batch=2),
+        standing_statistics=StandingStatisticsSpec(batches=1, clips=4),
+    )
+    experiment = Experiment(name="x", levels=levels, classes=3, training=training)
+    generators = [frozen_level(levels, i).generator for i in range(len(levels))]
+    return Model(experiment, generators, NAMES, 0, [1, 1, 1])
 
 
 def test_the_videos_of_all_levels() -> None:
