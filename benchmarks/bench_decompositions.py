@@ -16,7 +16,7 @@ from training import Trainee, peak_of_training, with_batch, with_width
 from vidgan.presets import preset
 from vidgan.presets.trivd_gan import WIDTH
 from vidgan.run.experiment import Experiment
-from vidgan.train.plan import step_flops, update_flops
+from vidgan.train.plan import step_operations
 
 
 class Printed(NamedTuple):
@@ -75,8 +75,7 @@ def memory_of(name: str, settings: DecompositionSettings) -> int:
 def work_of(name: str) -> int:
     """Operations of a step at the paper's size and batch, those of convolutions and matrix products."""
     experiment = sized(name, WIDTH, CLIPS, True)
-    step = step_flops(*update_flops(experiment, 0), experiment.training.discriminator_updates)
-    return step.of(CLIPS)
+    return step_operations(experiment, 0).of(CLIPS)
 
 
 def step_of(name: str, settings: DecompositionSettings) -> Measure:

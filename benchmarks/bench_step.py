@@ -25,10 +25,8 @@ from interleaved import (
 )
 from training import Trainee, with_batch, with_width
 from vidgan.presets import preset
-from vidgan.run.experiment import Experiment
 from vidgan.seeds import stream
-from vidgan.train.operations import Operations
-from vidgan.train.plan import plan_lower, step_flops, update_flops
+from vidgan.train.plan import step_operations
 
 
 class StepSettings(Settings):
@@ -41,12 +39,6 @@ class StepSettings(Settings):
     compute: str
     float32: bool
     processor_time: bool
-
-
-def work_of_step(experiment: Experiment, index: int) -> Operations:
-    """Operations of a step, as ``vidgan plan`` counts them on the meta device."""
-    updates = experiment.training.discriminator_updates
-    return step_flops(*update_flops(experiment, index), updates, plan_lower(experiment, index))
 
 
 def matmul(size: int, dtype: torch.dtype, device: torch.device, clock: Callable[[], float]) -> Measure:
@@ -69,7 +61,7 @@ def main(settings: StepSettings) -> None:
     dtype = torch.bfloat16 if experiment.training.bf16 else torch.float32
     kind = str(dtype).removeprefix("torch.")
     size = 8192 if device.type == "cuda" else 1024
-    work = work_of_step(experiment, index)
+    work = step_operations(experiment, index)
     flops = {"matmul": 2 * size**3, "step": work.of(settings.batch)}
     experiment = experiment.replace(training=experiment.training.replace(compile=settings.compute != "plain"))
     mode = "reduce-overhead" if settings.compute == "graphed" else "default"

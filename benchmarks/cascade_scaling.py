@@ -21,7 +21,7 @@ from vidgan.presets import preset
 from vidgan.report.figures import Curve, Plot, Point, save
 from vidgan.run.experiment import Experiment
 from vidgan.train.operations import Operations
-from vidgan.train.plan import DryRun, LiveTensors, prime, step_flops, update_flops
+from vidgan.train.plan import DryRun, LiveTensors, prime, step_operations
 
 META, CPU = torch.device("meta"), torch.device("cpu")
 COMPUTED, MEASURED = (24, 48, 140), (24, 48)
@@ -80,8 +80,7 @@ def computed(subject: Subject, clips: int) -> Cost:
         dry_run = DryRun(experiment, subject.level, META)
         prime(dry_run.state)
         dry_run.step()
-    updates = experiment.training.discriminator_updates
-    return Cost(live.most, step_flops(*update_flops(experiment, subject.level), updates))
+    return Cost(live.most, step_operations(experiment, subject.level))
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

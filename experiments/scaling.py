@@ -23,7 +23,7 @@ from vidgan.report.figures import Curve, Plot, Point, save
 from vidgan.run.directory import RunDirectory
 from vidgan.run.experiment import Experiment
 from vidgan.run.logs import read_results
-from vidgan.train.plan import step_flops, update_flops
+from vidgan.train.plan import step_operations
 
 PROTOCOL: Final = "frechet-clips-efficientnet-lite0"
 GPU: Final = 1e14
@@ -82,9 +82,7 @@ class Law(NamedTuple):
 
 def operations_of(experiment: Experiment) -> int:
     """Of a training step of a model of one level."""
-    training = experiment.training
-    of_step = step_flops(*update_flops(experiment, 0), training.discriminator_updates)
-    return of_step.of(training.batch.global_batch)
+    return step_operations(experiment, 0).of(experiment.training.batch.global_batch)
 
 
 def measured(run: RunDirectory, protocol: str) -> list[Measured]:

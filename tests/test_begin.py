@@ -45,10 +45,11 @@ def test_all_begin_with_the_weights_of_process_0(tmp_path: Path) -> None:
     alone = TrainState(experiment(), 0, torch.device("cpu")).networks()
     assert any(name.startswith("average/") for name in alone)
     assert any(name.endswith(".u") for name in alone)
-    assert alone.keys() == loaded("0").keys() == loaded("1").keys()
+    first, second = loaded("0"), loaded("1")
+    assert alone.keys() == first.keys() == second.keys()
     for name, tensor in alone.items():
-        assert torch.equal(tensor, loaded("0")[name]), name
-        assert torch.equal(tensor, loaded("1")[name]), name
+        assert torch.equal(tensor, first[name]), name
+        assert torch.equal(tensor, second[name]), name
     one, two = loaded("0-after"), loaded("1-after")
     assert all(torch.equal(one[name], two[name]) for name in one)
 

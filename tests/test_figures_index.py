@@ -4,6 +4,7 @@
 in test_page_commands.py.
 """
 
+import functools
 import itertools
 import re
 import shlex
@@ -128,11 +129,17 @@ def value(call: Sequence[str], option: str) -> str | None:
     return call[call.index(option) + 1] if option in call else None
 
 
+@functools.cache
+def frames_of(name: str) -> int:
+    """Of a whole window of a preset."""
+    return whole_window(preset(name)).frames
+
+
 def measures(call: Sequence[str], printed: Published) -> bool:
     """Whether a call measures a run of the preset as the number was: protocol, data, lengths and counts."""
     if printed.truncated and call[:2] == ["plot", "truncation"]:
         return call[2] == f"runs/{printed.preset}" and value(call, "--protocol") == printed.protocol
-    whole = whole_window(preset(str(printed.preset))).frames
+    whole = frames_of(str(printed.preset))
     frames, clips = printed.frames or whole, printed.clips
     if printed.category is not None:  # so many of each class that is named
         classes = itertools.takewhile(

@@ -163,8 +163,8 @@ def test_the_page_has_a_script_for_each_kind_of_job() -> None:
 @pytest.mark.parametrize(
     ("script", "nodes", "processes"),
     [
-        ("One GPU", 1, 1),
-        ("Several GPUs of one node, without srun", 1, 2),
+        pytest.param("One GPU", 1, 1, marks=pytest.mark.long),
+        pytest.param("Several GPUs of one node, without srun", 1, 2, marks=pytest.mark.long),
         ("Several nodes, with srun", 2, 1),
     ],
 )

@@ -311,6 +311,12 @@ def update_flops(experiment: Experiment, index: int) -> tuple[Operations, Operat
     return of(dry_run.discriminators_step), of(dry_run.generator_step)
 
 
+def step_operations(experiment: Experiment, index: int) -> Operations:
+    """Of a training step of a level, with what sharing lower videos saves."""
+    updates = experiment.training.discriminator_updates
+    return step_flops(*update_flops(experiment, index), updates, plan_lower(experiment, index))
+
+
 def step_flops(
     discriminators: Operations, generator: Operations, updates: int, lower: LowerPlan = LowerPlan()
 ) -> Operations:
