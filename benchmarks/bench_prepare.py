@@ -15,9 +15,10 @@ from pathlib import Path
 
 import av
 import numpy as np
+import torch
 from av.video.stream import VideoStream
 
-from interleaved import Case, Measure, Settings, interleave, options, show, show_machine
+from interleaved import Case, Measure, Rounds, interleave, options_on_a_cpu, show, show_machine
 from vidgan.data.codecs import Jpeg, Raw
 from vidgan.data.prepare import prepare_by
 from vidgan.data.resize import Resizer
@@ -30,7 +31,7 @@ CORES = os.cpu_count() or 1
 numbers = itertools.count()
 
 
-class PrepareSettings(Settings):
+class PrepareSettings(Rounds):
     """How much there is to prepare."""
 
     files: int
@@ -103,7 +104,7 @@ def by_ffmpeg(folder: Path, dest: Path) -> Measure:
 
 
 def main(settings: PrepareSettings) -> None:
-    show_machine(settings.device)
+    show_machine(torch.device("cpu"))
     with tempfile.TemporaryDirectory() as name:
         source, dest = Path(name) / "videos", Path(name)
         write_videos(source, settings.files)
@@ -121,6 +122,6 @@ def main(settings: PrepareSettings) -> None:
 
 
 if __name__ == "__main__":
-    parser = options(str(__doc__), rounds=3)
+    parser = options_on_a_cpu(str(__doc__), rounds=3)
     parser.add_argument("--files", type=int, default=16, help="how many files there are (16)")
     main(parser.parse_args(namespace=PrepareSettings()))

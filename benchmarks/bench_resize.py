@@ -7,7 +7,7 @@ import torch
 from av import VideoFrame
 from av.video.reformatter import VideoReformatter
 
-from interleaved import Case, Settings, interleave, options, show, show_machine, timed
+from interleaved import Case, Rounds, interleave, options_on_a_cpu, show, show_machine, timed
 from vidgan.data.resize import FILTERS, Resizer
 
 SIZES = {
@@ -43,11 +43,11 @@ def cases(height: int, width: int, tall: int, wide: int) -> list[Case]:
     return [Case(name, timed(way, torch.device("cpu"), time.process_time)) for name, way in ways.items()]
 
 
-def main(settings: Settings) -> None:
-    show_machine(settings.device)
+def main(settings: Rounds) -> None:
+    show_machine(torch.device("cpu"))
     for name, sizes in SIZES.items():
         show(f"{name}; processor time per frame", interleave(cases(*sizes), settings.rounds))
 
 
 if __name__ == "__main__":
-    main(options(str(__doc__), rounds=9).parse_args(namespace=Settings()))
+    main(options_on_a_cpu(str(__doc__), rounds=9).parse_args(namespace=Rounds()))

@@ -59,17 +59,28 @@ class Row(NamedTuple):
     most: float
 
 
-class Settings(argparse.Namespace):
-    """What every benchmark takes on its command line."""
+class Rounds(argparse.Namespace):
+    """What a benchmark of the CPU takes on its command line."""
 
     rounds: int
+
+
+class Settings(Rounds):
+    """What others take, too."""
+
     device: torch.device
+
+
+def options_on_a_cpu(description: str, rounds: int) -> argparse.ArgumentParser:
+    """A parser of :class:`Rounds`; a script may add options of its own."""
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=rounds, help=f"measurements per case ({rounds})")
+    return parser
 
 
 def options(description: str, rounds: int) -> argparse.ArgumentParser:
     """A parser of :class:`Settings`; a script may add options of its own."""
-    parser = argparse.ArgumentParser(description=description.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=rounds, help=f"measurements per case ({rounds})")
+    parser = options_on_a_cpu(description, rounds)
     parser.add_argument(
         "--device", type=torch.device, default=choose_device(), help="the GPU if torch sees one, else the CPU"
     )
@@ -158,12 +169,12 @@ def show(title: str, results: Sequence[Result], items: int = 0, notes: Sequence[
     rounds = len(results[0].seconds)
     rate = f"{'clips/s':>10}" if items else ""
     print(f"\n{title} (medians of {rounds} interleaved rounds)")
-    print(f"  {'':{width}}{'ms':>10}{rate}{'ratio':>8}  least-most")
+    print(f"  {'':{width}} {'ms':>10}{rate}{'ratio':>8}  least-most")
     for result, note in zip(results, notes or [""] * len(results), strict=True):
         median = statistics.median(result.seconds)
-        speed = f"{items / median:10.1f}" if items else ""
+        speed = f" {items / median:9.1f}" if items else ""
         ratio = f"{statistics.median(result.ratios):8.2f}  {min(result.ratios):.2f}-{max(result.ratios):.2f}"
-        print(f"  {result.name:{width}}{1000 * median:10.3f}{speed}{ratio}  {note}".rstrip())
+        print(f"  {result.name:{width}} {1000 * median:10.3f}{speed}{ratio}  {note}".rstrip())
 
 
 TITLE = re.compile(r"(?P<title>.+) \(medians of \d+ interleaved rounds\)")

@@ -46,6 +46,15 @@ def test_a_shown_table_is_read_back(capsys: pytest.CaptureFixture[str]) -> None:
     ]
 
 
+def test_a_shown_row_of_minutes_is_read_back(capsys: pytest.CaptureFixture[str]) -> None:
+    show("steps", [Result("full width, 2", [120.0], [1])], items=12)
+    show("steps", [Result("many clips", [1e-5], [1])], items=12_000)
+    assert [tuple(row)[1:4] for row in rows_of(capsys.readouterr().out)] == [
+        ("full width, 2", 120_000, 1),
+        ("many clips", 0.01, 1),
+    ]
+
+
 @pytest.mark.slow
 def test_a_script_that_fails_is_told_and_the_others_go_on(tmp_path: Path) -> None:
     """Medians of no rounds are an error in each."""

@@ -9,22 +9,31 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import catalog
 import runs
 import steps
 import vidgan
 from commands import TINY, require_one_line
 from commands import vidgan as command
 from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
+from vidgan.run.batch import BatchSpec
 from vidgan.run.experiment import Experiment
 from vidgan.run.graphs import APART
 from vidgan.run.tiny import tiny
 from vidgan.sample.folded import FoldedModel
 from vidgan.train import compiled
 
-KINDS = {
-    "frames, TSRU": (vidgan.preset("trivd-gan-fp-k600-16x64"), 0),
-    "an upper level": (vidgan.preset("ssw-gan-k600-48x128"), 1),
-}
+BRIEF = "demo-prediction-variety"
+
+
+def kinds() -> list[object]:
+    """Every kind of preset, level by level, or all levels together; in `make test` one, forward alone."""
+    rounds = [(each, index) for each in catalog.structures().values() for index in each.rounds]
+    traced = [
+        pytest.param(each, index, "aot_eager", id=f"{each.name} {index + 1}", marks=pytest.mark.long)
+        for each, index in rounds
+    ]
+    return [*traced, pytest.param(catalog.structures()[BRIEF], 0, "eager", id="forward alone")]
 
 
 def compile_by(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,13 +47,16 @@ def switched(experiment: Experiment, on: bool) -> Experiment:
 
 
 @pytest.mark.slow
-@pytest.mark.long
-@pytest.mark.parametrize(("experiment", "index"), KINDS.values(), ids=KINDS)
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize(("experiment", "index", "backend"), kinds())
 def test_compiled_steps_are_the_steps(
-    experiment: Experiment, index: int, monkeypatch: pytest.MonkeyPatch
+    experiment: Experiment, index: int, backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    compile_by("aot_eager", monkeypatch)
-    experiment = steps.one_discriminator_update(tiny(experiment).for_classes(2))
+    """In passes of two clips and of one; statistics would be shared, if there were other processes."""
+    compile_by(backend, monkeypatch)
+    experiment = steps.one_discriminator_update(experiment.for_classes(2))
+    batch = BatchSpec(global_batch=3, micro_batch=2, sync_batch_norm=True)
+    experiment = experiment.replace(training=experiment.training.replace(batch=batch))
     states = [steps.level_state(switched(experiment, on), index) for on in (False, True)]
     states[1].level.load_state_dict(copy.deepcopy(states[0].level.state_dict()))
     for _ in range(2):
@@ -96,7 +108,7 @@ def test_levels_and_runs_of_a_process_count_their_graphs_apart(monkeypatch: pyte
     compile_by("eager", monkeypatch)
     for width in range(2, 12):
         level = Passes(width)
-        compiled.compile_passes(level, whole=True)  # type: ignore[arg-type]
+        compiled.compile_passes(level, shared=False)  # type: ignore[arg-type]
         x = torch.ones(2, width)
         with torch.no_grad():
             fake = level.generate_fake(x)

@@ -109,7 +109,6 @@ def rounds() -> dict[str, tuple[Experiment, int]]:
 FAST = ("demo-cascade 2", "demo-prediction-variety")
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:for .* copying from a non-meta parameter")
 @pytest.mark.parametrize(
     ("experiment", "index"),

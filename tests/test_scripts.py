@@ -2,7 +2,7 @@
 
 Elsewhere: bench_peer.py, full_size.py, kernel_process.py (test_costs.py), over_training.py, table2_in_small.py,
 variants.py and copying.py. Not run at all, for what they take or need: bench_compile.py,
-cascade_memory.py, cascade_scaling.py, compare_checkouts.py, count_kernels.py, explore_latency.py, exported_models.py,
+bench_two_cores.py, cascade_memory.py, cascade_scaling.py, count_kernels.py, explore_latency.py, exported_models.py,
 gradient_sums.py and driving_judges.py.
 """
 
@@ -39,18 +39,19 @@ STRIPS = SyntheticSpec(shapes=("disc",), motions=("right", "left"), size=32, fra
 ONCE = "--rounds 1 --device cpu"
 SMALLEST = {
     "benchmarks/bench_checkpointing.py": ONCE,
-    "benchmarks/bench_checksums.py": ONCE,
+    "benchmarks/bench_checksums.py": "--rounds 1",
     "benchmarks/bench_convolution.py": f"{ONCE} --only small wide",
     "benchmarks/bench_decompositions.py": f"{ONCE} --width 1 --clips 1 --part units",
-    "benchmarks/bench_loader.py": ONCE,
+    "benchmarks/bench_loader.py": "--rounds 1",
     "benchmarks/bench_monitor.py": f"{ONCE} --batch 2",
     "benchmarks/bench_norm.py": ONCE,
     "benchmarks/bench_plan.py": ONCE,
-    "benchmarks/bench_prepare.py": ONCE,
+    "benchmarks/bench_prepare.py": "--rounds 1",
     "benchmarks/bench_recurrent.py": ONCE,
-    "benchmarks/bench_resize.py": ONCE,
+    "benchmarks/bench_resize.py": "--rounds 1",
     "benchmarks/bench_shared_work.py": f"{ONCE} --batch 2 --width 2",
     "benchmarks/bench_step.py": f"{ONCE} --batch 2 --width 2",
+    "benchmarks/compare_checkouts.py": "{root} demo:2:2:float32 --rounds 1",
     "benchmarks/gpu_page.py": "--tiny --device cpu --out {out}/gpu.md",
     "benchmarks/run_all.py": "--only bench_norm bench_step --rounds 1 --out {out}/bench.md",
     "benchmarks/many_clips.py": "--clips 64 --folder {out}/many",
@@ -158,7 +159,7 @@ def test_a_script_runs_in_its_smallest_form(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     path = ROOT / script
-    given = [str(path), *shlex.split(words.format(**places, out=tmp_path))]
+    given = [str(path), *shlex.split(words.format(**places, root=ROOT, out=tmp_path))]
     if path.stem in OWN_PROCESS:
         done = subprocess.run([sys.executable, *given], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 
 EPSILON: Final = 1e-12
+ORDERS: Final = {4: torch.channels_last, 5: torch.channels_last_3d}
+"""of a GPU's kernels by their number of axes: that of the frames and clips which they are for"""
 
 
 class Normalised(torch.autograd.Function):
@@ -25,9 +27,12 @@ class Normalised(torch.autograd.Function):
             return (weight / sigma).to(dtype)
         if weight.device.type == "cpu" and dtype == weight.dtype:
             return weight / sigma
-        # A GPU's convolutions want the order of their frames; a CPU's kernels are put in order where they are used.
-        frames = weight.dim() == 4 and weight.device.type != "cpu"
-        order = torch.channels_last if frames else torch.contiguous_format
+        # A GPU's convolutions want the order of what they see; a CPU's kernels are put in order where they are used.
+        order = (
+            torch.contiguous_format
+            if weight.device.type == "cpu"
+            else ORDERS.get(weight.dim(), torch.contiguous_format)
+        )
         return torch.div(weight, sigma, out=torch.empty_like(weight, dtype=dtype, memory_format=order))
 
     @staticmethod

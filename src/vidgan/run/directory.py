@@ -57,6 +57,7 @@ MAY_CHANGE = (
     "training.steps:",
     "training.standing_statistics.",
     "training.compile:",
+    "training.folded:",
     "training.batch.micro_batch:",
     "reporting.",
     "description:",

@@ -15,8 +15,10 @@ R = TypeVar("R")
 
 APART: Final = "isolate_recompiles"
 """torch 2.13 and later: each function that is compiled counts its own graphs. Before, those of one method count
-together, of all networks of a process, and beyond torch's limit of 8 the next is an error."""
+together, of all networks of a process, so that torch's limit of 8 is raised there."""
 LIMIT: Final = "recompile_limit"
+TOGETHER: Final = 256
+"""graphs of one method before torch 2.13: as many as it allows of all functions"""
 
 
 def compiled(function: Callable[P, R], *, whole: bool, graphs: int | None = None) -> Callable[P, R]:
@@ -24,10 +26,13 @@ def compiled(function: Callable[P, R], *, whole: bool, graphs: int | None = None
 
     Args:
         whole: raise where it is not one graph.
-        graphs: how many shapes there may be; None: as many as torch allows, beyond which the next is an error. Before
-            torch 2.13 that is so for any number.
+        graphs: how many shapes there may be; None: as many as torch allows, beyond which the next is an error.
     """
     known = inspect.signature(torch.compile).parameters
+    if APART not in known:
+        from torch._dynamo import config  # takes a second
+
+        config.recompile_limit = max(config.recompile_limit, TOGETHER)
     apart: dict[str, Any] = {name: value for name, value in ((APART, True), (LIMIT, graphs)) if name in known}
     made: Callable[P, R] = torch.compile(function, fullgraph=whole, dynamic=False, **apart)
     return made

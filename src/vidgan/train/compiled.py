@@ -7,17 +7,18 @@ from vidgan.run.experiment import Experiment
 from vidgan.run.graphs import compiled, require_compiler
 
 
-def compile_passes(level: AdversarialLevel, *, whole: bool) -> None:
+def compile_passes(level: AdversarialLevel, *, shared: bool) -> None:
     """Let torch.compile make graphs of the passes of a step: of the generator, and of the discriminators' bodies.
 
     One is made for every shape of a micro-batch, with gradients and without. Weights, optimisers and checkpoints know
     nothing of it.
 
     Args:
-        whole: raise where a pass is not one graph; sums over processes cut it.
+        shared: batch statistics are summed over processes, which cuts the generator's passes into several graphs; all
+            others raise where a pass is not one.
     """
-    for name in ("generate_fake", "features"):
-        setattr(level, name, compiled(getattr(level, name), whole=whole))
+    level.generate_fake = compiled(level.generate_fake, whole=not shared)  # type: ignore[method-assign]
+    level.features = compiled(level.features, whole=True)  # type: ignore[method-assign]
 
 
 def notice_of_compiling(experiment: Experiment, device: torch.device) -> str | None:

@@ -77,7 +77,7 @@ class TrainState:
         self.average = None if spec.average is None else WeightAverage(self.level.generator, spec.average)
         self.statistics: Statistics = BatchStatistics(replicas.group if spec.batch.sync_batch_norm else None)
         if spec.compile and device.type != "meta":
-            compile_passes(self.level, whole=not spec.batch.sync_batch_norm)
+            compile_passes(self.level, shared=spec.batch.sync_batch_norm and replicas.group is not None)
         self.dtype = spec.dtype
         self.steps = 0
 

@@ -181,7 +181,8 @@ class Trainer(TrainContext):
         """One step of the level in training: the discriminators' updates, the generator's, its average.
 
         Nothing waits for the device, except that a level which has made its steps gives way to the one above it, for
-        which standing statistics are taken. Nothing is logged or saved, which is what :meth:`fit` and :meth:`save` do.
+        which standing statistics are taken, and that a monitor compares scores of held-out clips. Nothing is logged or
+        saved, which is what :meth:`fit` and :meth:`save` do.
 
         Args:
             monitor: takes the signals of docs/monitoring.md in this step.
