@@ -135,6 +135,19 @@ def test_without_the_package(
 
 
 @pytest.mark.slow
+def test_where_no_protocol_is_named_it_is_the_distance_if_it_is_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(0)
+    clips = rng.integers(0, 256, (3, 2, 16, 16, 3), np.uint8)
+    if importlib.util.find_spec(PACKAGE) is not None:
+        assert vidgan.evaluate(clips, clips).protocol == "frechet-frames-efficientnet-lite0"
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == PACKAGE else found(name))
+    assert vidgan.evaluate(clips, clips).protocol == "frechet-random"
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec(PACKAGE) is None, reason="vidgan[features] is not installed")
 def test_with_the_package() -> None:
     """Blurred noise is farther off than the same noise; the record names the weights."""

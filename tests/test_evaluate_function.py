@@ -1,5 +1,6 @@
 """``vidgan.evaluate``: the number that the command writes, of anything, and nothing written unless it is asked for."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,9 @@ def clips(count: int, seed: int, size: int = 16, frames: int = 5) -> Videos:
 
 FAKE, REAL = clips(30, 0), clips(41, 1)
 
+evaluate = partial(vidgan.evaluate, protocol="frechet-random")
+"""by a distance that is quick"""
+
 
 def trained(out: Path, preset: str) -> Path:
     from vidgan.cli import main
@@ -83,7 +87,7 @@ def test_a_runs_number_is_the_commands_and_nothing_is_written(
     for file in (run / "statistics").iterdir():
         file.unlink()
     before = state(run.parent)
-    result = vidgan.evaluate(run, **settings)
+    result = evaluate(run, **settings)
     assert state(run.parent) == before
     assert not (tmp_path / "user").exists()
     options = ("--clips", 6, "--real-clips", 20, "--frames", 3, "--classes", "disc-left", "0")
@@ -97,7 +101,7 @@ def test_a_runs_number_is_the_commands_and_nothing_is_written(
     assert result.deviation is not None
     assert result.settings.source.classes == ("disc-left", "disc-right")
     before = state(run.parent)
-    assert vidgan.evaluate(str(run), **settings).value == line["value"]
+    assert evaluate(str(run), **settings).value == line["value"]
     assert state(run.parent) == before
 
 
@@ -139,7 +143,7 @@ def test_a_run_that_continues_videos(tmp_path: Path, capsys: Capture) -> None:
     for file in (run / "statistics").iterdir():
         file.unlink()
     before = state(tmp_path)
-    result = vidgan.evaluate(run, clips=3, real_clips=7)
+    result = evaluate(run, clips=3, real_clips=7)
     assert state(tmp_path) == before
     answer = command(capsys, "evaluate", run, "--protocol", "frechet-random", "--clips", 3, "--real-clips", 7)
     assert answer.status == 0, answer.err
@@ -164,7 +168,7 @@ def frechet(a: Rows, b: Rows) -> float:
 
 def test_arrays_by_an_independent_computation() -> None:
     """The number, its deviation over resamples and what two halves of the real clips are apart."""
-    result = vidgan.evaluate(FAKE, REAL, seed=5)
+    result = evaluate(FAKE, REAL, seed=5)
     fake, real = random_features(FAKE), random_features(REAL)
     assert result.value == pytest.approx(frechet(fake, real), rel=1e-3)
     values = []
@@ -189,7 +193,7 @@ def test_arrays_by_an_independent_computation() -> None:
 
 
 def test_built_in_clips_are_as_large_and_long_as_the_evaluated_ones() -> None:
-    result = vidgan.evaluate(FAKE, "synthetic", real_clips=20, frames=2, stride=4)
+    result = evaluate(FAKE, "synthetic", real_clips=20, frames=2, stride=4)
     assert result.data == SyntheticDataset(SyntheticSpec(size=16, frames=8)).fingerprint
 
 
@@ -215,27 +219,25 @@ def test_the_forms_of_videos_give_one_number(tmp_path: Path) -> None:
     before = state(tmp_path)
     data = SyntheticDataset(SyntheticSpec(size=16, frames=5, clips=41, seed=1))
     results = [
-        vidgan.evaluate(FAKE, REAL),
-        vidgan.evaluate(tmp_path / "fake", str(tmp_path / "real")),
-        vidgan.evaluate(tmp_path / "fake.npy", tmp_path / "real.npy"),
-        vidgan.evaluate(FAKE, data),
+        evaluate(FAKE, REAL),
+        evaluate(tmp_path / "fake", str(tmp_path / "real")),
+        evaluate(tmp_path / "fake.npy", tmp_path / "real.npy"),
+        evaluate(FAKE, data),
     ]
     assert len({result.value for result in results}) == 1
     pairs = [(video, 0) for video in REAL]  # a torch dataset of one's own
-    assert vidgan.evaluate(FAKE, pairs).value == results[0].value
+    assert evaluate(FAKE, pairs).value == results[0].value
     assert state(tmp_path) == before
     assert results[0].evaluated["files"] == results[0].real["source"] == "array"  # type: ignore[index]
     changed = FAKE.copy()
     changed[3, 2, 1, 1, 0] ^= 1
-    prints = {
-        vidgan.evaluate(x, REAL, clips=2).evaluated["fingerprint"] for x in (FAKE, FAKE.copy(), changed)
-    }
+    prints = {evaluate(x, REAL, clips=2).evaluated["fingerprint"] for x in (FAKE, FAKE.copy(), changed)}
     assert len(prints) == 2
 
 
 def test_a_log_and_a_cache_are_written_where_they_are_asked_for(tmp_path: Path) -> None:
     log, cache = tmp_path / "results.jsonl", tmp_path / "cache"
-    result = vidgan.evaluate(FAKE, REAL, log=log, cache=cache)
+    result = evaluate(FAKE, REAL, log=log, cache=cache)
     assert read_lines(log) == [result.line()]
     # Those of real clips are kept for the next time, those of evaluated ones are not.
     (folder,) = cache.iterdir()
@@ -245,7 +247,7 @@ def test_a_log_and_a_cache_are_written_where_they_are_asked_for(tmp_path: Path) 
         "rows-00000032-9.npz",
     ]
     kept = state(cache)
-    assert vidgan.evaluate(FAKE, REAL, cache=str(cache)).value == result.value
+    assert evaluate(FAKE, REAL, cache=str(cache)).value == result.value
     assert state(cache) == kept
 
 

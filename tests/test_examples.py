@@ -11,6 +11,7 @@ import pytest
 
 import vidgan
 from commands import ENVIRONMENT
+from vidgan.evaluation import default_distance
 from vidgan.sample.video_io import save_video
 
 pytestmark = pytest.mark.slow
@@ -74,7 +75,7 @@ def test_score_videos(tmp_path: Path, example: Example) -> None:
             clip = rng.integers(256, size=(8, side, side, 3), dtype=np.uint8)
             save_video(clip, tmp_path / folder / f"{number}.mp4", 12)
     said = example("score_videos.py", tmp_path / "fake", "--real", tmp_path / "real")
-    assert said.startswith("frechet-random: ")
+    assert said.startswith(f"{default_distance()}: ")
     assert "warning: " in said  # four clips are few
 
 

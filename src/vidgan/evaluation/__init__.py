@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from vidgan.evaluation.metrics.frames import radial_power as radial_power
     from vidgan.evaluation.metrics.frames import ssim as ssim
     from vidgan.evaluation.protocols import adjusted as adjusted
+    from vidgan.evaluation.protocols import default_distance as default_distance
     from vidgan.evaluation.protocols import protocol as protocol
     from vidgan.evaluation.record import Result as Result
     from vidgan.evaluation.record import fvd as fvd
@@ -41,6 +42,7 @@ _HOMES = {
     "Result": "record",
     "adjusted": "protocols",
     "best_of": "metrics.frames",
+    "default_distance": "protocols",
     "frechet_distance": "metrics.features",
     "fvd": "record",
     "inception_score": "metrics.features",

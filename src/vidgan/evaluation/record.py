@@ -17,7 +17,7 @@ from vidgan.evaluation.evaluated import Evaluated, FinishedVideos, Sides
 from vidgan.evaluation.measure import Deviation, Floor, measure, warnings_of
 from vidgan.evaluation.metrics.features import Numbers, frechet_distance
 from vidgan.evaluation.opening import Fake, Opening, Real, open_sides
-from vidgan.evaluation.protocols import Protocol, adjusted
+from vidgan.evaluation.protocols import Protocol, adjusted, default_distance
 from vidgan.evaluation.protocols import protocol as protocol_of
 from vidgan.evaluation.protocols.base import EvaluationBatch, Extractor, Features, Resources
 from vidgan.evaluation.protocols.networks import I3DFeatures
@@ -214,7 +214,7 @@ def measured_by(
 def evaluate(
     fake: Fake,
     real: Real | None = None,
-    protocol: str | Protocol = "frechet-random",
+    protocol: str | Protocol | None = None,
     *,
     name: str | None = None,
     weights: str | Path | None = None,
@@ -250,7 +250,8 @@ def evaluate(
         real: what it is compared with: whatever :func:`vidgan.open_dataset` opens (a prepared folder, ``synthetic``, a
             torch dataset of one's own, ...), raw videos or a uint8 array; None: the data of the run, or
             nothing where the protocol needs no real clips.
-        protocol: a name, or a protocol of one's own; :func:`vidgan.evaluation.adjusted` changes further settings.
+        protocol: a name, or a protocol of one's own; :func:`vidgan.evaluation.adjusted` changes further settings. None:
+            :func:`vidgan.evaluation.default_distance`.
         name: what the record calls a protocol of one's own.
         weights: file of the network's weights.
         mean_clip: C3D's mean clip.
@@ -277,6 +278,7 @@ def evaluate(
     Raises:
         UserError: if something is missing or does not fit; in one line that says what to do.
     """
+    protocol = default_distance() if protocol is None else protocol
     if isinstance(protocol, str):
         name, protocol = name or protocol, protocol_of(protocol)
     asked = adjusted(

@@ -9,7 +9,7 @@ from markupsafe import Markup
 from vidgan.cli.compare import read
 from vidgan.cli.evaluate import readable
 from vidgan.errors import UserError
-from vidgan.evaluation.protocols import ALL
+from vidgan.evaluation.protocols import ALL, default_distance
 from vidgan.evaluation.results import Published, apart, published
 from vidgan.names import printable
 from vidgan.report.collect import finite
@@ -26,8 +26,6 @@ NO_FILE: Final = "none"
 EVERY: Final = 5
 """seconds between two looks at what runs"""
 MOST_CLIPS: Final = 100_000
-FIRST: Final = "frechet-random"
-"""the protocol that is chosen at first: it needs no file"""
 
 
 def words_of(
@@ -152,7 +150,7 @@ def page(served: Served, jobs: Jobs) -> None:
     there = list(served.models())
     with gr.Row():
         name = gr.Dropdown(there, value=there[0] if there else None, label="Model", min_width=WIDE)
-        protocol = gr.Dropdown(list(ALL), value=FIRST, label="Protocol", min_width=WIDE)
+        protocol = gr.Dropdown(list(ALL), value=default_distance(), label="Protocol", min_width=WIDE)
         data = gr.Dropdown([OWN, *served.datasets()], value=OWN, label="Against", min_width=WIDE)
     with gr.Row():
         clips = gr.Number(

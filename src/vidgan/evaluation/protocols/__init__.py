@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from vidgan.errors import UserError, did_you_mean
+from vidgan.evaluation.features.weights import has_packaged_efficientnet_lite0
 from vidgan.evaluation.protocols.base import ClipForm, Draw, Protocol, Sampling
 from vidgan.evaluation.protocols.efficientnet import (
     EfficientNetLite0Frames,
@@ -262,7 +263,7 @@ ALL: Mapping[str, Named] = {
     "frechet-in-domain": Named(
         IN_DOMAIN,
         "Frechet distance of 128 features of a classifier that was trained on the data's own classes by vidgan "
-        "train-classifier. Comparable only with numbers of the same file. Never an FVD.",
+        "evaluate --train-classifier. Comparable only with numbers of the same file. Never an FVD.",
     ),
     "accuracy-in-domain": Named(
         Protocol(metric=ClassAccuracy(), features=InDomainLabels(), clips=512),
@@ -308,6 +309,13 @@ def protocol(name: str) -> Protocol:
             f"there is no protocol {name!r}{did_you_mean(name, list(ALL))}; vidgan evaluate --protocols lists them"
         )
     return ALL[name].protocol
+
+
+def default_distance() -> str:
+    """The distance to measure by where none is named: of features of real photographs where the extra ``features`` is
+    installed, else ``frechet-random``. A result carries its name, and numbers of one are not compared with the other's.
+    """
+    return "frechet-frames-efficientnet-lite0" if has_packaged_efficientnet_lite0() else "frechet-random"
 
 
 def adjusted(
