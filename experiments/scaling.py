@@ -38,7 +38,8 @@ def at_width(width: int) -> Experiment:
     (level,) = narrow.levels
     discriminators = tuple(each.replace(body=each.body.replace(width=width)) for each in level.discriminators)
     level = level.replace(generator=level.generator.replace(width=width), discriminators=discriminators)
-    return narrow.replace(name=f"driving-width-{width}", levels=(level,))
+    said = tuple(text.replace("width 8 instead", f"width {width} instead") for text in narrow.deviations)
+    return narrow.replace(name=f"driving-width-{width}", levels=(level,), deviations=said)
 
 
 def width_8() -> Experiment:

@@ -38,8 +38,26 @@ def cascade() -> Experiment:
         stride=1,
     )
     return small.replace(
-        name="small-cascade", levels=(first, second, third), smooth_views=True, classes=1, conditional=False
+        name="small-cascade",
+        description="CVG in small, for a few CPU cores: 12 frames of 24x24, 24 of 48x48, 48 of 96x96, without classes.",
+        source="CVG; sizes are ours",
+        deviations=(
+            "three levels of 12x24x24, 24x48x48 and 48x96x96, every fourth, second and single frame; windows of 12 "
+            "frames above the first",
+            "width 8 throughout; four frames for frame discriminators; means over positions, frames and steps instead "
+            "of sums; input times 8",
+            *without_networks(small.deviations),
+        ),
+        levels=(first, second, third),
+        smooth_views=True,
+        classes=1,
+        conditional=False,
     )
+
+
+def without_networks(deviations: tuple[str, ...]) -> tuple[str, ...]:
+    """What is said of training, and of all networks: not those of single levels."""
+    return tuple(text for text in deviations if not text.startswith(("generator:", "discriminators:")))
 
 
 def no_matching() -> Experiment:

@@ -42,7 +42,11 @@ def test_the_tour_is_stopped_and_gone_on_with(tmp_path: Path) -> None:
     batch = record["experiment"]["training"]["batch"]
     assert (batch["micro_batch"], batch["global_batch"]) == (8, 16)
     metrics = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-    assert [line["protocol"] for line in metrics] == ["oracle-accuracy", "pixel-statistics"]
+    assert [line["protocol"] for line in metrics] == [
+        "oracle-accuracy",
+        "oracle-variety",
+        "pixel-statistics",
+    ]
     assert metrics[0]["clips"] == 512
     assert (out / "report.html").stat().st_size > 10_000
     assert len(list((out / "samples" / "classes").glob("*/fake-*.webp"))) == 32

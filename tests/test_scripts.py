@@ -23,6 +23,7 @@ from PIL import Image
 import vidgan
 from vidgan.cli import main
 from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
+from vidgan.presets import preset_names
 from vidgan.run.experiment import Experiment
 from vidgan.run.tiny import tiny
 
@@ -177,6 +178,20 @@ def test_a_script_runs_in_its_smallest_form(
         assert made.stat().st_size > 0
 
 
+def require_true_deviations(experiment: Experiment) -> None:
+    """Widths and rates that the experiment's deviations name are its own."""
+    said, rates = " ".join(experiment.deviations), experiment.training.adam
+    named = re.findall(r"learning rates ([\d.e-]+) and ([\d.e-]+)", said)
+    assert all((float(g), float(d)) == (rates.generator_rate, rates.discriminator_rate) for g, d in named)
+    widths = {level.generator.width for level in experiment.levels}
+    assert {int(width) for width in re.findall(r"(?:generator|discriminators): width (\d+)", said)} <= widths
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_presets_name_the_widths_and_rates_that_they_have(name: str) -> None:
+    require_true_deviations(vidgan.preset(name))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_functions_of_a_file_of_experiments_return_some_that_can_be_built(name: str) -> None:
@@ -187,5 +202,6 @@ def test_functions_of_a_file_of_experiments_return_some_that_can_be_built(name: 
     for function in functions:
         experiment = vidgan.preset(f"{file}:{function}")
         assert isinstance(experiment, Experiment)
+        require_true_deviations(experiment)
         for index in range(len(experiment.levels)):
             vidgan.build(tiny(experiment), level=index)

@@ -61,7 +61,7 @@ def run(args: list[str]) -> int:
         return 0
     directory = RunDirectory.open(options.out)
     model = load_run(directory, device=choose_device(), cache=directory.statistics)
-    protocols = {name: protocol(name) for name in ("oracle-accuracy", "pixel-statistics")}
+    protocols = {name: protocol(name) for name in ("oracle-accuracy", "oracle-variety", "pixel-statistics")}
     resources, work = Resources(device=model.device), Work(default_cache())
     samples = ModelSamples.of(model, directory.path)
     for result in evaluate_by(samples, dataset, protocols, resources, work, directory.metrics):
