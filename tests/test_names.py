@@ -16,7 +16,7 @@ from vidgan.data.store import open_prepared
 from vidgan.names import file_name, file_names, printable
 from vidgan.presets import preset
 from vidgan.run.tiny import tiny
-from vidgan.sample.model import class_number
+from vidgan.sample.classes import class_number
 from vidgan.sample.video_io import write_clip
 
 LATIN1 = os.fsdecode(b"caf\xe9")

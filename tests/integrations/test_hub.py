@@ -22,6 +22,7 @@ from vidgan.sample.hub import fetch, names_in
 pytest.importorskip("huggingface_hub", reason="huggingface_hub is not installed (extra: hub)")
 pytestmark = pytest.mark.slow
 
+ROOT = Path(__file__).parents[2]
 PUSH = """
 import sys, torch, vidgan
 run, saved, out = sys.argv[1:]
@@ -37,6 +38,14 @@ place, saved, out = sys.argv[1:]
 made = torch.load(out, weights_only=True)
 for path in (saved, "hf:me/model", place):
     assert torch.equal(vidgan.load(path, device="cpu").sample(2, seed=1), made), path
+"""
+READ = """
+import sys
+from huggingface_hub import ModelCard
+data = ModelCard.load(sys.argv[1]).data
+print(data.license, data.pipeline_tag, data.model_name)
+for result in data.eval_results:
+    print(result.dataset_name, result.dataset_split)
 """
 REFUSED = """
 from vidgan.errors import UserError
@@ -108,6 +117,20 @@ def test_push_and_load(hub: Hub, tmp_path: Path) -> None:
     assert "`synthetic`, 1,234 clips" in card
     assert 'license: "cc-by-4.0"' in hub.repos["me/model"][1][1]["README.md"].decode()
     assert str(tmp_path) not in card
+    # By the command, and the Hub's own reader of cards.
+    words = ("--hub", "me/other", "--licence", "mit", "--data-source", "drawn", "--data-licence", "CC0")
+    done = client(hub, tmp_path / "one", "-m", "vidgan", "save", saved, *words)
+    assert done.returncode == 0, done.stderr
+    commit, theirs = hub.files("me/other")
+    assert done.stdout == f"uploaded hf:me/other@{commit}\n"
+    assert "- source of the data: drawn\n" in theirs["README.md"].decode()
+    done = client(hub, tmp_path / "one", "-c", READ, ROOT / "zoo/driving-8-after-4/README.md")
+    assert done.stdout.split() == [
+        "apache-2.0",
+        "video-to-video",
+        "driving-conv-gru",
+        *2 * ["all-test", "test"],
+    ]
     # From nothing but the server.
     done = client(hub, tmp_path / "two", "-c", LOAD, place, saved, out)
     assert done.returncode == 0, done.stderr

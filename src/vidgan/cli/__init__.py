@@ -18,6 +18,7 @@ VERBS = {
     "train": "train an experiment on a dataset; --resume continues exactly",
     "sample": "make videos, or --interpolate between two of them",
     "predict": "continue a video with a frame-conditional model",
+    "save": "write a model and its card as a folder, or upload them to the Hub",
     "export": "write a model as one file for other programs: torch or ONNX",
     "evaluate": "measure a model or videos by a protocol; look for copied clips",
     "compare": "show results side by side, unlike ones apart",

@@ -35,7 +35,8 @@ from vidgan.run.directory import RunDirectory, command_line, versions
 from vidgan.run.distributed import Replicas, ending_together, join_replicas
 from vidgan.run.logs import Log
 from vidgan.run.watch import STALL
-from vidgan.sample.model import RECORD, class_numbers
+from vidgan.sample.classes import class_numbers
+from vidgan.sample.model import RECORD
 
 
 @option_set

@@ -42,7 +42,8 @@ from vidgan.evaluation.protocols.metrics import BestFuture
 from vidgan.memory import require_memory_for_clips
 from vidgan.run.distributed import Replicas
 from vidgan.run.experiment import Experiment, whole_window
-from vidgan.sample.model import Model, class_numbers
+from vidgan.sample.classes import class_numbers
+from vidgan.sample.model import Model
 from vidgan.sample.windows import window_frames
 from vidgan.spec import to_json
 

@@ -2,70 +2,30 @@
 
 import json
 from collections.abc import Sequence
-from pathlib import PurePath
-from types import NoneType
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-from vidgan.forms import MAYBE, TEXT, WHOLE, Fields
 from vidgan.names import printable
-from vidgan.run.directory import RunDirectory
 from vidgan.run.experiment import Experiment
-from vidgan.run.logs import read_results
+from vidgan.sample.origin import Origin
 
 CARD: Final = "README.md"
 """as the Hub calls a card"""
-FIGURE: Final = Fields(
-    {"protocol": TEXT, "value": MAYBE},
-    {"clips": (int, NoneType), "seed": WHOLE, "deviation": Fields({"value": MAYBE, "over": TEXT}, null=True)},
-)
-"""what a card keeps of a result; its settings may name folders of whoever measured"""
 LICENCE: Final = "license: "
 DISTANCES: Final = ("frechet", "fvd", "fid", "kvd", "kid")
 """how protocols that measure distances begin"""
-ORIGIN: Final = Fields({"data": (str, NoneType), "clips": (int, NoneType), "figures": [FIGURE]})
 
 
-class Origin(NamedTuple):
-    """Where a model comes from, as far as it is known."""
-
-    data: str | None = None
-    """name of what it was trained on: of a prepared folder the last part of its path"""
-    clips: int | None = None
-    """how many there were"""
-    figures: tuple[dict[str, Any], ...] = ()
-    """results of this step, each of form :data:`FIGURE`"""
-    licence: str | None = None
-    """of the weights, as the card of a saved model says it; its record does not"""
-
-    def recorded(self) -> dict[str, Any]:
-        """Its part of a saved model's record, of form :data:`ORIGIN`."""
-        return {name: getattr(self, name) for name in ORIGIN.needed}
-
-
-def origin_of(run: RunDirectory, step: int) -> Origin:
-    """The origin of the model that a run had at ``step``."""
-    kept = [*FIGURE.needed, *FIGURE.known]
-    figures = [
-        {name: result[name] for name in kept if name in result}
-        for result in read_results(run.metrics.path)
-        if result.get("step") == step
-    ]
-    return Origin(PurePath(run.data.source).name, run.data.clips, tuple(figures))
-
-
-def card(
-    experiment: Experiment, step: int, classes: Sequence[str], origin: Origin, licence: str | None, name: str
-) -> str:
+def card(experiment: Experiment, step: int, classes: Sequence[str], origin: Origin, name: str) -> str:
     """The text of a model's card, in Markdown with the header that the Hub reads.
 
     Args:
-        licence: of the weights, as an identifier such as ``cc-by-4.0``; None: not said, which the card says.
+        origin: its licence is an identifier such as ``cc-by-4.0``; what it does not say, the card says is not known.
         name: what :func:`vidgan.load` is given.
     """
     top = experiment.levels[-1]
     given = experiment.levels[0].context_frames
-    header = ["library_name: vidgan", "tags: [video-generation, gan, vidgan]"]
-    header += [] if licence is None else [f"{LICENCE}{json.dumps(licence)}"]
+    batch = experiment.batch_of(len(experiment.levels) - 1).global_batch
+    trained = f"{step:,} steps of {batch:,} clips"
     made = f"{top.frames} frames of {top.size}x{top.size} pixels"
     use = (
         f"model.predict(frames)  # frames ({given}, 3, {top.size}, {top.size}) in [-1, 1]"
@@ -75,14 +35,18 @@ def card(
     shown = [f"`{printable(each)}`" for each in classes[:50]]
     more = f" and {len(classes) - 50} more" if len(classes) > 50 else ""
     seen = "not recorded" if origin.data is None else f"`{printable(origin.data)}`, {origin.clips:,} clips"
+    begun = (
+        "" if origin.begun_from is None else ", begun from weights that were trained before (see Training)"
+    )
+    bound = "" if origin.data_licence is None else f" ({in_line(origin.data_licence)})"
     lines = [
         "---",
-        *header,
+        *header_of(experiment, origin),
         "---",
         "",
         f"# {printable(experiment.name)}",
         "",
-        f"A generative adversarial network for video, trained with vidgan for {step:,} steps. "
+        f"A generative adversarial network for video, trained with vidgan for {trained}{begun}. "
         + (f"It continues {given} given frames by {made}." if given else f"It makes {made}."),
         "",
         *([f"{experiment.description} ({experiment.source})", ""] if experiment.description else []),
@@ -98,6 +62,9 @@ def card(
         "## Training",
         "",
         f"- data: {seen}",
+        f"- source of the data: {in_line(origin.data_source or 'not said by whoever saved the model')}",
+        f"- licence of the data: {in_line(origin.data_licence or 'not said by whoever saved the model')}",
+        *([f"- begun from: {in_line(origin.begun_from)}"] if origin.begun_from else []),
         f"- classes: {', '.join(shown)}{more}" if experiment.conditional else "- classes: none",
         "",
         *(["## Other than its paper", ""] if experiment.deviations else []),
@@ -113,26 +80,127 @@ def card(
         "- It shows what its training data hold, with their gaps, and may repeat training clips: "
         "`vidgan evaluate --memorisation` looks for copies.",
         "- Its videos are not records of anything that happened. It was not tested for any use but research.",
-        f"- Licence of the weights: {licence or 'not said by whoever saved them'}. That of the training data "
-        "may bind, too.",
+        f"- Licence of the weights: {origin.licence or 'not said by whoever saved them'}. That of the training data"
+        f"{bound} may bind, too.",
+        *(["", *map(printable, origin.limits.strip().splitlines())] if origin.limits else []),
         "",
     ]
     return "\n".join(lines)
+
+
+def header_of(experiment: Experiment, origin: Origin) -> list[str]:
+    """The lines of the header, in YAML; values in the notation of JSON, which is YAML, too.
+
+    Source: the Hub's specification, ``modelcard.md`` of github.com/huggingface/hub-docs.
+    """
+    given = experiment.levels[0].context_frames
+    lines = ["library_name: vidgan", "tags: [video-generation, gan, vidgan]"]
+    # The Hub has no task for videos from noise, or from noise and a class: its text-to-video takes sentences, and its
+    # unconditional-image-generation makes images. So a model that is given no frames has no pipeline_tag.
+    task = "image-to-video" if given == 1 else "video-to-video" if given else None
+    lines += [] if task is None else [f"pipeline_tag: {task}"]
+    lines += [] if origin.licence is None else [f"{LICENCE}{json.dumps(origin.licence)}"]
+    results = [
+        line
+        for figure in origin.figures
+        for line in result_of(figure, task or "video-generation", origin.data or "not recorded")
+    ]
+    if results:
+        lines += ["model-index:", f"- name: {quoted(experiment.name)}", "  results:", *results]
+    return lines
+
+
+def result_of(figure: dict[str, Any], task: str, trained_on: str) -> list[str]:
+    """A figure as a result of the header's ``model-index``; none where it is not finite, or where it is not recorded
+    what it compares with, since the Hub asks for a value and for data.
+
+    Args:
+        trained_on: name of the training data, which stands for figures that compare with no real clips.
+    """
+    if figure["value"] is None or "real" not in figure:
+        return []
+    real, words = figure["real"], [figure["protocol"]]
+    name, split = trained_on, ""
+    if real is not None:
+        name = real["name"] or "not named"
+        split = real["split"] or ("train" if real["trained_on"] else "")
+    words += ["less is better"] if is_distance(figure["protocol"]) else []
+    words += [f"deviation {told}"] if (told := deviation_of(figure)) else ["deviation not known"]
+    words += [f"{figure['clips']:,} clips of the model"] if figure.get("clips") else []
+    words += [f"seed {figure['seed']}"] if "seed" in figure else []
+    words += [f"measured against {real_in_words(figure, plain=True)}"]
+    dataset = [f"      type: {quoted(name)}", f"      name: {quoted(name)}"]
+    return [
+        "  - task:",
+        f"      type: {task}",
+        "    dataset:",
+        *dataset,
+        *([f"      split: {quoted(split)}"] if split else []),
+        "    metrics:",
+        f"    - type: {quoted(figure['protocol'])}",
+        f"      value: {number(figure['value'])}",
+        f"      name: {quoted(', '.join(words))}",
+    ]
+
+
+def number(value: float) -> str:
+    """A number that YAML 1.1, too, reads as one: there, a power of ten follows a point."""
+    text = f"{value:.6g}"
+    return text.replace("e", ".0e") if "." not in text else text
+
+
+def quoted(text: str) -> str:
+    """A text in double quotes, the same in JSON and in YAML."""
+    return json.dumps(printable(text), ensure_ascii=False)
+
+
+def in_line(text: str) -> str:
+    """A text of an author on one line."""
+    return printable(" ".join(text.split()))
+
+
+def is_distance(protocol: str) -> bool:
+    """Whether a protocol's number is a distance from real videos."""
+    return protocol.startswith(tuple(f"{kind}-" for kind in DISTANCES))
+
+
+def deviation_of(figure: dict[str, Any]) -> str:
+    """The deviation of a figure and what it was taken over; empty where it is not known."""
+    spread = figure.get("deviation")
+    return "" if spread is None or spread["value"] is None else f"{spread['value']:.4g} ({spread['over']})"
+
+
+def real_in_words(figure: dict[str, Any], plain: bool = False) -> str:
+    """The real clips that a figure was measured against.
+
+    Args:
+        plain: without Markdown.
+    """
+    if "real" not in figure:
+        return "not recorded"
+    real = figure["real"]
+    if real is None:
+        return "no real clips"
+    mark = "" if plain else "`"
+    named = "data without a name" if real["name"] is None else f"{mark}{real['name']}{mark}"
+    words = [named]
+    words += [] if real["split"] is None else [f"split {real['split']}"]
+    words += [] if real["clips"] is None else [f"{real['clips']:,} clips"]
+    words += ["the training data"] if real["trained_on"] else []
+    return ", ".join(words)
 
 
 def figures_of(origin: Origin) -> list[str]:
     """A table of what was measured."""
     if not origin.figures:
         return ["None are recorded for this checkpoint."]
-    lines = ["| protocol | value | deviation | clips | seed |", "|---|---|---|---|---|"]
+    lines = ["| protocol | value | deviation | clips | seed | real clips |", "|---|---|---|---|---|---|"]
     for figure in origin.figures:
-        spread = figure.get("deviation")
-        told = (
-            "" if spread is None or spread["value"] is None else f"{spread['value']:.4g} ({spread['over']})"
-        )
         value = "not finite" if figure["value"] is None else f"{figure['value']:.6g}"
-        cells = (figure["protocol"], value, told, figure.get("clips") or "", figure.get("seed", ""))
+        first = (figure["protocol"], value, deviation_of(figure), figure.get("clips") or "")
+        cells = (*first, figure.get("seed", ""), real_in_words(figure))
         lines.append("| " + " | ".join(printable(str(cell)).replace("|", "\\|") for cell in cells) + " |")
+    lines += ["", "Real clips: those that a figure was measured against."]
     shown = [
         kind for kind in DISTANCES if any(each["protocol"].startswith(f"{kind}-") for each in origin.figures)
     ]

@@ -29,9 +29,10 @@ from vidgan.run.directory import RunDirectory, warn_of_changed_code
 from vidgan.run.distributed import choose_device
 from vidgan.run.ema import refresh_spectral_norm
 from vidgan.run.experiment import Experiment
-from vidgan.sample.card import CARD, ORIGIN, Origin, licence_in, origin_of
+from vidgan.sample.card import CARD, licence_in
 from vidgan.sample.hub import fetch, is_on_hub
 from vidgan.sample.model import FORMAT, RECORD, STATISTICS, WEIGHTS, Model
+from vidgan.sample.origin import ORIGIN, Origin, origin_of
 from vidgan.sample.standing import GivenFrames, StatisticsStore, given_frames
 from vidgan.spec import from_json
 from vidgan.tensor_file import State, load_weights, part
@@ -169,11 +170,7 @@ def _load_saved(
 
     record = saved_record(path)
     experiment = from_json(Experiment, record["experiment"])
-    known = record.get("origin")  # models that were saved before have none
     licence = licence_in((path / CARD).read_text("utf-8", "replace")) if (path / CARD).is_file() else None
-    origin = Origin(licence=licence)
-    if known is not None:
-        origin = Origin(known["data"], known["clips"], tuple(known["figures"]), licence)
     warn_of_changed_code(path, record["code"], experiment)
     weights, generators = checkpoints.load(path / WEIGHTS).tensors, []
     for index in range(len(experiment.levels)):
@@ -188,7 +185,7 @@ def _load_saved(
         record["label_counts"],
         data or (None if record["data"] is None else GivenFrames(record["data"], refuse)),
         StatisticsStore([path / STATISTICS], cache),
-        origin=origin,
+        origin=Origin.of_record(record.get("origin"), licence),  # models that were saved before have none
         processes=record.get("processes", 1),
     )
 

@@ -4,26 +4,27 @@ import copy
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, Unpack
 
 import torch
 from torch import Tensor
 
-from vidgan.errors import UserError, did_you_mean, some
+from vidgan.errors import UserError, some
 from vidgan.files import write_folder, write_json, write_sums, write_text
 from vidgan.memory import FLOAT, require_memory_for_clips
 from vidgan.models.cascade import FrozenLevel
 from vidgan.models.generator import Generator
-from vidgan.names import canonical
 from vidgan.nn.norm import BatchStatistics
 from vidgan.run.checkpoints import save as save_state
 from vidgan.run.directory import code_of, versions
 from vidgan.run.distributed import Replicas
 from vidgan.run.experiment import Experiment, StandingStatisticsSpec
 from vidgan.run.graphs import require_compiler
-from vidgan.sample.card import CARD, Origin, card
+from vidgan.sample.card import CARD, card
+from vidgan.sample.classes import Classes, class_numbers
 from vidgan.sample.hub import push
 from vidgan.sample.noise import Scaled, Truncation, latents, truncation
+from vidgan.sample.origin import About, Origin
 from vidgan.sample.passes import Trained, at_once
 from vidgan.sample.sampler import End, Futures, Sampler, device_of, require_memory_for_videos
 from vidgan.sample.standing import GivenFrames, StatisticsStore, frozen_levels
@@ -34,9 +35,6 @@ from vidgan.tensor_file import State
 FORMAT: Final = "vidgan-model-1"
 RECORD, WEIGHTS, STATISTICS = "model.json", "weights.safetensors", "statistics"
 """Two files of a saved model, and a folder."""
-
-Classes = str | Sequence[str | int] | None
-"""Classes by name or number (from 0), or one name: clip i has class i, beginning again after the last. None: all."""
 
 
 class Model:
@@ -380,7 +378,13 @@ class Model:
         chosen = self.class_numbers(classes)
         return [chosen[number % len(chosen)] for number in numbers]
 
-    def save(self, folder: str | Path, licence: str | None = None, name: str | None = None) -> None:
+    def save(
+        self,
+        folder: str | Path,
+        licence: str | None = None,
+        name: str | None = None,
+        **about: Unpack[About],
+    ) -> None:
         """Write weights, experiment, standing statistics and a card as one folder that :func:`load` reads: whole or not
         at all.
 
@@ -388,6 +392,9 @@ class Model:
             licence: of the weights, for the card (``cc-by-4.0``); None: that of the saved model that this one is, if
                 it has one.
             name: what the card says to load; None: the folder.
+            about: ``data_source``, ``data_licence``, ``begun_from`` and ``limits``, texts for the record and the card
+                (:class:`vidgan.sample.origin.About`); what is left out stays as the saved model that this one is has
+                it, or as its run tells.
 
         Raises:
             UserError: if the folder exists and is not empty.
@@ -397,18 +404,23 @@ class Model:
             raise UserError(f"{place} exists and is not empty: choose another folder")
         self.sampler()
         place.parent.mkdir(parents=True, exist_ok=True)
-        own = licence or self.origin.licence
-        text = card(self.experiment, self.step, self.class_names, self.origin, own, name or place.name)
-        write_folder(place, lambda part: self._write(part, text))
+        origin = self.origin.told(licence, **about)
+        text = card(self.experiment, self.step, self.class_names, origin, name or place.name)
+        write_folder(place, lambda part: self._write(part, origin, text))
 
     def push_to_hub(
-        self, repo: str, licence: str | None = None, private: bool = False, token: str | None = None
+        self,
+        repo: str,
+        licence: str | None = None,
+        private: bool = False,
+        token: str | None = None,
+        **about: Unpack[About],
     ) -> str:
-        """Save and upload it as ``repo`` (``owner/name``) of the Hugging Face Hub, or of the server that
-        ``HF_ENDPOINT`` names; see :func:`vidgan.sample.hub.push`."""
-        return push(lambda folder, place: self.save(folder, licence, place), repo, private, token)
+        """Save, as :meth:`save`, and upload it as ``repo`` (``owner/name``) of the Hugging Face Hub, or of the server
+        that ``HF_ENDPOINT`` names; see :func:`vidgan.sample.hub.push`."""
+        return push(lambda folder, place: self.save(folder, licence, place, **about), repo, private, token)
 
-    def _write(self, folder: Path, text: str) -> None:
+    def _write(self, folder: Path, origin: Origin, text: str) -> None:
         tensors = {
             f"level{index + 1}/{name}": tensor
             for index, generator in enumerate(self.generators)
@@ -424,7 +436,7 @@ class Model:
             "label_counts": self.label_counts,
             "data": None if self.data is None else self.data.fingerprint,
             "code": code_of(self.experiment),
-            "origin": self.origin.recorded(),
+            "origin": origin.recorded(),
             **versions(),
         }
         write_json(folder / RECORD, record)
@@ -450,32 +462,6 @@ class Model:
             raise UserError(f"at least one video, got {count}")
         numbers = range(first, first + count)
         return numbers, self.labels_of(numbers, classes)
-
-
-def class_numbers(names: Sequence[str], classes: Classes) -> list[int]:
-    """The numbers of classes given by name or number; None: all.
-
-    Raises:
-        UserError: if there is no such class; names the nearest.
-    """
-    if classes is None:
-        return list(range(len(names)))
-    return [class_number(names, each) for each in ([classes] if isinstance(classes, str) else classes)]
-
-
-def class_number(names: Sequence[str], given: str | int) -> int:
-    """The number of a class given by name or number; raises as :func:`class_numbers`."""
-    if given in names:
-        return names.index(str(given))
-    if str(given).isdecimal() and int(given) < len(names):
-        return int(given)
-    shown = [canonical(name) for name in names]
-    if canonical(str(given)) in shown:
-        return shown.index(canonical(str(given)))
-    raise UserError(
-        f"there is no class {given!r}{did_you_mean(str(given), list(names))}; "
-        f"there are {len(names)}, by name or by number from 0: {some(names, 20)}"
-    )
 
 
 def unrolled(experiment: Experiment, frames: int) -> Experiment:
