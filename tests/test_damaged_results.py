@@ -20,7 +20,8 @@ from vidgan.report.figures import FUTURES, SPECTRA, best_of, spectra
 from vidgan.report.page import page
 from vidgan.run.best import best_of_run
 from vidgan.run.directory import RunDirectory
-from vidgan.sample.card import figures_of, origin_of
+from vidgan.sample.card import figures_of
+from vidgan.sample.origin import origin_of
 from vidgan.spec import to_json
 
 Capture = pytest.CaptureFixture[str]
