@@ -7,11 +7,14 @@ clips of each class (left, right, straight) of a run or of a saved model, and te
   on the training clips, tell all three.
 - *variety*: the mean distance of two clips of a class, over that of two real ones, by features of EfficientNet-Lite0.
 - *outliers*: which of the first clips lie farther from the nearest training clip than 99 % of real test clips do.
+
+Every figure has its deviation by bootstrap over clips. Training clips, and the bounds that are chosen on them, stay as
+they are.
 """
 
 import argparse
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -110,27 +113,118 @@ def features_of(videos: Videos) -> Floats:
     return np.concatenate([rows.mean(1), np.abs(np.diff(rows, axis=1)).mean(1)], axis=1)
 
 
-def mean_distance(features: Floats) -> float:
-    """Of all pairs."""
-    distances = np.sqrt(squared_distances(features, features).clip(0))
-    return float(distances[np.triu_indices(len(features), 1)].mean())
+def distances(a: Floats, b: Floats) -> Floats:
+    """Euclidean distances of rows (n F) and (m F): (n m)."""
+    found: Floats = np.sqrt(squared_distances(a, b).clip(0))
+    return found
 
 
-def with_deviation(
-    values: Sequence[float] | Floats, statistic: Callable[[Floats], float], name: str
-) -> dict[str, float]:
-    """A statistic of independent values or rows, and its deviation over resamples of them."""
-    rows, rng = np.asarray(values), np.random.Generator(np.random.PCG64(derive(0, name)))
-    again = [
-        statistic(rows[rng.integers(0, len(rows), len(rows))])
-        for _ in range(RESAMPLES if rows.ndim == 1 else 50)
+def mean_distance(apart: Floats, chosen: NDArray[np.int64]) -> float:
+    """Of all pairs of chosen clips that are not the same clip, which is at distance 0 and may be chosen twice.
+
+    Args:
+        apart: distances of all clips (n n).
+        chosen: their numbers (m), at least two different ones.
+    """
+    others = chosen[:, None] != chosen[None]
+    return float(apart[np.ix_(chosen, chosen)][others].mean())
+
+
+def deviation(statistic: Callable[..., float | Floats], name: str, *groups: NDArray[Any]) -> Any:
+    """The deviation of a statistic of independent ``groups`` of clips over resamples of each: a number, or one for
+    every number that the statistic has (an array).
+
+    Args:
+        statistic: of the groups, each an array whose rows belong to clips.
+        name: of the figure, from which the resamples derive.
+    """
+    rng = np.random.Generator(np.random.PCG64(derive(0, name)))
+    again: list[Any] = [
+        statistic(*(rows[rng.integers(0, len(rows), len(rows))] for rows in groups)) for _ in range(RESAMPLES)
     ]
-    return {"value": statistic(rows), "deviation": float(np.std(again, ddof=1)), "clips": len(rows)}
+    return np.std(again, axis=0, ddof=1).tolist()
 
 
 def share(right: NDArray[np.bool_], name: str) -> dict[str, float]:
     """The mean of truth values, with its deviation."""
-    return with_deviation(right.astype(np.float64), lambda rows: float(rows.mean()), name)
+
+    def mean(rows: NDArray[Any]) -> float:
+        return float(rows.mean())
+
+    return {"value": mean(right), "deviation": deviation(mean, name, right), "clips": len(right)}
+
+
+def quartiles(shifts: Floats) -> Floats:
+    """The three of them."""
+    return np.percentile(shifts, [25, 50, 75])
+
+
+def variety(made: Floats, real: Floats, name: str) -> dict[str, dict[str, float]]:
+    """The mean distance of two clips of a class, by their features (n F): of generated and of real ones, and the ratio.
+
+    Returns:
+        ``made``, ``real`` and ``ratio``, each with its ``value`` and ``deviation``; that of the ratio is of both sides.
+    """
+    sides = {"made": distances(made, made), "real": distances(real, real)}
+    all_of = {side: np.arange(len(apart)) for side, apart in sides.items()}
+    means = {side: mean_distance(apart, all_of[side]) for side, apart in sides.items()}
+
+    def ratio(of_made: NDArray[np.int64], of_real: NDArray[np.int64]) -> float:
+        return mean_distance(sides["made"], of_made) / mean_distance(sides["real"], of_real)
+
+    found = {
+        side: {
+            "value": means[side],
+            "deviation": deviation(
+                lambda chosen, apart=apart: mean_distance(apart, chosen),
+                f"variety {side} {name}",
+                all_of[side],
+            ),
+            "clips": len(apart),
+        }
+        for side, apart in sides.items()
+    }
+    spread = deviation(ratio, f"variety {name}", all_of["made"], all_of["real"])
+    return found | {"ratio": {"value": means["made"] / means["real"], "deviation": spread}}
+
+
+def outlier_bound(real: Floats) -> float:
+    """The distance to the nearest training clip that 99 % of held-out clips do not exceed."""
+    return float(np.quantile(real, 0.99))
+
+
+def outliers(made: Floats, real: Floats) -> dict[str, Any]:
+    """Which generated clips are farther from the nearest training clip than almost all held-out ones are.
+
+    Args:
+        made: distances to the nearest training clip, in the order of the latents (n).
+        real: those of held-out clips (m), from which the bound follows: the deviation of the share is of both, and
+            beside it stands that at this very bound.
+    """
+    bound = outlier_bound(real)
+
+    def beyond(of_made: Floats, of_real: Floats) -> float:
+        return float((of_made > outlier_bound(of_real)).mean())
+
+    def median(rows: Floats) -> float:
+        return float(np.median(rows))
+
+    first = share(made[:DRAWN] > bound, "outliers of the first")
+    sides = {"real": real, "made": made}
+    return {
+        "bound": bound,
+        "bound deviation": deviation(outlier_bound, "outlier bound", real),
+        "of the first": DRAWN,
+        "which": np.flatnonzero(made[:DRAWN] > bound).tolist(),
+        "number deviation": first["deviation"] * len(made[:DRAWN]),
+        "share": beyond(made, real),
+        "share deviation": deviation(beyond, "outliers", made, real),
+        "share deviation at this bound": share(made > bound, "outliers at a bound")["deviation"],
+        "median distance": {name: median(rows) for name, rows in sides.items()},
+        "median distance deviation": {
+            name: deviation(median, f"median distance {name}", rows) for name, rows in sides.items()
+        },
+    }
 
 
 def judge(
@@ -143,6 +237,10 @@ def judge(
         real_clips(test, window),
         generated(model, count, seed, sigma),
     )
+    for name, clips in (("test", real), ("generated", made)):
+        for label, each in enumerate(CLASSES):
+            if (number := len(clips.of(label))) < 2:
+                raise UserError(f"of the {name} clips {number} are of class {each}: it takes two or more")
     bounds = bounds_of(sideways(known.videos), known.labels)
     found: dict[str, Any] = {"step": model.step, "seed": seed, "sigma": sigma, "bounds": bounds}
     for name, clips in (("real", real), ("made", made)):
@@ -154,36 +252,64 @@ def judge(
             "sign": share(sign, f"sign {name}"),
             "three classes": share(right, f"three {name}"),
             "sideways": {
-                each: np.percentile(shifts[clips.labels == label], [25, 50, 75]).round(1).tolist()
+                each: quartiles(shifts[clips.labels == label]).round(1).tolist()
+                for label, each in enumerate(CLASSES)
+            },
+            "sideways deviation": {
+                each: deviation(quartiles, f"sideways {name} {each}", shifts[clips.labels == label])
                 for label, each in enumerate(CLASSES)
             },
         }
     features = {
         name: features_of(clips.videos) for name, clips in (("known", known), ("real", real), ("made", made))
     }
-    for name, clips in (("real", real), ("made", made)):
-        found[name]["distance within a class"] = {
-            each: with_deviation(features[name][clips.labels == label], mean_distance, f"variety {name}")
-            for label, each in enumerate(CLASSES)
-        }
-    found["variety"] = {
-        each: found["made"]["distance within a class"][each]["value"]
-        / found["real"]["distance within a class"][each]["value"]
-        for each in CLASSES
+    varied = {
+        each: variety(features["made"][made.labels == label], features["real"][real.labels == label], each)
+        for label, each in enumerate(CLASSES)
     }
-    nearest = {
-        name: np.sqrt(squared_distances(features[name], features["known"]).clip(0)).min(1)
-        for name in ("real", "made")
-    }
-    bound = float(np.quantile(nearest["real"], 0.99))
-    found["outliers"] = {
-        "bound": bound,
-        "of the first": DRAWN,
-        "which": np.flatnonzero(nearest["made"][:DRAWN] > bound).tolist(),
-        "share": float((nearest["made"] > bound).mean()),
-        "median distance": {name: float(np.median(each)) for name, each in nearest.items()},
-    }
+    for name in ("real", "made"):
+        found[name]["distance within a class"] = {each: of[name] for each, of in varied.items()}
+    found["variety"] = {each: of["ratio"]["value"] for each, of in varied.items()}
+    found["variety deviation"] = {each: of["ratio"]["deviation"] for each, of in varied.items()}
+    nearest = {name: distances(features[name], features["known"]).min(1) for name in ("real", "made")}
+    found["outliers"] = outliers(nearest["made"], nearest["real"])
     return found
+
+
+def lines_of(found: Mapping[str, Any]) -> list[str]:
+    """What :func:`judge` found, in words, each figure with its deviation."""
+
+    def told(value: float, spread: float) -> str:
+        return f"{value:.3f} ± {spread:.3f}"
+
+    lines = [f"step {found['step']}, seed {found['seed']}; generated, in brackets real test clips"]
+    for name in ("sign", "three classes"):
+        sides = [found[side][name] for side in ("made", "real")]
+        made, real = (f"{told(each['value'], each['deviation'])} of {each['clips']}" for each in sides)
+        lines.append(f"{name}: {made}  ({real})")
+    for each in CLASSES:
+        middle = [
+            f"{found[side]['sideways'][each][1]:.1f} ± {found[side]['sideways deviation'][each][1]:.1f}"
+            for side in ("made", "real")
+        ]
+        lines.append(f"moved sideways, {each}: {middle[0]} pixels, median  ({middle[1]})")
+    for each in CLASSES:
+        lines.append(
+            f"variety, {each}: {told(found['variety'][each], found['variety deviation'][each])} of real"
+        )
+    beyond = found["outliers"]
+    lines.append(
+        f"outliers: {told(beyond['share'], beyond['share deviation'])} of all "
+        f"(± {beyond['share deviation at this bound']:.3f} at this bound), "
+        f"{len(beyond['which'])} ± {beyond['number deviation']:.1f} of the first {beyond['of the first']}; "
+        f"bound {told(beyond['bound'], beyond['bound deviation'])}"
+    )
+    middle = [
+        told(beyond["median distance"][side], beyond["median distance deviation"][side])
+        for side in ("made", "real")
+    ]
+    lines.append(f"distance to the nearest training clip: {middle[0]}, median  ({middle[1]})")
+    return lines
 
 
 def main() -> None:
@@ -208,7 +334,7 @@ def main() -> None:
         given.sigma,
     )
     given.out.write_text(json.dumps(found, indent=1) + "\n")
-    print(json.dumps(found, indent=1))
+    print(*lines_of(found), f"wrote {given.out}", sep="\n")
 
 
 if __name__ == "__main__":

@@ -8,9 +8,11 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from commands import require_one_line, vidgan
+import runs
+from commands import require_one_line, snapshot, vidgan
 from vidgan.data.dataset import ClipInfo, Dataset, Frames
 from vidgan.data.layouts import Strips
+from vidgan.data.open import open_dataset
 from vidgan.data.prepare import prepare_by
 from vidgan.data.store import PrepareSpec
 from vidgan.data.synthetic import SyntheticDataset, SyntheticSpec
@@ -34,6 +36,9 @@ from vidgan.evaluation.memorisation import (
 from vidgan.evaluation.metrics.frames import aligned_distances, pair_distances
 from vidgan.evaluation.protocols import protocol
 from vidgan.evaluation.protocols.base import Resources
+from vidgan.presets import preset
+from vidgan.run.tiny import tiny
+from vidgan.sample.load import load
 from vidgan.sample.video_io import write_clip
 
 Capture = pytest.CaptureFixture[str]
@@ -232,15 +237,20 @@ def test_a_jump_is_the_largest_step_over_the_mean() -> None:
     assert jump(path[:3]) == 1
 
 
-@pytest.mark.slow
-def test_the_command_draws_counts_and_tells(tmp_path: Path, capsys: Capture) -> None:
+def prepared(folder: Path) -> Path:
+    """Built-in clips of all classes, prepared in ``folder``."""
     clips = SyntheticDataset(TRAINED.replace(size=24, frames=8))
     for index in range(len(clips)):
-        folder = tmp_path / "videos" / clips.classes[clips.info(index).label]
-        folder.mkdir(parents=True, exist_ok=True)
-        write_clip(folder / f"{index}.png", clips.read(index, 0, 8), 8)
-    data = tmp_path / "data"
-    prepare_by(tmp_path / "videos", data, PrepareSpec(layout=Strips(), size=24), workers=0)
+        own = folder / "videos" / clips.classes[clips.info(index).label]
+        own.mkdir(parents=True, exist_ok=True)
+        write_clip(own / f"{index}.png", clips.read(index, 0, 8), 8)
+    prepare_by(folder / "videos", folder / "data", PrepareSpec(layout=Strips(), size=24), workers=0)
+    return folder / "data"
+
+
+@pytest.mark.slow
+def test_the_command_draws_counts_and_tells(tmp_path: Path, capsys: Capture) -> None:
+    data = prepared(tmp_path)
     run = tmp_path / "run"
     train = ["train", "demo", "--tiny", "--data", data, "--out", run, "--steps", 1, "--workers", 0]
     assert vidgan(capsys, *train, "--reporting.samples", 9).status == 0
@@ -281,6 +291,42 @@ def test_the_command_draws_counts_and_tells(tmp_path: Path, capsys: Capture) -> 
     assert vidgan(capsys, *command[:3], *command[5:], "--features", "frechet-random").status == 0
     require_one_line(vidgan(capsys, *command, "--classes", "disc"), "disc-")
     require_one_line(vidgan(capsys, *command, "--data", "synthetic"), "other classes")
+
+
+def test_a_saved_model_is_examined_like_its_run(tmp_path: Path, capsys: Capture) -> None:
+    data, saved = prepared(tmp_path), tmp_path / "saved"
+    classes = open_dataset(data).classes
+    run = runs.untrained(tmp_path / "run", tiny(preset("demo")), classes).path
+    load(run, device="cpu").save(saved)
+    kept = snapshot(saved)
+    small = ("--memorisation", "--per-class", 2, "--paths", 1, "--points", 3, "--held-out", "synthetic")
+    require_one_line(vidgan(capsys, "evaluate", saved, *small), str(saved), "saved model", "--data")
+    require_one_line(vidgan(capsys, "evaluate", saved, *small, "--data", "synthetic"), "other classes")
+    require_one_line(
+        vidgan(capsys, "evaluate", saved, *small, "--data", data, "--checkpoint", 1), "one set of weights"
+    )
+    require_one_line(vidgan(capsys, "evaluate", tmp_path, *small, "--data", data), "not a run directory")
+    require_one_line(vidgan(capsys, "evaluate", "hf:owner/name", *small, "--data", data), "--out")
+    assert not (tmp_path / "saved.neighbours").exists()
+    found = {}
+    out = ("--out", tmp_path / "named")
+    for place, more, folder in (
+        (run, (), run / "neighbours"),
+        (saved, (), tmp_path / "saved.neighbours"),
+        (saved, out, tmp_path / "named"),
+    ):
+        answer = vidgan(capsys, "evaluate", place, *small, "--data", data, *more)
+        assert answer.status == 0, answer.err
+        assert f"pictures and numbers: {folder}" in answer.out
+        # The run that is made by hand names other data.
+        assert ("not exactly what" in answer.err) == (place == saved)
+        found[folder] = snapshot(folder)
+        numbers = json.loads(found[folder].pop("neighbours.json"))
+        found[folder]["numbers"] = json.dumps(numbers | {"when": ""}).encode()
+    first, second, third = found.values()
+    assert len(first) == 5
+    assert first == second == third
+    assert snapshot(saved) == kept
 
 
 def vidgan_frames(run: Path) -> int:

@@ -1,9 +1,9 @@
 """Scripts beside the package: all of them are imported and explain their options, and most run in their smallest form.
 
 Elsewhere: bench_peer.py, full_size.py, kernel_process.py (test_costs.py), over_training.py, table2_in_small.py,
-variants.py and copying.py. Not run at all, for what they take or need: bench_compile.py,
-bench_two_cores.py, cascade_memory.py, cascade_scaling.py, count_kernels.py, explore_latency.py, exported_models.py,
-gradient_sums.py and driving_judges.py.
+variants.py, copying.py and driving_judges.py. Not run at all, for what they take or need: bench_compile.py,
+bench_two_cores.py, cascade_memory.py, cascade_scaling.py, count_kernels.py, explore_latency.py, exported_models.py and
+gradient_sums.py.
 """
 
 import importlib.util

@@ -1,13 +1,18 @@
 """The models of zoo/: each is loaded and sampled as it lies there, is small, and says what it is."""
 
+import hashlib
 import re
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 import vidgan
 from commands import vidgan as command
+from vidgan.sample.video_io import write_clip
 
 ROOT = Path(__file__).parents[1]
 MODELS = sorted(path.parent for path in ROOT.glob("zoo/*/model.json"))
@@ -54,6 +59,54 @@ def test_a_model_says_what_it_is(folder: Path) -> None:
     assert pages, "a page tells more"
     assert all((folder / page).is_file() for page in pages)
     assert sum(path.stat().st_size for path in folder.rglob("*")) < LARGEST
+    for line in (folder / "SHA256SUMS").read_text("utf-8").splitlines():
+        known, name = line.split("  ", 1)
+        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == known, name
+
+
+@pytest.mark.parametrize("folder", MODELS, ids=lambda path: path.name)
+def test_what_a_card_says_to_try_is_possible(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The check for copies takes a model that makes videos from noise, and asks for the data alone."""
+    answer = command(capsys, "evaluate", folder, "--memorisation", "--out", tmp_path / "out")
+    assert answer.status == 2
+    said = answer.err.splitlines()[-1]
+    if "--memorisation" in (folder / "README.md").read_text("utf-8"):
+        assert "name those that it was trained on by --data" in said
+    else:
+        assert "this model continues videos" in said
+
+
+@pytest.mark.slow
+def test_a_clip_is_continued(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A made-up square moves to the right for four frames; two futures of eight frames follow them."""
+    clip = np.full((12, 64, 64, 3), 60, np.uint8)
+    for time in range(len(clip)):
+        clip[time, 24:40, 4 + 3 * time : 20 + 3 * time] = 200
+    write_clip(tmp_path / "square.mp4", clip, 12.0)
+    out, folder = tmp_path / "futures", ROOT / "zoo" / "driving-8-after-4"
+    answer = command(capsys, "predict", folder, tmp_path / "square.mp4", "--out", out, "--futures", 2)
+    assert answer.status == 0, answer.err
+    assert {path.name for path in out.iterdir()} == {
+        "truth.mp4",
+        "future-000.mp4",
+        "future-001.mp4",
+        "futures.mp4",
+    }
+    given = decoded(tmp_path / "square.mp4")[:4].astype(int)
+    videos = [decoded(out / f"future-{number:03d}.mp4") for number in range(2)]
+    for video in videos:
+        assert video.shape == (12, 64, 64, 3)
+        assert abs(video[:4] - given).mean() < 4, "the given frames stand in front; both files are lossy"
+        assert video[4:].std() > 10
+    assert (videos[0][4:] != videos[1][4:]).any(), "other noise, another future"
+
+
+def decoded(path: Path) -> NDArray[np.uint8]:
+    """The frames of a video (T H W C)."""
+    with av.open(str(path)) as container:
+        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
 
 
 def test_both_say_what_is_their_own() -> None:

@@ -12,7 +12,17 @@ import tyro
 from vidgan.cli import memorisation
 from vidgan.cli.parse import Code, option_set, parse
 from vidgan.cli.progress import clips_progress
-from vidgan.cli.shared import Device, Noise, Weights, at_least, file_to_write, is_run, refuse_idle, say
+from vidgan.cli.shared import (
+    Device,
+    Noise,
+    Weights,
+    at_least,
+    beside,
+    file_to_write,
+    is_run,
+    refuse_idle,
+    say,
+)
 from vidgan.data.dataset import Dataset
 from vidgan.data.open import open_fitting
 from vidgan.data.raw_videos import RawVideos, open_videos
@@ -288,8 +298,7 @@ def classes_of(options: Measuring, evaluated: Evaluated) -> list[str]:
 
 def results_beside(evaluated: Path) -> Path:
     """Where results of files are kept: beside them, so that the videos stay as they are."""
-    whole = evaluated.resolve()
-    return whole.with_name(f"{whole.stem if whole.is_file() else whole.name}.metrics.jsonl")
+    return beside(evaluated, "metrics.jsonl")
 
 
 def show(line: dict[str, Any]) -> None:

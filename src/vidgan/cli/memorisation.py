@@ -1,7 +1,8 @@
-"""``vidgan evaluate RUN --memorisation``: does the model only remember, and has it collapsed in some classes?"""
+"""``vidgan evaluate RUN --memorisation``: does a run or a saved model only remember, and have classes collapsed?"""
 
 import math
 import statistics
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from vidgan.cli.shared import (
     Run,
     Weights,
     at_least,
+    beside,
     output_folder,
     refuse_idle,
     say,
@@ -40,9 +42,12 @@ from vidgan.files import write_json
 from vidgan.memory import FLOAT, require_memory_for_clips
 from vidgan.names import tell
 from vidgan.report.words import count
-from vidgan.run.data import data_of_run, open_held_out
+from vidgan.run.data import data_of_run, data_of_saved, open_held_out
 from vidgan.run.directory import RunDirectory, now, versions
-from vidgan.run.experiment import whole_window
+from vidgan.run.experiment import Experiment, whole_window
+from vidgan.sample.hub import is_on_hub
+from vidgan.sample.load import is_saved
+from vidgan.sample.model import Model
 from vidgan.sample.video_io import grid, strip, write_clip, write_image
 
 ROWS = 8
@@ -60,11 +65,11 @@ class Options(Run, Weights, Noise, Classes):
     memorisation: bool = False
     """look for copies"""
     data: str | None = None
-    """the clips that it was trained on, if not those of the run"""
+    """the clips that it was trained on (the run's); a saved model needs it"""
     held_out: str | None = None
     """real clips of the same classes that it was not trained on; without them, other recordings that it was"""
     out: Path | None = None
-    """folder for pictures and numbers (RUN/neighbours)"""
+    """folder for pictures and numbers (RUN/neighbours, or beside a saved model MODEL.neighbours)"""
     per_class: int = 4
     """samples, and real clips, of each class"""
     features: str | None = None
@@ -91,15 +96,11 @@ def run(args: list[str]) -> int:
     if not options.paths:
         refuse_idle(args, "without interpolations (--paths 0)", "--points")
     noise = options.truncation
-    out = options.out or options.run / "neighbours"
+    out = output_of(options)
     output_folder(out)
-    directory = RunDirectory.open(options.run)
-    model = options.model_from_noise(options.run)
-    dataset = data_of_run(directory, options.data)
-    if directory.experiment.conditional and dataset.classes != directory.class_names:
-        raise UserError("--data has other classes than the run: name the clips that it was trained on")
-    held_out = None if options.held_out is None else held_out_of(directory, options.held_out, dataset)
-    similarity = similarity_of(options, directory)
+    model, dataset, experiment = opened(options)
+    held_out = None if options.held_out is None else held_out_of(experiment, options.held_out, dataset)
+    similarity = similarity_of(options, model)
     classes, top = model.class_numbers(options.chosen), model.experiment.levels[-1]
     held = 2 * options.per_class * len(classes) + (options.points if options.paths else 0)
     fewer = "ask for fewer --per-class or --points"
@@ -111,28 +112,70 @@ def run(args: list[str]) -> int:
     stride = whole_window(model.experiment).stride
     draw(out / "neighbours", found.samples, found.neighbours, dataset, stride)
     draw(out / "real-neighbours", found.real, found.real_neighbours, dataset, stride)
-    record = numbers(found, directory, similarity, dataset, options)
+    record = numbers(found, model, similarity, dataset, options)
     write_json(out / "neighbours.json", record | {"step": model.step, "versions": versions(), "when": now()})
     tell_found(found, similarity, model.step, options.held_out is not None)
     tell(f"pictures and numbers: {out}")
     return 0
 
 
-def held_out_of(run: RunDirectory, source: str, dataset: Dataset) -> tuple[Dataset, list[int]]:
+def output_of(options: Options) -> Path:
+    """The folder for pictures and numbers: in a run, or beside a saved model, which stays as it is.
+
+    Raises:
+        UserError: if none is named for a model on the Hub, which lies beside nothing here.
+    """
+    if options.out is not None:
+        return options.out
+    if is_on_hub(options.run):
+        raise UserError(f"{options.run} is not on this machine: name a folder for the results by --out")
+    return beside(options.run, "neighbours") if is_saved(options.run) else options.run / "neighbours"
+
+
+def opened(options: Options) -> tuple[Model, Dataset, Experiment]:
+    """The model, the clips that it was trained on, and the experiment with all its levels.
+
+    Raises:
+        UserError: if there is no model, it continues videos, or the clips are not there.
+    """
+    if is_saved(options.run):
+        model = options.model_from_noise(options.run)
+        dataset = data_of_saved(options.run, options.data, model.experiment)
+        require_classes(model, dataset, options.run)
+        if model.data is not None and dataset.fingerprint != model.data.fingerprint:
+            tell(
+                f"--data is not exactly what {options.run} was trained on, by its fingerprint: copies of clips that "
+                "are not among these are not found",
+                to=sys.stderr,
+            )
+        return model, dataset, model.experiment
+    run = RunDirectory.open(options.run)
+    model, dataset = options.model_from_noise(options.run), data_of_run(run, options.data)
+    require_classes(model, dataset, options.run)
+    return model, dataset, run.experiment
+
+
+def require_classes(model: Model, dataset: Dataset, place: Path) -> None:
+    """Raise :class:`UserError` where the clips have other classes than the model at ``place``, if it has some."""
+    if model.experiment.conditional and dataset.classes != model.class_names:
+        raise UserError(f"--data has other classes than {place}: name the clips that it was trained on")
+
+
+def held_out_of(experiment: Experiment, source: str, dataset: Dataset) -> tuple[Dataset, list[int]]:
     """Held-out clips, and their classes' labels in the training data.
 
     Raises:
         UserError: if they have other classes.
     """
-    clips = open_held_out(source, run.experiment)
-    if not run.experiment.conditional:
+    clips = open_held_out(source, experiment)
+    if not experiment.conditional:
         return clips, [0] * len(clips.classes)
     if strange := [name for name in clips.classes if name not in dataset.classes]:
         raise UserError(f"--held-out has classes that were not trained on: {', '.join(strange[:5])}")
     return clips, [dataset.classes.index(name) for name in clips.classes]
 
 
-def similarity_of(options: Options, run: RunDirectory) -> Similarity:
+def similarity_of(options: Options, model: Model) -> Similarity:
     """Pixels, or the features of a protocol's network.
 
     Raises:
@@ -142,7 +185,7 @@ def similarity_of(options: Options, run: RunDirectory) -> Similarity:
         return Pixels()
     named = protocol(options.features)
     resources = Resources(options.weights, device=options.place, micro_batch=options.micro_batch)
-    opened = named.features.open(resources, run.class_names)
+    opened = named.features.open(resources, model.class_names)
     return NetworkFeatures(options.features, opened, options.hop)
 
 
@@ -168,14 +211,14 @@ def draw(path: Path, queries: Queries, neighbours: Sequence[Nearest], dataset: D
 
 
 def numbers(
-    found: Memorisation, run: RunDirectory, similarity: Similarity, dataset: Dataset, options: Options
+    found: Memorisation, model: Model, similarity: Similarity, dataset: Dataset, options: Options
 ) -> dict[str, Any]:
     """All that was measured, as JSON."""
 
     def listed(queries: Queries, neighbours: Sequence[Nearest]) -> list[dict[str, Any]]:
         return [
             {
-                "class": run.class_names[label],
+                "class": model.class_names[label],
                 "video": dataset.name(near.video),
                 "start": near.start,
                 "distance": near.distance,

@@ -145,6 +145,12 @@ def is_run(path: Path) -> bool:
     return (path / "experiment.json").is_file()
 
 
+def beside(evaluated: Path, what: str) -> Path:
+    """The path beside a file or folder whose name is that of it and ``what``, such as ``metrics.jsonl``."""
+    whole = evaluated.resolve()
+    return whole.with_name(f"{whole.stem if whole.is_file() else whole.name}.{what}")
+
+
 @option_set
 class Files:
     """The files that videos are written to."""

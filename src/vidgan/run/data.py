@@ -75,6 +75,20 @@ def data_of_run(run: RunDirectory, source: str | None) -> Dataset:
         raise UserError(f"the data of this run cannot be opened ({error}); name them by --data") from error
 
 
+def data_of_saved(path: Path, source: str | None, experiment: Experiment) -> Dataset:
+    """The dataset at ``source``, which a saved model at ``path`` of this ``experiment`` was trained on.
+
+    Raises:
+        UserError: if none is named, as a saved model does not hold where its data are, or it cannot be used.
+    """
+    if source is None:
+        raise UserError(
+            f"{path} is a saved model, which does not say where its data are: name those that it was trained on by "
+            "--data"
+        )
+    return open_data(source, experiment)
+
+
 def hold(
     dataset: Dataset, experiment: Experiment, cache: Cache, device: torch.device, skip_short: bool = False
 ) -> HeldClips:

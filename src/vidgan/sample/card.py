@@ -32,6 +32,8 @@ def card(experiment: Experiment, step: int, classes: Sequence[str], origin: Orig
         if given
         else ("model.sample(8, seed=0)  # float (8, T, 3, H, W) in [-1, 1]")
     )
+    # The check samples from noise, which a model that continues videos cannot do.
+    looked_for = "" if given else ": `vidgan evaluate --memorisation` looks for copies"
     shown = [f"`{printable(each)}`" for each in classes[:50]]
     more = f" and {len(classes) - 50} more" if len(classes) > 50 else ""
     seen = "not recorded" if origin.data is None else f"`{printable(origin.data)}`, {origin.clips:,} clips"
@@ -77,8 +79,7 @@ def card(experiment: Experiment, step: int, classes: Sequence[str], origin: Orig
         "## Limits",
         "",
         f"- It was trained on {made}; longer videos can be asked for and were not trained.",
-        "- It shows what its training data hold, with their gaps, and may repeat training clips: "
-        "`vidgan evaluate --memorisation` looks for copies.",
+        f"- It shows what its training data hold, with their gaps, and may repeat training clips{looked_for}.",
         "- Its videos are not records of anything that happened. It was not tested for any use but research.",
         f"- Licence of the weights: {origin.licence or 'not said by whoever saved them'}. That of the training data"
         f"{bound} may bind, too.",

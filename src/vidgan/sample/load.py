@@ -132,6 +132,11 @@ def load_run(
     )
 
 
+def is_saved(path: str | Path) -> bool:
+    """Whether ``path`` names a saved model: a folder that :meth:`Model.save` wrote, or one on the Hub."""
+    return is_on_hub(path) or (Path(path) / RECORD).is_file()
+
+
 def last_processes(run: RunDirectory) -> int:
     """How many processes shared the batches of a run when it was last started."""
     record = read_json(run.path / "experiment.json")
