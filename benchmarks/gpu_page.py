@@ -2,7 +2,7 @@
 
     python benchmarks/gpu_page.py --out docs/results/gpu.md
 
-The fast tests, the full-width step plain, compiled and with CUDA graphs (clips/s, share of a matrix product's rate,
+The tests, the full-width step plain, compiled and with CUDA graphs (clips/s, share of a matrix product's rate,
 memory), and sampling beside the paper's 150 ms, each a process of its own; what fails is told on the page, the rest
 goes on, and the exit status is 1 at the end. ``--tiny`` runs the same commands in minutes anywhere, on ``--device cpu``
 too, to see that they run.
@@ -16,9 +16,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from run_all import commit_of
 from vidgan.files import write_text
 
 HERE: Final = Path(__file__).resolve().parent
+PROCESSES: Final = "8"
+"""that run tests, on a machine with cores for them"""
 LINES: Final = 12
 """of its last words, where a command fails"""
 
@@ -34,7 +37,7 @@ class Section(NamedTuple):
 
 def sections(device: str, tiny: bool) -> Iterator[Section]:
     """What the page has, in order."""
-    tests = ("-m", "not slow", *(("tests/test_pretended_gpu.py",) if tiny else ()))
+    tests = ("-m", "not slow", "tests/test_pretended_gpu.py") if tiny else ("-n", PROCESSES)
     yield Section(
         "Tests",
         ("-m", "pytest", "-q", "--no-header", *tests),
@@ -89,7 +92,8 @@ def main() -> None:
     parser.add_argument("--tiny", action="store_true", help="small networks, to see that all of it runs")
     asked = parser.parse_args()
     page = (
-        "# On a GPU\n\nMade by `python benchmarks/gpu_page.py`, each section by the command that it shows.\n"
+        "# On a GPU\n\nMade by `python benchmarks/gpu_page.py` at commit "
+        f"{commit_of(HERE.parent)}, each section by the command that it shows.\n"
     )
     failed = []
     for section in sections(asked.device, asked.tiny):

@@ -192,6 +192,22 @@ def test_an_update_that_moves_all_scores_is_no_memory(monkeypatch: pytest.Monkey
     assert discriminator_memorises(CollapseSpec(), signals)["clip"].severity == 0
 
 
+def test_held_out_clips_are_scored_by_the_kernels_of_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    experiment = catalog.experiments()["demo"]
+    (level,) = experiment.levels
+    data = SyntheticDataset(SyntheticSpec(size=level.size, frames=level.frames, clips=8))
+    state, told = TrainState(experiment.replace(classes=len(data.classes)), 0, CPU), list[str]()
+    state.steps = 1
+
+    def discriminate(*_: object) -> list[list[Tensor]]:
+        told.append(torch.backends.cudnn.conv.fp32_precision)
+        return [[torch.ones(8, 2) for _ in level.discriminators]]
+
+    monkeypatch.setattr(Level, "discriminate", discriminate)
+    HeldOut(data, data, state.experiment).discriminate(state, Monitor())
+    assert told == ["tf32"] * 2
+
+
 @pytest.mark.parametrize("index", [0, 1])
 def test_held_out_clips_are_windows_of_the_level_in_training(
     index: int, monkeypatch: pytest.MonkeyPatch

@@ -18,6 +18,7 @@ from vidgan.run.collapse import COLOURS
 from vidgan.run.distributed import Replicas
 from vidgan.run.experiment import Experiment, together_of, window_of
 from vidgan.seeds import derive, stream
+from vidgan.train.kernels import training_kernels
 from vidgan.train.state import TrainState
 
 DARK: Final = 0.05
@@ -164,8 +165,9 @@ class HeldOut:
         }
 
     @torch.no_grad()
+    @training_kernels()
     def discriminate(self, state: TrainState, monitor: Monitor) -> None:
-        """Let the discriminators score clips that depend on the step and the process alone.
+        """Let the discriminators score clips that depend on the step and the process alone, as a training step does.
 
         Raises:
             UserError: if a clip cannot be read.
