@@ -37,6 +37,8 @@ CLASSES: Final = ("left", "right", "straight")
 MOST: Final = 8
 """pixels that the picture may move sideways from frame to frame"""
 RESAMPLES: Final = 1000
+FEWEST: Final = 8
+"""clips of a class: of fewer, resamples may hold one clip alone, which is at no distance from another"""
 DRAWN: Final = 32
 """clips, in the order of their latents, none of which should be an outlier"""
 
@@ -239,8 +241,10 @@ def judge(
     )
     for name, clips in (("test", real), ("generated", made)):
         for label, each in enumerate(CLASSES):
-            if (number := len(clips.of(label))) < 2:
-                raise UserError(f"of the {name} clips {number} are of class {each}: it takes two or more")
+            if (number := len(clips.of(label))) < FEWEST:
+                raise UserError(
+                    f"of the {name} clips {number} are of class {each}: it takes {FEWEST} or more"
+                )
     bounds = bounds_of(sideways(known.videos), known.labels)
     found: dict[str, Any] = {"step": model.step, "seed": seed, "sigma": sigma, "bounds": bounds}
     for name, clips in (("real", real), ("made", made)):

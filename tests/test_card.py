@@ -10,6 +10,7 @@ import runs
 import vidgan
 from commands import require_one_line
 from commands import vidgan as command
+from vidgan.cli import main
 from vidgan.errors import UserError
 from vidgan.files import write_json, write_sums
 from vidgan.presets import preset
@@ -71,7 +72,7 @@ def test_the_header_holds_figures_and_what_they_were_measured_against(
     assert model["name"] == "demo"
     first, second, third = model["results"]
     assert first["task"] == {"type": "video-generation"}
-    assert first["dataset"] == {"type": "synthetic", "name": "synthetic", "split": "train"}
+    assert first["dataset"] == {"type": "synthetic", "name": "synthetic"}
     ((metric,),) = (first["metrics"],)
     assert (metric["type"], metric["value"]) == ("frechet-random", 1e-12)
     assert metric["name"] == (
@@ -80,12 +81,58 @@ def test_the_header_holds_figures_and_what_they_were_measured_against(
     )
     assert second["dataset"] == dict.fromkeys(("type", "name"), "their: \U0001f600") | {"split": "test"}
     assert "deviation not known" in second["metrics"][0]["name"]
+    assert third["dataset"]["name"] == "no real clips"
     assert third["metrics"][0]["name"].endswith("measured against no real clips")
     card = (tmp_path / "saved" / "README.md").read_text("utf-8")
     assert "secret" not in card
     assert "| psd | 0.5 |  | 512 | 3 | `their: \U0001f600`, split test, 1,234 clips |" in card
     assert "| of-earlier-versions | 0.5 |  | 512 | 3 | not recorded |" in card
     assert "begun from" not in card
+
+
+def test_figures_are_those_of_the_model_as_it_is_sampled_by_default(run: RunDirectory) -> None:
+    before = vidgan.load(run.path, device="cpu").origin.figures
+    other = {"value": 0.5, "step": 1, "clips": 512, "seed": 3, "protocol": "frechet-random"}
+    whole = {"averaged": True, "truncation": {"is": "Scaled", "sigma": 1.0}}
+    for changed in ({"truncation": {"sigma": 0.5}}, {"truncation": {"limit": 1.0}}, {"averaged": False}):
+        run.metrics.append(other | {"settings": {"sampling": whole | changed}})
+    run.metrics.append(other | {"settings": {"sampling": whole}, "level": 1})
+    assert vidgan.load(run.path, device="cpu").origin.figures == before
+    run.metrics.append(other | {"settings": {"sampling": whole}})
+    assert len(vidgan.load(run.path, device="cpu").origin.figures) == len(before) + 1
+
+
+def test_odd_texts_of_an_author_stay_on_their_lines(run: RunDirectory, tmp_path: Path) -> None:
+    limits = tmp_path / "limits.md"
+    limits.write_bytes("\ufeff- one\n\t- nested\n".encode())
+    odd = '\U0001f600 "mine"\n# Heading'
+    words = ("save", run.path, "--licence", odd, "--limits", limits, "--device", "cpu")
+    assert main([*map(str, words), "--out", str(tmp_path / "saved")]) == 0
+    assert header(tmp_path / "saved")["license"] == '\U0001f600 "mine"\\n# Heading'
+    lines = (tmp_path / "saved" / "README.md").read_text("utf-8").splitlines()
+    assert "# Heading" not in lines
+    assert "- one" in lines
+    assert "    - nested" in lines
+
+
+def test_blank_texts_and_idle_options_are_refused(run: RunDirectory, tmp_path: Path, capsys: Capture) -> None:
+    out = tmp_path / "saved"
+    words = ("save", run.path, "--device", "cpu", "--out", out)
+    require_one_line(command(capsys, *words, "--data-source", " "), "data source must be a text")
+    require_one_line(command(capsys, *words, "--data", "synthetic"), "leave out --data")
+    assert not out.exists()
+    with pytest.raises(UserError, match="limits must be a text"):
+        vidgan.load(run.path, device="cpu").save(out, limits=3)  # type: ignore[arg-type]
+    assert not out.exists()
+
+
+def test_the_folder_that_a_program_runs_in_is_refused(
+    run: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    with pytest.raises(UserError, match="the folder that this runs in"):
+        vidgan.load(run.path, device="cpu").save(".")
 
 
 @pytest.mark.parametrize(("given", "task"), [(1, "image-to-video"), (4, "video-to-video")])

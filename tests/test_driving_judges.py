@@ -217,5 +217,5 @@ def test_all_of_a_model_is_told_with_its_deviation(tmp_path: Path, monkeypatch: 
     assert sum("±" in line for line in lines) == len(lines) - 1
     spread = found["variety deviation"]["left"]
     assert f"variety, left: {found['variety']['left']:.3f} ± {spread:.3f} of real" in lines
-    with pytest.raises(UserError, match="of the generated clips 1 are of class straight"):
+    with pytest.raises(UserError, match="of the generated clips 2 are of class left"):
         driving_judges.judge(model, known, real, 5, 0)

@@ -54,15 +54,16 @@ def run(args: list[str]) -> int:
         "begun_from": options.begun_from,
         "limits": None if options.limits is None else text_in(options.limits),
     }
+    model = options.model(options.run, options.data)
+    if options.data is not None and not model.experiment.levels[0].context_frames:
+        raise UserError("this model makes videos from noise: leave out --data")
     if options.out is not None:
         refuse_idle(args, "without --hub", "--private")
         output_folder(options.out)
-        model = options.model(options.run, options.data)
         model.save(options.out, options.licence, options.name, **about)
         tell(f"wrote {options.out}")
     elif options.hub is not None:
         refuse_idle(args, "with --hub, whose place the card says", "--name")
-        model = options.model(options.run, options.data)
         tell(f"uploaded {model.push_to_hub(options.hub, options.licence, options.private, **about)}")
     return 0
 
@@ -74,7 +75,7 @@ def text_in(file: Path) -> str:
         UserError: if it cannot be read, is empty or is no text.
     """
     try:
-        text = read_bytes(file, LARGEST_TEXT).decode()
+        text = read_bytes(file, LARGEST_TEXT).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(f"{file} is no text in UTF-8: {error}") from error
     if not text.strip():

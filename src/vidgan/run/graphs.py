@@ -26,7 +26,8 @@ def compiled(function: Callable[P, R], *, whole: bool, graphs: int | None = None
 
     Args:
         whole: raise where it is not one graph.
-        graphs: how many shapes there may be; None: as many as torch allows, beyond which the next is an error.
+        graphs: how many shapes there may be; None: as many as torch allows, beyond which the next is an error. Before
+            torch 2.13 the number is not heeded: :data:`TOGETHER` is, which raises torch's limit for all of the process.
     """
     known = inspect.signature(torch.compile).parameters
     if APART not in known:

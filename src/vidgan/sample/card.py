@@ -34,9 +34,10 @@ def card(experiment: Experiment, step: int, classes: Sequence[str], origin: Orig
     )
     # The check samples from noise, which a model that continues videos cannot do.
     looked_for = "" if given else ": `vidgan evaluate --memorisation` looks for copies"
-    shown = [f"`{printable(each)}`" for each in classes[:50]]
+    shown = [code(each) for each in classes[:50]]
     more = f" and {len(classes) - 50} more" if len(classes) > 50 else ""
-    seen = "not recorded" if origin.data is None else f"`{printable(origin.data)}`, {origin.clips:,} clips"
+    counted = "" if origin.clips is None else f", {origin.clips:,} clips"
+    seen = "not recorded" if origin.data is None else f"{code(origin.data)}{counted}"
     begun = (
         "" if origin.begun_from is None else ", begun from weights that were trained before (see Training)"
     )
@@ -81,9 +82,9 @@ def card(experiment: Experiment, step: int, classes: Sequence[str], origin: Orig
         f"- It was trained on {made}; longer videos can be asked for and were not trained.",
         f"- It shows what its training data hold, with their gaps, and may repeat training clips{looked_for}.",
         "- Its videos are not records of anything that happened. It was not tested for any use but research.",
-        f"- Licence of the weights: {origin.licence or 'not said by whoever saved them'}. That of the training data"
-        f"{bound} may bind, too.",
-        *(["", *map(printable, origin.limits.strip().splitlines())] if origin.limits else []),
+        f"- Licence of the weights: {in_line(origin.licence or 'not said by whoever saved them')}. That of the "
+        f"training data{bound} may bind, too.",
+        *(["", *map(printable, origin.limits.expandtabs(4).splitlines())] if origin.limits else []),
         "",
     ]
     return "\n".join(lines)
@@ -100,31 +101,22 @@ def header_of(experiment: Experiment, origin: Origin) -> list[str]:
     # unconditional-image-generation makes images. So a model that is given no frames has no pipeline_tag.
     task = "image-to-video" if given == 1 else "video-to-video" if given else None
     lines += [] if task is None else [f"pipeline_tag: {task}"]
-    lines += [] if origin.licence is None else [f"{LICENCE}{json.dumps(origin.licence)}"]
-    results = [
-        line
-        for figure in origin.figures
-        for line in result_of(figure, task or "video-generation", origin.data or "not recorded")
-    ]
+    lines += [] if origin.licence is None else [f"{LICENCE}{quoted(origin.licence)}"]
+    results = [line for figure in origin.figures for line in result_of(figure, task or "video-generation")]
     if results:
         lines += ["model-index:", f"- name: {quoted(experiment.name)}", "  results:", *results]
     return lines
 
 
-def result_of(figure: dict[str, Any], task: str, trained_on: str) -> list[str]:
+def result_of(figure: dict[str, Any], task: str) -> list[str]:
     """A figure as a result of the header's ``model-index``; none where it is not finite, or where it is not recorded
-    what it compares with, since the Hub asks for a value and for data.
-
-    Args:
-        trained_on: name of the training data, which stands for figures that compare with no real clips.
+    what it compares with, since the Hub asks for a value and for data. Where it compares with no real clips, the data
+    are called so.
     """
     if figure["value"] is None or "real" not in figure:
         return []
     real, words = figure["real"], [figure["protocol"]]
-    name, split = trained_on, ""
-    if real is not None:
-        name = real["name"] or "not named"
-        split = real["split"] or ("train" if real["trained_on"] else "")
+    name, split = ("no real clips", None) if real is None else (real["name"] or "not named", real["split"])
     words += ["less is better"] if is_distance(figure["protocol"]) else []
     words += [f"deviation {told}"] if (told := deviation_of(figure)) else ["deviation not known"]
     words += [f"{figure['clips']:,} clips of the model"] if figure.get("clips") else []
@@ -155,6 +147,12 @@ def quoted(text: str) -> str:
     return json.dumps(printable(text), ensure_ascii=False)
 
 
+def code(text: str) -> str:
+    """A name in Markdown's type for code, whatever backticks it has."""
+    shown = printable(text)
+    return f"`` {shown} ``" if "`" in shown else f"`{shown}`"
+
+
 def in_line(text: str) -> str:
     """A text of an author on one line."""
     return printable(" ".join(text.split()))
@@ -182,8 +180,8 @@ def real_in_words(figure: dict[str, Any], plain: bool = False) -> str:
     real = figure["real"]
     if real is None:
         return "no real clips"
-    mark = "" if plain else "`"
-    named = "data without a name" if real["name"] is None else f"{mark}{real['name']}{mark}"
+    name = real["name"]
+    named = "data without a name" if name is None else name if plain else code(name)
     words = [named]
     words += [] if real["split"] is None else [f"split {real['split']}"]
     words += [] if real["clips"] is None else [f"{real['clips']:,} clips"]

@@ -397,14 +397,15 @@ class Model:
                 it, or as its run tells.
 
         Raises:
-            UserError: if the folder exists and is not empty.
+            UserError: if the folder exists and is not empty, is the one that the program runs in, or a text is blank.
         """
-        place = Path(folder)
+        place, origin = Path(folder), self.origin.told(licence, **about)
+        if place.resolve() == Path.cwd():
+            raise UserError(f"{folder} is the folder that this runs in: name one within it")
         if place.exists() and not (place.is_dir() and not any(place.iterdir())):
             raise UserError(f"{place} exists and is not empty: choose another folder")
         self.sampler()
         place.parent.mkdir(parents=True, exist_ok=True)
-        origin = self.origin.told(licence, **about)
         text = card(self.experiment, self.step, self.class_names, origin, name or place.name)
         write_folder(place, lambda part: self._write(part, origin, text))
 

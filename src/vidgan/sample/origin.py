@@ -93,26 +93,47 @@ class Origin(NamedTuple):
         begun_from: str | None = None,
         limits: str | None = None,
     ) -> Self:
-        """The same with what is given in place of what was known; None keeps that."""
-        return self._replace(
-            licence=licence or self.licence,
-            data_source=data_source or self.data_source,
-            data_licence=data_licence or self.data_licence,
-            begun_from=begun_from or self.begun_from,
-            limits=limits or self.limits,
-        )
+        """The same with what is given in place of what was known; None keeps that.
+
+        Raises:
+            UserError: if a text is blank.
+        """
+        given = {
+            "licence": licence,
+            "data_source": data_source,
+            "data_licence": data_licence,
+            "begun_from": begun_from,
+            "limits": limits,
+        }
+        said: dict[str, Any] = {name: text for name, text in given.items() if text is not None}
+        for name, text in said.items():
+            if not isinstance(text, str) or not text.strip():
+                raise UserError(f"{name.replace('_', ' ')} must be a text that says something, got {text!r}")
+        return self._replace(**said)
 
 
 def origin_of(run: RunDirectory, step: int) -> Origin:
-    """The origin of the model that a run had at ``step``."""
+    """The origin of the model that a run had at ``step``, with the figures of the model as it is sampled by default: of
+    all levels, averaged weights and whole noise."""
     kept = ("protocol", "value", "clips", "seed", "deviation")
     figures = [
         {name: result[name] for name in kept if name in result} | real_of(result, run)
         for result in read_results(run.metrics.path)
-        if result.get("step") == step
+        if result.get("step") == step and is_as_saved(result)
     ]
     begun = begun_from(run.init_from)
     return Origin(PurePath(run.data.source).name, run.data.clips, tuple(figures), begun_from=begun)
+
+
+def is_as_saved(result: dict[str, Any]) -> bool:
+    """Whether a result is of all levels, averaged weights and whole noise."""
+    settings = result.get("settings")
+    sampling = settings.get("sampling") if isinstance(settings, dict) else None
+    if not isinstance(sampling, dict):  # an earlier version's, or not of a model's own samples
+        return "level" not in result
+    noise = sampling.get("truncation") or {}
+    whole = not isinstance(noise, dict) or ("limit" not in noise and noise.get("sigma", 1.0) == 1.0)
+    return "level" not in result and whole and sampling.get("averaged", True) is not False
 
 
 def real_of(result: dict[str, Any], run: RunDirectory) -> dict[str, Any]:
