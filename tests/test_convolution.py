@@ -18,7 +18,17 @@ from vidgan.nn.blocks import (
     GeneratorBlock,
 )
 from vidgan.nn.convolution import folding_pays
-from vidgan.nn.layers import Conv2d, Conv3d, WeightLayer, fold_resizing, held_weights, power_iterate
+from vidgan.nn.layers import (
+    Conv2d,
+    Conv3d,
+    OrthogonalSpec,
+    WeightLayer,
+    fold_resizing,
+    held_weights,
+    initialise,
+    power_iterate,
+)
+from vidgan.seeds import stream
 
 F64 = torch.float64
 
@@ -132,6 +142,7 @@ def test_a_clip_shrunk_after_a_convolution(kernel: int, steps: int, pairs: bool)
     ids=lambda block: type(block).__name__,
 )
 def test_blocks_are_the_same_function_folded_or_not(block: nn.Module) -> None:
+    initialise(block, OrthogonalSpec(), stream(0, "block"))
     block.double()
     channels = next(p for p in block.parameters() if p.ndim > 3).shape[1]
     x = random(2, 4, channels, 8, 8).requires_grad_()
@@ -145,10 +156,11 @@ def test_blocks_are_the_same_function_folded_or_not(block: nn.Module) -> None:
         slopes.append(torch.autograd.grad(made[-1].square().sum(), [x, *used], allow_unused=True))
     assert counted[0] < counted[1]
     torch.testing.assert_close(made[0], made[1], rtol=1e-12, atol=1e-12)
+    # A bias before batch normalisation has none but what rounding leaves of sums of the others.
+    largest = torch.stack([plain.abs().max() for plain in slopes[1] if plain is not None]).max()
     for folded, plain in zip(*slopes, strict=True):
         if folded is not None:
-            # A bias before batch normalisation has none.
-            assert (folded - plain).abs().max() <= 1e-12 * plain.abs().max().clamp(min=1)
+            assert (folded - plain).abs().max() <= 1e-12 * torch.maximum(plain.abs().max(), largest / 100)
 
 
 @pytest.mark.slow

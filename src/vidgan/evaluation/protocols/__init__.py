@@ -314,6 +314,10 @@ def protocol(name: str) -> Protocol:
 def default_distance() -> str:
     """The distance to measure by where none is named: of features of real photographs where the extra ``features`` is
     installed, else ``frechet-random``. A result carries its name, and numbers of one are not compared with the other's.
+
+    Examples:
+        >>> default_distance().startswith("frechet-")
+        True
     """
     return "frechet-frames-efficientnet-lite0" if has_packaged_efficientnet_lite0() else "frechet-random"
 
