@@ -7,7 +7,7 @@ operator of many tensors the launches that CUDA makes of it. What is not seen: t
 
 import math
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -94,7 +94,7 @@ def count(preset: str, level: int, clips: int, penalty: bool) -> int:
         experiment = experiment.replace(training=experiment.training.replace(orthogonal_penalty=0.0))
     trainee = Trainee(experiment, level - 1, torch.device("meta"))
     if hasattr(trainee.state, "below") and level > 1:  # 66b4565's had none there
-        trainee.state.below = noise_below(trainee.state.level)
+        trainee.state.below = NoiseBelow(trainee.state.level)  # type: ignore[assignment]
     kernels = Kernels()
     with ExitStack() as replaced:
         for optimiser in trainee.state.optimisers:
@@ -109,10 +109,16 @@ def count(preset: str, level: int, clips: int, penalty: bool) -> int:
     return kernels.count
 
 
-def noise_below(level: Any) -> Callable[[Tensor, int, int, int], Tensor]:
-    """Noise in place of the videos of the levels below."""
-    frames, side = level.spec.trained_frames // level.below.factor, level.below.size
-    return lambda label, *_: torch.randn((len(label), frames, 3, side, side), device=label.device)
+class NoiseBelow:
+    """Noise in place of the videos of the levels below, for commits of any age."""
+
+    generators = ()
+
+    def __init__(self, level: Any) -> None:
+        self.size = level.spec.trained_frames // level.below.factor, 3, level.below.size, level.below.size
+
+    def __call__(self, label: Tensor, step: int, update: int, first: int) -> Tensor:
+        return torch.randn((len(label), *self.size), device=label.device)
 
 
 def main(checkout: str, preset: str, level: int, clips: int, penalty: bool) -> None:

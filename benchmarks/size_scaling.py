@@ -26,7 +26,7 @@ from vidgan.nn.recurrent.unit import every_step_anew
 from vidgan.presets import preset
 from vidgan.report.figures import Curve, Plot, Point, save
 from vidgan.run.experiment import Experiment
-from vidgan.train.state import BelowSource
+from vidgan.train.levels_below import BelowSource
 
 META, CPU = torch.device("meta"), torch.device("cpu")
 WIDTH = 16
@@ -92,21 +92,21 @@ def trainee_of(sweep: Sweep, experiment: Experiment, device: torch.device) -> Tr
     """A level that has made its first step."""
     trainee = Trainee(experiment, sweep.level, device)
     if sweep.alone and trainee.state.below is not None:
-        trainee.state.below = made_once(trainee.state.below)
+        trainee.state.below = MadeOnce(trainee.state.below)
     trainee.step()
     return trainee
 
 
-def made_once(source: BelowSource) -> BelowSource:
+class MadeOnce(BelowSource):
     """Windows of the videos below that are made for the first step and taken again by all others."""
-    made: dict[tuple[int, int], Tensor] = {}
 
-    def sample(label: Tensor, step: int, update: int, first: int) -> Tensor:
-        if (update, first) not in made:
-            made[update, first] = source(label, step, update, first)
-        return made[update, first]
+    def __init__(self, source: BelowSource) -> None:
+        self.source, self.made = source, dict[tuple[int, int], Tensor]()
 
-    return sample
+    def __call__(self, label: Tensor, step: int, update: int, first: int) -> Tensor:
+        if (update, first) not in self.made:
+            self.made[update, first] = self.source(label, step, update, first)
+        return self.made[update, first]
 
 
 def seconds(sweep: Sweep, experiment: Experiment, rounds: int) -> float:

@@ -9,8 +9,9 @@ from vidgan.run.batch import BatchSpec
 from vidgan.run.distributed import Replicas
 from vidgan.run.experiment import Experiment
 from vidgan.shapes import as_video
+from vidgan.train.levels_below import BelowSource
 from vidgan.train.monitor import Monitor
-from vidgan.train.state import BelowSource, TrainState
+from vidgan.train.state import TrainState
 from vidgan.train.step import MicroBatch, training_step
 from vidgan.train.step import micro_batches as cut
 
@@ -42,7 +43,7 @@ def level_state(
     """
     state = TrainState(experiment, index, CPU, replicas)
     if state.level.below is not None:
-        state.below = below_source(state, dtype)
+        state.below = NoiseBelow(state, dtype)
     if statistics is not None:
         state.statistics = statistics
     with torch.no_grad():
@@ -82,18 +83,19 @@ def micro_batches(state: TrainState) -> list[list[MicroBatch]]:
     return [cut(state, real, update) for update, real in enumerate([*reals, reals[-1]])]
 
 
-def below_source(state: TrainState, dtype: torch.dtype) -> BelowSource:
+class NoiseBelow(BelowSource):
     """A stand-in for the levels below: noise that depends on a clip's place in the global batch alone."""
-    level, clips = state.level, state.experiment.training.batch.global_batch
-    assert level.below is not None
-    size, frames = level.below.size, level.spec.trained_frames // level.below.factor
 
-    def sample(label: Tensor, step: int, update: int, first: int) -> Tensor:
+    def __init__(self, state: TrainState, dtype: torch.dtype) -> None:
+        below, frames = state.level.below, state.level.spec.trained_frames
+        assert below is not None
+        clips = state.experiment.training.batch.global_batch
+        self.shape, self.dtype = (clips, frames // below.factor, 3, below.size, below.size), dtype
+
+    def __call__(self, label: Tensor, step: int, update: int, first: int) -> Tensor:
         rng = torch.Generator().manual_seed(10_000 + 100 * step + update)
-        video = torch.tanh(torch.randn((clips, frames, 3, size, size), generator=rng))
-        return as_video(video.to(dtype)[first : first + len(label)])
-
-    return sample
+        video = torch.tanh(torch.randn(self.shape, generator=rng))
+        return as_video(video.to(self.dtype)[first : first + len(label)])
 
 
 def run_step(state: TrainState, monitor: Monitor | None = None) -> dict[str, Tensor]:

@@ -1,5 +1,6 @@
 """Convolutions that take in the change of size beside them, against doing one after the other."""
 
+import copy
 from collections.abc import Callable
 
 import pytest
@@ -224,6 +225,27 @@ def test_held_weights_are_made_once_and_forgotten() -> None:
                 layer.weight[0].mul_(3)
         assert not torch.equal(layer(x), before)
         assert not torch.equal(layer(x, upsample=True), wide)
+
+
+def test_weights_are_held_until_the_outer_block_ends() -> None:
+    layer, other, x = Conv2d(3, 4).double(), Conv2d(3, 4).double(), random(1, 3, 8, 8)
+    with torch.no_grad():
+        before = layer(x)
+        with held_weights(layer, other):
+            layer(x)
+            with held_weights(layer):
+                layer.weight[0].mul_(3)
+            assert torch.equal(layer(x), before)
+        assert not torch.equal(layer(x), before)
+
+
+def test_nobody_holds_the_weights_of_a_copy() -> None:
+    layer, x = Conv2d(3, 4).double(), random(1, 3, 8, 8)
+    with torch.no_grad(), held_weights(layer):
+        before = layer(x)
+        other = copy.deepcopy(layer)
+        other.weight[0].mul_(3)
+        assert not torch.equal(other(x), before)
 
 
 def test_held_weights_still_get_their_gradients() -> None:

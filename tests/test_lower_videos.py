@@ -23,6 +23,7 @@ from vidgan.run.batch import BatchSpec, Share
 from vidgan.run.distributed import Replicas
 from vidgan.run.experiment import Experiment, TrainingSpec
 from vidgan.spec import SpecError
+from vidgan.train.levels_below import BelowSource, levels_below
 from vidgan.train.lower_videos import LowerVideos
 from vidgan.train.memory import short_of_memory
 from vidgan.train.plan import (
@@ -42,7 +43,6 @@ from vidgan.train.step import (
     training_step,
     update_discriminators,
     update_generator,
-    videos_below,
 )
 
 CLIPS, MICRO, UPDATES = 4, 2, 2
@@ -66,7 +66,7 @@ def state_of(uses: int, replicas: Replicas = Replicas()) -> TrainState:
     state = TrainState(experiment, 1, steps.CPU, replicas)
     low = frozen_level(experiment.levels, 0)
     low.generator.float()
-    state.below = videos_below(experiment, [low])
+    state.below = levels_below(experiment, [low])
     return state
 
 
@@ -197,15 +197,16 @@ def test_a_video_is_gone_after_its_last_use() -> None:
     """Three uses, in a step of five updates, so three and two; a second micro-batch is kept beside the first."""
     made: list[weakref.ref[Tensor]] = []
 
-    def source(label: Tensor, step: int, update: int, first: int) -> Tensor:
-        video = torch.full((len(label),), 10.0 * update + first)
-        made.append(weakref.ref(video))
-        return video
+    class Numbers(BelowSource):
+        def __call__(self, label: Tensor, step: int, update: int, first: int) -> Tensor:
+            video = torch.full((len(label),), 10.0 * update + first)
+            made.append(weakref.ref(video))
+            return video
 
     def living() -> int:
         return sum(video() is not None for video in made)
 
-    lower, label = LowerVideos(source, step=0, updates=5, uses=3), torch.zeros(2, dtype=torch.int64)
+    lower, label = LowerVideos(Numbers(), step=0, updates=5, uses=3), torch.zeros(2, dtype=torch.int64)
     told: list[tuple[float, int]] = []
     for update in range(5):
         for first in (0, 2):

@@ -13,10 +13,11 @@ from vidgan.nn.norm import RecordedStatistics, StandingStatistics
 from vidgan.run.experiment import Experiment
 from vidgan.run.transfer import ALIGNMENT, pack, sent, unpack
 from vidgan.train.kernels import training_kernels
+from vidgan.train.levels_below import levels_below
 from vidgan.train.monitor import Monitor
 from vidgan.train.plan import made_up_clips
 from vidgan.train.state import TrainState
-from vidgan.train.step import real_input, training_step, videos_below
+from vidgan.train.step import real_input, training_step
 
 WAITING: dict[str, Callable[[Tensor], object]] = {
     "item": lambda x: x.sum().item(),
@@ -122,7 +123,7 @@ def test_no_step_waits_or_mixes(experiment: Experiment, index: int) -> None:
     training = experiment.training.replace(bf16=True, discriminator_updates=1)
     experiment = experiment.replace(training=training)
     levels = [] if experiment.joint else frozen(experiment, index)
-    state = TrainState(experiment, index, GPU, below=videos_below(experiment, levels))
+    state = TrainState(experiment, index, GPU, below=levels_below(experiment, levels))
     saved = {name: torch.zeros(tensor.shape, dtype=tensor.dtype) for name, tensor in state.tensors().items()}
     state.restore(saved, 1)
     batch = made_up_clips(state)

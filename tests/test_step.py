@@ -24,9 +24,10 @@ from vidgan.run.experiment import Experiment, TrainingSpec, whole_window
 from vidgan.seeds import stream
 from vidgan.train import monitor as monitor_file
 from vidgan.train import step as step_file
+from vidgan.train.levels_below import levels_below
 from vidgan.train.monitor import HeldOut, Monitor
 from vidgan.train.state import TrainState
-from vidgan.train.step import mean_scalars, real_input, update_generator, videos_below
+from vidgan.train.step import mean_scalars, real_input, update_generator
 
 CPU = torch.device("cpu")
 
@@ -39,7 +40,7 @@ def test_fakes_of_an_upper_level_come_from_anywhere_in_the_video_below() -> None
     experiment = Experiment(name="x", levels=levels, classes=3, training=training)
     below = frozen_level(levels, 0)
     below.generator.float()
-    sample = videos_below(experiment, [below])
+    sample = levels_below(experiment, [below])
     assert sample is not None
     label = torch.arange(clips) % 3
     made = sample(label, step, update, 0)
@@ -65,7 +66,7 @@ def test_fakes_of_an_upper_level_come_from_anywhere_in_the_video_below() -> None
 
 
 def test_the_first_level_has_none_below() -> None:
-    assert videos_below(catalog.experiments()["demo"], ()) is None
+    assert levels_below(catalog.experiments()["demo"], ()) is None
 
 
 @pytest.mark.parametrize("conditional", [True, False])

@@ -7,6 +7,7 @@ Whoever trains them in a loop of their own calls :func:`power_iterate` after eac
 """
 
 import functools
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -51,14 +52,24 @@ KeptWeights = dict[tuple[torch.dtype, Callable[[Tensor], Tensor] | None], Tensor
 """by dtype, and by what made another kernel of the weight"""
 
 
+_counting = threading.Lock()
+"""of those who hold a layer's weights, which may be several threads"""
+
+
 @dataclass(slots=True)
 class _Kept:
     """What a layer has computed of its weights, for as long as they stay as they are."""
 
+    holders: int = 0
+    """that want the weights kept now"""
     weights: KeptWeights | None = None
     """None: not to be kept"""
     biases: dict[torch.dtype, Tensor] = field(default_factory=dict)
     singular: Singular | None = None
+
+    def __deepcopy__(self, memo: object) -> "_Kept":
+        """Nobody holds the weights of a copy."""
+        return _Kept()
 
 
 class WeightLayer(nn.Module, ABC):
@@ -148,9 +159,13 @@ class WeightLayer(nn.Module, ABC):
         return None if torch.compiler.is_compiling() or needs_gradient else self._kept.weights
 
     def hold(self, on: bool) -> None:
-        """Keep what :meth:`effective_weight` gives without a gradient, or forget it; see :func:`held_weights`."""
-        self._kept.weights = {} if on else None
-        self._kept.biases = {}
+        """Keep what :meth:`effective_weight` gives without a gradient, until all who began to hold it have ended; see
+        :func:`held_weights`."""
+        kept = self._kept
+        with _counting:
+            kept.holders += 1 if on else -1
+            if kept.holders == (1 if on else 0):
+                kept.weights, kept.biases = {} if on else None, {}
 
     def effective_bias(self, dtype: torch.dtype) -> Tensor | None:
         """The bias cast to ``dtype``."""
@@ -311,8 +326,8 @@ class Conv3d(Convolution):
 
 
 @contextmanager
-def held_weights(module: nn.Module) -> Iterator[None]:
-    """Within, the weights in ``module`` stay as they are, so that each is normalised, folded and cast only once.
+def held_weights(*modules: nn.Module) -> Iterator[None]:
+    """Within, the weights in ``modules`` stay as they are, so that each is normalised, folded and cast only once.
 
     That holds for passes that need no gradient of them: those under ``no_grad``, and those of frozen weights. Between
     two updates of a network there are many: ::
@@ -321,9 +336,9 @@ def held_weights(module: nn.Module) -> Iterator[None]:
             for z, label in batches:
                 show(generator(z, label))
 
-    A change of the weights within is not seen.
+    A change of the weights within is not seen. Where one such block lies within another, the outer one ends it.
     """
-    layers = [layer for layer in module.modules() if isinstance(layer, WeightLayer)]
+    layers = [layer for module in modules for layer in module.modules() if isinstance(layer, WeightLayer)]
     for layer in layers:
         layer.hold(True)
     try:

@@ -8,7 +8,8 @@ from typing import Self
 
 from torch import Tensor
 
-from vidgan.train.state import BelowSource, TrainState
+from vidgan.train.levels_below import BelowSource
+from vidgan.train.state import TrainState
 
 
 class LowerVideos:

@@ -25,6 +25,7 @@ from vidgan.run.batch import BatchSpec, Share, evenly
 from vidgan.run.distributed import Replicas
 from vidgan.run.experiment import Experiment, window_of
 from vidgan.seeds import stream
+from vidgan.train.levels_below import levels_below
 from vidgan.train.lower_videos import repeats
 from vidgan.train.monitor import Monitor
 from vidgan.train.operations import Operations, counted
@@ -37,7 +38,6 @@ from vidgan.train.step import (
     training_step,
     update_discriminators,
     update_generator,
-    videos_below,
 )
 
 
@@ -50,14 +50,14 @@ class DryRun:
         # Orthogonal weights would take minutes at full width, and how fast a step is does not depend on them.
         experiment = experiment.replace(training=experiment.training.replace(initial=NormalSpec()))
         self.below = [] if experiment.joint else untrained_levels(experiment, index, device)
-        below = videos_below(experiment, self.below, replicas.size)
+        below = levels_below(experiment, self.below, replicas.size)
         self.state = TrainState(experiment, index, device, replicas, below)
         self.batch = made_up_clips(self.state)
 
     def resize(self, clips: int) -> None:
         """Take ``clips`` clips per update, in one pass, from now on."""
         self.state.experiment = batched(self.state.experiment, clips)
-        self.state.below = videos_below(self.state.experiment, self.below)
+        self.state.below = levels_below(self.state.experiment, self.below)
         self.batch = made_up_clips(self.state)
 
     def micro_batches(self, update: int) -> list[MicroBatch]:
@@ -73,13 +73,13 @@ class DryRun:
 
     def discriminators_step(self) -> Scalars:
         """One update of the discriminators alone, with the generator's weights held as a whole step has them."""
-        with held_weights(self.state.level.generator):
+        with held_weights(*self.state.lower_generators, self.state.level.generator):
             return update_discriminators(self.state, self.micro_batches(0))
 
     def generator_step(self) -> Scalars:
         """The generator's update alone."""
         updates = self.state.experiment.training.discriminator_updates
-        with held_weights(self.state.level.discriminators):
+        with held_weights(*self.state.lower_generators, self.state.level.discriminators):
             return update_generator(self.state, self.micro_batches(updates))
 
 

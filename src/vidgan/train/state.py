@@ -1,7 +1,6 @@
 """A level in training: its networks, optimisers and average, and all state that resuming needs."""
 
 import copy
-from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -19,9 +18,7 @@ from vidgan.run.networks import initial_level
 from vidgan.tensor_file import load_weights, part
 from vidgan.train.compiled import compile_passes
 from vidgan.train.gradients import GradientSum
-
-BelowSource = Callable[[Tensor, int, int, int], Tensor]
-"""(labels, step, update, first global index) -> the lower level's video for fake clips (B T' 3 h w)."""
+from vidgan.train.levels_below import BelowSource
 
 
 class Optimisers(NamedTuple):
@@ -80,6 +77,11 @@ class TrainState:
             compile_passes(self.level, shared=spec.batch.sync_batch_norm and replicas.group is not None)
         self.dtype = spec.dtype
         self.steps = 0
+
+    @property
+    def lower_generators(self) -> tuple[nn.Module, ...]:
+        """Frozen ones, that feed this level."""
+        return () if self.below is None else self.below.generators
 
     @property
     def batch(self) -> BatchSpec:

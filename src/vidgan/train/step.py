@@ -13,22 +13,18 @@ import torch
 from torch import Tensor
 
 from vidgan.data.loader import Batch, to_float
-from vidgan.models.cascade import FrozenLevel, by_label, sample_window
 from vidgan.models.level import AdversarialLevel
 from vidgan.models.losses import ClassMarginSpec, orthogonal_penalty
 from vidgan.models.views import DiscriminatorInput
 from vidgan.nn.layers import held_weights, power_iterate
 from vidgan.run.batch import evenly
 from vidgan.run.distributed import Replicas
-from vidgan.run.experiment import Experiment
 from vidgan.run.transfer import sent
-from vidgan.sample.passes import Trained, at_once
-from vidgan.sample.sampler import parts_of
 from vidgan.seeds import stream
 from vidgan.train.kernels import training_kernels
 from vidgan.train.lower_videos import LowerVideos
 from vidgan.train.monitor import Monitor
-from vidgan.train.state import BelowSource, TrainState
+from vidgan.train.state import TrainState
 
 Draws = dict[str, Tensor]
 """Each discriminator's random numbers."""
@@ -69,13 +65,14 @@ def training_step(
     scalars: Scalars = {}
     lower = None if state.below is None else LowerVideos.of_step(state, state.below)
     state.set_rates()
-    with held_weights(state.level.generator):
-        for update, real in enumerate(reals):
-            scalars |= update_discriminators(state, micro_batches(state, real, update, lower), monitor)
-    # Our choice: all fakes take labels (and conditioning frames) of real clips, the discriminators' of the batch that
-    # they are set against, the generator's of the last one: so they are as frequent as in the data.
-    with held_weights(state.level.discriminators):
-        scalars |= update_generator(state, micro_batches(state, real, update + 1, lower), monitor)
+    with held_weights(*state.lower_generators):
+        with held_weights(state.level.generator):
+            for update, real in enumerate(reals):
+                scalars |= update_discriminators(state, micro_batches(state, real, update, lower), monitor)
+        # Our choice: all fakes take labels (and conditioning frames) of real clips, the discriminators' of the batch
+        # that they are set against, the generator's of the last one: so they are as frequent as in the data.
+        with held_weights(state.level.discriminators):
+            scalars |= update_generator(state, micro_batches(state, real, update + 1, lower), monitor)
     state.steps += 1
     if state.average is not None:
         state.average.update(state.level.generator, state.steps)
@@ -238,43 +235,6 @@ def micro_batches(
 
 def no_video() -> None:
     """There is no level below the first."""
-
-
-def videos_below(
-    experiment: Experiment, levels: Sequence[FrozenLevel], processes: int = 1
-) -> BelowSource | None:
-    """Windows of the videos of frozen ``levels`` for the fake clips of the level above them; None for the first level.
-
-    Noise and the window's place are drawn per clip from its global index. They are made in the dtype of training, in
-    parts of as many clips as fit where training by so many processes fits.
-    """
-    if not levels:
-        return None
-    training, low, high = experiment.training, levels[-1].spec, experiment.levels[len(levels)]
-    frames = high.trained_frames * low.frames // high.frames
-    batch = experiment.batch_of(len(levels)).global_batch
-    most = at_once(Trained(experiment, processes), [level.spec for level in levels])
-
-    def sample(label: Tensor, step: int, update: int, first: int) -> Tensor:
-        parts = [made(label[part], step, update, first + part.start) for part in parts_of(len(label), most)]
-        return parts[0] if len(parts) == 1 else torch.cat(parts)
-
-    def made(label: Tensor, step: int, update: int, first: int) -> Tensor:
-        rows = slice(first, first + len(label))
-
-        def noise(level: int, dimension: int) -> Tensor:
-            rng = stream(training.seed, "noise below", len(levels), level, step, update)
-            return torch.randn((batch, dimension), generator=rng)[rows]
-
-        rng = stream(training.seed, "window below", len(levels), step, update)
-        start = torch.randint(0, low.frames - frames + 1, (batch,), generator=rng)[rows]
-        drawn = [noise(index, level.spec.generator.latent) for index, level in enumerate(levels)]
-        start, *drawn = sent([start, *drawn], label.device)
-        return sample_window(
-            levels, lambda level, _: drawn[level], by_label(label), start, frames, training.dtype
-        )
-
-    return sample
 
 
 def data_indices(clips: int, replicas: Replicas, first: int) -> Iterator[Sequence[int]]:

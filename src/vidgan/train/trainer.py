@@ -45,12 +45,13 @@ from vidgan.train.begin import begin, require_levels_below
 from vidgan.train.callbacks import Callback, Previews, Requests, RunWriter, TrainContext
 from vidgan.train.compiled import notice_of_compiling
 from vidgan.train.initial import origin_of, take_best
+from vidgan.train.levels_below import levels_below
 from vidgan.train.logging import progress_display
 from vidgan.train.loop import UnreadableClipsError, full_disk, stop_signals, train_level
 from vidgan.train.memory import STATISTICS, out_of_memory_in, short_of_memory, state_in_memory
 from vidgan.train.monitor import HeldOut, Monitor
 from vidgan.train.state import TrainState
-from vidgan.train.step import data_indices, real_input, training_step, videos_below
+from vidgan.train.step import data_indices, real_input, training_step
 from vidgan.train.validate import EarlyStopping, Validator
 
 
@@ -383,7 +384,7 @@ class Trainer(TrainContext):
             index = self.experiment.rounds[0] if state is None else state.index + 1
             self._state = state = None  # before the next one takes memory
             self._close_loader()
-            below = videos_below(self.experiment, self.below, self.replicas.size)
+            below = levels_below(self.experiment, self.below, self.replicas.size)
             with state_in_memory(f"making level {index + 1}", index, count):
                 state = TrainState(self.experiment, index, self.device, self.replicas, below)
             origin = self.init_from if self.run is None else self.run.init_from
