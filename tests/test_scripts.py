@@ -68,6 +68,7 @@ SMALLEST = {
     "experiments/memorisation.py": "{strips} --out {out}/heart --steps 1",
     "experiments/motion_fields.py": "{trivd-gan-fp-k600-16x64} --clips 12 --picture {out}/fields.png",
     "experiments/resizing.py": "",
+    "experiments/scores_by_trait.py": "{demo} --clips 80",
     "experiments/sanity.py": "{strips} --out {out}",
 }
 OWN_PROCESS = ("bench_plan",)
