@@ -2,15 +2,11 @@
 
 Clark et al. 2019, A.3: "two 64x64 48-frame videos can be sampled in less than 150ms on a single TPU core". Weights
 are random, which changes no time; statistics are standing ones, as for ``vidgan sample``. On a CPU it takes minutes.
-A pass that is one of several finds the weights as it computes with them; one that is alone makes them.
 """
 
 import argparse
-import copy
 import statistics
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 
 import torch
@@ -20,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from interleaved import Case, Settings, interleave, mib, options, peak_bytes, show_machine, timed
 from training import with_width
 from vidgan.models.cascade import FrozenLevel, below_of, by_label, sample_levels
-from vidgan.nn.layers import fold_resizing, held_weights, initialise, undrawn_weights
+from vidgan.nn.layers import fold_resizing, initialise, undrawn_weights
 from vidgan.nn.norm import RecordedStatistics, StandingStatistics
 from vidgan.presets import preset
 from vidgan.run.experiment import Experiment
@@ -67,17 +63,6 @@ class Sampler:
         return sample_levels(self.levels, noise, by_label(self.label), dtype=dtype)[-1]
 
 
-def held(sampler: Sampler) -> AbstractContextManager[None]:
-    """While it lasts, weights are made once for all passes, as where a sampler makes several."""
-    return held_weights(*(level.generator for level in sampler.levels))
-
-
-def twice(work: Callable[[], Tensor]) -> None:
-    """Two passes, the second of which finds what the first one holds."""
-    work()
-    work()
-
-
 def main(settings: SamplingSettings) -> None:
     device = settings.device
     show_machine(device)
@@ -102,21 +87,14 @@ def main(settings: SamplingSettings) -> None:
     sampler = Sampler(experiment, settings.clips, device)
     clock = time.process_time if settings.processor_time else time.perf_counter
     dtypes = {"float32": None, "bfloat16": torch.bfloat16}
-    among = copy.deepcopy(sampler)
-    ways = {"alone": sampler, "one of several": among}
     cases = [
-        Case(f"{name}, {way}", timed(partial(each.sample, dtypes[name]), device, clock))
-        for name in settings.types
-        for way, each in ways.items()
+        Case(name, timed(partial(sampler.sample, dtypes[name]), device, clock)) for name in settings.types
     ]
-    with held(among):
-        results = interleave(cases, settings.rounds)
+    results = interleave(cases, settings.rounds)
     # A pass on a CPU takes minutes, and tensors are as large where they have no values.
     seen = sampler if device.type == "cuda" else counted
     for result in results:
-        name, way = result.name.split(", ")
-        with held(seen) if ways[way] is among else nullcontext():
-            memory = peak_bytes(partial(twice, partial(seen.sample, dtypes[name])), device)
+        memory = peak_bytes(partial(seen.sample, dtypes[result.name]), device)
         median = statistics.median(result.seconds)
         least, most = min(result.seconds), max(result.seconds)
         print(

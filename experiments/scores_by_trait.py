@@ -1,9 +1,9 @@
 """Whether the discriminators of a run on built-in clips tell small shapes from large ones, slow from fast ones.
 
 ``python experiments/scores_by_trait.py runs/demo`` scores held-out real clips, and as many generated ones with
-statistics of their batch, a class at a time. For the real clips of each class the scores' mean among each fifth by size
-and by way travelled is told, in deviations of the class's scores, averaged over classes. Where generated clips are too
-alike, discriminators that see it score both ends higher than the middle.
+statistics of their batch. For the real clips of each class the scores' mean among each fifth by size and by way
+travelled is told, in deviations of the class's scores, averaged over classes; clips that grow travel none. Where
+generated clips are too alike, discriminators that see it score both ends higher than the middle.
 """
 
 import argparse
@@ -30,6 +30,8 @@ from vidgan.tensor_file import load_weights, part
 
 PASS: Final = 8
 """clips of a class that are scored at once, as discriminators of packs see them"""
+LEAST: Final = 10
+"""clips of a class, so that no fifth is empty"""
 FIFTHS: Final = (0.2, 0.4, 0.6, 0.8)
 
 Scores = dict[str, NDArray[np.float64]]
@@ -60,10 +62,12 @@ def generated(level: AdversarialLevel, real: Tensor, label: Tensor) -> Tensor:
     return torch.cat(made)
 
 
-def by_fifth(values: NDArray[np.float64], trait: NDArray[np.float64], label: Tensor) -> list[float]:
-    """Means of ``values`` among each fifth of a class by ``trait``, in the class's deviations, over all classes."""
+def by_fifth(
+    values: NDArray[np.float64], trait: NDArray[np.float64], label: Tensor, classes: Sequence[int]
+) -> list[float]:
+    """Means of ``values`` among each fifth of a class by ``trait``, in the class's deviations, over ``classes``."""
     table = []
-    for number in label.unique().tolist():
+    for number in classes:
         own = (label == number).numpy()
         within = (values[own] - values[own].mean()) / values[own].std()
         fifth = np.digitize(trait[own], np.quantile(trait[own], FIFTHS))
@@ -80,15 +84,21 @@ def main(path: Path, clips: int, seed: int) -> None:
     level = adversarial_level(run.experiment, 0)
     load_weights(level, part(found.state.tensors, "level/"), found.path)
     data = SyntheticDataset(SyntheticSpec(seed=seed, clips=clips))
-    (spec,) = run.experiment.levels
-    if (spec.size, spec.context_frames, len(run.class_names)) != (data.spec.size, 0, len(data.classes)):
+    spec = run.experiment.levels[0]
+    if run.class_names != data.classes or spec.context_frames or spec.size != data.spec.size:
         raise UserError(f"{path} was not trained to make clips of the built-in classes")
+    if clips < LEAST * len(data.classes):
+        raise UserError(f"fifths need --clips of {LEAST * len(data.classes)} or more")
     real = to_float(torch.stack([torch.from_numpy(data.read(i, 0, spec.frames)) for i in range(clips)]))
     label = torch.arange(clips) % len(data.classes)
     scenes = [draw_scene(data.spec, i) for i in range(clips)]
+    every = range(len(data.classes))
     traits = {
-        "size": np.array([scene.radius for scene in scenes]),
-        "way": np.array([scene.travel for scene in scenes]),
+        "size": (np.array([scene.radius for scene in scenes]), every),
+        "way": (
+            np.array([scene.travel for scene in scenes]),
+            [number for number in every if not data.classes[number].endswith("grow")],
+        ),
     }
     of_real, of_made = scores(level, real, label), scores(level, generated(level, real, label), label)
     for name, values in of_real.items():
@@ -97,8 +107,8 @@ def main(path: Path, clips: int, seed: int) -> None:
             f"{name}, step {found.state.facts['step']}: real {values.mean():.2f} ± {values.std():.2f}, "
             f"generated {made.mean():.2f} ± {made.std():.2f}"
         )
-        for trait, drawn in traits.items():
-            print(f"  by {trait}, least first: " + told(by_fifth(values, drawn, label)))
+        for trait, (drawn, classes) in traits.items():
+            print(f"  by {trait}, least first: " + told(by_fifth(values, drawn, label, classes)))
 
 
 def told(numbers: Sequence[float]) -> str:

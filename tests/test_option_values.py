@@ -135,7 +135,7 @@ def test_no_video_is_refused_that_fits(name: str) -> None:
     experiment = preset(name)
     (level,) = experiment.levels
     pass_of = sample_pass(experiment, untrained_levels(experiment, 1, META))
-    made = pass_of.alone(5) - pass_of.alone(4)
+    made = pass_of.peak(5) - pass_of.peak(4)
     kind = experiment.training.dtype or torch.float32
     assert 1 <= made / (kind.itemsize * values_at_once(level.generator, level.frames)) < 4
 

@@ -8,10 +8,8 @@ import torch
 from torch import Tensor
 
 import steps
-from cascades import frozen_level
-from test_lower_videos import cascade, state_of
+from test_lower_videos import state_of
 from vidgan.nn.layers import WeightLayer
-from vidgan.sample.sampler import Sampler
 
 
 @pytest.fixture
@@ -40,14 +38,3 @@ def test_frozen_levels_make_theirs_once_in_a_step(made: Counter[int]) -> None:
     assert {made[id(layer)] for layer in layers} == {1}
     steps.run_step(state)
     assert {made[id(layer)] for layer in layers} == {2}
-
-
-@pytest.mark.parametrize("passes", [1, 3])
-def test_samples_make_them_once_for_all_passes(passes: int, made: Counter[int]) -> None:
-    level = frozen_level(cascade(1).levels, 0)
-    sampler, whole = Sampler([level], 2), Sampler([level], 2 * passes)
-    clips, labels = range(2 * passes), [0] * (2 * passes)
-    videos = sampler.sample(clips, labels, 3)
-    assert set(made.values()) == {1}
-    torch.testing.assert_close(videos, whole.sample(clips, labels, 3))
-    assert set(made.values()) == {2}, "nothing is held when the passes are done"

@@ -67,9 +67,9 @@ class _Kept:
     biases: dict[torch.dtype, Tensor] = field(default_factory=dict)
     singular: Singular | None = None
 
-    def __deepcopy__(self, memo: object) -> "_Kept":
-        """Nobody holds the weights of a copy."""
-        return _Kept()
+    def __reduce__(self) -> tuple[type["_Kept"], tuple[()]]:
+        """Nobody holds the weights of a copy, or of what was pickled."""
+        return _Kept, ()
 
 
 class WeightLayer(nn.Module, ABC):
@@ -163,8 +163,8 @@ class WeightLayer(nn.Module, ABC):
         :func:`held_weights`."""
         kept = self._kept
         with _counting:
-            kept.holders += 1 if on else -1
-            if kept.holders == (1 if on else 0):
+            before, kept.holders = kept.holders, max(0, kept.holders + (1 if on else -1))
+            if (before == 0) != (kept.holders == 0):
                 kept.weights, kept.biases = {} if on else None, {}
 
     def effective_bias(self, dtype: torch.dtype) -> Tensor | None:
@@ -336,15 +336,18 @@ def held_weights(*modules: nn.Module) -> Iterator[None]:
             for z, label in batches:
                 show(generator(z, label))
 
-    A change of the weights within is not seen. Where one such block lies within another, the outer one ends it.
+    A change of the weights within is not seen. Blocks may lie within each other, or run in several threads: weights are
+    kept until the last one that holds them ends.
     """
     layers = [layer for module in modules for layer in module.modules() if isinstance(layer, WeightLayer)]
-    for layer in layers:
-        layer.hold(True)
+    held: list[WeightLayer] = []
     try:
+        for layer in layers:
+            held.append(layer)
+            layer.hold(True)
         yield
     finally:
-        for layer in layers:
+        for layer in held:
             layer.hold(False)
 
 

@@ -25,7 +25,6 @@ from vidgan.models.cascade import (
     stream_chunks,
 )
 from vidgan.models.generator import Generator, GeneratorSpec
-from vidgan.nn.layers import held_weights
 from vidgan.nn.warping import expected_motion, refine, upsample
 from vidgan.run.experiment import Experiment
 from vidgan.run.graphs import compiled
@@ -293,23 +292,21 @@ class Sampler:
         return Futures(video, torch.cat(fields) if fields else None)
 
     def _in_passes(self, count: int, make: Callable[[slice], Made]) -> list[Made]:
-        """What ``make`` makes of each pass of ``count`` clips; several passes hold the weights that they compute with.
+        """What ``make`` makes of each pass of ``count`` clips.
 
         Raises:
             OutOfMemoryInPassError: where one does not fit.
         """
         parts, length = [], self.frames if self.window is None else self.window
-        several = [level.generator for level in self.levels] if count > self.at_once else []
-        with held_weights(*several):
-            for rows in parts_of(count, self.at_once):
-                clips = rows.stop - rows.start
-                what = (
-                    f"{clips} videos of {length} frames made at a time"
-                    if clips > 1
-                    else f"one video of {length} frames"
-                )
-                with short_of_memory(clips, what, self._instead()):
-                    parts.append(make(rows))
+        for rows in parts_of(count, self.at_once):
+            clips = rows.stop - rows.start
+            what = (
+                f"{clips} videos of {length} frames made at a time"
+                if clips > 1
+                else f"one video of {length} frames"
+            )
+            with short_of_memory(clips, what, self._instead()):
+                parts.append(make(rows))
         return parts
 
     def _instead(self) -> str:

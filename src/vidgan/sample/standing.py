@@ -326,19 +326,18 @@ def statistics_of_level(
         given = _videos_of(experiment, below, spec.deviation, chunks, chunk, trained)
     else:
         given = _nothing
-    with held_weights(*(low.generator for low in below)):
-        return standing_statistics(
-            generator,
-            chunks,
-            labels,
-            spec,
-            derive(seed, "level", index),
-            given,
-            label_of,
-            at_once=at_once or clips_in_memory(trained, index, max(each.steps for each in chunks)),
-            dtype=experiment.training.dtype,
-            replicas=replicas,
-        )
+    return standing_statistics(
+        generator,
+        chunks,
+        labels,
+        spec,
+        derive(seed, "level", index),
+        given,
+        label_of,
+        at_once=at_once or clips_in_memory(trained, index, max(each.steps for each in chunks)),
+        dtype=experiment.training.dtype,
+        replicas=replicas,
+    )
 
 
 def _nothing(numbers: range, label: Tensor) -> list[Conditioning]:

@@ -11,7 +11,6 @@ from torch import Tensor
 from vidgan.errors import UserError
 from vidgan.models.cascade import FrozenLevel, by_label, sample_window, whole
 from vidgan.models.generator import Conditioning, Generator, from_below
-from vidgan.nn.layers import held_weights
 from vidgan.nn.norm import StandingStatistics
 from vidgan.run.checkpoints import weights_hash
 from vidgan.run.distributed import Replicas
@@ -67,18 +66,17 @@ def window_levels(
     if any(replicas.agree(table is None)):
         seed = derive(experiment.training.seed, "level", len(below))
         given = _windows_of(experiment, below, spec.deviation, frames, trained)
-        with held_weights(*(low.generator for low in below)):
-            table = standing_statistics(
-                generator,
-                [whole(frames)],
-                labels,
-                spec,
-                seed,
-                given,
-                at_once=at_once or clips_in_memory(trained, len(below), frames),
-                dtype=experiment.training.dtype,
-                replicas=replicas,
-            )
+        table = standing_statistics(
+            generator,
+            [whole(frames)],
+            labels,
+            spec,
+            seed,
+            given,
+            at_once=at_once or clips_in_memory(trained, len(below), frames),
+            dtype=experiment.training.dtype,
+            replicas=replicas,
+        )
         store.save(facts, table, replicas.is_rank_zero)
     assert table is not None
     return (*below, FrozenLevel(top, generator, StandingStatistics(table, device_of(generator))))

@@ -7,7 +7,7 @@ are those of :mod:`vidgan.train.operations`.
 import collections
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import Final, NamedTuple
 
 import torch
@@ -58,14 +58,10 @@ class Phase(NamedTuple):
 
 
 class Pass(NamedTuple):
-    """A forward pass without gradients; bytes at its peak with so many clips, networks' own weights apart."""
+    """A forward pass without gradients."""
 
-    alone: Callable[[int], int]
-    """where no other follows it"""
-    among: Callable[[int], int]
-    """as one of several, which hold the weights that they compute with"""
-    held: int
-    """bytes of those"""
+    peak: Callable[[int], float]
+    """bytes at its peak with so many clips, weights apart"""
     flops: int
     """operations per clip"""
 
@@ -125,7 +121,7 @@ def phases(
     looks = Phase(
         "previews",
         min(most, previews),
-        plan.state + (sampled.among(most) if previews > most else sampled.alone(previews)),
+        plan.state + sampled.peak(min(most, previews)),
         0,
         previews * sampled.flops,
         previews * sampled.flops,  # by one process
@@ -148,7 +144,7 @@ def phases(
         Phase(
             f"evaluation, {EVALUATED} clips",
             most,
-            plan.state + sampled.among(most),
+            plan.state + sampled.peak(most),
             0,
             EVALUATED * sampled.flops,
             len(evenly(EVALUATED, processes)[0]) * sampled.flops,
@@ -182,7 +178,7 @@ def sampling(
     weights = sum(size_of(level.generator) for level in levels)
     frames = f"{levels[-1].spec.frames} frames" + (f" in chunks of {chunk}" if chunk else "")
     flops = clips * sampled.flops
-    return Phase(f"sampling {frames}", clips, weights + sampled.alone(clips), 0, flops, flops)
+    return Phase(f"sampling {frames}", clips, weights + sampled.peak(clips), 0, flops, flops)
 
 
 def statistics_phase(
@@ -199,7 +195,7 @@ def statistics_phase(
     )  # where there are more processes, one has a clip at least
     clips = min(fitting, own)
     passed = taken.whole if clips == own else taken.piece
-    flops, peak = passed.flops, float(passed.among(clips))
+    flops, peak = passed.flops, passed.peak(clips)
     waiting = 0 if clips == own else own * taken.waiting
     kept = taken.given
     if taken.below is not None:
@@ -207,10 +203,7 @@ def statistics_phase(
         made = min(clips, taken.below_at_once)
         # Lower videos that are joined stay beside what they are joined to.
         kept *= 2 if made < clips else 1
-        peak = max(
-            peak + clips * (kept - taken.given) + taken.below.held,
-            taken.below.among(made) + (clips - made) * kept + passed.held,
-        )
+        peak = max(peak + clips * (kept - taken.given), taken.below.peak(made) + (clips - made) * kept)
     device = stays + taken.tables + peak + (own - clips) * kept
     all_clips = spec.batches * max(spec.clips, processes)
     return Phase("", clips, device, waiting, all_clips * flops, spec.batches * own * flops)
@@ -245,7 +238,8 @@ def statistics_pass(
 
     def whole(clips: int, steps: int = longest) -> PiecewiseStatistics:
         statistics = PiecewiseStatistics()
-        pass_in_pieces(level.generator, [piece(clips, steps)], steps, statistics, dtype=dtype)
+        with held_weights(level.generator):  # as for all batches and pieces in the run
+            pass_in_pieces(level.generator, [piece(clips, steps)], steps, statistics, dtype=dtype)
         return statistics
 
     def two_pieces(clips: int, steps: int) -> None:
@@ -256,10 +250,11 @@ def statistics_pass(
         nonlocal largest
         statistics, own = PiecewiseStatistics(), piece(clips)
         condition = torch.cat([own.z, own.embedded], dim=1)
-        h = level.generator.begin(condition, longest, dtype)
-        for part in level.generator.parts(Context(condition, statistics, Clock()), own.conditioning):
-            h = part(h)
-            largest = max(largest, h.numel() * h.element_size() / clips)
+        with held_weights(level.generator):
+            h = level.generator.begin(condition, longest, dtype)
+            for part in level.generator.parts(Context(condition, statistics, Clock()), own.conditioning):
+                h = part(h)
+                largest = max(largest, h.numel() * h.element_size() / clips)
 
     def made_below(clips: int) -> Iterator[Tensor]:
         embed = by_label(torch.zeros(clips, dtype=torch.int64, device=META))
@@ -291,13 +286,12 @@ def statistics_pass(
             held = max(live.now for _ in videos)
         given += held - 4 * 3 * longest * below[-1].spec.frames // spec.frames * below[-1].spec.size ** 2
         tables = (len(chunks) - 1) * sum(table.nbytes for table in whole(1).averages().values())
-    lower = operations_of(lower_videos, levels, experiment) if below else 0
     return StatisticsPass(
-        counted_pass(whole, [level], of_all_chunks(whole)),
-        counted_pass(one_of_several, [level], of_all_chunks(two_pieces) // 2),
+        Pass(peak_of(whole), of_all_chunks(whole)),
+        Pass(peak_of(one_of_several), of_all_chunks(two_pieces) // 2),
         largest,
         given,
-        counted_pass(lower_videos, below, lower) if below else None,
+        Pass(peak_of(lower_videos), operations_of(lower_videos, levels, experiment)) if below else None,
         at_once(trained, [each.spec for each in below]) if below else 0,
         tables,
     )
@@ -327,7 +321,7 @@ def sample_pass(experiment: Experiment, levels: list[FrozenLevel], chunk: int | 
         for _ in parts(clips):
             pass
 
-    return counted_pass(work, levels, operations_of(work, levels, experiment))
+    return Pass(peak_of(work), operations_of(work, levels, experiment))
 
 
 def given_frames(clips: int, level: FrozenLevel, dtype: torch.dtype | None) -> Tensor:
@@ -358,30 +352,16 @@ def unfolded(levels: Sequence[FrozenLevel], experiment: Experiment) -> Iterator[
             fold_resizing(level.generator, experiment.training.folded)
 
 
-def counted_pass(work: Callable[[int], object], levels: Sequence[FrozenLevel], flops: int) -> Pass:
-    """The pass that ``work`` does with a number of clips.
+def peak_of(work: Callable[[int], object]) -> Callable[[int], int]:
+    """Bytes at the peak of ``work``, as a function of the number of clips.
 
-    Args:
-        levels: that compute in it.
-        flops: operations per clip.
+    They are no straight line: with few clips the peak is where weights are cast, with many where activations are large.
     """
 
-    def peak(clips: int, several: bool) -> int:
-        with torch.no_grad(), LiveTensors() as live, held_by(levels if several else ()):
+    @functools.cache
+    def peak(clips: int) -> int:
+        with torch.no_grad(), LiveTensors() as live:
             work(clips)
-            if several:  # now that all weights are held
-                work(clips)
         return live.most
 
-    with torch.no_grad(), LiveTensors() as live, held_by(levels):
-        work(1)
-        held = live.now
-    # They are no straight lines: with few clips the peak is where weights are cast, with many where activations are
-    # large.
-    alone, among = (functools.cache(functools.partial(peak, several=several)) for several in (False, True))
-    return Pass(alone, among, held, flops)
-
-
-def held_by(levels: Sequence[FrozenLevel]) -> AbstractContextManager[None]:
-    """While it lasts, these levels hold the weights that they compute with."""
-    return held_weights(*(level.generator for level in levels))
+    return peak

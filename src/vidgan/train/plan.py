@@ -72,7 +72,7 @@ class DryRun:
         )
 
     def discriminators_step(self) -> Scalars:
-        """One update of the discriminators alone, with the generator's weights held as a whole step has them."""
+        """One update of the discriminators alone, with the weights of generators held as a whole step has them."""
         with held_weights(*self.state.lower_generators, self.state.level.generator):
             return update_discriminators(self.state, self.micro_batches(0))
 
