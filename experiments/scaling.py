@@ -35,11 +35,8 @@ DAY: Final = 24 * 60 * 60
 def at_width(width: int) -> Experiment:
     """``dvd-gan-12x64-cpu``, which has width 8, with all networks of another width."""
     narrow = preset("dvd-gan-12x64-cpu")
-    (level,) = narrow.levels
-    discriminators = tuple(each.replace(body=each.body.replace(width=width)) for each in level.discriminators)
-    level = level.replace(generator=level.generator.replace(width=width), discriminators=discriminators)
     said = tuple(text.replace("width 8 instead", f"width {width} instead") for text in narrow.deviations)
-    return narrow.replace(name=f"driving-width-{width}", levels=(level,), deviations=said)
+    return narrow.with_width(width).replace(name=f"driving-width-{width}", deviations=said)
 
 
 def width_8() -> Experiment:

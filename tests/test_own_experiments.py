@@ -14,6 +14,7 @@ from commands import ENVIRONMENT, require_one_line
 from commands import vidgan as command
 from pages import Page
 from vidgan import presets
+from vidgan.cli.experiment import OfExperiment, parse_with_values
 from vidgan.errors import UserError
 from vidgan.nn.recurrent import ConvGRUSpec, TSRUpSpec
 from vidgan.nn.temporal import RecurrentSpec
@@ -91,6 +92,43 @@ def units(experiment: Experiment) -> list[list[object]]:
         ]
         for level in experiment.levels
     ]
+
+
+def widths_in(value: object) -> list[int]:
+    """All that is called width in an experiment as JSON, wherever it stands."""
+    if isinstance(value, list):
+        return [width for each in value for width in widths_in(each)]
+    if not isinstance(value, dict):
+        return []
+    own = [value["width"]] if "width" in value else []
+    return own + [width for each in value.values() for width in widths_in(each)]
+
+
+@pytest.mark.parametrize("name", ["dvd-gan-k600-12x64", "trivd-gan-fp-k600-16x64-w48", "cvg-bdd100k-48x256"])
+def test_all_networks_get_one_width(name: str) -> None:
+    """Generators, encoders and discriminators of all levels, and nothing else."""
+    before = vidgan.preset(name)
+    after = before.with_width(7)
+    networks = sum(
+        1 + (level.generator.encoder is not None) + len(level.discriminators) for level in before.levels
+    )
+    assert widths_in(to_json(after)["levels"]) == [7] * networks
+    (*same, line) = after.deviations
+    assert tuple(same) == before.deviations
+    widths = sorted(set(widths_in(to_json(before)["levels"])))
+    assert line == f"all networks of width 7 instead of {' and '.join(map(str, widths))}"
+    if len(widths) == 1:  # then nothing else changes
+        assert after.with_width(widths[0]).replace(deviations=before.deviations) == before
+
+
+def test_a_width_is_an_option_beside_others() -> None:
+    words = ["dvd-gan-k600-12x64", "--width", "3", "--levels.0.generator.width", "5"]
+    _, found = parse_with_values(OfExperiment, "plan", words)
+    assert widths_in(to_json(found)["levels"]) == [5, 3, 3]
+    _, small = parse_with_values(OfExperiment, "plan", [words[0], "--tiny", "--width", "4"])
+    assert small.levels == tiny(vidgan.preset(words[0])).with_width(4).levels
+    with pytest.raises(UserError, match="width must be at least 1"):
+        parse_with_values(OfExperiment, "plan", [words[0], "--width", "0"])
 
 
 def test_a_unit_replaces_all_others(file: Path) -> None:

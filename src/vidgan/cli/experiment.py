@@ -6,6 +6,7 @@ from typing import Annotated, Any, TypeVar
 
 import tyro
 
+from vidgan.bounds import Length
 from vidgan.cli.parse import HELP, Code, option_set, parse, peek
 from vidgan.errors import UserError
 from vidgan.models.level import LevelSpec
@@ -37,7 +38,14 @@ class OfExperiment(Code):
     """A verb that takes an experiment."""
 
     tiny: bool = False
-    """shrink the experiment until steps take seconds; its structure stays"""
+    """shrink all until steps take seconds; structure stays"""
+    width: Length | None = None
+    """of all networks, instead of the preset's"""
+
+    def shrunk(self, experiment: Experiment) -> Experiment:
+        """A preset as ``--tiny`` and ``--width`` make it, before its values are given."""
+        small = tiny(experiment) if self.tiny else experiment
+        return small if self.width is None else small.with_width(self.width)
 
 
 @option_set
@@ -66,9 +74,7 @@ def parse_with_values(kind: type[Kind], verb: str, args: list[str]) -> tuple[Kin
     if name.startswith("-"):
         raise UserError(f"the preset comes first: vidgan {verb} PRESET {' '.join(args[:2])} ...")
     asked = peek(OfExperiment, rest)
-    experiment = preset(name, asked.code)
-    if asked.tiny:
-        experiment = tiny(experiment)
+    experiment = asked.shrunk(preset(name, asked.code))
     values = Values(**{field: getattr(experiment, field) for field in FIELDS})
     if not set(HELP).isdisjoint(rest):
         # Apart, as the long names of values would leave no room beside those of the verb's own options.

@@ -22,7 +22,6 @@ from vidgan.report.lengths import length_plots, length_table
 from vidgan.report.words import count
 from vidgan.run.data import open_data
 from vidgan.run.experiment import Experiment, level_in_words, nothing_to_mix, window_of
-from vidgan.run.tiny import tiny
 from vidgan.sample.passes import Trained
 from vidgan.train.lengths import LevelCost, costs_of_length, lengthened
 from vidgan.train.longer import longer_sampling, longer_statistics, with_longer_videos
@@ -202,7 +201,7 @@ def show_lengths(options: Options, experiment: Experiment) -> None:
     lengths = sorted(set(options.frames))
     longer = {
         one.name: {frames: lengthened(one, frames) for frames in lengths}
-        for one in (experiment, *(tiny(other) if options.tiny else other for other in others))
+        for one in (experiment, *map(options.shrunk, others))
     }  # all before anything is counted, so that a length that does not fit is told at once
     found: dict[str, dict[int, tuple[LevelCost, ...]]] = {}
     for name, at in longer.items():

@@ -3,6 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Self
 
 import torch
 import torch.nn.functional as F
@@ -98,6 +99,31 @@ class LevelSpec(Spec):
     def seen_frames(self) -> int:
         """Frames of a clip that discriminators see: given and generated."""
         return self.context_frames + self.trained_frames
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Of the generator, of its encoder, if it has one, and of the discriminators (the papers' ch)."""
+        encoder, bodies = (
+            self.generator.encoder,
+            [discriminator.body for discriminator in self.discriminators],
+        )
+        if encoder is not None:
+            bodies.insert(0, encoder.body)
+        return (self.generator.width, *(body.width for body in bodies))
+
+    def with_width(self, width: int) -> Self:
+        """A copy whose networks all have this width; channels stay the same multiples of it."""
+        generator = self.generator.replace(width=width)
+        if generator.encoder is not None:
+            body = generator.encoder.body.replace(width=width)
+            generator = generator.replace(encoder=generator.encoder.replace(body=body))
+        return self.replace(
+            generator=generator,
+            discriminators=tuple(
+                discriminator.replace(body=discriminator.body.replace(width=width))
+                for discriminator in self.discriminators
+            ),
+        )
 
     @property
     def together(self) -> int:

@@ -305,6 +305,21 @@ class Experiment(Spec):
         last = len(self.levels) - 1
         return (last,) if self.joint else tuple(range(last + 1))
 
+    def with_width(self, width: int) -> Self:
+        """A copy in which all networks of all levels have this width (the papers' ch); ``deviations`` say so.
+
+        Channels stay the same multiples of it, so operations and weights change by about its square. ::
+
+            small = vidgan.preset("dvd-gan-k600-12x64").with_width(32)
+
+        Raises:
+            SpecError: if it is less than 1.
+        """
+        before = sorted({own for level in self.levels for own in level.widths})
+        said = f"all networks of width {width} instead of {' and '.join(map(str, before))}"
+        levels = tuple(level.with_width(width) for level in self.levels)
+        return self.replace(levels=levels, deviations=(*self.deviations, said))
+
     def with_unit(self, unit: UnitSpec) -> Self:
         """A copy in which ``unit`` is the unit of every recurrent layer, on all levels; ``deviations`` say so.
 

@@ -1,7 +1,6 @@
 """Any experiment, shrunk until two steps take seconds: the same classes in the same tree."""
 
-from vidgan.models.discriminator import BodySpec, DiscriminatorSpec
-from vidgan.models.generator import EncoderSpec, GeneratorSpec
+from vidgan.models.discriminator import BodySpec
 from vidgan.models.level import LevelSpec
 from vidgan.models.views import FramesSpec, PackSpec, ViewSpec
 from vidgan.run.batch import BatchSpec
@@ -79,10 +78,12 @@ def halved(level: LevelSpec) -> LevelSpec:
 def tiny_level(level: LevelSpec, frames: int, window: int | None) -> LevelSpec:
     """One level at tiny width with ``frames`` frames."""
     seen = min(level.context_frames, 2) + (frames if window is None else window)
-    return level.replace(
-        generator=tiny_generator(level.generator),
+    narrow = level.with_width(WIDTH)
+    return narrow.replace(
+        generator=narrow.generator.replace(latent=LATENT, embedding=LATENT),
         discriminators=tuple(
-            tiny_discriminator(discriminator, seen) for discriminator in level.discriminators
+            discriminator.replace(view=tiny_view(discriminator.view, seen))
+            for discriminator in narrow.discriminators
         ),
         frames=frames,
         window=window,
@@ -91,32 +92,6 @@ def tiny_level(level: LevelSpec, frames: int, window: int | None) -> LevelSpec:
         global_batch=None,
         micro_batch=None,
     )
-
-
-def tiny_generator(spec: GeneratorSpec) -> GeneratorSpec:
-    """A generator at tiny width."""
-    encoder = spec.encoder
-    return spec.replace(
-        latent=LATENT,
-        embedding=LATENT,
-        width=WIDTH,
-        encoder=None if encoder is None else tiny_encoder(encoder),
-    )
-
-
-def tiny_encoder(spec: EncoderSpec) -> EncoderSpec:
-    """An encoder with a tiny body."""
-    return spec.replace(body=tiny_body(spec.body))
-
-
-def tiny_body(spec: BodySpec) -> BodySpec:
-    """A body at tiny width."""
-    return spec.replace(width=WIDTH)
-
-
-def tiny_discriminator(spec: DiscriminatorSpec, frames: int) -> DiscriminatorSpec:
-    """A discriminator with a tiny body; it picks fewer frames where the clip has fewer."""
-    return spec.replace(view=tiny_view(spec.view, frames), body=tiny_body(spec.body))
 
 
 def tiny_view(view: ViewSpec, frames: int) -> ViewSpec:
