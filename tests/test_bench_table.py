@@ -55,6 +55,7 @@ def test_a_shown_row_of_minutes_is_read_back(capsys: pytest.CaptureFixture[str])
     ]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_script_that_fails_is_told_and_the_others_go_on(tmp_path: Path) -> None:
     """Medians of no rounds are an error in each."""

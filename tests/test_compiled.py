@@ -115,11 +115,12 @@ def test_levels_and_runs_of_a_process_count_their_graphs_apart(monkeypatch: pyte
         torch.testing.assert_close(level.features(fake), level.layer(level.layer(x)).relu())
 
 
-SAMPLED = {"a cascade": "demo-cascade", "units that warp, given frames": "trivd-gan-fp-k600-16x64"}
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("name", SAMPLED.values(), ids=SAMPLED)
+@pytest.mark.parametrize(
+    "name",
+    ["demo-cascade", pytest.param("trivd-gan-fp-k600-16x64", marks=pytest.mark.long)],
+    ids=["a cascade", "units that warp, given frames"],
+)
 def test_compiled_samples_are_the_samples(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whole graphs of every level; seven clips are two passes of three, and one of a clip."""
     torch.compiler.reset()
@@ -139,6 +140,7 @@ def test_compiled_samples_are_the_samples(name: str, tmp_path: Path, monkeypatch
     assert all("generate" not in vars(level.generator) for level in models[1].sampler().levels)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_compiled_sampler_takes_many_numbers_of_clips_and_is_exported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -56,6 +56,7 @@ def measured(experiment: Experiment, index: int) -> int:
     return live.most
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_table_is_what_steps_of_one_clip_take(capsys: Capture, tmp_path: Path) -> None:
     """At each length and level, and a figure with a curve per level and experiment."""

@@ -269,6 +269,7 @@ def test_operations_of_a_plan_are_those_of_a_step() -> None:
     assert first - second == second - third > 0
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_memory_of_a_plan_grows_by_what_waits() -> None:
     """Three of four clips, in micro-batches of one: measured in steps on a CPU."""

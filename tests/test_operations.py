@@ -42,7 +42,11 @@ def computed(experiment: Experiment, index: int, clips: int) -> int:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "index"),
-    [("dvd-gan-k600-12x64", 0), ("trivd-gan-fp-k600-16x64", 0), ("ssw-gan-k600-48x128", 1)],
+    [
+        ("dvd-gan-k600-12x64", 0),
+        ("trivd-gan-fp-k600-16x64", 0),
+        pytest.param("ssw-gan-k600-48x128", 1, marks=pytest.mark.long),
+    ],
 )
 def test_a_step_does_what_is_counted(name: str, index: int) -> None:
     """The penalty once for all clips, everything else for each."""

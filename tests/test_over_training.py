@@ -83,6 +83,7 @@ def test_the_table_has_a_row_per_preset(tmp_path: Path) -> None:
     assert row == "| demo (2 runs) | 0.3 ± 0.14 | 3 ± 1.4 |"
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_runs_are_trained_measured_drawn_and_not_trained_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]

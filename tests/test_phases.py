@@ -179,6 +179,7 @@ def test_operations_of_a_sample_are_those_of_the_layers() -> None:
         assert sample_pass(own, untrained_levels(own, 1, META)).flops == generator.flops
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_time_of_phases_is_that_of_the_process_with_most() -> None:
     """Five clips over two processes are three and two; previews are made by one."""
@@ -201,7 +202,9 @@ def test_the_time_of_phases_is_that_of_the_process_with_most() -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("whole_previews")
-@pytest.mark.parametrize(("index", "clips", "micro"), [(0, 10, 2), (1, 16, 16)])
+@pytest.mark.parametrize(
+    ("index", "clips", "micro"), [(0, 10, 2), pytest.param(1, 16, 16, marks=pytest.mark.long)]
+)
 def test_several_processes_do_what_is_planned(
     index: int, clips: int, micro: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -240,7 +243,7 @@ def test_several_processes_do_what_is_planned(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("chunk", [None, 4])
+@pytest.mark.parametrize("chunk", [None, pytest.param(4, marks=pytest.mark.long)])
 def test_longer_videos_take_the_statistics_that_are_planned(
     chunk: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -270,6 +273,7 @@ def test_longer_videos_take_the_statistics_that_are_planned(
     assert longer_statistics(Trained(experiment, 2), experiment.levels[-1].frames) is None
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_statistics_in_chunks_take_the_memory_that_is_counted() -> None:
     """With what the level below keeps of its own video meanwhile."""
@@ -286,7 +290,7 @@ def test_statistics_in_chunks_take_the_memory_that_is_counted() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("index", [0, 1])
+@pytest.mark.parametrize("index", [0, pytest.param(1, marks=pytest.mark.long)])
 def test_the_host_holds_what_is_read(index: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A checkpoint as it comes from the disk; batches in use, and as many as workers have room for."""
     experiment = steps.batched(catalog.experiments()["demo-cascade"], 6)

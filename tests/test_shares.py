@@ -215,6 +215,7 @@ def test_rows_that_another_evaluation_removes_are_a_fault_in_words(tmp_path: Pat
         compute_rows(clips, Codes().open(Resources(), NAMES), work, "clips")
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_nodes_that_share_the_run_alone_train_with_evaluations_and_evaluate(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
