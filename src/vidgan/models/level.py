@@ -103,12 +103,9 @@ class LevelSpec(Spec):
     @property
     def widths(self) -> tuple[int, ...]:
         """Of the generator, of its encoder, if it has one, and of the discriminators (the papers' ch)."""
-        encoder, bodies = (
-            self.generator.encoder,
-            [discriminator.body for discriminator in self.discriminators],
-        )
-        if encoder is not None:
-            bodies.insert(0, encoder.body)
+        encoder = self.generator.encoder
+        bodies = [] if encoder is None else [encoder.body]
+        bodies += [discriminator.body for discriminator in self.discriminators]
         return (self.generator.width, *(body.width for body in bodies))
 
     def with_width(self, width: int) -> Self:
